@@ -1,0 +1,1 @@
+//! A proxy with the semantics of Linkerd.

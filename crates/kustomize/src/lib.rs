@@ -1,0 +1,1 @@
+//! Builds kustomize trees in-process.

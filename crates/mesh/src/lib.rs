@@ -1,0 +1,1 @@
+//! What Linkerd reads of Kubernetes objects.

@@ -1,0 +1,2 @@
+//! The `meshy` program.
+fn main() {}
