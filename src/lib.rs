@@ -1,1 +1,18 @@
-//! meshy.
+//! meshy: a resilience lab for service meshes.
+//!
+//! ```text
+//! main → cli → commands ─┬→ ui
+//!                        ├→ cluster   where the cluster comes from: kind, existing, embedded
+//!                        ├→ addons    what is applied to it: ingress-nginx, Linkerd
+//!                        ├→ k8s       manifests, server-side apply, waits
+//!                        ├→ image     the test service's image and the registry's API
+//!                        └→ traffic, metrics, predict, report: the experiment
+//! ```
+
+pub mod cli;
+pub mod commands;
+mod connect;
+pub mod context;
+pub mod error;
+pub mod lab;
+pub mod ui;

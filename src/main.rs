@@ -1,2 +1,35 @@
-//! The `meshy` program.
-fn main() {}
+//! The `meshy` program: parse, log, run, print the error once, end with a documented exit status.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use meshy::cli::Cli;
+use meshy::context::Context;
+use meshy::error::Exit;
+use meshy::{commands, error, ui};
+
+fn main() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(<Cli as clap::CommandFactory>::command).complete();
+    let cli = Cli::parse();
+    ui::log::init(cli.global.verbose);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            error::print(&anyhow::Error::new(cause).context("cannot start the asynchronous runtime"));
+            return Exit::Failed.into();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let context = Context::new(cli.global)?;
+        commands::run(&context, cli.command).await
+    });
+    // A blocking read (a terminal's key, a stuck pipe) must not keep the process alive after its work is done.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            error::print(&failure);
+            error::exit_of(&failure).into()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Flags that every command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+/// How data is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text and tables for people.
+    #[default]
+    Text,
+    /// One JSON document at the end.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where the cluster comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProviderChoice {
+    /// KinD when an engine, the docker program and kind answer, else embedded.
+    #[default]
+    Auto,
+    /// Kubernetes in Docker.
+    Kind,
+    /// A cluster that is there already (`--context`).
+    Existing,
+    /// The stand-in inside this program.
+    Embedded,
+}
+
+/// The global flags.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The lab's name; several labs can stand side by side
+    #[arg(long, global = true, env = "MESHY_NAME", default_value = "meshy", value_name = "NAME")]
+    pub name: String,
+    /// Where the cluster comes from
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = false)]
+    pub provider: ProviderChoice,
+    /// A context of the kubeconfig: act on that cluster instead of the lab's own
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// The kubeconfig to use instead of the user's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A meshy.yaml to read instead of the current folder's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How long the whole command may take
+    #[arg(long, global = true, value_parser = duration, default_value = "10m", value_name = "DURATION")]
+    pub timeout: Duration,
+    /// How data is printed on stdout
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub output: Output,
+    /// Write one JSON event a line to a file, or to stdout with `-`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Answer yes to every question
+    #[arg(long, global = true)]
+    pub yes: bool,
+    /// Show more of what happens; twice for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub color: Color,
+    /// Say what would be done and touch nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
+
+/// Reads a duration such as `90s`, `10m`, `1h30m`, `500ms`.
+///
+/// # Errors
+/// A text that says what is accepted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; write for example 500ms, 30s, 10m or 1h30m");
+    let mut rest = text.trim();
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        let unit = match &rest[..letters] {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(wrong()),
+        };
+        rest = &rest[letters..];
+        total += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_with_their_units() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("0.5s"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "10", "m", "10 m", "-1s", "1d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! From the flags to a client: the lab's own cluster, or the one that `--context` names. Never the current context.
+
+use anyhow::{Context as _, anyhow};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::lab::Record;
+
+impl Context {
+    /// The lab's record, if the lab exists.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub fn lab(&self) -> anyhow::Result<Option<Record>> {
+        Record::load(&self.global.name)
+    }
+
+    /// A client for the lab's cluster or for `--context`.
+    ///
+    /// # Errors
+    /// There is no such lab or context; the kubeconfig cannot be read. The cluster itself is not asked yet.
+    pub async fn client(&self) -> anyhow::Result<kube::Client> {
+        let (context, kubeconfig) = match (&self.global.context, self.lab()?) {
+            (Some(context), _) => (context.clone(), self.global.kubeconfig.clone()),
+            (None, Some(lab)) => (lab.context, self.global.kubeconfig.clone().or(lab.kubeconfig)),
+            (None, None) => {
+                return Err(anyhow!("there is no lab `{}`", self.global.name))
+                    .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
+                    .exit(Exit::Prerequisite);
+            }
+        };
+        let file = match &kubeconfig {
+            Some(file) => {
+                Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))
+            }
+            None => Kubeconfig::read().context("cannot read the kubeconfig"),
+        };
+        let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
+        let config = kube::Config::from_custom_kubeconfig(file?, &options).await;
+        let config =
+            config.with_context(|| format!("cannot use context `{context}`")).exit(Exit::Prerequisite)?;
+        kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
+    }
+}

@@ -1,0 +1,159 @@
+//! How a run ends: exit status, the hint beside an error, and the one place that prints errors.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use console::style;
+
+/// The exit status of the program. A signal gives 128 plus its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// The command line or a file that the user wrote is wrong.
+    Usage = 2,
+    /// Something that the machine or the cluster must bring is missing.
+    Prerequisite = 3,
+    /// Time ran out.
+    Timeout = 4,
+    /// An expectation (`--expect`, the demo's story) did not hold.
+    Expectation = 5,
+    /// Lint findings.
+    Lint = 6,
+    /// Ended by ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error with what the user can do about it and the status the program should end with.
+///
+/// It is transparent in the chain of causes: it shows the error that it wraps.
+#[derive(Debug)]
+pub struct Advised {
+    inner: anyhow::Error,
+    hint: Option<String>,
+    exit: Option<Exit>,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.inner, f)
+    }
+}
+
+impl std::error::Error for Advised {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source()
+    }
+}
+
+/// Adds a hint or an exit status to an error.
+pub trait Advise<T> {
+    /// Says in one line what the user can do.
+    ///
+    /// # Errors
+    /// Passes the error on.
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
+
+    /// Says with which status the program ends if this error gets there.
+    ///
+    /// # Errors
+    /// Passes the error on.
+    fn exit(self, exit: Exit) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|e| Advised { inner: e.into(), hint: Some(hint.into()), exit: None }.into())
+    }
+
+    fn exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: Some(exit) }.into())
+    }
+}
+
+fn advice(error: &anyhow::Error) -> Vec<&Advised> {
+    let mut found = Vec::new();
+    for cause in error.chain() {
+        let mut next = cause.downcast_ref::<Advised>();
+        // The chain skips an `Advised` directly inside another one, since each shows the error that it wraps.
+        while let Some(advised) = next {
+            found.push(advised);
+            next = advised.inner.downcast_ref::<Advised>();
+        }
+    }
+    found
+}
+
+/// The status for an error: the outermost that was set, else [`Exit::Failed`].
+pub fn exit_of(error: &anyhow::Error) -> Exit {
+    advice(error).iter().find_map(|a| a.exit).unwrap_or(Exit::Failed)
+}
+
+/// The hints of an error, outermost first.
+pub fn hints(error: &anyhow::Error) -> Vec<&str> {
+    advice(error).iter().filter_map(|a| a.hint.as_deref()).collect()
+}
+
+/// Prints an error on stderr: what failed, the causes, the hints.
+pub fn print(error: &anyhow::Error) {
+    eprint!("{}", render(error));
+}
+
+/// The text that [`print`] prints.
+pub fn render(error: &anyhow::Error) -> String {
+    use fmt::Write;
+    let mut text = String::new();
+    let mut shown = error.to_string();
+    let _ = writeln!(text, "{} {shown}", style("error:").for_stderr().red().bold());
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        // Libraries often repeat their cause in their own text; once is enough.
+        if !shown.contains(&cause) {
+            let _ = writeln!(text, "  {} {cause}", style("cause:").for_stderr().bold());
+        }
+        shown = cause;
+    }
+    let hints = hints(error);
+    if !hints.is_empty() {
+        text.push('\n');
+    }
+    for hint in hints {
+        let _ = writeln!(text, "{} {hint}", style("hint:").for_stderr().cyan().bold());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn an_error_shows_its_causes_once_and_its_hint_last() {
+        let error = Err::<(), _>(anyhow!("connection refused"))
+            .hint("start the engine")
+            .exit(Exit::Prerequisite)
+            .context("cannot reach the Docker engine")
+            .unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Prerequisite);
+        console::set_colors_enabled_stderr(false);
+        assert_eq!(
+            render(&error),
+            "error: cannot reach the Docker engine\n  cause: connection refused\n\nhint: start the engine\n"
+        );
+    }
+
+    #[test]
+    fn an_error_without_advice_fails() {
+        assert_eq!(exit_of(&anyhow!("no")), Exit::Failed);
+    }
+}

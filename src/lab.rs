@@ -1,0 +1,128 @@
+//! A lab: the record in the state folder that ties a name to its cluster.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+
+/// Where a lab's cluster comes from; a lab keeps it for life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// Kubernetes in Docker.
+    Kind,
+    /// A cluster that meshy did not make.
+    Existing,
+    /// The stand-in inside this program.
+    Embedded,
+}
+
+/// What is known of a lab across runs. Unknown fields of a newer meshy are an error: better than dropping them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// The lab's name.
+    pub name: String,
+    /// Where its cluster comes from.
+    pub provider: Provider,
+    /// The kubeconfig context that reaches it.
+    pub context: String,
+    /// The kubeconfig that holds the context; none is the user's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Loopback port of the ingress for HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
+    /// Loopback port of the ingress for HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub https_port: Option<u16>,
+    /// Loopback port of the private registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_port: Option<u16>,
+}
+
+/// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
+///
+/// # Errors
+/// No home folder is known.
+pub fn labs_folder() -> anyhow::Result<PathBuf> {
+    let base = etcetera::choose_base_strategy().context("cannot find the home folder")?;
+    let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Ok(state.join("meshy").join("labs"))
+}
+
+/// A lab's own folder; it need not exist.
+///
+/// # Errors
+/// No home folder is known.
+pub fn folder(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(labs_folder()?.join(name))
+}
+
+/// Makes a folder that only its owner can enter.
+///
+/// # Errors
+/// The file system's.
+pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("cannot make folder {}", folder.display()))
+}
+
+impl Record {
+    /// The record of a lab, if there is one.
+    ///
+    /// # Errors
+    /// The record cannot be read or understood.
+    pub fn load(name: &str) -> anyhow::Result<Option<Self>> {
+        let file = folder(name)?.join("lab.json");
+        let text = match fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let record = serde_json::from_slice(&text);
+        Ok(Some(record.with_context(|| format!("cannot understand the lab's record {}", file.display()))?))
+    }
+
+    /// Writes the record so that a reader sees the old one or the new one, never a part.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&self) -> anyhow::Result<()> {
+        let folder = folder(&self.name)?;
+        ensure_private_folder(&folder)?;
+        let file = folder.join("lab.json");
+        let new = folder.join(format!("lab.json.{}", std::process::id()));
+        let write = || -> std::io::Result<()> {
+            let mut out =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            out.write_all(&serde_json::to_vec_pretty(self)?)?;
+            out.sync_all()?;
+            fs::rename(&new, &file)
+        };
+        write().with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// All labs with a record, by name.
+    ///
+    /// # Errors
+    /// The state folder or a record cannot be read.
+    pub fn all() -> anyhow::Result<Vec<Self>> {
+        let folder = labs_folder()?;
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+        };
+        let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+        names.sort();
+        names.iter().filter_map(|name| Self::load(name).transpose()).collect()
+    }
+}

@@ -1,0 +1,15 @@
+//! What `-v` shows.
+
+use tracing_subscriber::EnvFilter;
+
+/// Sends tracing to stderr: warnings of others, with `-v` what meshy does, with `-vv` everything. `RUST_LOG` overrules.
+pub fn init(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "warn,meshy=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    // A second initialisation (tests) is fine.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -1,0 +1,236 @@
+//! The run as people and programs follow it: one line a step on stderr, one JSON event a line where asked.
+
+use std::fs::{File, OpenOptions};
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use console::{Term, pad_str, style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+/// How wide the verb's column is.
+const VERB: usize = 12;
+
+/// Where a run tells what it does. Cheap to clone; steps may run at the same time.
+#[derive(Clone, Debug)]
+pub struct Report(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    target: Target,
+    events: Option<Mutex<Events>>,
+}
+
+#[derive(Debug)]
+enum Target {
+    Terminal(MultiProgress),
+    Lines,
+    Memory(Mutex<String>),
+}
+
+#[derive(Debug)]
+enum Events {
+    File(File),
+    Stdout,
+}
+
+impl Report {
+    /// A report on stderr: spinners on a terminal, plain lines elsewhere; `events` is a file or `-`.
+    ///
+    /// # Errors
+    /// The events file cannot be opened.
+    pub fn new(events: Option<&Path>) -> anyhow::Result<Self> {
+        let target =
+            if Term::stderr().is_term() { Target::Terminal(MultiProgress::new()) } else { Target::Lines };
+        let events = match events {
+            None => None,
+            Some(path) if path == Path::new("-") => Some(Mutex::new(Events::Stdout)),
+            Some(path) => {
+                let file = OpenOptions::new().create(true).append(true).open(path);
+                let file = file.with_context(|| format!("cannot open events file {}", path.display()))?;
+                Some(Mutex::new(Events::File(file)))
+            }
+        };
+        Ok(Self(Arc::new(Inner { target, events })))
+    }
+
+    /// A report that only remembers, for tests.
+    pub fn memory() -> Self {
+        Self(Arc::new(Inner { target: Target::Memory(Mutex::default()), events: None }))
+    }
+
+    /// What a [`Report::memory`] has heard.
+    pub fn heard(&self) -> String {
+        match &self.0.target {
+            Target::Memory(text) => text.lock().expect("no panic while held").clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// Says a line.
+    pub fn say(&self, line: impl AsRef<str>) {
+        let line = line.as_ref();
+        match &self.0.target {
+            Target::Terminal(bars) => bars.suspend(|| eprintln!("{line}")),
+            Target::Lines => eprintln!("{line}"),
+            Target::Memory(text) => {
+                let mut text = text.lock().expect("no panic while held");
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+
+    /// Says a warning.
+    pub fn warn(&self, line: impl AsRef<str>) {
+        self.say(format!("{} {}", style("warning:").for_stderr().yellow().bold(), line.as_ref()));
+        self.event(json!({"event": "warning", "text": line.as_ref()}));
+    }
+
+    /// Writes one event where `--events` asked for them.
+    pub fn event(&self, event: Value) {
+        let Some(events) = &self.0.events else { return };
+        let line = format!("{event}\n");
+        // Events are a by-product: a full disk must not end the run that they tell about.
+        let _ = match &mut *events.lock().expect("no panic while held") {
+            Events::File(file) => file.write_all(line.as_bytes()),
+            Events::Stdout => std::io::stdout().write_all(line.as_bytes()),
+        };
+    }
+
+    /// Begins a step, for example `("Creating", "cluster `meshy`")`. End it with [`Step::done`] or [`Step::failed`].
+    pub fn step(&self, verb: &str, thing: impl Into<String>) -> Step {
+        let thing = thing.into();
+        self.event(json!({"event": "begin", "verb": verb, "thing": thing}));
+        let bar = match &self.0.target {
+            Target::Terminal(bars) => {
+                let bar = bars.add(ProgressBar::new_spinner());
+                let style =
+                    ProgressStyle::with_template("{prefix} {spinner} {wide_msg}").expect("a fixed template");
+                bar.set_style(style);
+                bar.set_prefix(verb_column(verb));
+                bar.set_message(thing.clone());
+                bar.enable_steady_tick(Duration::from_millis(120));
+                Some(bar)
+            }
+            _ => None,
+        };
+        Step { report: self.clone(), verb: verb.to_owned(), thing, begun: Instant::now(), bar, open: true }
+    }
+
+    /// Runs a step's future; its text ends the step's line.
+    ///
+    /// # Errors
+    /// The future's, after the step was marked as failed.
+    pub async fn run<T>(
+        &self,
+        verb: &str,
+        thing: impl Into<String>,
+        work: impl Future<Output = anyhow::Result<(T, String)>>,
+    ) -> anyhow::Result<T> {
+        let step = self.step(verb, thing);
+        match work.await {
+            Ok((value, result)) => {
+                step.done(result);
+                Ok(value)
+            }
+            Err(error) => {
+                step.failed();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A step that has begun.
+#[derive(Debug)]
+pub struct Step {
+    report: Report,
+    verb: String,
+    thing: String,
+    begun: Instant,
+    bar: Option<ProgressBar>,
+    open: bool,
+}
+
+impl Step {
+    /// Shows what the step is waiting for (on a terminal; an event elsewhere).
+    pub fn waiting(&self, reason: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}  {}", self.thing, style(reason).for_stderr().dim()));
+        }
+        self.report
+            .event(json!({"event": "waiting", "verb": self.verb, "thing": self.thing, "reason": reason}));
+    }
+
+    /// Ends the step; an empty result shows only the time.
+    pub fn done(mut self, result: impl AsRef<str>) {
+        self.end("done", result.as_ref());
+    }
+
+    /// Ends the step as failed; the error itself is printed by `main`.
+    pub fn failed(mut self) {
+        self.end("failed", "failed");
+    }
+
+    fn end(&mut self, event: &str, result: &str) {
+        self.open = false;
+        let took = self.begun.elapsed();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let time = if took < Duration::from_millis(100) {
+            String::new()
+        } else {
+            format!("{:.1}s", took.as_secs_f64())
+        };
+        let separator = if time.is_empty() || result.is_empty() { "" } else { ", " };
+        let line = format!(
+            "{} {}  {result}{separator}{time}",
+            verb_column(&self.verb),
+            pad_str(&self.thing, 44, console::Alignment::Left, None)
+        );
+        self.report.say(line.trim_end());
+        self.report.event(json!({
+            "event": event, "verb": self.verb, "thing": self.thing, "result": result, "seconds": took.as_secs_f64(),
+        }));
+    }
+}
+
+impl Drop for Step {
+    /// A step that nobody ended was cut short, by an error elsewhere or by ctrl-C.
+    fn drop(&mut self) {
+        if self.open {
+            self.end("stopped", "stopped");
+        }
+    }
+}
+
+fn verb_column(verb: &str) -> String {
+    let text = pad_str(verb, VERB, console::Alignment::Right, None);
+    style(text).for_stderr().green().bold().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_tells_its_verb_its_thing_and_its_result() {
+        console::set_colors_enabled_stderr(false);
+        let report = Report::memory();
+        report.step("Ensuring", "registry `private-registry`").done("already there");
+        drop(report.step("Creating", "cluster `meshy`"));
+        let heard = report.heard();
+        let lines: Vec<&str> = heard.lines().map(str::trim).collect();
+        assert_eq!(
+            lines[0].split_whitespace().collect::<Vec<_>>().join(" "),
+            "Ensuring registry `private-registry` already there"
+        );
+        assert!(lines[1].ends_with("stopped"));
+    }
+}
