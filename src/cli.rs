@@ -32,6 +32,8 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write one redacted archive of what is needed to tell what went wrong
+    SupportBundle(commands::support_bundle::Args),
     /// Print the version of meshy and of what it installs
     Versions(commands::versions::Args),
 }

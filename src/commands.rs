@@ -4,6 +4,7 @@ use crate::cli::Command;
 use crate::context::Context;
 use crate::error::Exit;
 
+pub mod support_bundle;
 pub mod versions;
 
 /// Runs a command; none says what is there and what to do next.
@@ -15,6 +16,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         return versions::run(context, versions::Args {}).await;
     };
     match command {
+        Command::SupportBundle(args) => support_bundle::run(context, args).await,
         Command::Versions(args) => versions::run(context, args).await,
     }
 }

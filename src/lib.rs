@@ -15,4 +15,5 @@ mod connect;
 pub mod context;
 pub mod error;
 pub mod lab;
+pub mod support;
 pub mod ui;

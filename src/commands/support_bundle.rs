@@ -1,0 +1,175 @@
+//! `meshy support-bundle`: one redacted archive of what is needed to tell what went wrong.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::StreamExt as _;
+use futures::stream;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, DynamicObject, ListParams, LogParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::pinned_kind;
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::support::{Archive, redact};
+
+/// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much of each container's log goes in.
+const LOG_LINES: i64 = 500;
+
+/// The kinds that are looked at. Secrets are not among them.
+const KINDS: &[(&str, &str, &str)] = &[
+    ("", "v1", "Node"),
+    ("", "v1", "Namespace"),
+    ("", "v1", "Pod"),
+    ("", "v1", "Service"),
+    ("", "v1", "Event"),
+    ("apps", "v1", "Deployment"),
+    ("apps", "v1", "ReplicaSet"),
+    ("discovery.k8s.io", "v1", "EndpointSlice"),
+    ("networking.k8s.io", "v1", "Ingress"),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+    ("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration"),
+    ("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration"),
+    ("linkerd.io", "v1alpha2", "ServiceProfile"),
+    ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
+];
+
+/// The flags of `meshy support-bundle`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy support-bundle\n  meshy support-bundle trouble.tar.gz --name lab2"
+)]
+pub struct Args {
+    /// The archive to write; it must not exist yet
+    #[arg(default_value = "meshy-support.tar.gz")]
+    file: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+struct Written {
+    file: PathBuf,
+    entries: Vec<String>,
+    left_out: Vec<String>,
+}
+
+/// Writes the bundle.
+///
+/// # Errors
+/// The file exists or cannot be written. A cluster that does not answer is noted in the bundle instead.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if context.global.dry_run {
+        context.report.say(format!("would write {} from lab `{}`", args.file.display(), context.global.name));
+        return Ok(Exit::Done);
+    }
+    let mut open = fs::OpenOptions::new();
+    let file = open.write(true).create_new(true).mode(0o600).open(&args.file);
+    let mut file = file
+        .with_context(|| format!("cannot make {}", args.file.display()))
+        .hint("an existing file is never overwritten; name another one")
+        .exit(Exit::Usage)?;
+    let step = context.report.step("Collecting", format!("lab `{}`", context.global.name));
+    let mut archive = Archive::default();
+    archive.add("versions.txt", &format!("meshy {}\n{}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
+    if let Some(lab) = context.lab()? {
+        archive.add("lab.json", &serde_json::to_string_pretty(&lab)?);
+    }
+    local_logs(context, &mut archive)?;
+    match context.client().await {
+        Ok(client) => cluster(&client, &mut archive).await,
+        Err(error) => archive.missing("cluster", format!("{error:#}")),
+    }
+    let (bytes, entries, left_out) = archive.finish()?;
+    file.write_all(&bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
+    step.done(format!("{} files", entries.len()));
+    let written = Written { file: args.file, entries, left_out };
+    context.data(&written, |w| {
+        format!(
+            "{}: {} files, {} left out; keys and tokens are redacted",
+            w.file.display(),
+            w.entries.len(),
+            w.left_out.len()
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The logs in the lab's own folder (the embedded cluster's).
+fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
+    let Ok(folder) = fs::read_dir(crate::lab::folder(&context.global.name)?) else { return Ok(()) };
+    for entry in folder.flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|e| e == "log") {
+            let name = format!("lab/{}", entry.file_name().to_string_lossy());
+            match fs::read(&path) {
+                Ok(text) => archive.add(&name, &String::from_utf8_lossy(&text)),
+                Err(error) => archive.missing(&name, error.to_string()),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn cluster(client: &kube::Client, archive: &mut Archive) {
+    for (group, version, kind) in KINDS {
+        let name = format!("objects/{}.json", kind.to_lowercase());
+        let list = async {
+            let (resource, _) = pinned_kind(client, &GroupVersionKind::gvk(group, version, kind)).await?;
+            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+            api.list(&ListParams::default()).await
+        };
+        match timeout(PATIENCE, list).await {
+            Ok(Ok(list)) => {
+                archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
+            }
+            Ok(Err(error)) => archive.missing(&name, error.to_string()),
+            Err(_) => {
+                // One unanswered question is enough: the others would each wait as long.
+                archive.missing(&name, "no answer in time; the rest of the cluster was not asked".to_owned());
+                return;
+            }
+        }
+    }
+    logs(client, archive).await;
+}
+
+async fn logs(client: &kube::Client, archive: &mut Archive) {
+    let all: Api<Pod> = Api::all(client.clone());
+    let Ok(Ok(pods)) = timeout(PATIENCE, all.list(&ListParams::default())).await else { return };
+    let containers = pods.items.into_iter().flat_map(|pod| {
+        let spec = pod.spec.unwrap_or_default();
+        let (ns, name) = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
+        let all: Vec<_> = spec.init_containers.into_iter().flatten().chain(spec.containers).collect();
+        all.into_iter().map(move |container| (ns.clone(), name.clone(), container.name))
+    });
+    let mut texts = stream::iter(containers)
+        .map(|(ns, pod, container)| {
+            let api: Api<Pod> = Api::namespaced(client.clone(), &ns);
+            async move {
+                let wanted = LogParams {
+                    container: Some(container.clone()),
+                    tail_lines: Some(LOG_LINES),
+                    ..Default::default()
+                };
+                let text = timeout(PATIENCE, api.logs(&pod, &wanted)).await;
+                (format!("logs/{ns}/{pod}/{container}.log"), text)
+            }
+        })
+        .buffer_unordered(8);
+    while let Some((name, text)) = texts.next().await {
+        match text {
+            Ok(Ok(text)) => archive.add(&name, &redact(&text)),
+            Ok(Err(error)) => archive.missing(&name, error.to_string()),
+            Err(_) => archive.missing(&name, "no answer in time".to_owned()),
+        }
+    }
+}
