@@ -1,0 +1,83 @@
+//! A proxy's mesh identity: the certificate it shows and the roots it trusts, both ways.
+
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// Certificate, key and trust roots of one workload, ready for handshakes.
+#[derive(Clone)]
+pub struct Identity {
+    name: Arc<str>,
+    pub(crate) client: Arc<ClientConfig>,
+    pub(crate) server: Arc<ServerConfig>,
+}
+
+/// Why an identity cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The name is no DNS name.
+    #[error("read the mesh identity's name")]
+    Name(#[from] InvalidDnsNameError),
+    /// Certificates and key do not go together, or a root cannot be read.
+    #[error("load the mesh identity's certificates")]
+    Tls(#[from] rustls::Error),
+    /// No usable root to verify peers with.
+    #[error("load the mesh's trust roots")]
+    Roots(#[from] rustls::server::VerifierBuilderError),
+}
+
+impl Identity {
+    /// An identity such as `default.default.serviceaccount.identity.linkerd.cluster.local`, which must be among the
+    /// DNS names of the first certificate; peers have to chain up to one of the roots.
+    ///
+    /// # Errors
+    /// When the name, the certificates, the key or the roots cannot be used.
+    pub fn new(
+        name: &str,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        roots: impl IntoIterator<Item = CertificateDer<'static>>,
+    ) -> Result<Self, IdentityError> {
+        ServerName::try_from(name.to_owned())?;
+        let mut store = RootCertStore::empty();
+        for root in roots {
+            store.add(root)?;
+        }
+        let store = Arc::new(store);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(store.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())?;
+        // Connections are kept, so handshakes are rare; sessions to resume would cost every idle proxy memory.
+        client.resumption = Resumption::disabled();
+        client.enable_sni = true;
+        let verifier = WebPkiClientVerifier::builder_with_provider(store, provider.clone()).build()?;
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)?;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        Ok(Self { name: name.into(), client: Arc::new(client), server: Arc::new(server) })
+    }
+
+    /// The identity's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+/// The first DNS name of a peer's verified certificate.
+pub(crate) fn peer_name(certificates: Option<&[CertificateDer<'_>]>) -> Option<Arc<str>> {
+    let (_, certificate) = X509Certificate::from_der(certificates?.first()?).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::DNSName(name) => Some(Arc::from(*name)),
+        _ => None,
+    })
+}

@@ -1,0 +1,229 @@
+//! Which requests an HTTPRoute's rule takes, and which of several matching rules wins.
+
+use http::{HeaderName, Method, Request};
+use regex::Regex;
+
+use super::HttpRoute;
+
+/// One match of a rule: every part that is given has to hold.
+#[derive(Clone, Debug, Default)]
+pub struct RouteMatch {
+    /// On the path; `None` is the prefix `/`.
+    pub path: Option<PathMatch>,
+    /// On headers, all of them.
+    pub headers: Vec<HeaderMatch>,
+    /// On query parameters, all of them.
+    pub query: Vec<QueryMatch>,
+    /// On the method.
+    pub method: Option<Method>,
+}
+
+/// A condition on the path.
+#[derive(Clone, Debug)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(String),
+    /// Whole elements from the left: `/a` takes `/a` and `/a/b` but not `/ab`.
+    Prefix(String),
+    /// An expression that has to match the whole path.
+    Regex(Regex),
+}
+
+/// A condition on a header.
+#[derive(Clone, Debug)]
+pub struct HeaderMatch {
+    /// The header's name.
+    pub name: HeaderName,
+    /// What its value has to be.
+    pub value: ValueMatch,
+}
+
+/// A condition on a query parameter.
+#[derive(Clone, Debug)]
+pub struct QueryMatch {
+    /// The parameter's name.
+    pub name: String,
+    /// What its value has to be.
+    pub value: ValueMatch,
+}
+
+/// A condition on a value.
+#[derive(Clone, Debug)]
+pub enum ValueMatch {
+    /// Equal to the text.
+    Exact(String),
+    /// An expression matches the whole value.
+    Regex(Regex),
+}
+
+impl ValueMatch {
+    fn takes(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(text) => text == value,
+            Self::Regex(regex) => whole(regex, value),
+        }
+    }
+}
+
+/// How closely a request is described, the Gateway API's order of precedence: host, path, method, headers, query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    host: (bool, usize),
+    path: (u8, usize),
+    method: bool,
+    headers: usize,
+    query: usize,
+}
+
+/// The rule that takes a request, as its place in the lists, or `None` when none does.
+///
+/// The most closely describing match wins; among equals the one listed first.
+pub(crate) fn find<B>(
+    routes: &[HttpRoute],
+    request: &Request<B>,
+    host: Option<&str>,
+) -> Option<(usize, usize)> {
+    let mut best: Option<(Rank, (usize, usize))> = None;
+    for (r, route) in routes.iter().enumerate() {
+        let Some(host) = host_rank(&route.hostnames, host) else { continue };
+        for (n, rule) in route.rules.iter().enumerate() {
+            let all = [RouteMatch::default()];
+            let matches = if rule.matches.is_empty() { &all[..] } else { &rule.matches };
+            for rank in matches.iter().filter_map(|one| one.rank(host, request)) {
+                if best.as_ref().is_none_or(|(found, _)| rank > *found) {
+                    best = Some((rank, (r, n)));
+                }
+            }
+        }
+    }
+    best.map(|(_, place)| place)
+}
+
+impl RouteMatch {
+    fn rank<B>(&self, host: (bool, usize), request: &Request<B>) -> Option<Rank> {
+        let path = match &self.path {
+            None => (1, 1),
+            Some(path) => path.rank(request.uri().path())?,
+        };
+        if self.method.as_ref().is_some_and(|method| method != request.method()) {
+            return None;
+        }
+        let header = |one: &HeaderMatch| {
+            request
+                .headers()
+                .get(&one.name)
+                .and_then(|value| value.to_str().ok())
+                .is_some_and(|v| one.value.takes(v))
+        };
+        let query = |one: &QueryMatch| {
+            let query = request.uri().query().unwrap_or_default();
+            let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs.find(|(name, _)| *name == one.name).is_some_and(|(_, value)| one.value.takes(value))
+        };
+        (self.headers.iter().all(header) && self.query.iter().all(query)).then_some(Rank {
+            host,
+            path,
+            method: self.method.is_some(),
+            headers: self.headers.len(),
+            query: self.query.len(),
+        })
+    }
+}
+
+impl PathMatch {
+    fn rank(&self, path: &str) -> Option<(u8, usize)> {
+        match self {
+            Self::Exact(text) => (text == path).then_some((3, text.len())),
+            Self::Prefix(prefix) => {
+                let bare = prefix.trim_end_matches('/');
+                let rest = path.strip_prefix(bare)?;
+                (rest.is_empty() || rest.starts_with('/')).then_some((1, prefix.len()))
+            }
+            // The Gateway API leaves the place of expressions open; Linkerd puts them after exact paths.
+            Self::Regex(regex) => whole(regex, path).then(|| (2, regex.as_str().len())),
+        }
+    }
+}
+
+fn whole(regex: &Regex, text: &str) -> bool {
+    regex.find(text).is_some_and(|found| found.range() == (0..text.len()))
+}
+
+fn host_rank(hostnames: &[String], host: Option<&str>) -> Option<(bool, usize)> {
+    if hostnames.is_empty() {
+        return Some((false, 0));
+    }
+    let host = host?;
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let ranks = hostnames.iter().filter_map(|wanted| match wanted.strip_prefix('*') {
+        Some(suffix) => {
+            (name.len() > suffix.len() && name.ends_with(suffix)).then_some((false, suffix.len()))
+        }
+        None => wanted.eq_ignore_ascii_case(name).then_some((true, wanted.len())),
+    });
+    ranks.max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RouteRule;
+    use super::*;
+
+    fn route(matches: Vec<RouteMatch>) -> HttpRoute {
+        let rules =
+            matches.into_iter().map(|one| RouteRule { matches: vec![one], ..RouteRule::default() }).collect();
+        HttpRoute { rules, ..HttpRoute::default() }
+    }
+
+    fn prefix(path: &str) -> RouteMatch {
+        RouteMatch { path: Some(PathMatch::Prefix(path.into())), ..RouteMatch::default() }
+    }
+
+    fn taken(routes: &[HttpRoute], request: &Request<()>) -> Option<(usize, usize)> {
+        find(routes, request, Some("web:80"))
+    }
+
+    fn get(path: &str) -> Request<()> {
+        Request::get(path).body(()).unwrap()
+    }
+
+    #[test]
+    fn the_closest_match_wins_whatever_the_order() {
+        let exact = RouteMatch { path: Some(PathMatch::Exact("/a/b".into())), ..RouteMatch::default() };
+        let method = RouteMatch { method: Some(Method::GET), ..prefix("/a") };
+        let routes = [route(vec![prefix("/"), prefix("/a"), method, exact])];
+        assert_eq!(taken(&routes, &get("/a/b")), Some((0, 3)));
+        assert_eq!(taken(&routes, &get("/a/c")), Some((0, 2)));
+        assert_eq!(taken(&routes, &Request::post("/a").body(()).unwrap()), Some((0, 1)));
+        assert_eq!(taken(&routes, &get("/ab")), Some((0, 0)));
+    }
+
+    #[test]
+    fn equals_go_to_the_one_listed_first_and_no_match_is_none() {
+        let routes = [route(vec![prefix("/a"), prefix("/a")]), route(vec![prefix("/a")])];
+        assert_eq!(taken(&routes, &get("/a")), Some((0, 0)));
+        assert_eq!(taken(&routes, &get("/b")), None);
+    }
+
+    #[test]
+    fn headers_and_query_parameters_all_have_to_hold() {
+        let wanted = RouteMatch {
+            headers: vec![HeaderMatch { name: "x-a".parse().unwrap(), value: ValueMatch::Exact("1".into()) }],
+            query: vec![QueryMatch { name: "q".into(), value: ValueMatch::Regex(Regex::new("b+").unwrap()) }],
+            ..RouteMatch::default()
+        };
+        let routes = [route(vec![wanted])];
+        let with = |path: &str| Request::get(path).header("x-a", "1").body(()).unwrap();
+        assert_eq!(taken(&routes, &with("/?q=bb")), Some((0, 0)));
+        assert_eq!(taken(&routes, &with("/?q=abb")), None, "the expression is anchored");
+        assert_eq!(taken(&routes, &get("/?q=bb")), None);
+    }
+
+    #[test]
+    fn an_exact_host_wins_over_a_wildcard_and_that_over_none() {
+        let host = |name: &str| HttpRoute { hostnames: vec![name.into()], ..route(vec![prefix("/")]) };
+        let routes = [route(vec![prefix("/")]), host("*.mesh"), host("a.mesh")];
+        let of = |name| find(&routes, &get("/"), Some(name)).map(|(route, _)| route);
+        assert_eq!((of("a.mesh:80"), of("b.mesh"), of("mesh")), (Some(2), Some(1), Some(0)));
+    }
+}
