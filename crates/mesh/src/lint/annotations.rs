@@ -1,0 +1,160 @@
+//! Annotations in Linkerd's groups that Linkerd does not read, and the injection annotation where it has no effect.
+
+use serde_json::Value;
+
+use super::Sink;
+use crate::{inject, names};
+
+/// The keys that Linkerd 2.20 reads on Services, routes, workloads and namespaces, without their group.
+const KNOWN: &[(&str, &[&str])] = &[
+    ("retry.linkerd.io", &["http", "grpc", "limit", "timeout"]),
+    ("timeout.linkerd.io", &["request", "response", "idle"]),
+    (
+        "balancer.linkerd.io",
+        &[
+            "failure-accrual",
+            "failure-accrual-consecutive-max-failures",
+            "failure-accrual-consecutive-min-penalty",
+            "failure-accrual-consecutive-max-penalty",
+            "failure-accrual-consecutive-jitter-ratio",
+        ],
+    ),
+    (
+        "config.linkerd.io",
+        &[
+            "access-log",
+            "admin-port",
+            "close-wait-timeout",
+            "control-port",
+            "debug-image",
+            "debug-image-pull-policy",
+            "debug-image-version",
+            "default-inbound-policy",
+            "enable-debug-sidecar",
+            "enable-external-profiles",
+            "enable-gateway",
+            "image-pull-policy",
+            "inbound-port",
+            "init-image",
+            "init-image-version",
+            "opaque-ports",
+            "outbound-port",
+            "pod-inbound-ports",
+            "proxy-additional-env",
+            "proxy-admin-shutdown",
+            "proxy-await",
+            "proxy-cpu-limit",
+            "proxy-cpu-ratio-limit",
+            "proxy-cpu-request",
+            "proxy-disable-inbound-protocol-detect-timeout",
+            "proxy-disable-outbound-protocol-detect-timeout",
+            "proxy-enable-native-sidecar",
+            "proxy-ephemeral-storage-limit",
+            "proxy-ephemeral-storage-request",
+            "proxy-gid",
+            "proxy-image",
+            "proxy-inbound-connect-timeout",
+            "proxy-inbound-discovery-cache-unused-timeout",
+            "proxy-log-format",
+            "proxy-log-http-headers",
+            "proxy-log-level",
+            "proxy-memory-limit",
+            "proxy-memory-request",
+            "proxy-metrics-hostname-labels",
+            "proxy-outbound-connect-timeout",
+            "proxy-outbound-discovery-cache-unused-timeout",
+            "proxy-require-identity-inbound-ports",
+            "proxy-uid",
+            "proxy-version",
+            "shutdown-grace-period",
+            "skip-inbound-ports",
+            "skip-outbound-ports",
+            "skip-subnets",
+        ],
+    ),
+    ("linkerd.io", &["inject", "created-by", "proxy-version", "trust-root-sha256", "helm-release-version"]),
+];
+
+pub(super) fn lint(sink: &mut Sink<'_>) {
+    let kind = sink.item.kind().to_owned();
+    unknown(sink, "", "metadata");
+    let Some(pointer) = inject::template_pointer(&kind) else {
+        if kind == "Namespace" {
+            value(sink, "", "metadata");
+        }
+        return;
+    };
+    let field = format!("{}.metadata", pointer.trim_start_matches('/').replace('/', "."));
+    let field = field.trim_start_matches('.').to_owned();
+    if pointer.is_empty() {
+        value(sink, pointer, &field);
+    } else {
+        unknown(sink, pointer, &field);
+        value(sink, pointer, &field);
+        if sink.item.annotations("").contains_key(names::INJECT)
+            && !sink.item.annotations(pointer).contains_key(names::INJECT)
+        {
+            let what = format!("`{}` stands on the {kind} itself", names::INJECT);
+            sink.add(
+                "inject-place",
+                format!("metadata.annotations[{}]", names::INJECT),
+                what,
+                format!("move it to {field}.annotations"),
+            );
+        }
+    }
+    let wants = sink.item.annotations(pointer).get(names::INJECT).is_some_and(|v| v != names::DISABLED);
+    if wants && sink.object().pointer(&format!("{pointer}/spec/hostNetwork")) == Some(&Value::Bool(true)) {
+        let what = "the pods use the node's network";
+        sink.add(
+            "inject-host-network",
+            format!("{field}.annotations[{}]", names::INJECT),
+            what,
+            "drop `hostNetwork: true`, or the annotation",
+        );
+    }
+}
+
+fn unknown(sink: &mut Sink<'_>, pointer: &str, field: &str) {
+    for key in sink.item.annotations(pointer).keys() {
+        let Some((group, name)) = key.split_once('/') else { continue };
+        let Some((_, names)) = KNOWN.iter().find(|(known, _)| *known == group) else {
+            // A group of Linkerd's that differs by a letter; alpha, beta and extensions' groups are not listed here.
+            let near =
+                KNOWN.iter().find(|(known, _)| strsim::levenshtein(known, group) <= 2 && known.len() > 10);
+            if let Some((near, _)) = near {
+                let todo = format!("write `{near}/{name}`");
+                sink.add(
+                    "annotation-unknown",
+                    format!("{field}.annotations[{key}]"),
+                    format!("group `{group}` is nobody's"),
+                    todo,
+                );
+            }
+            continue;
+        };
+        if !names.contains(&name) {
+            let near = names.iter().min_by_key(|known| strsim::levenshtein(known, name));
+            let near = near.filter(|known| strsim::levenshtein(known, name) <= 3);
+            let todo = near.map_or("remove it, or look it up in Linkerd's reference".to_owned(), |near| {
+                format!("write `{group}/{near}`")
+            });
+            sink.add(
+                "annotation-unknown",
+                format!("{field}.annotations[{key}]"),
+                format!("`{key}` is not a key of Linkerd 2.20"),
+                todo,
+            );
+        }
+    }
+}
+
+fn value(sink: &mut Sink<'_>, pointer: &str, field: &str) {
+    let annotations = sink.item.annotations(pointer);
+    if let Some(value) = annotations.get(names::INJECT)
+        && value.parse::<inject::Mode>().is_err()
+    {
+        let field = format!("{field}.annotations[{}]", names::INJECT);
+        sink.add("inject-value", field, format!("value `{value}`"), "write enabled, ingress or disabled");
+    }
+}

@@ -1,0 +1,266 @@
+//! One test a rule: an object that has the fault, and the seed's, which has none.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn profile() -> Value {
+    json!({
+        "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
+        "metadata": {"name": "bounced-service.default.svc.cluster.local", "namespace": "default"},
+        "spec": {
+            "routes": [{"name": "GET /", "condition": {"method": "GET", "pathRegex": "/.*"}, "isRetryable": true}],
+            "retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": 10, "ttl": "10s"},
+        },
+    })
+}
+
+fn service() -> Value {
+    json!({"kind": "Service", "metadata": {"name": "bounced-service", "namespace": "default"},
+           "spec": {"clusterIP": "10.96.0.9", "selector": {"app": "bounced-service"}}})
+}
+
+fn pod(app: &str, meshed: bool) -> Value {
+    let mut labels = json!({"app": app});
+    if meshed {
+        labels["linkerd.io/control-plane-ns"] = json!("linkerd");
+    }
+    json!({"kind": "Pod", "metadata": {"name": app, "namespace": "default", "labels": labels}})
+}
+
+/// The lesson's cluster: a service, its profile, a meshed client; then whatever is put in.
+fn ids(objects: &[Value]) -> Vec<&'static str> {
+    let mut world = World::new();
+    world.complete();
+    world.know(pod("bounced-service", true));
+    world.know(pod("minimal-service", true));
+    for object in objects {
+        world.judge(object.clone(), None);
+    }
+    lint(&world).into_iter().map(|f| f.id).collect()
+}
+
+fn with(pointer: &str, value: Value) -> Vec<&'static str> {
+    let mut profile = profile();
+    *profile.pointer_mut(pointer).expect("the seed's profile has it") = value;
+    ids(&[service(), profile])
+}
+
+fn annotated(pairs: Value) -> Value {
+    let mut service = service();
+    service["metadata"]["annotations"] = pairs;
+    service
+}
+
+const ROUTE: &str = "/spec/routes/0/condition";
+
+#[test]
+fn the_seeds_objects_have_no_finding() {
+    assert_eq!(ids(&[service(), profile()]), [""; 0]);
+}
+
+#[test]
+fn a_short_name_is_not_a_profiles_name() {
+    assert_eq!(with("/metadata/name", json!("bounced-service")), ["profile-name"]);
+}
+
+#[test]
+fn an_absent_service_is_found_only_where_the_world_is_whole() {
+    assert_eq!(ids(&[profile()]), ["service-absent"]);
+    let mut world = World::new();
+    world.judge(profile(), Some("bounced-service-sp.yaml"));
+    assert_eq!(lint(&world), []);
+}
+
+#[test]
+fn a_headless_service_is_found() {
+    let mut headless = service();
+    headless["spec"]["clusterIP"] = json!("None");
+    assert_eq!(ids(&[headless, profile()]), ["service-headless"]);
+}
+
+#[test]
+fn a_service_without_meshed_clients_is_found() {
+    let mut world = World::new();
+    world.complete();
+    for pod in [pod("bounced-service", true), pod("minimal-service", false)] {
+        world.know(pod);
+    }
+    world.know(service());
+    world.judge(profile(), None);
+    assert_eq!(lint(&world)[0].id, "clients-absent");
+}
+
+#[test]
+fn a_budget_that_the_proxy_drops_is_found() {
+    assert_eq!(with("/spec/retryBudget/ttl", json!("2m")), ["budget-ttl"]);
+    assert_eq!(with("/spec/retryBudget/ttl", json!("10")), ["budget-ttl"]);
+    assert_eq!(with("/spec/retryBudget/retryRatio", json!(1001)), ["budget-ratio"]);
+    assert_eq!(with("/spec/retryBudget/retryRatio", json!(-1)), ["budget-ratio"]);
+    assert_eq!(with("/spec/retryBudget/retryRatio", json!(0.3)), ["budget-rounding"]);
+    assert_eq!(with("/spec/routes/0/isRetryable", json!(false)), ["budget-unused"]);
+}
+
+#[test]
+fn a_regex_that_is_not_what_it_seems_is_found() {
+    let path = |regex: &str| with(ROUTE, json!({"pathRegex": regex}));
+    assert_eq!(path("/api/*"), ["regex-glob"]);
+    assert_eq!(path("/api/*/items"), ["regex-glob"]);
+    assert_eq!(path("api/.*"), ["regex-never"]);
+    assert_eq!(path("/api?user=1"), ["regex-never"]);
+    assert_eq!(path("/(api"), ["regex-invalid"]);
+    assert_eq!(path("/(?!health).*"), ["regex-invalid"]);
+    for fine in ["/", "/.*", "^/api/[^/]*$", "/a?b", "/items/\\d+", ".*\\.html"] {
+        assert_eq!(path(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
+fn a_method_in_small_letters_is_found() {
+    assert_eq!(with(ROUTE, json!({"all": [{"method": "get"}, {"pathRegex": "/.*"}]})), ["method-unknown"]);
+}
+
+#[test]
+fn a_route_that_gets_no_request_is_found() {
+    let second = |first: Value, second: Value| {
+        with(
+            "/spec/routes",
+            json!([
+                {"name": "first", "condition": first, "isRetryable": true},
+                {"name": "second", "condition": second},
+            ]),
+        )
+    };
+    let shadowed = ["route-shadowed"];
+    assert_eq!(second(json!({"pathRegex": "/.*"}), json!({"method": "GET", "pathRegex": "/a"})), shadowed);
+    assert_eq!(second(json!({"pathRegex": "/[a-z]+"}), json!({"pathRegex": "/abc"})), shadowed);
+    assert_eq!(
+        second(json!({"method": "GET"}), json!({"all": [{"method": "GET"}, {"pathRegex": "/a"}]})),
+        shadowed
+    );
+    assert_eq!(
+        second(json!({"any": [{"method": "GET"}, {"method": "PUT"}]}), json!({"method": "PUT"})),
+        shadowed
+    );
+    let none = [""; 0];
+    assert_eq!(second(json!({"method": "GET", "pathRegex": "/.*"}), json!({"pathRegex": "/a"})), none);
+    assert_eq!(second(json!({"pathRegex": "/a/[^/]*"}), json!({"pathRegex": "/a/.*"})), none);
+    assert_eq!(second(json!({"not": {"method": "GET"}}), json!({"method": "PUT"})), none);
+}
+
+#[test]
+fn a_status_range_without_an_end_is_found() {
+    let classes = json!([{"name": "r", "condition": {"method": "GET"}, "isRetryable": true,
+        "responseClasses": [{"condition": {"status": {"min": 500}}, "isFailure": true}]}]);
+    assert_eq!(with("/spec/routes", classes), ["status-range"]);
+}
+
+#[test]
+fn an_unknown_field_makes_a_profile_invalid() {
+    assert_eq!(with(ROUTE, json!({"path": "/"})), ["profile-invalid"]);
+    assert_eq!(with(ROUTE, json!({})), ["profile-invalid"]);
+}
+
+#[test]
+fn two_dialects_on_one_service_are_found() {
+    let service_retries = annotated(json!({"retry.linkerd.io/http": "5xx"}));
+    assert_eq!(ids(&[service_retries, profile()]), ["profile-beside-policy"]);
+    let route = json!({"kind": "HTTPRoute", "metadata": {"name": "r", "namespace": "default"},
+        "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "bounced-service"}]}});
+    assert_eq!(ids(&[service(), route, profile()]), ["profile-beside-policy"]);
+}
+
+#[test]
+fn annotations_that_say_nothing_or_something_else_are_found() {
+    let one = |pairs: Value| ids(&[annotated(pairs)]);
+    assert_eq!(
+        one(json!({"retry.linkerd.io/http": "5xx", "retry.linkerd.io/limit": "0"})),
+        ["retry-limit-zero"]
+    );
+    assert_eq!(one(json!({"retry.linkerd.io/limit": "3"})), ["retry-condition-absent"]);
+    assert_eq!(one(json!({"retry.linkerd.io/http": "all"})), ["annotation-value"]);
+    assert_eq!(one(json!({"timeout.linkerd.io/request": "1.5s"})), ["annotation-value"]);
+    assert_eq!(one(json!({"retry.linkerd.io/https": "5xx"})), ["annotation-unknown"]);
+    assert_eq!(
+        one(json!({"retries.linkerd.io/http": "5xx"})),
+        [""; 0],
+        "three letters away is another's group"
+    );
+    assert_eq!(one(json!({"retry.linkred.io/http": "5xx"})), ["annotation-unknown"]);
+    assert_eq!(one(json!({"viz.linkerd.io/tap-enabled": "true"})), [""; 0]);
+}
+
+#[test]
+fn injection_that_has_no_effect_is_found() {
+    let workload = |own: Value, template: Value, host: bool| {
+        ids(&[json!({"kind": "Deployment", "metadata": {"name": "d", "annotations": own},
+            "spec": {"template": {"metadata": {"annotations": template}, "spec": {"hostNetwork": host}}}})])
+    };
+    let enabled = json!({"linkerd.io/inject": "enabled"});
+    assert_eq!(workload(enabled.clone(), json!({}), false), ["inject-place"]);
+    assert_eq!(workload(json!({}), json!({"linkerd.io/inject": "true"}), false), ["inject-value"]);
+    assert_eq!(workload(json!({}), enabled.clone(), true), ["inject-host-network"]);
+    assert_eq!(workload(json!({}), enabled, false), [""; 0]);
+}
+
+#[test]
+fn a_named_port_of_an_ingress_is_found() {
+    let ingress = |port: Value| {
+        ids(&[json!({"kind": "Ingress", "metadata": {"name": "i"}, "spec": {"rules": [
+            {"http": {"paths": [{"backend": {"service": {"name": "s", "port": port}}}]}}]}})])
+    };
+    assert_eq!(ingress(json!({"name": "http"})), ["ingress-named-port"]);
+    assert_eq!(ingress(json!({"number": 9090})), [""; 0]);
+}
+
+#[test]
+fn a_finding_says_where_why_and_what_to_do() {
+    let mut world = World::new();
+    let mut object = profile();
+    object["spec"]["retryBudget"]["ttl"] = json!("2m");
+    world.judge(json!({"kind": "List", "items": [object]}), Some("sp.yaml"));
+    let finding = &lint(&world)[0];
+    assert_eq!(finding.place.file.as_deref(), Some("sp.yaml"));
+    assert_eq!(finding.place.field, "spec.retryBudget.ttl");
+    assert!(finding.why.contains("retries nothing") && finding.todo.contains("1s to 60s"));
+}
+
+/// A page's YAML blocks, each judged as a whole cluster that has bounced-service unless the block brings it.
+fn judge_blocks(page: &str) -> Vec<Vec<&'static str>> {
+    let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
+    blocks
+        .map(|block| {
+            let mut world = World::new();
+            world.complete();
+            for object in serde_yaml::from_multiple::<Value>(block).expect("the block is YAML") {
+                world.judge(object, None);
+            }
+            world.know(service());
+            lint(&world).into_iter().map(|f| f.id).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn each_page_shows_the_finding_and_then_none() {
+    for rule in RULES {
+        let page =
+            std::fs::read_to_string(pages().join(format!("{}.md", rule.id))).expect("each rule has a page");
+        assert_eq!(judge_blocks(&page), [vec![rule.id], vec![]], "docs/lint/{}.md", rule.id);
+    }
+}
+
+#[test]
+fn every_rule_has_its_page_and_every_page_its_rule() {
+    let mut pages: Vec<String> = std::fs::read_dir(pages())
+        .expect("the docs are in the repository")
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".md")?.to_owned()))
+        .filter(|page| page != "README")
+        .collect();
+    pages.sort();
+    assert_eq!(pages, RULES.iter().map(|rule| rule.id).collect::<Vec<_>>());
+}
+
+fn pages() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lint")
+}

@@ -1,0 +1,136 @@
+//! The objects that lint looks at, and those it may look up.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Place;
+use crate::{httproute::HttpRoute, names};
+
+/// Objects, some of them to be judged, the others there to be looked up.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    items: Vec<Item>,
+    complete: bool,
+}
+
+/// One object.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) object: Value,
+    file: Option<String>,
+    target: bool,
+}
+
+impl World {
+    /// A world with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an object to be judged. A List is taken apart.
+    pub fn judge(&mut self, object: Value, file: Option<&str>) {
+        self.add(object, file, true);
+    }
+
+    /// Adds an object to be looked up only.
+    pub fn know(&mut self, object: Value) {
+        self.add(object, None, false);
+    }
+
+    /// Says that what is not in this world does not exist, as in a listing of a whole cluster. Without it, files are
+    /// judged by what they say and not by what they leave to others.
+    pub fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    fn add(&mut self, mut object: Value, file: Option<&str>, target: bool) {
+        if let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) {
+            for item in items {
+                self.add(item, file, target);
+            }
+        } else if object.is_object() {
+            self.items.push(Item { object, file: file.map(str::to_owned), target });
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().filter(|item| item.target)
+    }
+
+    pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Item> {
+        self.items.iter().filter(move |item| item.kind() == kind)
+    }
+
+    pub(super) fn service(&self, name: &str, namespace: &str) -> Option<&Item> {
+        self.of_kind("Service").find(|s| s.name() == name && s.namespace_or_default() == namespace)
+    }
+
+    /// The routes whose parent is this service.
+    pub(super) fn routes_of(&self, name: &str, namespace: &str) -> Vec<&Item> {
+        self.items
+            .iter()
+            .filter(|item| matches!(item.kind(), "HTTPRoute" | "GRPCRoute"))
+            .filter(|item| {
+                HttpRoute::from_value(&item.object)
+                    .is_ok_and(|r| r.services().any(|s| s == (name, namespace)))
+            })
+            .collect()
+    }
+
+    /// Whether some pod other than the service's own has a proxy; true when pods are not known.
+    pub(super) fn has_meshed_clients(&self, service: &Item) -> bool {
+        let mut pods = self.of_kind("Pod").peekable();
+        if !self.complete || pods.peek().is_none() {
+            return true;
+        }
+        let selector = service.object.pointer("/spec/selector").and_then(Value::as_object);
+        pods.any(|pod| {
+            let labels = pod.object.pointer("/metadata/labels");
+            let label = |key: &str| labels.and_then(|labels| labels.get(key));
+            let own = selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| label(k) == Some(v)))
+                && pod.namespace_or_default() == service.namespace_or_default();
+            // The control plane's own pods are meshed too and call nobody's services.
+            label(names::CONTROL_PLANE_NS_LABEL).is_some() && label(names::COMPONENT_LABEL).is_none() && !own
+        })
+    }
+}
+
+impl Item {
+    fn text(&self, pointer: &str) -> &str {
+        self.object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        self.text("/kind")
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.text("/metadata/name")
+    }
+
+    pub(super) fn namespace_or_default(&self) -> &str {
+        Some(self.text("/metadata/namespace")).filter(|n| !n.is_empty()).unwrap_or("default")
+    }
+
+    pub(super) fn annotations(&self, pointer: &str) -> BTreeMap<String, String> {
+        let found =
+            self.object.pointer(&format!("{pointer}/metadata/annotations")).and_then(Value::as_object);
+        let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        found.into_iter().flatten().filter_map(text).collect()
+    }
+
+    pub(super) fn place(&self, field: impl Into<String>) -> Place {
+        Place {
+            file: self.file.clone(),
+            kind: self.kind().to_owned(),
+            namespace: Some(self.text("/metadata/namespace").to_owned()).filter(|n| !n.is_empty()),
+            name: self.name().to_owned(),
+            field: field.into(),
+        }
+    }
+}
