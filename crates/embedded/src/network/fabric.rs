@@ -86,11 +86,8 @@ impl Fabric {
     pub fn join(self: &Arc<Self>, namespace: &str, hostname: &str) -> io::Result<PodNetwork> {
         let mut state = self.write();
         let address = state.free_address()?;
-        let member = Member {
-            namespace: namespace.to_owned(),
-            hostname: hostname.to_owned(),
-            ..Member::default()
-        };
+        let member =
+            Member { namespace: namespace.to_owned(), hostname: hostname.to_owned(), ..Member::default() };
         state.members.insert(address, member);
         Ok(PodNetwork::new(self.clone(), address))
     }
@@ -205,7 +202,10 @@ impl Fabric {
         };
         // A listener whose receiver was dropped has freed its port.
         if listeners.get(&port).is_some_and(|bound| !bound.queue.is_closed()) {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("port {port} is in use in this pod")));
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                format!("port {port} is in use in this pod"),
+            ));
         }
         let (queue, receiver) = mpsc::channel(BACKLOG);
         listeners.insert(port, Bound { loopback: on.ip().is_loopback(), queue });
@@ -258,7 +258,9 @@ impl State {
         let IpAddr::V4(address) = to.ip() else { return Err(unreachable(to)) };
         let own = self.members.get(&from);
         if address.is_loopback() {
-            return own.and_then(|own| own.listeners.get(&to.port())).map_or_else(|| Err(refused(to)), listener);
+            return own
+                .and_then(|own| own.listeners.get(&to.port()))
+                .map_or_else(|| Err(refused(to)), listener);
         }
         if !direct && let Some(proxy) = own.and_then(|own| own.outbound.clone()) {
             return Ok(Target::Proxy(proxy, to));
@@ -302,8 +304,5 @@ fn refused(to: SocketAddr) -> io::Error {
 }
 
 fn unreachable(to: SocketAddr) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::HostUnreachable,
-        format!("{to} is outside the embedded cluster's network"),
-    )
+    io::Error::new(io::ErrorKind::HostUnreachable, format!("{to} is outside the embedded cluster's network"))
 }

@@ -1,0 +1,26 @@
+//! Kubernetes as meshy uses it: manifests to objects, server-side apply in order, waits that know their reason.
+//!
+//! ```text
+//! manifest (YAML → objects) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
+//! ```
+
+pub mod apply;
+mod conflict;
+pub mod delete;
+mod judge;
+pub mod kinds;
+pub mod manifest;
+mod rank;
+pub mod wait;
+
+pub use apply::{Applied, Apply, Manager};
+pub use kinds::Kinds;
+
+/// An object of any kind.
+pub type Object = kube::api::DynamicObject;
+
+/// The label on what meshy makes; `down` goes by it.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY`] and the field manager of manifests.
+pub const MESHY: &str = "meshy";

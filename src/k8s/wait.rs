@@ -1,0 +1,255 @@
+//! Waits by watch: until a set of objects is ready, with the reason on the deadline and an early end on what time does not cure.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use self::workload::Workload;
+use super::judge::lacks;
+use super::manifest::{describe, kind};
+use super::{Kinds, Object};
+use crate::error::{Advise, Exit};
+use crate::ui::Step;
+
+mod workload;
+
+/// How often a wait looks at the clock; news come by themselves.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Waits until all objects are ready: workloads rolled out, definitions established, other kinds at once. Shows on `step`
+/// what it waits for.
+///
+/// # Errors
+/// Time ran out (naming what each object lacks), an object is gone, or a pod is in a trouble that waiting does not cure
+/// (with the event or log line that tells why).
+pub async fn ready(
+    kinds: &Kinds,
+    objects: &[Object],
+    deadline: Instant,
+    step: Option<&Step>,
+) -> anyhow::Result<()> {
+    let reasons = Reasons { all: Mutex::default(), step };
+    let each = objects.iter().filter(|o| can_lack(kind(o)));
+    let waits = each.map(|object| {
+        let reasons = &reasons;
+        async move {
+            one(kinds, object, reasons).await?;
+            reasons.clear(&describe(object));
+            anyhow::Ok(())
+        }
+    });
+    let mut waits = stream::iter(waits.collect::<Vec<_>>()).buffer_unordered(usize::MAX);
+    match timeout_at(deadline, async {
+        while waits.try_next().await?.is_some() {}
+        Ok(())
+    })
+    .await
+    {
+        Ok(done) => done,
+        Err(_) => Err(reasons.error()),
+    }
+}
+
+/// Waits until definitions are established and served.
+pub(super) async fn established(kinds: &Kinds, crds: &[&Object], deadline: Instant) -> anyhow::Result<()> {
+    let owned: Vec<Object> = crds.iter().map(|o| (*o).clone()).collect();
+    ready(kinds, &owned, deadline, None).await?;
+    for crd in crds {
+        let spec = &crd.data["spec"];
+        let group = spec["group"].as_str().unwrap_or_default();
+        let kind = spec["names"]["kind"].as_str().unwrap_or_default();
+        let versions = spec["versions"].as_array().into_iter().flatten();
+        for version in versions.filter(|v| v["served"] == true).filter_map(|v| v["name"].as_str()) {
+            // Discovery follows the condition a little later and cannot be watched.
+            let served = async {
+                loop {
+                    kinds.forget();
+                    match kinds.resource(&format!("{group}/{version}"), kind).await {
+                        Ok(_) => break,
+                        Err(_) => sleep(Duration::from_millis(50)).await,
+                    }
+                }
+            };
+            let late = || format!("the cluster does not serve `{kind}` of `{group}/{version}` yet");
+            timeout_at(deadline, served).await.with_context(late).exit(Exit::Timeout)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until an object fulfils a condition: the closure gives what it still lacks, none when it is fulfilled; it is
+/// handed none while the object is not there.
+///
+/// # Errors
+/// Time ran out, with the last reason.
+pub async fn until<K>(
+    api: Api<K>,
+    name: &str,
+    deadline: Instant,
+    step: Option<&Step>,
+    mut lacks: impl FnMut(Option<&K>) -> Option<String>,
+) -> anyhow::Result<()>
+where
+    K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    let mut last = format!("nothing is known of `{name}`");
+    let watch = async {
+        let mut changes = pin!(watcher::watch_object(api, name).default_backoff());
+        while let Some(change) = changes.next().await {
+            match change {
+                Ok(object) => match lacks(object.as_ref()) {
+                    None => return,
+                    Some(why) => last = why,
+                },
+                Err(error) => last = error.to_string(),
+            }
+            if let Some(step) = step {
+                step.waiting(&last);
+            }
+        }
+    };
+    if timeout_at(deadline, watch).await.is_err() {
+        return Err(anyhow!("{last}")).context(format!("`{name}` was not ready in time")).exit(Exit::Timeout);
+    }
+    Ok(())
+}
+
+/// Waits until an object is gone.
+///
+/// # Errors
+/// Time ran out.
+pub async fn gone(api: Api<Object>, name: &str, deadline: Instant) -> anyhow::Result<()> {
+    let wait = until(api, name, deadline, None, |object| {
+        let object = object?;
+        let holds = object.finalizers().join(", ");
+        Some(if holds.is_empty() {
+            "it is still there".to_owned()
+        } else {
+            format!("finalizers hold it: {holds}")
+        })
+    });
+    wait.await.with_context(|| format!("`{name}` was not deleted"))
+}
+
+fn can_lack(kind: &str) -> bool {
+    matches!(
+        kind,
+        "Deployment"
+            | "StatefulSet"
+            | "ReplicaSet"
+            | "DaemonSet"
+            | "Job"
+            | "Pod"
+            | "Node"
+            | "Namespace"
+            | "CustomResourceDefinition"
+    )
+}
+
+/// What each object still lacks, by its description.
+struct Reasons<'a> {
+    all: Mutex<BTreeMap<String, String>>,
+    step: Option<&'a Step>,
+}
+
+impl Reasons<'_> {
+    fn set(&self, what: &str, why: String) {
+        let mut all = self.all.lock().expect("no panic while held");
+        all.insert(what.to_owned(), why);
+        self.show(&all);
+    }
+
+    fn clear(&self, what: &str) {
+        let mut all = self.all.lock().expect("no panic while held");
+        all.remove(what);
+        self.show(&all);
+    }
+
+    fn show(&self, all: &BTreeMap<String, String>) {
+        if let (Some(step), Some((what, why))) = (self.step, all.first_key_value()) {
+            step.waiting(&format!("{what}: {why}"));
+        }
+    }
+
+    fn error(&self) -> anyhow::Error {
+        let all = self.all.lock().expect("no panic while held");
+        let list: Vec<String> = all.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+        let told = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
+        let error = Err::<(), _>(anyhow!("{told}")).context("not all was ready in time");
+        let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
+        error.exit(Exit::Timeout).unwrap_err()
+    }
+}
+
+/// What the watches tell.
+enum News {
+    Object(Option<Box<Object>>),
+    Pod(watcher::Event<Pod>),
+    Trouble(String),
+    Look,
+}
+
+async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::Result<()> {
+    let (what, name, kind) = (describe(object), object.name_any(), kind(object).to_owned());
+    let api = kinds.api(object, "default").await?;
+    let mut workload = Workload::new(kinds.client().clone(), api.namespace().unwrap_or_default());
+    let changes = watcher::watch_object(api, &name).default_backoff();
+    let changes = changes.map(|c| match c {
+        Ok(o) => News::Object(o.map(Box::new)),
+        Err(error) => News::Trouble(error.to_string()),
+    });
+    let pods = match workload::pods_of(object) {
+        Some(config) => {
+            let pods = watcher(workload.pods(), config).default_backoff();
+            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), News::Pod)).left_stream()
+        }
+        None => stream::pending().right_stream(),
+    };
+    // That no node takes a pod is a matter of time and not of news.
+    let looks = stream::unfold((), |()| async {
+        sleep(LOOK).await;
+        Some((News::Look, ()))
+    });
+    let mut news = pin!(stream::select(stream::select(changes, pods), looks));
+    let (mut seen, mut missing) = (false, "nothing is known of it yet".to_owned());
+    while let Some(news) = news.next().await {
+        match news {
+            News::Object(Some(object)) => {
+                seen = true;
+                workload.owner(&object);
+                match lacks(&kind, &serde_json::to_value(&*object)?) {
+                    None => return Ok(()),
+                    Some(why) => missing = why,
+                }
+            }
+            News::Object(None) if seen => {
+                return Err(anyhow!("someone deleted it during the wait")).context(format!("{what} is gone"));
+            }
+            News::Object(None) => "it is not there".clone_into(&mut missing),
+            News::Pod(event) => workload.note(event),
+            News::Trouble(why) => {
+                reasons.set(&what, why);
+                continue;
+            }
+            News::Look => {}
+        }
+        if let Some((pod, trouble)) = workload.trouble().await {
+            let cause = workload.explain(&pod, &trouble).await;
+            return Err(cause).with_context(|| format!("{what} cannot become ready"));
+        }
+        match workload.waiting() {
+            Some(pod) => reasons.set(&what, format!("{missing}: {pod}")),
+            None => reasons.set(&what, missing.clone()),
+        }
+    }
+    Ok(())
+}
