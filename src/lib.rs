@@ -14,6 +14,7 @@ pub mod commands;
 mod connect;
 pub mod context;
 pub mod error;
+pub mod image;
 pub mod k8s;
 pub mod lab;
 pub mod support;
