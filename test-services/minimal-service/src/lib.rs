@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use meshy_net::SharedNetwork;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 mod admin;
 mod answer;
@@ -79,7 +79,7 @@ pub async fn run(
         logs(format!("INFO {door} listens on {}", listener.local_addr()));
     }
 
-    let (phase, mut crashed) = watch::channel(Phase::Serving);
+    let phase = watch::Sender::new(Phase::Serving);
     let linger = config.linger;
     let state = Arc::new(State::new(config, network, logs.clone(), phase));
     let serving = async {
@@ -97,18 +97,15 @@ pub async fn run(
         std::future::pending::<()>().await;
     };
     let late = async {
-        // A receiver of its own: the deadline starts with the draining, not with the request to stop.
-        let mut phase = state.phase();
-        let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
-        if timeout(DRAIN_DEADLINE, std::future::pending::<()>()).await.is_err() {
-            logs(format!("WARN requests still open after {} s, leaving them", DRAIN_DEADLINE.as_secs()));
-        }
+        state.reached(Phase::Draining).await;
+        sleep(DRAIN_DEADLINE).await;
+        logs(format!("WARN requests still open after {} s, leaving them", DRAIN_DEADLINE.as_secs()));
     };
     tokio::select! {
         () = serving => { logs("INFO stopped".to_owned()); 0 }
         () = draining => unreachable!("waits for the others"),
         () = late => 0,
-        _ = crashed.wait_for(|phase| *phase == Phase::Crashed) => {
+        () = state.reached(Phase::Crashed) => {
             logs("ERROR asked to crash".to_owned());
             CRASHED
         }

@@ -59,7 +59,6 @@ impl fmt::Display for Door {
 
 /// Serves a port until the drain has come and its connections have ended.
 pub(crate) async fn serve(door: Door, mut listener: Box<dyn Listener>, state: Arc<State>) {
-    let mut phase = state.phase();
     // Owned here: whoever drops this future cuts the connections, too.
     let mut connections = JoinSet::new();
     loop {
@@ -72,7 +71,7 @@ pub(crate) async fn serve(door: Door, mut listener: Box<dyn Listener>, state: Ar
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Draining) => break,
+            () = state.reached(Phase::Draining) => break,
         }
     }
     drop(listener);
@@ -81,7 +80,6 @@ pub(crate) async fn serve(door: Door, mut listener: Box<dyn Listener>, state: Ar
 
 /// Answers the requests of one connection.
 async fn converse(door: Door, stream: BoxIo, state: Arc<State>) {
-    let mut phase = state.phase();
     let respond = |request| {
         let state = state.clone();
         async move {
@@ -89,7 +87,7 @@ async fn converse(door: Door, stream: BoxIo, state: Arc<State>) {
                 Door::Service => service::respond(&state, request).await,
                 Door::Admin => admin::respond(&state, request).await,
             };
-            if *state.phase().borrow() != Phase::Serving {
+            if state.phase() != Phase::Serving {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
@@ -104,7 +102,7 @@ async fn converse(door: Door, stream: BoxIo, state: Arc<State>) {
     // An error is the client's: it went away or did not speak HTTP. Nobody here could do anything about it.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = phase.wait_for(|phase| *phase == Phase::Draining) => {}
+        () = state.reached(Phase::Draining) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

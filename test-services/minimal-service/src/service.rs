@@ -60,8 +60,14 @@ impl State {
         (self.logs)(line);
     }
 
-    pub(crate) fn phase(&self) -> watch::Receiver<Phase> {
-        self.phase.subscribe()
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Waits until a phase has come.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        // The sender is `self.phase`: it cannot be gone.
+        let _ = self.phase.subscribe().wait_for(|now| *now == phase).await;
     }
 
     pub(crate) fn enter(&self, phase: Phase) {

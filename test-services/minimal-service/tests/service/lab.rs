@@ -1,0 +1,127 @@
+//! Services under test and a client that asks them.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use minimal_service::{Config, run};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::network::Wire;
+
+pub(crate) const SERVICE: u16 = 9090;
+pub(crate) const ADMIN: u16 = 9091;
+
+/// Some services on one network.
+#[derive(Default)]
+pub(crate) struct Lab {
+    pub(crate) wire: Arc<Wire>,
+}
+
+/// A running service.
+pub(crate) struct Running {
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) code: JoinHandle<u8>,
+    pub(crate) lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+impl Lab {
+    /// Starts a service under a name with an environment; it listens when this returns.
+    pub(crate) async fn start(&self, name: &str, env: &[(&str, &str)]) -> Running {
+        let own = [("HOSTNAME", name)];
+        let pairs = env.iter().chain(&own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let config = Config::from_env(pairs).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (ready, listening) = oneshot::channel();
+        let ready = Mutex::new(Some(ready));
+        let kept = lines.clone();
+        let logs = Arc::new(move |line: String| {
+            // The line of the second port is the last before the service serves.
+            if line.starts_with("INFO admin listens")
+                && let Some(ready) = ready.lock().unwrap().take()
+            {
+                let _ = ready.send(());
+            }
+            kept.lock().unwrap().push(line);
+        });
+        let network = Arc::new(self.wire.join(name));
+        let shutdown = async move {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let code = tokio::spawn(run(config, network, logs, shutdown));
+        // Not listening is an outcome, too: whoever tests it looks at the code.
+        let _ = listening.await;
+        Running { stop, code, lines }
+    }
+
+    pub(crate) async fn connect(&self, name: &str, port: u16) -> SendRequest<Full<Bytes>> {
+        let stream = self.wire.open(self.wire.address(name, port)).unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    /// Asks over a new connection.
+    pub(crate) async fn ask(
+        &self,
+        name: &str,
+        port: u16,
+        request: http::request::Builder,
+        body: &str,
+    ) -> Reply {
+        ask(&mut self.connect(name, port).await, request, body).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Reply {
+        self.ask(name, SERVICE, Request::get(path), "").await
+    }
+
+    /// Bounces off one service to an endpoint.
+    pub(crate) async fn bounce(&self, name: &str, endpoint: &str) -> Reply {
+        let body = format!(r#"{{"rebound":"true","endpoint":"{endpoint}"}}"#);
+        self.ask(name, SERVICE, Request::post("/bounce"), &body).await
+    }
+
+    pub(crate) async fn admin(&self, name: &str, path: &str) -> Value {
+        self.ask(name, ADMIN, Request::get(path), "").await.json()
+    }
+}
+
+/// Asks over a connection that stays.
+pub(crate) async fn ask(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: http::request::Builder,
+    body: &str,
+) -> hyper::Result<Reply> {
+    sender.ready().await?;
+    let request = request.header("host", "service.test").body(Full::from(body.to_owned())).unwrap();
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
+    Ok(Reply { status: head.status, headers: head.headers, body })
+}
