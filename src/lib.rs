@@ -17,5 +17,6 @@ pub mod error;
 pub mod image;
 pub mod k8s;
 pub mod lab;
+pub mod metrics;
 pub mod support;
 pub mod ui;

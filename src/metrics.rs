@@ -1,0 +1,18 @@
+//! What the proxies themselves count, without a Prometheus.
+//!
+//! ```text
+//! pods (who is meshed) → scrape (each proxy's text, in parallel) → text (parse) → difference of two → tables
+//! ```
+//!
+//! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
+
+pub mod pods;
+pub mod scrape;
+pub mod series;
+pub mod text;
+pub mod window;
+
+pub use pods::{Pod, Workload};
+pub use scrape::{Sight, Sighted, sight};
+pub use series::{Scrape, Series};
+pub use window::{PodWindow, Window};
