@@ -12,12 +12,23 @@
 //!                                  count actual)        breaker)     metrics)     else TCP)
 //! ```
 
+mod admin;
+mod body;
 mod budget;
+mod classify;
+mod client;
+mod detect;
+mod error;
 mod identity;
+mod inbound;
+mod metrics;
+mod outbound;
 pub mod policy;
 pub mod profile;
 mod proxy;
+mod serve;
 mod target;
+mod transport;
 
 pub use budget::{Budget, Decision, DecisionLog};
 pub use identity::{Identity, IdentityError};

@@ -6,9 +6,13 @@ use std::sync::{Arc, RwLock};
 
 use meshy_net::{BoxIo, SharedNetwork};
 
+use crate::admin;
 use crate::budget::DecisionLog;
 use crate::identity::Identity;
-use crate::target::{Destination, Discovery};
+use crate::inbound::Inbound;
+use crate::metrics::Metrics;
+use crate::outbound::Outbound;
+use crate::target::Discovery;
 
 /// How a pod is meshed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,14 +83,20 @@ pub struct Proxy(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) config: ProxyConfig,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) inbound: Arc<Inbound>,
     identity: Arc<RwLock<Option<Identity>>>,
 }
 
 impl Proxy {
     /// A proxy with no connection and every counter at nought.
     pub fn new(config: ProxyConfig) -> Self {
+        let metrics = Arc::new(Metrics::new());
         let identity = Arc::new(RwLock::new(config.identity.clone()));
-        Self(Arc::new(Shared { config, identity }))
+        let outbound = Arc::new(Outbound::new(&config, metrics.clone(), identity.clone()));
+        let inbound = Arc::new(Inbound::new(&config, metrics.clone(), identity.clone()));
+        Self(Arc::new(Shared { config, metrics, outbound, inbound, identity }))
     }
 
     /// Serves one connection that came in for the pod, until it ends.
@@ -96,10 +106,7 @@ impl Proxy {
     /// # Errors
     /// When the connection breaks or its handshake fails; nothing is left to do then.
     pub async fn inbound(&self, stream: BoxIo, original: SocketAddr, peer: SocketAddr) -> io::Result<()> {
-        let _ = peer;
-        let mut stream = stream;
-        let mut app = self.0.config.app.connect(original).await?;
-        tokio::io::copy_bidirectional(&mut stream, &mut app).await.map(drop)
+        self.0.inbound.serve(stream, original, peer).await
     }
 
     /// Serves one connection that the pod's application opened to `original`, until it ends.
@@ -107,12 +114,7 @@ impl Proxy {
     /// # Errors
     /// As for [`Proxy::inbound`].
     pub async fn outbound(&self, stream: BoxIo, original: SocketAddr, peer: SocketAddr) -> io::Result<()> {
-        let _ = peer;
-        let mut stream = stream;
-        let target = self.0.config.discovery.discover(&Destination::Address(original)).await;
-        let first = target.and_then(|target| Some(target.borrow().endpoints.borrow().first()?.addr));
-        let mut to = self.0.config.network.connect(first.unwrap_or(original)).await?;
-        tokio::io::copy_bidirectional(&mut stream, &mut to).await.map(drop)
+        self.0.outbound.serve(stream, original, peer).await
     }
 
     /// Serves one connection to the admin port (4191): `/metrics`, `/ready`, `/live`.
@@ -120,13 +122,12 @@ impl Proxy {
     /// # Errors
     /// As for [`Proxy::inbound`].
     pub async fn admin(&self, stream: BoxIo) -> io::Result<()> {
-        drop(stream);
-        Ok(())
+        admin::serve(&self.0.metrics, stream).await
     }
 
     /// The metrics in Prometheus' text form, as served on the admin port.
     pub fn metrics_text(&self) -> String {
-        String::new()
+        self.0.metrics.render()
     }
 
     /// Uses another certificate from the next handshake on.

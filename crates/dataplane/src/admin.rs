@@ -1,0 +1,56 @@
+//! The admin port: metrics and health.
+
+use std::io;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use meshy_net::BoxIo;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::detect::Protocol;
+use crate::metrics::{Labels, Metrics, TcpScope};
+use crate::serve::{self, Handler};
+use crate::transport::{Rewind, Stream, Transport};
+
+struct Admin(Arc<Metrics>);
+
+/// Serves one connection to the admin port.
+pub(crate) async fn serve(metrics: &Arc<Metrics>, io: BoxIo) -> io::Result<()> {
+    let labels = Labels::new()
+        .with("direction", "inbound")
+        .with("peer", "src")
+        .with("target_addr", "0.0.0.0:4191")
+        .with("target_ip", "0.0.0.0")
+        .with("target_port", 4191)
+        .with("tls", "no_identity")
+        .with("no_tls_reason", "no_tls_from_remote")
+        .with("srv_group", "")
+        .with("srv_kind", "default")
+        .with("srv_name", "all-unauthenticated")
+        .with("srv_port", 4191);
+    let scope = Arc::new(TcpScope::new(metrics, labels));
+    let stream = Stream::Plain(Rewind { head: bytes::Bytes::new(), io });
+    serve::http(Transport::new(stream, scope), Protocol::Http1, Arc::new(Admin(metrics.clone()))).await
+}
+
+impl Handler for Admin {
+    async fn call(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let text = match (request.method(), request.uri().path()) {
+            (&Method::GET, "/metrics") => self.0.render(),
+            (&Method::GET, "/ready") => "ready\n".into(),
+            (&Method::GET, "/live") => "live\n".into(),
+            (_, "/metrics" | "/ready" | "/live") => return status(StatusCode::METHOD_NOT_ALLOWED),
+            _ => return status(StatusCode::NOT_FOUND),
+        };
+        let mut response = Response::new(ResponseBody::text(text));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        response
+    }
+}
+
+fn status(status: StatusCode) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = status;
+    response
+}

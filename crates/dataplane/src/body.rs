@@ -1,0 +1,11 @@
+//! Bodies on their way through the proxy, watched by what counts them.
+
+mod replay;
+mod request;
+mod response;
+mod track;
+
+pub(crate) use replay::Replay;
+pub(crate) use request::RequestBody;
+pub(crate) use response::{Limits, ResponseBody};
+pub(crate) use track::{Tracker, Tracking};

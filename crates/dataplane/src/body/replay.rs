@@ -1,0 +1,134 @@
+//! A request's body kept for another try, up to 64 KiB.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+
+use super::RequestBody;
+use crate::error::BoxError;
+
+/// The longest body that is kept, as in Linkerd.
+const MAX_REPLAYED: usize = 64 * 1024;
+
+/// One reading of a kept body. The first reading fills what the later ones repeat.
+pub(crate) struct Replay {
+    /// `None` for a request without a body.
+    kept: Option<Arc<Mutex<Kept>>>,
+    next: usize,
+    trailers_given: bool,
+}
+
+struct Kept {
+    source: Option<RequestBody>,
+    chunks: Vec<Bytes>,
+    length: usize,
+    trailers: Option<HeaderMap>,
+    too_long: bool,
+}
+
+impl Replay {
+    /// Keeps a body, or gives it back when it announces more than can be kept.
+    pub(crate) fn new(body: RequestBody) -> Result<Self, RequestBody> {
+        if body.is_end_stream() {
+            return Ok(Self { kept: None, next: 0, trailers_given: false });
+        }
+        if body.size_hint().lower() > MAX_REPLAYED as u64 {
+            return Err(body);
+        }
+        let kept =
+            Kept { source: Some(body), chunks: Vec::new(), length: 0, trailers: None, too_long: false };
+        Ok(Self { kept: Some(Arc::new(Mutex::new(kept))), next: 0, trailers_given: false })
+    }
+
+    /// The body of one more try.
+    pub(crate) fn body(&self) -> RequestBody {
+        RequestBody::replay(Self { kept: self.kept.clone(), next: 0, trailers_given: false })
+    }
+
+    /// Whether the whole body was read and kept, so that it can be sent again.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.lock().is_none_or(|kept| kept.source.is_none() && !kept.too_long)
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
+        self.kept.as_ref().map(|kept| kept.lock().expect("replay lock"))
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(kept) = &self.kept else { return Poll::Ready(None) };
+        let kept = &mut *kept.lock().expect("replay lock");
+        if let Some(chunk) = kept.chunks.get(self.next) {
+            self.next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+        }
+        let Some(source) = &mut kept.source else {
+            let trailers = kept.trailers.as_ref().filter(|_| !self.trailers_given);
+            self.trailers_given = true;
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers.clone()))));
+        };
+        let frame = ready!(Pin::new(&mut *source).poll_frame(cx));
+        let ended = match &frame {
+            None | Some(Err(_)) => true,
+            Some(Ok(_)) => source.is_end_stream(),
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.next += kept.keep(data);
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    kept.trailers = Some(trailers.clone());
+                    self.trailers_given = true;
+                }
+            }
+            // What broke cannot be repeated.
+            Some(Err(_)) => kept.too_long = true,
+            None => {}
+        }
+        if ended {
+            kept.source = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        let done = |kept: MutexGuard<'_, Kept>| {
+            let trailers = kept.trailers.is_some() && !self.trailers_given;
+            kept.source.is_none() && self.next >= kept.chunks.len() && !trailers
+        };
+        self.lock().is_none_or(done)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let Some(kept) = self.lock() else { return SizeHint::with_exact(0) };
+        let again: usize = kept.chunks.iter().skip(self.next).map(Bytes::len).sum();
+        let mut hint = kept.source.as_ref().map(Body::size_hint).unwrap_or(SizeHint::with_exact(0));
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + again as u64);
+        }
+        hint.set_lower(hint.lower() + again as u64);
+        hint
+    }
+}
+
+impl Kept {
+    /// Keeps a chunk; gives how many places the reading moves on.
+    fn keep(&mut self, data: &Bytes) -> usize {
+        self.length = self.length.saturating_add(data.len());
+        if self.length > MAX_REPLAYED {
+            self.too_long = true;
+            self.chunks.clear();
+        }
+        if self.too_long {
+            return 0;
+        }
+        self.chunks.push(data.clone());
+        1
+    }
+}

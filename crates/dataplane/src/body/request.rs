@@ -1,0 +1,126 @@
+//! A request's body: counts the request when its first frame is read.
+
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::replay::Replay;
+use super::track::Sent;
+use crate::error::BoxError;
+use crate::metrics::{Counter, Histogram};
+
+/// The body of a request or of one try of it.
+pub(crate) struct RequestBody {
+    inner: Inner,
+    /// Counted at the first frame; empty once counted, so a request without a body never fills it.
+    uncounted: Vec<Arc<Counter>>,
+    frames: Option<Arc<Histogram>>,
+    sent: Option<Arc<OnceLock<Instant>>>,
+}
+
+enum Inner {
+    Empty,
+    Incoming(Incoming),
+    Replay(Replay),
+}
+
+impl RequestBody {
+    pub(crate) fn incoming(body: Incoming) -> Self {
+        Self::new(if body.is_end_stream() { Inner::Empty } else { Inner::Incoming(body) })
+    }
+
+    pub(super) fn replay(body: Replay) -> Self {
+        Self::new(Inner::Replay(body))
+    }
+
+    fn new(inner: Inner) -> Self {
+        Self { inner, uncounted: Vec::new(), frames: None, sent: None }
+    }
+
+    /// Counts the request: at once when it has no body, else when the body is first read.
+    pub(crate) fn count(&mut self, counter: &Arc<Counter>) {
+        if self.is_end_stream() { counter.inc() } else { self.uncounted.push(counter.clone()) }
+    }
+
+    /// Measures the size of every data frame.
+    pub(crate) fn measure_frames(&mut self, frames: &Arc<Histogram>) {
+        if !self.is_end_stream() {
+            self.frames = Some(frames.clone());
+        }
+    }
+
+    /// The moment the body will have been read to its end.
+    pub(crate) fn sent(&mut self) -> Sent {
+        if self.is_end_stream() {
+            return Sent::At(Instant::now());
+        }
+        Sent::Later(self.sent.get_or_insert_default().clone())
+    }
+
+    fn finished(&mut self) {
+        if let Some(sent) = self.sent.take() {
+            let _ = sent.set(Instant::now());
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        let frame = match &mut this.inner {
+            Inner::Empty => None,
+            Inner::Incoming(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+            Inner::Replay(body) => ready!(body.poll_frame(cx)),
+        };
+        for counter in this.uncounted.drain(..) {
+            counter.inc();
+        }
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(frames), Some(data)) = (&this.frames, frame.data_ref()) {
+                    frames.observe(data.len() as u64);
+                }
+                if this.is_end_stream() {
+                    this.finished();
+                }
+            }
+            _ => this.finished(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Empty => true,
+            Inner::Incoming(body) => body.is_end_stream(),
+            Inner::Replay(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Incoming(body) => body.size_hint(),
+            Inner::Replay(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.finished();
+    }
+}

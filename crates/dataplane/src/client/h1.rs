@@ -1,0 +1,211 @@
+//! HTTP/1.1 connections: kept alive, one request at a time.
+//!
+//! A connection has no task of its own. Whoever waits for its answer drives it, so a request costs no wake-up of
+//! another task; while nobody does, it waits in the pool, and is looked at before it is used again.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, sleep};
+
+use super::connect::Connector;
+use crate::body::{RequestBody, ResponseBody};
+use crate::error::ProxyError;
+use crate::transport::Transport;
+
+/// How long a connection is kept without a request; Linkerd's default.
+const IDLE: Duration = Duration::from_secs(3);
+
+/// The idle connections to one address, the most recently used last.
+pub(crate) struct Pool {
+    connector: Arc<Connector>,
+    idle: Mutex<Idle>,
+    this: Weak<Pool>,
+}
+
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Box<Connection>>,
+    /// Whether a task waits to close what stays idle.
+    watched: bool,
+}
+
+struct Connection {
+    sender: http1::SendRequest<RequestBody>,
+    driver: http1::Connection<TokioIo<Transport>, RequestBody>,
+    finished: bool,
+    used: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Arc<Connector>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self { connector, idle: Mutex::default(), this: this.clone() })
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Sends a request on an idle connection, or on a new one. A request that an idle connection did not take because
+    /// it was closed meanwhile goes to the next one.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<ResponseBody>, ProxyError> {
+        // An HTTP/1.0 caller's connection ends with its request, ours does not.
+        *request.version_mut() = Version::HTTP_11;
+        loop {
+            let (mut connection, reused) = match self.take() {
+                Some(connection) => (connection, true),
+                None => (self.open().await?, false),
+            };
+            let mut answer = pin!(connection.sender.try_send_request(request));
+            let result = std::future::poll_fn(|cx| {
+                Self::drive(&mut connection.driver, &mut connection.finished, cx);
+                // The answer comes only out of the driver, so no waker is needed here.
+                answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            })
+            .await;
+            match result {
+                Ok(response) => {
+                    let pool = self.clone();
+                    return Ok(response.map(|body| ResponseBody::h1(H1Body::new(body, connection, pool))));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(error.into_error().into()),
+                },
+            }
+        }
+    }
+
+    fn drive(
+        driver: &mut http1::Connection<TokioIo<Transport>, RequestBody>,
+        finished: &mut bool,
+        cx: &mut Context<'_>,
+    ) {
+        if !*finished {
+            *finished = Pin::new(driver).poll(cx).is_ready();
+        }
+    }
+
+    async fn open(&self) -> Result<Box<Connection>, ProxyError> {
+        let transport = self.connector.connect().await?;
+        let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(transport)).await?;
+        let mut connection = Box::new(Connection { sender, driver, finished: false, used: Instant::now() });
+        // hyper takes a request once its driver was polled.
+        connection.look();
+        Ok(connection)
+    }
+
+    fn take(&self) -> Option<Box<Connection>> {
+        loop {
+            let mut connection = self.idle.lock().expect("pool lock").connections.pop()?;
+            if connection.look() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn put(&self, mut connection: Box<Connection>) {
+        if !connection.look() {
+            return;
+        }
+        connection.used = Instant::now();
+        let mut idle = self.idle.lock().expect("pool lock");
+        idle.connections.push(connection);
+        if !std::mem::replace(&mut idle.watched, true) {
+            tokio::spawn(watch(self.this.clone()));
+        }
+    }
+}
+
+/// Closes connections that stayed idle, until none is left.
+async fn watch(pool: Weak<Pool>) {
+    loop {
+        sleep(IDLE).await;
+        let Some(pool) = pool.upgrade() else { return };
+        let old: Vec<_> = {
+            let mut idle = pool.idle.lock().expect("pool lock");
+            let now = Instant::now();
+            // Dropped outside the lock.
+            let old =
+                idle.connections.extract_if(.., |one| now.duration_since(one.used) >= IDLE || !one.look());
+            let old = old.collect();
+            idle.watched = !idle.connections.is_empty();
+            if !idle.watched {
+                return;
+            }
+            old
+        };
+        drop(old);
+    }
+}
+
+impl Connection {
+    /// Lets the driver see what happened meanwhile; whether the connection can take a request.
+    fn look(&mut self) -> bool {
+        Pool::drive(&mut self.driver, &mut self.finished, &mut Context::from_waker(Waker::noop()));
+        !self.finished && self.sender.is_ready()
+    }
+}
+
+/// An answer's body, which drives its connection and gives it back to the pool at its end.
+pub(crate) struct H1Body {
+    body: Incoming,
+    connection: Option<(Box<Connection>, Arc<Pool>)>,
+}
+
+impl H1Body {
+    fn new(body: Incoming, connection: Box<Connection>, pool: Arc<Pool>) -> Self {
+        let mut this = Self { body, connection: Some((connection, pool)) };
+        if this.body.is_end_stream() {
+            this.release();
+        }
+        this
+    }
+
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut noop = Context::from_waker(Waker::noop());
+        // First what already arrived; asking also tells the driver that more is wanted.
+        let mut item = Pin::new(&mut self.body).poll_frame(&mut noop);
+        if item.is_pending() {
+            match &mut self.connection {
+                Some((connection, _)) => Pool::drive(&mut connection.driver, &mut connection.finished, cx),
+                None => return Poll::Ready(None),
+            }
+            item = Pin::new(&mut self.body).poll_frame(&mut noop);
+        }
+        let item = ready!(item);
+        if matches!(item, None | Some(Err(_))) || self.body.is_end_stream() {
+            self.release();
+        }
+        Poll::Ready(item)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn release(&mut self) {
+        if let Some((connection, pool)) = self.connection.take() {
+            pool.put(connection);
+        }
+    }
+}

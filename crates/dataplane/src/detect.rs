@@ -1,0 +1,129 @@
+//! Which protocol a connection speaks, by its first bytes.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustls::server::Acceptor;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::timeout;
+
+/// How long a connection may stay silent before it is taken for opaque bytes, as in Linkerd.
+const SILENCE: Duration = Duration::from_secs(10);
+/// A first line or a greeting longer than this is not looked at to its end.
+const MOST: usize = 16 * 1024;
+
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+    Opaque,
+}
+
+/// What the bytes so far say.
+type Verdict<T> = Option<T>;
+
+/// Reads until `decide` knows; gives its verdict and all bytes read. Silence and an early end give `otherwise`.
+pub(crate) async fn detect<T: Copy>(
+    io: &mut (impl AsyncRead + Unpin),
+    otherwise: T,
+    decide: impl Fn(&[u8]) -> Verdict<T>,
+) -> io::Result<(T, Bytes)> {
+    let mut buffer = BytesMut::new();
+    let reading = async {
+        loop {
+            buffer.reserve(1024);
+            if io.read_buf(&mut buffer).await? == 0 {
+                return Ok(otherwise);
+            }
+            if let Some(verdict) = decide(&buffer) {
+                return Ok(verdict);
+            }
+            if buffer.len() > MOST {
+                return Ok(otherwise);
+            }
+        }
+    };
+    let verdict = timeout(SILENCE, reading).await.unwrap_or(Ok::<T, io::Error>(otherwise))?;
+    Ok((verdict, buffer.freeze()))
+}
+
+/// HTTP/2 by its preface, HTTP/1 by the shape of its first line, else opaque.
+pub(crate) fn http(bytes: &[u8]) -> Verdict<Protocol> {
+    let compared = bytes.len().min(H2_PREFACE.len());
+    if bytes[..compared] == H2_PREFACE[..compared] {
+        return (compared == H2_PREFACE.len()).then_some(Protocol::Http2);
+    }
+    let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        // A method is a short word; whatever begins otherwise is decided at once.
+        let method = bytes.iter().take(20).position(|byte| *byte == b' ').unwrap_or(bytes.len().min(21));
+        let word = bytes[..method].iter().all(|byte| is_token(*byte)) && method <= 20;
+        return if word { None } else { Some(Protocol::Opaque) };
+    };
+    let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+    let mut words = line.split(|byte| *byte == b' ');
+    let method = words.next().is_some_and(|word| !word.is_empty() && word.iter().all(|byte| is_token(*byte)));
+    let target = words.next().is_some_and(|word| !word.is_empty());
+    let version = words.next().is_some_and(|word| word.starts_with(b"HTTP/1."));
+    Some(if method && target && version && words.next().is_none() {
+        Protocol::Http1
+    } else {
+        Protocol::Opaque
+    })
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether the bytes begin a TLS session for this mesh identity; anybody else's session passes untouched.
+pub(crate) fn mesh_tls(bytes: &[u8], identity: &str) -> Verdict<bool> {
+    const HANDSHAKE: u8 = 22;
+    if bytes[0] != HANDSHAKE {
+        return Some(false);
+    }
+    let mut acceptor = Acceptor::default();
+    let mut unread = bytes;
+    while !unread.is_empty() {
+        if acceptor.read_tls(&mut unread).is_err() {
+            return Some(false);
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Some(accepted.client_hello().server_name() == Some(identity)),
+            Ok(None) => {}
+            Err(_) => return Some(false),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_known_by_its_first_line() {
+        let of = |text: &str| http(text.as_bytes());
+        assert_eq!(of("GET / HTTP/1.1\r\n"), Some(Protocol::Http1));
+        assert_eq!(of("PROPFIND /a HTTP/1.0\n"), Some(Protocol::Http1));
+        assert_eq!(of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(Protocol::Http2));
+        assert_eq!(of("PRI * HT"), None);
+        assert_eq!(of("GET /long"), None);
+        assert_eq!(of("GET /\r\n"), Some(Protocol::Opaque), "HTTP/0.9 has no headers to carry");
+        assert_eq!(of("*3\r\n$3\r\nSET\r\n"), Some(Protocol::Opaque));
+        assert_eq!(of("\u{0}\u{1}"), Some(Protocol::Opaque));
+        assert_eq!(of("averylongwordthatisnomethod"), Some(Protocol::Opaque));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_is_opaque_after_ten_seconds() {
+        let (mut near, _far) = tokio::io::duplex(64);
+        let start = tokio::time::Instant::now();
+        let (protocol, head) = detect(&mut near, Protocol::Opaque, http).await.unwrap();
+        assert_eq!((protocol, head.len()), (Protocol::Opaque, 0));
+        assert_eq!(start.elapsed(), SILENCE);
+    }
+}

@@ -1,0 +1,192 @@
+//! What goes wrong inside the proxy, and the answers made up for it.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+
+use crate::body::ResponseBody;
+
+/// An error whose kind is known at run time.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+pub(crate) static PROXY_ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
+pub(crate) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("l5d-proxy-connection");
+
+/// Why the proxy has no answer to pass on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// No endpoint became available in time.
+    #[error("service in fail-fast")]
+    FailFast,
+    /// Too many requests wait for an endpoint.
+    #[error("service is overloaded")]
+    LoadShed,
+    /// A profile route's timeout.
+    #[error("HTTP response timeout after {0:?}")]
+    RouteTimeout(Duration),
+    /// A policy's timeout.
+    #[error("HTTP {} timeout", .0.words())]
+    StreamTimeout(StreamTimeout),
+    /// The connection could not be opened or broke.
+    #[error("connect or use the connection: {0}")]
+    Io(#[from] io::Error),
+    /// The connection was not open in time.
+    #[error("connect timed out after {0:?}")]
+    ConnectTimeout(Duration),
+    /// No HTTPRoute takes the request.
+    #[error("no route found for request")]
+    NoRoute,
+    /// A rule's filter redirects.
+    #[error("redirected")]
+    Redirect(StatusCode, HeaderValue),
+    /// A route names a backend that does not exist.
+    #[error("no such backend: {0}")]
+    NoBackend(String),
+    /// The override header is no host and port.
+    #[error("invalid l5d-dst-override")]
+    BadOverride,
+    /// The override header names what nobody knows.
+    #[error("cannot discover {0}")]
+    Unknown(String),
+    /// The peer spoke no proper HTTP.
+    #[error("upstream: {0}")]
+    Http(#[from] hyper::Error),
+}
+
+/// Which of a policy's timeouts ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamTimeout {
+    Request,
+    ResponseHeaders,
+    Response,
+    Idle,
+}
+
+impl StreamTimeout {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::ResponseHeaders => "response headers",
+            Self::Response => "response",
+            Self::Idle => "idle",
+        }
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Request => "REQUEST_TIMEOUT",
+            Self::ResponseHeaders => "RESPONSE_HEADERS_TIMEOUT",
+            Self::Response => "RESPONSE_STREAM_TIMEOUT",
+            Self::Idle => "IDLE_TIMEOUT",
+        }
+    }
+}
+
+impl StdError for StreamTimeout {}
+impl std::fmt::Display for StreamTimeout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} timeout", self.words())
+    }
+}
+
+impl ProxyError {
+    /// The label `error` of the older metrics when this stands for an answer.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::RouteTimeout(_) => "timeout",
+            _ => "unclassified",
+        }
+    }
+
+    /// The label `error` of the newer metrics.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::FailFast => "FAIL_FAST",
+            Self::LoadShed => "LOAD_SHED",
+            Self::StreamTimeout(timeout) => timeout.label(),
+            Self::Io(_) | Self::ConnectTimeout(_) => "IO",
+            _ => "UNKNOWN",
+        }
+    }
+
+    /// Whether the endpoint's stack answers for it, below the retries: 502 for a broken connection, 504 for one that
+    /// was not there in time.
+    pub(crate) fn rescued_at_endpoint(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::ConnectTimeout(_))
+            || matches!(self, Self::Http(error) if io_cause(error))
+    }
+
+    /// Status, gRPC status, and whether the caller's connection is closed.
+    fn mapped(&self) -> (StatusCode, u8, bool) {
+        const DEADLINE_EXCEEDED: u8 = 4;
+        const NOT_FOUND: u8 = 5;
+        const INTERNAL: u8 = 13;
+        const UNAVAILABLE: u8 = 14;
+        match self {
+            Self::FailFast | Self::RouteTimeout(_) | Self::ConnectTimeout(_) => {
+                (StatusCode::GATEWAY_TIMEOUT, DEADLINE_EXCEEDED, true)
+            }
+            Self::StreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, DEADLINE_EXCEEDED, false),
+            Self::LoadShed => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, true),
+            Self::Io(_) | Self::Unknown(_) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
+            Self::Http(error) if io_cause(error) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
+            Self::NoRoute => (StatusCode::NOT_FOUND, NOT_FOUND, false),
+            Self::Redirect(status, _) => (*status, NOT_FOUND, false),
+            Self::BadOverride => (StatusCode::BAD_REQUEST, INTERNAL, true),
+            Self::NoBackend(_) | Self::Http(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true),
+        }
+    }
+
+    /// The answer to a caller of this version; with `headers` it says why.
+    pub(crate) fn respond(&self, version: Version, grpc: bool, headers: bool) -> Response<ResponseBody> {
+        let (status, code, close) = self.mapped();
+        let mut response = Response::new(ResponseBody::empty());
+        let map = response.headers_mut();
+        map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let unexpected = status == StatusCode::INTERNAL_SERVER_ERROR;
+        let message = if unexpected { "unexpected error".into() } else { self.to_string() };
+        let message = HeaderValue::try_from(message).unwrap_or(HeaderValue::from_static("unexpected error"));
+        if headers {
+            map.insert(PROXY_ERROR.clone(), message.clone());
+            if close {
+                map.insert(PROXY_CONNECTION.clone(), HeaderValue::from_static("close"));
+            }
+        }
+        if grpc {
+            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            map.insert("grpc-status", HeaderValue::from(u16::from(code)));
+            if headers {
+                map.insert("grpc-message", message);
+            }
+            return response;
+        }
+        if close && version == Version::HTTP_11 {
+            map.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Redirect(_, location) = self {
+            map.insert(LOCATION, location.clone());
+        }
+        *response.status_mut() = status;
+        response
+    }
+}
+
+/// Whether an I/O error stands behind hyper's.
+fn io_cause(error: &hyper::Error) -> bool {
+    let mut cause: Option<&dyn StdError> = error.source();
+    while let Some(error) = cause {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// The label `error` of an answer whose body broke: an HTTP/2 reset is told by `h2`'s own words, the rest is not.
+pub(crate) fn stream_class(error: &BoxError) -> &'static str {
+    if error.is::<StreamTimeout>() { "timeout" } else { "unclassified" }
+}

@@ -1,0 +1,160 @@
+//! The metrics Linkerd's tables are made of, with its names, labels and buckets.
+
+mod histogram;
+mod http;
+mod labels;
+mod registry;
+mod route;
+mod tcp;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(crate) use histogram::Histogram;
+pub(crate) use http::{HttpScope, Outcome};
+pub(crate) use labels::Labels;
+pub(crate) use registry::{Counter, Family, Gauge};
+pub(crate) use route::{BackendScope, RetryScope, RouteScope};
+pub(crate) use tcp::TcpScope;
+
+/// Every family of one proxy.
+pub(crate) struct Metrics {
+    pub(crate) request_total: Family<Counter>,
+    pub(crate) response_latency: Family<Histogram>,
+    pub(crate) response_total: Family<Counter>,
+    pub(crate) route_request_total: Family<Counter>,
+    pub(crate) route_response_latency: Family<Histogram>,
+    pub(crate) route_response_total: Family<Counter>,
+    pub(crate) route_retryable_total: Family<Counter>,
+    pub(crate) route_actual_request_total: Family<Counter>,
+    pub(crate) route_actual_response_total: Family<Counter>,
+    pub(crate) policy_request_statuses: Family<Counter>,
+    pub(crate) policy_request_duration: Family<Histogram>,
+    pub(crate) policy_request_frames: Family<Histogram>,
+    pub(crate) policy_retry_requests: Family<Counter>,
+    pub(crate) policy_retry_successes: Family<Counter>,
+    pub(crate) policy_retry_limit_exceeded: Family<Counter>,
+    pub(crate) policy_retry_overflow: Family<Counter>,
+    pub(crate) backend_requests: Family<Counter>,
+    pub(crate) backend_statuses: Family<Counter>,
+    pub(crate) backend_duration: Family<Histogram>,
+    pub(crate) backend_frames: Family<Histogram>,
+    pub(crate) tcp_open_total: Family<Counter>,
+    pub(crate) tcp_open_connections: Family<Gauge>,
+    pub(crate) tcp_read_bytes: Family<Counter>,
+    pub(crate) tcp_write_bytes: Family<Counter>,
+    pub(crate) tcp_close_total: Family<Counter>,
+    started: f64,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            request_total: Family::new("request_total", "HTTP requests."),
+            response_latency: Family::new(
+                "response_latency_ms",
+                "Time from a request to its answer's first data.",
+            ),
+            response_total: Family::new("response_total", "HTTP answers that ended."),
+            route_request_total: Family::new("route_request_total", "Requests of a profile's route."),
+            route_response_latency: Family::new(
+                "route_response_latency_ms",
+                "Time from a route's request to its answer's first data, all tries together.",
+            ),
+            route_response_total: Family::new("route_response_total", "Answers of a profile's route."),
+            route_retryable_total: Family::new(
+                "route_retryable_total",
+                "Failed answers a route may ask for again.",
+            ),
+            route_actual_request_total: Family::new(
+                "route_actual_request_total",
+                "Tries of a profile's route.",
+            ),
+            route_actual_response_total: Family::new(
+                "route_actual_response_total",
+                "Answers to a route's tries.",
+            ),
+            policy_request_statuses: Family::new(
+                "outbound_http_route_request_statuses_total",
+                "Finished requests.",
+            ),
+            policy_request_duration: Family::new(
+                "outbound_http_route_request_duration_seconds",
+                "Time from a request to the end of its answer.",
+            ),
+            policy_request_frames: Family::new(
+                "outbound_http_route_request_frame_size_bytes",
+                "Sent data frames.",
+            ),
+            policy_retry_requests: Family::new("outbound_http_route_retry_requests_total", "Retries sent."),
+            policy_retry_successes: Family::new(
+                "outbound_http_route_retry_successes_total",
+                "Retries that helped.",
+            ),
+            policy_retry_limit_exceeded: Family::new(
+                "outbound_http_route_retry_limit_exceeded_total",
+                "Failed requests at their limit of retries.",
+            ),
+            policy_retry_overflow: Family::new(
+                "outbound_http_route_retry_overflow_total",
+                "Retries not sent because no endpoint was available.",
+            ),
+            backend_requests: Family::new(
+                "outbound_http_route_backend_requests_total",
+                "Tries sent to a backend.",
+            ),
+            backend_statuses: Family::new(
+                "outbound_http_route_backend_response_statuses_total",
+                "Finished answers of a backend.",
+            ),
+            backend_duration: Family::new(
+                "outbound_http_route_backend_response_duration_seconds",
+                "Time from the end of a request to the end of its answer.",
+            ),
+            backend_frames: Family::new(
+                "outbound_http_route_backend_response_frame_size_bytes",
+                "Received data frames.",
+            ),
+            tcp_open_total: Family::new("tcp_open_total", "Connections opened."),
+            tcp_open_connections: Family::new("tcp_open_connections", "Connections open now."),
+            tcp_read_bytes: Family::new("tcp_read_bytes_total", "Bytes read from peers."),
+            tcp_write_bytes: Family::new("tcp_write_bytes_total", "Bytes written to peers."),
+            tcp_close_total: Family::new("tcp_close_total", "Connections closed."),
+            started: since_epoch.as_secs_f64(),
+        }
+    }
+
+    /// The text form; series that nobody holds and that did not change for ten minutes are dropped on the way.
+    pub(crate) fn render(&self) -> String {
+        let mut out = String::with_capacity(8 * 1024);
+        self.request_total.render(&mut out);
+        self.response_latency.render(&mut out);
+        self.response_total.render(&mut out);
+        self.route_request_total.render(&mut out);
+        self.route_response_latency.render(&mut out);
+        self.route_response_total.render(&mut out);
+        self.route_retryable_total.render(&mut out);
+        self.route_actual_request_total.render(&mut out);
+        self.route_actual_response_total.render(&mut out);
+        self.tcp_open_total.render(&mut out);
+        self.tcp_open_connections.render(&mut out);
+        self.tcp_read_bytes.render(&mut out);
+        self.tcp_write_bytes.render(&mut out);
+        self.tcp_close_total.render(&mut out);
+        self.policy_request_statuses.render(&mut out);
+        self.policy_request_duration.render(&mut out);
+        self.policy_request_frames.render(&mut out);
+        self.policy_retry_requests.render(&mut out);
+        self.policy_retry_successes.render(&mut out);
+        self.policy_retry_limit_exceeded.render(&mut out);
+        self.policy_retry_overflow.render(&mut out);
+        self.backend_requests.render(&mut out);
+        self.backend_statuses.render(&mut out);
+        self.backend_duration.render(&mut out);
+        self.backend_frames.render(&mut out);
+        out.push_str("# HELP process_start_time_seconds When the proxy started, since the epoch.\n");
+        out.push_str("# TYPE process_start_time_seconds gauge\n");
+        out.push_str(&format!("process_start_time_seconds {}\n# EOF\n", self.started));
+        out
+    }
+}

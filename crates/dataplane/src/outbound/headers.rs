@@ -1,0 +1,99 @@
+//! Headers that do not pass the proxy.
+
+use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Drops what belongs to one connection and not to the message; hyper frames the body anew.
+///
+/// `upgrade` keeps the two headers of a protocol switch.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
+    if let Some(connection) = headers.remove(CONNECTION) {
+        // Whatever the connection header names goes too, else a peer could hide a header from this hop only.
+        let named = connection.to_str().unwrap_or_default().split(',').map(str::trim);
+        for name in named.filter(|name| !name.is_empty()) {
+            let kept = name.eq_ignore_ascii_case("upgrade") && upgrade
+                || name.eq_ignore_ascii_case("te")
+                || name.eq_ignore_ascii_case("host")
+                || name.eq_ignore_ascii_case("content-length");
+            if !kept {
+                headers.remove(name);
+            }
+        }
+    }
+    headers.remove(&KEEP_ALIVE);
+    headers.remove(&PROXY_CONNECTION);
+    headers.remove(TRANSFER_ENCODING);
+    if headers.get(TE).is_some_and(|te| te != "trailers") {
+        headers.remove(TE);
+    }
+    if upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(UPGRADE);
+    }
+}
+
+/// Drops every header by which the mesh talks to itself: a caller's own are never believed.
+pub(crate) fn strip_mesh(headers: &mut HeaderMap) {
+    let has = headers.keys().any(is_mesh);
+    if has {
+        let names: Vec<_> = headers.keys().filter(|name| is_mesh(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+fn is_mesh(name: &HeaderName) -> bool {
+    name.as_str().starts_with("l5d-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn headers_of_one_connection_and_those_it_names_are_dropped() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret,host,content-length"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("content-length", "3"),
+            ("keep-alive", "1"),
+            ("proxy-connection", "x"),
+            ("te", "gzip"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("accept", "b"),
+        ]);
+        strip_hop_by_hop(&mut map, false);
+        assert_eq!(map, headers(&[("host", "a"), ("content-length", "3"), ("accept", "b")]));
+    }
+
+    #[test]
+    fn a_protocol_switch_keeps_its_two_headers_and_trailers_may_be_asked_for() {
+        let mut map = headers(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("te", "trailers")]);
+        strip_hop_by_hop(&mut map, true);
+        let kept = [("connection", "upgrade"), ("upgrade", "websocket"), ("te", "trailers")];
+        assert_eq!(map, headers(&kept));
+    }
+
+    #[test]
+    fn a_callers_own_mesh_headers_are_dropped() {
+        let names =
+            ["l5d-dst-override", "l5d-dst-canonical", "l5d-client-id", "l5d-retry-http", "l5d-timeout"];
+        let mut map: HeaderMap =
+            names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x"))).collect();
+        map.append("l5d-dst-override", HeaderValue::from_static("y"));
+        map.insert("accept", HeaderValue::from_static("z"));
+        strip_mesh(&mut map);
+        assert_eq!(map, headers(&[("accept", "z")]));
+    }
+}

@@ -1,0 +1,82 @@
+//! Serving HTTP on one connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::copy_bidirectional;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::detect::Protocol;
+use crate::transport::Transport;
+
+/// Answers requests; an error is an answer too.
+pub(crate) trait Handler: Send + Sync + 'static {
+    fn call(&self, request: Request<RequestBody>) -> impl Future<Output = Response<ResponseBody>> + Send;
+}
+
+/// Serves requests until the connection ends.
+pub(crate) async fn http<H: Handler>(
+    transport: Transport,
+    protocol: Protocol,
+    handler: Arc<H>,
+) -> io::Result<()> {
+    let io = TokioIo::new(transport);
+    let result = if protocol == Protocol::Http2 {
+        return h2(io, handler).await;
+    } else {
+        let service = service_fn(|request| handle(handler.clone(), request));
+        let mut builder = http1::Builder::new();
+        // What the application did not say is not added; a caller that half-closes still gets its answer.
+        builder.auto_date_header(false).half_close(true).timer(TokioTimer::new()).header_read_timeout(None);
+        builder.serve_connection(io, service).with_upgrades().await
+    };
+    result.map_err(io::Error::other)
+}
+
+/// Each stream has a task of its own.
+async fn h2<H: Handler>(io: TokioIo<Transport>, handler: Arc<H>) -> io::Result<()> {
+    let service = service_fn(move |request| handle(handler.clone(), request));
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.auto_date_header(false).timer(TokioTimer::new());
+    builder.serve_connection(io, service).await.map_err(io::Error::other)
+}
+
+async fn handle<H: Handler>(
+    handler: Arc<H>,
+    mut request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    let switch = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
+    let mut response = handler.call(request.map(RequestBody::incoming)).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        match switch {
+            Some(ours) => {
+                let theirs = hyper::upgrade::on(&mut response);
+                tokio::spawn(async move {
+                    let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
+                    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+                });
+            }
+            None => *response.status_mut() = StatusCode::BAD_GATEWAY,
+        }
+    }
+    Ok(response)
+}
+
+/// Whether a request asks to switch the protocol of its connection.
+pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
+    let named = |value: &http::HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        value.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
+    };
+    request.version() == Version::HTTP_11
+        && request.headers().contains_key(UPGRADE)
+        && request.headers().get_all(CONNECTION).iter().any(named)
+}

@@ -1,0 +1,11 @@
+//! A network in memory, servers, services, proxies and a client.
+
+mod lab;
+mod network;
+mod server;
+mod text;
+
+pub(crate) use lab::{Client, Lab, Reply, Service, ServiceChange, WEB, endpoint, route};
+pub(crate) use network::Memory;
+pub(crate) use server::{Answers, Server, serve_http, serve_raw};
+pub(crate) use text::{labels_of, sum};
