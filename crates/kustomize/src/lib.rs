@@ -1,1 +1,75 @@
-//! Builds kustomize trees in-process.
+//! Builds kustomize trees in-process: files in, objects out.
+//!
+//! The crate answers what `kustomize build` (5.8) answers for everything that needs neither network nor foreign
+//! programs. Remote resources, helm charts, plugins and `vars` are refused by name.
+//!
+//! ```text
+//!  Source ── loader ── kustomization ──┐
+//!  (disk, memory)                      ▼
+//!                 target: resources → generators → components → transforms
+//!                                      │ once, at the root
+//!                                      ▼
+//!                 hash suffixes → name references → order → Output
+//! ```
+//!
+//! ```
+//! use meshy_kustomize::{Memory, build};
+//! use std::path::Path;
+//!
+//! let mut tree = Memory::new();
+//! tree.insert("/app/kustomization.yaml", "resources: [map.yaml]\nnamePrefix: my-\n");
+//! tree.insert("/app/map.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: map}\n");
+//! let output = build(&tree, Path::new("/app")).unwrap();
+//! assert_eq!(output.objects[0]["metadata"]["name"], "my-map");
+//! ```
+
+mod error;
+mod field;
+mod generate;
+mod hash;
+mod id;
+mod kustomization;
+mod loader;
+mod merge;
+mod resource;
+mod select;
+mod set;
+mod source;
+mod target;
+mod transform;
+mod yaml;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+pub use crate::error::{Error, Refusal};
+pub use crate::source::{Content, Disk, Memory, Source};
+pub use crate::yaml::print as to_yaml;
+
+/// What a build gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// The objects, in the order in which kustomize would print them.
+    pub objects: Vec<Value>,
+    /// A line for each deprecated spelling met, with the new spelling.
+    pub warnings: Vec<String>,
+}
+
+impl Output {
+    /// The objects as a YAML stream in kustomize's own formatting.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        yaml::print(&self.objects)
+    }
+}
+
+/// Builds the tree whose kustomization file lies in `dir`.
+///
+/// # Errors
+///
+/// Whatever kustomize refuses too (absent files, files outside the root, cycles, duplicate ids, patches without a
+/// target, malformed YAML…), and what this crate leaves out: see [`Refusal`].
+pub fn build(source: &dyn Source, dir: &Path) -> Result<Output, Error> {
+    target::build(source, dir)
+}

@@ -1,0 +1,143 @@
+//! What can go wrong, in the words of someone who looks at the tree.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a tree cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A layer of context: where in the tree the cause was met.
+    #[error("cannot build {place}")]
+    In {
+        /// The kustomization, file or directive being worked on.
+        place: String,
+        /// What was met there.
+        source: Box<Error>,
+    },
+    /// A file or folder that the tree names cannot be read.
+    #[error("cannot read `{}`: {reason}", path.display())]
+    Read {
+        /// The path as far as it could be resolved.
+        path: PathBuf,
+        /// The system's own words.
+        reason: io::Error,
+    },
+    /// A folder without a kustomization file.
+    #[error("no kustomization.yaml, kustomization.yml or Kustomization in `{}`", dir.display())]
+    NoKustomization {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A folder with more than one kustomization file.
+    #[error("more than one kustomization file in `{}`", dir.display())]
+    SeveralKustomizations {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A file outside the folder of the kustomization that names it, links resolved.
+    #[error("`{}` is not in or below `{}`", file.display(), root.display())]
+    OutsideRoot {
+        /// The file.
+        file: PathBuf,
+        /// The kustomization's folder.
+        root: PathBuf,
+    },
+    /// A kustomization that names itself, or a folder above one that is being built.
+    #[error("cycle: `{}` contains `{}`, which is being built", dir.display(), visited.display())]
+    Cycle {
+        /// The folder named.
+        dir: PathBuf,
+        /// The folder being built.
+        visited: PathBuf,
+    },
+    /// Something that is not YAML, or not the YAML expected there.
+    #[error("cannot parse {place}: {reason}")]
+    Parse {
+        /// The file or inline text.
+        place: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Something that kustomize would do and this crate does not.
+    #[error("{what} is not supported: {refusal}\n{}", refusal.hint())]
+    Refused {
+        /// The field or path as written.
+        what: String,
+        /// Which kind of thing it is.
+        refusal: Refusal,
+    },
+    /// Two objects of one kind, name and namespace.
+    #[error("`{id}` is there twice")]
+    Duplicate {
+        /// The object's kind, name and namespace.
+        id: String,
+    },
+    /// A patch, merge or replacement that finds no object, or more than one.
+    #[error("{what} matches {found} objects, not one")]
+    Target {
+        /// The directive and the object it asks for.
+        what: String,
+        /// How many objects fit.
+        found: usize,
+    },
+    /// A directive that contradicts itself or the objects it works on.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What is left out on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A resource, base or component from another machine.
+    #[error("it is remote")]
+    Remote,
+    /// Helm charts.
+    #[error("it needs helm")]
+    Helm,
+    /// Generators, transformers and validators of one's own.
+    #[error("it is a plugin")]
+    Plugin,
+    /// `vars`, which kustomize has deprecated.
+    #[error("it is deprecated")]
+    Vars,
+    /// Configuration of kustomize itself: field tables, schemas, build metadata.
+    #[error("it configures kustomize itself")]
+    Configuration,
+}
+
+impl Refusal {
+    /// What to do instead, as one line.
+    #[must_use]
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Remote => "hint: fetch it once and name the local copy",
+            Self::Helm => "hint: render the chart with `helm template` and name the result under `resources`",
+            Self::Plugin => "hint: write it as `patches` or `replacements`, or build with kustomize itself",
+            Self::Vars => "hint: `replacements` does the same",
+            Self::Configuration => "hint: leave it out, or build with kustomize itself",
+        }
+    }
+}
+
+impl Error {
+    /// The same error, met while working on `place`.
+    pub(crate) fn within(self, place: impl Into<String>) -> Self {
+        Self::In { place: place.into(), source: Box::new(self) }
+    }
+
+    /// A directive that cannot be followed.
+    pub(crate) fn invalid(text: impl Into<String>) -> Self {
+        Self::Invalid(text.into())
+    }
+
+    /// The innermost error, without the layers that tell where it was met.
+    #[must_use]
+    pub fn cause(&self) -> &Error {
+        match self {
+            Self::In { source, .. } => source.cause(),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Which files and folders a kustomization may name.
+//!
+//! kustomize's rule: files lie in or below the kustomization's own folder, links resolved; folders may lie anywhere but
+//! never contain a folder that is being built.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Refusal};
+use crate::source::Source;
+
+/// A folder being built, and how one came to it.
+#[derive(Clone)]
+pub(crate) struct Loader<'a> {
+    source: &'a dyn Source,
+    root: PathBuf,
+    /// The folders on the way, this one last.
+    visited: Vec<PathBuf>,
+}
+
+/// What a path under `resources` leads to.
+pub(crate) enum Entry<'a> {
+    File(PathBuf),
+    Folder(Loader<'a>),
+}
+
+impl<'a> Loader<'a> {
+    /// The folder where a build starts.
+    pub(crate) fn start(source: &'a dyn Source, dir: &Path) -> Result<Self, Error> {
+        if remote(&dir.to_string_lossy()) && source.canonical(dir).is_err() {
+            return Err(refused(&dir.to_string_lossy()));
+        }
+        let root = canonical(source, dir)?;
+        folder(source, &root)?;
+        Ok(Self { source, visited: vec![root.clone()], root })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Finds out what `path` is: a file below this folder, or another folder.
+    pub(crate) fn entry(&self, path: &str) -> Result<Entry<'a>, Error> {
+        let found = self.resolve(path)?;
+        if self.source.is_dir(&found) {
+            self.enter(path, found).map(Entry::Folder)
+        } else {
+            self.confined(found).map(Entry::File)
+        }
+    }
+
+    /// The folder that `path` names.
+    pub(crate) fn folder(&self, path: &str) -> Result<Loader<'a>, Error> {
+        let found = self.resolve(path)?;
+        folder(self.source, &found)?;
+        self.enter(path, found)
+    }
+
+    /// The bytes of the file that `path` names.
+    pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let found = self.resolve(path)?;
+        if self.source.is_dir(&found) {
+            return Err(Error::invalid(format!("`{path}` is a folder, not a file")));
+        }
+        self.read_found(&self.confined(found)?)
+    }
+
+    /// The bytes of a file that [`entry`](Self::entry) gave.
+    pub(crate) fn read_found(&self, found: &Path) -> Result<Vec<u8>, Error> {
+        self.source.read(found).map_err(|reason| Error::Read { path: found.to_path_buf(), reason })
+    }
+
+    /// Like [`read`](Self::read), but text.
+    pub(crate) fn read_text(&self, path: &str) -> Result<String, Error> {
+        String::from_utf8(self.read(path)?)
+            .map_err(|_| Error::Parse { place: format!("`{path}`"), reason: "it is not UTF-8".to_owned() })
+    }
+
+    /// Whether `path` is a file here.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.source.canonical(&self.root.join(path)).is_ok_and(|found| !self.source.is_dir(&found))
+    }
+
+    fn resolve(&self, path: &str) -> Result<PathBuf, Error> {
+        if path.is_empty() {
+            return Err(Error::invalid("an empty path is named"));
+        }
+        match canonical(self.source, &self.root.join(path)) {
+            Err(_) if remote(path) => Err(refused(path)),
+            found => found,
+        }
+    }
+
+    fn confined(&self, file: PathBuf) -> Result<PathBuf, Error> {
+        if file.starts_with(&self.root) {
+            Ok(file)
+        } else {
+            Err(Error::OutsideRoot { file, root: self.root.clone() })
+        }
+    }
+
+    fn enter(&self, path: &str, dir: PathBuf) -> Result<Loader<'a>, Error> {
+        if Path::new(path).is_absolute() {
+            return Err(Error::invalid(format!("folder `{path}` is named by an absolute path")));
+        }
+        if let Some(visited) = self.visited.iter().rev().find(|visited| visited.starts_with(&dir)) {
+            return Err(Error::Cycle { dir, visited: visited.clone() });
+        }
+        let visited = self.visited.iter().cloned().chain([dir.clone()]).collect();
+        Ok(Self { source: self.source, root: dir, visited })
+    }
+}
+
+fn canonical(source: &dyn Source, path: &Path) -> Result<PathBuf, Error> {
+    source.canonical(path).map_err(|reason| Error::Read { path: path.to_path_buf(), reason })
+}
+
+fn folder(source: &dyn Source, path: &Path) -> Result<(), Error> {
+    if source.is_dir(path) {
+        return Ok(());
+    }
+    Err(Error::Read { path: path.to_path_buf(), reason: std::io::ErrorKind::NotADirectory.into() })
+}
+
+fn refused(path: &str) -> Error {
+    Error::Refused { what: format!("`{path}`"), refusal: Refusal::Remote }
+}
+
+/// Whether kustomize would look for `path` on another machine: a URL, a git address, or a well-known forge without a
+/// scheme.
+fn remote(path: &str) -> bool {
+    let scheme = path
+        .split_once("://")
+        .is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == ':'));
+    let user = path.split_once(':').is_some_and(|(head, _)| head.contains('@'));
+    scheme
+        || user
+        || ["github.com/", "github.com:", "gh:", "git::"]
+            .iter()
+            .any(|forge| path.to_ascii_lowercase().starts_with(forge))
+}

@@ -1,0 +1,151 @@
+//! One kustomization after the other, from the bases outwards.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::generate;
+use crate::kustomization::Kustomization;
+use crate::loader::{Entry, Loader};
+use crate::resource::Resource;
+use crate::set::Set;
+use crate::source::Source;
+use crate::{Output, transform, yaml};
+
+/// What one build shares between its kustomizations.
+#[derive(Default)]
+struct Build {
+    warnings: Vec<String>,
+    /// Each file is parsed once, however many overlays share its base.
+    files: HashMap<PathBuf, Rc<Vec<Resource>>>,
+}
+
+/// Builds the tree at `dir`.
+pub(crate) fn build(source: &dyn Source, dir: &Path) -> Result<Output, Error> {
+    let loader = Loader::start(source, dir)?;
+    let mut build = Build::default();
+    let kustomization = Kustomization::load(&loader, &mut build.warnings)?;
+    let set = accumulate(&mut build, &loader, &kustomization, Set::default())
+        .map_err(|error| error.within(format!("`{}`", loader.root().display())))?;
+    let mut resources = set.into_list();
+    transform::hash(&mut resources)?;
+    transform::references(&mut resources)?;
+    resources.retain(|resource| !is_local(resource));
+    transform::order(&mut resources, kustomization.sort_options.as_ref())?;
+    let objects = resources.into_iter().map(|resource| finished(resource.object)).collect();
+    Ok(Output { objects, warnings: build.warnings })
+}
+
+/// Adds what `kustomization` names to `set` and transforms all that is in it then.
+///
+/// For a kustomization `set` is empty; a component works on what its user has gathered.
+fn accumulate(
+    build: &mut Build,
+    loader: &Loader<'_>,
+    kustomization: &Kustomization,
+    mut set: Set,
+) -> Result<Set, Error> {
+    for path in &kustomization.resources {
+        add(build, loader, path, &mut set).map_err(|error| error.within(format!("resource `{path}`")))?;
+    }
+    for resource in generate::all(loader, kustomization)? {
+        set.absorb(resource)?;
+    }
+    for path in &kustomization.components {
+        set = mix(build, loader, path, set).map_err(|error| error.within(format!("component `{path}`")))?;
+    }
+    transform::all(loader, kustomization, set.list_mut())?;
+    Ok(set)
+}
+
+/// Adds a resource: a file with objects, or a folder with a kustomization.
+fn add(build: &mut Build, loader: &Loader<'_>, path: &str, set: &mut Set) -> Result<(), Error> {
+    match loader.entry(path)? {
+        Entry::File(found) => {
+            let resources = file(build, loader, &found)?;
+            resources.iter().try_for_each(|resource| set.append(resource.clone()))
+        }
+        Entry::Folder(inner) => {
+            let kustomization = Kustomization::load(&inner, &mut build.warnings)?;
+            if kustomization.is_component() {
+                return Err(Error::invalid("it is a component: name it under `components`"));
+            }
+            let built = accumulate(build, &inner, &kustomization, Set::default())?;
+            built.into_list().into_iter().try_for_each(|resource| set.append(resource))
+        }
+    }
+}
+
+/// Lets a component add to and work on `set`.
+fn mix(build: &mut Build, loader: &Loader<'_>, path: &str, set: Set) -> Result<Set, Error> {
+    let inner = loader.folder(path)?;
+    let kustomization = Kustomization::load(&inner, &mut build.warnings)?;
+    if !kustomization.is_component() {
+        return Err(Error::invalid("it is not of kind Component: name it under `resources`"));
+    }
+    accumulate(build, &inner, &kustomization, set)
+}
+
+fn file(build: &mut Build, loader: &Loader<'_>, found: &Path) -> Result<Rc<Vec<Resource>>, Error> {
+    if let Some(resources) = build.files.get(found) {
+        return Ok(Rc::clone(resources));
+    }
+    let text = String::from_utf8_lossy(&loader.read_found(found)?).into_owned();
+    let resources = Rc::new(resources(&text, &format!("`{}`", found.display()))?);
+    build.files.insert(found.to_path_buf(), Rc::clone(&resources));
+    Ok(resources)
+}
+
+/// The objects in `text`, lists of objects taken apart.
+pub(crate) fn resources(text: &str, place: &str) -> Result<Vec<Resource>, Error> {
+    let mut objects = Vec::new();
+    for document in yaml::documents(text, place)? {
+        flatten(document, &mut objects)?;
+    }
+    Ok(objects)
+}
+
+fn flatten(object: Value, objects: &mut Vec<Resource>) -> Result<(), Error> {
+    if object.as_object().is_some_and(serde_json::Map::is_empty) {
+        return Ok(());
+    }
+    let resource = Resource::checked(object)?;
+    if !resource.kind().ends_with("List") {
+        objects.push(resource);
+        return Ok(());
+    }
+    match resource.object.get("items") {
+        None => objects.push(resource),
+        Some(Value::Null) => {}
+        Some(Value::Array(items)) => items.iter().cloned().try_for_each(|item| flatten(item, objects))?,
+        Some(_) => return Err(Error::invalid(format!("items of a {} is not a list", resource.kind()))),
+    }
+    Ok(())
+}
+
+/// Whether an object is configuration of tools, kept out of the output.
+fn is_local(resource: &Resource) -> bool {
+    resource.annotation("config.kubernetes.io/local-config").is_some_and(|value| value != "false")
+}
+
+/// The object as it is printed: annotations are text, and a map of none is left out.
+fn finished(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        match metadata.get_mut("annotations") {
+            Some(Value::Object(annotations)) if !annotations.is_empty() => {
+                for value in annotations.values_mut().filter(|value| value.is_number() || value.is_boolean())
+                {
+                    *value = Value::String(value.to_string());
+                }
+            }
+            Some(Value::Object(_)) => {
+                metadata.remove("annotations");
+            }
+            _ => {}
+        }
+    }
+    object
+}

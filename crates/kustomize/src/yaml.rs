@@ -1,0 +1,73 @@
+//! YAML in and out. The only module that knows the YAML library.
+
+mod fold;
+mod print;
+mod scalar;
+
+use serde_json::{Number, Value};
+use serde_yaml::{DuplicateKeyPolicy, Options};
+
+use crate::error::Error;
+
+pub use print::print;
+
+/// The documents in `text`, empty ones left out. `place` names the text in an error.
+pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
+    // Windows' line ends would become part of block scalars.
+    let text = text.replace("\r\n", "\n");
+    let parsed = serde_yaml::from_multiple_with_options(&text, options(DuplicateKeyPolicy::Error));
+    let mut documents: Vec<Value> = parsed.map_err(|error| failure(place, &error))?;
+    documents.retain(|document| !document.is_null());
+    documents.iter_mut().for_each(whole_numbers);
+    Ok(documents)
+}
+
+/// The first document in `text`, null where there is none. A key that is there twice counts as its last value, as in
+/// kustomize's reading of its own files.
+pub(crate) fn first_document(text: &str, place: &str) -> Result<Value, Error> {
+    let parsed = serde_yaml::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins));
+    let documents: Vec<Value> = parsed.map_err(|error| failure(place, &error))?;
+    let mut document = documents.into_iter().next().unwrap_or_default();
+    whole_numbers(&mut document);
+    Ok(document)
+}
+
+/// Reads scalars as Go's YAML does: `0644` is octal, and only `true` and `false` are booleans.
+fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
+    serde_yaml::options! {
+        duplicate_keys: duplicate_keys,
+        legacy_octal_numbers: true,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+fn failure(place: &str, error: &serde_yaml::Error) -> Error {
+    Error::Parse { place: place.to_owned(), reason: error.to_string() }
+}
+
+/// Writes `1.0` as `1`: JSON, which kustomize's objects pass through, knows no difference.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or_default();
+            // 2^63: what lies beyond does not fit an integer and stays a float there too.
+            if float.fract() == 0.0 && float.abs() < 9_223_372_036_854_775_808.0 {
+                #[expect(clippy::cast_possible_truncation, reason = "whole and in range, as just tested")]
+                let whole = float as i64;
+                *number = Number::from(whole);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Reads a scalar as YAML would without quotes: what a replacement leaves in a field that was not text.
+pub(crate) fn plain(text: &str) -> Value {
+    match first_document(text, "a value") {
+        Ok(value) if !value.is_array() && !value.is_object() => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
