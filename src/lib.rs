@@ -9,6 +9,7 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
+pub mod addons;
 pub mod cli;
 pub mod commands;
 mod connect;

@@ -1,0 +1,152 @@
+//! What is put on a cluster beside the test services: an ingress controller and a mesh.
+//!
+//! ```text
+//! install_all ─┬─ ingress_nginx  objects → apply → wait → webhook
+//!              └─ linkerd        existing? → certificates → objects → apply → wait → webhooks → proof
+//! template     YAML + values → objects       certificates   rcgen, read back from the cluster the second time
+//! ```
+//!
+//! Both are rendered by pure functions from the YAML under `manifests/ingress-nginx` and `linkerd`, so that a golden file
+//! can hold what comes out, and installed at the same time.
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::time::Instant;
+
+use crate::k8s::{Kinds, Object};
+use crate::ui::Report;
+
+pub mod certificates;
+pub mod endpoints;
+pub mod images;
+pub mod ingress_nginx;
+pub mod linkerd;
+mod template;
+
+/// Which ingress controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ingress {
+    /// ingress-nginx 1.15.1.
+    #[default]
+    Nginx,
+    /// None.
+    None,
+}
+
+/// Which mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Mesh {
+    /// Linkerd.
+    #[default]
+    Linkerd,
+    /// None.
+    None,
+}
+
+/// What to install, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The ingress controller.
+    pub ingress: Ingress,
+    /// The mesh.
+    pub mesh: Mesh,
+    /// A registry that has all images, instead of their own ones: `localhost:5000`.
+    pub image_registry: Option<String>,
+    /// Linkerd's settings.
+    pub linkerd: linkerd::Settings,
+    /// The output of an official `linkerd install`, to be applied instead of the manifests here.
+    pub linkerd_manifest: Option<Vec<Object>>,
+    /// Trust anchor and issuer that the user brings.
+    pub identity: Option<certificates::Identity>,
+}
+
+/// What was installed, for the run's summary.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Installed {
+    /// What became of the ingress controller; none when it was not asked for.
+    pub ingress: Option<String>,
+    /// What became of the mesh; none when it was not asked for.
+    pub mesh: Option<String>,
+}
+
+/// Installs what the options ask for, the ingress controller and the mesh at the same time, and proves that it works.
+///
+/// # Errors
+/// The first part that fails: a refusal of the API server, what a workload still lacks at the deadline, or a webhook that
+/// the API server does not reach.
+pub async fn install_all(
+    client: &Client,
+    options: &Options,
+    report: &Report,
+    deadline: Instant,
+) -> anyhow::Result<Installed> {
+    let kinds = Kinds::new(client.clone());
+    let ingress = async {
+        match options.ingress {
+            Ingress::None => Ok(None),
+            Ingress::Nginx => ingress_nginx::install(&kinds, options, report, deadline).await.map(Some),
+        }
+    };
+    let mesh = async {
+        match options.mesh {
+            Mesh::None => Ok(None),
+            Mesh::Linkerd => linkerd::install(&kinds, options, report, deadline).await.map(Some),
+        }
+    };
+    // Both run to their end, so that one that cannot start does not hide what the other one lacks.
+    let (ingress, mesh) = futures::join!(ingress, mesh);
+    match (ingress, mesh) {
+        (Ok(ingress), Ok(mesh)) => Ok(Installed { ingress, mesh }),
+        (Err(first), Err(second)) => {
+            Err(first.context(format!("Linkerd is not installed either: {second:#}")))
+                .context("the add-ons are not installed")
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
+/// All objects that [`install_all`] would apply, in order, for `up --print`. Certificates are those of the options; without
+/// them placeholders stand where private keys would, since nothing secret is printed that was not given.
+///
+/// # Errors
+/// None for the manifests shipped here.
+pub fn rendered(options: &Options) -> anyhow::Result<Vec<Object>> {
+    let mut objects = Vec::new();
+    if options.ingress == Ingress::Nginx {
+        let pair = certificates::Serving::placeholder("ingress-nginx");
+        objects.extend(ingress_nginx::render(options, &pair)?.into_all());
+    }
+    if options.mesh == Mesh::Linkerd {
+        objects.extend(match &options.linkerd_manifest {
+            Some(given) => given.clone(),
+            None => {
+                let credentials = linkerd::identity::Credentials::placeholder(options.identity.clone());
+                linkerd::render(options, &credentials).context("cannot render Linkerd")?.into_all()
+            }
+        });
+    }
+    Ok(objects)
+}
+
+/// Objects in two parts: what can be applied at once, and the webhooks, which wait for their endpoints.
+#[derive(Clone, Debug, Default)]
+pub struct Manifests {
+    /// Applied at once, by rank.
+    pub base: Vec<Object>,
+    /// Applied when the programs behind them are ready.
+    pub webhooks: Vec<Object>,
+}
+
+impl Manifests {
+    /// Parts objects that come in one list.
+    pub fn part(objects: Vec<Object>) -> Self {
+        let is_webhook = |o: &Object| crate::k8s::manifest::kind(o).ends_with("WebhookConfiguration");
+        let (webhooks, base) = objects.into_iter().partition(is_webhook);
+        Self { base, webhooks }
+    }
+
+    /// All of them, webhooks last.
+    pub fn into_all(self) -> Vec<Object> {
+        self.base.into_iter().chain(self.webhooks).collect()
+    }
+}
