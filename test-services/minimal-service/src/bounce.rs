@@ -1,6 +1,6 @@
 //! `POST /bounce`: a request that makes another one.
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderName;
 use http::{Response, StatusCode, Uri, request::Parts};
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
@@ -63,9 +63,4 @@ fn status_text<B>(answer: &Response<B>) -> String {
         None => answer.status().canonical_reason().unwrap_or_default().to_owned(),
     };
     format!("{} {phrase}", answer.status().as_u16()).trim_end().to_owned()
-}
-
-/// A new request id: 32 hexadecimal digits.
-pub(crate) fn id_of(high: u64, low: u64) -> HeaderValue {
-    HeaderValue::from_str(&format!("{high:016x}{low:016x}")).expect("hexadecimal digits")
 }

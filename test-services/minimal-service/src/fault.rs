@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 
 /// How a service fails: the body of `GET /fault` on the admin port.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Fault {
     /// Percent of requests that are discarded, 0 to 100.
     pub quota: u8,

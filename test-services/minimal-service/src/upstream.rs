@@ -16,7 +16,6 @@ use meshy_net::SharedNetwork;
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::bounce::id_of;
 use crate::random::Random;
 use crate::{REQUEST_ID, service::LARGEST_BODY};
 
@@ -61,10 +60,11 @@ impl Upstream {
         Self { network, idle: Mutex::default(), ids: Mutex::new(Random::new(None)) }
     }
 
-    /// An id for a request that came without one.
+    /// An id for a request that came without one: 32 hexadecimal digits.
     pub(crate) fn new_id(&self) -> HeaderValue {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        id_of(ids.bits(), ids.bits())
+        let digits = format!("{:016x}{:016x}", ids.bits(), ids.bits());
+        HeaderValue::from_str(&digits).expect("digits are plain text")
     }
 
     /// Asks an endpoint; gives the answer's head, its body read and dropped.
@@ -90,6 +90,10 @@ impl Upstream {
         // A kept connection may have been closed by its other end meanwhile. Only a request that was not sent goes on
         // to the next one: one that was may have been counted, and a second would be a retry of our own making.
         while let Some(mut sender) = self.take(place) {
+            // It may still be putting the last answer away.
+            if sender.ready().await.is_err() {
+                continue;
+            }
             match sender.try_send_request(request).await {
                 Ok(answer) => return self.finish(place, sender, answer).await,
                 Err(mut error) => match error.take_message() {
@@ -142,7 +146,7 @@ impl Upstream {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let senders = idle.get_mut(place)?;
         while let Some(sender) = senders.pop() {
-            if sender.is_ready() {
+            if !sender.is_closed() {
                 return Some(sender);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -120,7 +120,8 @@ pub(crate) async fn ask(
     body: &str,
 ) -> hyper::Result<Reply> {
     sender.ready().await?;
-    let request = request.header("host", "service.test").body(Full::from(body.to_owned())).unwrap();
+    let mut request = request.body(Full::from(body.to_owned())).unwrap();
+    request.headers_mut().entry("host").or_insert(HeaderValue::from_static("service.test"));
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
     Ok(Reply { status: head.status, headers: head.headers, body })

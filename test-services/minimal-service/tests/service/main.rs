@@ -3,6 +3,7 @@
 mod admin;
 mod answers;
 mod bounce;
+mod docs;
 mod lab;
 mod life;
 mod network;
