@@ -116,3 +116,41 @@ async fn another_body_than_an_order_is_a_bad_request() {
         assert!(reply.body.starts_with("Bad Request\n"), "{}", reply.body);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn counts_agree_to_the_request_when_many_bounce_at_once() {
+    const CLIENTS: u64 = 20;
+    const EACH: u64 = 50;
+    let lab = std::sync::Arc::new(Lab::default());
+    let _a = lab.start("a", &[]).await;
+    let _b = lab.start("b", &[("DISCARD_QUOTA", "70"), ("REJECT", "1")]).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for client in 0..CLIENTS {
+        let lab = lab.clone();
+        clients.spawn(async move {
+            let mut failed = 0;
+            for request in 0..EACH {
+                // Every id comes twice: as the first and as the second try.
+                let id = format!("{client}-{}", request / 2);
+                let body = r#"{"rebound":"true","endpoint":"http://b:9090"}"#;
+                let post = Request::post("/bounce").header("meshy-request-id", id);
+                let json = lab.ask("a", SERVICE, post, body).await.json();
+                assert_eq!(json["tries"], request % 2 + 1);
+                failed += u64::from(json["body"] == "500 Internal Server Error");
+            }
+            failed
+        });
+    }
+    let failed: u64 = clients.join_all().await.into_iter().sum();
+    let (near, far) = (lab.admin("a", "/counts").await, lab.admin("b", "/counts").await);
+    let all = CLIENTS * EACH;
+    assert_eq!((&near["requests"], &near["answers"]["200"]), (&all.into(), &all.into()));
+    assert_eq!((&far["requests"], &far["rejected"]), (&all.into(), &failed.into()));
+    assert_eq!((&far["answers"]["500"], &far["answers"]["200"]), (&failed.into(), &(all - failed).into()));
+    assert_eq!((&far["tries"]["1"], &far["tries"]["2"]), (&(all / 2).into(), &(all / 2).into()));
+    let opened = lab.wire.connects.load(Ordering::Relaxed) as u64;
+    assert!(
+        opened <= all + CLIENTS + 2,
+        "{opened} streams: one a client's request and at most one a client kept"
+    );
+}
