@@ -19,5 +19,7 @@ pub mod image;
 pub mod k8s;
 pub mod lab;
 pub mod metrics;
+pub mod predict;
 pub mod support;
+pub mod traffic;
 pub mod ui;
