@@ -1,0 +1,62 @@
+//! What an object says that leaves things open: the values Kubernetes fills in.
+
+use serde_json::{Value, json};
+
+use crate::kinds::Kind;
+use crate::value::default;
+
+pub(crate) mod custom;
+pub(crate) mod definition;
+mod network;
+mod pod;
+mod workload;
+
+pub(crate) use pod::qos;
+
+/// Fills in a decoded object's defaults.
+pub(crate) fn fill(kind: &Kind, value: &mut Value) {
+    if let Some(custom) = &kind.custom {
+        custom::fill(&custom.schema, value);
+        return;
+    }
+    match kind.kind.as_str() {
+        "Namespace" => namespace(value),
+        "Pod" => pod::spec(&mut value["spec"]),
+        "Service" => network::service(&mut value["spec"]),
+        "Endpoints" => network::endpoints(value),
+        "EndpointSlice" => network::endpoint_slice(value),
+        "Ingress" => network::ingress(&mut value["spec"]),
+        "IngressClass" => network::ingress_class(&mut value["spec"]),
+        "Secret" => secret(value),
+        "Deployment" => workload::deployment(&mut value["spec"]),
+        "ReplicaSet" => workload::replica_set(value),
+        "CustomResourceDefinition" => definition::fill(&mut value["spec"]),
+        _ => {}
+    }
+}
+
+/// A namespace carries its name as a label, so that selectors can name it.
+fn namespace(value: &mut Value) {
+    let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if !name.is_empty() {
+        if !value["metadata"]["labels"].is_object() {
+            value["metadata"]["labels"] = json!({});
+        }
+        value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+    }
+}
+
+/// Text given as `stringData` is stored as data.
+fn secret(value: &mut Value) {
+    use base64::Engine;
+    if let Some(Value::Object(text)) = value.as_object_mut().and_then(|map| map.remove("stringData")) {
+        if !value["data"].is_object() {
+            value["data"] = json!({});
+        }
+        for (key, text) in text {
+            let plain = text.as_str().unwrap_or_default();
+            value["data"][key] = base64::prelude::BASE64_STANDARD.encode(plain).into();
+        }
+    }
+    default(value, "type", "Opaque");
+}

@@ -1,0 +1,92 @@
+//! Aggregated discovery: everything in one document.
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::http::{Body, answer_bytes};
+use crate::kinds::{Kind, Set};
+
+/// Whether a client understands aggregated discovery.
+pub(super) fn is_asked(accept: &str) -> bool {
+    version(accept).is_some()
+}
+
+fn version(accept: &str) -> Option<&'static str> {
+    let asked = |version: &str| {
+        accept.split(',').any(|one| {
+            one.contains("as=APIGroupDiscoveryList")
+                && one.contains(&format!("v={version};"))
+                && one.contains("application/json")
+                || one.contains("as=APIGroupDiscoveryList")
+                    && one.trim_end().ends_with(&format!("v={version}"))
+        })
+    };
+    ["v2", "v2beta1"].into_iter().find(|version| asked(version))
+}
+
+/// The document for `/api` (the core group) or `/apis` (the others).
+pub(super) fn answer(accept: &str, kinds: &Set, core: bool) -> Result<Response<Body>> {
+    let version = version(accept).unwrap_or("v2");
+    let groups = match core {
+        true => vec![group(kinds, "", &["v1".to_owned()])],
+        false => super::groups(kinds).iter().map(|(name, versions)| group(kinds, name, versions)).collect(),
+    };
+    let list = json!({
+        "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
+        "items": groups,
+    });
+    let mut response = answer_bytes(200, Bytes::from(list.to_string()));
+    let media = match version {
+        "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    Ok(response)
+}
+
+fn group(kinds: &Set, name: &str, versions: &[String]) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| {
+            let members = super::members(kinds, name, version);
+            let resources: Vec<Value> = members.iter().map(|kind| resource(kind)).collect();
+            json!({"version": version, "freshness": "Current", "resources": resources})
+        })
+        .collect();
+    let metadata = if name.is_empty() { json!({}) } else { json!({"name": name}) };
+    json!({"metadata": metadata, "versions": versions})
+}
+
+fn resource(kind: &Kind) -> Value {
+    let kind_of =
+        |group: &str, version: &str, word: &str| json!({"group": group, "version": version, "kind": word});
+    let mut found = json!({
+        "resource": kind.plural, "singularResource": kind.singular,
+        "responseKind": kind_of(&kind.group, &kind.version, &kind.kind),
+        "scope": if kind.namespaced { "Namespaced" } else { "Cluster" }, "verbs": super::verbs(kind),
+    });
+    if !kind.short.is_empty() {
+        found["shortNames"] = kind.short.clone().into();
+    }
+    if !kind.categories.is_empty() {
+        found["categories"] = kind.categories.clone().into();
+    }
+    let parts: Vec<Value> = super::subresources(kind)
+        .into_iter()
+        .map(|(name, [group, version, word], verbs)| {
+            let kind = match (group, word) {
+                ("", "") => kind_of(&kind.group, &kind.version, &kind.kind),
+                ("", word) => kind_of(&kind.group, &kind.version, word),
+                (group, word) => kind_of(group, version, word),
+            };
+            json!({"subresource": name, "responseKind": kind, "verbs": verbs})
+        })
+        .collect();
+    if !parts.is_empty() {
+        found["subresources"] = parts.into();
+    }
+    found
+}

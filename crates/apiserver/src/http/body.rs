@@ -1,0 +1,75 @@
+//! Bodies of requests: bounded, and of the kinds that are understood.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+
+use crate::error::{ApiError, Result};
+
+/// As in Kubernetes: what etcd takes with room for its own words.
+const LIMIT: usize = 3 * 1024 * 1024;
+
+/// The whole body.
+pub(crate) async fn collect<B>(body: B) -> Result<Bytes>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
+{
+    let body = body.map_err(|error| std::io::Error::other(error.to_string()));
+    match Limited::new(body, LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::new(
+            413,
+            "RequestEntityTooLarge",
+            format!("Request entity too large: limit is {LIMIT}"),
+        )),
+        Err(error) => Err(ApiError::bad_request(format!("cannot read the body: {error}"))),
+    }
+}
+
+/// The media type of a body, without its parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.split(';').next().unwrap_or_default().trim()
+}
+
+/// An object as JSON or YAML; `kind` is the type that is expected, for the words of a refusal.
+pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str) -> Result<Value> {
+    match media_type(headers) {
+        "" | "application/json" | "*/*" => {
+            serde_json::from_slice(bytes).map_err(|error| unreadable(kind, bytes, &error))
+        }
+        "application/yaml" => yaml(bytes),
+        _ => Err(ApiError::new(
+            415,
+            "UnsupportedMediaType",
+            "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+        )),
+    }
+}
+
+/// An applied configuration: YAML, of which JSON is the usual case.
+pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return Ok(value);
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))?;
+    serde_yaml::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
+}
+
+/// A patch document.
+pub(crate) fn json(bytes: &Bytes) -> Result<Value> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))
+}
+
+fn unreadable(kind: &str, bytes: &Bytes, error: &serde_json::Error) -> ApiError {
+    let shown: String = String::from_utf8_lossy(bytes).chars().take(256).collect();
+    ApiError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
+         {error} ({shown})"
+    ))
+}

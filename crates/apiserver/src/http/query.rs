@@ -1,0 +1,107 @@
+//! The query of a URL.
+
+use crate::error::{ApiError, Result};
+use crate::options::{DeleteOptions, FieldValidation, Propagation, WriteOptions};
+
+/// Names and values, decoded, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
+        });
+        Ok(Self(pairs.collect::<Result<_>>()?))
+    }
+
+    /// A value, empty when it is not there.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    /// All values of a name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(found, _)| found == name)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.has(name) && !matches!(self.get(name), "false" | "0" | "False" | "F" | "f")
+    }
+
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>> {
+        match self.get(name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ApiError::bad_request(format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))
+            }),
+        }
+    }
+
+    pub(crate) fn dry_run(&self) -> Result<bool> {
+        match self.get("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => Err(ApiError::bad_request(format!("Invalid value: \"{other}\": dryRun must be All"))),
+        }
+    }
+
+    /// The options of a write; the manager is given by the caller.
+    pub(crate) fn write_options(&self, manager: String) -> Result<WriteOptions> {
+        let validation = match self.get("fieldValidation") {
+            "" | "Warn" => FieldValidation::Warn,
+            "Ignore" => FieldValidation::Ignore,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                return Err(ApiError::bad_request(format!("Invalid value: \"{other}\": fieldValidation")));
+            }
+        };
+        Ok(WriteOptions {
+            dry_run: self.dry_run()?,
+            manager: Some(manager),
+            force: self.flag("force"),
+            validation,
+        })
+    }
+
+    /// The options of a deletion, as far as the query has them.
+    pub(crate) fn delete_options(&self) -> Result<DeleteOptions> {
+        let propagation = match self.get("propagationPolicy") {
+            "" if self.flag("orphanDependents") => Some(Propagation::Orphan),
+            "" => None,
+            text => Some(Propagation::parse(text)?),
+        };
+        let grace =
+            self.number("gracePeriodSeconds")?.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX));
+        Ok(DeleteOptions {
+            dry_run: self.dry_run()?,
+            grace_seconds: grace,
+            propagation,
+            ..DeleteOptions::default()
+        })
+    }
+}
+
+/// Decodes `%XX`.
+pub(crate) fn decode(text: &str) -> Result<String> {
+    if !text.contains('%') {
+        return Ok(text.to_owned());
+    }
+    let bad = || ApiError::bad_request(format!("invalid URL escape in {text:?}"));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or_else(bad);
+            bytes.push(u8::try_from(digit()? * 16 + digit()?).map_err(|_| bad())?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| bad())
+}

@@ -1,0 +1,213 @@
+//! Which kinds there are: the built-in ones, and those that custom resource definitions add.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde_json::Value;
+
+use crate::schema::{Ty, builtin, crd};
+
+mod builtins;
+
+/// A kind in one version, and how it is served.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) plural: String,
+    pub(crate) singular: String,
+    pub(crate) short: Vec<String>,
+    pub(crate) categories: Vec<String>,
+    pub(crate) namespaced: bool,
+    /// Has the `status` subresource.
+    pub(crate) status: bool,
+    pub(crate) scale: Option<Scale>,
+    pub(crate) ty: Ty,
+    /// What the definition said, for custom resources.
+    pub(crate) custom: Option<Custom>,
+}
+
+/// Where a kind's replicas are.
+#[derive(Clone, Debug)]
+pub(crate) struct Scale {
+    pub(crate) spec: String,
+    pub(crate) status: String,
+    pub(crate) selector: Option<String>,
+}
+
+/// The parts of a definition that outlive its type.
+#[derive(Debug)]
+pub(crate) struct Custom {
+    pub(crate) schema: Value,
+    pub(crate) columns: Vec<Value>,
+}
+
+impl Kind {
+    /// `pods`, `deployments.apps`: the name of its collection and in messages.
+    pub(crate) fn resource(&self) -> String {
+        if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// `v1`, `apps/v1`.
+    pub(crate) fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    pub(crate) fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+
+    fn of_table(row: &builtins::Row) -> Self {
+        let (group, version) = row.api_version.split_once('/').unwrap_or(("", row.api_version));
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        Self {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            kind: row.kind.to_owned(),
+            plural: row.plural.to_owned(),
+            singular: row.kind.to_lowercase(),
+            short: words(row.short),
+            categories: words(row.categories),
+            namespaced: row.namespaced,
+            status: row.status,
+            scale: row.scale.then(|| Scale {
+                spec: ".spec.replicas".to_owned(),
+                status: ".status.replicas".to_owned(),
+                selector: None,
+            }),
+            ty: builtin(&format!("{}.{}", row.table, row.kind)),
+            custom: None,
+        }
+    }
+
+    /// The kinds of a definition, one a served version.
+    fn of_definition(definition: &Value) -> Vec<Self> {
+        let spec = &definition["spec"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+        let names = if definition["status"]["acceptedNames"]["plural"].is_string() {
+            &definition["status"]["acceptedNames"]
+        } else {
+            &spec["names"]
+        };
+        let served = spec["versions"].as_array().into_iter().flatten().filter(|v| v["served"] == true);
+        served
+            .map(|version| {
+                let kind = text(&names["kind"]);
+                let schema = version["schema"]["openAPIV3Schema"].clone();
+                let scale = &version["subresources"]["scale"];
+                Self {
+                    group: text(&spec["group"]),
+                    version: text(&version["name"]),
+                    plural: text(&names["plural"]),
+                    singular: text(&names["singular"]),
+                    short: texts(&names["shortNames"]),
+                    categories: texts(&names["categories"]),
+                    namespaced: spec["scope"] == "Namespaced",
+                    status: version["subresources"]["status"].is_object(),
+                    scale: scale.is_object().then(|| Scale {
+                        spec: text(&scale["specReplicasPath"]),
+                        status: text(&scale["statusReplicasPath"]),
+                        selector: scale["labelSelectorPath"].as_str().map(str::to_owned),
+                    }),
+                    ty: crd::root(&kind, &schema),
+                    kind,
+                    custom: Some(Custom {
+                        schema,
+                        columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
+                    }),
+                }
+            })
+            .collect()
+    }
+}
+
+/// All kinds, by group, version and plural.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Set {
+    kinds: BTreeMap<(String, String, String), Arc<Kind>>,
+}
+
+impl Set {
+    pub(crate) fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
+        self.kinds.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
+    }
+
+    /// A kind by `plural` or `plural.group`, in its preferred version.
+    pub(crate) fn by_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let mut found: Vec<_> =
+            self.kinds.values().filter(|k| k.plural == plural && k.group == group).collect();
+        found.sort_by_key(|kind| priority(&kind.version));
+        found.last().copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.values()
+    }
+
+    fn insert(&mut self, kind: Kind) {
+        self.kinds.insert((kind.group.clone(), kind.version.clone(), kind.plural.clone()), Arc::new(kind));
+    }
+}
+
+/// The kinds at this moment; definitions add and remove theirs.
+#[derive(Debug)]
+pub(crate) struct Kinds {
+    now: RwLock<Arc<Set>>,
+}
+
+impl Kinds {
+    pub(crate) fn new() -> Self {
+        let mut set = Set::default();
+        builtins::ROWS.iter().for_each(|row| set.insert(Kind::of_table(row)));
+        Self { now: RwLock::new(Arc::new(set)) }
+    }
+
+    pub(crate) fn now(&self) -> Arc<Set> {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves what a definition defines, in place of what it defined before.
+    pub(crate) fn define(&self, definition: &Value) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = (**now).clone();
+        forget(&mut set, definition);
+        Kind::of_definition(definition).into_iter().for_each(|kind| set.insert(kind));
+        *now = Arc::new(set);
+    }
+
+    /// Serves a definition's kinds no longer.
+    pub(crate) fn undefine(&self, definition: &Value) {
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = (**now).clone();
+        forget(&mut set, definition);
+        *now = Arc::new(set);
+    }
+}
+
+fn forget(set: &mut Set, definition: &Value) {
+    let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
+    set.kinds.retain(|_, kind| !(kind.is_custom() && *group == *kind.group && *plural == *kind.plural));
+}
+
+/// Orders versions as Kubernetes does: `v2` over `v1` over `v1beta2` over `v1alpha1` over any other word.
+pub(crate) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
+    let parse = || -> Option<(u8, u32, u32)> {
+        let rest = version.strip_prefix('v')?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let major = rest[..end].parse().ok()?;
+        let (stage, minor) = match &rest[end..] {
+            "" => (3, ""),
+            tail => match (tail.strip_prefix("beta"), tail.strip_prefix("alpha")) {
+                (Some(minor), _) => (2, minor),
+                (_, Some(minor)) => (1, minor),
+                _ => return None,
+            },
+        };
+        Some((stage, major, if minor.is_empty() { 0 } else { minor.parse().ok()? }))
+    };
+    let (stage, major, minor) = parse().unwrap_or_default();
+    (stage, major, minor, std::cmp::Reverse(version.to_owned()))
+}

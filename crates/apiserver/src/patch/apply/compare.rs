@@ -1,0 +1,94 @@
+//! What differs between two objects, as sets of field paths.
+
+use serde_json::{Map, Value};
+
+use super::fields::Fields;
+use super::item;
+use crate::schema::Ty;
+
+/// The differences from one object to another.
+#[derive(Debug, Default)]
+pub(crate) struct Difference {
+    /// Fields that are new or other than before.
+    pub(crate) changed: Fields,
+    /// Fields that are gone.
+    pub(crate) removed: Fields,
+}
+
+/// Compares two objects of a type; null stands for none.
+pub(crate) fn compare(ty: &Ty, old: &Value, new: &Value) -> Difference {
+    let mut difference = Difference::default();
+    walk(ty, present(old), present(new), &mut Vec::new(), &mut difference);
+    difference
+}
+
+fn present(value: &Value) -> Option<&Value> {
+    if value.is_null() { None } else { Some(value) }
+}
+
+fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String>, out: &mut Difference) {
+    if old == new {
+        return;
+    }
+    let one = old.or(new).unwrap_or(&Value::Null);
+    let same_form = match (old, new) {
+        (Some(old), Some(new)) => std::mem::discriminant(old) == std::mem::discriminant(new),
+        _ => true,
+    };
+    let leaf = ty.is_atomic() || !same_form || (size(old) == 0 && size(new) == 0);
+    match one {
+        Value::Object(_) if !leaf => {
+            let empty = Map::new();
+            let (left, right) = (map(old).unwrap_or(&empty), map(new).unwrap_or(&empty));
+            let untyped = Ty::Any { atomic: false };
+            for name in left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))) {
+                path.push(item::field(name));
+                let ty = ty.field(name).unwrap_or(&untyped);
+                walk(ty, left.get(name).and_then(present), right.get(name).and_then(present), path, out);
+                path.pop();
+            }
+        }
+        Value::Array(_) if !leaf => {
+            if let Ty::List(list) = ty {
+                let named = |value: Option<&'_ Value>| -> Vec<(String, Value)> {
+                    let items = value.and_then(Value::as_array).into_iter().flatten();
+                    items.filter_map(|value| Some((item::of(list, value)?, value.clone()))).collect()
+                };
+                let (left, right) = (named(old), named(new));
+                let find = |items: &[(String, Value)], step: &str| {
+                    items.iter().find(|(s, _)| s == step).map(|(_, v)| v.clone())
+                };
+                let mut steps: Vec<&String> = left.iter().chain(&right).map(|(step, _)| step).collect();
+                steps.sort();
+                steps.dedup();
+                for step in steps {
+                    path.push(step.clone());
+                    walk(&list.item, find(&left, step).as_ref(), find(&right, step).as_ref(), path, out);
+                    path.pop();
+                }
+            } else if old.is_some() && new.is_some() {
+                // A list without a type is one value.
+                out.changed.insert(path);
+            }
+        }
+        _ if old.is_some() && new.is_some() => out.changed.insert(path),
+        _ => {}
+    }
+    if old.is_none() {
+        out.changed.insert(path);
+    } else if new.is_none() {
+        out.removed.insert(path);
+    }
+}
+
+fn map(value: Option<&Value>) -> Option<&Map<String, Value>> {
+    value.and_then(Value::as_object)
+}
+
+fn size(value: Option<&Value>) -> usize {
+    match value {
+        Some(Value::Object(map)) => map.len(),
+        Some(Value::Array(items)) => items.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,133 @@
+//! JSON patch (RFC 6902).
+
+use serde_json::Value;
+
+/// How many operations one patch may hold, as in Kubernetes.
+const MOST_OPERATIONS: usize = 10_000;
+
+/// Why a JSON patch does not apply.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It is no patch.
+    Malformed(String),
+    /// There are too many operations.
+    TooLong(usize),
+    /// It does not fit the object.
+    Unfit(String),
+}
+
+/// Applies the operations in order, all or none.
+pub(crate) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
+    let operations = patch.as_array().ok_or_else(|| {
+        let what = if patch.is_object() { "object" } else { "value" };
+        Failure::Malformed(format!("json: cannot unmarshal {what} into Go value of type jsonpatch.Patch"))
+    })?;
+    if operations.len() > MOST_OPERATIONS {
+        return Err(Failure::TooLong(operations.len()));
+    }
+    let mut result = target.clone();
+    for operation in operations {
+        step(&mut result, operation).map_err(Failure::Unfit)?;
+    }
+    *target = result;
+    Ok(())
+}
+
+fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
+    let text = |field: &str| operation[field].as_str();
+    let path = text("path").ok_or("missing path")?;
+    let value = || operation.get("value").cloned().unwrap_or(Value::Null);
+    let missing = |what: &str, path: &str| {
+        format!("{what} operation does not apply: doc is missing path: \"{path}\": missing value")
+    };
+    match text("op") {
+        Some("add") => insert(target, path, value()).ok_or_else(|| missing("add", path)),
+        Some("remove") => remove(target, path).map(drop).ok_or_else(|| {
+            format!("remove operation does not apply: doc is missing path: \"{path}\": missing value")
+        }),
+        Some("replace") => {
+            let place = target.pointer_mut(path).ok_or_else(|| {
+                format!("replace operation does not apply: doc is missing key: {path}: missing value")
+            })?;
+            *place = value();
+            Ok(())
+        }
+        Some("test") => {
+            let found = target.pointer(path);
+            let wanted = value();
+            if found == Some(&wanted) || (found.is_none() && wanted.is_null()) {
+                Ok(())
+            } else {
+                Err(format!("testing value {path} failed: test failed"))
+            }
+        }
+        Some(word @ ("move" | "copy")) => {
+            let from = text("from").ok_or("missing from")?;
+            let found = if word == "move" { remove(target, from) } else { target.pointer(from).cloned() };
+            let found = found.ok_or_else(|| missing(word, from))?;
+            insert(target, path, found).ok_or_else(|| missing(word, path))
+        }
+        other => Err(format!("Unexpected kind: {}", other.unwrap_or("unknown"))),
+    }
+}
+
+fn parent(path: &str) -> Option<(&str, String)> {
+    let (parent, last) = path.rsplit_once('/')?;
+    Some((parent, last.replace("~1", "/").replace("~0", "~")))
+}
+
+fn insert(target: &mut Value, path: &str, value: Value) -> Option<()> {
+    if path.is_empty() {
+        *target = value;
+        return Some(());
+    }
+    let (above, last) = parent(path)?;
+    match target.pointer_mut(above)? {
+        Value::Object(map) => {
+            map.insert(last, value);
+        }
+        Value::Array(items) => {
+            let index = if last == "-" { items.len() } else { last.parse().ok()? };
+            if index > items.len() {
+                return None;
+            }
+            items.insert(index, value);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn remove(target: &mut Value, path: &str) -> Option<Value> {
+    let (above, last) = parent(path)?;
+    match target.pointer_mut(above)? {
+        Value::Object(map) => map.remove(&last),
+        Value::Array(items) => {
+            let index: usize = last.parse().ok()?;
+            (index < items.len()).then(|| items.remove(index))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_failed_operation_leaves_everything_as_it_was() {
+        let mut target = json!({"a": [1, 2]});
+        let patch =
+            json!([{"op": "add", "path": "/a/-", "value": 3}, {"op": "test", "path": "/a/0", "value": 9}]);
+        assert!(apply(&mut target, &patch).is_err());
+        assert_eq!(target, json!({"a": [1, 2]}));
+    }
+
+    #[test]
+    fn escaped_keys_are_found() {
+        let mut target = json!({"a": {"x/y": 1}});
+        apply(&mut target, &json!([{"op": "remove", "path": "/a/x~1y"}])).expect("applies");
+        assert_eq!(target, json!({"a": {}}));
+    }
+}

@@ -1,0 +1,185 @@
+//! Strategic merge patch: a merge patch that knows by which field the items of a list are found.
+
+use serde_json::{Map, Value};
+
+use crate::schema::{Strategy, Ty};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN: &str = "$retainKeys";
+const ORDER: &str = "$setElementOrder/";
+const DELETE_VALUES: &str = "$deleteFromPrimitiveList/";
+
+/// Applies a strategic merge patch to an object of a type.
+///
+/// # Errors
+/// A sentence when the patch does not fit (an item without its merge key, a directive of another form).
+pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), String> {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return Ok(());
+    };
+    match patch.get(DIRECTIVE).map(|word| word.as_str().unwrap_or_default()) {
+        Some("replace") => {
+            let mut whole = patch.clone();
+            whole.remove(DIRECTIVE);
+            *target = Value::Object(whole);
+            return Ok(());
+        }
+        Some("delete") => {
+            *target = Value::Object(Map::new());
+            return Ok(());
+        }
+        Some("merge") | None => {}
+        Some(other) => return Err(format!("unknown patch type: {other}")),
+    }
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(map) = target else { return Ok(()) };
+    if let Some(retain) = patch.get(RETAIN) {
+        let kept: Vec<&str> = crate::value::items(retain).filter_map(Value::as_str).collect();
+        map.retain(|key, _| kept.contains(&key.as_str()));
+    }
+    for (key, value) in patch {
+        if key == DIRECTIVE || key == RETAIN || key.starts_with(ORDER) {
+            continue;
+        }
+        if let Some(list) = key.strip_prefix(DELETE_VALUES) {
+            if let Some(items) = map.get_mut(list).and_then(Value::as_array_mut) {
+                items.retain(|item| !crate::value::items(value).any(|gone| gone == item));
+            }
+            continue;
+        }
+        if value.is_null() {
+            map.remove(key);
+            continue;
+        }
+        let inner = ty.field(key);
+        let strategy = strategy(ty, key);
+        match (value, inner) {
+            (Value::Array(items), Some(Ty::List(list))) if strategy.merge => {
+                let order = patch
+                    .get(&format!("{ORDER}{key}"))
+                    .map(|order| crate::value::items(order).cloned().collect());
+                let place = map.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
+                merge_list(&list.item, &strategy.key, place, items, order)?;
+            }
+            (Value::Array(_), _) => {
+                map.insert(key.clone(), value.clone());
+            }
+            (Value::Object(_), inner) => {
+                let inner = inner.cloned().unwrap_or(Ty::Any { atomic: false });
+                apply(&inner, map.entry(key.clone()).or_insert(Value::Null), value)?;
+            }
+            _ => {
+                map.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    // An order without the list itself only moves items.
+    for (key, order) in patch.iter().filter_map(|(key, order)| Some((key.strip_prefix(ORDER)?, order))) {
+        let strategy = strategy(ty, key);
+        if let Some(items) = map.get_mut(key).and_then(Value::as_array_mut) {
+            reorder(items, &strategy.key, &crate::value::items(order).cloned().collect::<Vec<_>>());
+        }
+    }
+    Ok(())
+}
+
+fn strategy(ty: &Ty, field: &str) -> Strategy {
+    match ty {
+        Ty::Struct(found) => found.fields.get(field).map(|field| field.strategy.clone()).unwrap_or_default(),
+        _ => Strategy::default(),
+    }
+}
+
+fn merge_list(
+    item: &Ty,
+    key: &str,
+    target: &mut Value,
+    patch: &[Value],
+    order: Option<Vec<Value>>,
+) -> Result<(), String> {
+    if patch.iter().any(|item| item[DIRECTIVE] == "replace") {
+        let kept = patch.iter().filter(|item| item.get(DIRECTIVE).is_none()).cloned().collect();
+        *target = Value::Array(kept);
+        return Ok(());
+    }
+    if !target.is_array() {
+        *target = Value::Array(Vec::new());
+    }
+    let Value::Array(items) = target else { return Ok(()) };
+    if key.is_empty() {
+        for value in patch {
+            if !items.contains(value) {
+                items.push(value.clone());
+            }
+        }
+        return Ok(());
+    }
+    for value in patch {
+        let name = value.get(key).ok_or_else(|| {
+            let object = value.to_string();
+            format!("map: {object} does not contain declared merge key: {key}")
+        })?;
+        if value[DIRECTIVE] == "delete" {
+            items.retain(|item| item[key] != *name);
+            continue;
+        }
+        match items.iter_mut().find(|item| item[key] == *name) {
+            Some(found) => apply(item, found, value)?,
+            None => {
+                let mut fresh = Value::Object(Map::new());
+                apply(item, &mut fresh, value)?;
+                items.push(fresh);
+            }
+        }
+    }
+    if let Some(order) = order {
+        reorder(items, key, &order);
+    }
+    Ok(())
+}
+
+/// Puts the items named by an order into that order; the others stay before the named item they stood before.
+fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value]) {
+    let name = |item: &Value| if key.is_empty() { item.clone() } else { item[key].clone() };
+    let place = |item: &Value| order.iter().position(|wanted| name(wanted) == name(item));
+    let mut named: Vec<Value> = items.iter().filter(|item| place(item).is_some()).cloned().collect();
+    named.sort_by_key(|item| place(item));
+    let mut named = named.into_iter();
+    let mut out: Vec<Value> = Vec::with_capacity(items.len());
+    for item in items.drain(..) {
+        if place(&item).is_some() {
+            out.extend(named.next());
+        } else {
+            out.push(item);
+        }
+    }
+    *items = out;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::builtin;
+    use serde_json::json;
+
+    #[test]
+    fn containers_merge_by_name_and_args_are_replaced() {
+        let mut pod =
+            json!({"spec": {"containers": [{"name": "a", "image": "x", "args": ["1"]}, {"name": "b"}]}});
+        let patch = json!({"spec": {"containers": [{"name": "a", "args": ["2"]}, {"name": "b", "$patch": "delete"}]}});
+        apply(&builtin("core.v1.Pod"), &mut pod, &patch).expect("applies");
+        assert_eq!(pod, json!({"spec": {"containers": [{"name": "a", "image": "x", "args": ["2"]}]}}));
+    }
+
+    #[test]
+    fn retained_keys_drop_the_others() {
+        let mut deployment =
+            json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
+        let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
+        apply(&builtin("apps.v1.Deployment"), &mut deployment, &patch).expect("applies");
+        assert_eq!(deployment, json!({"spec": {"strategy": {"type": "Recreate"}}}));
+    }
+}

@@ -1,0 +1,283 @@
+//! Brings an object into the shape of its type: what Go's decoder and encoder do to it on the way in.
+//!
+//! Unknown fields are dropped and reported, a wrong type is an error, and what is empty and not a pointer goes away,
+//! so that two ways to write the same object become one.
+
+use serde_json::{Map as JsonMap, Value};
+
+use super::{Field, Struct, Ty};
+
+/// Decodes one object; collects the unknown fields it dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    /// Paths of fields that the type does not have.
+    pub(crate) unknown: Vec<String>,
+    path: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Field(String),
+    Index(usize),
+}
+
+/// A value that does not fit its type, in the words of Go's decoder.
+#[derive(Debug)]
+pub(crate) struct Mismatch(pub(crate) String);
+
+impl Decoder {
+    /// The object in its type's shape.
+    pub(crate) fn object(&mut self, ty: &Ty, value: Value) -> Result<Value, Mismatch> {
+        Ok(self.value(ty, value, "")?.unwrap_or_else(|| Value::Object(JsonMap::new())))
+    }
+
+    /// `None` when the value says nothing.
+    fn value(&mut self, ty: &Ty, value: Value, owner: &str) -> Result<Option<Value>, Mismatch> {
+        if value.is_null() {
+            return Ok(None);
+        }
+        match (ty, value) {
+            (Ty::Any { .. }, value) => Ok(Some(value)),
+            (Ty::Struct(found), Value::Object(map)) => self.fields(found, map).map(Some),
+            (Ty::Map(map), Value::Object(entries)) => {
+                let mut out = JsonMap::new();
+                for (key, value) in entries {
+                    self.path.push(Step::Field(key.clone()));
+                    // A null in a map of plain values is that type's empty value.
+                    let value = if value.is_null() {
+                        zero(&map.value)
+                    } else {
+                        self.value(&map.value, value, owner)?
+                    };
+                    self.path.pop();
+                    out.insert(key, value.unwrap_or_else(|| Value::Object(JsonMap::new())));
+                }
+                Ok(Some(Value::Object(out)))
+            }
+            (Ty::List(list), Value::Array(items)) => {
+                let mut out = Vec::with_capacity(items.len());
+                for (index, item) in items.into_iter().enumerate() {
+                    self.path.push(Step::Index(index));
+                    let item =
+                        if item.is_null() { zero(&list.item) } else { self.value(&list.item, item, owner)? };
+                    self.path.pop();
+                    out.push(item.unwrap_or_else(|| Value::Object(JsonMap::new())));
+                }
+                Ok(Some(Value::Array(out)))
+            }
+            (Ty::Quantity, Value::Number(number)) => Ok(Some(Value::String(number.to_string()))),
+            (Ty::Quantity, Value::String(text)) => match super::super::quantity::canonical(&text) {
+                Some(text) => Ok(Some(Value::String(text))),
+                None => Err(Mismatch(format!(
+                    "unable to parse quantity's suffix in \"{text}\": quantities must match the regular expression \
+                     '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+                ))),
+            },
+            (Ty::String | Ty::Bytes | Ty::IntOrString, value @ Value::String(_)) => Ok(Some(value)),
+            (Ty::Time, Value::String(text)) => {
+                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
+                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()))
+            }
+            (Ty::MicroTime, Value::String(text)) => {
+                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
+                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string().into()))
+            }
+            (Ty::Int32, Value::Number(number))
+                if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
+            {
+                Ok(Some(Value::Number(number)))
+            }
+            (Ty::Int64 | Ty::IntOrString, Value::Number(number)) if number.is_i64() => {
+                Ok(Some(Value::Number(number)))
+            }
+            (Ty::Double, value @ Value::Number(_)) | (Ty::Bool, value @ Value::Bool(_)) => Ok(Some(value)),
+            (ty, value) => Err(self.mismatch(ty, &value, owner)),
+        }
+    }
+
+    fn fields(&mut self, ty: &Struct, mut map: JsonMap<String, Value>) -> Result<Value, Mismatch> {
+        let mut out = JsonMap::new();
+        let owner = ty.name.rsplit('.').next().unwrap_or_default();
+        if map.keys().any(|key| !ty.fields.contains_key(key)) {
+            let (known, unknown) = map.into_iter().partition(|(key, _)| ty.fields.contains_key(key));
+            map = known;
+            let unknown: JsonMap<String, Value> = unknown;
+            for (key, value) in unknown {
+                if ty.open {
+                    out.insert(key, value);
+                } else {
+                    self.unknown.push(self.at(Some(&key)));
+                }
+            }
+        }
+        for (name, value) in map {
+            let field = &ty.fields[&name];
+            if ty.custom {
+                self.path.push(Step::Field(name.clone()));
+                let value = self.custom(field, value)?;
+                self.path.pop();
+                out.extend(value.map(|value| (name, value)));
+                continue;
+            }
+            self.path.push(Step::Field(name.clone()));
+            let value = self.value(&field.ty, value, owner)?;
+            self.path.pop();
+            if let Some(value) = value
+                && (field.always || field.pointer || !is_empty(&field.ty, &value))
+            {
+                out.insert(name, value);
+            }
+        }
+        for (name, field) in ty.fields.iter().filter(|(_, field)| field.always && !ty.custom) {
+            if !out.contains_key(name)
+                && let Some(empty) = zero(&field.ty)
+            {
+                out.insert(name.clone(), empty);
+            }
+        }
+        Ok(Value::Object(out))
+    }
+
+    /// Custom resources keep what they are given: no types are forced here (validation names what does not fit).
+    fn custom(&mut self, field: &Field, value: Value) -> Result<Option<Value>, Mismatch> {
+        match (&field.ty, value) {
+            (Ty::Struct(found), Value::Object(map)) => self.fields(found, map).map(Some),
+            (Ty::Map(inner), Value::Object(map)) => {
+                let plain = Field { ty: inner.value.clone(), ..field.clone() };
+                let mut out = JsonMap::new();
+                for (key, value) in map {
+                    self.path.push(Step::Field(key.clone()));
+                    let value = self.custom(&plain, value)?;
+                    self.path.pop();
+                    out.extend(value.map(|value| (key, value)));
+                }
+                Ok(Some(Value::Object(out)))
+            }
+            (Ty::List(list), Value::Array(items)) => {
+                let plain = Field { ty: list.item.clone(), ..field.clone() };
+                let mut out = Vec::with_capacity(items.len());
+                for (index, item) in items.into_iter().enumerate() {
+                    self.path.push(Step::Index(index));
+                    out.extend(self.custom(&plain, item)?);
+                    self.path.pop();
+                }
+                Ok(Some(Value::Array(out)))
+            }
+            (_, value) => Ok(Some(value)),
+        }
+    }
+
+    fn at(&self, last: Option<&str>) -> String {
+        let mut text = String::new();
+        for step in &self.path {
+            match step {
+                Step::Field(name) => {
+                    if !text.is_empty() {
+                        text.push('.');
+                    }
+                    text.push_str(name);
+                }
+                Step::Index(index) => text.push_str(&format!("[{index}]")),
+            }
+        }
+        if let Some(last) = last {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(last);
+        }
+        text
+    }
+
+    fn mismatch(&self, ty: &Ty, value: &Value, owner: &str) -> Mismatch {
+        let got = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Number(number) if number.is_i64() || number.is_u64() => match ty {
+                Ty::Int32 | Ty::Int64 => {
+                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
+                }
+                _ => "number",
+            },
+            Value::Number(number) => match ty {
+                Ty::Int32 | Ty::Int64 => {
+                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
+                }
+                _ => "number",
+            },
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        Mismatch(self.unmarshal(got, ty, owner))
+    }
+
+    fn unmarshal(&self, got: &str, ty: &Ty, owner: &str) -> String {
+        // Go names the field of the struct; steps into a list or map below it are not told.
+        let names: Vec<&str> = self
+            .path
+            .iter()
+            .filter_map(|step| match step {
+                Step::Field(name) => Some(name.as_str()),
+                Step::Index(_) => None,
+            })
+            .collect();
+        format!(
+            "json: cannot unmarshal {got} into Go struct field {owner}.{} of type {}",
+            names.join("."),
+            go(ty)
+        )
+    }
+
+    fn bad_time(&self, text: &str) -> Mismatch {
+        Mismatch(format!("parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse it"))
+    }
+}
+
+/// The empty value of a type that is written even when empty.
+fn zero(ty: &Ty) -> Option<Value> {
+    match ty {
+        Ty::String | Ty::Bytes => Some("".into()),
+        Ty::Int32 | Ty::Int64 | Ty::Double | Ty::IntOrString => Some(0.into()),
+        Ty::Quantity => Some("0".into()),
+        Ty::Bool => Some(false.into()),
+        Ty::Struct(found) => Decoder::default().fields(found, JsonMap::new()).ok(),
+        Ty::List(_) | Ty::Map(_) | Ty::Time | Ty::MicroTime | Ty::Any { .. } => Some(Value::Null),
+    }
+}
+
+fn is_empty(ty: &Ty, value: &Value) -> bool {
+    match (ty, value) {
+        (Ty::Struct(_) | Ty::Any { .. } | Ty::Quantity | Ty::IntOrString, _) => false,
+        (_, Value::String(text)) => text.is_empty(),
+        (_, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (_, Value::Bool(value)) => !value,
+        (_, Value::Array(items)) => items.is_empty(),
+        (_, Value::Object(map)) => map.is_empty(),
+        (_, Value::Null) => true,
+    }
+}
+
+fn go(ty: &Ty) -> String {
+    match ty {
+        Ty::String => "string".to_owned(),
+        Ty::Int32 => "int32".to_owned(),
+        Ty::Int64 => "int64".to_owned(),
+        Ty::Double => "float64".to_owned(),
+        Ty::Bool => "bool".to_owned(),
+        Ty::Bytes => "[]uint8".to_owned(),
+        Ty::List(list) => format!("[]{}", go(&list.item)),
+        Ty::Map(map) => format!("map[string]{}", go(&map.value)),
+        Ty::Struct(found) => {
+            let (package, name) = found.name.split_once('.').unwrap_or(("", &found.name));
+            let name = name.rsplit('.').next().unwrap_or(name);
+            let _ = package;
+            format!("v1.{name}")
+        }
+        Ty::Quantity => "resource.Quantity".to_owned(),
+        Ty::IntOrString => "intstr.IntOrString".to_owned(),
+        Ty::Time => "v1.Time".to_owned(),
+        Ty::MicroTime => "v1.MicroTime".to_owned(),
+        Ty::Any { .. } => "runtime.RawExtension".to_owned(),
+    }
+}

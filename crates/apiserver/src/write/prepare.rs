@@ -1,0 +1,131 @@
+//! The parts of an object that the server writes and nobody else.
+
+use rand::RngExt;
+use serde_json::{Value, json};
+
+use crate::error::{ApiError, Result};
+use crate::kinds::Kind;
+
+/// Letters that generated names end in: no vowels and nothing that looks like another, so that no word comes out.
+const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// Puts the namespace and name of the path into the object; refuses an object that says otherwise.
+pub(super) fn place(kind: &Kind, namespace: &str, name: Option<&str>, value: &mut Value) -> Result<()> {
+    let metadata = &mut value["metadata"];
+    if metadata.is_null() {
+        *metadata = json!({});
+    }
+    match metadata["namespace"].as_str().unwrap_or_default() {
+        "" if kind.namespaced => metadata["namespace"] = namespace.into(),
+        given if kind.namespaced && given != namespace => {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        given if !kind.namespaced && !given.is_empty() => {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        _ => {}
+    }
+    if let Some(wanted) = name {
+        let given = metadata["name"].as_str().unwrap_or_default();
+        if given.is_empty() {
+            metadata["name"] = wanted.into();
+        } else if given != wanted {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({wanted})"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Name, uid, times and generation of a new object.
+pub(super) fn new_object(kind: &Kind, value: &mut Value) {
+    let metadata = &mut value["metadata"];
+    if metadata["name"].as_str().unwrap_or_default().is_empty()
+        && let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty())
+    {
+        // Kubernetes cuts the prefix so that the whole stays a name of 63 letters.
+        let prefix: String = prefix.chars().take(58).collect();
+        metadata["name"] = format!("{prefix}{}", suffix()).into();
+    }
+    if let Some(map) = metadata.as_object_mut() {
+        for field in
+            ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"]
+        {
+            map.remove(field);
+        }
+        if map.get("managedFields").is_some_and(Value::is_null) {
+            map.remove("managedFields");
+        }
+    }
+    metadata["uid"] = uid().into();
+    metadata["creationTimestamp"] = now().into();
+    if has_generation(kind) {
+        metadata["generation"] = 1.into();
+    }
+    reset_status(kind, value);
+}
+
+/// A new object's status is the server's to say.
+fn reset_status(kind: &Kind, value: &mut Value) {
+    if !kind.status || value.get("status").is_none() && kind.is_custom() {
+        return;
+    }
+    let fresh = match (kind.is_custom(), kind.kind.as_str()) {
+        (true, _) => Value::Null,
+        (_, "Namespace") => json!({"phase": "Active"}),
+        (_, "Pod") => json!({"phase": "Pending", "qosClass": crate::defaults::qos(&value["spec"])}),
+        (_, "Service" | "Ingress") => json!({"loadBalancer": {}}),
+        (_, "ReplicaSet") => json!({"replicas": 0}),
+        (_, "CustomResourceDefinition") => return,
+        // A node says about itself what it is when it registers.
+        (_, "Node") => return,
+        _ => json!({}),
+    };
+    match fresh {
+        Value::Null => {
+            if let Some(map) = value.as_object_mut() {
+                map.remove("status");
+            }
+        }
+        fresh => value["status"] = fresh,
+    }
+}
+
+/// Whether the server counts the changes of a kind's spec.
+pub(super) fn has_generation(kind: &Kind) -> bool {
+    kind.is_custom()
+        || matches!(
+            kind.kind.as_str(),
+            "Deployment"
+                | "ReplicaSet"
+                | "Ingress"
+                | "IngressClass"
+                | "EndpointSlice"
+                | "CustomResourceDefinition"
+                | "Pod"
+        )
+}
+
+/// The time as metadata carries it, to the second.
+pub(crate) fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn suffix() -> String {
+    let mut rng = rand::rng();
+    (0..5).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()
+}
+
+/// A random uid (version 4).
+pub(crate) fn uid() -> String {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

@@ -1,0 +1,89 @@
+//! The `scale` subresource: replicas of anything that has them.
+
+use serde_json::{Value, json};
+
+use super::Written;
+use super::update::Candidate;
+use crate::core::Core;
+use crate::error::{ApiError, Cause, Result};
+use crate::kinds::Kind;
+use crate::options::WriteOptions;
+use crate::store::{Key, Object};
+use crate::value::{at, set_at};
+
+/// The Scale object of an object.
+pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
+    let Some(paths) = &kind.scale else { return Value::Null };
+    let metadata = &object["metadata"];
+    let mut scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
+        },
+        "spec": {}, "status": {"replicas": at(object, &paths.status).as_i64().unwrap_or_default()},
+    });
+    if let Some(replicas) = at(object, &paths.spec).as_i64().filter(|replicas| *replicas != 0) {
+        scale["spec"]["replicas"] = replicas.into();
+    }
+    let selector = match &paths.selector {
+        Some(path) => at(object, path).as_str().map(str::to_owned),
+        None => Some(text(&object["spec"]["selector"])),
+    };
+    if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
+        scale["status"]["selector"] = selector.into();
+    }
+    scale
+}
+
+/// A label selector in the form of a query.
+pub(crate) fn text(selector: &Value) -> String {
+    let mut parts: Vec<String> = selector["matchLabels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    for expression in crate::value::items(&selector["matchExpressions"]) {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let mut values: Vec<&str> =
+            crate::value::items(&expression["values"]).filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        parts.push(match expression["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
+}
+
+impl Core {
+    /// Reads a Scale, lets `make` change it, and writes its replicas into the object.
+    pub(crate) async fn rescale(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        options: &WriteOptions,
+        mut make: impl FnMut(Value) -> Result<Value>,
+    ) -> Result<Written> {
+        let path = kind.scale.as_ref().ok_or_else(ApiError::no_such_path)?.spec.clone();
+        self.change(kind, key, "scale", options, |live: &std::sync::Arc<Object>| {
+            let scale = make(of(kind, live))?;
+            let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+            if replicas < 0 {
+                let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
+                let cause = Cause { reason: "FieldValueInvalid", message, field: "spec.replicas".to_owned() };
+                return Err(ApiError::invalid("Scale", "autoscaling", &key.name, &[cause]));
+            }
+            let mut value = super::patch::in_version(kind, live);
+            set_at(&mut value, &path, replicas.into());
+            value["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"].clone();
+            Ok(Candidate { value, owned: false, warnings: Vec::new() })
+        })
+        .await
+    }
+}
