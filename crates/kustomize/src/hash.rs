@@ -27,18 +27,8 @@ pub(crate) fn of(object: &Value) -> Result<String, Error> {
     if let Some(more @ Value::Object(_)) = object.get(extra) {
         content.insert(extra, more.clone());
     }
-    let mut json = String::new();
-    json.push('{');
-    for (index, (key, value)) in content.iter().enumerate() {
-        if index > 0 {
-            json.push(',');
-        }
-        write_json(&mut json, &Value::from(*key));
-        json.push(':');
-        write_json(&mut json, value);
-    }
-    json.push('}');
-    let digest = Sha256::digest(json);
+    let content = content.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let digest = Sha256::digest(json(&content, false));
     let hex: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
     Ok(hex.chars().map(harmless).collect())
 }
@@ -55,31 +45,34 @@ fn harmless(digit: char) -> char {
     }
 }
 
-/// JSON as Go writes it: keys sorted, and what means something in HTML escaped.
-fn write_json(out: &mut String, value: &Value) {
+/// JSON as Go writes it: keys sorted, and what means something in HTML escaped; indented by two blanks or without any.
+pub(crate) fn json(value: &Value, indented: bool) -> String {
+    // Sorted through a map of our own, since a crate elsewhere may have switched the library's map to another order.
+    let text = if indented {
+        serde_json::to_string_pretty(&sorted(value))
+    } else {
+        serde_json::to_string(&sorted(value))
+    };
+    let mut escaped = String::new();
+    for c in text.unwrap_or_default().chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// A value whose maps are in the order of their keys.
+fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let sorted: BTreeMap<_, _> = fields.iter().collect();
-            out.push('{');
-            for (index, (key, value)) in sorted.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_json(out, &Value::from(key.as_str()));
-                out.push(':');
-                write_json(out, value);
-            }
-            out.push('}');
+            let ordered: BTreeMap<_, _> = fields.iter().collect();
+            ordered.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
         }
-        leaf => {
-            for c in leaf.to_string().chars() {
-                match c {
-                    '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                        out.push_str(&format!("\\u{:04x}", u32::from(c)))
-                    }
-                    c => out.push(c),
-                }
-            }
-        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        leaf => leaf.clone(),
     }
 }

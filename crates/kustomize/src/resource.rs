@@ -68,9 +68,6 @@ impl Resource {
                 excerpt(&resource.object)
             )));
         }
-        if null_in_list(&resource.object) {
-            return Err(Error::invalid(format!("a list has an empty item: {}", excerpt(&resource.object))));
-        }
         Ok(resource)
     }
 
@@ -194,14 +191,6 @@ pub(crate) fn object_in<'a>(parent: &'a mut Value, field: &str) -> &'a mut Map<S
 /// A scalar as text would show it, empty for what is absent or no text.
 fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
-}
-
-fn null_in_list(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(|item| item.is_null() || null_in_list(item)),
-        Value::Object(fields) => fields.values().any(null_in_list),
-        _ => false,
-    }
 }
 
 /// The beginning of an object, short enough for an error.

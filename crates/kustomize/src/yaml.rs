@@ -15,35 +15,37 @@ pub use print::print;
 pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
     // Windows' line ends would become part of block scalars.
     let text = text.replace("\r\n", "\n");
-    let parsed = serde_yaml::from_multiple_with_options(&text, options(DuplicateKeyPolicy::Error));
+    let parsed = serde_yaml::from_multiple_with_options(&text, options(DuplicateKeyPolicy::Error, true));
     let mut documents: Vec<Value> = parsed.map_err(|error| failure(place, &error))?;
     documents.retain(|document| !document.is_null());
     documents.iter_mut().for_each(whole_numbers);
     Ok(documents)
 }
 
-/// The first document in `text`, null where there is none. A key that is there twice counts as its last value, as in
-/// kustomize's reading of its own files.
+/// The first document in `text`, null where there is none, read as kustomize reads its own files: of a key that is there
+/// twice the last value counts, and `yes` and `no` are booleans.
 pub(crate) fn first_document(text: &str, place: &str) -> Result<Value, Error> {
-    let parsed = serde_yaml::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins));
+    let parsed = serde_yaml::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins, false));
     let documents: Vec<Value> = parsed.map_err(|error| failure(place, &error))?;
     let mut document = documents.into_iter().next().unwrap_or_default();
     whole_numbers(&mut document);
     Ok(document)
 }
 
-/// Reads scalars as Go's YAML does: `0644` is octal, and only `true` and `false` are booleans.
-fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
+/// Reads scalars as Go's YAML does: `0644` is octal.
+fn options(duplicate_keys: DuplicateKeyPolicy, strict_booleans: bool) -> Options {
     serde_yaml::options! {
         duplicate_keys: duplicate_keys,
         legacy_octal_numbers: true,
-        strict_booleans: true,
+        strict_booleans: strict_booleans,
         with_snippet: false,
     }
 }
 
 fn failure(place: &str, error: &serde_yaml::Error) -> Error {
-    Error::Parse { place: place.to_owned(), reason: error.to_string() }
+    // The library's advice is for programs that call it.
+    let reason = error.to_string().replace(", set DuplicateKeyPolicy in Options if acceptable", "");
+    Error::Parse { place: place.to_owned(), reason }
 }
 
 /// Writes `1.0` as `1`: JSON, which kustomize's objects pass through, knows no difference.
@@ -66,8 +68,8 @@ fn whole_numbers(value: &mut Value) {
 
 /// Reads a scalar as YAML would without quotes: what a replacement leaves in a field that was not text.
 pub(crate) fn plain(text: &str) -> Value {
-    match first_document(text, "a value") {
-        Ok(value) if !value.is_array() && !value.is_object() => value,
+    match documents(text, "a value").as_deref() {
+        Ok([scalar]) if !scalar.is_array() && !scalar.is_object() => scalar.clone(),
         _ => Value::String(text.to_owned()),
     }
 }

@@ -1,14 +1,15 @@
 //! Lists whose elements have keys.
+//!
+//! What comes of a merge is what kustomize makes of it, its habits included: the patch's elements come first; where an
+//! element takes several keys, merged ones keep their place; an element that leaves out a key that others have is not
+//! merged (a Service's port without a protocol, beside one with it).
 
 use serde_json::Value;
 
-use super::{DIRECTIVE, Directive, Shape, directive, strategic};
+use super::{DIRECTIVE, Directive, Shape, cleaned, directive, strategic};
 use crate::error::Error;
 
 /// Merges the elements of `patch` into those of `target` with the same keys. Without keys the lists are sets.
-///
-/// The patch's elements come first. Where one key tells elements apart that holds for the merged ones too; where it
-/// takes several, merged ones keep their place. Both are kustomize's habit.
 pub(super) fn merge(
     mut target: Vec<Value>,
     patch: &[Value],
@@ -33,35 +34,123 @@ pub(super) fn merge(
         }
         return Ok(Some(Value::Array(set)));
     }
-    let mut first: Vec<Value> = Vec::new();
-    for item in patch {
-        let Some(index) = target.iter().position(|old| same(old, item, keys)) else {
-            let again = first.iter().position(|old| same(old, item, keys));
-            let old = again.map_or(Value::Null, |index| first.remove(index));
-            if let Some(new) = strategic(old, item, element)? {
-                first.insert(again.unwrap_or(first.len()), new);
-            }
-            continue;
-        };
-        let mut merged = strategic(target[index].take(), item, element)?;
-        if let (Some(Value::Object(fields)), Value::Object(item)) = (&mut merged, item) {
-            for key in keys {
-                if let Some(value) = item.get(*key) {
-                    fields.entry(*key).or_insert_with(|| value.clone());
+    let mut wanted: Vec<Vec<String>> = Vec::new();
+    for item in patch.iter().copied().chain(&target) {
+        let values: Vec<String> = keys.iter().map(|key| text(item.get(*key))).collect();
+        if !wanted.contains(&values) {
+            wanted.push(values);
+        }
+    }
+    if keys.len() > 1 {
+        complete(&mut wanted);
+    }
+    // A key that no element has tells nothing.
+    let told: Vec<usize> =
+        (0..keys.len()).filter(|&at| wanted.iter().any(|values| !values[at].is_empty())).collect();
+    let told = if told.is_empty() { (0..keys.len()).collect() } else { told };
+    let keys: Vec<&str> = told.iter().map(|&at| keys[at]).collect();
+    let mut merged = Elements(Vec::new());
+    let mut target = Elements(target);
+    for values in wanted {
+        let values: Vec<String> = told.iter().map(|&at| values[at].clone()).collect();
+        let key = Key { names: &keys, values: &values };
+        let given = patch.iter().find(|item| key.finds(item)).copied();
+        let result = match (target.0.iter_mut().find(|item| key.finds(item)), given) {
+            (Some(old), Some(new)) => {
+                let result = strategic(old.clone(), new, element)?;
+                let replaces = new.as_object().map(directive).transpose()? == Some(Directive::Replace);
+                if let Some(result) = result.as_ref().filter(|_| !replaces) {
+                    old.clone_from(result);
                 }
+                result
+            }
+            (Some(old), None) => Some(old.clone()),
+            (None, Some(new)) => cleaned(new, element)?,
+            (None, None) => None,
+        };
+        match result.filter(|result| result.as_object().is_none_or(|fields| !fields.is_empty())) {
+            None => target.put(&key, None),
+            Some(result) => merged.put(&key, Some(result)),
+        }
+    }
+    for old in target.0 {
+        let mut values = Vec::new();
+        for key in &keys {
+            match old.get(*key) {
+                Some(value) if !value.is_null() => values.push(text(Some(value))),
+                _ => merged.0.push(old.clone()),
             }
         }
-        match merged {
-            None => drop(target.remove(index)),
-            Some(merged) if keys.len() > 1 => target[index] = merged,
-            Some(merged) => {
-                target.remove(index);
-                first.push(merged);
+        let key = Key { names: &keys, values: &values };
+        if keys.len() > 1 {
+            merged.put(&key, None);
+        }
+        merged.put(&key, Some(old));
+    }
+    Ok(Some(Value::Array(merged.0)))
+}
+
+/// Lets keys that could mean one element, since neither contradicts the other, complete each other.
+fn complete(wanted: &mut [Vec<String>]) {
+    for i in 0..wanted.len() {
+        let one = wanted[i].clone();
+        for j in 0..wanted.len() {
+            let pairs = || one.iter().zip(&wanted[j]);
+            let contradict = pairs().any(|(a, b)| a != b && !a.is_empty() && !b.is_empty());
+            if !contradict && pairs().any(|(a, b)| a == b) {
+                let both: Vec<String> =
+                    pairs().map(|(a, b)| if a.is_empty() { b } else { a }.clone()).collect();
+                wanted[i].clone_from(&both);
+                wanted[j] = both;
             }
         }
     }
-    first.extend(target);
-    Ok(Some(Value::Array(first)))
+}
+
+/// What tells one element from the others.
+struct Key<'a> {
+    names: &'a [&'a str],
+    /// As many as names, or fewer where an element leaves some out.
+    values: &'a [String],
+}
+
+impl Key<'_> {
+    /// Whether an element is meant by those names that have a value; at least one has.
+    fn finds(&self, element: &Value) -> bool {
+        let mut pairs = self.names.iter().zip(self.values).filter(|(_, value)| !value.is_empty()).peekable();
+        pairs.peek().is_some() && pairs.all(|(name, value)| text(element.get(*name)) == *value)
+    }
+
+    /// Whether an element has all names, with these values where there are some.
+    fn covers(&self, element: &Value) -> bool {
+        let mut pairs = self.names.iter().zip(self.values);
+        pairs.len() > 0
+            && pairs.all(|(name, value)| {
+                element
+                    .get(*name)
+                    .is_some_and(|have| !have.is_null() && (value.is_empty() || text(Some(have)) == *value))
+            })
+    }
+}
+
+struct Elements(Vec<Value>);
+
+impl Elements {
+    /// Puts an element in the place of those that the key covers, or at the end; without one only takes those away.
+    fn put(&mut self, key: &Key<'_>, element: Option<Value>) {
+        let mut found = false;
+        let mut kept = Vec::with_capacity(self.0.len() + 1);
+        for old in self.0.drain(..) {
+            if !key.covers(&old) {
+                kept.push(old);
+            } else if let Some(element) = &element {
+                found = true;
+                kept.push(element.clone());
+            }
+        }
+        kept.extend(element.filter(|_| !found));
+        self.0 = kept;
+    }
 }
 
 /// Whether an element speaks about the list: it is a directive and nothing else.
@@ -69,14 +158,11 @@ fn is_directive(item: &Value) -> bool {
     item.as_object().is_some_and(|fields| fields.len() == 1 && fields.contains_key(DIRECTIVE))
 }
 
-/// Whether two elements are the same: no key tells them apart, and one they have in common. A key that one leaves out
-/// (a port's protocol) tells nothing.
-fn same(a: &Value, b: &Value, keys: &[&str]) -> bool {
-    let pairs = || keys.iter().filter_map(|key| Some((a.get(*key)?, b.get(*key)?)));
-    pairs().next().is_some() && pairs().all(|(a, b)| text(a) == text(b))
-}
-
-/// Keys are compared as written: a port as number equals the same port as text.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// A key's value as written: a port as number equals the same port as text. Empty where there is none.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
 }

@@ -58,7 +58,13 @@ pub(super) fn json(loader: &Loader<'_>, patches: &[Patch], list: &mut [Resource]
 fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resource>) -> Result<(), Error> {
     let text = text(loader, patch)?;
     let selector = patch.target.as_ref().map(Selector::new).transpose()?;
-    let document = yaml::first_document(&text, place)?;
+    // What begins as JSON must be JSON: kustomize does not read it as YAML's flow style.
+    let document = if text.starts_with('[') {
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Parse { place: place.to_owned(), reason: error.to_string() })?
+    } else {
+        yaml::first_document(&text, place)?
+    };
     if document.is_array() {
         let operations = operations(document)?;
         let Some(selector) = selector else { return Err(Error::invalid("a JSON patch needs a target")) };
@@ -147,11 +153,22 @@ fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error
             }
         }
         let shown = operation.to_string();
+        lenient(&mut operation, &resource.object);
         let failed = |reason: String| Error::invalid(format!("cannot apply {shown} to `{id}`: {reason}"));
         let parsed = serde_json::from_value(operation).map_err(|error| failed(error.to_string()))?;
         json_patch::patch(&mut resource.object, &[parsed]).map_err(|error| failed(error.kind.to_string()))?;
     }
     Ok(())
+}
+
+/// Lets `replace` set a field that its map does not have yet: kustomize's library does not look.
+fn lenient(operation: &mut Value, object: &Value) {
+    let parent = operation["path"].as_str().and_then(|path| path.rsplit_once('/')).map(|(parent, _)| parent);
+    if operation["op"] == "replace"
+        && parent.and_then(|parent| object.pointer(parent)).is_some_and(Value::is_object)
+    {
+        operation["op"] = "add".into();
+    }
 }
 
 /// A pointer with negative indices, which the standard lacks and kustomize takes, counted from the start.

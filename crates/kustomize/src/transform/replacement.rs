@@ -1,6 +1,7 @@
 //! `replacements`: a value copied from one field to others.
 
 mod path;
+mod structured;
 
 use serde_json::Value;
 
@@ -102,8 +103,10 @@ fn read(source: &SourceSelector, list: &[Resource]) -> Result<Value, Error> {
     };
     let found: Vec<_> = list.iter().filter(fits).collect();
     let [resource] = found[..] else {
+        let kind = if source.kind.is_empty() { "any kind" } else { &source.kind };
+        let name = if source.name.is_empty() { "any name" } else { &source.name };
         return Err(Error::Target {
-            what: format!("replacement source {} `{}`", source.kind, source.name),
+            what: format!("replacement source ({kind}, {name})"),
             found: found.len(),
         });
     };
@@ -153,8 +156,8 @@ fn write(resource: &mut Resource, value: &Value, target: &TargetSelector) -> Res
     Ok(())
 }
 
-/// Copies `value` to a field, or to the part of it that the options mean. A scalar's type stays what it was: text stays
-/// text, and what was not text is read anew.
+/// Copies `value` to a field, or to the part of it that the options mean. A scalar's type stays what it was; in a field
+/// that was just made it is read anew.
 fn set(field: &mut Value, value: &Value, options: &FieldOptions) -> Result<(), Error> {
     let mut value = value.clone();
     if !options.delimiter.is_empty() {
@@ -170,7 +173,14 @@ fn set(field: &mut Value, value: &Value, options: &FieldOptions) -> Result<(), E
     }
     *field = match (&*field, text(&value)) {
         (Value::String(_), Some(new)) => new.into(),
-        (Value::Bool(_) | Value::Number(_), Some(new)) => yaml::plain(&new),
+        (Value::Null, Some(new)) => yaml::plain(&new),
+        (Value::Bool(_) | Value::Number(_), Some(new)) => {
+            let read = yaml::plain(&new);
+            if read.is_boolean() != field.is_boolean() || read.is_number() != field.is_number() {
+                return Err(Error::invalid(format!("`{new}` cannot stand where `{field}` is")));
+            }
+            read
+        }
         _ => value,
     };
     Ok(())

@@ -93,13 +93,15 @@ pub(super) static ANNOTATIONS: LazyLock<Vec<FieldSpec>> = LazyLock::new(|| {
     ])
 });
 
-/// Images of containers, for kinds of pods and of what makes pods.
+/// Images of containers and volumes, for kinds of pods and of what makes pods.
 pub(super) static IMAGES: LazyLock<Vec<FieldSpec>> = LazyLock::new(|| {
     made(&[
         ("", "", "", "spec/containers[]/image"),
         ("", "", "", "spec/initContainers[]/image"),
+        ("", "", "", "spec/volumes[]/image/reference"),
         ("", "", "", "spec/template/spec/containers[]/image"),
         ("", "", "", "spec/template/spec/initContainers[]/image"),
+        ("", "", "", "spec/template/spec/volumes[]/image/reference"),
     ])
 });
 

@@ -3,6 +3,7 @@
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::structured;
 use crate::error::Error;
 use crate::field;
 
@@ -90,8 +91,13 @@ impl Path<'_> {
                 }
                 fields
                     .get_mut(part)
-                    .filter(|field| !field.is_null())
+                    .filter(|field| self.create.is_some() || !field.is_null())
                     .map_or(Ok(()), |field| inner.visit(field, set))
+            }
+            Value::String(text) => {
+                let mut whole = Path { parts: self.parts, create: self.create };
+                *text = structured::edit(text, |inside| whole.visit(inside, set))?;
+                Ok(())
             }
             _ => Err(Error::invalid(format!("there is no map or list for `{part}`"))),
         }
@@ -131,11 +137,8 @@ impl Path<'_> {
                 Value::Array(Vec::new())
             }
             (Some(_), _) => Map::new().into(),
-            (None, Some(Value::Object(_))) => Map::new().into(),
-            (None, Some(Value::Array(_))) => Value::Array(Vec::new()),
-            (None, Some(Value::String(_)) | None) => "".into(),
-            // Not text yet: the value decides what it becomes.
-            (None, Some(_)) => false.into(),
+            // Nothing yet: the value decides what it becomes.
+            (None, _) => Value::Null,
         }
     }
 }

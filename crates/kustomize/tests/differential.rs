@@ -1,0 +1,106 @@
+//! The same trees, and as many generated ones, built by kustomize itself: object by object the same.
+//!
+//! Needs the testbed: `MESHY_TESTBED=/path/to/testbed cargo test -p meshy-kustomize --test differential`. With
+//! `MESHY_RECORD=1` kustomize's verdicts on the trees are written down anew.
+
+#[path = "support/corpus.rs"]
+mod corpus;
+#[path = "support/random_tree.rs"]
+mod random_tree;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use corpus::{Verdicts, shown, trees};
+use meshy_kustomize::{Disk, build};
+use serde_json::Value;
+
+/// How many generated trees are compared; `MESHY_GENERATED` says otherwise.
+const GENERATED: u64 = 60;
+
+#[test]
+fn kustomize_still_gives_the_recorded_verdicts() {
+    let Some(kustomize) = kustomize() else { return };
+    let mut verdicts = Verdicts::default();
+    for tree in trees() {
+        let verdict = run(&kustomize, &tree.start());
+        if std::env::var_os("MESHY_RECORD").is_some() {
+            let (name, text, other) = match &verdict {
+                Ok(printed) => ("expected.yaml", printed.clone(), "expected.error"),
+                Err(said) => {
+                    let root = tree.root.canonicalize().unwrap().display().to_string();
+                    (
+                        "expected.error",
+                        said.replace(&root, "TREE").chars().take(1500).collect(),
+                        "expected.yaml",
+                    )
+                }
+            };
+            std::fs::write(tree.root.join(name), text).expect("the verdict can be written");
+            // There was another verdict before, or none: either is fine.
+            let _gone = std::fs::remove_file(tree.root.join(other));
+        }
+        verdicts.check(verdict.ok() == tree.printed(), || {
+            format!("{}: kustomize has another verdict", tree.name)
+        });
+    }
+    verdicts.finish();
+}
+
+#[test]
+fn generated_trees_build_to_the_objects_that_kustomize_makes() {
+    let Some(kustomize) = kustomize() else { return };
+    let mut verdicts = Verdicts::default();
+    let mut built = 0;
+    let generated =
+        std::env::var("MESHY_GENERATED").map_or(GENERATED, |count| count.parse().expect("a number"));
+    for seed in 0..generated {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let start = random_tree::write(seed, dir.path());
+        match (run(&kustomize, &start), build(&Disk, &start)) {
+            (Ok(printed), Ok(output)) => {
+                built += 1;
+                let objects: Vec<Value> = serde_yaml::from_multiple(&printed).expect("kustomize prints YAML");
+                verdicts.check(objects.len() == output.objects.len(), || {
+                    format!("seed {seed}: another number of objects")
+                });
+                for (theirs, ours) in objects.iter().zip(&output.objects) {
+                    verdicts.check(theirs == ours, || format!("seed {seed}: {ours}\nis not\n{theirs}"));
+                }
+                verdicts.check(output.to_yaml() == printed, || format!("seed {seed}: other text"));
+            }
+            (Err(_), Err(_)) => {}
+            (Ok(_), Err(error)) => {
+                verdicts.check(false, || format!("seed {seed}: {}", shown(&error, dir.path())))
+            }
+            (Err(said), Ok(_)) => verdicts.check(false, || format!("seed {seed}: kustomize says {said}")),
+        }
+    }
+    verdicts.finish();
+    assert!(built > generated / 2, "only {built} of {generated} trees can be built: the generator is wrong");
+}
+
+/// The testbed's kustomize; without a testbed the tests say that they are skipped.
+fn kustomize() -> Option<PathBuf> {
+    let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
+        eprintln!("skipped: no testbed (MESHY_TESTBED is not set)");
+        return None;
+    };
+    let unpacked = Command::new(Path::new(&testbed).join("unpack")).output().expect("the testbed unpacks");
+    assert!(unpacked.status.success(), "{}", String::from_utf8_lossy(&unpacked.stderr));
+    let folder = String::from_utf8(unpacked.stdout).expect("a path");
+    Some(Path::new(folder.lines().last().unwrap_or_default().trim()).join("kustomize"))
+}
+
+/// What kustomize prints, or what it says instead.
+fn run(kustomize: &Path, dir: &Path) -> Result<String, String> {
+    let output = Command::new(kustomize).arg("build").arg(dir).output().expect("kustomize runs");
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout).expect("kustomize prints text"));
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(said
+        .lines()
+        .filter(|line| !line.starts_with("# Warning"))
+        .fold(String::new(), |text, line| text + line + "\n"))
+}
