@@ -1,14 +1,34 @@
 //! The whole cluster as one value: started, used, stopped.
 
+mod state;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use meshy_apiserver::{Served, Server};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::api::{Api, DEPLOYMENTS, Delete, PODS, REPLICA_SETS};
+use crate::backend::Backend;
+use crate::mesh::Mesh;
+use crate::mesh::identity::Authority;
+use crate::mesh::inject::Injector;
+use crate::network::{Fabric, outside};
+use crate::node::Node;
+use crate::object::{name, namespace, uid};
+use crate::topology::Topology;
+use crate::{built_in, controllers, ingress};
+use state::Keys;
 
 /// What a cluster is started with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The lab's name; the kubeconfig context is `embedded-NAME`.
     pub name: String,
-    /// Where certificates and the snapshot are kept; none keeps everything in memory.
+    /// Where keys and the snapshot are kept; none keeps everything in memory.
     pub state_dir: Option<PathBuf>,
     /// Where the API is served over HTTPS; port 0 takes a free one. None serves it in-process only.
     pub api_addr: Option<SocketAddr>,
@@ -31,11 +51,14 @@ impl Options {
     }
 }
 
-/// A running cluster; [`Cluster::stop`] ends it in good order.
-#[derive(Debug)]
+/// A running cluster; [`Cluster::stop`] ends it in good order, dropping it ends it at once.
 pub struct Cluster {
+    options: Options,
+    server: Server,
+    served: Option<Served>,
+    keys: Keys,
     ingress: SocketAddr,
-    kubeconfig: String,
+    tasks: JoinSet<()>,
 }
 
 /// Why a cluster could not be started or stopped.
@@ -66,24 +89,101 @@ pub enum Error {
     Api(String),
 }
 
+impl From<meshy_apiserver::ApiError> for Error {
+    fn from(error: meshy_apiserver::ApiError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+impl From<crate::api::ApiError> for Error {
+    fn from(error: crate::api::ApiError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
 impl Cluster {
     /// Starts API, controllers, node and ingress; returns when the API answers and the ingress port is bound.
     ///
     /// # Errors
-    /// When a port cannot be bound or the state folder cannot be read.
-    #[expect(clippy::unused_async, reason = "the parts join here as they land")]
+    /// When a port cannot be bound, the state folder cannot be read, or its snapshot is of another format.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        Err(Error::Api(format!("the embedded cluster `{}` cannot be started yet", options.name)))
+        let door = outside::bind_first(&outside::ingress_ports(&options.ingress_ports))
+            .await
+            .map_err(|source| Error::Bind { what: "ingress", source })?;
+        let ingress = door.local_addr().map_err(|source| Error::Bind { what: "ingress", source })?;
+        let keys = Keys::of(options.state_dir.as_deref())?;
+        let authority =
+            Authority::new().map_err(|error| Error::Api(format!("make the mesh's trust anchor: {error}")))?;
+        let injector = Arc::new(Injector { authority: authority.clone(), api: OnceLock::new() });
+        let backend = Arc::new(Backend { node: OnceLock::new() });
+        let server = state::server(
+            options.state_dir.as_deref(),
+            meshy_apiserver::Options {
+                version: format!("v{}.0", crate::KUBERNETES),
+                token: keys.token.clone(),
+                admission: vec![injector.clone()],
+                pods: Some(backend.clone()),
+            },
+        )?;
+        let api = Api::new(server.store());
+
+        let fabric = Fabric::new();
+        let topology = Topology::new(fabric.clone());
+        let mesh = Mesh::new(api.clone(), fabric.clone(), topology.clone(), authority, options.like_linkerd);
+        let node_name = format!("{}-embedded", options.name);
+        let node = Node::new(node_name, api.clone(), fabric.clone(), topology.clone(), mesh.clone());
+        let _ = injector.api.set(api.clone());
+        let _ = backend.node.set(node.clone());
+
+        forget_pods(&api).await?;
+        node.register().await?;
+        built_in::ensure(&api).await?;
+        let mut tasks = JoinSet::new();
+        topology.start(&api, &mut tasks);
+        mesh.start(&mut tasks);
+        controllers::start(&api, &mut tasks);
+        node.start(&mut tasks);
+        ingress::status::start(&api, &mut tasks);
+        ingress::door::open(door, fabric, topology, &mut tasks);
+
+        let served = match options.api_addr {
+            None => None,
+            Some(address) => {
+                let listener =
+                    TcpListener::bind(address).await.map_err(|source| Error::Bind { what: "API", source })?;
+                Some(server.serve(listener, &keys.authority)?)
+            }
+        };
+        Ok(Self { options, server, served, keys, ingress, tasks })
     }
 
-    /// A kubeconfig with one context, `embedded-NAME`, whose user is administrator.
+    /// The context in [`Cluster::kubeconfig`]: `embedded-NAME`.
+    pub fn context(&self) -> String {
+        format!("embedded-{}", self.options.name)
+    }
+
+    /// A kubeconfig with one context, `embedded-NAME`, whose user is administrator. Write it with mode 0600.
+    ///
+    /// Empty when the API is not served over a socket.
     pub fn kubeconfig(&self) -> String {
-        self.kubeconfig.clone()
+        let Some(served) = &self.served else { return String::new() };
+        let document = meshy_apiserver::kubeconfig(
+            &self.context(),
+            &served.url(),
+            &self.keys.authority,
+            self.server.token(),
+        );
+        format!("{document:#}\n")
+    }
+
+    /// Where the API is served, if it is.
+    pub fn api_url(&self) -> Option<String> {
+        self.served.as_ref().map(Served::url)
     }
 
     /// A client that talks to the API in-process, without a socket.
     pub fn client(&self) -> kube::Client {
-        unreachable!("no cluster is started yet")
+        kube::Client::new(self.server.service(), "default")
     }
 
     /// Where the ingress listens.
@@ -95,8 +195,47 @@ impl Cluster {
     ///
     /// # Errors
     /// When the snapshot cannot be written.
-    #[expect(clippy::unused_async, reason = "the parts join here as they land")]
-    pub async fn stop(self) -> Result<(), Error> {
-        Ok(())
+    pub async fn stop(mut self) -> Result<(), Error> {
+        self.served = None;
+        self.tasks.shutdown().await;
+        match &self.options.state_dir {
+            Some(folder) => state::keep(folder, &self.server),
+            None => Ok(()),
+        }
     }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("name", &self.options.name).field("ingress", &self.ingress).finish()
+    }
+}
+
+/// The pods of a snapshot ended with the process that ran them; their ReplicaSets make new ones.
+///
+/// What their owners' status said of them is forgotten with them, so that nobody who waits for a rollout is told of
+/// pods that are no more.
+async fn forget_pods(api: &Api) -> Result<(), Error> {
+    for pod in api.list(PODS, None) {
+        api.delete(PODS, namespace(&pod), name(&pod), Delete::of(uid(&pod)).now()).await?;
+    }
+    for kind in [REPLICA_SETS, DEPLOYMENTS] {
+        for owner in api.list(kind.clone(), None) {
+            let forget = |owner: &mut Value| {
+                let counts = [
+                    "replicas",
+                    "updatedReplicas",
+                    "fullyLabeledReplicas",
+                    "readyReplicas",
+                    "availableReplicas",
+                ];
+                let Some(status) = owner["status"].as_object_mut() else { return false };
+                let before = status.len();
+                status.retain(|field, _| !counts.contains(&field.as_str()));
+                status.len() != before
+            };
+            api.modify_status(kind.clone(), namespace(&owner), name(&owner), forget).await?;
+        }
+    }
+    Ok(())
 }

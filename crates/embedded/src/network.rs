@@ -16,6 +16,7 @@ mod pod;
 mod services;
 
 pub use fabric::{Fabric, Redirect, Redirected};
+pub(crate) use names::candidates;
 pub use pod::PodNetwork;
 pub use services::{ServiceEntry, ServicePort};
 

@@ -67,7 +67,20 @@ pub(super) fn new_object(kind: &Kind, value: &mut Value) {
     if has_generation(kind) {
         metadata["generation"] = 1.into();
     }
+    if kind.kind == "Namespace" && !kind.is_custom() {
+        hold_namespace(value);
+    }
     reset_status(kind, value);
+}
+
+/// A namespace is held until the controller has emptied it.
+fn hold_namespace(value: &mut Value) {
+    let held = value["spec"]["finalizers"].as_array().is_some_and(|marks| marks.iter().any(|mark| mark == "kubernetes"));
+    if !held {
+        let mut marks = value["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+        marks.push("kubernetes".into());
+        value["spec"]["finalizers"] = marks.into();
+    }
 }
 
 /// A new object's status is the server's to say.

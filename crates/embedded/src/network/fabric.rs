@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use meshy_net::BoxIo;
 use rand::seq::IndexedRandom;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::services::ServiceEntry;
 use super::{NODE_ADDRESS, POD_RANGE, names, pod::PodNetwork};
@@ -57,6 +57,8 @@ struct Member {
     listeners: HashMap<u16, Bound>,
     inbound: Option<Redirect>,
     outbound: Option<Redirect>,
+    /// Told at each new listener.
+    bound: Arc<Notify>,
 }
 
 struct Bound {
@@ -95,6 +97,11 @@ impl Fabric {
     /// The node's own view: no proxy stands between it and a pod's door.
     pub fn node(self: &Arc<Self>) -> PodNetwork {
         PodNetwork::new(self.clone(), NODE_ADDRESS)
+    }
+
+    /// The view from inside a pod, past its proxy: a port-forward's.
+    pub fn inside(self: &Arc<Self>, address: Ipv4Addr) -> PodNetwork {
+        PodNetwork::new(self.clone(), address).direct()
     }
 
     /// Removes a pod: its listeners end, streams that are open go on until one side closes.
@@ -147,6 +154,19 @@ impl Fabric {
         self.read().members.get(&address).is_some_and(|member| member.listeners.contains_key(&port))
     }
 
+    /// Resolves when a pod listens on a port.
+    pub async fn listened(&self, address: Ipv4Addr, port: u16) {
+        loop {
+            let bound = match self.read().members.get(&address) {
+                Some(member) if !member.listeners.contains_key(&port) => {
+                    member.bound.clone().notified_owned()
+                }
+                _ => return,
+            };
+            bound.await;
+        }
+    }
+
     pub(super) fn resolve(&self, from: Ipv4Addr, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
@@ -189,11 +209,11 @@ impl Fabric {
         on: SocketAddr,
     ) -> io::Result<(SocketAddr, mpsc::Receiver<Pending>)> {
         let mut state = self.write();
-        let listeners = &mut state
+        let found = state
             .members
             .get_mut(&member)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "the pod is gone"))?
-            .listeners;
+            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrNotAvailable, "the pod is gone"))?;
+        let listeners = &mut found.listeners;
         let port = match on.port() {
             0 => (32_768..=60_999)
                 .find(|port| !listeners.contains_key(port))
@@ -209,6 +229,7 @@ impl Fabric {
         }
         let (queue, receiver) = mpsc::channel(BACKLOG);
         listeners.insert(port, Bound { loopback: on.ip().is_loopback(), queue });
+        found.bound.notify_waiters();
         let ip = if on.ip().is_unspecified() { member.into() } else { on.ip() };
         Ok((SocketAddr::new(ip, port), receiver))
     }

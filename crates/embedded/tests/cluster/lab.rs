@@ -1,0 +1,209 @@
+//! A cluster for one test, and the few things tests do with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::runtime::wait::await_condition;
+use kube::{Client, ResourceExt as _};
+use meshy_embedded::{Cluster, Options};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// No wait in these tests takes longer unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running cluster with its client.
+pub(crate) struct Lab {
+    pub(crate) cluster: Cluster,
+    pub(crate) client: Client,
+}
+
+/// An answer through the ingress.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Lab {
+    pub(crate) async fn start() -> Self {
+        let options = Options { api_addr: None, ..Options::ephemeral("test") };
+        Self::with(options).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let cluster = Cluster::start(options).await.expect("the cluster starts");
+        let client = cluster.client();
+        Self { cluster, client }
+    }
+
+    /// Server-side apply of any object.
+    pub(crate) async fn apply(&self, object: Value) -> DynamicObject {
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let name = object.name_any();
+        let api = self.api_of(&object);
+        let params = PatchParams::apply("test").force();
+        api.patch(&name, &params, &Patch::Apply(&object))
+            .await
+            .unwrap_or_else(|error| panic!("apply {name}: {error}"))
+    }
+
+    fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
+        let types = object.types.clone().expect("kind and version");
+        let kind = GroupVersionKind::try_from(&types).expect("a version");
+        let resource = ApiResource::from_gvk(&kind);
+        if matches!(types.kind.as_str(), "Namespace" | "Node" | "IngressClass") {
+            return Api::all_with(self.client.clone(), &resource);
+        }
+        let inside = object.namespace().unwrap_or_else(|| "default".to_owned());
+        Api::namespaced_with(self.client.clone(), &inside, &resource)
+    }
+
+    /// Objects of a kind such as `apps/v1/Deployment`.
+    pub(crate) fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
+        let parts: Vec<_> = kind.split('/').collect();
+        let kind = match parts.as_slice() {
+            [version, kind] => GroupVersionKind::gvk("", version, kind),
+            [group, version, kind] => GroupVersionKind::gvk(group, version, kind),
+            _ => panic!("`{kind}` is no kind"),
+        };
+        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::from_gvk(&kind))
+    }
+
+    /// Builds an overlay of this repository and applies it.
+    pub(crate) async fn deploy(&self, overlay: &str) {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test-services/overlays").join(overlay);
+        let built = meshy_kustomize::build(&meshy_kustomize::Disk, &tree).expect("the overlay builds");
+        for object in built.objects {
+            self.apply(object).await;
+        }
+    }
+
+    /// Waits until an object is as wanted.
+    pub(crate) async fn wait(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        wanted: impl Fn(Option<&Value>) -> bool + Clone,
+    ) {
+        let condition = |object: Option<&DynamicObject>| {
+            let value = object.map(|object| serde_json::to_value(object).expect("objects are JSON"));
+            wanted(value.as_ref())
+        };
+        let waited = timeout(PATIENCE, await_condition(self.api(kind, namespace), name, condition)).await;
+        if waited.is_err() {
+            let now = self.api(kind, namespace).get_opt(name).await;
+            panic!("{kind} {name} is not as wanted: {now:?}");
+        }
+        waited.expect("in time").expect("a watch");
+    }
+
+    /// Waits until a Deployment has rolled out, as `kubectl rollout status` does.
+    pub(crate) async fn rolled_out(&self, namespace: &str, name: &str) {
+        self.wait("apps/v1/Deployment", namespace, name, |found| found.is_some_and(has_rolled_out)).await;
+    }
+
+    /// The pods of an `app`, oldest first.
+    pub(crate) async fn pods(&self, app: &str) -> Vec<Value> {
+        let params = kube::api::ListParams::default().labels(&format!("app={app}"));
+        let pods = self.api("v1/Pod", "default").list(&params).await.expect("pods");
+        pods.items.iter().map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
+    }
+
+    /// A request through the ingress on a connection of its own.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let asked = async {
+            let stream = TcpStream::connect(self.cluster.ingress_addr()).await.expect("the ingress listens");
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+            tokio::spawn(connection);
+            let mut request = hyper::Request::builder().method(method).uri(path).header("host", host);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
+            let answer = sender.send_request(request).await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+            Answer { status, body: String::from_utf8_lossy(&body).into_owned() }
+        };
+        timeout(PATIENCE, asked).await.expect("an answer in time")
+    }
+
+    pub(crate) async fn get(&self, host: &str, path: &str) -> Answer {
+        self.ask("GET", host, path, &[], "").await
+    }
+
+    /// The seed's request: minimal-service asks bounced-service and says what came back.
+    pub(crate) async fn bounce(&self) -> String {
+        let body =
+            json!({ "rebound": "true", "endpoint": "http://bounced-service.default.svc.cluster.local:9090" });
+        let answer = self.ask("POST", "minimal-service", "/bounce", &[], &body.to_string()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let told: Value = serde_json::from_str(&answer.body).expect("JSON");
+        told["body"].as_str().expect("a body").to_owned()
+    }
+
+    /// What a pod's proxy counts, by the pod proxy path.
+    pub(crate) async fn metrics(&self, pod: &str) -> String {
+        let path = format!("/api/v1/namespaces/default/pods/{pod}:4191/proxy/metrics");
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        self.client.request_text(request).await.expect("metrics")
+    }
+
+    /// Waits until a namespace holds none of a kind.
+    pub(crate) async fn emptied(&self, kind: &str, namespace: &str) {
+        let names: Vec<String> = {
+            let found =
+                self.api(kind, namespace).list(&kube::api::ListParams::default()).await.expect("a list");
+            found.items.iter().map(|object| object.name_any()).collect()
+        };
+        for name in names {
+            self.wait(kind, namespace, &name, |found| found.is_none()).await;
+        }
+    }
+
+    /// Waits until a namespace itself has gone.
+    pub(crate) async fn namespace_gone(&self, name: &str) {
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let gone = |found: Option<&k8s_openapi::api::core::v1::Namespace>| found.is_none();
+        timeout(PATIENCE, await_condition(api, name, gone)).await.expect("in time").expect("a watch");
+    }
+
+    pub(crate) async fn delete(&self, kind: &str, name: &str, params: &DeleteParams) {
+        self.api(kind, "default").delete(name, params).await.expect("deleted");
+    }
+}
+
+/// The rule of `kubectl rollout status`.
+pub(crate) fn has_rolled_out(deployment: &Value) -> bool {
+    let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let wanted = deployment.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    number("/status/observedGeneration") >= number("/metadata/generation")
+        && number("/status/updatedReplicas") == wanted
+        && number("/status/replicas") == wanted
+        && number("/status/availableReplicas") == wanted
+}
+
+/// The sum of a counter's series that carry all of these labels.
+pub(crate) fn counter(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    metrics
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
+        .filter(|line| labels.iter().all(|label| line.contains(label)))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}

@@ -1,0 +1,5 @@
+//! The cluster as its users see it, in-process: no socket but the ingress's.
+
+mod lab;
+mod story;
+mod workloads;
