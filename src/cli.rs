@@ -32,8 +32,26 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the certificates and how long they hold
+    Certs(commands::certs::Args),
+    /// Look at the health of cluster, control plane, certificates and proxies
+    Check(commands::check::Args),
+    /// List the images that a cluster must be able to pull
+    Images(commands::images::Args),
+    /// Put proxies into workloads and prove it
+    Inject(commands::inject::Args),
+    /// Find what is accepted and still does not do what it says
+    Lint(commands::lint::Args),
+    /// Switch retries on and off by annotations, the newer dialect
+    Retry(commands::retry::Args),
+    /// Switch a ServiceProfile on and off and prove that it is in force
+    Sp(commands::sp::Args),
+    /// Split a service's traffic by weight
+    Split(commands::split::Args),
     /// Write one redacted archive of what is needed to tell what went wrong
     SupportBundle(commands::support_bundle::Args),
+    /// Take proxies out of workloads
+    Uninject(commands::uninject::Args),
     /// Print the version of meshy and of what it installs
     Versions(commands::versions::Args),
 }

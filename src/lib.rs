@@ -18,6 +18,7 @@ pub mod error;
 pub mod image;
 pub mod k8s;
 pub mod lab;
+pub mod mesh;
 pub mod metrics;
 pub mod predict;
 pub mod support;

@@ -44,6 +44,28 @@ impl World {
         self.complete = true;
     }
 
+    /// Makes this object the only one to be judged; an older one of the same name is forgotten, all others are kept to be
+    /// looked up.
+    pub fn judge_alone(&mut self, object: Value) {
+        let target = Item { object, file: None, target: true };
+        let same = |item: &Item| {
+            item.kind() == target.kind()
+                && item.name() == target.name()
+                && item.namespace_or_default() == target.namespace_or_default()
+        };
+        self.items.retain(|item| !same(item));
+        self.items.iter_mut().for_each(|item| item.target = false);
+        self.items.push(target);
+    }
+
+    /// The name of a ServiceProfile with routes for a service of this name, in any namespace.
+    pub fn profile_of(&self, service: &str) -> Option<String> {
+        self.of_kind("ServiceProfile")
+            .filter_map(|item| crate::profile::ServiceProfile::read_leniently(&item.object).ok())
+            .find(|profile| profile.replaces_policy() && profile.service().is_some_and(|(name, _)| name == service))
+            .map(|profile| profile.metadata.name)
+    }
+
     fn add(&mut self, mut object: Value, file: Option<&str>, target: bool) {
         if let Some(Value::Array(items)) = object.get_mut("items").map(Value::take) {
             for item in items {

@@ -1,0 +1,92 @@
+//! `meshy check`: the health of all that a lesson needs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::context::Context;
+use crate::error::Exit;
+use crate::mesh::checks::{self, Outcome, Verdict};
+
+/// Flags of `meshy check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy check\n  meshy check --wait --timeout 2m -o json")]
+pub struct Args {
+    /// Wait until nothing fails, at most as long as `--timeout` says
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    ok: bool,
+    checks: Vec<Outcome>,
+}
+
+/// Prints the table of checks.
+///
+/// # Errors
+/// There is no such lab or context. What the checks find is no error: it is the status.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let client = context.client().await?;
+    loop {
+        let checks = checks::run(&client).await;
+        let failing = checks.iter().filter(|c| c.verdict == Verdict::Failed).count();
+        let late = Instant::now() + Duration::from_secs(2) >= context.deadline;
+        if failing > 0 && args.wait && !late {
+            // Ten things are looked at, from nodes to a webhook's answer; no single watch covers them.
+            sleep(Duration::from_secs(2)).await;
+            continue;
+        }
+        context.data(&Document { ok: failing == 0, checks }, |d| table(&d.checks))?;
+        return Ok(match (failing, args.wait) {
+            (0, _) => Exit::Done,
+            (_, true) => Exit::Timeout,
+            (_, false) => Exit::Failed,
+        });
+    }
+}
+
+fn table(checks: &[Outcome]) -> String {
+    let mut text = String::new();
+    let mut group = "";
+    for check in checks {
+        if check.group != group {
+            group = check.group;
+            text += &format!("{group}\n");
+        }
+        let mark = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "-",
+        };
+        text += &format!("  {:14} {mark:8} {}\n", check.check, check.saw);
+        if let Some(hint) = &check.hint {
+            text += &format!("  {:14} {:8} hint: {hint}\n", "", "");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_shows_groups_marks_and_hints() {
+        let check = |check, verdict, hint: Option<&str>| Outcome {
+            group: "cluster",
+            check,
+            verdict,
+            saw: "seen".to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        let text =
+            table(&[check("nodes", Verdict::Ok, None), check("registry", Verdict::Failed, Some("do"))]);
+        let lines: Vec<String> =
+            text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines, ["cluster", "nodes ok seen", "registry FAILED seen", "hint: do"]);
+    }
+}

@@ -1,0 +1,88 @@
+//! `meshy lint`: what is accepted and still does not do what it says.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use meshy_mesh::lint::{self, Finding, World};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::mesh::survey;
+
+/// Flags of `meshy lint`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy lint                        the cluster\n  \
+                        meshy lint linkerd/service-profiles/*.yaml\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
+pub struct Args {
+    /// Files or folders of YAML, `-` for stdin; none: the cluster
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    findings: &'a [Finding],
+}
+
+/// Prints the findings.
+///
+/// # Errors
+/// A file cannot be read, or the cluster cannot be asked.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let world = if args.files.is_empty() {
+        survey::world(&context.client().await?).await?
+    } else {
+        from_files(&args.files)?
+    };
+    let findings = lint::lint(&world);
+    context.data(&Document { findings: &findings }, |d| survey::words(d.findings))?;
+    if findings.is_empty() {
+        context.report.say("nothing found");
+        return Ok(Exit::Done);
+    }
+    Ok(Exit::Lint)
+}
+
+fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {
+    let mut world = World::new();
+    let mut seen = 0;
+    for file in files.iter().map(|f| expand(f)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten() {
+        let text = read(&file)?;
+        let name = file.display().to_string();
+        let documents: Vec<Value> = serde_yaml::from_multiple(&text)
+            .with_context(|| format!("{name} is not YAML"))
+            .exit(Exit::Usage)?;
+        for document in documents.into_iter().filter(|d| !d.is_null()) {
+            seen += 1;
+            world.judge(document, Some(&name));
+        }
+    }
+    if seen == 0 {
+        return Err(anyhow!("there is no object in the files")).exit(Exit::Usage);
+    }
+    Ok(world)
+}
+
+/// A folder's YAML files, or the file itself.
+fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json"));
+    files.sort();
+    Ok(files)
+}
+
+/// A file's text, or stdin's for `-`.
+pub(super) fn read(file: &Path) -> anyhow::Result<String> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage)
+}

@@ -1,0 +1,258 @@
+//! `meshy retry`: the newer dialect of the same lesson, as annotations on a Service or on an HTTPRoute.
+
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::Service as CoreService;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams};
+use meshy_mesh::lint;
+use meshy_mesh::policy::Retry;
+use serde::Serialize;
+
+use super::proof::{self, Proof};
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::k8s::{Apply, Kinds, Manager, Object};
+use crate::mesh::clients::{self, Evidence, Service};
+use crate::mesh::policy::{self, Retries};
+use crate::mesh::survey;
+
+/// Where the annotations stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum As {
+    /// On the Service.
+    #[default]
+    Service,
+    /// On an HTTPRoute that meshy writes.
+    Route,
+}
+
+/// Flags of `meshy retry`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
+                        meshy retry apply web -n shop --as route --on gateway-error --timeout 500ms\n  meshy retry delete"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do with retries.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Switch retries on and prove that the clients follow
+    Apply(ApplyArgs),
+    /// Switch them off
+    Delete(Target),
+    /// Print what holds
+    Show(Target),
+}
+
+/// The service that is meant.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// The service
+    #[arg(value_name = "SERVICE", default_value = "bounced-service")]
+    service: String,
+    /// The service's namespace
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    namespace: String,
+}
+
+/// Flags of `meshy retry apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Where the annotations stand
+    #[arg(long = "as", value_enum, default_value_t, value_name = "WHERE")]
+    place: As,
+    /// What is retried: 5xx, gateway-error, codes and ranges, with commas
+    #[arg(long, default_value = "5xx", value_name = "STATUSES")]
+    on: String,
+    /// How often a request is retried at most
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    limit: u16,
+    /// How long one try may wait for an answer
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Restart the clients whose proxies keep what they discovered before
+    #[arg(long)]
+    restart_clients: bool,
+}
+
+/// Runs `meshy retry`.
+///
+/// # Errors
+/// No such service, a value that Linkerd does not read, or clients that do not follow.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Apply(args) => apply(context, args).await,
+        Command::Delete(target) => delete(context, target).await,
+        Command::Show(target) => show(context, target).await,
+    }
+}
+
+async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
+    let Target { service: name, namespace } = &args.target;
+    let retries = Retries { on: args.on.clone(), limit: args.limit, timeout: args.timeout.clone() };
+    let annotations = retries.annotations()?;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    let there = service(&client, &args.target).await?;
+    let (object, evidence) = match args.place {
+        As::Service => (policy::on_service(name, namespace, &annotations)?, Evidence::Policy(None)),
+        As::Route => {
+            let route = policy::retry_route(name);
+            let object =
+                policy::route(&route, name, namespace, port(&there)?, &annotations, &[(name.clone(), 1)])?;
+            (object, Evidence::Policy(Some(route)))
+        }
+    };
+    tell_findings(context, &client, name).await?;
+    let before = clients::sight(&client).await?;
+    let apply =
+        Apply::new(&kinds, Manager::Policy, context.deadline).force(true).dry_run(context.global.dry_run);
+    let work = async {
+        let applied = apply.run(vec![object]).await?;
+        anyhow::Ok(((), crate::k8s::apply::summary(&applied)))
+    };
+    context.report.run("Applying", format!("retries of `{name}`"), work).await?;
+    if context.global.dry_run {
+        return Ok(Exit::Done);
+    }
+    let service = Service { name: name.clone(), namespace: namespace.clone() };
+    proof::run(context, &kinds, Proof { service, evidence, restart: args.restart_clients }, before).await
+}
+
+/// A profile on the same service would make all of this vain.
+async fn tell_findings(context: &Context, client: &kube::Client, service: &str) -> anyhow::Result<()> {
+    let world = survey::world(client).await?;
+    let about =
+        |f: &&lint::Finding| f.place.name == service || f.place.name.starts_with(&format!("{service}."));
+    let findings: Vec<lint::Finding> = lint::lint(&world).iter().filter(about).cloned().collect();
+    if !findings.is_empty() {
+        context.report.say(survey::words(&findings).trim_end());
+    }
+    if let Some(profile) = world.profile_of(service) {
+        return Err(anyhow!(
+            "service `{service}` has the ServiceProfile `{profile}`, which switches these retries off"
+        ))
+        .hint("`meshy sp delete` removes it; docs/mesh.md says when to use which")
+        .exit(Exit::Lint);
+    }
+    Ok(())
+}
+
+async fn delete(context: &Context, target: Target) -> anyhow::Result<Exit> {
+    let Target { service: name, namespace } = &target;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    service(&client, &target).await?;
+    if context.global.dry_run {
+        context.report.say(format!("would remove the retries of `{name}`"));
+        return Ok(Exit::Done);
+    }
+    // Applying without the annotations gives them up; those that others wrote stay.
+    let bare = policy::on_service(name, namespace, &Default::default())?;
+    Apply::new(&kinds, Manager::Policy, context.deadline).force(true).run(vec![bare]).await?;
+    delete_route(&kinds, namespace, &policy::retry_route(name)).await?;
+    context.report.say(format!("retries of `{name}` removed"));
+    Ok(Exit::Done)
+}
+
+/// Deletes an HTTPRoute; gives whether it was there.
+pub(super) async fn delete_route(kinds: &Kinds, namespace: &str, name: &str) -> anyhow::Result<bool> {
+    let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await else {
+        return Ok(false);
+    };
+    let routes: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
+    match routes.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot delete the route `{name}`")),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    place: String,
+    statuses: Vec<(u16, u16)>,
+    limit: u16,
+    timeout_ms: Option<u128>,
+}
+
+async fn show(context: &Context, target: Target) -> anyhow::Result<Exit> {
+    let Target { service: name, namespace } = &target;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    let there = service(&client, &target).await?;
+    let mut shown = Vec::new();
+    let mut add =
+        |place: String, annotations: &std::collections::BTreeMap<String, String>| -> anyhow::Result<()> {
+            if let Some(retry) = Retry::from_annotations(annotations)
+                .with_context(|| format!("{place} is not read by Linkerd"))?
+            {
+                let timeout_ms = retry.timeout.map(|t| t.as_millis());
+                shown.push(Shown { place, statuses: retry.statuses, limit: retry.limit, timeout_ms });
+            }
+            Ok(())
+        };
+    add(format!("service `{name}`"), there.annotations())?;
+    if let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await {
+        let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
+        for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
+            let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));
+            if read.is_ok_and(|r| r.services().any(|s| s == (name, namespace))) {
+                add(format!("route `{}`", route.name_any()), route.annotations())?;
+            }
+        }
+    }
+    let text = |shown: &Vec<Shown>| {
+        if shown.is_empty() {
+            return format!("service `{name}` has no retry annotations");
+        }
+        let line = |s: &Shown| {
+            let statuses: Vec<String> = s
+                .statuses
+                .iter()
+                .map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") })
+                .collect();
+            let timeout = s.timeout_ms.map(|t| format!(", {t} ms a try")).unwrap_or_default();
+            format!(
+                "{}: {} retried at most {} times{timeout}, without a budget\n",
+                s.place,
+                statuses.join(", "),
+                s.limit
+            )
+        };
+        shown.iter().map(line).collect()
+    };
+    context.data(&shown, text)?;
+    Ok(Exit::Done)
+}
+
+async fn service(client: &kube::Client, target: &Target) -> anyhow::Result<CoreService> {
+    named_service(client, &target.service, &target.namespace).await
+}
+
+/// A Service by its name.
+pub(super) async fn named_service(
+    client: &kube::Client,
+    name: &str,
+    namespace: &str,
+) -> anyhow::Result<CoreService> {
+    let services: Api<CoreService> = Api::namespaced(client.clone(), namespace);
+    let there = services.get_opt(name).await.context("cannot read the service")?;
+    there
+        .ok_or_else(|| anyhow!("there is no service `{name}` in namespace `{namespace}`"))
+        .hint("`meshy deploy` brings the test services; `-n NAMESPACE` looks elsewhere")
+        .exit(Exit::Usage)
+}
+
+/// A service's first port.
+pub(super) fn port(service: &CoreService) -> anyhow::Result<u16> {
+    let ports = service.spec.as_ref().and_then(|s| s.ports.as_ref());
+    let first = ports.and_then(|p| p.first()).map(|p| p.port).and_then(|p| u16::try_from(p).ok());
+    first.with_context(|| format!("service `{}` has no port", service.name_any()))
+}

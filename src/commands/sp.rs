@@ -1,0 +1,263 @@
+//! `meshy sp`: the ServiceProfile onto a service, and proof that its clients follow it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams};
+use meshy_mesh::lint::{self, Level};
+use meshy_mesh::names;
+use meshy_mesh::profile::ServiceProfile;
+use serde::Serialize;
+use serde_json::json;
+
+use super::proof::{self, Proof};
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::k8s::{Apply, Kinds, Manager, Object, manifest};
+use crate::mesh::clients::{self, Evidence, Service};
+use crate::mesh::survey;
+
+/// The profiles that come with meshy, by name.
+const SHIPPED: &[(&str, &str)] =
+    &[("bounced-service-sp.yaml", include_str!("../../linkerd/service-profiles/bounced-service-sp.yaml"))];
+
+/// Flags of `meshy sp`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy sp apply                    the lesson's profile for bounced-service\n  \
+                        meshy sp apply my-profile.yaml --restart-clients\n  meshy sp show\n  meshy sp delete"
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do with a profile.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Apply a profile and prove that the service's clients follow it
+    Apply(ApplyArgs),
+    /// Delete a profile and prove that the clients left it
+    Delete(DeleteArgs),
+    /// Print a profile, its budget in words, and each client's state
+    Show(ShowArgs),
+}
+
+/// Flags of `meshy sp apply`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// A file, `-` for stdin, or the name of a profile that comes with meshy
+    #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
+    profile: PathBuf,
+    /// Restart the clients whose proxies keep what they discovered before
+    #[arg(long)]
+    restart_clients: bool,
+    /// Apply although lint finds an error
+    #[arg(long)]
+    force: bool,
+}
+
+/// Flags of `meshy sp delete`.
+#[derive(Debug, clap::Args)]
+pub struct DeleteArgs {
+    /// The service, a profile's full name, or a file
+    #[arg(value_name = "SERVICE|NAME|FILE", default_value = "bounced-service")]
+    profile: String,
+    /// The service's namespace
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    namespace: String,
+}
+
+/// Flags of `meshy sp show`.
+#[derive(Debug, clap::Args)]
+pub struct ShowArgs {
+    /// The service
+    #[arg(value_name = "SERVICE", default_value = "bounced-service")]
+    service: String,
+    /// The service's namespace
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    namespace: String,
+}
+
+/// Runs `meshy sp`.
+///
+/// # Errors
+/// A profile that lint or the API server refuses, or clients that do not follow.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        Command::Apply(args) => apply(context, args).await,
+        Command::Delete(args) => delete(context, args).await,
+        Command::Show(args) => show(context, args).await,
+    }
+}
+
+async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
+    let object = read(&args.profile)?;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    judge(context, &client, &object, args.force).await?;
+    let profile =
+        ServiceProfile::from_value(&object).context("Linkerd would refuse this profile").exit(Exit::Usage)?;
+    let (name, own) =
+        profile.service().ok_or_else(|| anyhow!("the profile names no service")).exit(Exit::Usage)?;
+    let service = Service { name: name.to_owned(), namespace: own.to_owned() };
+    let object: Object = serde_json::from_value(object)?;
+    if context.global.dry_run {
+        Apply::new(&kinds, Manager::Manifests, context.deadline).dry_run(true).run(vec![object]).await?;
+        context.report.say(format!("would apply the profile of `{name}`; the API server takes it"));
+        return Ok(Exit::Done);
+    }
+    let before = clients::sight(&client).await?;
+    let apply = Apply::new(&kinds, Manager::Manifests, context.deadline).mark(true);
+    let work = async {
+        let applied = apply.run(vec![object]).await?;
+        let first = applied.first();
+        let word = match first {
+            Some(a) if a.created => "created",
+            Some(a) if a.changed => "changed",
+            _ => "as it was",
+        };
+        anyhow::Ok(((), word.to_owned()))
+    };
+    context.report.run("Applying", format!("profile of `{}`", service.name), work).await?;
+    context.report.say(format!("budget: {}", profile.budget().in_words()));
+    let wanted = Proof { service, evidence: Evidence::Profile, restart: args.restart_clients };
+    proof::run(context, &kinds, wanted, before).await
+}
+
+async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
+    let (name, namespace) = named(&args.profile, &args.namespace)?;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    let api = profiles(&kinds, &namespace).await?;
+    if context.global.dry_run {
+        context.report.say(format!("would delete the profile `{name}` in `{namespace}`"));
+        return Ok(Exit::Done);
+    }
+    let before = clients::sight(&client).await?;
+    match api.delete(&name, &DeleteParams::default()).await {
+        Ok(_) => context.report.say(format!("profile `{name}` deleted")),
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            context.report.say(format!("there was no profile `{name}` in `{namespace}`"));
+            return Ok(Exit::Done);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot delete the profile `{name}`")),
+    }
+    let (service, own) = names::parse_service_fqdn(&name).unwrap_or((&name, &namespace));
+    let service = Service { name: service.to_owned(), namespace: own.to_owned() };
+    proof::run(context, &kinds, Proof { service, evidence: Evidence::Policy(None), restart: false }, before)
+        .await
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    profile: serde_json::Value,
+    budget: String,
+    clients: Vec<clients::Client>,
+}
+
+async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
+    let (name, namespace) = named(&args.service, &args.namespace)?;
+    let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
+    let api = profiles(&kinds, &namespace).await?;
+    let there = api.get_opt(&name).await.context("cannot read the profile")?;
+    let mut there = there
+        .ok_or_else(|| anyhow!("service `{}` in `{namespace}` has no profile", args.service))
+        .hint("`meshy sp apply` applies the lesson's; `meshy retry show` shows the newer dialect")?;
+    there.metadata.managed_fields = None;
+    let profile = ServiceProfile::read_leniently(&json!(there)).context("cannot understand the profile")?;
+    let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
+    let service = Service { name: service.to_owned(), namespace: own.to_owned() };
+    let before = clients::sight(&client).await?;
+    let clients = clients::observe(&client, &service, &Evidence::Profile, before, context.deadline).await?;
+    let shown = Shown { profile: profile.to_value(), budget: profile.budget().in_words(), clients };
+    context.data(&shown, |shown| {
+        let yaml = serde_yaml::to_string(&shown.profile).unwrap_or_default();
+        format!("{yaml}\nbudget: {}\n\n{}", shown.budget, proof::table(&shown.clients))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Where ServiceProfiles of a namespace are.
+async fn profiles(kinds: &Kinds, namespace: &str) -> anyhow::Result<Api<Object>> {
+    let (resource, _) = kinds
+        .resource(names::PROFILE_API_VERSION, names::PROFILE_KIND)
+        .await
+        .context("this cluster has no ServiceProfiles")
+        .hint("`meshy up` installs Linkerd")
+        .exit(Exit::Prerequisite)?;
+    Ok(Api::namespaced_with(kinds.client().clone(), namespace, &resource))
+}
+
+/// The profile's name and namespace for a service, a full name or a file.
+fn named(what: &str, namespace: &str) -> anyhow::Result<(String, String)> {
+    let is_file = Path::new(what).extension().is_some_and(|e| e == "yaml" || e == "yml");
+    if is_file {
+        let object: Object = serde_json::from_value(read(Path::new(what))?)?;
+        return Ok((object.name_any(), object.namespace().unwrap_or_else(|| namespace.to_owned())));
+    }
+    match names::parse_service_fqdn(what) {
+        Some((_, own)) => Ok((what.to_owned(), own.to_owned())),
+        None => Ok((names::service_fqdn(what, namespace), namespace.to_owned())),
+    }
+}
+
+/// Reads a profile: a bare name means one that comes with meshy, a path the disk.
+fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
+    let name = file.to_string_lossy();
+    let bare = !name.contains('/') && !file.exists();
+    let wanted = |shipped: &str| shipped == name || shipped.trim_end_matches("-sp.yaml") == name;
+    let text = match SHIPPED.iter().find(|(shipped, _)| bare && wanted(shipped)) {
+        Some((_, text)) => (*text).to_owned(),
+        None => {
+            super::lint::read(file).hint("without a path: bounced-service-sp.yaml, which comes with meshy")?
+        }
+    };
+    let mut objects = manifest::parse(&text).with_context(|| format!("in {name}")).exit(Exit::Usage)?;
+    objects.retain(|o| manifest::kind(o) == names::PROFILE_KIND);
+    match objects.len() {
+        1 => Ok(json!(objects.remove(0))),
+        0 => Err(anyhow!("{name} holds no ServiceProfile")).exit(Exit::Usage),
+        many => Err(anyhow!("{name} holds {many} ServiceProfiles"))
+            .hint("`meshy sp` takes one at a time, to prove each")
+            .exit(Exit::Usage),
+    }
+}
+
+/// Lints a profile against the cluster: errors stop, warnings are told.
+async fn judge(
+    context: &Context,
+    client: &kube::Client,
+    object: &serde_json::Value,
+    force: bool,
+) -> anyhow::Result<()> {
+    let mut world = survey::world(client).await?;
+    world.judge_alone(object.clone());
+    let findings = lint::lint(&world);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    context.report.say(survey::words(&findings).trim_end());
+    if findings.iter().any(|f| f.level == Level::Error) && !force {
+        return Err(anyhow!("lint found what is wrong with the profile; it was not applied"))
+            .hint("`--force` applies it all the same")
+            .exit(Exit::Lint);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_is_named_by_service_by_full_name_or_by_the_file_that_comes_with_meshy() {
+        let full = "bounced-service.default.svc.cluster.local".to_owned();
+        for what in ["bounced-service", &full, "bounced-service-sp.yaml"] {
+            assert_eq!(named(what, "default").unwrap(), (full.clone(), "default".to_owned()), "{what}");
+        }
+        assert!(read(Path::new("no-such.yaml")).is_err());
+    }
+}

@@ -1,0 +1,353 @@
+//! Health as a table: one loop runs them all.
+
+use std::time::SystemTime;
+
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
+use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+use serde::Serialize;
+
+use crate::addons::linkerd::existing::{self, Found};
+use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
+use crate::addons::{certificates, ingress_nginx};
+use crate::k8s::Kinds;
+use crate::metrics;
+
+pub mod corridor;
+
+/// Below this many days a certificate is warned about, as Linkerd's own check does.
+pub const WARN_DAYS: i64 = 60;
+
+/// How one check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, and something is worth knowing.
+    Warning,
+    /// Something is wrong.
+    Failed,
+    /// There is nothing to check here.
+    Skipped,
+}
+
+/// The result of one check.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What part of the whole: `cluster`, `certificates`.
+    pub group: &'static str,
+    /// What was looked at.
+    pub check: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen.
+    pub saw: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What a check gives: verdict, what was seen, what to do.
+type Seen = (Verdict, String, Option<&'static str>);
+type Check = for<'a> fn(&'a Surroundings) -> BoxFuture<'a, Seen>;
+
+/// What checks look at.
+#[derive(Clone)]
+struct Surroundings {
+    client: Client,
+    kinds: Kinds,
+    built_in: bool,
+}
+
+/// All checks in the order of the table. One that needs an earlier one says so itself: nothing is left out silently.
+const CHECKS: &[(&str, &str, Check)] = &[
+    ("cluster", "nodes", |s| Box::pin(nodes(s))),
+    ("cluster", "registry", |s| Box::pin(registry(s))),
+    ("ingress", "controller", |s| Box::pin(ingress(s))),
+    ("control plane", "workloads", |s| Box::pin(control_plane(s))),
+    ("control plane", "Gateway API", |s| Box::pin(gateway_api(s))),
+    ("control plane", "webhooks", |s| Box::pin(webhooks(s))),
+    ("certificates", "trust anchor", |s| Box::pin(trust_anchors(s))),
+    ("certificates", "issuer", |s| Box::pin(issuer(s))),
+    ("certificates", "webhooks", |s| Box::pin(serving(s))),
+    ("data plane", "proxies", |s| Box::pin(proxies(s))),
+];
+
+/// Runs all checks.
+pub async fn run(client: &Client) -> Vec<Outcome> {
+    let info = client.apiserver_version().await;
+    let mut all = vec![match &info {
+        Ok(info) => {
+            outcome("cluster", "API server", (Verdict::Ok, format!("answers, {}", info.git_version), None))
+        }
+        Err(error) => outcome(
+            "cluster",
+            "API server",
+            (
+                Verdict::Failed,
+                error.to_string(),
+                Some("`meshy status` shows what is there; `meshy up` repairs it"),
+            ),
+        ),
+    }];
+    let Ok(info) = info else { return all };
+    let kinds = Kinds::new(client.clone());
+    let found = existing::look(client).await.unwrap_or(Found::Nothing);
+    let surroundings = Surroundings {
+        client: client.clone(),
+        kinds,
+        built_in: found == Found::Nothing && built_in(client).await,
+    };
+    let checks = CHECKS.iter().map(|(group, check, run)| {
+        let surroundings = &surroundings;
+        async move { outcome(group, check, run(surroundings).await) }
+    });
+    all.extend(futures::future::join_all(checks).await);
+    all.push(outcome("versions", "corridor", corridor_check(&info, &found)));
+    all
+}
+
+/// Whether the control plane is part of the cluster: its Deployment is there, and no settings that an installation leaves.
+pub async fn built_in(client: &Client) -> bool {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
+    matches!(deployments.get_opt("linkerd-proxy-injector").await, Ok(Some(_)))
+        && matches!(existing::look(client).await, Ok(Found::Nothing))
+}
+
+fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Seen) -> Outcome {
+    Outcome { group, check, verdict, saw, hint: hint.map(str::to_owned) }
+}
+
+fn unasked(error: impl std::fmt::Display) -> Seen {
+    (Verdict::Failed, format!("cannot be asked: {error}"), None)
+}
+
+async fn nodes(s: &Surroundings) -> Seen {
+    let nodes: Api<Node> = Api::all(s.client.clone());
+    let list = match nodes.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => return unasked(error),
+    };
+    let ready = |node: &&Node| {
+        let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
+        conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let count = list.iter().filter(ready).count();
+    let saw = format!("{count} of {} ready", list.len());
+    if count == list.len() && count > 0 {
+        (Verdict::Ok, saw, None)
+    } else {
+        (
+            Verdict::Failed,
+            saw,
+            Some("`meshy status` shows which; after a restart of the engine `meshy up` repairs them"),
+        )
+    }
+}
+
+async fn registry(s: &Surroundings) -> Seen {
+    let maps: Api<ConfigMap> = Api::namespaced(s.client.clone(), "kube-public");
+    match maps.get_opt("local-registry-hosting").await {
+        Ok(Some(map)) => {
+            let text = map.data.and_then(|d| d.into_values().next()).unwrap_or_default();
+            let host = text.lines().find_map(|l| l.trim().strip_prefix("host:")).unwrap_or("?").trim();
+            (Verdict::Ok, format!("announced as {}", host.trim_matches('"')), None)
+        }
+        Ok(None) => (Verdict::Skipped, "none is announced in kube-public".to_owned(), None),
+        Err(error) => unasked(error),
+    }
+}
+
+async fn ingress(s: &Surroundings) -> Seen {
+    let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), ingress_nginx::NAMESPACE);
+    match deployments.get_opt(ingress_nginx::CONTROLLER).await {
+        Ok(Some(deployment)) => replicas(&[deployment], "`meshy up` waits for it and says what it lacks"),
+        Ok(None) => (Verdict::Skipped, "no ingress-nginx here".to_owned(), None),
+        Err(error) => unasked(error),
+    }
+}
+
+async fn control_plane(s: &Surroundings) -> Seen {
+    let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), NAMESPACE);
+    let list = match deployments.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => return unasked(error),
+    };
+    if list.is_empty() {
+        return (Verdict::Failed, "no Linkerd here".to_owned(), Some("`meshy up` installs it"));
+    }
+    let (verdict, saw, hint) =
+        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy images` what they need");
+    (verdict, if s.built_in { format!("{saw}, built into this cluster") } else { saw }, hint)
+}
+
+fn replicas(deployments: &[Deployment], hint: &'static str) -> Seen {
+    let short = |d: &&Deployment| {
+        let wanted = d.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+        let ready = d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
+        ready < wanted
+    };
+    let missing: Vec<String> = deployments.iter().filter(short).map(ResourceExt::name_any).collect();
+    if missing.is_empty() {
+        (Verdict::Ok, format!("{} ready", deployments.len()), None)
+    } else {
+        (Verdict::Failed, format!("not ready: {}", missing.join(", ")), Some(hint))
+    }
+}
+
+async fn gateway_api(s: &Surroundings) -> Seen {
+    if s.built_in {
+        return (Verdict::Ok, "built in".to_owned(), None);
+    }
+    match gateway::look(&s.client).await {
+        Ok(gateway::Definitions::Absent) => (
+            Verdict::Warning,
+            "no HTTPRoute".to_owned(),
+            Some("`meshy up` brings it; `retry` and `split` need it"),
+        ),
+        Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
+        Ok(gateway::Definitions::Foreign(version)) => (Verdict::Ok, version, None),
+        Err(error) => {
+            (Verdict::Failed, format!("{error:#}"), Some("Linkerd ignores routes that it cannot read"))
+        }
+    }
+}
+
+async fn webhooks(s: &Surroundings) -> Seen {
+    if s.built_in {
+        return match proof::injector(&s.kinds).await {
+            Ok(proof::Answer::Called) => (Verdict::Ok, "the built-in injector answers".to_owned(), None),
+            Ok(proof::Answer::Silent(why)) => (Verdict::Failed, why, None),
+            Err(error) => unasked(error),
+        };
+    }
+    match proof::first_silent(&s.kinds).await {
+        Ok(None) => (Verdict::Ok, "injector and validators are called".to_owned(), None),
+        Ok(Some((service, why))) => (
+            Verdict::Failed,
+            format!("{service} is not called: {why}"),
+            Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
+        ),
+        Err(error) => unasked(format!("{error:#}")),
+    }
+}
+
+async fn trust_anchors(s: &Surroundings) -> Seen {
+    let maps: Api<ConfigMap> = Api::namespaced(s.client.clone(), NAMESPACE);
+    match maps.get_opt(identity::TRUST_ROOTS).await {
+        Ok(Some(map)) => {
+            expiry(map.data.and_then(|d| d.get("ca-bundle.crt").cloned()).unwrap_or_default().as_str())
+        }
+        Ok(None) => absent(s),
+        Err(error) => unasked(error),
+    }
+}
+
+async fn issuer(s: &Surroundings) -> Seen {
+    match secret(s, identity::ISSUER_SECRET, "crt.pem").await {
+        Ok(Some(pem)) => expiry(&pem),
+        Ok(None) => absent(s),
+        Err(error) => unasked(error),
+    }
+}
+
+async fn serving(s: &Surroundings) -> Seen {
+    let mut worst: Option<Seen> = None;
+    for (_, service) in crate::addons::linkerd::WEBHOOKS {
+        let seen = match secret(s, &format!("{service}-k8s-tls"), "tls.crt").await {
+            Ok(Some(pem)) => expiry(&pem),
+            Ok(None) => absent(s),
+            Err(error) => unasked(error),
+        };
+        if worst.as_ref().is_none_or(|w| rank(seen.0) > rank(w.0)) {
+            worst = Some(seen);
+        }
+    }
+    worst.unwrap_or((Verdict::Skipped, String::new(), None))
+}
+
+const fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Skipped => 0,
+        Verdict::Ok => 1,
+        Verdict::Warning => 2,
+        Verdict::Failed => 3,
+    }
+}
+
+fn absent(s: &Surroundings) -> Seen {
+    if s.built_in {
+        (Verdict::Skipped, "the cluster keeps its own".to_owned(), None)
+    } else {
+        (Verdict::Failed, "it is not there".to_owned(), Some("`meshy up` makes it"))
+    }
+}
+
+async fn secret(s: &Surroundings, name: &str, key: &str) -> Result<Option<String>, kube::Error> {
+    let secrets: Api<Secret> = Api::namespaced(s.client.clone(), NAMESPACE);
+    let data = secrets.get_opt(name).await?.and_then(|secret| secret.data);
+    Ok(data.and_then(|d| d.get(key).and_then(|v| String::from_utf8(v.0.clone()).ok())))
+}
+
+/// A verdict on certificates by what is left of them; the one that ends first counts.
+pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
+    let now = SystemTime::now();
+    let all = match certificates::describe_all(pem) {
+        Ok(all) => all,
+        Err(error) => return (Verdict::Failed, format!("cannot be read: {error:#}"), None),
+    };
+    let days = all.iter().map(|about| about.days_left(now)).min().unwrap_or_default();
+    let hint = Some(
+        "exchange it: linkerd.io's page on rotating the control plane's certificates tells how; `meshy down` and `up` make new ones",
+    );
+    match days {
+        ..=-1 => (Verdict::Failed, format!("expired {} days ago", -days), hint),
+        0..WARN_DAYS => (Verdict::Warning, format!("{days} days left"), hint),
+        _ => (Verdict::Ok, format!("{days} days left"), None),
+    }
+}
+
+async fn proxies(s: &Surroundings) -> Seen {
+    let pods: Api<Pod> = Api::all(s.client.clone());
+    let list = match pods.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => return unasked(error),
+    };
+    let meshed: Vec<&Pod> = list
+        .iter()
+        .filter(|pod| {
+            let pod = metrics::Pod::of(pod);
+            pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
+        })
+        .collect();
+    if meshed.is_empty() {
+        return (
+            Verdict::Skipped,
+            "no meshed pod".to_owned(),
+            Some("`meshy inject` meshes the ingress controller"),
+        );
+    }
+    let ready = |pod: &&&Pod| {
+        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+        conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    let count = meshed.iter().filter(ready).count();
+    let saw = format!("{count} of {} meshed pods ready", meshed.len());
+    if count == meshed.len() {
+        (Verdict::Ok, saw, None)
+    } else {
+        (Verdict::Failed, saw, Some("`meshy inject --explain POD` says what a pod's proxy lacks"))
+    }
+}
+
+fn corridor_check(info: &Info, found: &Found) -> Seen {
+    let linkerd = match found {
+        Found::Nothing => None,
+        Found::Ours { version } | Found::Foreign { version } => Some(version.as_str()),
+    };
+    corridor::judge(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
+}

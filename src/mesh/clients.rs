@@ -1,0 +1,290 @@
+//! Who talks to a service, and which policy its proxy follows.
+//!
+//! A proxy decides whether a service follows its profile or the newer policy when it discovers the service, and keeps to
+//! that until the discovery was idle for five seconds. So a new profile is proven by counting, not by its being there.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::metrics::{self, Pod, Scrape, Sight, Workload};
+
+/// After this much silence a proxy discovers a service anew (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
+pub const IDLE: Duration = Duration::from_secs(5);
+/// How often the counters are read while proof is looked for.
+const LOOK: Duration = Duration::from_millis(700);
+/// How long one proxy may take to answer.
+const PER_PROXY: Duration = Duration::from_secs(3);
+
+/// The service whose clients are looked at.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// What counting shows that a policy is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// Requests are counted by the profile's routes.
+    Profile,
+    /// Requests are counted by the newer policy; by this HTTPRoute, if one is named.
+    Policy(Option<String>),
+}
+
+/// What a client's proxy does with the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its requests are counted as the policy wants it.
+    InForce,
+    /// It was silent long enough: the next request follows.
+    Pending,
+    /// It talks, and does not follow.
+    Stale,
+    /// Its proxy could not be asked.
+    Unknown,
+}
+
+/// One client.
+#[derive(Clone, Debug, Serialize)]
+pub struct Client {
+    /// Its pod.
+    pub pod: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What the pod belongs to.
+    pub workload: Workload,
+    /// What its proxy does.
+    pub state: State,
+    /// Requests counted while it was looked at.
+    pub requests: u64,
+    /// In words.
+    pub words: String,
+}
+
+/// Requests of one proxy to one service, by the path they took through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counted {
+    by_profile: f64,
+    by_policy: f64,
+    by_route: f64,
+}
+
+impl Service {
+    fn count(&self, scrape: &Scrape, route: Option<&str>) -> Counted {
+        let fqdn = meshy_mesh::names::service_fqdn(&self.name, &self.namespace);
+        let outbound = |s: &metrics::Series| s.is("direction", "outbound");
+        let ours = |s: &metrics::Series| {
+            s.label("dst").is_some_and(|dst| {
+                dst.split(':').next().is_some_and(|host| host.trim_end_matches('.') == fqdn)
+            })
+        };
+        let parent = |s: &metrics::Series| {
+            s.is("parent_name", &self.name) && s.is("parent_namespace", &self.namespace)
+        };
+        let mut counted = Counted {
+            by_profile: scrape.sum("route_request_total", |s| outbound(s) && ours(s)),
+            ..Counted::default()
+        };
+        for name in
+            ["outbound_http_route_request_statuses_total", "outbound_grpc_route_request_statuses_total"]
+        {
+            counted.by_policy += scrape.sum(name, parent);
+            counted.by_route +=
+                scrape.sum(name, |s| parent(s) && route.is_some_and(|r| s.is("route_name", r)));
+        }
+        counted
+    }
+}
+
+impl Evidence {
+    fn route(&self) -> Option<&str> {
+        match self {
+            Self::Policy(Some(route)) => Some(route),
+            _ => None,
+        }
+    }
+
+    /// Requests that followed the policy, and those that did not.
+    fn part(&self, counted: Counted) -> (f64, f64) {
+        match self {
+            Self::Profile => (counted.by_profile, counted.by_policy),
+            Self::Policy(None) => (counted.by_policy, counted.by_profile),
+            Self::Policy(Some(_)) => {
+                (counted.by_route, counted.by_profile + (counted.by_policy - counted.by_route).max(0.0))
+            }
+        }
+    }
+}
+
+/// Reads the counters of all meshed pods, as the beginning of a proof.
+///
+/// # Errors
+/// The pods cannot be listed.
+pub async fn sight(client: &kube::Client) -> anyhow::Result<Sight> {
+    let pods = metrics::pods::list(client, None).await?;
+    // The control plane's proxies call nobody's services.
+    let pods =
+        pods.into_iter().filter(|p| !p.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)).collect();
+    Ok(metrics::sight(client, pods, PER_PROXY).await)
+}
+
+/// Watches the clients' counters from `before` on until each client's state is certain, at most a little longer than a
+/// discovery lives.
+///
+/// # Errors
+/// The pods cannot be listed.
+pub async fn observe(
+    client: &kube::Client,
+    service: &Service,
+    evidence: &Evidence,
+    before: Sight,
+    deadline: Instant,
+) -> anyhow::Result<Vec<Client>> {
+    let begun = Instant::now();
+    let until = deadline.min(begun + IDLE + Duration::from_millis(1500));
+    let mut last_traffic: Vec<(String, Instant)> = Vec::new();
+    let mut previous = before.clone();
+    loop {
+        sleep(LOOK).await;
+        let now = sight(client).await?;
+        for pod in talking(&previous, &now, service) {
+            last_traffic.retain(|(name, _)| *name != pod);
+            last_traffic.push((pod, Instant::now()));
+        }
+        let quiet = |pod: &Pod| {
+            let last = last_traffic.iter().find(|(name, _)| *name == pod.name).map(|(_, at)| *at);
+            last.map_or(begun.elapsed(), |at| at.elapsed()) >= IDLE
+        };
+        let over = Instant::now() >= until;
+        // The last look alone decides between old and new: what came right after the change may still have been the old.
+        let clients = judge(&before, &previous, &now, service, evidence, quiet);
+        if over || clients.iter().all(|c| c.state == State::InForce) {
+            return Ok(clients);
+        }
+        previous = now;
+    }
+}
+
+/// Pods that sent the service something between two looks.
+fn talking(before: &Sight, after: &Sight, service: &Service) -> Vec<String> {
+    let change = metrics::Window::between(before, after);
+    let sent = |scrape: &Scrape| {
+        let counted = service.count(scrape, None);
+        counted.by_profile + counted.by_policy > 0.0
+    };
+    change.pods.into_iter().filter(|p| sent(&p.change)).map(|p| p.pod.name).collect()
+}
+
+/// The state of each client. `recent` to `now` shows what holds; `before` to `now` shows whether anything was sent.
+fn judge(
+    before: &Sight,
+    recent: &Sight,
+    now: &Sight,
+    service: &Service,
+    evidence: &Evidence,
+    quiet: impl Fn(&Pod) -> bool,
+) -> Vec<Client> {
+    let find = |sight: &Sight, pod: &Pod| -> Option<Scrape> {
+        let found = sight.pods.iter().find(|s| s.pod.name == pod.name && s.pod.namespace == pod.namespace)?;
+        found.scrape.as_ref().ok().cloned()
+    };
+    let mut clients = Vec::new();
+    for sighted in &now.pods {
+        let pod = &sighted.pod;
+        if pod.leaving {
+            continue;
+        }
+        let (state, requests, words) = match &sighted.scrape {
+            Err(why) => (State::Unknown, 0.0, format!("its proxy does not answer: {why}")),
+            Ok(scrape) => {
+                let ever = service.count(scrape, evidence.route());
+                if ever.by_profile + ever.by_policy == 0.0 {
+                    continue;
+                }
+                let counted = |then: &Sight| {
+                    evidence.part(service.count(&scrape.since(find(then, pod).as_ref()), evidence.route()))
+                };
+                let (follows, other) = counted(before);
+                let (follows_now, other_now) = counted(recent);
+                let (state, words) = decide(follows_now, other_now, quiet(pod), follows);
+                (state, follows + other, words)
+            }
+        };
+        clients.push(Client {
+            pod: pod.name.clone(),
+            namespace: pod.namespace.clone(),
+            workload: pod.workload.clone(),
+            state,
+            requests: requests as u64,
+            words,
+        });
+    }
+    clients
+}
+
+/// The decision for one client: what it did since the last look, whether it was silent, and whether it followed at all.
+fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64) -> (State, String) {
+    if follows_now > 0.0 && other_now == 0.0 {
+        return (State::InForce, "its requests are counted by the policy".to_owned());
+    }
+    if other_now > 0.0 {
+        let words = "it talks without a pause, so its proxy keeps what it discovered before; 5 s of silence or a restart \
+                     changes that";
+        return (State::Stale, words.to_owned());
+    }
+    if followed > 0.0 {
+        return (State::InForce, "its requests since the change were counted by the policy".to_owned());
+    }
+    if quiet {
+        return (State::Pending, "no request for 5 s: the next one follows the policy".to_owned());
+    }
+    (State::Pending, "no request since the change".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service() -> Service {
+        Service { name: "bounced-service".to_owned(), namespace: "default".to_owned() }
+    }
+
+    fn scrape(text: &str) -> Scrape {
+        metrics::text::parse(text).unwrap()
+    }
+
+    #[test]
+    fn requests_are_told_apart_by_the_path_they_took_through_the_proxy() {
+        let text = r#"
+route_request_total{direction="outbound",dst="bounced-service.default.svc.cluster.local:9090",rt_route="GET /"} 7
+route_request_total{direction="outbound",dst="other.default.svc.cluster.local:9090",rt_route="GET /"} 100
+route_request_total{direction="inbound",dst="bounced-service.default.svc.cluster.local:9090",rt_route="GET /"} 100
+outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="default",route_name="http",http_status="200"} 3
+outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="default",route_name="mine",http_status="500"} 2
+outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="shop",route_name="http",http_status="200"} 100
+"#;
+        let counted = service().count(&scrape(text), Some("mine"));
+        assert_eq!(counted, Counted { by_profile: 7.0, by_policy: 5.0, by_route: 2.0 });
+        assert_eq!(Evidence::Profile.part(counted), (7.0, 5.0));
+        assert_eq!(Evidence::Policy(None).part(counted), (5.0, 7.0));
+        assert_eq!(Evidence::Policy(Some("mine".to_owned())).part(counted), (2.0, 10.0));
+    }
+
+    #[test]
+    fn what_a_client_does_decides_its_state() {
+        assert_eq!(decide(5.0, 0.0, false, 5.0).0, State::InForce);
+        assert_eq!(decide(0.0, 5.0, false, 0.0).0, State::Stale);
+        assert_eq!(decide(0.0, 0.0, true, 0.0).0, State::Pending);
+        assert_eq!(decide(0.0, 0.0, false, 3.0).0, State::InForce);
+        assert_eq!(
+            decide(2.0, 5.0, false, 2.0).0,
+            State::Stale,
+            "one connection of two still goes the old way"
+        );
+    }
+}

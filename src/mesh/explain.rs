@@ -1,0 +1,191 @@
+//! Why a pod has no proxy.
+
+use anyhow::Context as _;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt as _};
+use meshy_mesh::names;
+
+use crate::addons::linkerd::proof::has_proxy;
+
+/// What is known of a pod's surroundings.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// What the namespace's annotation says.
+    pub namespace_asks: Option<String>,
+    /// Whether the namespace is left out by the webhook's selector.
+    pub namespace_left_out: bool,
+    /// When the injector's webhook was made, in seconds since 1970; none when there is none or it cannot be asked for.
+    pub injector_since: Option<i64>,
+    /// Whether there is a webhook configuration; none when this cluster serves no such kind.
+    pub injector_registered: Option<bool>,
+    /// Warnings of the pod's events, newest last.
+    pub warnings: Vec<String>,
+}
+
+/// Says why a pod has no proxy, or what its proxy lacks; one sentence or several.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn pod(client: &Client, pod: &Pod) -> anyhow::Result<Vec<String>> {
+    Ok(reasons(pod, &look(client, pod).await?))
+}
+
+async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
+    let name = pod.namespace().unwrap_or_else(|| "default".to_owned());
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = namespaces.get_opt(&name).await.context("cannot read the namespace")?;
+    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    // A cluster with a built-in injector has no such kind, and answers "not found" for it too.
+    let served = hooks.list_metadata(&ListParams::default().limit(1)).await.is_ok();
+    let hook = if served { hooks.get_opt("linkerd-proxy-injector-webhook-config").await.ok() } else { None };
+    let events: Api<Event> = Api::namespaced(client.clone(), &name);
+    let about = ListParams::default().fields(&format!("involvedObject.name={}", pod.name_any()));
+    let events = events.list(&about).await.map(|l| l.items).unwrap_or_default();
+    let warnings = events.into_iter().filter(|e| e.type_.as_deref() == Some("Warning"));
+    Ok(Surroundings {
+        namespace_asks: namespace.as_ref().and_then(|n| n.annotations().get(names::INJECT).cloned()),
+        namespace_left_out: namespace.as_ref().is_some_and(|n| {
+            n.labels().get("config.linkerd.io/admission-webhooks").map(String::as_str)
+                == Some(names::DISABLED)
+                || matches!(n.name_any().as_str(), "kube-system" | "cert-manager")
+        }),
+        injector_since: hook
+            .as_ref()
+            .and_then(|h| h.as_ref())
+            .and_then(|h| h.creation_timestamp())
+            .map(|t| t.0.as_second()),
+        injector_registered: hook.map(|h| h.is_some()),
+        warnings: warnings.filter_map(|e| e.message).collect(),
+    })
+}
+
+/// The decision, apart from the asking.
+pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
+    let mut why = Vec::new();
+    if has_proxy(pod) {
+        why.extend(waiting(pod));
+        why.extend(around.warnings.last().cloned());
+        if why.is_empty() {
+            why.push("it has a proxy, and nothing is wrong with it".to_owned());
+        }
+        return why;
+    }
+    let own = pod.annotations().get(names::INJECT).map(String::as_str);
+    match (own.or(around.namespace_asks.as_deref()), own) {
+        (None, _) => why
+            .push(format!("annotation missing: neither the pod nor its namespace says `{}`", names::INJECT)),
+        (Some(names::ENABLED | names::INGRESS), _) => {}
+        (Some(names::DISABLED), Some(_)) => why.push(format!("the pod says `{}: disabled`", names::INJECT)),
+        (Some(names::DISABLED), None) => {
+            why.push(format!("the namespace says `{}: disabled`", names::INJECT))
+        }
+        (Some(other), _) => {
+            why.push(format!("`{}: {other}` is none of enabled, ingress, disabled", names::INJECT))
+        }
+    }
+    if pod.spec.as_ref().and_then(|s| s.host_network) == Some(true) {
+        why.push("host network: a proxy cannot redirect the node's traffic".to_owned());
+    }
+    if around.namespace_left_out {
+        why.push("the injector leaves this namespace out".to_owned());
+    }
+    if pod.spec.as_ref().and_then(|s| s.automount_service_account_token) == Some(false) && why.is_empty() {
+        why.push("`automountServiceAccountToken: false`: older injectors leave such pods alone".to_owned());
+    }
+    if !why.is_empty() {
+        return why;
+    }
+    let born = pod.creation_timestamp().map(|t| t.0.as_second());
+    match (around.injector_registered, around.injector_since, born) {
+        (Some(false), ..) => why.push("there is no injector: `meshy up` installs Linkerd".to_owned()),
+        (_, Some(since), Some(born)) if born < since => {
+            why.push("created before the injector: restart its workload with `meshy inject`".to_owned());
+        }
+        _ => why.push(
+            "webhook failing: it asked for a proxy and the injector was not called, or its answer was dropped (it fails \
+             open); `meshy check` tries it"
+                .to_owned(),
+        ),
+    }
+    why
+}
+
+/// What containers wait for, images first of all.
+fn waiting(pod: &Pod) -> Vec<String> {
+    let Some(status) = &pod.status else { return Vec::new() };
+    let init = status.init_container_statuses.iter().flatten();
+    let all = init.chain(status.container_statuses.iter().flatten());
+    all.filter_map(|c| {
+        let waiting = c.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        // The usual state of whatever comes after an init container.
+        if reason == "PodInitializing" {
+            return None;
+        }
+        let message = waiting.message.as_ref().map(|m| format!(": {m}")).unwrap_or_default();
+        Some(format!("container `{}` waits with {reason}{message}", c.name))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod_with(annotation: Option<&str>, spec: Value) -> Pod {
+        let annotations = annotation.map(|a| json!({"linkerd.io/inject": a}));
+        serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "default", "annotations": annotations,
+                         "creationTimestamp": "2026-08-21T10:00:00Z"},
+            "spec": spec,
+        }))
+        .unwrap()
+    }
+
+    fn why(annotation: Option<&str>, around: Surroundings) -> String {
+        reasons(&pod_with(annotation, json!({"containers": []})), &around).join("; ")
+    }
+
+    fn registered(since: &str) -> Surroundings {
+        let since = since.parse::<jiff::Timestamp>().unwrap().as_second();
+        Surroundings {
+            injector_registered: Some(true),
+            injector_since: Some(since),
+            ..Surroundings::default()
+        }
+    }
+
+    #[test]
+    fn each_reason_is_told_apart() {
+        let around = || registered("2026-08-21T09:00:00Z");
+        assert!(why(None, around()).starts_with("annotation missing"));
+        assert!(why(Some("disabled"), around()).starts_with("the pod says"));
+        assert!(why(Some("true"), around()).contains("none of enabled"));
+        let disabled = Surroundings { namespace_asks: Some("disabled".to_owned()), ..around() };
+        assert!(why(None, disabled).starts_with("the namespace says"));
+        let left_out = Surroundings { namespace_left_out: true, ..around() };
+        assert!(why(Some("enabled"), left_out).contains("leaves this namespace out"));
+        assert!(why(Some("enabled"), registered("2026-08-21T11:00:00Z")).starts_with("created before"));
+        assert!(why(Some("enabled"), around()).starts_with("webhook failing"));
+        let none = Surroundings { injector_registered: Some(false), ..Surroundings::default() };
+        assert!(why(Some("enabled"), none).starts_with("there is no injector"));
+        let host = pod_with(Some("enabled"), json!({"containers": [], "hostNetwork": true}));
+        assert!(reasons(&host, &around())[0].starts_with("host network"));
+    }
+
+    #[test]
+    fn a_proxy_whose_image_cannot_be_pulled_says_so() {
+        let mut pod = pod_with(Some("enabled"), json!({"containers": [{"name": "linkerd-proxy"}]}));
+        pod.status = serde_json::from_value(json!({"containerStatuses": [{
+            "name": "linkerd-proxy", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}},
+        }]}))
+        .unwrap();
+        let why = reasons(&pod, &Surroundings::default());
+        assert_eq!(why, ["container `linkerd-proxy` waits with ImagePullBackOff: no such host"]);
+    }
+}

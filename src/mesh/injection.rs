@@ -1,0 +1,293 @@
+//! Proxies into workloads: annotation, restart, wait, proof.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt as _};
+use meshy_mesh::inject::{self, Mode};
+use meshy_mesh::names;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::explain;
+use crate::addons::linkerd::proof::has_proxy;
+use crate::error::{Advise, Exit};
+use crate::k8s::{Apply, Kinds, Manager, Object, manifest, wait};
+use crate::metrics;
+use crate::ui::Report;
+
+/// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+/// How long one proxy may take to say when its certificate ends.
+const PER_PROXY: Duration = Duration::from_secs(3);
+
+/// What was found out about one pod.
+#[derive(Clone, Debug, Serialize)]
+pub struct PodProof {
+    /// Its name.
+    pub pod: String,
+    /// `sidecar`, `container` or none.
+    pub proxy: Option<&'static str>,
+    /// Whether pod and proxy are ready.
+    pub ready: bool,
+    /// When the proxy's certificate ends, in seconds since 1970, where the proxy says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_until_seconds: Option<u64>,
+    /// Why there is no proxy, or what it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+/// What became of one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// `deployment/NAME`.
+    pub workload: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// What its template asks for now.
+    pub mode: String,
+    /// Whether its pods were replaced.
+    pub restarted: bool,
+    /// Its pods.
+    pub pods: Vec<PodProof>,
+}
+
+impl Outcome {
+    /// Whether all pods have what was asked for.
+    pub fn holds(&self) -> bool {
+        let meshed = self.mode != names::DISABLED;
+        self.pods.iter().all(|p| p.ready && p.proxy.is_some() == meshed)
+    }
+}
+
+/// Sets the mode of a workload, waits until its pods are new and proves that each has (or has not) a proxy.
+///
+/// # Errors
+/// The API server refuses, or the new pods are not ready in time.
+pub async fn set(
+    kinds: &Kinds,
+    workload: &Object,
+    mode: Option<Mode>,
+    report: &Report,
+    deadline: Instant,
+) -> anyhow::Result<Outcome> {
+    let verb = if matches!(mode, Some(Mode::Enabled | Mode::Ingress)) { "Injecting" } else { "Uninjecting" };
+    let work = async {
+        let outcome = set_quietly(kinds, workload, mode, deadline).await?;
+        let words = summary(&outcome);
+        anyhow::Ok((outcome, words))
+    };
+    report.run(verb, manifest::describe(workload), work).await
+}
+
+async fn set_quietly(
+    kinds: &Kinds,
+    workload: &Object,
+    mode: Option<Mode>,
+    deadline: Instant,
+) -> anyhow::Result<Outcome> {
+    let value = serde_json::to_value(workload)?;
+    if value.pointer("/spec/template/spec/hostNetwork") == Some(&Value::Bool(true))
+        && matches!(mode, Some(Mode::Enabled | Mode::Ingress))
+    {
+        return Err(anyhow!("its pods use the node's network, where a proxy cannot redirect traffic"))
+            .hint("remove `hostNetwork: true` from the template, or leave this workload out");
+    }
+    let asked = asked_for(kinds.client(), workload).await?;
+    let wanted = mode.map_or(names::DISABLED, Mode::as_str);
+    let before = pods_of(kinds.client(), workload).await?;
+    // Pods of before the injector's time have the right annotation and no proxy: they are replaced too.
+    let settled = asked == wanted && before.iter().all(|pod| has_proxy(pod) == (wanted != names::DISABLED));
+    if !settled {
+        restart(kinds, workload, mode, deadline).await?;
+        if mode.is_none()
+            && asked_for(kinds.client(), &again(kinds, workload).await?).await? != names::DISABLED
+        {
+            // The manifest or the namespace asks for a proxy; ours is then the word that overrules it.
+            restart(kinds, workload, Some(Mode::Disabled), deadline).await?;
+        }
+        wait::ready(kinds, std::slice::from_ref(workload), deadline, None).await?;
+    }
+    let pods = prove(kinds.client(), workload).await?;
+    Ok(Outcome {
+        workload: title(workload),
+        namespace: workload.namespace().unwrap_or_default(),
+        mode: wanted.to_owned(),
+        restarted: !settled,
+        pods,
+    })
+}
+
+/// Applies the mode (or takes it back) together with a new stamp, so that pods are replaced.
+///
+/// # Errors
+/// The API server refuses.
+pub async fn restart(
+    kinds: &Kinds,
+    workload: &Object,
+    mode: Option<Mode>,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    let mut annotations = json!({ RESTARTED_AT: stamp() });
+    if let Some(mode) = mode {
+        annotations[names::INJECT] = json!(mode.as_str());
+    }
+    let types = workload.types.clone().unwrap_or_default();
+    let change = json!({
+        "apiVersion": types.api_version, "kind": types.kind,
+        "metadata": {"name": workload.name_any(), "namespace": workload.namespace()},
+        "spec": {"template": {"metadata": {"annotations": annotations}}},
+    });
+    // Only this manager's fields are named; all the rest of the workload stays whose it is.
+    let apply = Apply::new(kinds, Manager::Inject, deadline).force(true);
+    apply.run(vec![serde_json::from_value(change)?]).await?;
+    Ok(())
+}
+
+/// Restarts a workload and leaves what its template asks for as it is.
+///
+/// # Errors
+/// The API server refuses, or its pods are not ready in time.
+pub async fn restart_as_it_is(kinds: &Kinds, workload: &Object, deadline: Instant) -> anyhow::Result<()> {
+    let now = again(kinds, workload).await?;
+    let ours = owned_mode(&now);
+    restart(kinds, workload, ours, deadline).await?;
+    wait::ready(kinds, std::slice::from_ref(workload), deadline, None).await
+}
+
+/// The mode that this manager set before; applying without it would take it away.
+fn owned_mode(workload: &Object) -> Option<Mode> {
+    let owner =
+        workload.managed_fields().iter().find(|f| f.manager.as_deref() == Some(Manager::Inject.name()))?;
+    let fields = owner.fields_v1.as_ref()?.0.to_string();
+    fields.contains(&format!("f:{}", names::INJECT)).then_some(())?;
+    inject::requested(&json!(workload))?.parse().ok()
+}
+
+async fn again(kinds: &Kinds, workload: &Object) -> anyhow::Result<Object> {
+    let api = kinds.api(workload, "default").await?;
+    let mut object = api.get(&workload.name_any()).await.context("cannot read the workload again")?;
+    object.types = workload.types.clone();
+    Ok(object)
+}
+
+/// What holds for the workload's new pods: its template's word, else its namespace's.
+async fn asked_for(client: &Client, workload: &Object) -> anyhow::Result<String> {
+    if let Some(own) = inject::requested(&json!(workload)) {
+        return Ok(own.to_owned());
+    }
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let name = workload.namespace().unwrap_or_else(|| "default".to_owned());
+    let namespace = namespaces.get_opt(&name).await.context("cannot read the namespace")?;
+    let asked = namespace.and_then(|n| n.annotations().get(names::INJECT).cloned());
+    Ok(asked.unwrap_or_else(|| names::DISABLED.to_owned()))
+}
+
+/// The pods of a workload that are not on their way out.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod>> {
+    let selector = workload.data.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labels: Vec<String> = selector
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
+        .collect();
+    let namespace = workload.namespace().unwrap_or_else(|| "default".to_owned());
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+    let list =
+        pods.list(&ListParams::default().labels(&labels.join(","))).await.context("cannot list the pods")?;
+    let done = |pod: &Pod| {
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"))
+    };
+    Ok(list.items.into_iter().filter(|pod| !done(pod)).collect())
+}
+
+/// Looks at each pod of a workload: proxy, readiness, certificate.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
+    let pods = pods_of(client, workload).await?;
+    let sight = metrics::sight(client, pods.iter().map(metrics::Pod::of).collect(), PER_PROXY).await;
+    let mut proofs = Vec::new();
+    for pod in &pods {
+        let proxy = proxy_kind(pod);
+        let scraped =
+            sight.pods.iter().find(|s| s.pod.name == pod.name_any()).and_then(|s| s.scrape.as_ref().ok());
+        let why_not = match proxy {
+            None => Some(explain::pod(client, pod).await?.join("; ")),
+            Some(_) => None,
+        };
+        proofs.push(PodProof {
+            pod: pod.name_any(),
+            proxy,
+            ready: is_ready(pod),
+            certificate_until_seconds: scraped.and_then(certificate_end),
+            why_not,
+        });
+    }
+    Ok(proofs)
+}
+
+fn certificate_end(scrape: &metrics::Scrape) -> Option<u64> {
+    let end = scrape.of("identity_cert_expiration_timestamp_seconds").map(|(_, value)| value).next()?;
+    (end > 0.0).then_some(end as u64)
+}
+
+fn proxy_kind(pod: &Pod) -> Option<&'static str> {
+    let spec = pod.spec.as_ref()?;
+    let named = |c: &k8s_openapi::api::core::v1::Container| c.name == names::PROXY_CONTAINER;
+    if spec.init_containers.iter().flatten().any(named) {
+        return Some("sidecar");
+    }
+    spec.containers.iter().any(named).then_some("container")
+}
+
+/// Whether a pod is ready, which a meshed one is only when its proxy has its certificate.
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let count = |fits: fn(&PodProof) -> bool| outcome.pods.iter().filter(|p| fits(p)).count();
+    let all = outcome.pods.len();
+    let meshed = count(|p| p.proxy.is_some() && p.ready);
+    let already = if outcome.restarted { "" } else { ", as it was" };
+    format!("{}: {meshed}/{all} meshed and ready{already}", outcome.mode)
+}
+
+/// `deployment/NAME`.
+pub fn title(workload: &Object) -> String {
+    format!("{}/{}", manifest::kind(workload).to_lowercase(), workload.name_any())
+}
+
+/// A stamp that differs from run to run; RFC 3339, as kubectl writes it.
+fn stamp() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    jiff::Timestamp::from_millisecond(now.as_millis() as i64).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// The error for workloads whose pods are not as asked.
+///
+/// # Errors
+/// Always, when one outcome does not hold.
+pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
+    let failing = outcomes.iter().find(|o| !o.holds());
+    let Some(outcome) = failing else { return Ok(()) };
+    let pod =
+        outcome.pods.iter().find(|p| !p.ready || p.proxy.is_some() != (outcome.mode != names::DISABLED));
+    let name = pod.map_or("?", |p| p.pod.as_str());
+    let why = pod.and_then(|p| p.why_not.clone()).unwrap_or_else(|| "it is not ready".to_owned());
+    Err(anyhow!("pod `{name}`: {why}"))
+        .context(format!("{} is not as asked ({})", outcome.workload, outcome.mode))
+        .hint(format!("`meshy inject --explain {name} -n {}` looks closer", outcome.namespace))
+        .exit(Exit::Failed)
+}

@@ -1,0 +1,122 @@
+//! Which workloads a user means.
+
+use anyhow::{Context as _, anyhow, bail};
+use futures::TryStreamExt as _;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt};
+
+use crate::error::{Advise, Exit};
+use crate::k8s::{Kinds, Object};
+
+/// Kinds that restart their pods when their template changes, with the short names that kubectl taught everybody.
+const KINDS: &[(&str, &str, &[&str])] = &[
+    ("apps/v1", "Deployment", &["deploy", "deployment", "deployments"]),
+    ("apps/v1", "StatefulSet", &["sts", "statefulset", "statefulsets"]),
+    ("apps/v1", "DaemonSet", &["ds", "daemonset", "daemonsets"]),
+];
+
+/// Which workloads are meant.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// `KIND/NAME`, or a bare name of a Deployment.
+    pub names: Vec<String>,
+    /// The namespace.
+    pub namespace: String,
+    /// All in the namespace.
+    pub all: bool,
+    /// Those with these labels.
+    pub selector: Option<String>,
+}
+
+/// The workloads that are meant, in the order asked for.
+///
+/// # Errors
+/// A name is none of the namespace's (with the nearest one), a kind is unknown, or nothing is there.
+pub async fn find(client: &Client, selection: &Selection) -> anyhow::Result<Vec<Object>> {
+    if selection.all || selection.selector.is_some() {
+        let found = list(client, &selection.namespace, selection.selector.as_deref()).await?;
+        if found.is_empty() {
+            let by = selection.selector.as_ref().map(|s| format!(" with labels `{s}`")).unwrap_or_default();
+            bail!("there is no workload{by} in namespace `{}`", selection.namespace);
+        }
+        return Ok(found);
+    }
+    let kinds = Kinds::new(client.clone());
+    let mut found = Vec::new();
+    for wanted in &selection.names {
+        let (version, kind, name) = parse(wanted)?;
+        let (resource, _) = kinds.resource(version, kind).await?;
+        let api: Api<Object> = Api::namespaced_with(client.clone(), &selection.namespace, &resource);
+        let there = api.get_opt(name).await.with_context(|| format!("cannot look for {wanted}"))?;
+        match there {
+            Some(object) => found.push(typed(object, version, kind)),
+            None => return Err(absent(&api, kind, name, &selection.namespace).await),
+        }
+    }
+    Ok(found)
+}
+
+async fn list(client: &Client, namespace: &str, selector: Option<&str>) -> anyhow::Result<Vec<Object>> {
+    let kinds = Kinds::new(client.clone());
+    let params = selector.map_or_else(ListParams::default, |s| ListParams::default().labels(s));
+    let lists = KINDS.iter().map(|(version, kind, _)| {
+        let (kinds, params) = (&kinds, &params);
+        async move {
+            // A small cluster may serve Deployments only.
+            let Ok((resource, _)) = kinds.resource(version, kind).await else { return Ok(Vec::new()) };
+            let api: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
+            let list =
+                api.list(params).await.with_context(|| format!("cannot list {kind}s in `{namespace}`"))?;
+            anyhow::Ok(list.items.into_iter().map(|o| typed(o, version, kind)).collect::<Vec<_>>())
+        }
+    });
+    let lists: Vec<Vec<Object>> = lists.collect::<futures::stream::FuturesOrdered<_>>().try_collect().await?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+fn parse(wanted: &str) -> anyhow::Result<(&'static str, &'static str, &str)> {
+    let (kind, name) = wanted.split_once('/').unwrap_or(("deploy", wanted));
+    let kind_in_small = kind.to_lowercase();
+    let found = KINDS.iter().find(|(_, _, short)| short.contains(&kind_in_small.as_str()));
+    let Some((version, kind, _)) = found else {
+        return Err(anyhow!("`{kind}` is no kind of workload that can be restarted"))
+            .hint("write deploy/NAME, sts/NAME or ds/NAME")
+            .exit(Exit::Usage);
+    };
+    if name.is_empty() {
+        return Err(anyhow!("`{wanted}` names no workload")).exit(Exit::Usage);
+    }
+    Ok((version, kind, name))
+}
+
+async fn absent(api: &Api<Object>, kind: &str, name: &str, namespace: &str) -> anyhow::Error {
+    let there = api.list_metadata(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
+    let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
+    let near = names.iter().min_by_key(|other| strsim::levenshtein(other, name));
+    let hint = match near {
+        Some(near) if strsim::levenshtein(near, name) <= 4 => format!("did you mean `{near}`?"),
+        Some(_) => format!("there are: {}", names.join(", ")),
+        None => format!("there is none in `{namespace}`; `-n NAMESPACE` looks elsewhere"),
+    };
+    let error = anyhow!("there is no {} `{name}` in namespace `{namespace}`", kind.to_lowercase());
+    Err::<(), _>(error).hint(hint).exit(Exit::Usage).unwrap_err()
+}
+
+/// Lists leave out what each item is.
+fn typed(mut object: Object, api_version: &str, kind: &str) -> Object {
+    object.types = Some(kube::api::TypeMeta { api_version: api_version.to_owned(), kind: kind.to_owned() });
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_alone_is_a_deployment_and_kinds_have_their_short_names() {
+        assert_eq!(parse("web").unwrap(), ("apps/v1", "Deployment", "web"));
+        assert_eq!(parse("sts/db").unwrap(), ("apps/v1", "StatefulSet", "db"));
+        assert!(parse("pod/x").unwrap_err().to_string().contains("`pod`"));
+        assert!(parse("deploy/").is_err());
+    }
+}
