@@ -84,8 +84,14 @@ fn cargo(target: &str, folder: &Path) -> Command {
     // A profile and a folder of its own: the outer cargo holds the lock of its folder until this ends.
     cargo.args(["--profile", "service", "--target", target, "--target-dir"]).arg(folder);
     // The outer build's flags are for the outer build (of clippy, say, or another linker). This variable has the last
-    // word over every other place where flags can stand.
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    // word over every other place where flags can stand. Paths of this machine stay out of the program: it goes into
+    // an image that others pull, and the same sources are to give the same bytes wherever they lie.
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
+    for (folder, name) in [(home.ok(), "/cargo"), (Some(variable("CARGO_MANIFEST_DIR")), "/meshy")] {
+        flags.extend(folder.map(|folder| format!("--remap-path-prefix={folder}={name}")));
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     for outer in
         ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "CARGO_BUILD_TARGET_DIR", "CARGO_TARGET_DIR"]
     {

@@ -183,3 +183,26 @@ async fn an_archive_cut_short_gives_an_error_wherever_it_is_cut() {
         assert!(outcome.is_err(), "cut at {cut}");
     }
 }
+
+#[tokio::test]
+async fn an_archive_with_wrong_bytes_gives_an_error_or_an_image_and_never_a_panic() {
+    let whole = saved().bytes();
+    // Steps through every header and file, and values that mean something in a header: digits, type flags, signs.
+    for (at, value) in (0..whole.len())
+        .step_by(7)
+        .zip([0u8, b'7', b'9', 0x80, 0xff, b'1', b'2', b'L', b'x'].into_iter().cycle())
+    {
+        let mut wrong = whole.clone();
+        wrong[at] = value;
+        // A header's sum over its own bytes would catch all of it first; so it is set right again.
+        let header = at / 512 * 512;
+        if wrong[header + 257..].starts_with(b"ustar") && !(148..156).contains(&(at - header)) {
+            wrong[header + 148..header + 156].fill(b' ');
+            let sum: u32 = wrong[header..header + 512].iter().map(|byte| u32::from(*byte)).sum();
+            wrong[header + 148..header + 156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+        if let Ok(archive) = Archive::from_stream(&*wrong).await {
+            let _ = archive.image(None, Arch::Amd64).await;
+        }
+    }
+}
