@@ -31,7 +31,9 @@ async fn main() -> Outcome {
     match args[..] {
         ["plain", listen, upstream] => hop(listen.parse()?, upstream.parse()?, None, None).await,
         ["routes", listen, upstream] => hop(listen.parse()?, upstream.parse()?, Some(10), None).await,
-        ["routes", listen, upstream, routes] => hop(listen.parse()?, upstream.parse()?, Some(routes.parse()?), None).await,
+        ["routes", listen, upstream, routes] => {
+            hop(listen.parse()?, upstream.parse()?, Some(routes.parse()?), None).await
+        }
         ["mtls", listen, upstream] => pair(listen.parse()?, upstream.parse()?).await,
         ["idle", count] => idle(count.parse()?).await,
         _ => Err("usage: pair plain|routes|mtls LISTEN UPSTREAM, or pair idle COUNT".into()),
@@ -48,7 +50,12 @@ impl Discovery for One {
     }
 }
 
-fn config(to: SocketAddr, peer: Option<&str>, routes: Option<usize>, identity: Option<Identity>) -> ProxyConfig {
+fn config(
+    to: SocketAddr,
+    peer: Option<&str>,
+    routes: Option<usize>,
+    identity: Option<Identity>,
+) -> ProxyConfig {
     let endpoint = Endpoint {
         addr: to,
         identity: peer.map(Into::into),
@@ -77,13 +84,24 @@ fn profile(routes: usize) -> Profile {
             RequestMatch::Path(PathRegex::new(&path).expect("a good expression")),
         ]);
         let timeout = None;
-        Arc::new(Route { name: Some(format!("GET {path}")), condition, retryable: true, timeout, ..Route::fallback() })
+        Arc::new(Route {
+            name: Some(format!("GET {path}")),
+            condition,
+            retryable: true,
+            timeout,
+            ..Route::fallback()
+        })
     };
     let retry_budget = Some(RetryBudget::default());
     Profile { routes: (0..routes).map(one).collect(), retry_budget, dst_overrides: Vec::new() }
 }
 
-async fn hop(listen: SocketAddr, to: SocketAddr, routes: Option<usize>, identity: Option<Identity>) -> Outcome {
+async fn hop(
+    listen: SocketAddr,
+    to: SocketAddr,
+    routes: Option<usize>,
+    identity: Option<Identity>,
+) -> Outcome {
     let proxy = Proxy::new(config(to, None, routes, identity));
     outbound(listen, to, proxy).await
 }
@@ -124,7 +142,8 @@ fn identities() -> Result<(Identity, Identity), Box<dyn std::error::Error>> {
     let make = || -> Result<Identity, Box<dyn std::error::Error>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let leaf: CertificateDer<'static> = params.signed_by(&key, &issuer)?.der().clone();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Ok(Identity::new(NAME, vec![leaf], key, [root.clone()])?)

@@ -34,8 +34,8 @@ pub(crate) async fn http<H: Handler>(
     } else {
         let service = service_fn(|request| handle(handler.clone(), request));
         let mut builder = http1::Builder::new();
-        // What the application did not say is not added; a caller that half-closes still gets its answer.
-        builder.auto_date_header(false).half_close(true).timer(TokioTimer::new()).header_read_timeout(None);
+        // What the application did not say is not added.
+        builder.writev(false).auto_date_header(false).timer(TokioTimer::new()).header_read_timeout(None);
         builder.serve_connection(io, service).with_upgrades().await
     };
     result.map_err(io::Error::other)

@@ -72,10 +72,17 @@ impl ResponseBody {
         self.tracking.as_ref().is_some_and(|tracking| tracking.failed())
     }
 
+    /// Tells balancer and breaker at once what the head says, before another try asks them.
+    pub(crate) fn judge(&mut self) {
+        if let Some(tracking) = &mut self.tracking {
+            tracking.judge();
+        }
+    }
+
     /// Lets go of an answer that another try replaces. What already arrived is read away, so that its connection can
     /// be used again; an answer still on its way costs the connection.
     pub(crate) fn abandon(mut self) {
-        if let Some(tracking) = self.tracking.take() {
+        if let Some(mut tracking) = self.tracking.take() {
             tracking.end(if self.inner.is_end() { End::Whole(None) } else { End::Dropped });
         }
         // As many frames as one read of a connection can have brought.
@@ -88,7 +95,7 @@ impl ResponseBody {
     }
 
     fn ended(&mut self, end: End<'_>) {
-        if let Some(tracking) = self.tracking.take() {
+        if let Some(mut tracking) = self.tracking.take() {
             tracking.end(end);
         }
     }

@@ -68,6 +68,18 @@ impl Tracking {
         self.start.end(None).is_failure()
     }
 
+    /// Tells balancer and breaker at once what the head says.
+    pub(crate) fn judge(&mut self) {
+        let class = self.start.end(None);
+        for place in &mut self.trackers {
+            if matches!(place, Some(Tracker::Load(_)))
+                && let Some(Tracker::Load(load)) = place.take()
+            {
+                load.ended(class);
+            }
+        }
+    }
+
     pub(super) fn first_data(&mut self) {
         if std::mem::replace(&mut self.first_seen, true) {
             return;
@@ -90,7 +102,7 @@ impl Tracking {
         }
     }
 
-    pub(super) fn end(mut self: Box<Self>, end: End<'_>) {
+    pub(super) fn end(&mut self, end: End<'_>) {
         self.first_data();
         let (class, error) = match end {
             End::Whole(trailers) => (self.start.end(trailers), ""),

@@ -20,7 +20,6 @@ use tokio::time::{Instant, sleep};
 use super::connect::Connector;
 use crate::body::{RequestBody, ResponseBody};
 use crate::error::ProxyError;
-use crate::transport::Transport;
 
 /// How long a connection is kept without a request; Linkerd's default.
 const IDLE: Duration = Duration::from_secs(3);
@@ -34,15 +33,18 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    connections: Vec<Box<Connection>>,
+    connections: Vec<Connection>,
     /// Whether a task waits to close what stays idle.
     watched: bool,
 }
 
+/// The half of a connection that moves bytes; behind a pointer because hyper does not name the one that can upgrade.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
 struct Connection {
     sender: http1::SendRequest<RequestBody>,
-    driver: http1::Connection<TokioIo<Transport>, RequestBody>,
-    finished: bool,
+    /// Gone once it ended; dropping it is what fails a request that it never took.
+    driver: Option<Driver>,
     used: Instant,
 }
 
@@ -70,7 +72,7 @@ impl Pool {
             };
             let mut answer = pin!(connection.sender.try_send_request(request));
             let result = std::future::poll_fn(|cx| {
-                Self::drive(&mut connection.driver, &mut connection.finished, cx);
+                drive(&mut connection.driver, cx);
                 // The answer comes only out of the driver, so no waker is needed here.
                 answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
             })
@@ -88,26 +90,17 @@ impl Pool {
         }
     }
 
-    fn drive(
-        driver: &mut http1::Connection<TokioIo<Transport>, RequestBody>,
-        finished: &mut bool,
-        cx: &mut Context<'_>,
-    ) {
-        if !*finished {
-            *finished = Pin::new(driver).poll(cx).is_ready();
-        }
-    }
-
-    async fn open(&self) -> Result<Box<Connection>, ProxyError> {
+    async fn open(&self) -> Result<Connection, ProxyError> {
         let transport = self.connector.connect().await?;
-        let (sender, driver) = http1::Builder::new().handshake(TokioIo::new(transport)).await?;
-        let mut connection = Box::new(Connection { sender, driver, finished: false, used: Instant::now() });
+        let (sender, driver) = http1::Builder::new().writev(false).handshake(TokioIo::new(transport)).await?;
+        let driver: Driver = Box::pin(driver.with_upgrades());
+        let mut connection = Connection { sender, driver: Some(driver), used: Instant::now() };
         // hyper takes a request once its driver was polled.
         connection.look();
         Ok(connection)
     }
 
-    fn take(&self) -> Option<Box<Connection>> {
+    fn take(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle.lock().expect("pool lock").connections.pop()?;
             if connection.look() {
@@ -116,7 +109,7 @@ impl Pool {
         }
     }
 
-    fn put(&self, mut connection: Box<Connection>) {
+    fn put(&self, mut connection: Connection) {
         if !connection.look() {
             return;
         }
@@ -151,22 +144,28 @@ async fn watch(pool: Weak<Pool>) {
     }
 }
 
+fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+        *driver = None;
+    }
+}
+
 impl Connection {
     /// Lets the driver see what happened meanwhile; whether the connection can take a request.
     fn look(&mut self) -> bool {
-        Pool::drive(&mut self.driver, &mut self.finished, &mut Context::from_waker(Waker::noop()));
-        !self.finished && self.sender.is_ready()
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+        self.driver.is_some() && self.sender.is_ready()
     }
 }
 
 /// An answer's body, which drives its connection and gives it back to the pool at its end.
 pub(crate) struct H1Body {
     body: Incoming,
-    connection: Option<(Box<Connection>, Arc<Pool>)>,
+    connection: Option<(Connection, Arc<Pool>)>,
 }
 
 impl H1Body {
-    fn new(body: Incoming, connection: Box<Connection>, pool: Arc<Pool>) -> Self {
+    fn new(body: Incoming, connection: Connection, pool: Arc<Pool>) -> Self {
         let mut this = Self { body, connection: Some((connection, pool)) };
         if this.body.is_end_stream() {
             this.release();
@@ -183,7 +182,7 @@ impl H1Body {
         let mut item = Pin::new(&mut self.body).poll_frame(&mut noop);
         if item.is_pending() {
             match &mut self.connection {
-                Some((connection, _)) => Pool::drive(&mut connection.driver, &mut connection.finished, cx),
+                Some((connection, _)) => drive(&mut connection.driver, cx),
                 None => return Poll::Ready(None),
             }
             item = Pin::new(&mut self.body).poll_frame(&mut noop);

@@ -129,7 +129,7 @@ impl PolicyPlan {
             *request.headers_mut() = head.headers.clone();
             // Nothing is left to decide on after the last try, so its headers may take their time.
             let headers = retry.timeout.filter(|_| retried < retry.limit);
-            let result = self.attempt(rule, request, grpc, deadline, headers).await;
+            let mut result = self.attempt(rule, request, grpc, deadline, headers).await;
             let again = match &result {
                 Ok(response) => retry.takes(response.status()),
                 Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders)) => true,
@@ -147,6 +147,9 @@ impl PolicyPlan {
             if retried == retry.limit {
                 counters.limit_exceeded.inc();
                 return result;
+            }
+            if let Ok(response) = &mut result {
+                response.body_mut().judge();
             }
             let pause = backoff(PAUSE.0, PAUSE.1, 1.0, u32::from(retried), rand::random());
             if deadline.is_some_and(|deadline| deadline <= Instant::now() + pause) {

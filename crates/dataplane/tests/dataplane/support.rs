@@ -5,7 +5,7 @@ mod network;
 mod server;
 mod text;
 
-pub(crate) use lab::{Client, Lab, Reply, Service, ServiceChange, WEB, endpoint, route};
-pub(crate) use network::Memory;
+pub(crate) use lab::{Client, Lab, Reply, Service, WEB, endpoint, route};
+pub(crate) use network::{Memory, Never};
 pub(crate) use server::{Answers, Server, serve_http, serve_raw};
 pub(crate) use text::{labels_of, sum};

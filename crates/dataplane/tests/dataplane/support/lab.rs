@@ -45,11 +45,8 @@ pub(crate) struct Service {
     endpoints: watch::Sender<Arc<[Endpoint]>>,
 }
 
-/// A change of a target.
-pub(crate) type ServiceChange<'a> = &'a dyn Fn(&mut Target);
-
 impl Service {
-    pub(crate) fn change(&self, change: ServiceChange<'_>) {
+    pub(crate) fn change(&self, change: &dyn Fn(&mut Target)) {
         let mut target = Target::clone(&self.told[0].borrow());
         change(&mut target);
         let target = Arc::new(target);

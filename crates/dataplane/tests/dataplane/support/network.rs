@@ -21,11 +21,6 @@ impl Memory {
         self.0.lock().unwrap().insert(addr, sender);
         accepted
     }
-
-    /// Refuses connections from now on.
-    pub(crate) fn refuse(&self, addr: SocketAddr) {
-        self.0.lock().unwrap().remove(&addr);
-    }
 }
 
 impl Network for Memory {
@@ -45,5 +40,22 @@ impl Network for Memory {
 
     fn listen(&self, _on: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+}
+
+/// A network on which no connection ever opens.
+pub(crate) struct Never;
+
+impl Network for Never {
+    fn resolve<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn connect(&self, _to: SocketAddr) -> BoxFuture<'_, io::Result<BoxIo>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn listen(&self, _on: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
+        Box::pin(std::future::pending())
     }
 }

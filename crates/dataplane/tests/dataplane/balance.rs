@@ -1,0 +1,67 @@
+//! Endpoints: the slow one is avoided, the set changes under load.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::sleep;
+
+use crate::counting::failing;
+use crate::support::{Lab, Server, WEB, endpoint, serve_http, serve_raw};
+
+fn answering_after(lab: &Lab, addr: &str, millis: u64) -> Server {
+    let count = Server::default();
+    let counted = count.clone();
+    serve_raw(&lab.wire, addr.parse().unwrap(), move |mut io| {
+        let counted = counted.clone();
+        async move {
+            let mut head = [0; 4096];
+            while io.read(&mut head).await.is_ok_and(|read| read > 0) {
+                counted.add();
+                sleep(Duration::from_millis(millis)).await;
+                let _ = io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            }
+        }
+    });
+    count
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_endpoint_among_five_gets_at_most_a_twentieth_of_the_requests() {
+    let lab = Lab::default();
+    let addr = |n: usize| format!("10.244.1.{n}:9090");
+    let servers: Vec<_> =
+        (1..=6).map(|n| answering_after(&lab, &addr(n), if n == 6 { 50 } else { 1 })).collect();
+    let endpoints: Vec<_> = (1..=6).map(|n| endpoint(&addr(n))).collect();
+    lab.service("web", WEB, &endpoints);
+    let client = lab.client();
+    for _ in 0..1_000 {
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    let counts: Vec<_> = servers.iter().map(Server::count).collect();
+    assert_eq!(counts.iter().sum::<usize>(), 1_000);
+    assert!(counts[5] <= 50, "{counts:?}");
+    assert!(counts[..5].iter().all(|count| *count > 100), "{counts:?}");
+}
+
+#[tokio::test]
+async fn endpoints_come_and_go_without_a_lost_request() {
+    let lab = Lab::default();
+    let addrs = ["10.244.1.1:9090", "10.244.1.2:9090", "10.244.1.3:9090"];
+    let servers = addrs.map(|addr| serve_http(&lab.wire, addr.parse().unwrap(), failing(&[false])));
+    let web = lab.service("web", WEB, &[endpoint(addrs[0])]);
+    let client = lab.client();
+    for n in 0..300 {
+        let some: Vec<_> = addrs
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| ((n % 7) >> i) & 1 == 0)
+            .map(|(_, a)| endpoint(a))
+            .collect();
+        web.endpoints(if some.is_empty() { &[] } else { &some });
+        if some.is_empty() {
+            web.endpoints(&[endpoint(addrs[0])]);
+        }
+        assert_eq!(client.get("/").await.status, 200);
+    }
+    assert_eq!(servers.iter().map(Server::count).sum::<usize>(), 300);
+}

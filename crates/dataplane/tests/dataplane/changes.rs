@@ -1,0 +1,132 @@
+//! What is told of a service changes under load.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use http::Method;
+use meshy_dataplane::profile::Profile;
+use tokio::time::sleep;
+
+use crate::counting::{Sums, failing, retry_all};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, route, serve_http};
+
+const POD: &str = "10.244.1.1:9090";
+const ALWAYS_TWICE: &[bool] = &[true, false];
+
+#[tokio::test]
+async fn a_hundred_changes_under_load_lose_and_double_no_request_and_no_counter_goes_back() {
+    let lab = Lab::default();
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[false]));
+    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    let client = Arc::new(lab.client());
+    let done = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, done) = (client.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut sent = 0;
+                while !done.load(SeqCst) {
+                    assert_eq!(client.get("/").await.status, 200);
+                    sent += 1;
+                    tokio::task::yield_now().await;
+                }
+                sent
+            })
+        })
+        .collect();
+    let total =
+        |client: &Client| client.metric("request_total", &[]) + client.metric("route_request_total", &[]);
+    let mut before = 0;
+    for n in 0..100 {
+        match n % 3 {
+            0 => web.profile(retry_all()),
+            1 => web
+                .profile(Profile { routes: vec![route("other", Method::GET, "/.*", false)], ..retry_all() }),
+            _ => web.change(&|target| target.profile = None),
+        }
+        sleep(Duration::from_millis(2)).await;
+        let now = total(&client);
+        assert!(now >= before, "{now} after {before}");
+        before = now;
+    }
+    done.store(true, SeqCst);
+    let mut sent = 0;
+    for one in load {
+        sent += one.await.unwrap();
+    }
+    assert!(sent > 100, "{sent}");
+    assert_eq!(server.count(), sent);
+    client.reaches("request_total", &[], sent as u64).await;
+    client.reaches("response_total", &[], sent as u64).await;
+    let by_profile = client.metric("route_request_total", &[]);
+    let by_policy = client.metric("outbound_http_route_request_statuses_total", &[]);
+    assert_eq!(by_profile + by_policy, sent as u64, "each request went one way");
+    assert!(by_profile > 0 && by_policy > 0);
+}
+
+#[tokio::test]
+async fn a_new_profile_is_followed_by_the_next_request() {
+    let lab = Lab::default();
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(ALWAYS_TWICE));
+    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    let client = lab.client();
+    assert_eq!(client.get("/").await.status, 500);
+    server.add();
+    web.profile(retry_all());
+    assert_eq!(client.get("/").await.status, 200);
+    assert_eq!(Sums::of(&client).retryable, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn like_linkerd_a_new_profile_is_not_seen_until_its_discovery_was_idle_for_five_seconds() {
+    let lab = Lab::default();
+    serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, false]));
+    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    let proxy = lab.proxy(&Memory::default(), |config| config.like_linkerd = true);
+    // A connection for each request, as the measured load had.
+    let get = || async { Client::new(proxy.clone()).get("/").await.status };
+    get().await;
+    web.profile(retry_all());
+    let followed = || Client::new(proxy.clone()).metric("route_request_total", &[]);
+    for _ in 0..40 {
+        sleep(Duration::from_millis(4_900)).await;
+        get().await;
+    }
+    assert_eq!(followed(), 0, "for as long as traffic goes on");
+    sleep(Duration::from_millis(5_100)).await;
+    assert_eq!(get().await, 200);
+    assert_eq!(followed(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn like_linkerd_a_known_profile_may_go_and_come_back_under_running_traffic() {
+    let lab = Lab::default();
+    serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, true, false]));
+    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    web.profile(retry_all());
+    let client = Client::new(lab.proxy(&Memory::default(), |config| config.like_linkerd = true));
+    assert_eq!(client.get("/").await.status, 200);
+    web.change(&|target| target.profile = None);
+    assert_eq!(client.get("/").await.status, 500);
+    web.profile(retry_all());
+    assert_eq!(client.get("/").await.status, 200);
+    assert_eq!(client.metric("route_request_total", &[]), 3, "it keeps to profiles, with or without one");
+}
+
+#[tokio::test]
+async fn a_new_profile_starts_with_a_full_budget_and_other_changes_keep_it() {
+    let lab = Lab::default();
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true]));
+    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    web.profile(retry_all());
+    let client = lab.client();
+    client.get("/").await;
+    assert_eq!(server.count(), 101);
+    web.change(&|target| target.policy = Arc::default());
+    client.get("/").await;
+    assert_eq!(server.count(), 102, "the same profile, the same empty budget");
+    web.profile(retry_all());
+    client.get("/").await;
+    assert_eq!(server.count(), 203);
+}
