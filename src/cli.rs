@@ -32,26 +32,59 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Print an overlay as YAML, as kustomize would
+    Build(commands::build::Args),
     /// List the certificates and how long they hold
     Certs(commands::certs::Args),
     /// Look at the health of cluster, control plane, certificates and proxies
     Check(commands::check::Args),
+    /// Make only the cluster
+    Cluster(commands::cluster::Args),
+    /// Print a shell's completion script
+    Completions(commands::completions::Args),
+    /// Put overlays on the lab's cluster and wait for them
+    Deploy(commands::deploy::Args),
+    /// Look whether this machine can carry a KinD lab
+    Doctor(commands::doctor::Args),
+    /// Take away everything that a lab made
+    Down(commands::down::Args),
+    /// List or write the files that meshy ships
+    Files(commands::files::Args),
     /// List the images that a cluster must be able to pull
     Images(commands::images::Args),
     /// Put proxies into workloads and prove it
     Inject(commands::inject::Args),
+    /// Run an embedded lab's cluster
+    #[command(hide = true)]
+    InternalServe(commands::internal_serve::Args),
     /// Find what is accepted and still does not do what it says
     Lint(commands::lint::Args),
+    /// Lead a port of this machine to a pod
+    PortForward(commands::port_forward::Args),
+    /// Bring an image into the private registry
+    Push(commands::push::Args),
+    /// Make only the private registry
+    Registry(commands::registry::Args),
     /// Switch retries on and off by annotations, the newer dialect
     Retry(commands::retry::Args),
     /// Switch a ServiceProfile on and off and prove that it is in force
     Sp(commands::sp::Args),
     /// Split a service's traffic by weight
     Split(commands::split::Args),
+    /// Start a lab that was stopped
+    Start(commands::start::Args),
+    /// Show what is there, what is missing and what repairs it
+    Status(commands::status::Args),
+    /// Stop a lab and keep it
+    Stop(commands::stop::Args),
     /// Write one redacted archive of what is needed to tell what went wrong
     SupportBundle(commands::support_bundle::Args),
+    /// Take overlays off the cluster again
+    Undeploy(commands::undeploy::Args),
     /// Take proxies out of workloads
     Uninject(commands::uninject::Args),
+    /// Make a lab, or what is missing of it
+    Up(commands::up::Args),
     /// Print the version of meshy and of what it installs
     Versions(commands::versions::Args),
 }

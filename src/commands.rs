@@ -4,17 +4,34 @@ use crate::cli::Command;
 use crate::context::Context;
 use crate::error::Exit;
 
+pub mod build;
 pub mod certs;
 pub mod check;
+pub mod cluster;
+pub mod completions;
+pub mod deploy;
+pub mod doctor;
+pub mod down;
+pub mod files;
 pub mod images;
 pub mod inject;
+pub mod internal_serve;
 pub mod lint;
+pub mod overview;
+pub mod port_forward;
 mod proof;
+pub mod push;
+pub mod registry;
 pub mod retry;
 pub mod sp;
 pub mod split;
+pub mod start;
+pub mod status;
+pub mod stop;
 pub mod support_bundle;
+pub mod undeploy;
 pub mod uninject;
+pub mod up;
 pub mod versions;
 
 /// Runs a command; none says what is there and what to do next.
@@ -23,9 +40,23 @@ pub mod versions;
 /// The command's own.
 pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<Exit> {
     let Some(command) = command else {
-        return versions::run(context, versions::Args {}).await;
+        return overview::run(context).await;
     };
     match command {
+        Command::Build(args) => build::run(context, args).await,
+        Command::Cluster(args) => cluster::run(context, args).await,
+        Command::Completions(args) => completions::run(context, args).await,
+        Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Down(args) => down::run(context, args).await,
+        Command::Files(args) => files::run(context, args).await,
+        Command::InternalServe(args) => internal_serve::run(context, args).await,
+        Command::PortForward(args) => port_forward::run(context, args).await,
+        Command::Push(args) => push::run(context, args).await,
+        Command::Registry(args) => registry::run(context, args).await,
+        Command::Start(args) => start::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Stop(args) => stop::run(context, args).await,
         Command::SupportBundle(args) => support_bundle::run(context, args).await,
         Command::Certs(args) => certs::run(context, args).await,
         Command::Check(args) => check::run(context, args).await,
@@ -35,7 +66,9 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Retry(args) => retry::run(context, args).await,
         Command::Sp(args) => sp::run(context, args).await,
         Command::Split(args) => split::run(context, args).await,
+        Command::Undeploy(args) => undeploy::run(context, args).await,
         Command::Uninject(args) => uninject::run(context, args).await,
+        Command::Up(args) => up::run(context, args).await,
         Command::Versions(args) => versions::run(context, args).await,
     }
 }

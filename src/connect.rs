@@ -1,5 +1,7 @@
 //! From the flags to a client: the lab's own cluster, or the one that `--context` names. Never the current context.
 
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
@@ -21,25 +23,33 @@ impl Context {
     /// # Errors
     /// There is no such lab or context; the kubeconfig cannot be read. The cluster itself is not asked yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
-        let (context, kubeconfig) = match (&self.global.context, self.lab()?) {
-            (Some(context), _) => (context.clone(), self.global.kubeconfig.clone()),
-            (None, Some(lab)) => (lab.context, self.global.kubeconfig.clone().or(lab.kubeconfig)),
-            (None, None) => {
-                return Err(anyhow!("there is no lab `{}`", self.global.name))
-                    .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
-                    .exit(Exit::Prerequisite);
-            }
-        };
-        let file = match &kubeconfig {
-            Some(file) => {
-                Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))
-            }
-            None => Kubeconfig::read().context("cannot read the kubeconfig"),
-        };
-        let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
-        let config = kube::Config::from_custom_kubeconfig(file?, &options).await;
-        let config =
-            config.with_context(|| format!("cannot use context `{context}`")).exit(Exit::Prerequisite)?;
-        kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
+        match (&self.global.context, self.lab()?) {
+            (Some(context), _) => client(context, self.global.kubeconfig.as_deref()).await,
+            (None, Some(lab)) => self.client_of(&lab).await,
+            (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
+                .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
+                .exit(Exit::Prerequisite),
+        }
     }
+
+    /// A client for a lab's cluster.
+    ///
+    /// # Errors
+    /// The kubeconfig cannot be read or lacks the lab's context.
+    pub async fn client_of(&self, lab: &Record) -> anyhow::Result<kube::Client> {
+        let kubeconfig = self.global.kubeconfig.as_deref().or(lab.kubeconfig.as_deref());
+        client(&lab.context, kubeconfig).await
+    }
+}
+
+async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let file = match kubeconfig {
+        Some(file) => Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display())),
+        None => Kubeconfig::read().context("cannot read the kubeconfig"),
+    };
+    let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
+    let config = kube::Config::from_custom_kubeconfig(file?, &options).await;
+    let config =
+        config.with_context(|| format!("cannot use context `{context}`")).exit(Exit::Prerequisite)?;
+    kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
 }

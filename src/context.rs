@@ -35,6 +35,11 @@ impl Context {
         Ok(Self { global, report, deadline })
     }
 
+    /// The flag that names this lab, for commands that are shown to the user; empty for the default one.
+    pub fn name_flag(&self) -> String {
+        if self.global.name == "meshy" { String::new() } else { format!(" --name {}", self.global.name) }
+    }
+
     /// What is left of the run's time.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())

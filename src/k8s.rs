@@ -10,6 +10,7 @@ pub mod delete;
 mod judge;
 pub mod kinds;
 pub mod manifest;
+pub mod own;
 mod rank;
 pub mod wait;
 

@@ -9,6 +9,10 @@ use anyhow::Context as _;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
+mod lock;
+
+pub use lock::{Lock, lock};
+
 /// Where a lab's cluster comes from; a lab keeps it for life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,6 +47,27 @@ pub struct Record {
     /// Loopback port of the private registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry_port: Option<u16>,
+    /// The test service's image, as the overlays run it: what the registry answered, or `--image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// The node image the cluster is made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_image: Option<String>,
+    /// Worker nodes beside the control plane.
+    #[serde(default)]
+    pub workers: u8,
+    /// The image of the private registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_image: Option<String>,
+    /// The engine's network for nodes came with this lab and may go with it.
+    #[serde(default)]
+    pub made_network: bool,
+    /// The kubeconfig's current context before this lab's took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_context: Option<String>,
+    /// Nodes were all there once: what is missing since then is a fault and not a beginning.
+    #[serde(default)]
+    pub made: bool,
 }
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
@@ -76,6 +101,26 @@ pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 impl Record {
+    /// The record of a lab that nothing is known of yet.
+    pub fn new(name: &str, provider: Provider, context: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            provider,
+            context,
+            kubeconfig: None,
+            http_port: None,
+            https_port: None,
+            registry_port: None,
+            image: None,
+            node_image: None,
+            workers: 0,
+            registry_image: None,
+            made_network: false,
+            previous_context: None,
+            made: false,
+        }
+    }
+
     /// The record of a lab, if there is one.
     ///
     /// # Errors

@@ -11,15 +11,21 @@
 
 pub mod addons;
 pub mod cli;
+pub mod cluster;
 pub mod commands;
+pub mod config;
 mod connect;
 pub mod context;
+pub mod doctor;
 pub mod error;
+pub mod exec;
+pub mod files;
 pub mod image;
 pub mod k8s;
 pub mod lab;
 pub mod mesh;
 pub mod metrics;
+pub mod overlay;
 pub mod predict;
 pub mod support;
 pub mod traffic;

@@ -2,15 +2,25 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 use meshy::cli::Cli;
 use meshy::context::Context;
 use meshy::error::Exit;
-use meshy::{commands, error, ui};
+use meshy::{commands, config, error, exec, ui};
 
 fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(<Cli as clap::CommandFactory>::command).complete();
-    let cli = Cli::parse();
+    if let Some(failure) = exec::leash::run(std::env::args_os()) {
+        error::print(&failure);
+        return Exit::Failed.into();
+    }
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    let cli = match config::merge(std::env::args_os().collect(), &Cli::command()) {
+        Ok(args) => Cli::parse_from(args),
+        Err(failure) => {
+            error::print(&failure);
+            return error::exit_of(&failure).into();
+        }
+    };
     ui::log::init(cli.global.verbose);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

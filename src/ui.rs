@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Write};
 
 pub mod log;
 mod report;
+pub mod table;
 
 pub use report::{Report, Step};
 

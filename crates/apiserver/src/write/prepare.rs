@@ -75,7 +75,9 @@ pub(super) fn new_object(kind: &Kind, value: &mut Value) {
 
 /// A namespace is held until the controller has emptied it.
 fn hold_namespace(value: &mut Value) {
-    let held = value["spec"]["finalizers"].as_array().is_some_and(|marks| marks.iter().any(|mark| mark == "kubernetes"));
+    let held = value["spec"]["finalizers"]
+        .as_array()
+        .is_some_and(|marks| marks.iter().any(|mark| mark == "kubernetes"));
     if !held {
         let mut marks = value["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
         marks.push("kubernetes".into());

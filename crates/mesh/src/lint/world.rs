@@ -62,7 +62,9 @@ impl World {
     pub fn profile_of(&self, service: &str) -> Option<String> {
         self.of_kind("ServiceProfile")
             .filter_map(|item| crate::profile::ServiceProfile::read_leniently(&item.object).ok())
-            .find(|profile| profile.replaces_policy() && profile.service().is_some_and(|(name, _)| name == service))
+            .find(|profile| {
+                profile.replaces_policy() && profile.service().is_some_and(|(name, _)| name == service)
+            })
             .map(|profile| profile.metadata.name)
     }
 

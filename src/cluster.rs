@@ -1,0 +1,220 @@
+//! Where the cluster comes from. Everything above asks the [`Provider`] trait and never which provider it is.
+//!
+//! ```text
+//! plan → ensure ─────────┬→ connect → (add-ons, overlays)      look · start · stop · delete
+//!      → ensure_registry ┘
+//! ```
+
+use anyhow::{Context as _, anyhow};
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use crate::cli::ProviderChoice;
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::lab::{self, Record};
+
+mod embedded;
+pub mod engine;
+mod existing;
+pub mod image;
+mod kind;
+mod kind_config;
+pub mod kubeconfig;
+mod nodes;
+mod ports;
+mod registry;
+pub mod serve;
+
+/// What a new cluster should be like. A lab that is there keeps what it was made with.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct Spec {
+    /// Worker nodes beside the control plane
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub workers: u8,
+    /// The image of the nodes
+    #[arg(long, env = "MESHY_NODE_IMAGE", default_value = kind::NODE_IMAGE, hide_default_value = true, value_name = "IMAGE")]
+    pub node_image: String,
+    /// The image of the private registry
+    #[arg(long, env = "MESHY_REGISTRY_IMAGE", default_value = "registry:2", value_name = "IMAGE")]
+    pub registry_image: String,
+}
+
+/// What a provider's clusters have without meshy installing it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BuiltIn {
+    /// A service mesh.
+    pub mesh: bool,
+    /// An ingress controller.
+    pub ingress: bool,
+    /// The test service's image.
+    pub image: bool,
+}
+
+/// A part of a lab as the provider sees it: a node, the registry, a background process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// What it is, for example ``node `meshy-worker` ``.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub well: bool,
+    /// Its state in words.
+    pub state: String,
+    /// Where it is reached, where that is of interest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// Where clusters come from.
+pub trait Provider: Send + Sync {
+    /// What its clusters have by themselves.
+    fn built_in(&self) -> BuiltIn;
+
+    /// Checks that it can work here and decides what is not decided yet (ports, names). Makes nothing.
+    ///
+    /// # Errors
+    /// A prerequisite is missing.
+    fn plan<'a>(
+        &'a self,
+        context: &'a Context,
+        spec: &'a Spec,
+        known: Option<Record>,
+    ) -> BoxFuture<'a, anyhow::Result<Record>>;
+
+    /// Makes the cluster unless it is there and whole; gives the record with what came out.
+    ///
+    /// # Errors
+    /// The cluster cannot be made, with the words of who refused.
+    fn ensure<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
+
+    /// Makes the private registry unless it is there; gives its port. None where images come another way.
+    ///
+    /// # Errors
+    /// The registry cannot be made.
+    fn ensure_registry<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>>;
+
+    /// Lets the cluster's nodes pull from the registry.
+    ///
+    /// # Errors
+    /// Nodes and registry cannot be joined.
+    fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// The parts as they are now.
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    fn look<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
+
+    /// Starts what was stopped.
+    ///
+    /// # Errors
+    /// Something does not start.
+    fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
+
+    /// Stops everything and keeps it.
+    ///
+    /// # Errors
+    /// Something does not stop.
+    fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
+
+    /// Removes everything that the lab made and proves it; gives what was removed.
+    ///
+    /// # Errors
+    /// Something remains.
+    fn delete<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>>;
+
+    /// What [`Provider::delete`] would remove.
+    ///
+    /// # Errors
+    /// Nobody can be asked.
+    fn would_delete<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move { Ok(self.look(context, record).await?.into_iter().map(|p| p.name).collect()) })
+    }
+}
+
+/// The provider of a lab that is there.
+pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
+    match provider {
+        lab::Provider::Kind => Box::new(kind::Kind),
+        lab::Provider::Existing => Box::new(existing::Existing),
+        lab::Provider::Embedded => Box::new(embedded::Embedded),
+    }
+}
+
+/// The provider for `up`: the lab's own, the one that was asked for, or the best there is. Says which and why.
+///
+/// # Errors
+/// The lab has another provider than was asked for.
+pub async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<Box<dyn Provider>> {
+    let asked = match (context.global.provider, &context.global.context) {
+        (ProviderChoice::Kind, _) => Some(lab::Provider::Kind),
+        (ProviderChoice::Embedded, _) => Some(lab::Provider::Embedded),
+        (ProviderChoice::Existing, _) | (ProviderChoice::Auto, Some(_)) => Some(lab::Provider::Existing),
+        (ProviderChoice::Auto, None) => None,
+    };
+    if let Some(known) = known {
+        if asked.is_some_and(|asked| asked != known.provider) {
+            let has = word(known.provider);
+            return Err(anyhow!("lab `{}` is on provider `{has}` and stays there", known.name))
+                .hint(format!(
+                    "`--name` makes another lab; `meshy down --name {}` removes this one",
+                    known.name
+                ))
+                .exit(Exit::Usage);
+        }
+        return Ok(provider(known.provider));
+    }
+    if let Some(asked) = asked {
+        return Ok(provider(asked));
+    }
+    let (chosen, why) = match kind::unusable().await {
+        None => (lab::Provider::Kind, "an engine, docker and kind answer".to_owned()),
+        Some(why) => (lab::Provider::Embedded, why),
+    };
+    context.report.say(format!("provider `{}`: {why}", word(chosen)));
+    Ok(provider(chosen))
+}
+
+/// The lab that a command acts on.
+///
+/// # Errors
+/// There is none of that name.
+pub fn lab(context: &Context) -> anyhow::Result<Record> {
+    let name = &context.global.name;
+    context
+        .lab()?
+        .with_context(|| format!("there is no lab `{name}`"))
+        .hint("`meshy up` makes it; `meshy status` shows which labs there are")
+        .exit(Exit::Prerequisite)
+}
+
+/// A provider as `--provider` spells it.
+pub fn word(provider: lab::Provider) -> &'static str {
+    match provider {
+        lab::Provider::Kind => "kind",
+        lab::Provider::Existing => "existing",
+        lab::Provider::Embedded => "embedded",
+    }
+}
+
+/// Whether a port of this machine's loopback is taken.
+pub fn port_taken(port: u16) -> bool {
+    ports::taken(port)
+}

@@ -1,0 +1,154 @@
+//! A cluster that meshy did not make: used with its owner's consent, left as it was found.
+
+use std::io::IsTerminal as _;
+
+use anyhow::{Context as _, anyhow};
+use futures::future::BoxFuture;
+
+use super::{BuiltIn, Part, Provider, Spec};
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::lab::{self, Record};
+
+/// The provider.
+pub(super) struct Existing;
+
+impl Provider for Existing {
+    fn built_in(&self) -> BuiltIn {
+        BuiltIn::default()
+    }
+
+    fn plan<'a>(
+        &'a self,
+        context: &'a Context,
+        _spec: &'a Spec,
+        known: Option<Record>,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            let asked = context.global.context.as_ref();
+            if let Some(known) = known {
+                if asked.is_some_and(|a| *a != known.context) {
+                    return Err(anyhow!("lab `{}` is on context `{}`", known.name, known.context))
+                        .hint("`--name` makes another lab")
+                        .exit(Exit::Usage);
+                }
+                return Ok(known);
+            }
+            let asked = asked
+                .context("no context was named")
+                .hint("`--context` says which cluster")
+                .exit(Exit::Usage)?;
+            consent(
+                context,
+                &format!("install into the cluster of context `{asked}`, which meshy did not make?"),
+            )?;
+            let mut record = Record::new(&context.global.name, lab::Provider::Existing, asked.clone());
+            record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+            Ok(record)
+        })
+    }
+
+    fn ensure<'a>(
+        &'a self,
+        context: &'a Context,
+        mut record: Record,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            let thing = format!("context `{}`", record.context);
+            let ask = async {
+                let client = context.client_of(&record).await?;
+                let version = client.apiserver_version().await;
+                let version = version
+                    .with_context(|| format!("the cluster of context `{}` does not answer", record.context))
+                    .exit(Exit::Prerequisite)?;
+                Ok(((), format!("Kubernetes {}", version.git_version)))
+            };
+            context.report.run("Reaching", thing, ask).await?;
+            record.made = true;
+            record.save()?;
+            Ok(record)
+        })
+    }
+
+    fn ensure_registry<'a>(
+        &'a self,
+        _context: &'a Context,
+        _record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        _context: &'a Context,
+        _record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn look<'a>(
+        &'a self,
+        _context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+        Box::pin(async move {
+            let name = format!("context `{}`", record.context);
+            Ok(vec![Part { name, well: true, state: "not made by meshy".to_owned(), address: None }])
+        })
+    }
+
+    fn start<'a>(&'a self, _context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move { Err(not_ours(&record, "start")) })
+    }
+
+    fn stop<'a>(&'a self, _context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move { Err(not_ours(record, "stop")) })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move {
+            let client = context.client_of(record).await?;
+            crate::k8s::own::remove(&client, context.deadline).await
+        })
+    }
+
+    fn would_delete<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move {
+            let client = context.client_of(record).await?;
+            let (own, _) = crate::k8s::own::list(&crate::k8s::Kinds::new(client)).await?;
+            Ok(own.iter().map(crate::k8s::manifest::describe).collect())
+        })
+    }
+}
+
+fn not_ours(record: &Record, act: &str) -> anyhow::Error {
+    let error = anyhow!("meshy did not make the cluster of lab `{}` and does not {act} it", record.name);
+    Err::<(), _>(error).exit(Exit::Usage).unwrap_err()
+}
+
+/// Asks a question that `--yes` answers. Without a terminal the answer is no.
+fn consent(context: &Context, question: &str) -> anyhow::Result<()> {
+    if context.global.yes || context.global.dry_run {
+        return Ok(());
+    }
+    if std::io::stdin().is_terminal() && console::Term::stderr().is_term() {
+        context.report.say(format!("{question} [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+        if matches!(answer.trim(), "y" | "Y" | "yes") {
+            return Ok(());
+        }
+        return Err(anyhow!("not without your consent")).exit(Exit::Usage);
+    }
+    Err(anyhow!("meshy did not make this cluster and there is nobody to ask"))
+        .hint("`--yes` consents")
+        .exit(Exit::Usage)
+}

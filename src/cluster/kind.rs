@@ -1,0 +1,390 @@
+//! Kubernetes in Docker, through the kind program.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use bollard::query_parameters::{StartContainerOptions, StopContainerOptionsBuilder};
+use futures::future::BoxFuture;
+
+use super::engine::{self, Engine};
+use super::kind_config::kind_config;
+use super::nodes::{self, Node};
+use super::{BuiltIn, Part, Provider, Spec, kubeconfig, ports, registry};
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::exec::{Failure, Program, find, first_line};
+use crate::lab::{self, Record};
+
+/// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
+pub(super) const NODE_IMAGE: &str =
+    "kindest/node:v1.35.0@sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f";
+
+/// The network that kind puts its nodes in.
+const NETWORK: &str = "kind";
+
+/// The provider.
+pub(super) struct Kind;
+
+/// Why kind cannot be used here; none when it can.
+pub(super) async fn unusable() -> Option<String> {
+    if let Some(missing) = ["docker", "kind"].into_iter().find(|p| find(p).is_none()) {
+        return Some(format!("there is no program `{missing}`"));
+    }
+    engine::connect().await.err().map(|e| e.to_string())
+}
+
+async fn programs() -> anyhow::Result<()> {
+    let hints = [
+        (
+            "kind",
+            "install kind (https://kind.sigs.k8s.io), or use `--provider embedded`, which needs nothing",
+        ),
+        ("docker", "kind works through the docker program: install it, or use `--provider embedded`"),
+    ];
+    for (program, hint) in hints {
+        if find(program).is_none() {
+            return Err(anyhow!("there is no program `{program}` in PATH"))
+                .hint(hint)
+                .exit(Exit::Prerequisite);
+        }
+    }
+    first_line("kind", &["version"], Duration::from_secs(5)).await.map(drop)
+}
+
+fn certs_d(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(lab::folder(name)?.join("certs.d"))
+}
+
+async fn own_nodes(engine: &Engine, name: &str) -> anyhow::Result<Vec<Node>> {
+    let nodes = nodes::list(engine, name, &certs_d(name)?).await?;
+    if nodes.iter().any(|n| !n.ours) {
+        return Err(anyhow!("there is a kind cluster `{name}` that meshy did not make"))
+            .hint(format!("`--context kind-{name}` uses it as it is; `--name` makes a lab of another name"))
+            .exit(Exit::Prerequisite);
+    }
+    Ok(nodes)
+}
+
+impl Kind {
+    async fn create(&self, context: &Context, engine: &Engine, record: &Record) -> anyhow::Result<()> {
+        let folder = lab::folder(&record.name)?;
+        let config = kind_config(record, &certs_d(&record.name)?);
+        let own = folder.join("kubeconfig");
+        let program = Program::new("kind")
+            .args(["create", "cluster", "--name", &record.name, "--config", "-", "--kubeconfig"])
+            .args([own])
+            .env("DOCKER_HOST", &engine.endpoint.host)
+            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", NETWORK)
+            .input(config);
+        let Err(error) = program.run(context.deadline).await else { return Ok(()) };
+        // Nothing half-made stays behind, and what stands in the way of that is not what the user must hear first.
+        if let Ok(nodes) = own_nodes(engine, &record.name).await {
+            let _ = nodes::remove(engine, &nodes).await;
+        }
+        Err(told(error, record)).with_context(|| format!("cannot create cluster `{}`", record.name))
+    }
+
+    /// Kind's own words, with what the user can do where they are known.
+    async fn merge(&self, context: &Context, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
+        let folder = lab::folder(&record.name)?;
+        let own = folder.join("kubeconfig");
+        // Kind knows the address of the API server, which an engine may have given anew.
+        let text = match std::fs::read_to_string(&own) {
+            Ok(text) => text,
+            Err(_) => {
+                let program = Program::new("kind").args(["get", "kubeconfig", "--name", &record.name]);
+                let text = program.env("DOCKER_HOST", &engine.endpoint.host).run(context.deadline).await?;
+                write_private(&own, &text)?;
+                text
+            }
+        };
+        let entries = kubeconfig::Entries::of(&text, &record.context)?;
+        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries)?;
+        if merged.changed {
+            record.previous_context = merged.previous.or(record.previous_context.take());
+        }
+        Ok(merged.changed)
+    }
+}
+
+fn write_private(file: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+    let written = open.and_then(|mut f| f.write_all(text.as_bytes()));
+    written.with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What kind said, shortened to its error, with a hint where the cause is known.
+fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
+    let Some(said) = error.downcast_ref::<Failure>().map(|f| f.said.clone()) else { return error };
+    let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    let cause =
+        said.lines().filter(|l| l.contains("ERROR") || l.contains("Error")).collect::<Vec<_>>().join("; ");
+    let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().to_owned();
+    let short = if cause.is_empty() { last } else { cause };
+    let image = record.node_image.as_deref().unwrap_or_default();
+    let (what, hint) = if has(&[
+        "failed to pull image",
+        "pull access denied",
+        "manifest unknown",
+        "no such image",
+    ]) {
+        (
+            format!("image `{image}` cannot be pulled"),
+            "check the connection; `--node-image` takes another one; `docker load` brings one without internet",
+        )
+    } else if has(&["port is already allocated", "address already in use", "Ports are not available"]) {
+        ("a port was taken in the meantime".to_owned(), "run it again: another port is found then")
+    } else if has(&["too many open files"]) {
+        (
+            "the system ran out of inotify watches".to_owned(),
+            "`sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288`",
+        )
+    } else {
+        ("kind gave up".to_owned(), "`meshy doctor` looks at this machine; `-v` shows more")
+    };
+    Err::<(), _>(anyhow!("{short}")).context(what).hint(hint).exit(Exit::Failed).unwrap_err()
+}
+
+impl Provider for Kind {
+    fn built_in(&self) -> BuiltIn {
+        BuiltIn::default()
+    }
+
+    fn plan<'a>(
+        &'a self,
+        context: &'a Context,
+        spec: &'a Spec,
+        known: Option<Record>,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            programs().await?;
+            let engine = engine::connect().await?;
+            let name = &context.global.name;
+            own_nodes(&engine, name).await?;
+            if let Some(known) = known {
+                return Ok(known);
+            }
+            let mut record = Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
+            let mapped = nodes::mapped_ports(&engine, "").await?;
+            let (http, https) = ports::pair(ports::test(mapped))?;
+            if http != 80 {
+                context.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
+            }
+            (record.http_port, record.https_port) = (Some(http), Some(https));
+            record.registry_port = Some(registry::plan(&engine, name).await?);
+            record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+            record.workers = spec.workers;
+            record.node_image = Some(spec.node_image.clone());
+            record.registry_image = Some(spec.registry_image.clone());
+            record.made_network = engine.docker.inspect_network(NETWORK, None).await.is_err();
+            Ok(record)
+        })
+    }
+
+    fn ensure<'a>(
+        &'a self,
+        context: &'a Context,
+        mut record: Record,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let name = record.name.clone();
+            let port = record.registry_port.context("no port was planned for the registry")?;
+            registry::write_hosts(&certs_d(&name)?, &name, port)?;
+            let nodes = own_nodes(&engine, &name).await?;
+            let step = context.report.step("Creating", format!("cluster `{name}`"));
+            let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
+            let result = if whole {
+                let stopped: Vec<&Node> = nodes.iter().filter(|n| !n.running).collect();
+                start_nodes(&engine, &stopped).await?;
+                match stopped.len() {
+                    0 => "already there".to_owned(),
+                    n => format!("started {n} stopped nodes"),
+                }
+            } else {
+                if !nodes.is_empty() {
+                    step.waiting("removing what an earlier run left half made");
+                    nodes::remove(&engine, &nodes).await?;
+                }
+                let _ = std::fs::remove_file(lab::folder(&name)?.join("kubeconfig"));
+                self.create(context, &engine, &record).await?;
+                format!("{} nodes", record.workers + 1)
+            };
+            self.merge(context, &engine, &mut record).await?;
+            record.made = true;
+            record.save()?;
+            step.done(result);
+            Ok(record)
+        })
+    }
+
+    fn ensure_registry<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let thing = format!("registry `{}`", registry::name(&record.name));
+            let port = context
+                .report
+                .run("Ensuring", thing, registry::ensure(&engine, record, context.deadline))
+                .await?;
+            Ok(Some(port))
+        })
+    }
+
+    fn connect<'a>(&'a self, _context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move { registry::join(&engine::connect().await?, &record.name, NETWORK).await })
+    }
+
+    fn look<'a>(
+        &'a self,
+        _context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            let mut parts: Vec<Part> = nodes
+                .iter()
+                .map(|n| Part {
+                    name: format!("node `{}`", n.name),
+                    well: n.running,
+                    state: if n.running { "running".to_owned() } else { n.state.clone() },
+                    address: None,
+                })
+                .collect();
+            let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
+            if missing > 0 {
+                let state = if record.made { "gone since it was made" } else { "not made yet" };
+                parts.push(Part {
+                    name: format!("{missing} nodes"),
+                    well: false,
+                    state: state.into(),
+                    address: None,
+                });
+            }
+            let registry = registry::state(&engine, &record.name).await?;
+            let (well, state) = registry.unwrap_or((false, "not there".to_owned()));
+            parts.push(Part {
+                name: format!("registry `{}`", registry::name(&record.name)),
+                well,
+                state,
+                address: record.registry_port.map(|p| format!("localhost:{p}")),
+            });
+            Ok(parts)
+        })
+    }
+
+    fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            self.ensure_registry(context, &record).await?;
+            self.ensure(context, record).await
+        })
+    }
+
+    fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let step = context.report.step("Stopping", format!("cluster `{}`", record.name));
+            let nodes = own_nodes(&engine, &record.name).await?;
+            let options = StopContainerOptionsBuilder::default().t(10).build();
+            let stops = nodes
+                .iter()
+                .filter(|n| n.running)
+                .map(|n| engine.docker.stop_container(&n.name, Some(options.clone())));
+            futures::future::try_join_all(stops).await.context("cannot stop a node")?;
+            registry::stop(&engine, &record.name).await?;
+            step.done(format!("{} nodes and the registry", nodes.len()));
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(
+        &'a self,
+        _context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let name = &record.name;
+            let mut removed = Vec::new();
+            // Twice: a docker program that a killed kind had started may still bring a container while we look.
+            for _ in 0..2 {
+                let nodes: Vec<Node> = nodes::list(&engine, name, &certs_d(name)?)
+                    .await?
+                    .into_iter()
+                    .filter(|n| n.ours)
+                    .collect();
+                nodes::remove(&engine, &nodes).await?;
+                removed.extend(nodes.iter().map(|n| format!("container `{}`", n.name)));
+            }
+            removed.extend(registry::remove(&engine, name).await?);
+            let folder = lab::folder(name)?;
+            let previous = record.previous_context.as_deref();
+            if kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context, previous)? {
+                removed.push(format!("kubeconfig context `{}`", record.context));
+            }
+            if record.made_network && remove_network(&engine).await? {
+                removed.push(format!("network `{NETWORK}`"));
+            }
+            let left: Vec<String> = nodes::list(&engine, name, &certs_d(name)?)
+                .await?
+                .into_iter()
+                .filter_map(|n| n.ours.then_some(n.name))
+                .collect();
+            anyhow::ensure!(left.is_empty(), "containers are left: {}", left.join(", "));
+            Ok(removed)
+        })
+    }
+}
+
+async fn start_nodes(engine: &Engine, stopped: &[&Node]) -> anyhow::Result<()> {
+    let starts =
+        stopped.iter().map(|n| engine.docker.start_container(&n.name, None::<StartContainerOptions>));
+    futures::future::try_join_all(starts).await.context("cannot start a node")?;
+    Ok(())
+}
+
+/// Removes kind's network if nothing is in it any more.
+async fn remove_network(engine: &Engine) -> anyhow::Result<bool> {
+    use bollard::errors::Error::DockerResponseServerError;
+    match engine.docker.remove_network(NETWORK).await {
+        Ok(()) => Ok(true),
+        // Absent, or containers of others are in it.
+        Err(DockerResponseServerError { status_code: 403 | 404 | 409, .. }) => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot remove network `{NETWORK}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_by(said: &str) -> String {
+        let record = Record {
+            node_image: Some("kindest/node:v9".into()),
+            ..Record::new("x", lab::Provider::Kind, "kind-x".into())
+        };
+        let error = anyhow::Error::new(Failure { said: said.to_owned() }).context("`kind` failed");
+        format!("{:#}", told(error, &record))
+    }
+
+    #[test]
+    fn what_kind_says_becomes_one_cause() {
+        let pull = told_by(
+            "Creating cluster \"x\" ...\n • Ensuring node image\nERROR: failed to create cluster: failed to pull image \"kindest/node:v9\": exit status 1",
+        );
+        assert!(pull.starts_with("image `kindest/node:v9` cannot be pulled: ERROR: failed"), "{pull}");
+        assert!(
+            told_by("Bind for 127.0.0.1:80 failed: port is already allocated")
+                .contains("taken in the meantime")
+        );
+        assert!(told_by("something else").starts_with("kind gave up: something else"));
+    }
+}

@@ -1,0 +1,161 @@
+//! The user's kubeconfig: a lab's entries go in and out, and every other byte stays.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+
+mod edit;
+mod guard;
+
+/// One cluster's entries, taken from a kubeconfig of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entries {
+    context: String,
+    cluster: Value,
+    user: Value,
+}
+
+/// What a merge found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// The file that holds the entries now.
+    pub file: PathBuf,
+    /// The current context before, if it was another one.
+    pub previous: Option<String>,
+    /// Something was written.
+    pub changed: bool,
+}
+
+impl Entries {
+    /// Takes the only cluster and user of a kubeconfig and names both after `context`, as kind does.
+    ///
+    /// # Errors
+    /// The text is no kubeconfig with a cluster and a user.
+    pub fn of(text: &str, context: &str) -> anyhow::Result<Self> {
+        let config: Value = serde_yaml::from_str(text).context("cannot read the new cluster's kubeconfig")?;
+        let cluster = config["clusters"][0]["cluster"].clone();
+        let user = config["users"][0]["user"].clone();
+        anyhow::ensure!(
+            cluster.is_object() && user.is_object(),
+            "the new cluster's kubeconfig lacks cluster or user"
+        );
+        Ok(Self { context: context.to_owned(), cluster, user })
+    }
+
+    fn sections(&self) -> [(&'static str, Value); 3] {
+        let name = &self.context;
+        [
+            ("clusters", json!({"cluster": self.cluster, "name": name})),
+            ("contexts", json!({"context": {"cluster": name, "user": name}, "name": name})),
+            ("users", json!({"name": name, "user": self.user})),
+        ]
+    }
+}
+
+/// The kubeconfig that changes go to: the given one, or as kind chooses from `KUBECONFIG` the first that exists, else the
+/// last, else `~/.kube/config`.
+pub fn file(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        return std::path::absolute(given).context("cannot find the current folder");
+    }
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let listed: Vec<PathBuf> = std::env::split_paths(&listed).filter(|p| !p.as_os_str().is_empty()).collect();
+    if let Some(file) = listed.iter().find(|p| p.exists()).or(listed.last()) {
+        return std::path::absolute(file).context("cannot find the current folder");
+    }
+    Ok(std::env::home_dir().context("cannot find the home folder")?.join(".kube").join("config"))
+}
+
+/// Puts entries in, makes their context the current one, and says what it was.
+///
+/// # Errors
+/// The file cannot be read, understood, locked or written.
+pub fn merge(given: Option<&Path>, lab: &Path, entries: &Entries) -> anyhow::Result<Merged> {
+    let file = file(given)?;
+    let mut previous = None;
+    let changed = change(&file, lab, |text| {
+        let mut edit = edit::Edit::of(text)?;
+        let current = edit.current_context();
+        for (section, entry) in entries.sections() {
+            edit.put(section, &entry)?;
+        }
+        // An empty current context is none.
+        previous = current.filter(|c| *c != entries.context && !c.is_empty());
+        edit.set_current_context(Some(&entries.context))?;
+        Ok(edit.text())
+    })?;
+    Ok(Merged { file, previous, changed })
+}
+
+/// Takes a context's entries out and, where it is the current one, brings the previous one back. Says whether anything
+/// was there.
+///
+/// # Errors
+/// As [`merge`].
+pub fn remove(
+    given: Option<&Path>,
+    lab: &Path,
+    context: &str,
+    previous: Option<&str>,
+) -> anyhow::Result<bool> {
+    let file = file(given)?;
+    if !file.exists() {
+        return Ok(false);
+    }
+    change(&file, lab, |text| {
+        let mut edit = edit::Edit::of(text)?;
+        for section in ["clusters", "contexts", "users"] {
+            edit.take(section, context)?;
+        }
+        if edit.current_context().as_deref() == Some(context) {
+            let previous = previous.filter(|p| edit.has_context(p));
+            edit.set_current_context(previous)?;
+        }
+        Ok(edit.text())
+    })
+}
+
+/// Whether the file holds the context.
+pub fn has(given: Option<&Path>, context: &str) -> bool {
+    let text = file(given).ok().and_then(|file| fs::read_to_string(file).ok());
+    text.and_then(|text| edit::Edit::of(&text).ok()).is_some_and(|edit| edit.has_context(context))
+}
+
+/// Reads, changes and replaces a file under its lock. Says whether the text is another now.
+fn change(file: &Path, lab: &Path, f: impl FnOnce(&str) -> anyhow::Result<String>) -> anyhow::Result<bool> {
+    // The link stays, its target is replaced.
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
+    }
+    let _guard = guard::lock(&file, lab)?;
+    let old = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+    };
+    let new = f(&old).with_context(|| format!("cannot change {}", file.display()))?;
+    if new == old {
+        return Ok(false);
+    }
+    replace(&file, &new).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(true)
+}
+
+/// A reader sees the old file or the new one.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
+    let new = file.with_extension(format!("meshy-{}", std::process::id()));
+    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+    out.write_all(text.as_bytes())?;
+    out.set_permissions(fs::Permissions::from_mode(mode))?;
+    out.sync_all()?;
+    fs::rename(&new, file)
+}
+
+#[cfg(test)]
+mod tests;

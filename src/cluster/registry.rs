@@ -1,0 +1,251 @@
+//! The private registry: a container on a loopback port, joined to the nodes' network.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use bollard::errors::Error as EngineError;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, NetworkConnectRequest,
+    PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions, StopContainerOptionsBuilder,
+};
+use futures::TryStreamExt as _;
+use tokio::time::{Instant, sleep};
+
+use super::engine::Engine;
+use super::{nodes, ports};
+use crate::error::{Advise, Exit};
+use crate::image::registry::Client;
+use crate::k8s::{MANAGED_BY, MESHY};
+use crate::lab::Record;
+
+/// The label that says which lab a container or volume belongs to.
+const LAB: &str = "meshy.lab";
+
+/// Where the registry listens inside its container, and outside if that is free (the seed's port).
+const PORT: u16 = 5000;
+
+/// The registry container's name; also the host name by which nodes know it, and its volume's name.
+pub(super) fn name(lab: &str) -> String {
+    if lab == "meshy" { "private-registry".to_owned() } else { format!("private-registry-{lab}") }
+}
+
+/// The port that a lab's registry has or should get.
+///
+/// # Errors
+/// A container of that name is there and not this lab's; no port is free.
+pub(super) async fn plan(engine: &Engine, lab: &str) -> anyhow::Result<u16> {
+    if let Some(port) = find(engine, lab).await?.as_ref().and_then(mapped_port) {
+        return Ok(port);
+    }
+    let mapped = nodes::mapped_ports(engine, &name(lab)).await?;
+    ports::one(PORT, ports::test(mapped))
+}
+
+/// The lab's registry container, if there is one.
+///
+/// # Errors
+/// One is there that meshy did not make for this lab: it is never touched.
+async fn find(engine: &Engine, lab: &str) -> anyhow::Result<Option<ContainerInspectResponse>> {
+    let name = name(lab);
+    let found = match engine.docker.inspect_container(&name, None).await {
+        Ok(found) => found,
+        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot look at container `{name}`")),
+    };
+    let label = found.config.as_ref().and_then(|c| c.labels.as_ref()?.get(LAB));
+    if label.map(String::as_str) != Some(lab) {
+        return Err(anyhow!("container `{name}` is there and was not made by meshy for lab `{lab}`"))
+            .hint(format!("rename it (`docker rename {name} …`), or use another lab name with `--name`"))
+            .exit(Exit::Prerequisite);
+    }
+    Ok(Some(found))
+}
+
+fn mapped_port(container: &ContainerInspectResponse) -> Option<u16> {
+    let bindings = container.host_config.as_ref()?.port_bindings.as_ref()?;
+    bindings.get(&format!("{PORT}/tcp"))?.as_ref()?.first()?.host_port.as_ref()?.parse().ok()
+}
+
+/// Makes and starts the registry unless it runs; gives its port and what was done.
+///
+/// # Errors
+/// The image cannot be had, the name is taken by a foreign container, the registry does not answer.
+pub(super) async fn ensure(
+    engine: &Engine,
+    record: &Record,
+    deadline: Instant,
+) -> anyhow::Result<(u16, String)> {
+    let name = name(&record.name);
+    let wanted = record.registry_port.unwrap_or(PORT);
+    let mut found = find(engine, &record.name).await?;
+    if let Some(there) = &found
+        && mapped_port(there) != Some(wanted)
+    {
+        remove_container(engine, &name).await?;
+        found = None;
+    }
+    let running = found.as_ref().and_then(|f| f.state.as_ref()?.running) == Some(true);
+    let result = match (found.is_some(), running) {
+        (true, true) => format!("already there, localhost:{wanted}"),
+        (true, false) => format!("started, localhost:{wanted}"),
+        (false, _) => format!("localhost:{wanted}"),
+    };
+    if found.is_none() {
+        create(engine, record, &name, wanted).await?;
+    }
+    if !running {
+        let started = engine.docker.start_container(&name, None).await;
+        started.with_context(|| format!("cannot start container `{name}`"))?;
+    }
+    answers(wanted, deadline).await.with_context(|| format!("registry `{name}` does not answer"))?;
+    Ok((wanted, result))
+}
+
+async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyhow::Result<()> {
+    let image = record.registry_image.as_deref().unwrap_or("registry:2");
+    ensure_image(engine, image).await?;
+    let labels =
+        HashMap::from([(MANAGED_BY.to_owned(), MESHY.to_owned()), (LAB.to_owned(), record.name.clone())]);
+    let volume = VolumeCreateRequest {
+        name: Some(name.to_owned()),
+        labels: Some(labels.clone()),
+        ..Default::default()
+    };
+    engine.docker.create_volume(volume).await.with_context(|| format!("cannot make volume `{name}`"))?;
+    let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
+    let host = HostConfig {
+        binds: Some(vec![format!("{name}:/var/lib/registry")]),
+        port_bindings: Some(HashMap::from([(format!("{PORT}/tcp"), Some(vec![binding]))])),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        labels: Some(labels),
+        host_config: Some(host),
+        exposed_ports: Some(vec![format!("{PORT}/tcp")]),
+        ..Default::default()
+    };
+    let options = CreateContainerOptionsBuilder::default().name(name).build();
+    engine
+        .docker
+        .create_container(Some(options), body)
+        .await
+        .with_context(|| format!("cannot make container `{name}`"))?;
+    Ok(())
+}
+
+/// Pulls an image unless the engine has it.
+async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
+    if engine.docker.inspect_image(image).await.is_ok() {
+        return Ok(());
+    }
+    let options = CreateImageOptionsBuilder::default().from_image(image).build();
+    let pull: Result<Vec<_>, _> = engine.docker.create_image(Some(options), None, None).try_collect().await;
+    pull.map(drop)
+        .with_context(|| format!("image `{image}` cannot be pulled"))
+        .hint("check the connection; `--registry-image` takes another one; `docker load` brings one without internet")
+        .exit(Exit::Prerequisite)
+}
+
+/// A registry that was just started takes a moment to listen.
+async fn answers(port: u16, deadline: Instant) -> anyhow::Result<()> {
+    let client = Client::new(format!("localhost:{port}"));
+    loop {
+        match client.ping().await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(error).exit(Exit::Timeout),
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Joins the registry to the network of the nodes; without a complaint when it is in it.
+///
+/// # Errors
+/// The engine's.
+pub(super) async fn join(engine: &Engine, lab: &str, network: &str) -> anyhow::Result<()> {
+    let name = name(lab);
+    let there = find(engine, lab).await?.with_context(|| format!("container `{name}` is gone"))?;
+    let networks = there.network_settings.and_then(|n| n.networks).unwrap_or_default();
+    if networks.contains_key(network) {
+        return Ok(());
+    }
+    let request =
+        NetworkConnectRequest { container: name.clone(), endpoint_config: Some(EndpointSettings::default()) };
+    let joined = engine.docker.connect_network(network, request).await;
+    joined.with_context(|| format!("cannot join container `{name}` to network `{network}`"))
+}
+
+/// Writes what tells the nodes that `localhost:PORT` is the registry's container. The folder is mounted into each node.
+///
+/// # Errors
+/// The file system's.
+pub(super) fn write_hosts(certs_d: &Path, lab: &str, port: u16) -> anyhow::Result<()> {
+    let folder = certs_d.join(format!("localhost:{port}"));
+    let text = format!("[host.\"http://{}:{PORT}\"]\n  capabilities = [\"pull\", \"resolve\"]\n", name(lab));
+    let file = folder.join("hosts.toml");
+    if fs::read_to_string(&file).is_ok_and(|t| t == text) {
+        return Ok(());
+    }
+    let write = || {
+        fs::create_dir_all(&folder)?;
+        fs::write(&file, text)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The registry's state in words, and whether it runs; none when there is none of this lab.
+pub(super) async fn state(engine: &Engine, lab: &str) -> anyhow::Result<Option<(bool, String)>> {
+    let Some(found) = find(engine, lab).await? else { return Ok(None) };
+    let running = found.state.as_ref().and_then(|s| s.running) == Some(true);
+    Ok(Some((running, if running { "running".to_owned() } else { "stopped".to_owned() })))
+}
+
+/// Stops the registry and keeps it.
+///
+/// # Errors
+/// The engine's.
+pub(super) async fn stop(engine: &Engine, lab: &str) -> anyhow::Result<()> {
+    if find(engine, lab).await?.is_none() {
+        return Ok(());
+    }
+    let options = StopContainerOptionsBuilder::default().t(2).build();
+    engine.docker.stop_container(&name(lab), Some(options)).await.context("cannot stop the registry")
+}
+
+/// Removes the registry with its volume; gives what was there.
+///
+/// # Errors
+/// The engine's. A foreign container of that name is no error here: it is left alone.
+pub(super) async fn remove(engine: &Engine, lab: &str) -> anyhow::Result<Vec<String>> {
+    let name = name(lab);
+    let mut removed = Vec::new();
+    if let Ok(Some(_)) = find(engine, lab).await {
+        remove_container(engine, &name).await?;
+        removed.push(format!("container `{name}`"));
+    }
+    let volume = engine.docker.inspect_volume(&name).await;
+    if volume.is_ok_and(|v| v.labels.get(LAB).map(String::as_str) == Some(lab)) {
+        let gone = engine.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
+        gone.with_context(|| format!("cannot remove volume `{name}`"))?;
+        removed.push(format!("volume `{name}`"));
+    }
+    Ok(removed)
+}
+
+async fn remove_container(engine: &Engine, name: &str) -> anyhow::Result<()> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    let removed = engine.docker.remove_container(name, Some(options)).await;
+    removed.with_context(|| format!("cannot remove container `{name}`"))
+}

@@ -1,0 +1,33 @@
+//! `meshy cluster`: only the cluster, the first step of `up`.
+
+use crate::cluster::{self, Spec};
+use crate::context::Context;
+use crate::error::Exit;
+use crate::lab;
+
+/// The flags of `meshy cluster`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy cluster\n  meshy cluster --workers 1 --name small")]
+pub struct Args {
+    #[command(flatten)]
+    spec: Spec,
+}
+
+/// Makes the cluster unless it is there.
+///
+/// # Errors
+/// As `meshy up`'s first step.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let _lock = lab::lock(context).await?;
+    let known = context.lab()?;
+    let provider = cluster::choose(context, known.as_ref()).await?;
+    let record = provider.plan(context, &args.spec, known).await?;
+    if context.global.dry_run {
+        context.report.say(format!("would make cluster `{}`", record.name));
+        return Ok(Exit::Done);
+    }
+    record.save()?;
+    let record = provider.ensure(context, record).await?;
+    context.data(&record, |r| format!("context `{}`", r.context))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,119 @@
+//! `meshy push`: an image from the engine or an archive into the private registry.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use futures::TryStreamExt as _;
+use serde::Serialize;
+use tokio_util::io::StreamReader;
+
+use crate::cluster::{self, engine};
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::image::registry::Client;
+use crate::image::tarball::Archive;
+use crate::image::{Arch, Image};
+
+/// The flags of `meshy push`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy push my-service:v2\n  meshy push image.tar --as my-service:v2")]
+pub struct Args {
+    /// An image of the engine by its name, or the file that `docker save` or another tool wrote
+    #[arg(value_name = "IMAGE|FILE")]
+    image: String,
+    /// Name and tag in the registry; the image's own without its host by default
+    #[arg(long = "as", value_name = "NAME:TAG")]
+    name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Pushed {
+    image: String,
+    digest: String,
+    sent: u64,
+}
+
+/// Pushes the image.
+///
+/// # Errors
+/// There is no such image or file; the lab has no registry; the registry refuses.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let record = cluster::lab(context)?;
+    let port = record.registry_port.with_context(|| format!("lab `{}` has no private registry", record.name));
+    let port = port.hint("its cluster runs the test service without one").exit(Exit::Usage)?;
+    let (name, tag) = split(args.name.as_deref().unwrap_or(&args.image))?;
+    if context.global.dry_run {
+        context.report.say(format!("would push `{}` as localhost:{port}/{name}:{tag}", args.image));
+        return Ok(Exit::Done);
+    }
+    let push = async {
+        let image = read(&args.image).await?;
+        let pushed = Client::new(format!("localhost:{port}")).push(&image, &name, &tag).await?;
+        let result = format!("{:.1} MiB sent", pushed.sent as f64 / f64::from(1 << 20));
+        let image = format!("localhost:{port}/{name}:{tag}");
+        Ok((Pushed { image, digest: pushed.digest.to_string(), sent: pushed.sent }, result))
+    };
+    let pushed = context.report.run("Pushing", format!("`{}`", args.image), push).await?;
+    context.data(&pushed, |p| format!("{}@{}", p.image, p.digest))?;
+    Ok(Exit::Done)
+}
+
+async fn read(image: &str) -> anyhow::Result<Image> {
+    let arch = Arch::here().context("no images are known for this machine's architecture")?;
+    if Path::new(image).is_file() {
+        let archive =
+            Archive::open(Path::new(image)).await.with_context(|| format!("cannot open {image}"))?;
+        return archive
+            .image(None, arch)
+            .await
+            .with_context(|| format!("cannot take an image out of {image}"));
+    }
+    let engine = engine::connect().await?;
+    if engine.docker.inspect_image(image).await.is_err() {
+        return Err(anyhow!("the engine has no image `{image}`, and there is no such file"))
+            .hint("`docker images` lists what it has")
+            .exit(Exit::Usage);
+    }
+    let stream = engine.docker.export_image(image).map_err(std::io::Error::other);
+    let archive = Archive::from_stream(StreamReader::new(Box::pin(stream))).await;
+    let archive = archive.with_context(|| format!("cannot take image `{image}` from the engine"))?;
+    archive.image(Some(image), arch).await.with_context(|| format!("cannot understand image `{image}`"))
+}
+
+/// Name and tag without the registry's host: `quay.io/a/b:1` is `a/b` and `1`.
+fn split(reference: &str) -> anyhow::Result<(String, String)> {
+    let file = Path::new(reference);
+    let stem = if file.extension().is_some_and(|e| e == "tar" || e == "gz") {
+        file.file_name().and_then(|f| f.to_str()?.split('.').next()).unwrap_or(reference)
+    } else {
+        reference
+    };
+    let stem = stem.split('@').next().unwrap_or(stem);
+    let rest = match stem.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => rest,
+        _ => stem,
+    };
+    let (name, tag) = rest.rsplit_once(':').unwrap_or((rest, "latest"));
+    let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
+    if name.is_empty() || !name.chars().all(valid) {
+        return Err(anyhow!("`{name}` cannot be an image's name"))
+            .hint("`--as NAME:TAG` names it")
+            .exit(Exit::Usage);
+    }
+    Ok((name.to_owned(), tag.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_keeps_its_name_and_loses_its_host() {
+        let of = |text: &str| split(text).map(|(n, t)| format!("{n} {t}")).unwrap_or_default();
+        assert_eq!(of("quay.io/a/b:1"), "a/b 1");
+        assert_eq!(of("localhost:5000/x"), "x latest");
+        assert_eq!(of("my/x:2"), "my/x 2");
+        assert_eq!(of("dir/image.tar.gz"), "image latest");
+        assert_eq!(of("Big:1"), "");
+    }
+}

@@ -1,0 +1,39 @@
+//! `meshy registry`: only the private registry, the second step of `up`.
+
+use crate::cluster::{self, Spec};
+use crate::context::Context;
+use crate::error::Exit;
+use crate::lab;
+
+/// The flags of `meshy registry`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy registry\n  meshy registry -o json")]
+pub struct Args {
+    #[command(flatten)]
+    spec: Spec,
+}
+
+/// Makes the registry unless it is there, and joins it to the cluster if that one is there.
+///
+/// # Errors
+/// As `meshy up`'s second step.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let _lock = lab::lock(context).await?;
+    let known = context.lab()?;
+    let provider = cluster::choose(context, known.as_ref()).await?;
+    let record = provider.plan(context, &args.spec, known).await?;
+    if context.global.dry_run {
+        context.report.say(format!("would make the registry of lab `{}`", record.name));
+        return Ok(Exit::Done);
+    }
+    record.save()?;
+    let port = provider.ensure_registry(context, &record).await?;
+    if record.made {
+        provider.connect(context, &record).await?;
+    }
+    context.data(&port, |port| match port {
+        Some(port) => format!("localhost:{port}"),
+        None => "this lab needs no registry".to_owned(),
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,188 @@
+//! `meshy status`: what is there, what is missing, and the command that repairs it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{Api, ListParams};
+use kube::{Client, ResourceExt as _};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::cluster::{self, Part};
+use crate::context::Context;
+use crate::error::Exit;
+use crate::lab::Record;
+use crate::ui::table;
+
+/// How long a cluster may take to answer before it counts as not answering.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The flags of `meshy status`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy status\n  meshy status -o json --name lab2")]
+pub struct Args {}
+
+/// A lab as it is now.
+#[derive(Debug, Serialize)]
+struct Status {
+    name: String,
+    provider: &'static str,
+    context: String,
+    parts: Vec<Part>,
+    nodes: Vec<NodeLine>,
+    services: Vec<Service>,
+    urls: Vec<String>,
+    missing: Vec<Missing>,
+}
+
+#[derive(Debug, Serialize)]
+struct NodeLine {
+    name: String,
+    ready: bool,
+    version: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Service {
+    name: String,
+    namespace: String,
+    ready: i32,
+    wanted: i32,
+}
+
+#[derive(Debug, Serialize)]
+struct Missing {
+    what: String,
+    repair: String,
+}
+
+/// Prints the state of the lab.
+///
+/// # Errors
+/// There is no such lab ([`Exit::Prerequisite`]).
+pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+    let record = cluster::lab(context)?;
+    let status = look(context, &record).await;
+    let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
+    context.data(&status, text)?;
+    Ok(exit)
+}
+
+async fn look(context: &Context, record: &Record) -> Status {
+    let up = format!("meshy up{}", context.name_flag());
+    let mut missing = Vec::new();
+    let mut miss = |what: String| missing.push(Missing { what, repair: up.clone() });
+    let parts = cluster::provider(record.provider).look(context, record).await;
+    let parts = parts.unwrap_or_else(|error| {
+        miss(format!("{error:#}"));
+        Vec::new()
+    });
+    parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
+    let mut status = Status {
+        name: record.name.clone(),
+        provider: cluster::word(record.provider),
+        context: record.context.clone(),
+        nodes: Vec::new(),
+        services: Vec::new(),
+        urls: Vec::new(),
+        missing: Vec::new(),
+        parts,
+    };
+    let answer = async {
+        let client = context.client_of(record).await?;
+        inside(&client, record, &mut status).await
+    };
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => miss(format!("{error:#}")),
+        Err(_) => miss("the cluster does not answer".to_owned()),
+    }
+    for node in status.nodes.iter().filter(|n| !n.ready) {
+        miss(format!("node `{}` is not Ready", node.name));
+    }
+    for service in status.services.iter().filter(|s| s.ready < s.wanted) {
+        miss(format!("`{}` has {} of {} replicas ready", service.name, service.ready, service.wanted));
+    }
+    status.missing = missing;
+    status
+}
+
+async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow::Result<()> {
+    let all = ListParams::default();
+    let (nodes, deployments, ingresses) = (
+        Api::<Node>::all(client.clone()),
+        Api::<Deployment>::all(client.clone()),
+        Api::<Ingress>::all(client.clone()),
+    );
+    let answers = tokio::try_join!(nodes.list(&all), deployments.list(&all), ingresses.list(&all));
+    let (nodes, deployments, ingresses) = answers.context("the cluster does not answer")?;
+    status.nodes = nodes.items.iter().map(node_line).collect();
+    for deployment in
+        deployments.items.iter().filter(|d| !d.namespace().is_some_and(|ns| ns == "kube-system"))
+    {
+        let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
+        let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+        let namespace = deployment.namespace().unwrap_or_default();
+        status.services.push(Service { name: deployment.name_any(), namespace, ready, wanted });
+    }
+    for ingress in &ingresses.items {
+        let rules = ingress.spec.iter().flat_map(|s| s.rules.iter().flatten());
+        for host in rules.filter_map(|r| r.host.as_ref()) {
+            if let Some(port) = record.http_port {
+                status.urls.push(format!("curl -H 'Host: {host}' http://127.0.0.1:{port}/"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn node_line(node: &Node) -> NodeLine {
+    let status = node.status.clone().unwrap_or_default();
+    let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let version = status.node_info.map(|i| i.kubelet_version).unwrap_or_default();
+    NodeLine { name: node.name_any(), ready, version }
+}
+
+fn text(status: &Status) -> String {
+    let mut text =
+        format!("lab `{}`, provider {}, context `{}`\n\n", status.name, status.provider, status.context);
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for part in &status.parts {
+        let state = part.address.as_ref().map_or(part.state.clone(), |a| format!("{}, {a}", part.state));
+        rows.push([part.name.clone(), mark(part.well), state]);
+    }
+    for node in &status.nodes {
+        let state = if node.ready { "Ready" } else { "not Ready" };
+        rows.push([
+            format!("kubelet `{}`", node.name),
+            mark(node.ready),
+            format!("{state}, {}", node.version),
+        ]);
+    }
+    for service in &status.services {
+        let state = format!("{}/{} ready", service.ready, service.wanted);
+        let name = format!("deployment `{}` in `{}`", service.name, service.namespace);
+        rows.push([name, mark(service.ready >= service.wanted), state]);
+    }
+    text.push_str(&table::columns(&rows));
+    if !status.urls.is_empty() {
+        text.push('\n');
+    }
+    for url in &status.urls {
+        text.push_str(&format!("  {url}\n"));
+    }
+    if !status.missing.is_empty() {
+        text.push_str("\nmissing:\n");
+        for missing in &status.missing {
+            text.push_str(&format!("  {}  (`{}`)\n", missing.what, missing.repair));
+        }
+    }
+    text
+}
+
+fn mark(well: bool) -> String {
+    if well { "ok" } else { "amiss" }.to_owned()
+}

@@ -1,0 +1,27 @@
+//! `meshy stop`: the lab rests and is kept.
+
+use crate::cluster;
+use crate::context::Context;
+use crate::error::Exit;
+use crate::lab;
+
+/// The flags of `meshy stop`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy stop\n  meshy stop --name lab2")]
+pub struct Args {}
+
+/// Stops the lab's nodes and registry.
+///
+/// # Errors
+/// There is no such lab, or something does not stop.
+pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+    let _lock = lab::lock(context).await?;
+    let record = cluster::lab(context)?;
+    if context.global.dry_run {
+        context.report.say(format!("would stop lab `{}`", record.name));
+        return Ok(Exit::Done);
+    }
+    cluster::provider(record.provider).stop(context, &record).await?;
+    context.data(&record, |r| format!("lab `{}` is stopped; `meshy start` starts it again", r.name))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,45 @@
+//! `meshy undeploy`: takes overlays off the cluster again.
+
+use crate::context::Context;
+use crate::error::Exit;
+use crate::k8s::{Kinds, delete, manifest};
+use crate::overlay;
+
+/// The flags of `meshy undeploy`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy undeploy minimal-service-v2\n  meshy undeploy ./my-overlay --dry-run"
+)]
+pub struct Args {
+    /// Overlays: a bare name is one that meshy ships, a path a folder
+    #[arg(default_values = overlay::DEFAULT)]
+    overlays: Vec<String>,
+}
+
+/// Deletes the overlays' objects and waits until they are gone.
+///
+/// # Errors
+/// An overlay does not build; an object does not go.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let objects = super::deploy::identities(&args.overlays)?;
+    if context.global.dry_run {
+        for object in &objects {
+            context.report.say(format!("would delete {}", manifest::describe(object)));
+        }
+        return Ok(Exit::Done);
+    }
+    let kinds = Kinds::new(context.client().await?);
+    let step = context.report.step("Deleting", args.overlays.join(", "));
+    let deleted = delete::delete(&kinds, objects, context.deadline).await;
+    match deleted {
+        Ok(deleted) => {
+            step.done(format!("{} objects", deleted.len()));
+            context.data(&deleted, |all| all.join("\n"))?;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            step.failed();
+            Err(error)
+        }
+    }
+}

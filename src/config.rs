@@ -1,0 +1,124 @@
+//! `meshy.yaml`: global flags in a file. Its keys are the flags' names; flags win.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use serde_json::Value;
+
+use crate::error::{Advise, Exit};
+
+/// The file that is read when it is in the current folder.
+const FILE: &str = "meshy.yaml";
+
+/// Puts what the file says before the flags of a command line, where clap lets the later one win.
+///
+/// # Errors
+/// A named file is absent, or a file is no YAML, has an unknown key (with the nearest right one) or a value that is no
+/// scalar.
+pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
+    let named = named(&args);
+    let file = named.clone().unwrap_or_else(|| PathBuf::from(FILE));
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(args),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage);
+        }
+    };
+    let added =
+        flags(&text, &args, command).with_context(|| format!("in {}", file.display())).exit(Exit::Usage)?;
+    let mut merged = args;
+    merged.splice(1..1, added);
+    Ok(merged)
+}
+
+/// `--config FILE` of a command line that clap has not read yet.
+fn named(args: &[OsString]) -> Option<PathBuf> {
+    for (i, arg) in args.iter().enumerate() {
+        if arg == "--config" {
+            return args.get(i + 1).map(PathBuf::from);
+        }
+        if let Some(file) = arg.to_str().and_then(|a| a.strip_prefix("--config=")) {
+            return Some(Path::new(file).to_owned());
+        }
+    }
+    None
+}
+
+fn flags(text: &str, args: &[OsString], command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
+    let value: Value = serde_yaml::from_str(text).context("it is no YAML")?;
+    let Value::Object(map) = value else {
+        return if value.is_null() { Ok(Vec::new()) } else { Err(anyhow!("it is no map of flags")) };
+    };
+    let known: Vec<&clap::Arg> = command.get_arguments().filter(|a| a.is_global_set()).collect();
+    let mut flags = Vec::new();
+    for (key, value) in map {
+        let Some(arg) = known.iter().find(|a| a.get_long() == Some(&key) && key != "config") else {
+            return Err(unknown(&key, &known));
+        };
+        // Clap refuses a flag that is given twice, so the file's is left out where the command line has its own.
+        if given(args, arg) {
+            continue;
+        }
+        match (arg.get_action().takes_values(), value) {
+            (false, Value::Bool(true)) => flags.push(format!("--{key}").into()),
+            (false, Value::Bool(false)) => {}
+            (false, Value::Number(times)) if key == "verbose" => {
+                let times = times.as_u64().unwrap_or(0).min(3);
+                flags.extend((0..times).map(|_| OsString::from("--verbose")));
+            }
+            (true, Value::String(text)) => flags.push(format!("--{key}={text}").into()),
+            (true, Value::Number(number)) => flags.push(format!("--{key}={number}").into()),
+            (_, other) => return Err(anyhow!("`{key}` cannot be `{other}`")),
+        }
+    }
+    Ok(flags)
+}
+
+fn given(args: &[OsString], arg: &clap::Arg) -> bool {
+    let long = arg.get_long().map(|l| format!("--{l}"));
+    let short = arg.get_short().map(|s| format!("-{s}"));
+    args.iter().filter_map(|a| a.to_str()).take_while(|a| *a != "--").any(|a| {
+        let is_long = long
+            .as_ref()
+            .is_some_and(|l| a == l || a.strip_prefix(l.as_str()).is_some_and(|r| r.starts_with('=')));
+        let is_short = short.as_ref().is_some_and(|s| a.starts_with(s.as_str()) && !a.starts_with("--"));
+        is_long || is_short
+    })
+}
+
+fn unknown(key: &str, known: &[&clap::Arg]) -> anyhow::Error {
+    let names = known.iter().filter_map(|a| a.get_long()).filter(|n| *n != "config");
+    let near = names.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+    let hint =
+        format!("did you mean `{}`? The keys are the names of the global flags", near.unwrap_or("name"));
+    Err::<(), _>(anyhow!("unknown key `{key}`")).hint(hint).exit(Exit::Usage).unwrap_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn merged(text: &str, line: &str) -> anyhow::Result<Vec<String>> {
+        let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        let flags = flags(text, &args, &crate::cli::Cli::command())?;
+        Ok(flags.into_iter().map(|f| f.into_string().unwrap()).collect())
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let text = "name: train\ntimeout: 5m\nyes: true\ndry-run: false\n";
+        assert_eq!(merged(text, "meshy up").unwrap(), ["--name=train", "--timeout=5m", "--yes"]);
+        assert_eq!(merged(text, "meshy up --name=x --timeout 1m").unwrap(), ["--yes"]);
+        assert_eq!(merged("output: json", "meshy status -o text").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_the_nearest_right_one() {
+        let error = merged("providr: kind", "meshy up").unwrap_err();
+        assert!(crate::error::hints(&error)[0].starts_with("did you mean `provider`?"));
+    }
+}

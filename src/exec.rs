@@ -1,0 +1,132 @@
+//! Foreign programs: run to their end, their output kept for the error, and never outliving meshy.
+
+use std::ffi::OsString;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{Advise, Exit};
+
+pub mod leash;
+
+/// A program to run.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    args: Vec<OsString>,
+    env: Vec<(String, String)>,
+    input: Option<String>,
+}
+
+/// Why a program's run gave nothing.
+#[derive(Debug)]
+pub struct Failure {
+    /// What it printed on stderr (and stdout), trimmed.
+    pub said: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Program {
+    /// A program by its name in `PATH`.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), args: Vec::new(), env: Vec::new(), input: None }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives it a text on its stdin.
+    #[must_use]
+    pub fn input(mut self, text: String) -> Self {
+        self.input = Some(text);
+        self
+    }
+
+    /// Runs it to its end and gives its stdout.
+    ///
+    /// # Errors
+    /// It is not there ([`Exit::Prerequisite`]), failed ([`Failure`] with what it said), or time ran out (it is killed then).
+    pub async fn run(self, deadline: Instant) -> anyhow::Result<String> {
+        let mut command = self.command()?;
+        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.envs(self.env.iter().map(|(k, v)| (k, v)));
+        let name = &self.name;
+        tracing::debug!(?command, "run");
+        let mut child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
+        if let (Some(mut stdin), Some(text)) = (child.stdin.take(), &self.input) {
+            // A program that ends before it has read all tells more by its status than the broken pipe does.
+            let _ = stdin.write_all(text.as_bytes()).await;
+        }
+        let output = timeout_at(deadline, child.wait_with_output()).await;
+        let output = output.map_err(|_| anyhow!("`{name}` did not end in time")).exit(Exit::Timeout)?;
+        let output = output.with_context(|| format!("cannot wait for `{name}`"))?;
+        result(name, output)
+    }
+
+    /// On Linux through meshy itself, which asks the kernel to end it with its parent before it becomes the program: a
+    /// `kill -9` of meshy must not leave a program at work on the same lab.
+    fn command(&self) -> anyhow::Result<Command> {
+        let found = find(&self.name).ok_or_else(|| anyhow!("there is no program `{}` in PATH", self.name));
+        let found = found.exit(Exit::Prerequisite)?;
+        let mut command = match std::env::current_exe() {
+            Ok(meshy) if cfg!(target_os = "linux") && !cfg!(test) => {
+                let mut command = Command::new(meshy);
+                command.arg(leash::WORD).arg(std::process::id().to_string()).arg(found);
+                command
+            }
+            _ => Command::new(found),
+        };
+        command.args(&self.args);
+        Ok(command)
+    }
+}
+
+fn result(name: &str, output: Output) -> anyhow::Result<String> {
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(stdout);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let said = format!("{}\n{}", stderr.trim(), stdout.trim()).trim().to_owned();
+    let said = if said.is_empty() { output.status.to_string() } else { said };
+    Err(Failure { said }).with_context(|| format!("`{name}` failed"))
+}
+
+/// Where a program is.
+pub fn find(name: &str) -> Option<std::path::PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::env::var_os("PATH")?;
+    let candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
+    candidates
+        .into_iter()
+        .find(|file| file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))
+}
+
+/// The first line a program prints, for its version.
+pub async fn first_line(name: &str, args: &[&str], patience: Duration) -> anyhow::Result<String> {
+    let text = Program::new(name).args(args.iter().copied()).run(Instant::now() + patience).await?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
