@@ -69,32 +69,11 @@ pub(crate) fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> V
     })
 }
 
-/// Whether a label selector (matchLabels and matchExpressions) chooses an object.
-pub(crate) fn selects(selector: &Value, object: &Value) -> bool {
-    let by_labels = selector
-        .get("matchLabels")
-        .and_then(Value::as_object)
-        .is_none_or(|wanted| wanted.iter().all(|(key, value)| label(object, key) == value.as_str()));
-    by_labels && list(selector, "/matchExpressions").iter().all(|rule| expression_holds(rule, object))
-}
-
 /// Whether a Service's plain selector chooses an object; an empty one chooses nothing.
 pub(crate) fn selects_plain(selector: Option<&Value>, object: &Value) -> bool {
     selector.and_then(Value::as_object).is_some_and(|wanted| {
         !wanted.is_empty() && wanted.iter().all(|(key, value)| label(object, key) == value.as_str())
     })
-}
-
-fn expression_holds(rule: &Value, object: &Value) -> bool {
-    let found = label(object, text(rule, "/key"));
-    let listed = found.is_some_and(|found| list(rule, "/values").iter().any(|value| value == found));
-    match text(rule, "/operator") {
-        "In" => listed,
-        "NotIn" => !listed,
-        "Exists" => found.is_some(),
-        "DoesNotExist" => found.is_none(),
-        _ => false,
-    }
 }
 
 /// The present moment as the API writes it, in whole seconds.
@@ -210,18 +189,7 @@ fn canonical(value: &Value, sink: &mut dyn FnMut(u8)) {
 mod tests {
     use serde_json::json;
 
-    use super::{selects, set_condition, short_hash};
-
-    #[test]
-    fn a_selector_wants_all_its_rules() {
-        let selector = json!({
-            "matchLabels": { "app": "web" },
-            "matchExpressions": [{ "key": "tier", "operator": "In", "values": ["a", "b"] }],
-        });
-        assert!(selects(&selector, &json!({ "metadata": { "labels": { "app": "web", "tier": "b" } } })));
-        assert!(!selects(&selector, &json!({ "metadata": { "labels": { "app": "web", "tier": "c" } } })));
-        assert!(!selects(&selector, &json!({ "metadata": {} })));
-    }
+    use super::{set_condition, short_hash};
 
     #[test]
     fn a_condition_keeps_its_transition_time_while_its_status_stays() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::CLASS;
-use crate::object::{annotation, int, list, name, namespace, text};
+use crate::object::{annotation, int, list, namespace, text};
 
 /// The Service a rule names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +60,8 @@ impl Rules {
 
     /// The backend of a request.
     pub(super) fn find(&self, host: &str, path: &str) -> Option<&Backend> {
-        let host = host.rsplit_once(':').map_or(host, |(host, port)| {
-            if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { host }
-        });
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, ""));
+        let host = if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host };
         let host = host.to_ascii_lowercase();
         self.0.iter().find(|rule| rule.takes(&host, path)).map(|rule| &rule.backend)
     }
@@ -109,7 +108,6 @@ fn backend(ingress: &Value, found: &Value) -> Option<Backend> {
         None => Port::Name(text(found, "/service/port/name").to_owned()),
     };
     let service = text(found, "/service/name");
-    debug_assert!(!name(ingress).is_empty());
     (!service.is_empty()).then(|| Backend {
         namespace: namespace(ingress).to_owned(),
         service: service.to_owned(),

@@ -29,6 +29,9 @@ struct Seen {
     port: u16,
 }
 
+/// By namespace and name; nothing for one that cannot be translated.
+type Profiles = HashMap<(String, String), Option<Arc<Profile>>>;
+
 /// What the proxies of the cluster share.
 pub(crate) struct Mesh {
     pub(crate) authority: Arc<Authority>,
@@ -38,7 +41,7 @@ pub(crate) struct Mesh {
     topology: Arc<Topology>,
     targets: Mutex<HashMap<Seen, watch::Sender<Arc<Target>>>>,
     /// Made once, when the object changes, not once a client.
-    profiles: Mutex<HashMap<(String, String), Option<Arc<Profile>>>>,
+    profiles: Mutex<Profiles>,
 }
 
 impl Mesh {

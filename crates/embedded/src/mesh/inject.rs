@@ -131,7 +131,8 @@ fn proxy_container() -> Value {
             { "name": "linkerd-admin", "containerPort": names::ADMIN_PORT },
         ],
         "startupProbe": { "httpGet": probe("/ready"), "periodSeconds": 1, "failureThreshold": 120 },
-        "readinessProbe": { "httpGet": probe("/ready"), "initialDelaySeconds": 2, "timeoutSeconds": 1 },
+        // Without Linkerd's delay of 2 s: the startup probe has asked already, and the proxy starts in microseconds.
+        "readinessProbe": { "httpGet": probe("/ready"), "timeoutSeconds": 1 },
         "livenessProbe": { "httpGet": probe("/live"), "initialDelaySeconds": 10, "timeoutSeconds": 1 },
         "securityContext": {
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,

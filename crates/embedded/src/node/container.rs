@@ -192,7 +192,7 @@ impl Container {
             let pulled = format!("Container image \"{image}\" already present on machine");
             self.event(home, EVENT_NORMAL, "Pulled", &pulled).await;
             self.event(home, EVENT_NORMAL, "Created", &format!("Container created: {}", self.name)).await;
-            self.event(home, EVENT_NORMAL, "Started", "Container started").await;
+            self.event(home, EVENT_NORMAL, "Started", &format!("Container started: {}", self.name)).await;
             std::future::pending::<()>().await;
         };
         let code = until_over(run, probes, told).await;

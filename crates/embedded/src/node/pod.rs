@@ -17,6 +17,8 @@ use crate::object::{int, is_deleting, list, name, namespace, set_condition, text
 
 /// How long a pod that ends waits until no Service leads to it any more, before its containers are told.
 const UNROUTED: Duration = Duration::from_secs(2);
+/// What balancers get to drop an endpoint that is no longer listed.
+const HEARSAY: Duration = Duration::from_millis(50);
 /// Unless the pod says otherwise.
 const GRACE: i64 = 30;
 
@@ -172,6 +174,8 @@ async fn end(pod: &Arc<Pod>, home: &Arc<Home>, mut tasks: JoinSet<()>) {
     }
     let over = async {
         let _ = timeout(UNROUTED, node.topology.unrouted(pod.address)).await;
+        // Each proxy's balancer hears of it in a task of its own, a moment later.
+        sleep(HEARSAY).await;
         for container in &pod.containers {
             container.stop();
         }

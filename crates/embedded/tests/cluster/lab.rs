@@ -109,11 +109,12 @@ impl Lab {
         self.wait("apps/v1/Deployment", namespace, name, |found| found.is_some_and(has_rolled_out)).await;
     }
 
-    /// The pods of an `app`, oldest first.
+    /// The pods of an `app` that are not on their way out.
     pub(crate) async fn pods(&self, app: &str) -> Vec<Value> {
         let params = kube::api::ListParams::default().labels(&format!("app={app}"));
         let pods = self.api("v1/Pod", "default").list(&params).await.expect("pods");
-        pods.items.iter().map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
+        let staying = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        staying.map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
     }
 
     /// A request through the ingress on a connection of its own.
@@ -155,6 +156,34 @@ impl Lab {
         assert_eq!(answer.status, 200, "{}", answer.body);
         let told: Value = serde_json::from_str(&answer.body).expect("JSON");
         told["body"].as_str().expect("a body").to_owned()
+    }
+
+    /// Which app answers minimal-service when it asks for bounced-service.
+    pub(crate) async fn answering(&self) -> String {
+        let before = self.requests_at("bounced-service").await;
+        self.bounce().await;
+        let after = self.requests_at("bounced-service").await;
+        if after > before { "bounced-service".to_owned() } else { "minimal-service".to_owned() }
+    }
+
+    /// Asks until another app answers.
+    pub(crate) async fn until_answered_by(&self, app: &str) {
+        let asked = async {
+            while self.answering().await != app {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{app} never answered"));
+    }
+
+    /// Meshed requests that an app's pods have been sent, by their proxies.
+    async fn requests_at(&self, app: &str) -> f64 {
+        let mut all = 0.0;
+        for pod in self.pods(app).await {
+            let metrics = self.metrics(pod["metadata"]["name"].as_str().expect("a name")).await;
+            all += counter(&metrics, "request_total", &[r#"direction="inbound""#, r#"tls="true""#]);
+        }
+        all
     }
 
     /// What a pod's proxy counts, by the pod proxy path.

@@ -1,5 +1,6 @@
 //! The cluster as its users see it, in-process: no socket but the ingress's.
 
 mod lab;
+mod mesh;
 mod story;
 mod workloads;
