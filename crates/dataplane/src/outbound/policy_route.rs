@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Context;
 use super::breaker::backoff;
+use super::concrete::Concrete;
 use super::logical::Services;
 use super::split::Split;
 use crate::body::{Limits, Replay, RequestBody, ResponseBody, Tracker};
@@ -26,7 +27,7 @@ pub(super) struct PolicyPlan {
     policy: Arc<Policy>,
     /// One a rule, or a single one for everything.
     rules: Vec<Vec<Rule>>,
-    target: Arc<Target>,
+    own: Arc<Concrete>,
     services: Arc<Services>,
     metrics: Arc<Metrics>,
 }
@@ -63,8 +64,8 @@ impl PolicyPlan {
             };
             policy.routes.iter().map(of).collect()
         };
-        let (services, metrics) = (services.clone(), context.metrics.clone());
-        Self { policy, rules, target: target.clone(), services, metrics }
+        let own = services.own(target, policy.failure_accrual);
+        Self { policy, rules, own, services: services.clone(), metrics: context.metrics.clone() }
     }
 
     pub(super) async fn call(
@@ -222,7 +223,7 @@ impl PolicyPlan {
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let accrual = self.policy.failure_accrual;
         let Some(backend) = &place.named else {
-            return self.services.own(&self.target, accrual).call(request, None, grpc).await;
+            return self.own.call(request, None, grpc).await;
         };
         apply_request(&backend.filters, &mut request)?;
         let service = self.services.named(&backend.authority, accrual).await;
@@ -295,7 +296,7 @@ impl Place {
     fn is_available(&self, plan: &PolicyPlan) -> bool {
         let accrual = plan.policy.failure_accrual;
         match &self.named {
-            None => plan.services.own(&plan.target, accrual).is_available(),
+            None => plan.own.is_available(),
             Some(backend) => {
                 let known = plan.services.known(&backend.authority, accrual);
                 known.is_none_or(|service| service.is_available())

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use tokio::time::{Instant, timeout};
 
 use super::Context;
+use super::concrete::Concrete;
 use super::logical::Services;
 use super::route_index::RouteIndex;
 use super::split::Split;
@@ -28,8 +29,9 @@ pub(super) struct ProfilePlan {
     counted: Vec<Counted>,
     budget: Option<Budget>,
     services: Arc<Services>,
+    /// The service itself. A profile in force switches circuit breaking off.
+    own: Arc<Concrete>,
     split: Option<Split<String>>,
-    target: Arc<Target>,
     canonical: Option<HeaderValue>,
     metrics: Arc<Metrics>,
 }
@@ -78,8 +80,8 @@ impl ProfilePlan {
             budget: Budget::new(profile.retry_budget.unwrap_or_default(), context.budget_log.clone()),
             split: (!profile.dst_overrides.is_empty()).then(|| Split::new(overrides)),
             canonical: HeaderValue::try_from(dst).ok().filter(|dst| !dst.is_empty()),
+            own: services.own(target, None),
             services: services.clone(),
-            target: target.clone(),
             metrics: context.metrics.clone(),
             profile,
         }
@@ -171,9 +173,8 @@ impl ProfilePlan {
         request: Request<RequestBody>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
-        // A profile in force switches circuit breaking off.
         let Some(split) = &self.split else {
-            return self.services.own(&self.target, None).call(request, Some(&counted.route), grpc).await;
+            return self.own.call(request, Some(&counted.route), grpc).await;
         };
         // One that is not known yet counts as available: asking is how it becomes known.
         let available =
