@@ -65,3 +65,33 @@ async fn endpoints_come_and_go_without_a_lost_request() {
     }
     assert_eq!(servers.iter().map(Server::count).sum::<usize>(), 300);
 }
+
+#[tokio::test]
+async fn an_address_that_nobody_knows_is_forwarded_to_as_it_is() {
+    let lab = Lab::default();
+    let server = serve_http(&lab.wire, "10.9.9.9:80".parse().unwrap(), failing(&[false]));
+    let client = lab.client();
+    let request = http::Request::get("/").header("host", "a").body(bytes::Bytes::new()).unwrap();
+    assert_eq!(client.send_to("10.9.9.9:80", request).await.unwrap().status, 200);
+    assert_eq!(server.count(), 1);
+    assert_eq!(client.metric("request_total", &[("target_addr", "10.9.9.9:80")]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_requests_may_wait_for_an_endpoint_and_one_more_is_turned_away() {
+    let lab = Lab::default();
+    let web = lab.service("web", WEB, &[]);
+    let client = lab.client();
+    let mut waiting = tokio::task::JoinSet::new();
+    let client = std::sync::Arc::new(client);
+    for _ in 0..10_000 {
+        let client = client.clone();
+        waiting.spawn(async move { client.get("/").await.status });
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(client.get("/").await.status, 503);
+    serve_http(&lab.wire, "10.244.1.1:9090".parse().unwrap(), failing(&[false]));
+    web.endpoints(&[endpoint("10.244.1.1:9090")]);
+    let statuses = waiting.join_all().await;
+    assert!(statuses.iter().all(|status| *status == 200));
+}
