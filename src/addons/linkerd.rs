@@ -192,7 +192,6 @@ async fn install_quietly(
         report.say(format!("Gateway API {version} is there already; its definitions stay as they are"));
         manifests.base.retain(|object| !gateway::is_definition(object));
     }
-    // An official manifest has fields that Kubernetes has since dropped or moved; its owner vouches for it.
     let apply = Apply::new(kinds, Manager::Manifests, deadline).mark(true);
     let mut applied = apply.run(manifests.base).await?;
     let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();

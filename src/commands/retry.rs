@@ -30,7 +30,7 @@ pub enum As {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
-                        meshy retry apply web -n shop --as route --on gateway-error --timeout 500ms\n  meshy retry delete"
+                        meshy retry apply web -n shop --as route --on gateway-error --try-timeout 500ms\n  meshy retry delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -73,9 +73,9 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one try may wait for an answer
+    /// How long one try may wait for an answer (`--timeout` is the whole command's)
     #[arg(long, value_name = "DURATION")]
-    timeout: Option<String>,
+    try_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -95,7 +95,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let Target { service: name, namespace } = &args.target;
-    let retries = Retries { on: args.on.clone(), limit: args.limit, timeout: args.timeout.clone() };
+    let retries = Retries { on: args.on.clone(), limit: args.limit, timeout: args.try_timeout.clone() };
     let annotations = retries.annotations()?;
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());

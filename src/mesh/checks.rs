@@ -21,6 +21,9 @@ pub mod corridor;
 /// Below this many days a certificate is warned about, as Linkerd's own check does.
 pub const WARN_DAYS: i64 = 60;
 
+/// The embedded cluster's mark on what only shows as an object.
+const BUILT_IN: &str = "meshy.dev/built-in";
+
 /// How one check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,11 +100,7 @@ pub async fn run(client: &Client) -> Vec<Outcome> {
     let Ok(info) = info else { return all };
     let kinds = Kinds::new(client.clone());
     let found = existing::look(client).await.unwrap_or(Found::Nothing);
-    let surroundings = Surroundings {
-        client: client.clone(),
-        kinds,
-        built_in: found == Found::Nothing && built_in(client).await,
-    };
+    let surroundings = Surroundings { client: client.clone(), kinds, built_in: built_in(client).await };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let surroundings = &surroundings;
         async move { outcome(group, check, run(surroundings).await) }
@@ -111,11 +110,11 @@ pub async fn run(client: &Client) -> Vec<Outcome> {
     all
 }
 
-/// Whether the control plane is part of the cluster: its Deployment is there, and no settings that an installation leaves.
+/// Whether the control plane is part of the cluster itself, which its Deployments then say by an annotation.
 pub async fn built_in(client: &Client) -> bool {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    matches!(deployments.get_opt("linkerd-proxy-injector").await, Ok(Some(_)))
-        && matches!(existing::look(client).await, Ok(Found::Nothing))
+    let injector = deployments.get_opt("linkerd-proxy-injector").await.ok().flatten();
+    injector.is_some_and(|d| d.annotations().contains_key(BUILT_IN))
 }
 
 fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Seen) -> Outcome {

@@ -134,7 +134,7 @@ fn each(object: &mut Value, change: &mut dyn FnMut(&mut Value) -> Done) -> Vec<O
     }
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let pod = template_pointer(&kind).and_then(|pointer| object.pointer_mut(pointer));
-    let done = pod.map_or(Done::NotAWorkload, |pod| change(pod));
+    let done = pod.map_or(Done::NotAWorkload, change);
     vec![Outcome { kind, name, done }]
 }
 

@@ -1,0 +1,225 @@
+//! The mesh's commands on an embedded cluster, as a user types them: inject, sp, retry, split, lint, check.
+
+use std::path::PathBuf;
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use meshy::k8s::{Apply, Kinds, Manager, manifest, wait};
+use meshy_embedded::{Cluster, Options};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, sleep};
+
+/// A cluster with the two test services, and a kubeconfig that reaches it.
+struct Lab {
+    cluster: Cluster,
+    kubeconfig: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+const SERVICES: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: NAME, namespace: default}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: NAME}}
+  template:
+    metadata: {labels: {app: NAME}, annotations: {linkerd.io/inject: enabled}}
+    spec:
+      containers:
+        - name: service
+          image: localhost:5000/minimal-service:v1.0.0
+          env: [{name: REJECT, value: "1"}, {name: SEQUENCE, value: "ANSWERS"}]
+          ports: [{name: http, containerPort: 9090}]
+          readinessProbe: {httpGet: {path: /health, port: http}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: NAME, namespace: default}
+spec: {selector: {app: NAME}, ports: [{name: http, port: 9090, targetPort: http}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: NAME, namespace: default}
+spec:
+  ingressClassName: nginx
+  rules:
+    - host: NAME
+      http:
+        paths: [{path: /, pathType: Prefix, backend: {service: {name: NAME, port: {number: 9090}}}}]
+"#;
+
+impl Lab {
+    async fn start(name: &str, like_linkerd: bool) -> Self {
+        let options = Options { like_linkerd, ..Options::ephemeral(name) };
+        let cluster = Cluster::start(options).await.expect("an embedded cluster starts");
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
+        let lab = Self { cluster, kubeconfig, _folder: folder };
+        // The seed's failing service: two of three tries fail; the caller never does.
+        for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
+            lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
+        }
+        lab
+    }
+
+    async fn apply(&self, yaml: &str) {
+        let kinds = Kinds::new(self.cluster.client());
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let objects = manifest::parse(yaml).unwrap();
+        let applied = Apply::new(&kinds, Manager::Manifests, deadline).run(objects).await.unwrap();
+        let objects: Vec<_> = applied.into_iter().map(|a| a.object).collect();
+        wait::ready(&kinds, &objects, deadline, None).await.unwrap();
+    }
+
+    /// Runs meshy on the lab; gives its output whatever its status.
+    async fn meshy(&self, line: &str) -> Output {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_meshy"));
+        command
+            .args(["--context", &self.cluster.context(), "--timeout", "40s", "--kubeconfig"])
+            .arg(&self.kubeconfig);
+        // No lab of the user's must be seen.
+        command.args(line.split_whitespace()).env("XDG_STATE_HOME", self._folder.path()).kill_on_drop(true);
+        command.output().await.expect("meshy runs")
+    }
+
+    /// Runs meshy, expects a status, and gives both of its outputs as one text.
+    async fn expect(&self, line: &str, status: i32) -> String {
+        let output = self.meshy(line).await;
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "meshy {line}\n{text}");
+        text
+    }
+
+    /// Posts bounces through the ingress until dropped.
+    fn traffic(&self) -> Traffic {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (address, stopped, count) = (self.cluster.ingress_addr(), stop.clone(), sent.clone());
+        tokio::spawn(async move {
+            let body =
+                r#"{"rebound":"true","endpoint":"http://bounced-service.default.svc.cluster.local:9090"}"#;
+            let request = format!(
+                "POST /bounce HTTP/1.1\r\nhost: minimal-service\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            while !stopped.load(Ordering::Relaxed) {
+                if let Ok(mut stream) = tokio::net::TcpStream::connect(address).await {
+                    let mut answer = Vec::new();
+                    let _ = stream.write_all(request.as_bytes()).await;
+                    let _ = stream.read_to_end(&mut answer).await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+        Traffic { stop, sent }
+    }
+}
+
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Traffic {
+    async fn flows(&self) {
+        while self.sent.load(Ordering::Relaxed) < 3 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ingress_controller_is_meshed_proven_and_unmeshed() {
+    let lab = Lab::start("inject", false).await;
+    let text = lab.expect("inject", 0).await;
+    assert!(text.contains("proxy as sidecar, ready"), "{text}");
+    assert!(text.contains("ingress: 1/1 meshed and ready"), "{text}");
+    let again = lab.expect("inject", 0).await;
+    assert!(again.contains("as it was"), "the second time nothing restarts: {again}");
+    let text = lab.expect("uninject", 0).await;
+    assert!(text.contains("no proxy, ready"), "{text}");
+    // Its manifest asks for a proxy, so the word becomes `disabled`.
+    let text = lab.expect("uninject deploy/bounced-service", 0).await;
+    assert!(text.contains("disabled"), "{text}");
+    let text = lab.expect("inject --all", 0).await;
+    assert_eq!(text.matches("proxy as sidecar").count(), 2, "{text}");
+    let text = lab.expect("inject deploy/bounced-servce", 2).await;
+    assert!(text.contains("did you mean `bounced-service`?"), "{text}");
+    let text = lab.expect("inject --explain no-such-pod", 2).await;
+    assert!(text.contains("no pod `no-such-pod`"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_proven_by_its_clients_counters() {
+    let lab = Lab::start("sp", false).await;
+    let text = lab.expect("sp apply", 0).await;
+    assert!(text.contains("no client has talked to it yet"), "{text}");
+    let traffic = lab.traffic();
+    traffic.flows().await;
+    let text = lab.expect("sp apply", 0).await;
+    assert!(text.contains("1 in force") && text.contains("as it was"), "{text}");
+    assert!(text.contains("every 5 requests earn one retry"), "{text}");
+    let text = lab.expect("sp show -o json", 0).await;
+    assert!(text.contains(r#""state": "in-force""#), "{text}");
+    let text = lab.expect("retry apply", 6).await;
+    assert!(text.contains("switches these retries off"), "{text}");
+    lab.expect("sp delete", 0).await;
+    let text = lab.expect("retry apply --limit 2", 0).await;
+    assert!(text.contains("1 in force"), "{text}");
+    let text = lab.expect("retry show", 0).await;
+    assert!(text.contains("500-599 retried at most 2 times"), "{text}");
+    lab.expect("retry delete", 0).await;
+    let text = lab.expect("retry show", 0).await;
+    assert!(text.contains("no retry annotations"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_keeps_what_it_discovered_is_stale_until_it_restarts() {
+    let lab = Lab::start("stale", true).await;
+    let traffic = lab.traffic();
+    traffic.flows().await;
+    let text = lab.expect("sp apply", 1).await;
+    assert!(text.contains("1 stale") && text.contains("--restart-clients"), "{text}");
+    let text = lab.expect("sp apply --restart-clients", 0).await;
+    assert!(text.contains("minimal-service restarted"), "{text}");
+    drop(traffic);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lint_finds_in_the_cluster_what_it_finds_in_files() {
+    let lab = Lab::start("lint", false).await;
+    let text = lab.expect("lint", 0).await;
+    assert!(text.contains("nothing found"), "{text}");
+    lab.apply(
+        "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n\
+         metadata: {name: nobody.default.svc.cluster.local, namespace: default}\nspec: {routes: []}\n",
+    )
+    .await;
+    let text = lab.expect("lint -o json", 6).await;
+    assert!(text.contains(r#""id": "service-absent""#), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_certs_and_images_know_a_built_in_mesh() {
+    let lab = Lab::start("check", false).await;
+    let text = lab.expect("check", 0).await;
+    assert!(
+        text.contains("built into this cluster") && text.contains("the built-in injector answers"),
+        "{text}"
+    );
+    let text = lab.expect("certs", 0).await;
+    assert!(text.contains("built into this cluster"), "{text}");
+    let text = lab.expect("images", 0).await;
+    assert!(text.contains("cr.l5d.io/linkerd/proxy:edge-26.6.3"), "{text}");
+}
