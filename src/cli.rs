@@ -77,6 +77,28 @@ pub enum Command {
     Status(commands::status::Args),
     /// Stop a lab and keep it
     Stop(commands::stop::Args),
+    /// Send requests at a fixed rate and show what the user got
+    Traffic(commands::traffic::Args),
+    /// Change how a test service fails while it runs
+    Fault(commands::fault::Args),
+    /// Show success, rate and latency of workloads, as their proxies count
+    Stat(commands::stat::Args),
+    /// Show requests and tries of a service's routes, both views
+    Routes(commands::routes::Args),
+    /// Show where every request went and what it cost
+    Fates(commands::fates::Args),
+    /// Tell a recorded run in sentences
+    Explain(commands::explain::Args),
+    /// Say what a retry policy will do, before it is tried
+    Predict(commands::predict::Args),
+    /// Predict over a range of values
+    Sweep(commands::sweep::Args),
+    /// Write a recorded run as one HTML file
+    Report(commands::report::Args),
+    /// Compare two recorded runs
+    Compare(commands::compare::Args),
+    /// List recorded runs
+    Runs(commands::runs::Args),
     /// Write one redacted archive of what is needed to tell what went wrong
     SupportBundle(commands::support_bundle::Args),
     /// Take overlays off the cluster again

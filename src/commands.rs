@@ -8,10 +8,14 @@ pub mod build;
 pub mod certs;
 pub mod check;
 pub mod cluster;
+pub mod compare;
 pub mod completions;
 pub mod deploy;
 pub mod doctor;
 pub mod down;
+pub mod explain;
+pub mod fates;
+pub mod fault;
 pub mod files;
 pub mod images;
 pub mod inject;
@@ -19,16 +23,23 @@ pub mod internal_serve;
 pub mod lint;
 pub mod overview;
 pub mod port_forward;
+pub mod predict;
 mod proof;
 pub mod push;
 pub mod registry;
+pub mod report;
 pub mod retry;
+pub mod routes;
+pub mod runs;
 pub mod sp;
 pub mod split;
 pub mod start;
+pub mod stat;
 pub mod status;
 pub mod stop;
 pub mod support_bundle;
+pub mod sweep;
+pub mod traffic;
 pub mod undeploy;
 pub mod uninject;
 pub mod up;
@@ -57,6 +68,17 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Start(args) => start::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
+        Command::Traffic(args) => traffic::run(context, args).await,
+        Command::Fault(args) => fault::run(context, args).await,
+        Command::Stat(args) => stat::run(context, args).await,
+        Command::Routes(args) => routes::run(context, args).await,
+        Command::Fates(args) => fates::run(context, args).await,
+        Command::Explain(args) => explain::run(context, args).await,
+        Command::Predict(args) => predict::run(context, args).await,
+        Command::Sweep(args) => sweep::run(context, args).await,
+        Command::Report(args) => report::run(context, args).await,
+        Command::Compare(args) => compare::run(context, args).await,
+        Command::Runs(args) => runs::run(context, args).await,
         Command::SupportBundle(args) => support_bundle::run(context, args).await,
         Command::Certs(args) => certs::run(context, args).await,
         Command::Check(args) => check::run(context, args).await,

@@ -6,13 +6,21 @@
 //!
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
+mod ask;
+pub mod fates;
+pub mod latency;
 pub mod pods;
+pub mod routes;
 pub mod scrape;
 pub mod series;
+pub mod stat;
 pub mod text;
 pub mod window;
 
+pub use ask::ask;
+pub use fates::Fates;
 pub use pods::{Pod, Workload};
+pub use routes::RouteCounts;
 pub use scrape::{Sight, Sighted, sight};
 pub use series::{Scrape, Series};
 pub use window::{PodWindow, Window};

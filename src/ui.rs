@@ -7,6 +7,7 @@ mod report;
 pub mod table;
 
 pub use report::{Report, Step};
+pub use table::Table;
 
 /// Prints data on stdout, ended by a line break. A reader that went away (`meshy … | head`) is no error.
 ///

@@ -30,6 +30,9 @@ pub struct Counts {
     pub answers: BTreeMap<u16, u64>,
     /// Requests with an id, by the number of the try they were.
     pub tries: BTreeMap<u32, u64>,
+    /// Of these, those answered with a status below 400: how often the first, the second … try was the good one.
+    #[serde(default)]
+    pub served: BTreeMap<u32, u64>,
     /// Ids remembered now.
     pub ids: u64,
     /// Ids dropped to bound memory; their tries would be counted from 1 again.
@@ -60,8 +63,11 @@ impl Ledger {
         (number, fate)
     }
 
-    /// A request was answered.
-    pub(crate) fn answer(&mut self, status: StatusCode) {
+    /// A request was answered; `number` is the try it was, if it said which request.
+    pub(crate) fn answer(&mut self, status: StatusCode, number: Option<u32>) {
+        if let Some(number) = number.filter(|_| status.as_u16() < 400) {
+            *self.counts.served.entry(number.min(LAST_TRY)).or_default() += 1;
+        }
         *self.counts.answers.entry(status.as_u16()).or_default() += 1;
     }
 

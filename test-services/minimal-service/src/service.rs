@@ -114,7 +114,7 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> A
     if let Some(id) = id {
         answer.headers_mut().insert(ID, id);
     }
-    state.ledger().answer(answer.status());
+    state.ledger().answer(answer.status(), number);
     state.log(line(&request, &answer, number, fate, &arrival));
     answer
 }

@@ -1,0 +1,30 @@
+//! `meshy explain`: a recorded run in sentences.
+
+use crate::context::Context;
+use crate::error::Exit;
+use crate::{runs, summary};
+
+/// Which run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy explain\n  meshy explain 20261122")]
+pub struct Args {
+    /// A run's id or its begin, a file, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+}
+
+/// Tells it.
+///
+/// # Errors
+/// There is no such run.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let run = runs::load(&args.run)?;
+    let told: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
+    let document = serde_json::json!({"run": run.id, "steps": told});
+    context.data(&document, |_| {
+        let mut text: Vec<String> = told.iter().map(|sentences| sentences.join("\n  ")).collect();
+        text.extend(run.verdict.map(|verdict| verdict.text));
+        text.join("\n\n")
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,98 @@
+//! `meshy fault`: changes how a test service fails while it runs.
+
+use crate::context::Context;
+use crate::error::Exit;
+use crate::services::{self, Fault, FaultChange};
+
+/// What to change.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy fault 70\n  meshy fault 500,500,200\n  meshy fault off bounced-service"
+)]
+pub struct Args {
+    /// Percent of requests that fail, a script of statuses such as 500,500,200, `off`, or nothing to look
+    #[arg(value_parser = change, value_name = "PERCENT|STATUSES|off")]
+    change: Option<FaultChange>,
+    /// The service
+    #[arg(default_value = services::BOUNCED)]
+    service: String,
+    /// Its namespace
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// Make the failures repeatable
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn change(text: &str) -> Result<FaultChange, String> {
+    let wrong = || format!("`{text}` is neither a percentage, nor statuses like 500,500,200, nor `off`");
+    let quota = |quota| FaultChange {
+        quota: Some(quota),
+        reject: Some(true),
+        sequence: Some(Vec::new()),
+        seed: None,
+    };
+    if text == "off" {
+        return Ok(quota(0));
+    }
+    if let Ok(percent) = text.trim_end_matches('%').parse::<u8>()
+        && percent <= 100
+    {
+        return Ok(quota(percent));
+    }
+    let statuses = text.split(',').map(|status| status.trim().parse::<u16>());
+    let statuses: Vec<u16> = statuses.collect::<Result<_, _>>().map_err(|_| wrong())?;
+    if statuses.iter().any(|status| !(200..=599).contains(status)) {
+        return Err(wrong());
+    }
+    Ok(FaultChange { sequence: Some(statuses), ..FaultChange::default() })
+}
+
+/// Changes the fault in all replicas, or shows it.
+///
+/// # Errors
+/// The service is not there, or is no test service.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let client = context.client().await?;
+    let pods = services::pods(&client, &args.namespace, &args.service).await?;
+    let change = args.change.map(|change| FaultChange { seed: args.seed, ..change });
+    let fault = match change {
+        Some(change) if !context.global.dry_run => services::change_fault(&client, &pods, &change).await?,
+        _ => services::fault(&client, &pods).await?,
+    };
+    context.data(&fault, |fault| {
+        let replicas =
+            if pods.len() == 1 { String::new() } else { format!(" (each of {} replicas)", pods.len()) };
+        format!("{} {}{replicas}", args.service, words(fault))
+    })?;
+    Ok(Exit::Done)
+}
+
+fn words(fault: &Fault) -> String {
+    if !fault.sequence.is_empty() {
+        let statuses: Vec<String> = fault.sequence.iter().map(u16::to_string).collect();
+        return format!("answers {} in turn", statuses.join(", "));
+    }
+    match (fault.quota, fault.reject) {
+        (0, _) => "does not fail on purpose".to_owned(),
+        (quota, true) => format!("answers {quota} % of requests with 500"),
+        (quota, false) => format!("answers {quota} % of requests with an empty 200"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_a_percentage_a_script_or_off() {
+        assert_eq!(change("70").unwrap().quota, Some(70));
+        assert_eq!(change("70%").unwrap().sequence, Some(Vec::new()));
+        assert_eq!(change("500,500,200").unwrap().sequence, Some(vec![500, 500, 200]));
+        assert_eq!(change("500").unwrap().sequence, Some(vec![500]));
+        assert_eq!(change("off").unwrap().quota, Some(0));
+        for wrong in ["101", "on", "-5", "500,x", "99,200", ""] {
+            assert!(change(wrong).is_err(), "{wrong}");
+        }
+    }
+}

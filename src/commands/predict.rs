@@ -1,0 +1,221 @@
+//! `meshy predict`: what a policy will do, before it is tried.
+
+use std::time::Duration;
+
+use crate::cli::duration;
+use crate::context::Context;
+use crate::error::Exit;
+use crate::measure;
+use crate::metrics::routes::Service;
+use crate::predict::{self, Interval, Policy, Prediction, Scenario};
+use crate::ui::table::percent;
+use crate::{policy, services};
+
+/// What to predict.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy predict --fail 70% --rps 10\n  meshy predict --fail 70% --rps 10 --limit 3 --over 1m"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) scenario: ScenarioArgs,
+    /// Read failure rate and policy from the cluster, and set the prediction beside its traffic of the next seconds
+    #[arg(long)]
+    from_cluster: bool,
+    /// The service that --from-cluster looks at
+    #[arg(long, default_value = services::BOUNCED)]
+    service: String,
+    /// Its namespace
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// What chance starts from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The scenario's flags, shared with `sweep`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ScenarioArgs {
+    /// The chance that one try fails
+    #[arg(long, value_parser = ratio, default_value = "70%", value_name = "PERCENT")]
+    pub(super) fail: f64,
+    /// Requests per second, of all clients together
+    #[arg(long, value_parser = positive, default_value = "10", value_name = "NUMBER")]
+    pub(super) rps: f64,
+    /// For how long
+    #[arg(long, value_parser = duration, default_value = "30s", value_name = "DURATION")]
+    pub(super) over: Duration,
+    /// Client proxies; each has a budget of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) clients: u32,
+    /// The budget's retryRatio
+    #[arg(long, default_value_t = 0.2)]
+    pub(super) ratio: f64,
+    /// The budget's minRetriesPerSecond
+    #[arg(long, default_value_t = 10)]
+    pub(super) min: u32,
+    /// The budget's ttl
+    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    pub(super) ttl: Duration,
+    /// Retries per request by annotation instead of a budget
+    #[arg(long, conflicts_with_all = ["ratio", "min", "ttl"], value_parser = clap::value_parser!(u32).range(0..=65_535))]
+    pub(super) limit: Option<u32>,
+}
+
+impl ScenarioArgs {
+    pub(super) fn scenario(&self) -> Scenario {
+        let policy = match self.limit {
+            Some(0) => Policy::None,
+            Some(limit) => Policy::Limit { limit },
+            None => Policy::Budget {
+                retry_ratio: self.ratio,
+                min_retries_per_second: self.min,
+                ttl_seconds: self.ttl.as_secs_f64(),
+            },
+        };
+        Scenario {
+            fail_ratio: self.fail,
+            requests_per_second: self.rps,
+            over_seconds: self.over.as_secs_f64(),
+            clients: self.clients,
+            policy,
+        }
+    }
+}
+
+/// Reads `70%`, `70` or `0.7` as a share; `1` is one percent, as a bare number above it would be.
+pub(super) fn ratio(text: &str) -> Result<f64, String> {
+    let wrong = || format!("`{text}` is not a share; write for example 70% or 0.7");
+    let (number, percent) = match text.strip_suffix('%') {
+        Some(number) => (number, true),
+        None => (text, false),
+    };
+    let value: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let value = if percent || value >= 1.0 { value / 100.0 } else { value };
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err(wrong()) }
+}
+
+/// Reads a rate; a simulation or an open loop of more than a million a second is a mistype.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value > 0.0 && value <= 1e6 {
+        Ok(value)
+    } else {
+        Err(format!("`{text}` does not lie in 0 to 1000000"))
+    }
+}
+
+/// Predicts.
+///
+/// # Errors
+/// With `--from-cluster`, what cannot be read there.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let mut scenario = args.scenario.scenario();
+    if !args.from_cluster {
+        let prediction = predict::predict(scenario, args.seed);
+        context.data(&prediction, words)?;
+        return Ok(Exit::Done);
+    }
+    let client = context.client().await?;
+    let service = Service { namespace: args.namespace, name: args.service };
+    let pods = services::pods(&client, &service.namespace, &service.name).await?;
+    scenario.policy = policy::of(&client, &service).await?;
+    let before = measure::before(&client, &service).await?;
+    let watched = context.report.step("Watching", format!("`{}`", service.name));
+    tokio::time::sleep(args.scenario.over.min(context.remaining())).await;
+    let mesh = before.after(None).await?;
+    watched.done(format!("{} requests", mesh.clients.requests_count));
+    // A foreign application does not say how it fails: its tries do.
+    let told = services::fault(&client, &pods).await.ok().map(|fault| fault.ratio());
+    let seen = mesh.clients.actual_success().map(|good| 1.0 - good);
+    scenario.fail_ratio = told.or(seen).unwrap_or(scenario.fail_ratio);
+    if mesh.clients.requests_count > 0 {
+        scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
+    }
+    let prediction = predict::predict(scenario, args.seed);
+    let document = serde_json::json!({"prediction": prediction, "measured": mesh.clients});
+    context.data(&document, |_| {
+        let measured = mesh.clients.effective_success();
+        let place = match measured {
+            None => "no traffic was seen".to_owned(),
+            Some(ratio) if prediction.success_ratio.holds(ratio) => {
+                format!("{}, within", percent(Some(ratio)))
+            }
+            Some(ratio) => format!("{}, OUTSIDE of what chance allows", percent(Some(ratio))),
+        };
+        format!("{}\n  measured         {place}", words(&prediction))
+    })?;
+    Ok(Exit::Done)
+}
+
+pub(super) fn policy_words(policy: &Policy) -> String {
+    match policy {
+        Policy::None => "no retries".to_owned(),
+        Policy::Limit { limit } => format!("at most {limit} retries a request, no budget"),
+        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
+            format!(
+                "a budget of ratio {retry_ratio}, {min_retries_per_second} retries/s, ttl {ttl_seconds} s"
+            )
+        }
+    }
+}
+
+fn words(prediction: &Prediction) -> String {
+    let scenario = &prediction.scenario;
+    let share = |interval: &Interval| {
+        format!(
+            "{:5.1} %   {:.1} to {:.1} %",
+            interval.mean * 100.0,
+            interval.low * 100.0,
+            interval.high * 100.0
+        )
+    };
+    let clients =
+        if scenario.clients == 1 { String::new() } else { format!(" from {} clients", scenario.clients) };
+    let mut text = format!(
+        "{:.0} % of tries fail, {} requests/s{clients} for {} s ({} requests), {}\n\n\
+         \x20 success        {}\n\
+         \x20 tries/request  {:5.2}     {:.2} to {:.2}\n\
+         \x20 added load     {}\n\
+         \x20 retries/s      {:5.1} wanted, {:.1} made\n\
+         \x20 closed form    {:5.1} %   success in the long run",
+        scenario.fail_ratio * 100.0,
+        scenario.requests_per_second,
+        scenario.over_seconds,
+        prediction.requests_count,
+        policy_words(&scenario.policy),
+        share(&prediction.success_ratio),
+        prediction.tries_per_request.mean,
+        prediction.tries_per_request.low,
+        prediction.tries_per_request.high,
+        share(&prediction.added_load_ratio),
+        prediction.retries_wanted_per_second,
+        prediction.retries_made_per_second,
+        prediction.closed_form_success_ratio * 100.0,
+    );
+    text.push_str(match prediction.simulations_count {
+        0 => "\n\nExact; the range holds 99.7 % of such runs.",
+        _ => "\n\nSimulated with tower's budget; the range holds 99.7 % of such runs.",
+    });
+    if let Some(remark) = &prediction.remark {
+        text.push_str(&format!("\nNo retries at all: {remark}."));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_read_in_three_spellings() {
+        assert_eq!((ratio("70%"), ratio("70"), ratio("0.7")), (Ok(0.7), Ok(0.7), Ok(0.7)));
+        assert_eq!(ratio("100%"), Ok(1.0));
+        for wrong in ["170%", "-1", "x", "%"] {
+            assert!(ratio(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0", "-1", "NaN", "inf", "1e9", "x"] {
+            assert!(positive(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `meshy report`: a recorded run as one HTML file.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::context::Context;
+use crate::error::Exit;
+use crate::expect::Expectations;
+use crate::{report, runs, summary};
+
+/// Which run, and where to.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'"
+)]
+pub struct Args {
+    /// A run's id or its begin, a file, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// The file to write
+    #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
+    out: PathBuf,
+    /// Conditions that the run's last step must meet, or exit with 5
+    #[arg(long, value_name = "CONDITIONS")]
+    expect: Option<Expectations>,
+}
+
+/// Writes it.
+///
+/// # Errors
+/// There is no such run; the file cannot be written.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let run = runs::load(&args.run)?;
+    let html = report::html(&run);
+    std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
+    let judged = match (&args.expect, run.steps.last()) {
+        (Some(expect), Some(step)) => expect.judge(step),
+        _ => Vec::new(),
+    };
+    let document = serde_json::json!({"run": run.id, "file": args.out, "expectations": judged});
+    context.data(&document, |_| {
+        let lines = judged.iter().map(summary::of_judged);
+        std::iter::once(args.out.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(if judged.iter().any(|one| !one.holds) { Exit::Expectation } else { Exit::Done })
+}

@@ -1,0 +1,141 @@
+//! `meshy routes`: requests and tries of each route, as clients count them and as the service's own proxies do.
+
+use anyhow::anyhow;
+use serde::Serialize;
+
+use super::stat::Look;
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use crate::metrics::{self, PodWindow};
+use crate::services;
+use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy routes bounced-service\n  meshy routes svc/bounced-service --from deploy/minimal-service"
+)]
+pub struct Args {
+    /// The service: NAME, svc/NAME or deploy/NAME
+    #[arg(default_value = services::BOUNCED, value_name = "TARGET")]
+    target: String,
+    /// Only this client: deploy/NAME or pod/NAME
+    #[arg(long, value_name = "SOURCE")]
+    from: Option<String>,
+    #[command(flatten)]
+    look: Look,
+}
+
+#[derive(Serialize)]
+struct Row {
+    route: String,
+    view: &'static str,
+    dialect: Dialect,
+    effective_success_ratio: Option<f64>,
+    effective_requests_per_second: Option<f64>,
+    actual_success_ratio: Option<f64>,
+    actual_requests_per_second: f64,
+    #[serde(flatten)]
+    counts: RouteCounts,
+}
+
+/// Shows both views.
+///
+/// # Errors
+/// The service or the source is unknown, or the API fails.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let client = context.client().await?;
+    let name = args.target.rsplit('/').next().unwrap_or_default();
+    let service = Service { namespace: args.look.namespace.clone(), name: name.to_owned() };
+    let servers = services::pods(&client, &service.namespace, &service.name).await?;
+    let pods = metrics::pods::list(&client, None).await?;
+    let window = args.look.watch(context, &client, &pods).await;
+    let wanted = args.from.as_deref().map(|from| from.rsplit_once('/').unwrap_or(("", from)));
+    let sends = |pod: &&PodWindow| match wanted {
+        None => true,
+        Some(("po" | "pod", name)) => pod.pod.name == name,
+        Some((_, name)) => pod.pod.workload.name == name,
+    };
+    let senders: Vec<&PodWindow> = window.pods.iter().filter(sends).collect();
+    if let (Some(from), true) = (&args.from, senders.is_empty()) {
+        return Err(anyhow!("`{from}` is no meshed client"))
+            .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"));
+    }
+    window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
+    // With a window of zero there is no time to divide by; rates are then unknown, not infinite.
+    let seconds = window.length.as_secs_f64();
+    let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+    let row = |view, route: String, counts: RouteCounts| Row {
+        route,
+        view,
+        dialect: counts.dialect,
+        effective_success_ratio: counts.effective_success(),
+        effective_requests_per_second: (counts.requests_count > 0).then(|| per_second(counts.requests_count)),
+        actual_success_ratio: counts.actual_success(),
+        actual_requests_per_second: per_second(counts.tries_count),
+        counts,
+    };
+    let clients = client_view(senders.iter().map(|pod| &pod.change), &service);
+    let own = window.pods.iter().filter(|pod| servers.iter().any(|server| server.name == pod.pod.name));
+    let own = server_view(own.map(|pod| &pod.change));
+    let mut rows: Vec<Row> =
+        clients.into_iter().map(|((_, route), counts)| row("client", route, counts)).collect();
+    rows.extend(own.into_iter().map(|(route, counts)| row("server", route, counts)));
+    context.data(&rows, |rows| words(rows, &service))?;
+    Ok(Exit::Done)
+}
+
+fn words(rows: &[Row], service: &Service) -> String {
+    let mut clients = Table::new(
+        1,
+        &["ROUTE", "EFFECTIVE_SUCCESS", "EFFECTIVE_RPS", "ACTUAL_SUCCESS", "ACTUAL_RPS", "P50", "P95", "P99"],
+    );
+    let mut policy = Table::new(
+        1,
+        &["ROUTE", "EFFECTIVE_SUCCESS", "EFFECTIVE_RPS", "ACTUAL_SUCCESS", "ACTUAL_RPS", "MEAN", "<50ms"],
+    );
+    let mut servers =
+        Table::new(1, &["ROUTE", "SUCCESS", "RPS", "LATENCY_P50", "LATENCY_P95", "LATENCY_P99"]);
+    for row in rows {
+        let latency = &row.counts.latency;
+        let percentiles = [millis(latency.p50_ms), millis(latency.p95_ms), millis(latency.p99_ms)];
+        let effective = [
+            row.route.clone(),
+            percent(row.effective_success_ratio),
+            rate(row.effective_requests_per_second),
+            percent(row.actual_success_ratio),
+            rate(Some(row.actual_requests_per_second)),
+        ];
+        match (row.view, row.dialect) {
+            ("client", Dialect::Profile) => clients.row(effective.into_iter().chain(percentiles)),
+            ("client", Dialect::Policy) => policy.row(
+                effective
+                    .into_iter()
+                    .chain([millis(row.counts.latency_mean_ms), percent(row.counts.below_50ms_ratio)]),
+            ),
+            _ => {
+                let own = [row.route.clone(), percent(row.actual_success_ratio)];
+                let rps = [rate(Some(row.actual_requests_per_second))];
+                servers.row(own.into_iter().chain(rps).chain(percentiles));
+            }
+        }
+    }
+    if clients.is_empty() && policy.is_empty() {
+        clients.row(["[DEFAULT]"].into_iter().chain([UNKNOWN; 7]));
+    }
+    if servers.is_empty() {
+        servers.row(["[DEFAULT]"].into_iter().chain([UNKNOWN; 5]));
+    }
+    let mut text = String::new();
+    for (title, table) in [
+        (format!("==> clients of {} (ServiceProfile) <==", service.name), clients),
+        (format!("==> clients of {} (HTTPRoute, annotations) <==", service.name), policy),
+        (format!("==> {} itself: tries, retries among them <==", service.name), servers),
+    ] {
+        if !table.is_empty() {
+            text.push_str(&format!("{title}\n{}\n\n", table.render()));
+        }
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,208 @@
+//! `--expect 'success>=99%,p99<200ms,added-load<300%'`: a run as a gate of a pipeline.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::measure::Step;
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    text: String,
+    what: What,
+    comparison: Comparison,
+    bound: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum What {
+    Success,
+    Actual,
+    P50,
+    P95,
+    P99,
+    AddedLoad,
+    Rate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Comparison {
+    AtLeast,
+    Above,
+    AtMost,
+    Below,
+}
+
+/// All conditions of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expectations(Vec<Condition>);
+
+/// A condition and what came of it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Judged {
+    /// As it was written.
+    pub condition: String,
+    /// What was measured, in words; `-` where it is not known, which does not hold.
+    pub measured: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+impl FromStr for Expectations {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "write for example success>=99%, p99<200ms, added-load<300%, rps>=1.9";
+        let wrong = |why: &str| format!("`{text}`: {why}; {FORM}");
+        let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no comparison"))?;
+        let (name, rest) = text.split_at(at);
+        let (comparison, bound) = match rest.as_bytes() {
+            [b'>', b'=', ..] => (Comparison::AtLeast, &rest[2..]),
+            [b'<', b'=', ..] => (Comparison::AtMost, &rest[2..]),
+            [b'>', ..] => (Comparison::Above, &rest[1..]),
+            _ => (Comparison::Below, &rest[1..]),
+        };
+        let what = match name.trim() {
+            "success" => What::Success,
+            "actual-success" => What::Actual,
+            "p50" => What::P50,
+            "p95" => What::P95,
+            "p99" => What::P99,
+            "added-load" => What::AddedLoad,
+            "rps" => What::Rate,
+            _ => return Err(wrong("known are success, actual-success, p50, p95, p99, added-load, rps")),
+        };
+        let bound = bound.trim();
+        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong("the bound is not a number"));
+        let bound = match what {
+            What::Success | What::Actual | What::AddedLoad => {
+                number(bound.strip_suffix('%').ok_or_else(|| wrong("the bound is a percentage"))?)? / 100.0
+            }
+            What::Rate => number(bound)?,
+            What::P50 | What::P95 | What::P99 => {
+                let bound = crate::cli::duration(bound).map_err(|_| wrong("the bound is a duration"))?;
+                bound.as_secs_f64() * 1000.0
+            }
+        };
+        Ok(Self { text: text.to_owned(), what, comparison, bound })
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Expectations {
+    /// Judges a measurement.
+    pub fn judge(&self, step: &Step) -> Vec<Judged> {
+        self.0.iter().map(|condition| condition.judge(step)).collect()
+    }
+}
+
+impl Condition {
+    fn judge(&self, step: &Step) -> Judged {
+        let traffic = &step.traffic;
+        let any = traffic.requests_count > 0;
+        let (value, shown) = match self.what {
+            What::Success => (traffic.success_ratio, Unit::Percent),
+            What::Actual => {
+                (step.mesh.as_ref().and_then(|mesh| mesh.clients.actual_success()), Unit::Percent)
+            }
+            What::P50 => (any.then_some(traffic.latency.p50_ms), Unit::Millis),
+            What::P95 => (any.then_some(traffic.latency.p95_ms), Unit::Millis),
+            What::P99 => (any.then_some(traffic.latency.p99_ms), Unit::Millis),
+            What::AddedLoad => {
+                let counted = step.mesh.as_ref().and_then(|mesh| mesh.fates.added_load_ratio);
+                (counted.or(traffic.added_load_ratio()), Unit::Percent)
+            }
+            What::Rate => (Some(traffic.requests_per_second), Unit::Plain),
+        };
+        let holds = value.is_some_and(|value| match self.comparison {
+            Comparison::AtLeast => value >= self.bound,
+            Comparison::Above => value > self.bound,
+            Comparison::AtMost => value <= self.bound,
+            Comparison::Below => value < self.bound,
+        });
+        let measured = value.map_or("-".to_owned(), |value| match shown {
+            Unit::Percent => format!("{:.2} %", value * 100.0),
+            Unit::Millis => format!("{value:.1} ms"),
+            Unit::Plain => format!("{value:.2}"),
+        });
+        Judged { condition: self.text.clone(), measured, holds }
+    }
+}
+
+enum Unit {
+    Percent,
+    Millis,
+    Plain,
+}
+
+/// The judgements as Markdown, for a pipeline's summary.
+pub fn markdown(judged: &[Judged]) -> String {
+    let mut text = "| expected | measured | |\n| --- | --- | --- |\n".to_owned();
+    for one in judged {
+        let holds = if one.holds { "holds" } else { "**does not hold**" };
+        text.push_str(&format!("| `{}` | {} | {holds} |\n", one.condition, one.measured));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::{Latency, Summary};
+
+    fn step() -> Step {
+        let latency = Latency { p50_ms: 5.0, p95_ms: 50.0, p99_ms: 199.0, max_ms: 300.0 };
+        let tries_count = [(1, 50), (3, 50)].into();
+        let traffic = Summary {
+            requests_count: 100,
+            succeeded_count: 99,
+            success_ratio: Some(0.99),
+            latency,
+            tries_count,
+            ..Summary::default()
+        };
+        Step { traffic, ..Step::default() }
+    }
+
+    #[test]
+    fn conditions_hold_or_not_at_their_bounds() {
+        for (condition, holds) in [
+            ("success>=99%", true),
+            ("success > 99%", false),
+            ("p99<200ms", true),
+            ("p99<=0.198s", false),
+            ("added-load<=100%", true),
+            ("actual-success>1%", false),
+        ] {
+            let judged = condition.parse::<Expectations>().unwrap().judge(&step());
+            assert_eq!(judged[0].holds, holds, "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_condition_says_how_to_write_it() {
+        for wrong in ["", "success", "success>=99", "p99<200", "luck>1%", "success>=many%"] {
+            assert!(wrong.parse::<Expectations>().unwrap_err().contains("write for example"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_does_not_hold() {
+        let judged = "success>=0%".parse::<Expectations>().unwrap().judge(&Step::default());
+        assert_eq!((judged[0].holds, judged[0].measured.as_str()), (false, "-"));
+        assert!(markdown(&judged).contains("does not hold"));
+    }
+}

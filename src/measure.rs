@@ -1,0 +1,180 @@
+//! One measurement: the counters before, traffic, the counters after.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use crate::metrics::{self, Fates, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use crate::predict::{self, Policy, Prediction, Scenario};
+use crate::services;
+use crate::traffic::{self, Plan, Summary, Target, Tick};
+
+/// A measured stretch of traffic.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it is called.
+    pub name: String,
+    /// The seed's case, or the URL.
+    pub case: String,
+    /// When it began, in seconds since the run's begin.
+    pub begun_seconds: f64,
+    /// What the user saw.
+    pub traffic: Summary,
+    /// The service asked, if the cluster was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<Mesh>,
+}
+
+/// What the mesh counted meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mesh {
+    /// The service that fails.
+    pub service: Service,
+    /// The policy in force.
+    pub policy: Policy,
+    /// How it failed, as its admin port said; none for a foreign application.
+    pub fail_ratio: Option<f64>,
+    /// All routes of it together, as its clients count them.
+    pub clients: RouteCounts,
+    /// As its own proxies count: tries.
+    pub servers: RouteCounts,
+    /// Where the requests went.
+    pub fates: Fates,
+    /// What was to be expected of so many requests.
+    pub prediction: Option<Prediction>,
+    /// Pods whose counts are missing, and why.
+    pub gaps: Vec<String>,
+}
+
+/// A view of the mesh before traffic, to be compared with one after it.
+pub struct Before {
+    client: kube::Client,
+    service: Service,
+    servers: Vec<Pod>,
+    sight: Sight,
+    served: Option<BTreeMap<u32, u64>>,
+    policy: Policy,
+    fail_ratio: Option<f64>,
+}
+
+/// Looks at all proxies, and at the service's own counts where it has some.
+///
+/// # Errors
+/// The service is not there, or the API fails.
+pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
+    let servers = services::pods(client, &service.namespace, &service.name).await?;
+    let policy = crate::policy::of(client, service).await?;
+    // A foreign application has no admin port; what only it can tell is then shown as not known.
+    let served = services::served(client, &servers).await.ok().flatten();
+    let fail_ratio = services::fault(client, &servers).await.ok().map(|fault| fault.ratio());
+    let pods = metrics::pods::list(client, None).await?;
+    let sight = sight(client, pods, POD_DEADLINE).await;
+    Ok(Before {
+        client: client.clone(),
+        service: service.clone(),
+        servers,
+        sight,
+        served,
+        policy,
+        fail_ratio,
+    })
+}
+
+impl Before {
+    /// Whether any pod has a proxy.
+    pub fn meshed(&self) -> bool {
+        !self.sight.pods.is_empty()
+    }
+
+    /// The difference to now; `sent` is what was asked for, to predict it.
+    ///
+    /// # Errors
+    /// The API fails.
+    pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
+        let pods = metrics::pods::list(&self.client, None).await?;
+        let after = sight(&self.client, pods, POD_DEADLINE).await;
+        let served = match &self.served {
+            Some(_) => services::served(&self.client, &self.servers).await.ok().flatten(),
+            None => None,
+        };
+        let served = self.served.as_ref().zip(served.as_ref()).map(|(b, a)| services::served_since(b, a));
+        let window = Window::between(&self.sight, &after);
+        let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
+        let own = |pod: &&PodWindow| self.servers.iter().any(|server| server.name == pod.pod.name);
+        let own: Vec<_> = window.pods.iter().filter(own).map(|pod| &pod.change).collect();
+        let prediction = sent.zip(self.fail_ratio).map(|((rate, seconds), fail_ratio)| {
+            let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1) as u32;
+            let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
+            predict::predict(Scenario { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
+        });
+        Ok(Mesh {
+            policy: self.policy,
+            fail_ratio: self.fail_ratio,
+            clients: total(routes.values()),
+            servers: total(server_view(own).values()),
+            fates: Fates::of(&routes, served.as_ref()),
+            prediction,
+            gaps: window.gaps,
+            service: self.service,
+        })
+    }
+}
+
+fn talks(pod: &PodWindow, service: &Service) -> bool {
+    !client_view([&pod.change], service).is_empty()
+}
+
+fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
+    let mut total = RouteCounts::default();
+    for route in routes {
+        total.add(route);
+        if route.dialect == Dialect::Policy {
+            total.dialect = Dialect::Policy;
+        }
+    }
+    total
+}
+
+/// Sends traffic and looks at the mesh before and after it. Where nothing can be seen of the mesh, the traffic's own
+/// numbers stand alone.
+///
+/// # Errors
+/// The service is not there, or the API fails.
+pub async fn step(
+    name: &str,
+    case: &str,
+    mesh: Option<(&kube::Client, &Service)>,
+    (target, plan): (Target, Plan),
+    stop: watch::Receiver<bool>,
+    each_second: impl FnMut(&Tick),
+) -> anyhow::Result<Step> {
+    let before = match mesh {
+        Some((client, service)) => Some(before(client, service).await?),
+        None => None,
+    };
+    let traffic = traffic::run(target, plan, stop, each_second).await;
+    let mesh = match before {
+        Some(before) => {
+            let mut mesh = before.after(Some((plan.rate, traffic.length_seconds))).await?;
+            mesh.fates.added_latency_ms = added_latency(&traffic);
+            Some(mesh)
+        }
+        None => None,
+    };
+    Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, mesh })
+}
+
+/// The median of requests with more than one try, by their counts, beyond the median of first tries.
+fn added_latency(traffic: &Summary) -> Option<f64> {
+    let first = *traffic.tries_p50_ms.get(&1)?;
+    let retried: Vec<(u64, f64)> = traffic
+        .tries_p50_ms
+        .range(2..)
+        .map(|(tries, p50)| (traffic.tries_count.get(tries).copied().unwrap_or(0), *p50))
+        .collect();
+    let count: u64 = retried.iter().map(|(count, _)| count).sum();
+    let weighted: f64 = retried.iter().map(|(count, p50)| *count as f64 * p50).sum();
+    (count > 0).then(|| weighted / count as f64 - first)
+}

@@ -1,0 +1,104 @@
+//! Where every request to a service went, and what it cost.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::routes::{Dialect, RouteCounts};
+
+/// The fate of requests; what cannot be known is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fates {
+    /// Requests that were sent.
+    pub requests_count: u64,
+    /// Answered well at the first try.
+    pub first_try_count: Option<u64>,
+    /// Saved by a retry.
+    pub saved_count: Option<u64>,
+    /// Of these, by the number of the try that was good.
+    pub saved_by_try_count: BTreeMap<u32, u64>,
+    /// Failed: a retry was wanted, the budget had nothing left.
+    pub no_budget_count: u64,
+    /// Failed: the limit's retries were used up.
+    pub limit_count: u64,
+    /// Ended by the route's timeout.
+    pub timed_out_count: u64,
+    /// Refused by the breaker or a full queue before they were sent.
+    pub refused_count: u64,
+    /// Failed, and no policy asked for a retry.
+    pub not_retryable_count: u64,
+    /// Tries that were sent for them.
+    pub tries_count: u64,
+    /// Tries beyond the first, per request.
+    pub added_load_ratio: Option<f64>,
+    /// Median latency of saved requests beyond that of first tries, in milliseconds.
+    pub added_latency_ms: Option<f64>,
+    /// Where two sources speak of the same and differ: by how much, and why that can be.
+    pub remarks: Vec<String>,
+}
+
+/// What the test service counted in the same time: good answers by the number of their try.
+pub type Served = BTreeMap<u32, u64>;
+
+impl Fates {
+    /// Joins the clients' counters and, where there is one, the test service's own count.
+    pub fn of(routes: &BTreeMap<(Dialect, String), RouteCounts>, served: Option<&Served>) -> Self {
+        let mut all = RouteCounts::default();
+        routes.values().for_each(|route| all.add(route));
+        let ended = all.timed_out_count + all.refused_count + all.no_budget_count + all.limit_count;
+        let mut fates = Self {
+            requests_count: all.requests_count,
+            no_budget_count: all.no_budget_count,
+            limit_count: all.limit_count,
+            timed_out_count: all.timed_out_count,
+            refused_count: all.refused_count,
+            not_retryable_count: all.failed_count.saturating_sub(ended),
+            tries_count: all.tries_count,
+            added_load_ratio: (all.requests_count > 0)
+                .then(|| all.tries_count as f64 / all.requests_count as f64 - 1.0),
+            ..Self::default()
+        };
+        if all.retries() == 0 {
+            fates.first_try_count = Some(all.succeeded_count);
+            fates.saved_count = Some(0);
+        }
+        if let Some(served) = served {
+            fates.take_served(served, all.succeeded_count);
+        }
+        fates
+    }
+
+    fn take_served(&mut self, served: &Served, succeeded: u64) {
+        let by_service: u64 = served.values().sum();
+        if by_service != succeeded {
+            self.remarks.push(format!(
+                "the proxies count {succeeded} good answers, the service {by_service}: requests that were under way \
+                 at either end of the window, or came past the proxies"
+            ));
+        }
+        self.first_try_count = Some(served.get(&1).copied().unwrap_or(0));
+        self.saved_by_try_count =
+            served.iter().filter(|(try_, _)| **try_ > 1).map(|(t, n)| (*t, *n)).collect();
+        self.saved_count = Some(self.saved_by_try_count.values().sum());
+    }
+
+    /// The rows as words and counts; none where it is not known.
+    pub fn rows(&self) -> Vec<(String, Option<u64>)> {
+        let mut rows = vec![("answered at the first try".to_owned(), self.first_try_count)];
+        rows.push(("saved by a retry".to_owned(), self.saved_count));
+        const APART: u32 = 4;
+        for (number, count) in self.saved_by_try_count.range(..=APART) {
+            rows.push((format!("  at try {number}"), Some(*count)));
+        }
+        let later: u64 = self.saved_by_try_count.range(APART + 1..).map(|(_, count)| count).sum();
+        if later > 0 {
+            rows.push((format!("  at try {} or later", APART + 1), Some(later)));
+        }
+        rows.push(("failed, no budget left".to_owned(), Some(self.no_budget_count)));
+        rows.push(("failed at the limit".to_owned(), Some(self.limit_count)));
+        rows.push(("failed, not retryable".to_owned(), Some(self.not_retryable_count)));
+        rows.push(("timed out".to_owned(), Some(self.timed_out_count)));
+        rows.push(("refused by the breaker".to_owned(), Some(self.refused_count)));
+        rows
+    }
+}

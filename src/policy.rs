@@ -1,0 +1,110 @@
+//! The retry policy that a cluster holds for a service, and switching the lesson's profile on and off.
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Service as Object;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::Value;
+
+use crate::cli::duration;
+use crate::metrics::routes::Service;
+use crate::predict::Policy;
+
+/// The seed's profile, as `meshy sp apply` applies it without arguments.
+const PROFILE: &str = include_str!("../linkerd/service-profiles/bounced-service-sp.yaml");
+
+/// The name of a service's profile: its full DNS name.
+pub fn profile_name(service: &Service) -> String {
+    format!("{}.{}.svc.cluster.local", service.name, service.namespace)
+}
+
+fn profiles(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("linkerd.io", "v1alpha2", "ServiceProfile");
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+}
+
+/// The policy that proxies follow for a service; a profile with routes goes before annotations.
+///
+/// # Errors
+/// The API's; a cluster without ServiceProfiles has none.
+pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Policy> {
+    let profile = profiles(client, &service.namespace).get_opt(&profile_name(service)).await;
+    let profile = profile.context("cannot read service profiles")?;
+    if let Some(policy) = profile.as_ref().and_then(|profile| of_profile(&profile.data)) {
+        return Ok(policy);
+    }
+    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
+    let object = services.get_opt(&service.name).await.context("cannot read services")?;
+    let annotations = object.and_then(|object| object.metadata.annotations).unwrap_or_default();
+    if !annotations.contains_key("retry.linkerd.io/http") {
+        return Ok(Policy::None);
+    }
+    // A limit of 0 counts as unset, and unset is 1.
+    let limit = annotations.get("retry.linkerd.io/limit").and_then(|limit| limit.parse().ok());
+    Ok(Policy::Limit { limit: limit.filter(|limit| *limit > 0).unwrap_or(1) })
+}
+
+fn of_profile(profile: &Value) -> Option<Policy> {
+    let spec = &profile["spec"];
+    let routes = spec["routes"].as_array().filter(|routes| !routes.is_empty())?;
+    if !routes.iter().any(|route| route["isRetryable"] == true) {
+        return Some(Policy::None);
+    }
+    let Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } = Policy::SEED else {
+        return None;
+    };
+    let budget = &spec["retryBudget"];
+    let ttl = budget["ttl"].as_str().and_then(|ttl| duration(ttl).ok());
+    Some(Policy::Budget {
+        retry_ratio: budget["retryRatio"].as_f64().unwrap_or(retry_ratio),
+        min_retries_per_second: budget["minRetriesPerSecond"]
+            .as_u64()
+            .map_or(min_retries_per_second, |min| u32::try_from(min).unwrap_or(u32::MAX)),
+        ttl_seconds: ttl.map_or(ttl_seconds, |ttl| ttl.as_secs_f64()),
+    })
+}
+
+/// Applies the seed's profile.
+///
+/// # Errors
+/// The API's.
+pub async fn apply_profile(client: &kube::Client, service: &Service) -> anyhow::Result<()> {
+    let profile: Value = serde_yaml::from_str(PROFILE).context("cannot read the shipped profile")?;
+    let params = PatchParams::apply("meshy").force();
+    profiles(client, &service.namespace)
+        .patch(&profile_name(service), &params, &Patch::Apply(profile))
+        .await
+        .context("cannot apply the service profile")?;
+    Ok(())
+}
+
+/// Deletes the service's profile; an absent one is deleted already.
+///
+/// # Errors
+/// The API's.
+pub async fn delete_profile(client: &kube::Client, service: &Service) -> anyhow::Result<()> {
+    match profiles(client, &service.namespace).delete(&profile_name(service), &DeleteParams::default()).await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(error).context("cannot delete the service profile"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_shipped_profile_is_the_policy_that_predict_takes_by_default() {
+        let profile: Value = serde_yaml::from_str(PROFILE).unwrap();
+        assert_eq!(of_profile(&profile), Some(Policy::SEED));
+    }
+
+    #[test]
+    fn a_profile_without_a_retryable_route_retries_nothing() {
+        assert_eq!(of_profile(&json!({"spec": {"routes": [{"name": "a"}]}})), Some(Policy::None));
+        assert_eq!(of_profile(&json!({"spec": {}})), None);
+    }
+}

@@ -1,0 +1,173 @@
+//! The page: what was done, the pictures, the tables, prediction beside measurement, versions.
+
+use std::fmt::Write;
+
+use crate::measure::Step;
+use crate::metrics::Fates;
+use crate::predict::Interval;
+use crate::report::chart;
+use crate::runs::Run;
+use crate::summary;
+use crate::ui::table::{millis, percent};
+
+const STYLE: &str = include_str!("page.css");
+
+/// The whole page.
+pub fn html(run: &Run) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>meshy {} {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
+        escape(&run.command),
+        escape(&run.id)
+    );
+    write(&mut page, run).expect("a string takes all that is written");
+    page.push_str("</body>\n</html>\n");
+    page
+}
+
+fn write(page: &mut String, run: &Run) -> std::fmt::Result {
+    writeln!(page, "<h1>meshy {}</h1>", escape(&run.command))?;
+    writeln!(
+        page,
+        "<p class=\"about\">{} · lab <b>{}</b> on {} · meshy {}{}</p>",
+        escape(&run.begun),
+        escape(&run.lab),
+        escape(&run.provider),
+        escape(&run.meshy),
+        run.kubernetes.as_ref().map(|v| format!(" · Kubernetes {}", escape(v))).unwrap_or_default()
+    )?;
+    if run.provider == "embedded" {
+        page.push_str(
+            "<p class=\"about\">The embedded cluster stands in for Kubernetes and Linkerd. Counts and percentages \
+             follow Linkerd's rules; its latencies are its own.</p>\n",
+        );
+    }
+    if let Some(verdict) = &run.verdict {
+        let class = if verdict.holds { "verdict good" } else { "verdict bad" };
+        writeln!(page, "<p class=\"{class}\">{}</p>", escape(&verdict.text))?;
+    }
+    writeln!(page, "<h2>What the user saw</h2>\n<figure>{}</figure>", chart::timeline(&run.steps))?;
+    steps_key(page, &run.steps)?;
+    writeln!(page, "<figure>{}</figure>", chart::latency(&run.steps))?;
+    overview(page, &run.steps)?;
+    for step in &run.steps {
+        writeln!(page, "<section>\n<h2>{}</h2>", escape(&step.name))?;
+        for sentence in summary::explain(step).iter().skip(1) {
+            writeln!(page, "<p>{}</p>", escape(sentence))?;
+        }
+        if let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.fates.requests_count > 0) {
+            fates(page, &mesh.fates)?;
+            for gap in &mesh.gaps {
+                writeln!(page, "<p class=\"about\">not counted: {}</p>", escape(gap))?;
+            }
+        }
+        page.push_str("</section>\n");
+    }
+    Ok(())
+}
+
+fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
+    page.push_str("<p class=\"about\">Lines mark the begin of: ");
+    let names: Vec<String> =
+        steps.iter().map(|step| format!("{} ({:.0} s)", escape(&step.name), step.begun_seconds)).collect();
+    writeln!(page, "{}.</p>", names.join(", "))
+}
+
+fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
+    page.push_str(
+        "<table>\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>tries that \
+                   succeeded<th>added load<th>p50<th>p95<th>p99</tr></thead>\n<tbody>\n",
+    );
+    for step in steps {
+        let traffic = &step.traffic;
+        let mesh = step.mesh.as_ref();
+        let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| range(&p.success_ratio));
+        let added = mesh.and_then(|mesh| mesh.fates.added_load_ratio).or(traffic.added_load_ratio());
+        writeln!(
+            page,
+            "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            escape(&step.name),
+            escape(&mesh.map_or("-".to_owned(), |mesh| summary::of_policy(&mesh.policy))),
+            traffic.requests_count,
+            percent(traffic.success_ratio),
+            predicted.unwrap_or("-".to_owned()),
+            percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
+            added.map_or("-".to_owned(), |added| format!("{:.0}%", added * 100.0)),
+            millis(Some(traffic.latency.p50_ms)),
+            millis(Some(traffic.latency.p95_ms)),
+            millis(Some(traffic.latency.p99_ms)),
+        )?;
+    }
+    page.push_str("</tbody>\n</table>\n");
+    Ok(())
+}
+
+fn range(interval: &Interval) -> String {
+    format!("{:.0}% ({:.0}–{:.0})", interval.mean * 100.0, interval.low * 100.0, interval.high * 100.0)
+}
+
+fn fates(page: &mut String, fates: &Fates) -> std::fmt::Result {
+    page.push_str(
+        "<table class=\"fates\">\n<thead><tr><th>fate<th>requests<th>share<th></tr></thead>\n<tbody>\n",
+    );
+    for (fate, count) in fates.rows() {
+        // Rows of nothing are noise on paper; what is not known is not nothing.
+        if count == Some(0) {
+            continue;
+        }
+        let share = count.map(|count| count as f64 / fates.requests_count as f64);
+        let width = share.unwrap_or(0.0) * 100.0;
+        let class = if fate.starts_with("  ") { " class=\"part\"" } else { "" };
+        writeln!(
+            page,
+            "<tr{class}><td>{}<td>{}<td>{}<td class=\"bar\"><i style=\"width:{width:.1}%\"></i></tr>",
+            escape(fate.trim()),
+            count.map_or("-".to_owned(), |count| count.to_string()),
+            percent(share),
+        )?;
+    }
+    page.push_str("</tbody>\n</table>\n");
+    for remark in &fates.remarks {
+        writeln!(page, "<p class=\"about\">{}</p>", escape(remark))?;
+    }
+    Ok(())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::{Summary, Tick};
+
+    #[test]
+    fn the_page_refers_to_nothing_outside_and_escapes_what_it_shows() {
+        let mut run = Run::begin("traffic", "<script>alert(1)</script>", "embedded");
+        let ticks = (0..5)
+            .map(|second| Tick {
+                at_seconds: f64::from(second),
+                length_seconds: 1.0,
+                requests_count: 10,
+                succeeded_count: 3,
+                ..Tick::default()
+            })
+            .collect();
+        let traffic = Summary { ticks, length_seconds: 5.0, requests_count: 50, ..Summary::default() };
+        run.steps.push(Step { name: "a & b".to_owned(), traffic, ..Step::default() });
+        let page = html(&run);
+        assert!(page.contains("a &amp; b") && page.contains("&lt;script&gt;"));
+        assert!(!page.contains("<script"));
+        // The SVG namespace is a name, not an address that is fetched.
+        let outside = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!outside.contains("http://") && !outside.contains("https://") && !outside.contains("url("));
+        assert!(page.contains("var(--good)") && page.contains("var(--ink)"));
+    }
+
+    #[test]
+    fn a_run_of_nothing_has_a_page_too() {
+        assert!(html(&Run::begin("traffic", "x", "-")).ends_with("</html>\n"));
+    }
+}

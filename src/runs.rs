@@ -1,0 +1,194 @@
+//! Recorded runs: one folder, a versioned JSON file each, so that `report`, `compare` and `explain` work later.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Advise;
+use crate::lab;
+use crate::measure::Step;
+
+/// The format of the files.
+pub const VERSION: u32 = 1;
+
+/// Runs kept; with a demo's 50 KiB each the folder stays at some 5 MiB.
+const KEPT: usize = 100;
+
+/// A run as it is recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Its name: when it began.
+    pub id: String,
+    /// When it began, in UTC.
+    pub begun: String,
+    /// `traffic`, `demo`.
+    pub command: String,
+    /// The version of meshy that made it.
+    pub meshy: String,
+    /// The lab.
+    pub lab: String,
+    /// Where its cluster comes from.
+    pub provider: String,
+    /// The cluster's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<String>,
+    /// What was measured, in the order of time.
+    pub steps: Vec<Step>,
+    /// The verdict, where the run has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// Whether what was to be shown was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// It was.
+    pub holds: bool,
+    /// In words.
+    pub text: String,
+}
+
+impl Run {
+    /// A run that begins now.
+    pub fn begin(command: &str, lab: &str, provider: &str) -> Self {
+        let now = jiff::Timestamp::now();
+        Self {
+            version: VERSION,
+            id: now.strftime("%Y%m%d-%H%M%S-%3f").to_string(),
+            begun: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            command: command.to_owned(),
+            meshy: env!("CARGO_PKG_VERSION").to_owned(),
+            lab: lab.to_owned(),
+            provider: provider.to_owned(),
+            kubernetes: None,
+            steps: Vec::new(),
+            verdict: None,
+        }
+    }
+
+    /// Writes it into the folder of runs, whole or not at all, and drops the oldest beyond a hundred.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn save(&self) -> anyhow::Result<PathBuf> {
+        self.save_in(&folder()?)
+    }
+
+    fn save_in(&self, folder: &Path) -> anyhow::Result<PathBuf> {
+        lab::ensure_private_folder(folder)?;
+        let file = folder.join(format!("{}.json", self.id));
+        let part = folder.join(format!(".{}.part", self.id));
+        let write = || -> std::io::Result<()> {
+            let mut out =
+                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            out.write_all(&serde_json::to_vec(self)?)?;
+            out.sync_all()?;
+            fs::rename(&part, &file)
+        };
+        write().with_context(|| format!("cannot write {}", file.display()))?;
+        let ids = ids_in(folder)?;
+        for id in ids.iter().take(ids.len().saturating_sub(KEPT)) {
+            // Another meshy may have dropped it already.
+            let _ = fs::remove_file(folder.join(format!("{id}.json")));
+        }
+        Ok(file)
+    }
+}
+
+/// The folder: `$XDG_STATE_HOME/meshy/runs`.
+///
+/// # Errors
+/// No home folder is known.
+pub fn folder() -> anyhow::Result<PathBuf> {
+    let labs = lab::labs_folder()?;
+    Ok(labs.parent().context("the state folder has no parent")?.join("runs"))
+}
+
+/// The ids of all recorded runs, oldest first.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn ids() -> anyhow::Result<Vec<String>> {
+    ids_in(&folder()?)
+}
+
+fn ids_in(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<String> =
+        names.filter_map(|name| Some(name.strip_suffix(".json")?.to_owned())).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// A run by its id, the begin of it, the path of its file, or `last`.
+///
+/// # Errors
+/// There is none, or more than one; it cannot be read; a newer meshy wrote it.
+pub fn load(name: &str) -> anyhow::Result<Run> {
+    if name.contains('/') || name.ends_with(".json") {
+        return read(Path::new(name));
+    }
+    let folder = folder()?;
+    let ids = ids_in(&folder)?;
+    let found: Vec<&String> = match name {
+        "last" => ids.last().into_iter().collect(),
+        part => ids.iter().filter(|id| id.starts_with(part)).collect(),
+    };
+    match found[..] {
+        [id] => read(&folder.join(format!("{id}.json"))),
+        [] => Err(anyhow!("there is no recorded run `{name}`"))
+            .hint("`meshy runs` lists them; `meshy traffic` and `meshy demo` record one"),
+        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len())).hint("`meshy runs` lists them"),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Run> {
+    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let run: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no recorded run", file.display()))?;
+    match run["version"].as_u64() {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => bail!("{} has version {version}, this meshy reads {VERSION}", file.display()),
+        None => bail!("{} is no recorded run", file.display()),
+    }
+    serde_json::from_value(run).with_context(|| format!("{} is no recorded run", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_read_as_it_was_written_and_old_ones_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Run::begin("traffic", "meshy", "embedded");
+        for number in 0..KEPT + 3 {
+            run.id = format!("{number:04}");
+            let file = run.save_in(folder.path()).unwrap();
+            assert_eq!(read(&file).unwrap(), run);
+        }
+        let ids = ids_in(folder.path()).unwrap();
+        assert_eq!((ids.len(), ids[0].as_str()), (KEPT, "0003"));
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.json");
+        fs::write(&file, r#"{"version": 99}"#).unwrap();
+        assert!(read(&file).unwrap_err().to_string().contains("version 99"));
+        fs::write(&file, "{}").unwrap();
+        assert!(read(&file).unwrap_err().to_string().contains("no recorded run"));
+    }
+}

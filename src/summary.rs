@@ -1,0 +1,177 @@
+//! Measurements in words and tables, for the terminal.
+
+use crate::expect::Judged;
+use crate::measure::{Mesh, Step};
+use crate::metrics::Fates;
+use crate::predict::Policy;
+use crate::ui::table::{self, Table};
+
+/// A measured step: what the user saw, what it cost, where the requests went.
+pub fn of_step(step: &Step) -> String {
+    let traffic = &step.traffic;
+    let mut text = format!(
+        "{} requests in {:.1} s ({:.2}/s of {} wanted){}\n",
+        traffic.requests_count,
+        traffic.length_seconds,
+        traffic.requests_per_second,
+        traffic.wanted_requests_per_second,
+        if traffic.interrupted { ", interrupted" } else { "" }
+    );
+    let latency = &traffic.latency;
+    text.push_str(&format!(
+        "  success  {}\n  latency  p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n",
+        table::percent(traffic.success_ratio),
+        latency.p50_ms,
+        latency.p95_ms,
+        latency.p99_ms,
+        latency.max_ms
+    ));
+    for (outcome, count) in &traffic.outcomes_count {
+        text.push_str(&format!("  {count:>7}  {outcome}\n"));
+    }
+    if let Some(mesh) = &step.mesh {
+        text.push('\n');
+        text.push_str(&of_mesh(mesh));
+    }
+    text
+}
+
+/// What the mesh counted.
+pub fn of_mesh(mesh: &Mesh) -> String {
+    if mesh.clients.requests_count == 0 {
+        return format!(
+            "no proxy counted a request to {}: its clients are not meshed, or their proxies retry by no policy yet\n",
+            mesh.service.name
+        );
+    }
+    let mut text = of_fates(&mesh.fates);
+    text.push('\n');
+    if let Some(prediction) = &mesh.prediction {
+        let success = &prediction.success_ratio;
+        let measured = mesh.clients.effective_success();
+        let place = match measured.map(|measured| success.holds(measured)) {
+            Some(true) => "within",
+            Some(false) => "OUTSIDE",
+            None => "nothing measured of",
+        };
+        text.push_str(&format!(
+            "predicted {:.1} % ({:.1} to {:.1} %), measured {}: {place} what chance allows\n",
+            success.mean * 100.0,
+            success.low * 100.0,
+            success.high * 100.0,
+            table::percent(measured)
+        ));
+    }
+    for gap in &mesh.gaps {
+        text.push_str(&format!("not counted: {gap}\n"));
+    }
+    text
+}
+
+/// The fates as a table with what they cost.
+pub fn of_fates(fates: &Fates) -> String {
+    let mut rows = Table::new(1, &["FATE", "REQUESTS", "SHARE"]);
+    for (fate, count) in fates.rows() {
+        let share = count.filter(|_| fates.requests_count > 0);
+        let share = share.map(|count| count as f64 / fates.requests_count as f64);
+        rows.row([fate, count.map_or(table::UNKNOWN.to_owned(), |c| c.to_string()), table::percent(share)]);
+    }
+    let per_request = fates.added_load_ratio.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
+    let added = fates.added_load_ratio.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
+    let latency = fates.added_latency_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
+    let mut text = format!(
+        "{}\n\n{} requests, {} tries: {per_request} a request, {added} added load, {latency} added latency",
+        rows.render(),
+        fates.requests_count,
+        fates.tries_count
+    );
+    for remark in &fates.remarks {
+        text.push_str(&format!("\nnote: {remark}"));
+    }
+    text
+}
+
+/// An expectation's line.
+pub fn of_judged(judged: &Judged) -> String {
+    let mark = if judged.holds { "holds" } else { "DOES NOT HOLD" };
+    format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
+}
+
+/// A policy in a few words.
+pub fn of_policy(policy: &Policy) -> String {
+    match policy {
+        Policy::None => "no retries".to_owned(),
+        Policy::Limit { limit } => format!("at most {limit} retries a request"),
+        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => format!(
+            "a budget of {:.0} % of the good requests plus {min_retries_per_second} retries a second, over {ttl_seconds} s",
+            retry_ratio * 100.0
+        ),
+    }
+}
+
+/// A step told in sentences: what was wanted, what was allowed, what came of it.
+pub fn explain(step: &Step) -> Vec<String> {
+    let traffic = &step.traffic;
+    let Some(success) = traffic.success_ratio else {
+        return vec![format!("{}: no request ended.", step.name)];
+    };
+    let mut told = vec![format!(
+        "{}: {:.0} % of {} requests gave the user what was asked for, at {:.1} a second.",
+        step.name,
+        success * 100.0,
+        traffic.requests_count,
+        traffic.requests_per_second
+    )];
+    let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.clients.requests_count > 0) else {
+        told.push("What the mesh did is not known: no proxy counted these requests.".to_owned());
+        return told;
+    };
+    if let Some(actual) = mesh.clients.actual_success() {
+        told.push(format!(
+            "The service itself answered {:.0} % of {} tries well; retries do not mend it, they ask again.",
+            actual * 100.0,
+            mesh.clients.tries_count
+        ));
+    }
+    let seconds = traffic.length_seconds.max(1e-9);
+    let clients = &mesh.clients;
+    let retries = clients.retries() as f64 / seconds;
+    match mesh.policy {
+        Policy::None => told.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
+        Policy::Budget { .. } => {
+            let wanted = clients.retryable_count as f64 / seconds;
+            told.push(format!(
+                "{wanted:.1} retries a second were wanted, {} allowed {retries:.1}{}",
+                of_policy(&mesh.policy),
+                match clients.no_budget_count {
+                    0 => ": enough for every failure.".to_owned(),
+                    refused => format!(", so {refused} requests failed with no budget left."),
+                }
+            ));
+        }
+        Policy::Limit { limit } => told.push(format!(
+            "{retries:.1} retries a second were made; {} requests failed with all {limit} used. A limit has no \
+             budget: when everything fails, the load grows to {} times.",
+            clients.limit_count,
+            limit + 1
+        )),
+    }
+    if let Some(added) = mesh.fates.added_load_ratio.filter(|added| *added > 0.005) {
+        told.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
+    }
+    if let Some(latency) = mesh.fates.added_latency_ms.filter(|ms| *ms > 0.0) {
+        told.push(format!("A retried request took {latency:.1} ms longer in the middle."));
+    }
+    if let Some(prediction) = &mesh.prediction {
+        let expected = &prediction.success_ratio;
+        told.push(match expected.holds(success) {
+            true => format!("Predicted were {:.0} %: chance explains the difference.", expected.mean * 100.0),
+            false => format!(
+                "Predicted were {:.0} to {:.0} %: something else than the policy and chance is at work.",
+                expected.low * 100.0,
+                expected.high * 100.0
+            ),
+        });
+    }
+    told
+}
