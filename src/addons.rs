@@ -13,15 +13,19 @@ use anyhow::Context as _;
 use kube::Client;
 use tokio::time::Instant;
 
+use crate::error::Advise as _;
 use crate::k8s::{Kinds, Object};
 use crate::ui::Report;
 
 pub mod certificates;
 pub mod endpoints;
+mod flags;
 pub mod images;
 pub mod ingress_nginx;
 pub mod linkerd;
 mod template;
+
+pub use flags::Flags;
 
 /// Which ingress controller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -103,6 +107,7 @@ pub async fn install_all(
         }
         (Err(error), _) | (_, Err(error)) => Err(error),
     }
+    .hint("`meshy images` lists what the nodes must be able to pull; `meshy push` and `--image-registry` bring it without internet")
 }
 
 /// All objects that [`install_all`] would apply, in order, for `up --print`. Certificates are those of the options; without

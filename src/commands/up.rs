@@ -8,9 +8,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::deploy;
+use crate::addons;
 use crate::cluster::{self, Spec, image};
 use crate::context::Context;
 use crate::error::Exit;
+use crate::k8s::manifest;
 use crate::lab::{self, Record};
 use crate::overlay;
 
@@ -20,6 +22,11 @@ use crate::overlay;
 pub struct Args {
     #[command(flatten)]
     spec: Spec,
+    #[command(flatten)]
+    addons: addons::Flags,
+    /// Write everything that the add-ons would apply to stdout, and touch nothing
+    #[arg(long)]
+    print: bool,
     /// Overlays to deploy
     #[arg(long = "overlay", value_name = "OVERLAY", default_values = overlay::DEFAULT)]
     overlays: Vec<String>,
@@ -36,6 +43,7 @@ struct Up {
     lab: Record,
     provider: &'static str,
     built_in: cluster::BuiltIn,
+    installed: addons::Installed,
     services: Vec<deploy::Deployed>,
     next: Vec<String>,
     seconds: f64,
@@ -47,6 +55,11 @@ struct Up {
 /// A prerequisite is missing, or a step fails; what was made until then stays and the next `up` goes on with it.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
+    if args.print {
+        let objects = addons::rendered(&args.addons.options(false, false)?)?;
+        crate::ui::data(&manifest::to_yaml(&objects)?)?;
+        return Ok(Exit::Done);
+    }
     if context.global.dry_run {
         return dry_run(context, &args).await;
     }
@@ -54,6 +67,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let known = context.lab()?;
     let provider = cluster::choose(context, known.as_ref()).await?;
     let built_in = provider.built_in();
+    // Read before anything is made, so that a wrong file costs nothing.
+    let options = args.addons.options(built_in.mesh, built_in.ingress)?;
     let mut record = provider.plan(context, &args.spec, known).await?;
     // Before anything is made: after a crash the record is how the next run knows what is ours.
     record.image = args.image.clone().or(record.image);
@@ -78,15 +93,20 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     provider.connect(context, &made).await?;
 
     let client = context.client_of(&made).await?;
+    let installed = addons::install_all(&client, &options, &context.report, context.deadline).await?;
     let services = deploy::overlays(context, &client, Some(&made), &args.overlays, false).await?;
-    let next = vec![
+    let mut next = vec![
         "meshy status".to_owned(),
         "meshy port-forward deploy/minimal-service 9090".to_owned(),
         format!("meshy down{}", context.name_flag()),
     ];
+    if (built_in.mesh || installed.mesh.is_some()) && (built_in.ingress || installed.ingress.is_some()) {
+        // Meshing the ingress is a step of the lesson, not of `up`.
+        next.insert(0, "meshy inject".to_owned());
+    }
     let provider = cluster::word(made.provider);
     let seconds = begun.elapsed().as_secs_f64();
-    let up = Up { provider, built_in, services, next, seconds, lab: made };
+    let up = Up { provider, built_in, installed, services, next, seconds, lab: made };
     context.data(&up, text)?;
     Ok(Exit::Done)
 }
