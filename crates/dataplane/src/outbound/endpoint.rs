@@ -7,11 +7,11 @@ use rustls_pki_types::ServerName;
 
 use super::breaker::Breaker;
 use super::load::Load;
-use super::{Context, address_labels, strip_hop_by_hop};
+use super::{Context, address_labels, strip_hop_by_hop, strip_mesh};
 use crate::body::{RequestBody, ResponseBody, Tracker, Tracking};
 use crate::classify::{self, Class};
 use crate::client::{Client, Connector, Security};
-use crate::error::{PROXY_CONNECTION, PROXY_ERROR, ProxyError};
+use crate::error::{PROXY_CONNECTION, ProxyError};
 use crate::metrics::{HttpScope, Labels, Outcome, TcpScope};
 use crate::policy::FailureAccrual;
 use crate::profile::Route;
@@ -108,8 +108,8 @@ impl EndpointState {
     fn received(&self, mut response: Response<ResponseBody>, version: Version) -> Response<ResponseBody> {
         let upgraded = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         strip_hop_by_hop(response.headers_mut(), upgraded);
-        response.headers_mut().remove(&PROXY_ERROR);
         let close = response.headers_mut().remove(&PROXY_CONNECTION).is_some_and(|value| value == "close");
+        strip_mesh(response.headers_mut());
         // A meshed peer whose own side broke asks for the caller's connection to end, so that the caller picks anew.
         if close && self.meshed && version == Version::HTTP_11 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -1,7 +1,9 @@
 //! Annotations and HTTPRoutes at work. From the outside in: count the request, its deadline, its retries with pauses,
 //! filters, a backend by weight, count each try, its own timeouts.
 
-use std::sync::{Arc, OnceLock};
+mod rule;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HOST;
@@ -12,12 +14,12 @@ use super::Context;
 use super::breaker::backoff;
 use super::concrete::Concrete;
 use super::logical::Services;
-use super::split::Split;
 use crate::body::{Limits, Replay, RequestBody, ResponseBody, Tracker};
 use crate::error::{ProxyError, StreamTimeout};
-use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
-use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
+use crate::metrics::{Metrics, RetryScope};
+use crate::policy::{Filter, HttpRoute, Policy, Retry, RouteRule};
 use crate::target::Target;
+use rule::{Place, Rule, parent_labels};
 
 /// The pause before the first retry, and the longest one; up to as much again is added at random.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
@@ -30,22 +32,6 @@ pub(super) struct PolicyPlan {
     own: Arc<Concrete>,
     services: Arc<Services>,
     metrics: Arc<Metrics>,
-}
-
-struct Rule {
-    labels: Labels,
-    retry: Option<Retry>,
-    timeouts: Timeouts,
-    filters: Vec<Filter>,
-    backends: Split<Place>,
-    scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
-}
-
-/// A backend of a rule; without a name the service itself.
-struct Place {
-    named: Option<Backend>,
-    labels: Labels,
-    scope: OnceLock<Arc<BackendScope>>,
 }
 
 impl PolicyPlan {
@@ -230,100 +216,6 @@ impl PolicyPlan {
         let service = service.ok_or_else(|| ProxyError::NoBackend(backend.authority.clone()))?;
         service.call(request, None, grpc).await
     }
-}
-
-impl Rule {
-    fn new(
-        parent: &Labels,
-        target: &Target,
-        policy: &Policy,
-        route: Option<&HttpRoute>,
-        rule: &RouteRule,
-    ) -> Self {
-        let labels = match route {
-            Some(route) => parent
-                .with("route_group", "gateway.networking.k8s.io")
-                .with("route_kind", "HTTPRoute")
-                .with("route_namespace", &route.namespace)
-                .with("route_name", &route.name),
-            None => parent
-                .with("route_group", "")
-                .with("route_kind", "default")
-                .with("route_namespace", "")
-                .with("route_name", "http"),
-        };
-        let backends = if rule.backends.is_empty() {
-            vec![(1, Place::new(&labels, target.service.as_ref(), None))]
-        } else {
-            let place =
-                |backend: &Backend| Place::new(&labels, Some(&backend.service), Some(backend.clone()));
-            rule.backends.iter().map(|backend| (backend.weight, place(backend))).collect()
-        };
-        Self {
-            // Any retry on a route takes the place of all of the service's.
-            retry: rule.retry.clone().or_else(|| policy.retry.clone()),
-            timeouts: rule.timeouts.unwrap_or(policy.timeouts),
-            filters: rule.filters.clone(),
-            backends: Split::new(backends),
-            scopes: OnceLock::new(),
-            labels,
-        }
-    }
-
-    fn scopes(&self, metrics: &Arc<Metrics>) -> &(Arc<RouteScope>, Option<RetryScope>) {
-        self.scopes.get_or_init(|| {
-            let labels = self.labels.with("hostname", "");
-            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, &labels));
-            (Arc::new(RouteScope::new(metrics, labels)), retry)
-        })
-    }
-
-    fn is_available(&self, plan: &PolicyPlan) -> bool {
-        self.backends.any(|place| place.is_available(plan))
-    }
-}
-
-impl Place {
-    fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
-        Self { named, labels: route.and(&service_labels("backend", service)), scope: OnceLock::new() }
-    }
-
-    fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
-        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.labels.clone())))
-    }
-
-    /// A backend that was never asked counts as available: asking is how it becomes known.
-    fn is_available(&self, plan: &PolicyPlan) -> bool {
-        let accrual = plan.policy.failure_accrual;
-        match &self.named {
-            None => plan.own.is_available(),
-            Some(backend) => {
-                let known = plan.services.known(&backend.authority, accrual);
-                known.is_none_or(|service| service.is_available())
-            }
-        }
-    }
-}
-
-fn parent_labels(service: Option<&ServiceRef>) -> Labels {
-    service_labels("parent", service)
-}
-
-fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
-    let label = |labels: Labels, part: &str, value: &str| labels.with(&format!("{role}_{part}"), value);
-    let (group, kind) = if service.is_some() { ("core", "Service") } else { ("", "default") };
-    let (namespace, name) = service.map_or(("", "endpoint"), |one| (&one.namespace, &one.name));
-    let port = service.map(|one| one.port.to_string()).unwrap_or_default();
-    [
-        ("group", group),
-        ("kind", kind),
-        ("namespace", namespace),
-        ("name", name),
-        ("port", &port),
-        ("section_name", ""),
-    ]
-    .into_iter()
-    .fold(Labels::new(), |labels, (part, value)| label(labels, part, value))
 }
 
 fn host(request: &Request<RequestBody>) -> Option<&str> {

@@ -1,6 +1,8 @@
 //! Finds the first route that matches, in a time that hardly grows with the number of routes.
 
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex};
 
 use http::Method;
 use regex::{RegexSet, RegexSetBuilder, SetMatches};
@@ -9,11 +11,29 @@ use crate::profile::{RequestMatch, Route};
 
 /// Up to this many expressions one after the other is as fast as all at once.
 const FEW: usize = 4;
+/// So many answers are remembered, each in the place its hash says.
+const PLACES: usize = 64;
+/// Longer paths are not remembered, so that callers cannot fill the memory.
+const LONGEST: usize = 256;
 
 /// The routes of a profile with all their path expressions in one automaton.
 pub(crate) struct RouteIndex {
     conditions: Vec<Condition>,
-    paths: Option<RegexSet>,
+    many: Option<Many>,
+}
+
+/// All expressions at once, and what was asked last.
+struct Many {
+    paths: RegexSet,
+    recent: [Mutex<Option<Box<Answer>>>; PLACES],
+    hasher: RandomState,
+}
+
+/// A method and a path always find the same route.
+struct Answer {
+    method: Method,
+    path: Box<str>,
+    place: Option<usize>,
 }
 
 /// A condition whose path expressions are places in the automaton.
@@ -32,17 +52,41 @@ impl RouteIndex {
         let many = patterns.len() > FEW;
         // Too large a set is possible; the routes are then tried one by one.
         let paths = many.then(|| RegexSetBuilder::new(&patterns).build().ok()).flatten();
-        Self { conditions, paths }
+        let many = paths.map(|paths| Many {
+            paths,
+            recent: [const { Mutex::new(None) }; PLACES],
+            hasher: RandomState::new(),
+        });
+        Self { conditions, many }
     }
 
     /// The place of the first route that matches.
     pub(crate) fn find(&self, routes: &[Arc<Route>], method: &Method, path: &str) -> Option<usize> {
-        match &self.paths {
-            Some(paths) => {
-                let matched = paths.matches(path);
-                self.conditions.iter().position(|condition| condition.matches(method, &matched))
-            }
+        match &self.many {
+            Some(many) => many.find(&self.conditions, method, path),
             None => routes.iter().position(|route| route.condition.matches(method, path)),
+        }
+    }
+}
+
+impl Many {
+    fn find(&self, conditions: &[Condition], method: &Method, path: &str) -> Option<usize> {
+        let asked = || {
+            let matched = self.paths.matches(path);
+            conditions.iter().position(|condition| condition.matches(method, &matched))
+        };
+        if path.len() > LONGEST {
+            return asked();
+        }
+        let hash = self.hasher.hash_one((method, path)) as usize;
+        let mut recent = self.recent[hash % PLACES].lock().expect("routes lock");
+        match &*recent {
+            Some(answer) if answer.method == *method && *answer.path == *path => answer.place,
+            _ => {
+                let place = asked();
+                *recent = Some(Box::new(Answer { method: method.clone(), path: path.into(), place }));
+                place
+            }
         }
     }
 }
@@ -95,11 +139,12 @@ mod tests {
         ];
         routes.extend((0..20).map(|n| route(path(&format!("/item/{n}")))));
         let index = RouteIndex::new(&routes);
-        assert!(index.paths.is_some());
+        assert!(index.many.is_some());
         for method in [Method::GET, Method::POST] {
             for path in ["/", "/a", "/abc", "/b", "/bb", "/c/12", "/c/x", "/item/7", "/item/77", "/item/x"] {
                 let slow = routes.iter().position(|route| route.condition.matches(&method, path));
                 assert_eq!(index.find(&routes, &method, path), slow, "{method} {path}");
+                assert_eq!(index.find(&routes, &method, path), slow, "{method} {path} once more");
             }
         }
     }

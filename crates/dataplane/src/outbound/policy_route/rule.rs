@@ -1,0 +1,120 @@
+//! A rule of a policy, ready for requests: its labels, its backends by weight, its series.
+
+use std::sync::{Arc, OnceLock};
+
+use super::PolicyPlan;
+use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
+use crate::outbound::split::Split;
+use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
+use crate::target::Target;
+
+/// A rule, or the default route of a service without any.
+pub(super) struct Rule {
+    pub(super) labels: Labels,
+    pub(super) retry: Option<Retry>,
+    pub(super) timeouts: Timeouts,
+    pub(super) filters: Vec<Filter>,
+    pub(super) backends: Split<Place>,
+    pub(super) scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
+}
+
+/// A backend of a rule; without a name the service itself.
+pub(super) struct Place {
+    pub(super) named: Option<Backend>,
+    pub(super) labels: Labels,
+    pub(super) scope: OnceLock<Arc<BackendScope>>,
+}
+
+impl Rule {
+    pub(super) fn new(
+        parent: &Labels,
+        target: &Target,
+        policy: &Policy,
+        route: Option<&HttpRoute>,
+        rule: &RouteRule,
+    ) -> Self {
+        let labels = match route {
+            Some(route) => parent
+                .with("route_group", "gateway.networking.k8s.io")
+                .with("route_kind", "HTTPRoute")
+                .with("route_namespace", &route.namespace)
+                .with("route_name", &route.name),
+            None => parent
+                .with("route_group", "")
+                .with("route_kind", "default")
+                .with("route_namespace", "")
+                .with("route_name", "http"),
+        };
+        let backends = if rule.backends.is_empty() {
+            vec![(1, Place::new(&labels, target.service.as_ref(), None))]
+        } else {
+            let place =
+                |backend: &Backend| Place::new(&labels, Some(&backend.service), Some(backend.clone()));
+            rule.backends.iter().map(|backend| (backend.weight, place(backend))).collect()
+        };
+        Self {
+            // Any retry on a route takes the place of all of the service's.
+            retry: rule.retry.clone().or_else(|| policy.retry.clone()),
+            timeouts: rule.timeouts.unwrap_or(policy.timeouts),
+            filters: rule.filters.clone(),
+            backends: Split::new(backends),
+            scopes: OnceLock::new(),
+            labels,
+        }
+    }
+
+    pub(super) fn scopes(&self, metrics: &Arc<Metrics>) -> &(Arc<RouteScope>, Option<RetryScope>) {
+        self.scopes.get_or_init(|| {
+            let labels = self.labels.with("hostname", "");
+            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, &labels));
+            (Arc::new(RouteScope::new(metrics, labels)), retry)
+        })
+    }
+
+    pub(super) fn is_available(&self, plan: &PolicyPlan) -> bool {
+        self.backends.any(|place| place.is_available(plan))
+    }
+}
+
+impl Place {
+    pub(super) fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
+        Self { named, labels: route.and(&service_labels("backend", service)), scope: OnceLock::new() }
+    }
+
+    pub(super) fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
+        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.labels.clone())))
+    }
+
+    /// A backend that was never asked counts as available: asking is how it becomes known.
+    pub(super) fn is_available(&self, plan: &PolicyPlan) -> bool {
+        let accrual = plan.policy.failure_accrual;
+        match &self.named {
+            None => plan.own.is_available(),
+            Some(backend) => {
+                let known = plan.services.known(&backend.authority, accrual);
+                known.is_none_or(|service| service.is_available())
+            }
+        }
+    }
+}
+
+pub(super) fn parent_labels(service: Option<&ServiceRef>) -> Labels {
+    service_labels("parent", service)
+}
+
+fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
+    let label = |labels: Labels, part: &str, value: &str| labels.with(&format!("{role}_{part}"), value);
+    let (group, kind) = if service.is_some() { ("core", "Service") } else { ("", "default") };
+    let (namespace, name) = service.map_or(("", "endpoint"), |one| (&one.namespace, &one.name));
+    let port = service.map(|one| one.port.to_string()).unwrap_or_default();
+    [
+        ("group", group),
+        ("kind", kind),
+        ("namespace", namespace),
+        ("name", name),
+        ("port", &port),
+        ("section_name", ""),
+    ]
+    .into_iter()
+    .fold(Labels::new(), |labels, (part, value)| label(labels, part, value))
+}
