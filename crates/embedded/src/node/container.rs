@@ -1,19 +1,20 @@
 //! One container: its runs one after another, its probes, its log.
 
+mod probes;
+mod waits;
+
 use std::future::Future;
-use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::images::{Program, program};
 use super::logs::Log;
-use super::probe::Probe;
 use super::state::{End, State, Status};
 use super::{Node, env, programs};
 use crate::api::{EVENT_NORMAL, EVENT_WARNING};
@@ -26,8 +27,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// A run of this length makes the next failure a first one again.
 const STEADY: Duration = Duration::from_secs(600);
-/// How long a first probe waits for its port to be listened on, before it asks anyway.
-const LISTEN_WAIT: Duration = Duration::from_secs(1);
 
 /// When a container is started again after it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,140 +208,6 @@ impl Container {
         self.ready
             .send_replace(self.place == "initContainers" && code == 0 && self.restart != Restart::Always);
         Some(code)
-    }
-
-    /// Startup probe first, then readiness and liveness side by side; ends the run when the container must die.
-    async fn probes(&self, home: &Arc<Home>, spec: &Value, stop: &CancellationToken) {
-        let [startup, readiness, liveness] =
-            ["startupProbe", "readinessProbe", "livenessProbe"].map(|field| Probe::of(spec, field));
-        if let Some(probe) = startup {
-            let outcome = self.repeat(home, &probe, "Startup", |held| held.then_some(true)).await;
-            if !outcome {
-                return self.kill(home, "startup", stop).await;
-            }
-        }
-        let has_readiness = readiness.is_some();
-        self.set(home, |status| {
-            status.started = true;
-            status.ready = !has_readiness;
-        });
-        self.ready.send_replace(!has_readiness || self.place == "initContainers");
-        let ready = async {
-            let Some(probe) = readiness else { return std::future::pending().await };
-            self.repeat(home, &probe, "Readiness", |held| {
-                self.set(home, |status| status.ready = held);
-                self.ready.send_replace(held);
-                None
-            })
-            .await;
-        };
-        let live = async {
-            let Some(probe) = liveness else { return std::future::pending().await };
-            self.repeat(home, &probe, "Liveness", |held| if held { None } else { Some(false) }).await;
-            self.kill(home, "liveness", stop).await;
-        };
-        tokio::join!(ready, live);
-    }
-
-    /// Asks at each period until `decide`, told whether the probe holds by its thresholds, gives an answer.
-    async fn repeat(
-        &self,
-        home: &Arc<Home>,
-        probe: &Probe,
-        which: &str,
-        decide: impl Fn(bool) -> Option<bool>,
-    ) -> bool {
-        sleep(probe.delay).await;
-        let pod: Ipv4Addr = home.network.address();
-        let node = home.node.fabric.node();
-        if probe.delay.is_zero()
-            && let Some(port) = probe.port()
-        {
-            // The service listens within milliseconds; a failed first try would cost a whole period.
-            let _ = tokio::time::timeout(LISTEN_WAIT, home.node.fabric.listened(pod, port)).await;
-        }
-        let (mut successes, mut failures) = (0, 0);
-        let mut next = Instant::now();
-        loop {
-            match probe.ask(&node, pod).await {
-                Ok(()) => (successes, failures) = (successes + 1, 0),
-                Err(error) => {
-                    (successes, failures) = (0, failures + 1);
-                    self.event(home, EVENT_WARNING, "Unhealthy", &format!("{which} probe failed: {error}"))
-                        .await;
-                }
-            }
-            let decided = if successes >= probe.successes {
-                decide(true)
-            } else if failures >= probe.failures {
-                // A startup probe that has failed for good says so itself.
-                if which == "Startup" { Some(false) } else { decide(false) }
-            } else {
-                None
-            };
-            if let Some(answer) = decided {
-                return answer;
-            }
-            next += probe.period;
-            sleep_until(next).await;
-        }
-    }
-
-    async fn kill(&self, home: &Arc<Home>, which: &str, stop: &CancellationToken) {
-        let words = format!("Container {} failed {which} probe, will be restarted", self.name);
-        self.event(home, EVENT_NORMAL, "Killing", &words).await;
-        stop.cancel();
-        std::future::pending().await
-    }
-
-    /// Shows ErrImagePull and ImagePullBackOff in turn, as a kubelet does, until the pod goes.
-    async fn cannot_pull(&self, home: &Arc<Home>, message: &str) {
-        let image = &self.image;
-        self.event(home, EVENT_NORMAL, "Pulling", &format!("Pulling image \"{image}\"")).await;
-        let mut pause = FIRST_PAUSE;
-        loop {
-            self.wait_as(home, "ErrImagePull", message);
-            self.event(
-                home,
-                EVENT_WARNING,
-                "Failed",
-                &format!("Failed to pull image \"{image}\": {message}"),
-            )
-            .await;
-            self.event(home, EVENT_WARNING, "Failed", "Error: ErrImagePull").await;
-            // Long enough to be seen by someone who looks at once.
-            if !self.pause(Duration::from_secs(2)).await {
-                return;
-            }
-            self.wait_as(home, "ImagePullBackOff", &format!("Back-off pulling image \"{image}\": {message}"));
-            self.event(home, EVENT_NORMAL, "BackOff", &format!("Back-off pulling image \"{image}\"")).await;
-            if !self.pause(pause).await {
-                return;
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Waits before a restart; false when the pod goes meanwhile.
-    async fn back_off(&self, home: &Arc<Home>, pause: Duration) -> bool {
-        let words = format!(
-            "back-off {}s restarting failed container={} pod={}",
-            pause.as_secs(),
-            self.name,
-            text(&home.pod, "/metadata/name")
-        );
-        self.set(home, |status| {
-            status.last = status.end().cloned().or(status.last.take());
-            status.state = State::Waiting { reason: "CrashLoopBackOff".to_owned(), message: words.clone() };
-        });
-        self.event(
-            home,
-            EVENT_WARNING,
-            "BackOff",
-            &format!("Back-off restarting failed container {}", self.name),
-        )
-        .await;
-        self.pause(pause).await
     }
 
     async fn pause(&self, time: Duration) -> bool {

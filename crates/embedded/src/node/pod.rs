@@ -208,3 +208,21 @@ async fn end(pod: &Arc<Pod>, home: &Arc<Home>, mut tasks: JoinSet<()>) {
 pub(crate) fn must_end(object: &Value) -> bool {
     is_deleting(object)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use super::{Container, live};
+
+    fn size_of_first<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_tasks_of_a_pod_stay_small() {
+        let (pod, container) = (size_of_first(live), size_of_first(Container::live));
+        // A pod may take 64 KiB in all; the service's own memory and its streams come on top of this.
+        assert!(pod + container < 32 * 1024, "{pod} + {container} bytes");
+    }
+}

@@ -111,8 +111,13 @@ impl Lab {
 
     /// The pods of an `app` that are not on their way out.
     pub(crate) async fn pods(&self, app: &str) -> Vec<Value> {
-        let params = kube::api::ListParams::default().labels(&format!("app={app}"));
-        let pods = self.api("v1/Pod", "default").list(&params).await.expect("pods");
+        self.staying("default", &format!("app={app}")).await
+    }
+
+    /// The pods that a selector chooses, without those on their way out.
+    pub(crate) async fn staying(&self, namespace: &str, labels: &str) -> Vec<Value> {
+        let params = kube::api::ListParams::default().labels(labels);
+        let pods = self.api("v1/Pod", namespace).list(&params).await.expect("pods");
         let staying = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
         staying.map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
     }
@@ -180,15 +185,15 @@ impl Lab {
     async fn requests_at(&self, app: &str) -> f64 {
         let mut all = 0.0;
         for pod in self.pods(app).await {
-            let metrics = self.metrics(pod["metadata"]["name"].as_str().expect("a name")).await;
+            let metrics = self.metrics("default", pod["metadata"]["name"].as_str().expect("a name")).await;
             all += counter(&metrics, "request_total", &[r#"direction="inbound""#, r#"tls="true""#]);
         }
         all
     }
 
     /// What a pod's proxy counts, by the pod proxy path.
-    pub(crate) async fn metrics(&self, pod: &str) -> String {
-        let path = format!("/api/v1/namespaces/default/pods/{pod}:4191/proxy/metrics");
+    pub(crate) async fn metrics(&self, namespace: &str, pod: &str) -> String {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:4191/proxy/metrics");
         let request = http::Request::get(path).body(Vec::new()).expect("a request");
         self.client.request_text(request).await.expect("metrics")
     }
@@ -215,6 +220,20 @@ impl Lab {
     pub(crate) async fn delete(&self, kind: &str, name: &str, params: &DeleteParams) {
         self.api(kind, "default").delete(name, params).await.expect("deleted");
     }
+}
+
+/// The body of a GET over any stream.
+pub(crate) async fn get_over(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    path: &str,
+) -> String {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
+    tokio::spawn(connection);
+    let request = hyper::Request::get(path).header("host", "pod").body(Full::new(Bytes::new()));
+    let answer = sender.send_request(request.expect("a request")).await.expect("an answer");
+    let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// The rule of `kubectl rollout status`.

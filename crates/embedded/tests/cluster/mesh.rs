@@ -89,13 +89,8 @@ async fn a_meshed_ingress_follows_the_ingress_and_not_the_clients_header() {
         assert_eq!(answer.status, 200, "bounced-service would fail seven of ten");
         assert!(answer.body.contains("minimal-service"), "{}", answer.body);
     }
-    let pods =
-        lab.api("v1/Pod", "ingress-nginx").list(&kube::api::ListParams::default()).await.expect("pods");
-    let pod = pods.items[0].metadata.name.clone().expect("a name");
-    let path = format!("/api/v1/namespaces/ingress-nginx/pods/{pod}:4191/proxy/metrics");
-    let metrics =
-        lab.client.request_text(http::Request::get(path).body(Vec::new()).expect("a request")).await;
-    let metrics = metrics.expect("metrics");
+    let pod = lab.staying("ingress-nginx", "app.kubernetes.io/name=ingress-nginx").await.remove(0);
+    let metrics = lab.metrics("ingress-nginx", pod["metadata"]["name"].as_str().expect("a name")).await;
     let labels = [r#"direction="outbound""#, r#"dst_deployment="minimal-service""#, r#"tls="true""#];
     assert_eq!(counter(&metrics, "response_total", &labels), 10.0, "{metrics}");
 }

@@ -48,7 +48,7 @@ async fn a_profile_turns_three_in_ten_into_ten_in_ten_and_the_counters_agree() {
     }
     assert_eq!(good, 20, "of 20 with the profile");
 
-    let metrics = lab.metrics(&client).await;
+    let metrics = lab.metrics("default", &client).await;
     let requests = counter(&metrics, "route_request_total", &route);
     let tries = counter(&metrics, "route_actual_request_total", &route);
     let retryable = counter(&metrics, "route_retryable_total", &route);

@@ -216,3 +216,68 @@ async fn a_stopped_cluster_goes_on_where_it_was() {
     let token = |text: &str| text.lines().find(|line| line.contains("token")).map(str::to_owned);
     assert_eq!(token(&kubeconfig), token(&lab.cluster.kubeconfig()));
 }
+
+fn failing(name: &str) -> Value {
+    let mut object = deployment(name, "minimal-service", 1);
+    object["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{ "name": "SERVICE_PORT", "value": "none" }]);
+    object
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_cannot_run_is_held_back_longer_each_time() {
+    let lab = Lab::start().await;
+    lab.apply(failing("web")).await;
+    lab.wait("apps/v1/Deployment", "default", "web", |found| {
+        found.is_some_and(|found| found.pointer("/status/replicas") == Some(&json!(1)))
+    })
+    .await;
+    let pod = lab.pods("web").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    lab.wait("v1/Pod", "default", &pod, |pod| {
+        let Some(status) = pod.and_then(|pod| pod.pointer("/status/containerStatuses/0")) else {
+            return false;
+        };
+        status["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+            && status["restartCount"] == 1
+            && status["lastState"]["terminated"]["exitCode"] == 2
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_not_to_be_restarted_ends_as_it_ended() {
+    let lab = Lab::start().await;
+    let mut pod = failing("unused")["spec"]["template"].clone();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"] = json!({ "name": "once", "namespace": "default" });
+    pod["spec"]["restartPolicy"] = json!("Never");
+    lab.apply(pod).await;
+    lab.wait("v1/Pod", "default", "once", |pod| {
+        pod.is_some_and(|pod| {
+            pod.pointer("/status/phase") == Some(&json!("Failed"))
+                && pod.pointer("/status/containerStatuses/0/state/terminated/exitCode") == Some(&json!(2))
+        })
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_forward_reaches_the_service_and_its_proxy() {
+    let options = meshy_embedded::Options::ephemeral("forward");
+    let lab = Lab::with(options).await;
+    lab.deploy("minimal-service").await;
+    lab.rolled_out("default", "minimal-service").await;
+    let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&lab.cluster.kubeconfig()).expect("a kubeconfig");
+    let choice = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &choice).await.expect("a configuration");
+    let client = kube::Client::try_from(config).expect("a client");
+    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(client, "default");
+    for (port, path, wanted) in [(9090, "/health", "Status OK"), (4191, "/metrics", "request_total")] {
+        let mut forward = pods.portforward(&pod, &[port]).await.expect("forwarded");
+        let stream = forward.take_stream(port).expect("a stream");
+        let answer = crate::lab::get_over(stream, path).await;
+        assert!(answer.contains(wanted), "{answer}");
+    }
+}
