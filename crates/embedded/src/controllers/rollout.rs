@@ -60,14 +60,16 @@ pub(super) fn next_old(wanted: i64, bounds: Bounds, new: Set, old: &[Set]) -> Ve
     // Pods of the new set that do not serve yet count as promised, not as there.
     let mut may_go = (total - least - (new.wanted - new.available).max(0)).max(0);
     let mut next: Vec<i64> = old.iter().map(|set| set.wanted).collect();
+    // A set that was just scaled down may still be said to serve with replicas that are on their way out.
+    let serves = |set: &Set| set.available.min(set.wanted);
     // Replicas that do not serve are no loss.
     for (replicas, set) in next.iter_mut().zip(old) {
-        let idle = (set.wanted - set.available).clamp(0, may_go);
+        let idle = (set.wanted - serves(set)).clamp(0, may_go);
         *replicas -= idle;
         may_go -= idle;
     }
-    let serving = new.available + old.iter().map(|set| set.available).sum::<i64>();
-    let mut may_go = (serving - least).max(0);
+    let serving = serves(&new) + old.iter().map(serves).sum::<i64>();
+    let mut may_go = (serving - least).clamp(0, may_go);
     for replicas in &mut next {
         let gone = (*replicas).min(may_go);
         *replicas -= gone;
@@ -106,6 +108,13 @@ mod tests {
         let bounds = Bounds { surge: 1, unavailable: 1 };
         let old = [Set { wanted: 3, available: 1 }];
         assert_eq!(next_old(3, bounds, Set { wanted: 1, available: 1 }, &old), [1]);
+    }
+
+    #[test]
+    fn replicas_on_their_way_out_are_not_counted_on() {
+        let bounds = Bounds { surge: 1, unavailable: 0 };
+        let old = [Set { wanted: 0, available: 1 }, Set { wanted: 1, available: 1 }];
+        assert_eq!(next_old(1, bounds, Set { wanted: 1, available: 0 }, &old), [0, 1]);
     }
 
     #[test]

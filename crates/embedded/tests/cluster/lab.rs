@@ -153,6 +153,16 @@ impl Lab {
         self.ask("GET", host, path, &[], "").await
     }
 
+    /// Asks until the ingress has heard of a ready pod: it follows the endpoints, which follow the pod.
+    pub(crate) async fn serves(&self, host: &str) {
+        let asked = async {
+            while self.get(host, "/health").await.status != 200 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{host} never served"));
+    }
+
     /// The seed's request: minimal-service asks bounced-service and says what came back.
     pub(crate) async fn bounce(&self) -> String {
         let body =

@@ -23,6 +23,8 @@ async fn both_services() -> Lab {
     lab.deploy("bounced-service").await;
     lab.rolled_out("default", "minimal-service").await;
     lab.rolled_out("default", "bounced-service").await;
+    lab.serves("minimal-service").await;
+    lab.serves("bounced-service").await;
     lab
 }
 
