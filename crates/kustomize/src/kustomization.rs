@@ -65,10 +65,7 @@ impl Kustomization {
         }
         for (old, new) in OLD {
             if fields.contains_key(*old) {
-                let line = format!("{place}: `{old}` is deprecated; write `{new}`");
-                if !warnings.contains(&line) {
-                    warnings.push(line);
-                }
+                warnings.push(format!("{place}: `{old}` is deprecated; write `{new}`"));
             }
         }
         let kustomization: Self = serde_json::from_value(document)

@@ -21,13 +21,15 @@ struct Build {
     warnings: Vec<String>,
     /// Each file is parsed once, however many overlays share its base.
     files: HashMap<PathBuf, Rc<Vec<Resource>>>,
+    /// Likewise each kustomization, by its folder.
+    kustomizations: HashMap<PathBuf, Rc<Kustomization>>,
 }
 
 /// Builds the tree at `dir`.
 pub(crate) fn build(source: &dyn Source, dir: &Path) -> Result<Output, Error> {
     let loader = Loader::start(source, dir)?;
     let mut build = Build::default();
-    let kustomization = Kustomization::load(&loader, &mut build.warnings)?;
+    let kustomization = kustomization(&mut build, &loader)?;
     let set = accumulate(&mut build, &loader, &kustomization, Set::default())
         .map_err(|error| error.within(format!("`{}`", loader.root().display())))?;
     let mut resources = set.into_list();
@@ -69,7 +71,7 @@ fn add(build: &mut Build, loader: &Loader<'_>, path: &str, set: &mut Set) -> Res
             resources.iter().try_for_each(|resource| set.append(resource.clone()))
         }
         Entry::Folder(inner) => {
-            let kustomization = Kustomization::load(&inner, &mut build.warnings)?;
+            let kustomization = kustomization(build, &inner)?;
             if kustomization.is_component() {
                 return Err(Error::invalid("it is a component: name it under `components`"));
             }
@@ -82,11 +84,21 @@ fn add(build: &mut Build, loader: &Loader<'_>, path: &str, set: &mut Set) -> Res
 /// Lets a component add to and work on `set`.
 fn mix(build: &mut Build, loader: &Loader<'_>, path: &str, set: Set) -> Result<Set, Error> {
     let inner = loader.folder(path)?;
-    let kustomization = Kustomization::load(&inner, &mut build.warnings)?;
+    let kustomization = kustomization(build, &inner)?;
     if !kustomization.is_component() {
         return Err(Error::invalid("it is not of kind Component: name it under `resources`"));
     }
     accumulate(build, &inner, &kustomization, set)
+}
+
+/// The kustomization in the loader's folder.
+fn kustomization(build: &mut Build, loader: &Loader<'_>) -> Result<Rc<Kustomization>, Error> {
+    if let Some(kustomization) = build.kustomizations.get(loader.root()) {
+        return Ok(Rc::clone(kustomization));
+    }
+    let kustomization = Rc::new(Kustomization::load(loader, &mut build.warnings)?);
+    build.kustomizations.insert(loader.root().to_path_buf(), Rc::clone(&kustomization));
+    Ok(kustomization)
 }
 
 fn file(build: &mut Build, loader: &Loader<'_>, found: &Path) -> Result<Rc<Vec<Resource>>, Error> {
@@ -101,10 +113,13 @@ fn file(build: &mut Build, loader: &Loader<'_>, found: &Path) -> Result<Rc<Vec<R
 
 /// The objects in `text`, lists of objects taken apart.
 pub(crate) fn resources(text: &str, place: &str) -> Result<Vec<Resource>, Error> {
+    from_documents(yaml::documents(text, place)?)
+}
+
+/// The objects among `documents`, lists of objects taken apart.
+pub(crate) fn from_documents(documents: Vec<Value>) -> Result<Vec<Resource>, Error> {
     let mut objects = Vec::new();
-    for document in yaml::documents(text, place)? {
-        flatten(document, &mut objects)?;
-    }
+    documents.into_iter().try_for_each(|document| flatten(document, &mut objects))?;
     Ok(objects)
 }
 

@@ -59,14 +59,15 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
     let text = text(loader, patch)?;
     let selector = patch.target.as_ref().map(Selector::new).transpose()?;
     // What begins as JSON must be JSON: kustomize does not read it as YAML's flow style.
-    let document = if text.starts_with('[') {
-        serde_json::from_str(&text)
-            .map_err(|error| Error::Parse { place: place.to_owned(), reason: error.to_string() })?
+    let documents = if text.starts_with('[') {
+        let list = serde_json::from_str(&text)
+            .map_err(|error| Error::Parse { place: place.to_owned(), reason: error.to_string() })?;
+        vec![list]
     } else {
-        yaml::first_document(&text, place)?
+        yaml::documents(&text, place)?
     };
-    if document.is_array() {
-        let operations = operations(document)?;
+    if documents.first().is_some_and(Value::is_array) {
+        let operations = operations(documents.into_iter().next().unwrap_or_default())?;
         let Some(selector) = selector else { return Err(Error::invalid("a JSON patch needs a target")) };
         for resource in list.iter_mut().filter(|resource| selector.selects(resource)) {
             resource.remember();
@@ -74,7 +75,7 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
         }
         return Ok(());
     }
-    let parsed = target::resources(&text, place)?;
+    let parsed = target::from_documents(documents)?;
     match (&selector, &parsed[..]) {
         (Some(selector), [one]) => {
             for resource in list.iter_mut().filter(|resource| selector.selects(resource)) {
