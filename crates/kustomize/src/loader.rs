@@ -77,7 +77,7 @@ impl<'a> Loader<'a> {
 
     /// Whether `path` is a file here.
     pub(crate) fn has_file(&self, path: &str) -> bool {
-        self.source.canonical(&self.root.join(path)).is_ok_and(|found| !self.source.is_dir(&found))
+        self.source.is_file(&self.root.join(path))
     }
 
     fn resolve(&self, path: &str) -> Result<PathBuf, Error> {

@@ -80,7 +80,8 @@ impl Selector {
 /// A regular expression that must match as a whole.
 enum Pattern {
     Any,
-    /// Text without special characters: compared, since compiling an expression costs more.
+    /// Text in which only a dot is special: compared by hand, since compiling an expression costs more than the rest of
+    /// an overlay's work.
     Text(String),
     Expression(Regex),
 }
@@ -90,7 +91,7 @@ impl Pattern {
         if text.is_empty() {
             return Ok(Self::Any);
         }
-        if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'/') {
+        if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_/.".contains(&b)) {
             return Ok(Self::Text(text.to_owned()));
         }
         Regex::new(&format!("^(?:{text})$"))
@@ -101,7 +102,11 @@ impl Pattern {
     fn fits(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Text(want) => want == text,
+            Self::Text(want) => {
+                let (have, want) = (text.as_bytes(), want.as_bytes());
+                have.len() == want.len()
+                    && have.iter().zip(want).all(|(have, want)| have == want || *want == b'.')
+            }
             Self::Expression(regex) => regex.is_match(text),
         }
     }

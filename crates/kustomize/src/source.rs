@@ -21,6 +21,11 @@ pub trait Source {
     /// Whether a folder is at `path`, which is canonical.
     fn is_dir(&self, path: &Path) -> bool;
 
+    /// Whether a file is at `path`, links followed.
+    fn is_file(&self, path: &Path) -> bool {
+        self.canonical(path).is_ok_and(|found| !self.is_dir(&found))
+    }
+
     /// The bytes of the file at `path`, which is canonical.
     ///
     /// # Errors

@@ -21,6 +21,10 @@ impl Source for Disk {
         path.is_dir()
     }
 
+    fn is_file(&self, path: &Path) -> bool {
+        path.metadata().is_ok_and(|found| !found.is_dir())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         // One byte over the limit tells a file that is too large; a pipe or device has no length to ask for.
