@@ -23,6 +23,7 @@ mod kind_config;
 pub mod kubeconfig;
 mod nodes;
 mod ports;
+mod ready;
 mod registry;
 pub mod serve;
 
@@ -71,7 +72,8 @@ pub trait Provider: Send + Sync {
     /// What its clusters have by themselves.
     fn built_in(&self) -> BuiltIn;
 
-    /// Checks that it can work here and decides what is not decided yet (ports, names). Makes nothing.
+    /// Checks that it can work here and decides what is not decided yet (ports, names). Makes nothing; clears away what a
+    /// killed run left half made, so that its ports count as free.
     ///
     /// # Errors
     /// A prerequisite is missing.

@@ -164,11 +164,13 @@ impl Provider for Kind {
             programs().await?;
             let engine = engine::connect().await?;
             let name = &context.global.name;
-            own_nodes(&engine, name).await?;
-            if let Some(known) = known {
-                return Ok(known);
+            let left = own_nodes(&engine, name).await?;
+            // Of a lab that never came to be, ports may have been taken since: they are looked for anew.
+            if let Some(known) = known.as_ref().filter(|k| k.made) {
+                return Ok(known.clone());
             }
             let mut record = Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
+            nodes::remove(&engine, if context.global.dry_run { &[] } else { &left }).await?;
             let mapped = nodes::mapped_ports(&engine, "").await?;
             let (http, https) = ports::pair(ports::test(mapped))?;
             if http != 80 {
@@ -180,7 +182,8 @@ impl Provider for Kind {
             record.workers = spec.workers;
             record.node_image = Some(spec.node_image.clone());
             record.registry_image = Some(spec.registry_image.clone());
-            record.made_network = engine.docker.inspect_network(NETWORK, None).await.is_err();
+            record.made_network = known.is_some_and(|k| k.made_network)
+                || engine.docker.inspect_network(NETWORK, None).await.is_err();
             Ok(record)
         })
     }
@@ -238,8 +241,27 @@ impl Provider for Kind {
         })
     }
 
-    fn connect<'a>(&'a self, _context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async move { registry::join(&engine::connect().await?, &record.name, NETWORK).await })
+    fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let joined = async { registry::join(&engine::connect().await?, &record.name, NETWORK).await };
+            let ready = async {
+                let step = context.report.step("Waiting", "for the nodes");
+                let client = context.client_of(record).await?;
+                let nodes =
+                    super::ready::nodes(&client, usize::from(record.workers) + 1, context.deadline, &step)
+                        .await;
+                match nodes {
+                    Ok(()) => step.done("all Ready"),
+                    Err(error) => {
+                        step.failed();
+                        return Err(error);
+                    }
+                }
+                super::ready::tell_registry(&client, record, context.deadline).await
+            };
+            tokio::try_join!(joined, ready)?;
+            Ok(())
+        })
     }
 
     fn look<'a>(

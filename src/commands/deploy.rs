@@ -128,8 +128,13 @@ fn urls(object: &Object, http_port: Option<u16>) -> Vec<String> {
     let (true, Some(port)) = (manifest::kind(object) == "Ingress", http_port) else { return Vec::new() };
     let rules = object.data["spec"]["rules"].as_array();
     let hosts = rules.into_iter().flatten().filter_map(|r| r["host"].as_str());
+    hosts.map(|host| url(host, port)).collect()
+}
+
+/// How one host is reached.
+pub(super) fn url(host: &str, port: u16) -> String {
     let at = if port == 80 { "http://127.0.0.1/".to_owned() } else { format!("http://127.0.0.1:{port}/") };
-    hosts.map(|host| format!("curl -H 'Host: {host}' {at}")).collect()
+    format!("curl -H 'Host: {host}' {at}")
 }
 
 /// The objects of overlays without what only deploying needs, for `undeploy`.

@@ -54,6 +54,8 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     };
     let folder = lab::folder(&name)?;
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    // Empty ones go with it; others' labs keep theirs.
+    let _ = folder.parent().map(fs::remove_dir);
     removed.push(format!("state folder {}", folder.display()));
     step.done(format!("{} things", removed.len()));
     let down = Down { lab: name, removed };

@@ -18,7 +18,9 @@ use crate::overlay;
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train")]
+#[command(
+    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none"
+)]
 pub struct Args {
     #[command(flatten)]
     spec: Spec,
@@ -96,13 +98,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let installed = addons::install_all(&client, &options, &context.report, context.deadline).await?;
     let services = deploy::overlays(context, &client, Some(&made), &args.overlays, false).await?;
     let mut next = vec![
-        "meshy status".to_owned(),
-        "meshy port-forward deploy/minimal-service 9090".to_owned(),
+        format!("meshy status{}", context.name_flag()),
+        format!("meshy port-forward deploy/minimal-service 9090{}", context.name_flag()),
         format!("meshy down{}", context.name_flag()),
     ];
     if (built_in.mesh || installed.mesh.is_some()) && (built_in.ingress || installed.ingress.is_some()) {
         // Meshing the ingress is a step of the lesson, not of `up`.
-        next.insert(0, "meshy inject".to_owned());
+        next.insert(0, format!("meshy inject{}", context.name_flag()));
     }
     let provider = cluster::word(made.provider);
     let seconds = begun.elapsed().as_secs_f64();

@@ -2,10 +2,11 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Sends tracing to stderr: warnings of others, with `-v` what meshy does, with `-vv` everything. `RUST_LOG` overrules.
+/// Sends tracing to stderr: errors of others, with `-v` what meshy does, with `-vv` everything. `RUST_LOG` overrules.
 pub fn init(verbose: u8) {
     let level = match verbose {
-        0 => "error",
+        // What fails is told by the error itself; the client would say it a second time, in its own words.
+        0 => "error,kube_client=off,kube_runtime=off",
         1 => "warn,meshy=debug",
         _ => "debug",
     };
