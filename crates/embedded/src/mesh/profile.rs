@@ -105,7 +105,7 @@ fn response(found: &written::ResponseMatch) -> ResponseMatch {
 
 fn budget(found: &written::Budget) -> RetryBudget {
     RetryBudget {
-        retry_ratio: found.retry_ratio,
+        retry_ratio: found.retry_ratio as f32,
         min_retries_per_second: found.min_retries_per_second,
         // Nought lies outside what a proxy takes, as an unreadable one does.
         ttl: found.ttl().unwrap_or(Duration::ZERO),

@@ -137,7 +137,7 @@ fn budget(sink: &mut Sink<'_>, budget: &Budget) {
             );
         }
         Ok(_) => {
-            let (said, acts) = (budget.retry_ratio, budget.effective_ratio());
+            let (said, acts) = (budget.retry_ratio, f64::from(budget.effective_ratio()));
             if (acts - said).abs() > said.abs() * 0.01 {
                 sink.add(
                     "budget-rounding",

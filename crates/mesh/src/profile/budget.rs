@@ -11,7 +11,7 @@ use crate::duration::{self, DurationError};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
     /// Retries earned by each request that ended (0.2: one for every five).
-    pub retry_ratio: f32,
+    pub retry_ratio: f64,
     /// Retries a second that need not be earned.
     pub min_retries_per_second: u32,
     /// How long what was earned can be spent, in Go's notation.
@@ -29,7 +29,7 @@ pub enum BudgetFault {
     TtlRange(Duration),
     /// Outside 0 to 1000.
     #[error("retryRatio {0} is outside 0 to 1000")]
-    Ratio(f32),
+    Ratio(f64),
 }
 
 impl Default for Budget {
@@ -66,12 +66,14 @@ impl Budget {
 
     /// The ratio that the proxy's budget really keeps: a retry costs a whole number of requests, so 0.3 acts as 1/3.
     pub fn effective_ratio(&self) -> f32 {
-        if self.retry_ratio <= 0.0 {
+        // The proxy gets the ratio as a 32-bit number and calculates with that.
+        let ratio = self.retry_ratio as f32;
+        if ratio <= 0.0 {
             0.0
-        } else if self.retry_ratio <= 1.0 {
-            1.0 / (1.0 / self.retry_ratio).floor()
+        } else if ratio <= 1.0 {
+            1.0 / (1.0 / ratio).floor()
         } else {
-            1000.0 / (1000.0 / self.retry_ratio).floor()
+            1000.0 / (1000.0 / ratio).floor()
         }
     }
 
@@ -99,7 +101,7 @@ impl Budget {
 mod tests {
     use super::*;
 
-    fn budget(ratio: f32, ttl: &str) -> Budget {
+    fn budget(ratio: f64, ttl: &str) -> Budget {
         Budget { retry_ratio: ratio, min_retries_per_second: 10, ttl: ttl.to_owned() }
     }
 
@@ -111,7 +113,7 @@ mod tests {
         assert_eq!(budget(0.2, "999ms").validity(), Err(BudgetFault::TtlRange(Duration::from_millis(999))));
         assert_eq!(budget(1000.5, "10s").validity(), Err(BudgetFault::Ratio(1000.5)));
         assert!(matches!(budget(0.2, "10").validity(), Err(BudgetFault::Ttl(_))));
-        assert!(budget(f32::NAN, "10s").validity().is_err());
+        assert!(budget(f64::NAN, "10s").validity().is_err());
     }
 
     #[test]
