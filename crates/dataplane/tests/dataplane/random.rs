@@ -1,7 +1,7 @@
 //! Seeded nonsense through a pair: no panic, no hang, and a good request afterwards still works.
 //!
 //! The corpus is made from a few well-formed messages by cutting, doubling, swapping and overwriting; a failure names its
-//! seed.
+//! seed. With `MESHY_FUZZ_SECONDS=60` each test goes on for that long with seeds of its own.
 
 use std::time::Duration;
 
@@ -16,6 +16,24 @@ use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 const ROUNDS: u64 = 800;
+
+/// The seeds of a run: always the same few, or as many new ones as the time allows.
+fn seeds() -> impl Iterator<Item = u64> {
+    let seconds = std::env::var("MESHY_FUZZ_SECONDS").ok().map(|text| text.parse().expect("seconds"));
+    let until = seconds.map(|seconds| std::time::Instant::now() + Duration::from_secs(seconds));
+    let first = if until.is_some() { rand::random::<u64>() / 2 } else { 0 };
+    let more = move |seed: &u64| match until {
+        Some(until) => std::time::Instant::now() < until,
+        None => *seed < ROUNDS,
+    };
+    let mut count = 0;
+    (first..).take_while(more).inspect(move |seed| {
+        count += 1;
+        if until.is_some() && count % 10_000 == 0 {
+            eprintln!("{count} seeds, now {seed}");
+        }
+    })
+}
 
 const REQUESTS: [&[u8]; 6] = [
     b"GET / HTTP/1.1\r\nhost: web\r\nl5d-dst-override: web.default.svc.cluster.local:9090\r\n\r\n",
@@ -76,7 +94,7 @@ async fn nonsense_from_callers_neither_stops_nor_hangs_a_pair() {
         lab.mesh(&lab.proxy(&app, |_| {}), POD.parse().unwrap());
         lab.service("web", WEB, &[endpoint(POD)]).profile(retry_all());
         let client = Client::new(lab.proxy(&Memory::default(), |config| config.mode = mode));
-        for seed in 0..ROUNDS {
+        for seed in seeds() {
             let bytes = mutated(&mut StdRng::seed_from_u64(seed), &REQUESTS);
             talk(&client, &bytes, seed).await;
         }
@@ -100,7 +118,7 @@ async fn nonsense_from_upstreams_neither_stops_nor_hangs_a_proxy() {
     });
     lab.service("web", WEB, &[endpoint(POD)]).profile(retry_all());
     let client = lab.client();
-    for seed in 0..ROUNDS {
+    for seed in seeds() {
         let request = REQUESTS[seed as usize % 3];
         talk(&client, request, seed).await;
     }
