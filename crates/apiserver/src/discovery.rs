@@ -52,7 +52,7 @@ pub(crate) fn answer_plain(call: &Call, path: &str) -> Result<Response<Body>> {
         ["apis", name, version] => {
             Ok(answer(200, &resources(&kinds, name, version).ok_or_else(ApiError::no_such_path)?))
         }
-        ["openapi", rest @ ..] => crate::openapi::answer(call, rest),
+        ["openapi", rest @ ..] => crate::openapi::answer_path(call, rest),
         [""] => Ok(answer(
             200,
             &json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),

@@ -5,9 +5,9 @@
 //!
 //! ```text
 //!   core.v1.Container
-//!     name! string required                       ! written even when empty
-//!     restartPolicy? string                       ? a pointer: an empty value is a value
-//!     ports [core.v1.ContainerPort] map(containerPort,protocol) patch(merge:containerPort)
+//!     name! string required #1        ! written even when empty; # the number in protobuf
+//!     restartPolicy? string #24       ? a pointer: an empty value is a value
+//!     ports [core.v1.ContainerPort] map(containerPort,protocol) patch(merge:containerPort) #6
 //! ```
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub(crate) mod crd;
 pub(crate) mod decode;
+pub(crate) mod protobuf;
 mod tables;
 
 pub(crate) use tables::{builtin, builtins};
@@ -91,6 +92,8 @@ pub(crate) struct Field {
     pub(crate) required: bool,
     pub(crate) strategy: Strategy,
     pub(crate) default: Option<Value>,
+    /// Its numbers in the protobuf message: two where JSON inlines what is a message of its own there.
+    pub(crate) numbers: Vec<u32>,
 }
 
 /// A type with named fields.

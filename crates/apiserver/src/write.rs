@@ -26,7 +26,7 @@ mod update;
 pub use delete::Deleted;
 pub use patch::Patch;
 pub(crate) use prepare::{now, uid};
-pub(crate) use scale::of as scale_of;
+pub(crate) use scale::{of as scale_of, text as selector_text};
 
 /// What a write did.
 #[derive(Clone, Debug)]

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use crate::error::{ApiError, Result};
+use crate::schema::{Ty, protobuf};
 
 /// As in Kubernetes: what etcd takes with room for its own words.
 const LIMIT: usize = 3 * 1024 * 1024;
@@ -36,12 +37,18 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
 }
 
 /// An object as JSON or YAML; `kind` is the type that is expected, for the words of a refusal.
-pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str) -> Result<Value> {
+///
+/// Kinds of our own tables may come as protobuf too.
+pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
     match media_type(headers) {
         "" | "application/json" | "*/*" => {
             serde_json::from_slice(bytes).map_err(|error| unreadable(kind, bytes, &error))
         }
         "application/yaml" => yaml(bytes),
+        "application/vnd.kubernetes.protobuf" if ty.is_some() => {
+            let ty = ty.unwrap_or(&Ty::Any { atomic: true });
+            protobuf::decode(ty, bytes).map_err(ApiError::bad_request)
+        }
         _ => Err(ApiError::new(
             415,
             "UnsupportedMediaType",

@@ -30,8 +30,12 @@ pub(super) async fn serve(call: &Call, target: &Target, bytes: Bytes) -> Result<
     }
 }
 
+fn own_type(kind: &Kind) -> Option<&crate::schema::Ty> {
+    (!kind.is_custom()).then_some(&kind.ty)
+}
+
 async fn create(call: &Call, target: &Target, bytes: &Bytes) -> Result<Response<Body>> {
-    let value = body::object(&call.headers, bytes, &target.kind.kind)?;
+    let value = body::object(&call.headers, bytes, &target.kind.kind, own_type(&target.kind))?;
     let options = call.query.write_options(call.manager())?;
     let written = call.core.create(&target.kind, &target.namespace, value, &options).await?;
     Ok(answer_written(call, &target.kind, &written))
@@ -40,11 +44,11 @@ async fn create(call: &Call, target: &Target, bytes: &Bytes) -> Result<Response<
 async fn update(call: &Call, target: &Target, key: &Key, bytes: &Bytes) -> Result<Response<Body>> {
     let options = call.query.write_options(call.manager())?;
     if target.subresource == "scale" {
-        let scale = body::object(&call.headers, bytes, "Scale")?;
+        let scale = body::object(&call.headers, bytes, "Scale", Some(&crate::schema::builtin("autoscaling.v1.Scale")))?;
         let written = call.core.rescale(&target.kind, key, &options, |_| Ok(scale.clone())).await?;
         return Ok(answer(200, &write::scale_of(&target.kind, &written.object)));
     }
-    let value = body::object(&call.headers, bytes, &target.kind.kind)?;
+    let value = body::object(&call.headers, bytes, &target.kind.kind, own_type(&target.kind))?;
     let written = call.core.update(&target.kind, key, &target.subresource, value, &options).await?;
     Ok(answer_written(call, &target.kind, &written))
 }
@@ -79,7 +83,7 @@ fn delete_options(call: &Call, bytes: &Bytes) -> Result<DeleteOptions> {
     if bytes.is_empty() {
         return Ok(options);
     }
-    let body = body::object(&call.headers, bytes, "DeleteOptions")?;
+    let body = body::object(&call.headers, bytes, "DeleteOptions", Some(&crate::schema::builtin("meta.v1.DeleteOptions")))?;
     options.dry_run |= crate::value::items(&body["dryRun"]).any(|word| word == "All");
     options.grace_seconds = body["gracePeriodSeconds"].as_i64().or(options.grace_seconds);
     if let Some(text) = body["propagationPolicy"].as_str() {
@@ -117,7 +121,7 @@ async fn delete_all(call: &Call, target: &Target, bytes: &Bytes) -> Result<Respo
     let kind = &target.kind;
     if (kind.namespaced && target.namespace.is_empty())
         || kind.kind == "Namespace"
-        || kind.kind == "Service" && false
+       
     {
         return Err(ApiError::method_not_allowed());
     }

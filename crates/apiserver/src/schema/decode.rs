@@ -3,6 +3,8 @@
 //! Unknown fields are dropped and reported, a wrong type is an error, and what is empty and not a pointer goes away,
 //! so that two ways to write the same object become one.
 
+use base64::prelude::BASE64_STANDARD;
+use base64::{DecodeError, Engine};
 use serde_json::{Map as JsonMap, Value};
 
 use super::{Field, Struct, Ty};
@@ -66,14 +68,21 @@ impl Decoder {
                 Ok(Some(Value::Array(out)))
             }
             (Ty::Quantity, Value::Number(number)) => Ok(Some(Value::String(number.to_string()))),
-            (Ty::Quantity, Value::String(text)) => match super::super::quantity::canonical(&text) {
+            (Ty::Quantity, Value::String(text)) => match crate::quantity::canonical(&text) {
                 Some(text) => Ok(Some(Value::String(text))),
                 None => Err(Mismatch(format!(
                     "unable to parse quantity's suffix in \"{text}\": quantities must match the regular expression \
                      '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
                 ))),
             },
-            (Ty::String | Ty::Bytes | Ty::IntOrString, value @ Value::String(_)) => Ok(Some(value)),
+            (Ty::Bytes, Value::String(text)) => match BASE64_STANDARD.decode(&text) {
+                Ok(_) => Ok(Some(Value::String(text))),
+                Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => {
+                    Err(Mismatch(format!("illegal base64 data at input byte {at}")))
+                }
+                Err(_) => Err(Mismatch(format!("illegal base64 data at input byte {}", text.len() / 4 * 4))),
+            },
+            (Ty::String | Ty::IntOrString, value @ Value::String(_)) => Ok(Some(value)),
             (Ty::Time, Value::String(text)) => {
                 let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
                 Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()))

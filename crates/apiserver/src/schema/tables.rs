@@ -85,6 +85,11 @@ fn field(index: &HashMap<String, usize>, ty: &str, rules: &[&str], always: bool,
         required: rules.contains(&"required"),
         strategy,
         default: inside("default").map(Into::into),
+        numbers: rules
+            .iter()
+            .find_map(|rule| rule.strip_prefix('#'))
+            .map(|numbers| numbers.split('.').filter_map(|number| number.parse().ok()).collect())
+            .unwrap_or_default(),
     }
 }
 

@@ -35,12 +35,10 @@ impl Core {
         let mut warnings = Vec::new();
         let mut value = decode(kind, value, options, &mut warnings)?;
         prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
-        let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
         self.change(kind, key, subresource, options, |_| {
             Ok(Candidate { value: value.clone(), owned: false, warnings: warnings.clone() })
         })
         .await
-        .map_err(|error| if version.is_empty() || error.code != 404 { error } else { error })
     }
 
     /// Reads, changes and writes an object, again when another write came between.

@@ -1,0 +1,144 @@
+//! Custom resources against the schema of their definition.
+//!
+//! Rules in CEL (`x-kubernetes-validations`) are not evaluated.
+
+use serde_json::Value;
+
+use super::{invalid, required, unsupported};
+use crate::error::Cause;
+use crate::value::items;
+
+pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cause>) {
+    if value.is_null() && schema["nullable"] == true {
+        return;
+    }
+    let name = if at.is_empty() { "<nil>" } else { at };
+    if !is_type(schema, value) {
+        let wanted = schema["type"].as_str().unwrap_or_default();
+        let got = word(value);
+        let why = format!("{at} in body must be of type {wanted}: \"{got}\"");
+        let shown = if value.is_string() || value.is_number() || value.is_boolean() { value.clone() } else { got.into() };
+        found.push(Cause {
+            reason: "FieldValueTypeInvalid",
+            message: format!("Invalid value: {shown}: {why}"),
+            field: name.to_owned(),
+        });
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            for wanted in items(&schema["required"]).filter_map(Value::as_str).filter(|wanted| !map.contains_key(*wanted)) {
+                found.push(required(&join(at, wanted), ""));
+            }
+            for (key, inner) in map {
+                if at.is_empty() && matches!(key.as_str(), "metadata" | "apiVersion" | "kind") {
+                    continue;
+                }
+                match schema["properties"].get(key) {
+                    Some(schema) => check(schema, inner, &join(at, key), found),
+                    None if schema["additionalProperties"].is_object() => {
+                        check(&schema["additionalProperties"], inner, &join(at, key), found);
+                    }
+                    None => {}
+                }
+            }
+        }
+        Value::Array(list) => {
+            bound(schema, "Items", list.len(), "items", at, value, found);
+            for (index, inner) in list.iter().enumerate() {
+                check(&schema["items"], inner, &format!("{at}[{index}]"), found);
+            }
+        }
+        Value::String(text) => {
+            bound(schema, "Length", text.chars().count(), "chars long", at, value, found);
+        }
+        Value::Number(number) => {
+            let number = number.as_f64().unwrap_or_default();
+            if schema["minimum"].as_f64().is_some_and(|least| number < least) {
+                let why = format!("{at} in body should be greater than or equal to {}", schema["minimum"]);
+                found.push(invalid(name, value, &why));
+            }
+            if schema["maximum"].as_f64().is_some_and(|most| number > most) {
+                let why = format!("{at} in body should be less than or equal to {}", schema["maximum"]);
+                found.push(invalid(name, value, &why));
+            }
+        }
+        _ => {}
+    }
+    if let Some(allowed) = schema["enum"].as_array()
+        && !allowed.contains(value)
+    {
+        let words: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+        found.push(unsupported(name, value, &words));
+    }
+    if let Some(one_of) = schema["oneOf"].as_array() {
+        let fitting = one_of.iter().filter(|one| fits(one, value)).count();
+        if fitting != 1 {
+            found.push(invalid(name, &word(value).into(), &format!("{at} in body must validate one and only one schema (oneOf)")));
+        }
+    }
+    if let Some(any_of) = schema["anyOf"].as_array()
+        && schema["x-kubernetes-int-or-string"] != true
+        && !any_of.iter().any(|one| fits(one, value))
+    {
+        found.push(invalid(name, &word(value).into(), &format!("{at} in body must validate at least one schema (anyOf)")));
+    }
+    for all in items(&schema["allOf"]) {
+        check(all, value, at, found);
+    }
+    if schema["not"].is_object() && fits(&schema["not"], value) {
+        found.push(invalid(name, &word(value).into(), &format!("{at} in body must not validate the schema (not)")));
+    }
+}
+
+fn fits(schema: &Value, value: &Value) -> bool {
+    let mut found = Vec::new();
+    check(schema, value, "x", &mut found);
+    found.is_empty()
+}
+
+fn join(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+fn bound(schema: &Value, what: &str, size: usize, unit: &str, at: &str, value: &Value, found: &mut Vec<Cause>) {
+    let size = size as u64;
+    if schema[format!("min{what}")].as_u64().is_some_and(|least| size < least) {
+        let why = format!("{at} in body should be at least {} {unit}", schema[format!("min{what}")]);
+        found.push(invalid(at, value, &why));
+    }
+    if let Some(most) = schema[format!("max{what}")].as_u64().filter(|most| size > *most) {
+        let (reason, message) = match what {
+            "Items" => ("FieldValueTooMany", format!("Too many: {size}: must have at most {most} items")),
+            _ => ("FieldValueTooLong", format!("Too long: may not be more than {most} bytes")),
+        };
+        found.push(Cause { reason, message, field: at.to_owned() });
+    }
+}
+
+fn is_type(schema: &Value, value: &Value) -> bool {
+    if schema["x-kubernetes-int-or-string"] == true {
+        return value.is_string() || value.is_i64();
+    }
+    match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_i64() || value.as_f64().is_some_and(|number| number.fract() == 0.0),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        _ => true,
+    }
+}
+
+fn word(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

@@ -1,0 +1,104 @@
+//! Pods and templates of pods.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{duplicate, forbidden, invalid, names, required, unsupported};
+use crate::error::Cause;
+use crate::value::items;
+
+pub(super) fn spec(spec: &Value, at: &str, found: &mut Vec<Cause>) {
+    let volumes: Vec<&str> = items(&spec["volumes"]).filter_map(|volume| volume["name"].as_str()).collect();
+    let mut seen = BTreeSet::new();
+    if items(&spec["containers"]).next().is_none() {
+        found.push(required(&format!("{at}.containers"), ""));
+    }
+    for list in ["containers", "initContainers"] {
+        for (index, found_container) in items(&spec[list]).enumerate() {
+            let at = format!("{at}.{list}[{index}]");
+            let name = found_container["name"].as_str().unwrap_or_default();
+            if name.is_empty() {
+                found.push(required(&format!("{at}.name"), ""));
+            } else if !seen.insert(name) {
+                found.push(duplicate(&format!("{at}.name"), &found_container["name"]));
+            } else {
+                let wrong = names::label(name);
+                found.extend(wrong.iter().map(|why| invalid(&format!("{at}.name"), &found_container["name"], why)));
+            }
+            container(found_container, &at, &volumes, found);
+        }
+    }
+    if !matches!(spec["restartPolicy"].as_str(), Some("Always" | "OnFailure" | "Never")) {
+        let words = ["Always", "Never", "OnFailure"];
+        found.push(unsupported(&format!("{at}.restartPolicy"), &spec["restartPolicy"], &words));
+    }
+}
+
+fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Cause>) {
+    if container["image"].as_str().is_none_or(str::is_empty) {
+        found.push(required(&format!("{at}.image"), ""));
+    }
+    for (index, port) in items(&container["ports"]).enumerate() {
+        let at = format!("{at}.ports[{index}].containerPort");
+        match port["containerPort"].as_i64().unwrap_or_default() {
+            0 => found.push(required(&at, "")),
+            1..=65535 => {}
+            _ => found.push(invalid(&at, &port["containerPort"], "must be between 1 and 65535, inclusive")),
+        }
+        let protocol = &port["protocol"];
+        if !matches!(protocol.as_str(), Some("TCP" | "UDP" | "SCTP")) {
+            let at = at.replace("containerPort", "protocol");
+            found.push(unsupported(&at, protocol, &["SCTP", "TCP", "UDP"]));
+        }
+    }
+    for (index, variable) in items(&container["env"]).enumerate() {
+        if variable["name"].as_str().is_none_or(str::is_empty) {
+            found.push(required(&format!("{at}.env[{index}].name"), ""));
+        }
+    }
+    for (index, mount) in items(&container["volumeMounts"]).enumerate() {
+        let name = mount["name"].as_str().unwrap_or_default();
+        if !volumes.contains(&name) {
+            let message = format!("Not found: \"{name}\"");
+            let field = format!("{at}.volumeMounts[{index}].name");
+            found.push(Cause { reason: "FieldValueNotFound", message, field });
+        }
+    }
+    let policy = &container["imagePullPolicy"];
+    if !matches!(policy.as_str(), Some("Always" | "IfNotPresent" | "Never")) {
+        found.push(unsupported(&format!("{at}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]));
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let value = &container[probe];
+        let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(|name| value[**name].is_object()).count();
+        if value.is_object() && handlers == 0 {
+            found.push(required(&format!("{at}.{probe}"), "must specify a handler type"));
+        }
+    }
+}
+
+/// A pod's spec stays as it is but for a few fields.
+pub(super) fn update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
+    let rest = |spec: &Value| {
+        let mut spec = spec.clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec.get_mut(list).into_iter().flat_map(crate::value::items_mut) {
+                container["image"] = Value::Null;
+            }
+        }
+        for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "nodeName"] {
+            spec[field] = Value::Null;
+        }
+        spec
+    };
+    let moved = old["nodeName"].is_string() && old["nodeName"] != new["nodeName"];
+    if moved || rest(old) != rest(new) {
+        found.push(forbidden(
+            "spec",
+            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+             `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+             `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+        ));
+    }
+}

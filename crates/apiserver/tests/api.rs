@@ -1,0 +1,264 @@
+//! The API as its users meet it: through kube-rs without a socket, over HTTPS, and by function calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use meshy_apiserver::{
+    Admission, ApiError, Authority, DeleteOptions, LogOptions, Options, PodBackend, Review, Server, WriteOptions, kubeconfig,
+};
+use meshy_net::{BoxFuture, BoxIo};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Nothing here takes longer on a slow machine; a test that waits for more is stuck.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn client(server: &Server) -> kube::Client {
+    kube::Client::new(server.service(), "default")
+}
+
+fn map(name: &str, data: Value) -> ConfigMap {
+    serde_json::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}))
+        .expect("a ConfigMap")
+}
+
+#[tokio::test]
+async fn a_watcher_of_kube_rs_sees_what_is_there_and_what_comes() {
+    let server = Server::new(Options::default());
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    maps.create(&PostParams::default(), &map("a", json!({"x": "1"}))).await.expect("creates");
+    for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
+        let mut seen = watcher(maps.clone(), config).default_backoff().applied_objects().boxed();
+        let next = async |seen: &mut futures::stream::BoxStream<'_, watcher::Result<ConfigMap>>| {
+            tokio::time::timeout(PATIENCE, seen.next()).await.expect("in time").expect("a stream").expect("an object")
+        };
+        assert_eq!(next(&mut seen).await.metadata.name.as_deref(), Some("a"));
+        let patch = json!({"data": {"y": rand::random::<u32>().to_string()}});
+        maps.patch("a", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patches");
+        assert!(next(&mut seen).await.data.expect("data").contains_key("y"));
+    }
+}
+
+#[tokio::test]
+async fn applying_the_same_twice_keeps_the_version_and_a_conflict_names_the_owner() {
+    let server = Server::new(Options::default());
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    let config = map("a", json!({"x": "1"}));
+    let first = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
+    let again = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
+    assert_eq!(first.metadata.resource_version, again.metadata.resource_version);
+    let other = map("a", json!({"x": "2"}));
+    let error = maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.expect_err("conflicts");
+    assert!(error.to_string().contains("conflict with \"one\": .data.x"), "{error}");
+    let forced = PatchParams::apply("two").force();
+    let taken = maps.patch("a", &forced, &Patch::Apply(&other)).await.expect("takes it");
+    assert_eq!(taken.data.expect("data")["x"], "2");
+}
+
+#[tokio::test]
+async fn pages_of_a_list_are_one_snapshot_while_others_write() {
+    let server = Server::new(Options::default());
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    for number in 0..30 {
+        maps.create(&PostParams::default(), &map(&format!("m{number:02}"), json!({}))).await.expect("creates");
+    }
+    let mut params = ListParams::default().limit(7);
+    let mut names = Vec::new();
+    loop {
+        let page = maps.list(&params).await.expect("a page");
+        names.extend(page.items.into_iter().filter_map(|object| object.metadata.name));
+        maps.delete(&format!("m{:02}", names.len() % 30), &DeleteParams::default()).await.ok();
+        maps.create(&PostParams::default(), &map(&format!("n{}", names.len()), json!({}))).await.expect("creates");
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => break,
+        }
+    }
+    let wanted: Vec<String> = (0..30).map(|number| format!("m{number:02}")).collect();
+    assert_eq!(names, wanted);
+}
+
+fn definition() -> Value {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "required": ["size"], "properties": {
+        "size": {"type": "integer", "minimum": 1}, "mode": {"type": "string", "default": "plain", "enum": ["plain", "odd"]},
+        "parts": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], "items": {
+            "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}}},
+    }}}});
+    let version = |name: &str, storage: bool| {
+        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}})
+    };
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "boxes.example.io"},
+        "spec": {"group": "example.io", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
+            "versions": [version("v1", true), version("v1beta1", false)]},
+    })
+}
+
+#[tokio::test]
+async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
+    let server = Server::new(Options::default());
+    let store = server.store();
+    store.create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t")).await.expect("defines");
+    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1", "Box"), "boxes");
+    let boxes: Api<DynamicObject> = Api::default_namespaced_with(client(&server), &resource);
+    let object = |spec: Value| -> DynamicObject {
+        serde_json::from_value(json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": spec})).expect("a box")
+    };
+    let error = boxes.create(&PostParams::default(), &object(json!({"size": 0}))).await.expect_err("too small");
+    assert!(error.to_string().contains("should be greater than or equal to 1"), "{error}");
+    let made = boxes.create(&PostParams::default(), &object(json!({"size": 2, "junk": 1}))).await.expect("creates");
+    assert_eq!(made.data["spec"], json!({"size": 2, "mode": "plain"}));
+    // The other version shows the same object.
+    let old = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1beta1", "Box"), "boxes");
+    let found = Api::<DynamicObject>::default_namespaced_with(client(&server), &old).get("b").await.expect("is there");
+    assert_eq!(found.types.expect("types").api_version, "example.io/v1beta1");
+    // Lists merge by the definition's keys.
+    for (manager, part) in [("one", "x"), ("two", "y")] {
+        let config = object(json!({"parts": [{"name": part, "n": 1}]}));
+        boxes.patch("b", &PatchParams::apply(manager), &Patch::Apply(&config)).await.expect("applies");
+    }
+    let both = boxes.get("b").await.expect("is there");
+    assert_eq!(both.data["spec"]["parts"], json!([{"name": "x", "n": 1}, {"name": "y", "n": 1}]));
+}
+
+#[tokio::test]
+async fn a_snapshot_brings_everything_back_and_old_watches_are_told() {
+    let server = Server::new(Options::default());
+    let store = server.store();
+    store.create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t")).await.expect("defines");
+    let object = json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": {"size": 1}});
+    let made = store.create("boxes.example.io", "default", object, &WriteOptions::by("t")).await.expect("creates").object;
+    let again = Server::restore(Options::default(), &server.snapshot()).expect("restores");
+    let found = again.store().get("boxes.example.io", "default", "b").expect("is there");
+    assert_eq!(found.value(), made.value());
+    assert_eq!(again.revision(), server.revision());
+    let error = again.store().watch("boxes.example.io", "", 1).next().await.expect_err("too old");
+    assert_eq!(error.code, 410);
+    assert!(Server::restore(Options::default(), b"{}").is_err());
+}
+
+struct Mark;
+
+impl Admission for Mark {
+    fn mutate<'a>(&'a self, review: &'a Review, object: &'a mut Value) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
+        Box::pin(async move {
+            if review.resource == "configmaps" {
+                object["metadata"]["annotations"]["marked"] = "yes".into();
+            }
+            Ok(())
+        })
+    }
+
+    fn validate<'a>(&'a self, _: &'a Review, object: &'a Value) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
+        Box::pin(async move {
+            match object["data"]["refuse"].is_string() {
+                true => Err(ApiError::new(403, "Forbidden", "refused by a hook")),
+                false => Ok(()),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_hook_changes_and_refuses_writes() {
+    let server = Server::new(Options::default());
+    server.add_admission(Arc::new(Mark));
+    let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
+    let made = maps.create(&PostParams::default(), &map("a", json!({}))).await.expect("creates");
+    assert_eq!(made.metadata.annotations.expect("annotations")["marked"], "yes");
+    let error = maps.create(&PostParams::default(), &map("b", json!({"refuse": ""}))).await.expect_err("refused");
+    assert!(error.to_string().contains("refused by a hook"), "{error}");
+}
+
+struct Echo;
+
+impl PodBackend for Echo {
+    fn logs<'a>(
+        &'a self,
+        _: &'a str,
+        pod: &'a str,
+        _: LogOptions,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>>> {
+        let line = bytes::Bytes::from(format!("log of {pod}\n"));
+        Box::pin(async move { Ok(futures::stream::iter([Ok(line)]).boxed()) })
+    }
+
+    fn connect<'a>(&'a self, _: &'a str, _: &'a str, _: u16) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
+        Box::pin(async move {
+            let (near, far) = tokio::io::duplex(1024);
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = tokio::io::split(far);
+                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+            });
+            Ok(Box::new(near) as BoxIo)
+        })
+    }
+}
+
+#[tokio::test]
+async fn logs_and_forwarded_ports_reach_the_pod_over_https() {
+    let server = Server::new(Options { pods: Some(Arc::new(Echo)), ..Options::default() });
+    let authority = Authority::new().expect("an authority");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let served = server.serve(listener, &authority).expect("serves");
+    let document = kubeconfig("test", &served.url(), &authority, server.token());
+    let config = kube::config::Kubeconfig::from_yaml(&document.to_string()).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("a context");
+    let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(config.clone()).expect("a client"));
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).expect("a pod")).await.expect("creates");
+    assert_eq!(pods.logs("p", &Default::default()).await.expect("a log"), "log of p\n");
+    let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
+    let mut stream = forwarder.take_stream(9090).expect("a stream");
+    stream.write_all(b"hello").await.expect("writes");
+    let mut back = [0; 5];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut back)).await.expect("in time").expect("reads");
+    assert_eq!(&back, b"hello");
+
+    let mut anonymous = config;
+    anonymous.auth_info.token = None;
+    let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(anonymous).expect("a client"));
+    let error = pods.list(&ListParams::default()).await.expect_err("not let in");
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 401));
+}
+
+async fn send(server: &Server, method: &str, path: &str, content: &str, body: Vec<u8>) -> u16 {
+    let request = http::Request::builder().method(method).uri(path).header("content-type", content);
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).expect("a request");
+    tower::ServiceExt::oneshot(server.service(), request).await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn abuse_is_answered_with_the_right_refusal() {
+    let server = Server::new(Options::default());
+    let path = "/api/v1/namespaces/default/configmaps";
+    let json = "application/json";
+    assert_eq!(send(&server, "POST", path, json, vec![b' '; 3 * 1024 * 1024 + 1]).await, 413);
+    assert_eq!(send(&server, "POST", path, json, vec![b'['; 100_000]).await, 400);
+    assert_eq!(send(&server, "POST", path, json, vec![0xff, 0xfe]).await, 400);
+    assert_eq!(send(&server, "POST", path, "text/html", b"{}".to_vec()).await, 415);
+    assert_eq!(send(&server, "PATCH", &format!("{path}/a?fieldManager=x"), "application/apply-patch+yaml", vec![0xff]).await, 400);
+    let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
+        + &(1..30).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", if n == 1 { String::new() } else { (n - 1).to_string() }); 9].join(","))).collect::<String>();
+    assert_eq!(send(&server, "PATCH", &format!("{path}/a?fieldManager=x"), "application/apply-patch+yaml", bomb.into_bytes()).await, 400);
+    assert_eq!(send(&server, "POST", path, "application/vnd.kubernetes.protobuf", b"k8s\0\x12\xff\xff".to_vec()).await, 400);
+    assert_eq!(send(&server, "GET", "/api/v1/namespaces/%zz/configmaps", json, Vec::new()).await, 400);
+    assert_eq!(send(&server, "GET", "/api/v1/namespaces/default/configmaps/..%2f..", json, Vec::new()).await, 404);
+    assert_eq!(send(&server, "BREW", path, json, Vec::new()).await, 405);
+}
+
+#[tokio::test]
+async fn a_pod_on_a_node_gets_its_grace_and_finalizers_hold() {
+    let store = Server::new(Options::default()).store();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    store.create("pods", "default", pod, &WriteOptions::default()).await.expect("creates");
+    let marked = store.delete("pods", "default", "p", &DeleteOptions::default()).await.expect("marks");
+    assert!(!marked.gone && marked.object["metadata"]["deletionGracePeriodSeconds"] == 30);
+    let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    assert!(store.delete("pods", "default", "p", &now).await.expect("deletes").gone);
+}
