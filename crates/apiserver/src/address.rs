@@ -109,10 +109,18 @@ impl Core {
         };
         spec["clusterIP"] = ip.clone().into();
         spec["clusterIPs"] = json!([ip]);
+        if kept.is_none() && ip == "None" && spec["selector"].is_null() {
+            // Nobody but its endpoints knows which families a headless Service without a selector has.
+            crate::value::default(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
+            crate::value::default(spec, "ipFamilyPolicy", "RequireDualStack");
+        }
         crate::value::default(spec, "ipFamilies", json!(["IPv4"]));
         crate::value::default(spec, "ipFamilyPolicy", "SingleStack");
         let wants_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
-        for port in items_mut(&mut spec["ports"]) {
+        if !wants_ports {
+            spec.as_object_mut().map(|map| map.remove("externalTrafficPolicy"));
+        }
+        for port in spec.get_mut("ports").into_iter().flat_map(items_mut) {
             let given = port["nodePort"].as_i64().filter(|port| *port != 0);
             if !wants_ports {
                 if given.is_some() {

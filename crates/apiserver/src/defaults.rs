@@ -21,7 +21,11 @@ pub(crate) fn fill(kind: &Kind, value: &mut Value) {
     }
     match kind.kind.as_str() {
         "Namespace" => namespace(value),
-        "Pod" => pod::spec(&mut value["spec"]),
+        "Pod" => {
+            pod::spec(&mut value["spec"]);
+            pod::requests(&mut value["spec"]);
+            default(&mut value["spec"], "enableServiceLinks", true);
+        }
         "Service" => network::service(&mut value["spec"]),
         "Endpoints" => network::endpoints(value),
         "EndpointSlice" => network::endpoint_slice(value),

@@ -60,15 +60,22 @@ pub(crate) fn answer_path(call: &Call, rest: &[&str]) -> Result<Response<Body>> 
 }
 
 fn group(call: &Call, kinds: &Set, group: &str, version: &str) -> Result<Response<Body>> {
-    let document = call.core.openapi.get(&format!("{group}/{version}"), || version_three(kinds, group, version));
+    let document =
+        call.core.openapi.get(&format!("{group}/{version}"), || version_three(kinds, group, version));
     Ok(answer_bytes(200, document.ok_or_else(ApiError::no_such_path)?))
 }
 
 fn index(kinds: &Set) -> Value {
     let mut paths = serde_json::Map::new();
     for kind in kinds.iter() {
-        let path = if kind.group.is_empty() { format!("api/{}", kind.version) } else { format!("apis/{}", kind.api_version()) };
-        paths.entry(path.clone()).or_insert_with(|| json!({"serverRelativeURL": format!("/openapi/v3/{path}")}));
+        let path = if kind.group.is_empty() {
+            format!("api/{}", kind.version)
+        } else {
+            format!("apis/{}", kind.api_version())
+        };
+        paths
+            .entry(path.clone())
+            .or_insert_with(|| json!({"serverRelativeURL": format!("/openapi/v3/{path}")}));
     }
     json!({"paths": paths})
 }

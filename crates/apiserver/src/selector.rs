@@ -45,14 +45,6 @@ impl Selector {
         self.labels.iter().all(|requirement| requirement.holds(labels[&requirement.key].as_str()))
             && self.fields.iter().all(|(path, equal, wanted)| (field(object, path) == *wanted) == *equal)
     }
-
-    /// The single name a field selector asks for, which makes a list a look-up.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(path, equal, _)| path == "metadata.name" && *equal)
-            .map(|(_, _, name)| name.as_str())
-    }
 }
 
 impl Requirement {

@@ -80,7 +80,10 @@ fn definitions(names: &[&str]) -> Value {
 /// A table of objects.
 pub(crate) fn table(kind: &Kind, objects: &[Arc<Object>], form: &Form) -> Value {
     let (head, cells): (Value, Vec<Vec<Value>>) = match &kind.custom {
-        Some(found) => (custom::definitions(&found.columns), objects.iter().map(|o| custom::cells(&found.columns, o)).collect()),
+        Some(found) => (
+            custom::definitions(&found.columns),
+            objects.iter().map(|o| custom::cells(&found.columns, o)).collect(),
+        ),
         None => {
             let (names, cells) = columns(kind);
             (definitions(names), objects.iter().map(|object| cells(object)).collect())
@@ -119,5 +122,10 @@ fn or_none(text: String) -> Value {
 /// Labels as `a=b,c=d`.
 fn labels(map: &Value) -> Value {
     let pairs = map.as_object().into_iter().flatten();
-    or_none(pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(","))
+    or_none(
+        pairs
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join(","),
+    )
 }

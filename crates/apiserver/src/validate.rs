@@ -49,17 +49,31 @@ pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str)
         }
         "Service" => network::service_update(&old["spec"], &value["spec"], &mut found),
         "ConfigMap" | "Secret" if old["immutable"] == true => {
-            for field in ["data", "binaryData"].into_iter().filter(|field| old[*field] != value[*field]) {
-                found.push(forbidden(field, "field is immutable when `immutable` is set"));
-            }
             if value["immutable"] != true {
                 found.push(forbidden("immutable", "field is immutable when `immutable` is set"));
             }
+            for field in ["data", "binaryData"].into_iter().filter(|field| old[*field] != value[*field]) {
+                found.push(forbidden(field, "field is immutable when `immutable` is set"));
+            }
         }
-        "Secret" if old["type"] != value["type"] => found.push(invalid("type", &value["type"], "field is immutable")),
+        "Secret" if old["type"] != value["type"] => {
+            found.push(invalid("type", &value["type"], "field is immutable"))
+        }
         _ => {}
     }
     found
+}
+
+/// What is allowed but hardly meant.
+pub(crate) fn warnings(kind: &Kind, value: &Value) -> Vec<String> {
+    match kind.kind.as_str() {
+        _ if kind.is_custom() => Vec::new(),
+        "Pod" => pod::warnings(&value["spec"], "spec"),
+        "Deployment" | "ReplicaSet" => {
+            pod::warnings(&value["spec"]["template"]["spec"], "spec.template.spec")
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn required(field: &str, why: &str) -> Cause {
@@ -68,11 +82,19 @@ fn required(field: &str, why: &str) -> Cause {
 }
 
 fn invalid(field: &str, value: &Value, why: &str) -> Cause {
-    Cause { reason: "FieldValueInvalid", message: format!("Invalid value: {value}: {why}"), field: field.to_owned() }
+    Cause {
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {value}: {why}"),
+        field: field.to_owned(),
+    }
 }
 
 fn duplicate(field: &str, value: &Value) -> Cause {
-    Cause { reason: "FieldValueDuplicate", message: format!("Duplicate value: {value}"), field: field.to_owned() }
+    Cause {
+        reason: "FieldValueDuplicate",
+        message: format!("Duplicate value: {value}"),
+        field: field.to_owned(),
+    }
 }
 
 fn forbidden(field: &str, why: &str) -> Cause {

@@ -9,7 +9,8 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use meshy_apiserver::{
-    Admission, ApiError, Authority, DeleteOptions, LogOptions, Options, PodBackend, Review, Server, WriteOptions, kubeconfig,
+    Admission, ApiError, Authority, DeleteOptions, LogOptions, Options, PodBackend, Review, Server,
+    WriteOptions, kubeconfig,
 };
 use meshy_net::{BoxFuture, BoxIo};
 use serde_json::{Value, json};
@@ -23,8 +24,10 @@ fn client(server: &Server) -> kube::Client {
 }
 
 fn map(name: &str, data: Value) -> ConfigMap {
-    serde_json::from_value(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}))
-        .expect("a ConfigMap")
+    serde_json::from_value(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}),
+    )
+    .expect("a ConfigMap")
 }
 
 #[tokio::test]
@@ -35,7 +38,11 @@ async fn a_watcher_of_kube_rs_sees_what_is_there_and_what_comes() {
     for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
         let mut seen = watcher(maps.clone(), config).default_backoff().applied_objects().boxed();
         let next = async |seen: &mut futures::stream::BoxStream<'_, watcher::Result<ConfigMap>>| {
-            tokio::time::timeout(PATIENCE, seen.next()).await.expect("in time").expect("a stream").expect("an object")
+            tokio::time::timeout(PATIENCE, seen.next())
+                .await
+                .expect("in time")
+                .expect("a stream")
+                .expect("an object")
         };
         assert_eq!(next(&mut seen).await.metadata.name.as_deref(), Some("a"));
         let patch = json!({"data": {"y": rand::random::<u32>().to_string()}});
@@ -53,7 +60,8 @@ async fn applying_the_same_twice_keeps_the_version_and_a_conflict_names_the_owne
     let again = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
     assert_eq!(first.metadata.resource_version, again.metadata.resource_version);
     let other = map("a", json!({"x": "2"}));
-    let error = maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.expect_err("conflicts");
+    let error =
+        maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.expect_err("conflicts");
     assert!(error.to_string().contains("conflict with \"one\": .data.x"), "{error}");
     let forced = PatchParams::apply("two").force();
     let taken = maps.patch("a", &forced, &Patch::Apply(&other)).await.expect("takes it");
@@ -65,7 +73,9 @@ async fn pages_of_a_list_are_one_snapshot_while_others_write() {
     let server = Server::new(Options::default());
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     for number in 0..30 {
-        maps.create(&PostParams::default(), &map(&format!("m{number:02}"), json!({}))).await.expect("creates");
+        maps.create(&PostParams::default(), &map(&format!("m{number:02}"), json!({})))
+            .await
+            .expect("creates");
     }
     let mut params = ListParams::default().limit(7);
     let mut names = Vec::new();
@@ -73,7 +83,9 @@ async fn pages_of_a_list_are_one_snapshot_while_others_write() {
         let page = maps.list(&params).await.expect("a page");
         names.extend(page.items.into_iter().filter_map(|object| object.metadata.name));
         maps.delete(&format!("m{:02}", names.len() % 30), &DeleteParams::default()).await.ok();
-        maps.create(&PostParams::default(), &map(&format!("n{}", names.len()), json!({}))).await.expect("creates");
+        maps.create(&PostParams::default(), &map(&format!("n{}", names.len()), json!({})))
+            .await
+            .expect("creates");
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => break,
@@ -89,9 +101,7 @@ fn definition() -> Value {
         "parts": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"], "items": {
             "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "n": {"type": "integer"}}}},
     }}}});
-    let version = |name: &str, storage: bool| {
-        json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}})
-    };
+    let version = |name: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "boxes.example.io"},
         "spec": {"group": "example.io", "scope": "Namespaced", "names": {"plural": "boxes", "kind": "Box"},
@@ -103,19 +113,32 @@ fn definition() -> Value {
 async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
     let server = Server::new(Options::default());
     let store = server.store();
-    store.create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t")).await.expect("defines");
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1", "Box"), "boxes");
+    store
+        .create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t"))
+        .await
+        .expect("defines");
+    let resource =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1", "Box"), "boxes");
     let boxes: Api<DynamicObject> = Api::default_namespaced_with(client(&server), &resource);
     let object = |spec: Value| -> DynamicObject {
-        serde_json::from_value(json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": spec})).expect("a box")
+        serde_json::from_value(
+            json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": spec}),
+        )
+        .expect("a box")
     };
-    let error = boxes.create(&PostParams::default(), &object(json!({"size": 0}))).await.expect_err("too small");
+    let error =
+        boxes.create(&PostParams::default(), &object(json!({"size": 0}))).await.expect_err("too small");
     assert!(error.to_string().contains("should be greater than or equal to 1"), "{error}");
-    let made = boxes.create(&PostParams::default(), &object(json!({"size": 2, "junk": 1}))).await.expect("creates");
+    let made =
+        boxes.create(&PostParams::default(), &object(json!({"size": 2, "junk": 1}))).await.expect("creates");
     assert_eq!(made.data["spec"], json!({"size": 2, "mode": "plain"}));
     // The other version shows the same object.
-    let old = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1beta1", "Box"), "boxes");
-    let found = Api::<DynamicObject>::default_namespaced_with(client(&server), &old).get("b").await.expect("is there");
+    let old =
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1beta1", "Box"), "boxes");
+    let found = Api::<DynamicObject>::default_namespaced_with(client(&server), &old)
+        .get("b")
+        .await
+        .expect("is there");
     assert_eq!(found.types.expect("types").api_version, "example.io/v1beta1");
     // Lists merge by the definition's keys.
     for (manager, part) in [("one", "x"), ("two", "y")] {
@@ -130,9 +153,17 @@ async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
 async fn a_snapshot_brings_everything_back_and_old_watches_are_told() {
     let server = Server::new(Options::default());
     let store = server.store();
-    store.create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t")).await.expect("defines");
-    let object = json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": {"size": 1}});
-    let made = store.create("boxes.example.io", "default", object, &WriteOptions::by("t")).await.expect("creates").object;
+    store
+        .create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t"))
+        .await
+        .expect("defines");
+    let object =
+        json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": {"size": 1}});
+    let made = store
+        .create("boxes.example.io", "default", object, &WriteOptions::by("t"))
+        .await
+        .expect("creates")
+        .object;
     let again = Server::restore(Options::default(), &server.snapshot()).expect("restores");
     let found = again.store().get("boxes.example.io", "default", "b").expect("is there");
     assert_eq!(found.value(), made.value());
@@ -145,7 +176,11 @@ async fn a_snapshot_brings_everything_back_and_old_watches_are_told() {
 struct Mark;
 
 impl Admission for Mark {
-    fn mutate<'a>(&'a self, review: &'a Review, object: &'a mut Value) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
+    fn mutate<'a>(
+        &'a self,
+        review: &'a Review,
+        object: &'a mut Value,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {
             if review.resource == "configmaps" {
                 object["metadata"]["annotations"]["marked"] = "yes".into();
@@ -154,7 +189,11 @@ impl Admission for Mark {
         })
     }
 
-    fn validate<'a>(&'a self, _: &'a Review, object: &'a Value) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
+    fn validate<'a>(
+        &'a self,
+        _: &'a Review,
+        object: &'a Value,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {
             match object["data"]["refuse"].is_string() {
                 true => Err(ApiError::new(403, "Forbidden", "refused by a hook")),
@@ -171,7 +210,8 @@ async fn a_hook_changes_and_refuses_writes() {
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     let made = maps.create(&PostParams::default(), &map("a", json!({}))).await.expect("creates");
     assert_eq!(made.metadata.annotations.expect("annotations")["marked"], "yes");
-    let error = maps.create(&PostParams::default(), &map("b", json!({"refuse": ""}))).await.expect_err("refused");
+    let error =
+        maps.create(&PostParams::default(), &map("b", json!({"refuse": ""}))).await.expect_err("refused");
     assert!(error.to_string().contains("refused by a hook"), "{error}");
 }
 
@@ -183,12 +223,20 @@ impl PodBackend for Echo {
         _: &'a str,
         pod: &'a str,
         _: LogOptions,
-    ) -> BoxFuture<'a, meshy_apiserver::Result<futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>>> {
+    ) -> BoxFuture<
+        'a,
+        meshy_apiserver::Result<futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>>,
+    > {
         let line = bytes::Bytes::from(format!("log of {pod}\n"));
         Box::pin(async move { Ok(futures::stream::iter([Ok(line)]).boxed()) })
     }
 
-    fn connect<'a>(&'a self, _: &'a str, _: &'a str, _: u16) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: u16,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
         Box::pin(async move {
             let (near, far) = tokio::io::duplex(1024);
             tokio::spawn(async move {
@@ -242,13 +290,48 @@ async fn abuse_is_answered_with_the_right_refusal() {
     assert_eq!(send(&server, "POST", path, json, vec![b'['; 100_000]).await, 400);
     assert_eq!(send(&server, "POST", path, json, vec![0xff, 0xfe]).await, 400);
     assert_eq!(send(&server, "POST", path, "text/html", b"{}".to_vec()).await, 415);
-    assert_eq!(send(&server, "PATCH", &format!("{path}/a?fieldManager=x"), "application/apply-patch+yaml", vec![0xff]).await, 400);
+    assert_eq!(
+        send(
+            &server,
+            "PATCH",
+            &format!("{path}/a?fieldManager=x"),
+            "application/apply-patch+yaml",
+            vec![0xff]
+        )
+        .await,
+        400
+    );
     let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned()
-        + &(1..30).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", if n == 1 { String::new() } else { (n - 1).to_string() }); 9].join(","))).collect::<String>();
-    assert_eq!(send(&server, "PATCH", &format!("{path}/a?fieldManager=x"), "application/apply-patch+yaml", bomb.into_bytes()).await, 400);
-    assert_eq!(send(&server, "POST", path, "application/vnd.kubernetes.protobuf", b"k8s\0\x12\xff\xff".to_vec()).await, 400);
+        + &(1..30)
+            .map(|n| {
+                format!(
+                    "a{n}: &a{n} [{}]\n",
+                    vec![format!("*a{}", if n == 1 { String::new() } else { (n - 1).to_string() }); 9]
+                        .join(",")
+                )
+            })
+            .collect::<String>();
+    assert_eq!(
+        send(
+            &server,
+            "PATCH",
+            &format!("{path}/a?fieldManager=x"),
+            "application/apply-patch+yaml",
+            bomb.into_bytes()
+        )
+        .await,
+        400
+    );
+    assert_eq!(
+        send(&server, "POST", path, "application/vnd.kubernetes.protobuf", b"k8s\0\x12\xff\xff".to_vec())
+            .await,
+        400
+    );
     assert_eq!(send(&server, "GET", "/api/v1/namespaces/%zz/configmaps", json, Vec::new()).await, 400);
-    assert_eq!(send(&server, "GET", "/api/v1/namespaces/default/configmaps/..%2f..", json, Vec::new()).await, 404);
+    assert_eq!(
+        send(&server, "GET", "/api/v1/namespaces/default/configmaps/..%2f..", json, Vec::new()).await,
+        404
+    );
     assert_eq!(send(&server, "BREW", path, json, Vec::new()).await, 405);
 }
 

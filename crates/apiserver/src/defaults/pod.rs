@@ -69,13 +69,6 @@ fn container(container: &mut Value, host_network: bool) {
             default(field, "apiVersion", "v1");
         }
     }
-    // Limits stand in for requests that are not given.
-    let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
-    for (name, amount) in limits {
-        if container["resources"]["requests"][&name].is_null() {
-            container["resources"]["requests"][&name] = amount;
-        }
-    }
     crate::value::drop_nulls(container);
     if let Some(resources) = container.get_mut("resources") {
         crate::value::drop_nulls(resources);
@@ -135,6 +128,26 @@ fn volume(volume: &mut Value) {
 fn is_latest(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
     !name.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
+}
+
+/// A pod's limits stand in for requests that are not given; a template's are left for its pods.
+pub(super) fn requests(spec: &mut Value) {
+    let containers = |spec: &mut Value, list: &str| spec.get_mut(list).map(Value::take);
+    for list in ["initContainers", "containers"] {
+        let Some(mut found) = containers(spec, list) else { continue };
+        for container in items_mut(&mut found) {
+            let limits = container["resources"]["limits"].as_object().cloned().unwrap_or_default();
+            for (name, amount) in limits {
+                if container["resources"]["requests"][&name].is_null() {
+                    container["resources"]["requests"][&name] = amount;
+                }
+            }
+            if let Some(resources) = container.get_mut("resources") {
+                crate::value::drop_nulls(resources);
+            }
+        }
+        spec[list] = found;
+    }
 }
 
 /// The class of service a pod gets by its requests and limits.

@@ -44,7 +44,12 @@ async fn create(call: &Call, target: &Target, bytes: &Bytes) -> Result<Response<
 async fn update(call: &Call, target: &Target, key: &Key, bytes: &Bytes) -> Result<Response<Body>> {
     let options = call.query.write_options(call.manager())?;
     if target.subresource == "scale" {
-        let scale = body::object(&call.headers, bytes, "Scale", Some(&crate::schema::builtin("autoscaling.v1.Scale")))?;
+        let scale = body::object(
+            &call.headers,
+            bytes,
+            "Scale",
+            Some(&crate::schema::builtin("autoscaling.v1.Scale")),
+        )?;
         let written = call.core.rescale(&target.kind, key, &options, |_| Ok(scale.clone())).await?;
         return Ok(answer(200, &write::scale_of(&target.kind, &written.object)));
     }
@@ -83,7 +88,12 @@ fn delete_options(call: &Call, bytes: &Bytes) -> Result<DeleteOptions> {
     if bytes.is_empty() {
         return Ok(options);
     }
-    let body = body::object(&call.headers, bytes, "DeleteOptions", Some(&crate::schema::builtin("meta.v1.DeleteOptions")))?;
+    let body = body::object(
+        &call.headers,
+        bytes,
+        "DeleteOptions",
+        Some(&crate::schema::builtin("meta.v1.DeleteOptions")),
+    )?;
     options.dry_run |= crate::value::items(&body["dryRun"]).any(|word| word == "All");
     options.grace_seconds = body["gracePeriodSeconds"].as_i64().or(options.grace_seconds);
     if let Some(text) = body["propagationPolicy"].as_str() {
@@ -119,10 +129,7 @@ fn returns_object(kind: &Kind) -> bool {
 
 async fn delete_all(call: &Call, target: &Target, bytes: &Bytes) -> Result<Response<Body>> {
     let kind = &target.kind;
-    if (kind.namespaced && target.namespace.is_empty())
-        || kind.kind == "Namespace"
-       
-    {
+    if (kind.namespaced && target.namespace.is_empty()) || kind.kind == "Namespace" {
         return Err(ApiError::method_not_allowed());
     }
     let options = delete_options(call, bytes)?;

@@ -6,7 +6,11 @@ use crate::kinds::Kind;
 
 /// Adds a kind's paths. `three` is OpenAPI 3, else 2.
 pub(super) fn of(kind: &Kind, name: &str, three: bool, out: &mut Map<String, Value>) {
-    let root = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}", kind.api_version()) };
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}", kind.api_version())
+    };
     let base = match kind.namespaced {
         true => format!("{root}/namespaces/{{namespace}}/{}", kind.plural),
         false => format!("{root}/{}", kind.plural),
@@ -31,9 +35,20 @@ pub(super) fn of(kind: &Kind, name: &str, three: bool, out: &mut Map<String, Val
             "parameters": parameters, "responses": answer(schema),
         })
     };
-    let read = [("fieldSelector", "string"), ("labelSelector", "string"), ("limit", "integer"), ("continue", "string"), ("watch", "boolean")];
+    let read = [
+        ("fieldSelector", "string"),
+        ("labelSelector", "string"),
+        ("limit", "integer"),
+        ("continue", "string"),
+        ("watch", "boolean"),
+    ];
     let write = [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")];
-    let patch = [("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")];
+    let patch = [
+        ("dryRun", "string"),
+        ("fieldManager", "string"),
+        ("fieldValidation", "string"),
+        ("force", "boolean"),
+    ];
     let delete = [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")];
     if kind.namespaced {
         out.insert(format!("{root}/{}", kind.plural), json!({"get": verb("list", &read, reference("List"))}));

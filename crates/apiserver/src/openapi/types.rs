@@ -29,7 +29,8 @@ impl Schemas {
                 let mut labels: Vec<&str> = kind.group.split('.').collect();
                 labels.reverse();
                 let name = format!("{}.{}.{}", labels.join("."), kind.version, kind.kind);
-                let mut schema = if custom.schema.is_object() { custom.schema.clone() } else { json!({"type": "object"}) };
+                let mut schema =
+                    if custom.schema.is_object() { custom.schema.clone() } else { json!({"type": "object"}) };
                 let metadata = self.reference(&crate::schema::builtin("meta.v1.ObjectMeta"));
                 schema["properties"]["metadata"] = metadata;
                 schema["properties"]["apiVersion"] = json!({"type": "string"});
@@ -69,7 +70,8 @@ impl Schemas {
         for (field, found) in &own.fields {
             schema["properties"][field] = self.field(found);
         }
-        let required: Vec<&String> = own.fields.iter().filter(|(_, f)| f.required).map(|(name, _)| name).collect();
+        let required: Vec<&String> =
+            own.fields.iter().filter(|(_, f)| f.required).map(|(name, _)| name).collect();
         if !required.is_empty() {
             schema["required"] = json!(required);
         }

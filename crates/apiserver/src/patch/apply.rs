@@ -60,6 +60,12 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
         )
     })?;
     let mut managers = Managers::read(&live["metadata"]["managedFields"]);
+    if managers.is_empty() && !live.is_null() {
+        let mut all = compare(&kind.ty, &Value::Null, live).changed;
+        managed::strip(&mut all);
+        managed::reset(kind, "", &mut all);
+        managers = Managers::before_first_apply(&kind.api_version(), all);
+    }
     let mut said = owned::fields(&kind.ty, applied.config);
     managed::strip(&mut said);
     managed::reset(kind, applied.subresource, &mut said);
@@ -97,8 +103,8 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
         managers.reduce(entry, fields);
     }
     managers.reduce_all(&difference.removed);
-    let unchanged = said == last && merged == before && conflicts.is_empty();
-    managers.put(me, said, !unchanged);
+    // As in Kubernetes, a time is when the object changed; who only comes to share fields has none.
+    managers.put(me, said, merged != before);
     managers.write(&mut merged);
     Ok(merged)
 }

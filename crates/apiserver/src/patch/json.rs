@@ -46,10 +46,22 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
             format!("remove operation does not apply: doc is missing path: \"{path}\": missing value")
         }),
         Some("replace") => {
-            let place = target.pointer_mut(path).ok_or_else(|| {
-                format!("replace operation does not apply: doc is missing key: {path}: missing value")
-            })?;
-            *place = value();
+            let missing =
+                || format!("replace operation does not apply: doc is missing key: {path}: missing value");
+            if path.is_empty() {
+                *target = value();
+                return Ok(());
+            }
+            let (above, last) = parent(path).ok_or_else(missing)?;
+            match target.pointer_mut(above).ok_or_else(missing)? {
+                // The library of Kubernetes lets a replacement make a key, though the RFC does not.
+                Value::Object(map) => drop(map.insert(last, value())),
+                Value::Array(items) => {
+                    let index = last.parse::<usize>().ok().filter(|index| *index < items.len());
+                    items[index.ok_or_else(missing)?] = value();
+                }
+                _ => return Err(missing()),
+            }
             Ok(())
         }
         Some("test") => {

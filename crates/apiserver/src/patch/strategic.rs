@@ -80,7 +80,8 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
     for (key, order) in patch.iter().filter_map(|(key, order)| Some((key.strip_prefix(ORDER)?, order))) {
         let strategy = strategy(ty, key);
         if let Some(items) = map.get_mut(key).and_then(Value::as_array_mut) {
-            reorder(items, &strategy.key, &crate::value::items(order).cloned().collect::<Vec<_>>());
+            let known = items.len();
+            reorder(items, &strategy.key, &crate::value::items(order).cloned().collect::<Vec<_>>(), known);
         }
     }
     Ok(())
@@ -117,6 +118,7 @@ fn merge_list(
         }
         return Ok(());
     }
+    let mut added = 0;
     for value in patch {
         let name = value.get(key).ok_or_else(|| {
             let object = value.to_string();
@@ -132,31 +134,31 @@ fn merge_list(
                 let mut fresh = Value::Object(Map::new());
                 apply(item, &mut fresh, value)?;
                 items.push(fresh);
+                added += 1;
             }
         }
     }
-    if let Some(order) = order {
-        reorder(items, key, &order);
-    }
+    let known = items.len() - added;
+    reorder(items, key, order.as_deref().unwrap_or(patch), known);
     Ok(())
 }
 
-/// Puts the items named by an order into that order; the others stay before the named item they stood before.
-fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value]) {
+/// Puts the items named by an order first in that order; each of the others keeps its place before those named items
+/// that stood behind it. Items from `known` on are new: nothing stood before them.
+fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value], known: usize) {
     let name = |item: &Value| if key.is_empty() { item.clone() } else { item[key].clone() };
     let place = |item: &Value| order.iter().position(|wanted| name(wanted) == name(item));
-    let mut named: Vec<Value> = items.iter().filter(|item| place(item).is_some()).cloned().collect();
-    named.sort_by_key(|item| place(item));
-    let mut named = named.into_iter();
-    let mut out: Vec<Value> = Vec::with_capacity(items.len());
-    for item in items.drain(..) {
-        if place(&item).is_some() {
-            out.extend(named.next());
-        } else {
-            out.push(item);
+    let (mut named, others): (Vec<_>, Vec<_>) =
+        items.drain(..).enumerate().partition(|(_, item)| place(item).is_some());
+    named.sort_by_key(|(_, item)| place(item));
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let Some((at, _)) = named.peek() {
+        match others.next_if(|(other, _)| other < at && *at < known) {
+            Some((_, item)) => items.push(item),
+            None => items.extend(named.next().map(|(_, item)| item)),
         }
     }
-    *items = out;
+    items.extend(others.map(|(_, item)| item));
 }
 
 #[cfg(test)]

@@ -25,7 +25,15 @@ pub(crate) fn root(kind: &str, schema: &Value) -> Ty {
 }
 
 fn plain(ty: Ty) -> Field {
-    Field { ty, always: false, pointer: true, required: false, strategy: Strategy::default(), default: None, numbers: Vec::new() }
+    Field {
+        ty,
+        always: false,
+        pointer: true,
+        required: false,
+        strategy: Strategy::default(),
+        default: None,
+        numbers: Vec::new(),
+    }
 }
 
 fn keeps_unknown(schema: &Value) -> bool {

@@ -21,7 +21,8 @@ type Fields<'a> = Vec<(&'a [u32], &'a str, &'a Ty)>;
 /// # Errors
 /// A sentence when the bytes are no such message.
 pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
-    let envelope = bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+    let envelope =
+        bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     each(envelope, |number, value| {
         match (number, value) {
@@ -44,7 +45,8 @@ pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
 
 fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
     let Ty::Struct(found) = ty else { return Err("not a message".to_owned()) };
-    let fields = found.fields.iter().map(|(name, field)| (field.numbers.as_slice(), name.as_str(), &field.ty));
+    let fields =
+        found.fields.iter().map(|(name, field)| (field.numbers.as_slice(), name.as_str(), &field.ty));
     let mut out = Map::new();
     fill(&fields.collect(), bytes, &mut out, depth)?;
     Ok(Value::Object(out))
@@ -61,7 +63,7 @@ fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: 
             .map(|(numbers, name, ty)| (&numbers[1..], *name, *ty))
             .collect();
         match (here.as_slice(), &value) {
-            ([(rest, name, ty)], _) if rest.is_empty() => put(ty, name, &value, out, depth),
+            ([([], name, ty)], _) => put(ty, name, &value, out, depth),
             // A message that JSON inlines.
             ([_, ..], Wire::Bytes(inner)) => fill(&here, inner, out, depth + 1),
             _ => Ok(()),
@@ -69,7 +71,13 @@ fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: 
     })
 }
 
-fn put(ty: &Ty, name: &str, value: &Wire<'_>, out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
+fn put(
+    ty: &Ty,
+    name: &str,
+    value: &Wire<'_>,
+    out: &mut Map<String, Value>,
+    depth: usize,
+) -> Result<(), String> {
     match (ty, value) {
         (Ty::List(list), value) => {
             let item = single(&list.item, value, depth)?;
@@ -152,7 +160,10 @@ fn string(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
 }
 
-fn each<'a>(mut bytes: &'a [u8], mut take: impl FnMut(u32, Wire<'a>) -> Result<(), String>) -> Result<(), String> {
+fn each<'a>(
+    mut bytes: &'a [u8],
+    mut take: impl FnMut(u32, Wire<'a>) -> Result<(), String>,
+) -> Result<(), String> {
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
         let number = u32::try_from(tag >> 3).map_err(|_| "a field number is too large")?;

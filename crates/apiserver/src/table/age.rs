@@ -44,7 +44,15 @@ mod tests {
 
     #[test]
     fn ages_have_two_units_at_most() {
-        for (seconds, text) in [(5, "5s"), (119, "119s"), (125, "2m5s"), (600, "10m"), (3 * 3600 + 60, "3h1m"), (90_000, "25h"), (200_000, "2d7h")] {
+        for (seconds, text) in [
+            (5, "5s"),
+            (119, "119s"),
+            (125, "2m5s"),
+            (600, "10m"),
+            (3 * 3600 + 60, "3h1m"),
+            (90_000, "25h"),
+            (200_000, "2d7h"),
+        ] {
             assert_eq!(duration(seconds), text);
         }
     }

@@ -8,13 +8,29 @@ use crate::value::items;
 
 pub(super) const NAMESPACE: &[&str] = &["Name", "Status", "Age"];
 pub(super) const NODE: &[&str] = &[
-    "Name", "Status", "Roles", "Age", "Version", "wide:Internal-IP", "wide:External-IP", "wide:OS-Image",
-    "wide:Kernel-Version", "wide:Container-Runtime",
+    "Name",
+    "Status",
+    "Roles",
+    "Age",
+    "Version",
+    "wide:Internal-IP",
+    "wide:External-IP",
+    "wide:OS-Image",
+    "wide:Kernel-Version",
+    "wide:Container-Runtime",
 ];
 pub(super) const CONFIG_MAP: &[&str] = &["Name", "Data", "Age"];
 pub(super) const SECRET: &[&str] = &["Name", "Type", "Data", "Age"];
 pub(super) const EVENT: &[&str] = &[
-    "Last Seen", "Type", "Reason", "Object", "wide:Subobject", "wide:Source", "Message", "wide:First Seen", "wide:Count",
+    "Last Seen",
+    "Type",
+    "Reason",
+    "Object",
+    "wide:Subobject",
+    "wide:Source",
+    "Message",
+    "wide:First Seen",
+    "wide:Count",
     "wide:Name",
 ];
 pub(super) const LEASE: &[&str] = &["Name", "Holder", "Age"];
@@ -49,7 +65,8 @@ pub(super) fn node(object: &Value) -> Vec<Value> {
         word.push_str(",SchedulingDisabled");
     }
     let labels = object["metadata"]["labels"].as_object();
-    let roles = labels.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"));
+    let roles =
+        labels.into_iter().flatten().filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"));
     let address = |kind: &str| {
         let found = items(&status["addresses"]).find(|address| address["type"] == kind);
         or_none(found.map(|address| text(&address["address"]).to_owned()).unwrap_or_default())
@@ -83,14 +100,20 @@ pub(super) fn secret(object: &Value) -> Vec<Value> {
 pub(super) fn event(object: &Value) -> Vec<Value> {
     let involved = &object["involvedObject"];
     let first = [&object["firstTimestamp"], &object["eventTime"]].into_iter().find(|time| time.is_string());
-    let last = [&object["series"]["lastObservedTime"], &object["lastTimestamp"]].into_iter().find(|time| time.is_string());
+    let last = [&object["series"]["lastObservedTime"], &object["lastTimestamp"]]
+        .into_iter()
+        .find(|time| time.is_string());
     let since_or_unknown = |time: Option<&Value>| time.map_or_else(|| "<unknown>".into(), since);
     let source = match (text(&object["source"]["component"]), text(&object["source"]["host"])) {
         ("", _) => text(&object["reportingComponent"]).to_owned(),
         (component, "") => component.to_owned(),
         (component, host) => format!("{component}, {host}"),
     };
-    let count = object["series"]["count"].as_i64().or(object["count"].as_i64()).filter(|count| *count > 0).unwrap_or(1);
+    let count = object["series"]["count"]
+        .as_i64()
+        .or(object["count"].as_i64())
+        .filter(|count| *count > 0)
+        .unwrap_or(1);
     vec![
         since_or_unknown(last.or(first)),
         object["type"].clone(),

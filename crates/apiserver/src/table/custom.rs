@@ -7,7 +7,8 @@ use super::age::since;
 
 /// The columns, the name first; an age is added when the definition names no columns.
 pub(super) fn definitions(columns: &[Value]) -> Value {
-    let mut found = vec![json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0})];
+    let mut found =
+        vec![json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0})];
     for column in columns {
         let text = |field: &str| column[field].as_str().unwrap_or_default();
         found.push(json!({

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{age, labels, or_none};
 use crate::value::items;
 
-pub(super) const SERVICE: &[&str] = &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "wide:Selector"];
+pub(super) const SERVICE: &[&str] =
+    &["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "wide:Selector"];
 pub(super) const ENDPOINTS: &[&str] = &["Name", "Endpoints", "Age"];
 pub(super) const SLICE: &[&str] = &["Name", "AddressType", "Ports", "Endpoints", "Age"];
 pub(super) const INGRESS: &[&str] = &["Name", "Class", "Hosts", "Address", "Ports", "Age"];
@@ -24,7 +25,8 @@ fn join(mut words: Vec<String>) -> Value {
 }
 
 fn addresses(balancer: &Value) -> String {
-    let words = items(&balancer["ingress"]).filter_map(|entry| entry["ip"].as_str().or(entry["hostname"].as_str()));
+    let words =
+        items(&balancer["ingress"]).filter_map(|entry| entry["ip"].as_str().or(entry["hostname"].as_str()));
     words.collect::<Vec<_>>().join(",")
 }
 
@@ -77,7 +79,8 @@ pub(super) fn slice(object: &Value) -> Vec<Value> {
         Value::Null => "*".to_owned(),
         port => port.to_string(),
     });
-    let ips = items(&object["endpoints"]).flat_map(|one| items(&one["addresses"])).filter_map(|ip| ip.as_str());
+    let ips =
+        items(&object["endpoints"]).flat_map(|one| items(&one["addresses"])).filter_map(|ip| ip.as_str());
     let unset = |cell: Value| if cell == "<none>" { "<unset>".into() } else { cell };
     vec![
         object["metadata"]["name"].clone(),
@@ -90,8 +93,11 @@ pub(super) fn slice(object: &Value) -> Vec<Value> {
 
 pub(super) fn ingress(object: &Value) -> Vec<Value> {
     let spec = &object["spec"];
-    let hosts: Vec<String> =
-        items(&spec["rules"]).filter_map(|rule| rule["host"].as_str()).filter(|host| !host.is_empty()).map(str::to_owned).collect();
+    let hosts: Vec<String> = items(&spec["rules"])
+        .filter_map(|rule| rule["host"].as_str())
+        .filter(|host| !host.is_empty())
+        .map(str::to_owned)
+        .collect();
     let hosts = if hosts.is_empty() { "*".into() } else { join(hosts) };
     let ports = if items(&spec["tls"]).next().is_some() { "80, 443" } else { "80" };
     vec![

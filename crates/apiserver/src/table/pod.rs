@@ -6,19 +6,33 @@ use super::age;
 use super::age::since;
 use crate::value::items;
 
-pub(super) const COLUMNS: &[&str] =
-    &["Name", "Ready", "Status", "Restarts", "Age", "wide:IP", "wide:Node", "wide:Nominated Node", "wide:Readiness Gates"];
+pub(super) const COLUMNS: &[&str] = &[
+    "Name",
+    "Ready",
+    "Status",
+    "Restarts",
+    "Age",
+    "wide:IP",
+    "wide:Node",
+    "wide:Nominated Node",
+    "wide:Readiness Gates",
+];
 
 pub(super) fn cells(pod: &Value) -> Vec<Value> {
     let (spec, status) = (&pod["spec"], &pod["status"]);
     let restartable = |name: &Value| {
-        items(&spec["initContainers"]).any(|container| container["name"] == *name && container["restartPolicy"] == "Always")
+        items(&spec["initContainers"])
+            .any(|container| container["name"] == *name && container["restartPolicy"] == "Always")
     };
-    let sidecars: Vec<&Value> = items(&status["initContainerStatuses"]).filter(|found| restartable(&found["name"])).collect();
+    let sidecars: Vec<&Value> =
+        items(&status["initContainerStatuses"]).filter(|found| restartable(&found["name"])).collect();
     let total = items(&spec["containers"]).count()
         + items(&spec["initContainers"]).filter(|container| container["restartPolicy"] == "Always").count();
     let running = items(&status["containerStatuses"]).chain(sidecars.iter().copied());
-    let ready = running.clone().filter(|found| found["ready"] == true && !found["state"]["running"].is_null()).count();
+    let ready = running
+        .clone()
+        .filter(|found| found["ready"] == true && !found["state"]["running"].is_null())
+        .count();
     let mut restarts = 0;
     let mut last = Value::Null;
     for found in running {
@@ -80,7 +94,8 @@ fn word(pod: &Value) -> String {
             }
         }
         if reason == "Completed" && running {
-            let ready = items(&status["conditions"]).any(|found| found["type"] == "Ready" && found["status"] == "True");
+            let ready = items(&status["conditions"])
+                .any(|found| found["type"] == "Ready" && found["status"] == "True");
             reason = if ready { "Running" } else { "NotReady" }.to_owned();
         }
     }
@@ -92,7 +107,10 @@ fn word(pod: &Value) -> String {
 }
 
 fn end(terminated: &Value) -> String {
-    match (terminated["reason"].as_str().filter(|text| !text.is_empty()), terminated["signal"].as_i64().unwrap_or_default()) {
+    match (
+        terminated["reason"].as_str().filter(|text| !text.is_empty()),
+        terminated["signal"].as_i64().unwrap_or_default(),
+    ) {
         (Some(reason), _) => reason.to_owned(),
         (None, 0) => format!("ExitCode:{}", terminated["exitCode"].as_i64().unwrap_or_default()),
         (None, signal) => format!("Signal:{signal}"),

@@ -17,7 +17,11 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
         let wanted = schema["type"].as_str().unwrap_or_default();
         let got = word(value);
         let why = format!("{at} in body must be of type {wanted}: \"{got}\"");
-        let shown = if value.is_string() || value.is_number() || value.is_boolean() { value.clone() } else { got.into() };
+        let shown = if value.is_string() || value.is_number() || value.is_boolean() {
+            value.clone()
+        } else {
+            got.into()
+        };
         found.push(Cause {
             reason: "FieldValueTypeInvalid",
             message: format!("Invalid value: {shown}: {why}"),
@@ -27,7 +31,10 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     }
     match value {
         Value::Object(map) => {
-            for wanted in items(&schema["required"]).filter_map(Value::as_str).filter(|wanted| !map.contains_key(*wanted)) {
+            for wanted in items(&schema["required"])
+                .filter_map(Value::as_str)
+                .filter(|wanted| !map.contains_key(*wanted))
+            {
                 found.push(required(&join(at, wanted), ""));
             }
             for (key, inner) in map {
@@ -74,20 +81,32 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     if let Some(one_of) = schema["oneOf"].as_array() {
         let fitting = one_of.iter().filter(|one| fits(one, value)).count();
         if fitting != 1 {
-            found.push(invalid(name, &word(value).into(), &format!("{at} in body must validate one and only one schema (oneOf)")));
+            found.push(invalid(
+                name,
+                &word(value).into(),
+                &format!("{at} in body must validate one and only one schema (oneOf)"),
+            ));
         }
     }
     if let Some(any_of) = schema["anyOf"].as_array()
         && schema["x-kubernetes-int-or-string"] != true
         && !any_of.iter().any(|one| fits(one, value))
     {
-        found.push(invalid(name, &word(value).into(), &format!("{at} in body must validate at least one schema (anyOf)")));
+        found.push(invalid(
+            name,
+            &word(value).into(),
+            &format!("{at} in body must validate at least one schema (anyOf)"),
+        ));
     }
     for all in items(&schema["allOf"]) {
         check(all, value, at, found);
     }
     if schema["not"].is_object() && fits(&schema["not"], value) {
-        found.push(invalid(name, &word(value).into(), &format!("{at} in body must not validate the schema (not)")));
+        found.push(invalid(
+            name,
+            &word(value).into(),
+            &format!("{at} in body must not validate the schema (not)"),
+        ));
     }
 }
 
@@ -101,7 +120,15 @@ fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
-fn bound(schema: &Value, what: &str, size: usize, unit: &str, at: &str, value: &Value, found: &mut Vec<Cause>) {
+fn bound(
+    schema: &Value,
+    what: &str,
+    size: usize,
+    unit: &str,
+    at: &str,
+    value: &Value,
+    found: &mut Vec<Cause>,
+) {
     let size = size as u64;
     if schema[format!("min{what}")].as_u64().is_some_and(|least| size < least) {
         let why = format!("{at} in body should be at least {} {unit}", schema[format!("min{what}")]);

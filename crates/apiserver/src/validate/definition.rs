@@ -11,16 +11,29 @@ pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let wanted = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
     if value["metadata"]["name"] != wanted.as_str() {
-        found.push(invalid("metadata.name", &value["metadata"]["name"], "must be spec.names.plural+\".\"+spec.group"));
+        found.push(invalid(
+            "metadata.name",
+            &value["metadata"]["name"],
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
-    for (field, value) in [("spec.group", &spec["group"]), ("spec.scope", &spec["scope"]), ("spec.names.plural", &spec["names"]["plural"]), ("spec.names.kind", &spec["names"]["kind"])] {
+    for (field, value) in [
+        ("spec.group", &spec["group"]),
+        ("spec.scope", &spec["scope"]),
+        ("spec.names.plural", &spec["names"]["plural"]),
+        ("spec.names.kind", &spec["names"]["kind"]),
+    ] {
         if text(value).is_empty() {
             found.push(required(field, ""));
         }
     }
     if items(&spec["versions"]).filter(|version| version["storage"] == true).count() != 1 {
         let versions = &spec["versions"];
-        found.push(invalid("spec.versions", versions, "must have exactly one version marked as storage version"));
+        found.push(invalid(
+            "spec.versions",
+            versions,
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (index, version) in items(&spec["versions"]).enumerate() {
         let at = format!("spec.versions[{index}].schema.openAPIV3Schema");

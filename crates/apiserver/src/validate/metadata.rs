@@ -44,7 +44,9 @@ pub(super) fn data_keys(value: &Value, found: &mut Vec<Cause>) {
     for field in ["data", "binaryData"] {
         for key in value[field].as_object().into_iter().flatten().map(|(key, _)| key) {
             let wrong = names::data_key(key);
-            found.extend(wrong.iter().map(|why| invalid(&format!("{field}[{key}]"), &key.clone().into(), why)));
+            found.extend(
+                wrong.iter().map(|why| invalid(&format!("{field}[{key}]"), &key.clone().into(), why)),
+            );
         }
     }
 }

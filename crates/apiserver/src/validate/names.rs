@@ -78,7 +78,8 @@ pub(super) fn label_value(value: &str) -> Vec<String> {
 
 /// A key of a ConfigMap's or Secret's data.
 pub(super) fn data_key(key: &str) -> Vec<String> {
-    let fits = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let fits =
+        !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     match (fits, key) {
         (true, "." | "..") => vec![format!("must not be '{key}'")],
         (true, _) => Vec::new(),

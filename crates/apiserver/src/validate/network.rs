@@ -43,7 +43,11 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
     }
     let kind = &spec["type"];
     if !matches!(kind.as_str(), Some("ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName")) {
-        found.push(unsupported("spec.type", kind, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]));
+        found.push(unsupported(
+            "spec.type",
+            kind,
+            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+        ));
     }
 }
 

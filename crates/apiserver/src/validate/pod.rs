@@ -24,7 +24,9 @@ pub(super) fn spec(spec: &Value, at: &str, found: &mut Vec<Cause>) {
                 found.push(duplicate(&format!("{at}.name"), &found_container["name"]));
             } else {
                 let wrong = names::label(name);
-                found.extend(wrong.iter().map(|why| invalid(&format!("{at}.name"), &found_container["name"], why)));
+                found.extend(
+                    wrong.iter().map(|why| invalid(&format!("{at}.name"), &found_container["name"], why)),
+                );
             }
             container(found_container, &at, &volumes, found);
         }
@@ -67,15 +69,37 @@ fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Caus
     }
     let policy = &container["imagePullPolicy"];
     if !matches!(policy.as_str(), Some("Always" | "IfNotPresent" | "Never")) {
-        found.push(unsupported(&format!("{at}.imagePullPolicy"), policy, &["Always", "IfNotPresent", "Never"]));
+        found.push(unsupported(
+            &format!("{at}.imagePullPolicy"),
+            policy,
+            &["Always", "IfNotPresent", "Never"],
+        ));
     }
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         let value = &container[probe];
-        let handlers = ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(|name| value[**name].is_object()).count();
+        let handlers =
+            ["exec", "httpGet", "tcpSocket", "grpc"].iter().filter(|name| value[**name].is_object()).count();
         if value.is_object() && handlers == 0 {
             found.push(required(&format!("{at}.{probe}"), "must specify a handler type"));
         }
     }
+}
+
+/// Ports of one number and protocol in two containers: only one of them can listen.
+pub(super) fn warnings(spec: &Value, at: &str) -> Vec<String> {
+    let mut seen: Vec<(&Value, &Value, String)> = Vec::new();
+    let mut found = Vec::new();
+    for (index, container) in items(&spec["containers"]).enumerate() {
+        for (number, port) in items(&container["ports"]).enumerate() {
+            let here = format!("{at}.containers[{index}].ports[{number}]");
+            let (wanted, protocol) = (&port["containerPort"], &port["protocol"]);
+            match seen.iter().find(|(port, other, _)| *port == wanted && *other == protocol) {
+                Some((_, _, first)) => found.push(format!("{here}: duplicate port definition with {first}")),
+                None => seen.push((wanted, protocol, here)),
+            }
+        }
+    }
+    found
 }
 
 /// A pod's spec stays as it is but for a few fields.

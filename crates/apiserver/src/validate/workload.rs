@@ -20,7 +20,11 @@ pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
     let labels = &spec["template"]["metadata"]["labels"];
     metadata::labels(labels, "spec.template.metadata.labels", found);
     if !selects(selector, labels) {
-        found.push(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+        found.push(invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        ));
     }
     pod::spec(&spec["template"]["spec"], "spec.template.spec", found);
 }

@@ -10,8 +10,14 @@ use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::managed;
+use crate::schema::decode::Decoder;
 use crate::store::{Expect, Key, Object};
 use crate::{Operation, validate};
+
+/// An object of a kind in which nothing is set.
+fn empty(kind: &Kind) -> Value {
+    Decoder::default().object(&kind.ty, Value::Object(serde_json::Map::new())).unwrap_or_default()
+}
 
 impl Core {
     /// Creates an object in a namespace (empty for kinds without one).
@@ -27,7 +33,9 @@ impl Core {
         let mut value = decode(kind, value, options, &mut warnings)?;
         prepare::place(kind, namespace, None, &mut value)?;
         if let Some(manager) = &options.manager {
-            managed::written(kind, &Value::Null, &mut value, manager, "");
+            // Kubernetes compares with an object of that kind in which nothing is set.
+            let nothing = if kind.is_custom() { Value::Null } else { empty(kind) };
+            managed::written(kind, &nothing, &mut value, manager, "");
         }
         self.store_new(kind, namespace, value, options, warnings).await
     }
@@ -39,7 +47,7 @@ impl Core {
         namespace: &str,
         mut value: Value,
         options: &WriteOptions,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<Written> {
         if value["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
@@ -64,8 +72,9 @@ impl Core {
         if !causes.is_empty() {
             return Err(ApiError::invalid(&kind.kind, &kind.group, &named, &causes));
         }
+        warnings.extend(validate::warnings(kind, &value));
         if collection.get(&key).is_some() {
-            return Err(self.taken(&resource, &named, &value));
+            return Err(ApiError::already_exists(&resource, &named));
         }
         self.allocate(kind, None, &mut value, options.dry_run)?;
         self.admit(&review, &value).await?;
@@ -77,11 +86,6 @@ impl Core {
         };
         self.stored(kind, &object);
         Ok(Written { object, created: true, warnings })
-    }
-
-    fn taken(&self, resource: &str, name: &str, value: &Value) -> ApiError {
-        let _ = value;
-        ApiError::already_exists(resource, name)
     }
 
     /// A namespace takes new objects while it is there and not on its way out.

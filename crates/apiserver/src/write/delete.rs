@@ -42,15 +42,7 @@ impl Core {
                 return Ok(Deleted { object: Arc::new(Object::new(value, live.revision())), gone });
             }
             let stored = if gone {
-                collection.remove(
-                    key,
-                    live.revision(),
-                    Some(if live["metadata"]["deletionTimestamp"].is_string() {
-                        value
-                    } else {
-                        live.value().clone()
-                    }),
-                )
+                collection.remove(key, live.revision(), Some(last_state(kind, &live, value)))
             } else {
                 collection.put(key.clone(), Expect::Revision(live.revision()), value)
             };
@@ -64,6 +56,12 @@ impl Core {
         }
         Err(ApiError::modified(&resource, &key.name))
     }
+}
+
+/// What an object looks like when it is gone: pods, and what was on its way out before, carry the marks of it.
+fn last_state(kind: &Kind, live: &Object, marked: Value) -> Value {
+    let pod = kind.kind == "Pod" && !kind.is_custom();
+    if pod || live["metadata"]["deletionTimestamp"].is_string() { marked } else { live.value().clone() }
 }
 
 fn check_preconditions(resource: &str, key: &Key, live: &Object, options: &DeleteOptions) -> Result<()> {

@@ -169,7 +169,9 @@ fn patched(ty: &crate::schema::Ty, custom: bool, name: &str, value: &mut Value, 
             "the body of the request was in an unknown format - accepted media types include: \
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
-        Patch::Strategic(patch) => strategic::apply(ty, value, patch).map_err(ApiError::bad_request),
+        Patch::Strategic(patch) => {
+            strategic::apply(ty, value, patch).map_err(|why| ApiError::new(500, "", why))
+        }
         Patch::Json(patch) => json_patch::apply(value, patch).map_err(|failure| match failure {
             json_patch::Failure::Malformed(why) => {
                 ApiError::bad_request(format!("error decoding patch: {why}"))

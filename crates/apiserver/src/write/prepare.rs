@@ -62,6 +62,10 @@ pub(super) fn new_object(kind: &Kind, value: &mut Value) {
             map.remove("managedFields");
         }
     }
+    if kind.kind == "Pod" && !kind.is_custom() {
+        admit_pod(&mut value["spec"]);
+    }
+    let metadata = &mut value["metadata"];
     metadata["uid"] = uid().into();
     metadata["creationTimestamp"] = now().into();
     if has_generation(kind) {
@@ -83,6 +87,25 @@ fn hold_namespace(value: &mut Value) {
         marks.push("kubernetes".into());
         value["spec"]["finalizers"] = marks.into();
     }
+}
+
+/// What Kubernetes' own admission gives every pod: the default priority, and five minutes on a lost node.
+fn admit_pod(spec: &mut Value) {
+    crate::value::default(spec, "priority", 0);
+    crate::value::default(spec, "preemptionPolicy", "PreemptLowerPriority");
+    let mut tolerations: Vec<Value> = crate::value::items(&spec["tolerations"]).cloned().collect();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let covered = |one: &Value| {
+            (one["key"] == key || one["key"].is_null())
+                && (one["effect"] == "NoExecute" || one["effect"].is_null())
+        };
+        if !tolerations.iter().any(covered) {
+            tolerations.push(
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
+            );
+        }
+    }
+    spec["tolerations"] = tolerations.into();
 }
 
 /// A new object's status is the server's to say.

@@ -73,7 +73,7 @@ impl Core {
         options: &WriteOptions,
     ) -> Result<Option<Written>> {
         let resource = kind.resource();
-        let Candidate { mut value, owned, warnings } = candidate;
+        let Candidate { mut value, owned, mut warnings } = candidate;
         let old = super::patch::in_version(kind, live);
         match value["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
             "" | "0" if kind.is_custom() && !owned && subresource.is_empty() => {
@@ -114,6 +114,9 @@ impl Core {
         let causes = validate::update(kind, &old, &value, subresource);
         if !causes.is_empty() {
             return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &causes));
+        }
+        if subresource.is_empty() && old["spec"] != value["spec"] {
+            warnings.extend(validate::warnings(kind, &value));
         }
         self.admit(&review, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();

@@ -32,7 +32,10 @@ async fn run(target: &Target, name: &str, steps: &[Step]) -> Vec<Answer> {
 }
 
 fn report(name: &str, steps: &[Step], found: &[(usize, Difference)]) -> String {
-    found.iter().map(|(index, difference)| format!("{name} #{index} {}\n{difference}\n", steps[*index])).collect()
+    found
+        .iter()
+        .map(|(index, difference)| format!("{name} #{index} {}\n{difference}\n", steps[*index]))
+        .collect()
 }
 
 #[tokio::test]

@@ -30,8 +30,10 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
     if old == new {
         return;
     }
-    let one = old.or(new).unwrap_or(&Value::Null);
+    let one = old.filter(|old| !old.is_null()).or(new).unwrap_or(&Value::Null);
     let same_form = match (old, new) {
+        // A field that is written empty takes the form of what it is compared with.
+        (Some(Value::Null), Some(_)) | (Some(_), Some(Value::Null)) => true,
         (Some(old), Some(new)) => std::mem::discriminant(old) == std::mem::discriminant(new),
         _ => true,
     };
@@ -44,7 +46,7 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
             for name in left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))) {
                 path.push(item::field(name));
                 let ty = ty.field(name).unwrap_or(&untyped);
-                walk(ty, left.get(name).and_then(present), right.get(name).and_then(present), path, out);
+                walk(ty, left.get(name), right.get(name), path, out);
                 path.pop();
             }
         }

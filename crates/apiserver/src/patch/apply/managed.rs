@@ -88,7 +88,7 @@ impl Managers {
                 }
                 found.0 = who;
             }
-            None => self.entries.push((who, fields, now().into())),
+            None => self.entries.push((who, fields, if fresh { now().into() } else { Value::Null })),
         }
     }
 
@@ -127,8 +127,11 @@ impl Managers {
             .map(|(entry, fields, time)| {
                 let mut written = json!({
                     "manager": entry.manager, "operation": entry.operation, "apiVersion": entry.api_version,
-                    "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(), "time": time,
+                    "fieldsType": "FieldsV1", "fieldsV1": fields.to_json(),
                 });
+                if time.is_string() {
+                    written["time"] = time.clone();
+                }
                 if !entry.subresource.is_empty() {
                     written["subresource"] = entry.subresource.clone().into();
                 }
@@ -142,6 +145,29 @@ impl Managers {
         } else {
             object["metadata"]["managedFields"] = list.into();
         }
+    }
+
+    /// What Kubernetes makes of a scaling: the replicas are nobody else's, its entry has no time, and replicas of 0,
+    /// which a Scale does not write, are nobody's.
+    fn scaled(&mut self, api_version: &str) {
+        let replicas = Fields::from_json(&json!({"f:spec": {"f:replicas": {}}}));
+        for (entry, fields, time) in &mut self.entries {
+            if entry.subresource == "scale" && entry.api_version == api_version {
+                *time = Value::Null;
+            } else {
+                *fields = fields.without(&replicas);
+            }
+        }
+    }
+
+    /// An object that nobody kept books of belongs, before its first apply, to one manager of that name.
+    pub(crate) fn before_first_apply(api_version: &str, fields: Fields) -> Self {
+        let entry = Entry::updater("before-first-apply", api_version, "");
+        Self { entries: vec![(entry, fields, now().into())] }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     fn join_oldest(&mut self) {
@@ -170,6 +196,10 @@ pub(crate) fn written(kind: &Kind, old: &Value, new: &mut Value, manager: &str, 
     let mut managers = Managers::read(&brought);
     if managers.entries.is_empty() && !reset {
         managers = Managers::read(&old["metadata"]["managedFields"]);
+        if managers.entries.is_empty() && old["metadata"]["uid"].is_string() {
+            // Nobody keeps books of this object until somebody applies it.
+            return;
+        }
     }
     let mut before = old.clone();
     if let Some(metadata) = before.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -185,8 +215,16 @@ pub(crate) fn written(kind: &Kind, old: &Value, new: &mut Value, manager: &str, 
     }
     managers.reduce_all(&difference.removed);
     mine = mine.without(&difference.removed);
-    mine.add(&difference.changed);
+    let zero = subresource == "scale" && new["spec"]["replicas"] == 0;
+    if zero {
+        mine = Fields::default();
+    } else {
+        mine.add(&difference.changed);
+    }
     managers.put(me, mine, !difference.changed.is_empty());
+    if subresource == "scale" && !(zero && difference.changed.is_empty()) {
+        managers.scaled(&kind.api_version());
+    }
     managers.write(new);
 }
 
@@ -264,16 +302,19 @@ pub(crate) fn conflict(conflicts: &[(Entry, Fields)]) -> ApiError {
         conflicts.iter().map(|(entry, fields)| (who(entry), fields.words())).collect();
     named.sort();
     let count: usize = named.iter().map(|(_, fields)| fields.len()).sum();
-    let text = |(manager, fields): &(String, Vec<String>)| match fields.as_slice() {
-        [one] => format!("conflict with {manager}: {one}"),
-        many => {
-            let each: Vec<String> = many.iter().map(|field| format!("- {field}")).collect();
-            format!("conflicts with {manager}:\n{}", each.join("\n"))
+    let message = match named.as_slice() {
+        [(manager, fields)] if count == 1 => {
+            format!("Apply failed with 1 conflict: conflict with {manager}: {}", fields.concat())
+        }
+        _ => {
+            let text = |(manager, fields): &(String, Vec<String>)| {
+                let each: Vec<String> = fields.iter().map(|field| format!("\n- {field}")).collect();
+                format!("conflicts with {manager}:{}", each.concat())
+            };
+            let all: Vec<String> = named.iter().map(text).collect();
+            format!("Apply failed with {count} conflicts: {}", all.join("\n"))
         }
     };
-    let plural = if count == 1 { "" } else { "s" };
-    let all: Vec<String> = named.iter().map(text).collect();
-    let message = format!("Apply failed with {count} conflict{plural}: {}", all.join("\n"));
     let mut error = ApiError::new(409, "Conflict", message);
     let causes: Vec<Value> = named
         .iter()

@@ -13,7 +13,9 @@ const LENGTH: usize = 14;
 /// The sequence of a seed: the same each time.
 pub(crate) fn sequence(seed: u64) -> Vec<Step> {
     let mut rng = StdRng::seed_from_u64(seed);
-    (0..LENGTH).map(|_| if rng.random_bool(0.5) { on_map(&mut rng) } else { on_deployment(&mut rng) }).collect()
+    (0..LENGTH)
+        .map(|_| if rng.random_bool(0.5) { on_map(&mut rng) } else { on_deployment(&mut rng) })
+        .collect()
 }
 
 fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
@@ -41,7 +43,7 @@ fn labels(rng: &mut StdRng) -> Value {
 }
 
 fn manager(rng: &mut StdRng) -> &'static str {
-    pick(rng, &["one", "two", "three"])
+    pick::<&str>(rng, &["one", "two", "three"])
 }
 
 fn on_map(rng: &mut StdRng) -> Step {
@@ -58,8 +60,16 @@ fn on_map(rng: &mut StdRng) -> Step {
     match rng.random_range(0..10) {
         0 | 1 => Step::post(&format!("{PATH}?fieldManager={}", manager(rng)), object),
         2 => Step::new(Method::PUT, &format!("{path}?fieldManager={}", manager(rng)), object),
-        3 => Step::patch(MERGE, &path, json!({"data": {*pick(rng, &["a", "b"]): *pick(rng, &[json!(null), json!("3")])}})),
-        4 => Step::patch(JSON, &path, json!([{"op": *pick(rng, &["add", "replace", "remove"]), "path": "/data/a", "value": "9"}])),
+        3 => Step::patch(
+            MERGE,
+            &path,
+            json!({"data": {*pick(rng, &["a", "b"]): *pick(rng, &[json!(null), json!("3")])}}),
+        ),
+        4 => Step::patch(
+            JSON,
+            &path,
+            json!([{"op": *pick(rng, &["add", "replace", "remove"]), "path": "/data/a", "value": "9"}]),
+        ),
         5 => Step::new(Method::DELETE, &path, Value::Null),
         6 => Step::get(&path),
         _ => Step::apply(manager(rng), rng.random_bool(0.4), &path, object),
@@ -100,11 +110,27 @@ fn on_deployment(rng: &mut StdRng) -> Step {
     match rng.random_range(0..10) {
         0 | 1 => Step::post(&format!("{PATH}?fieldManager={}", manager(rng)), object),
         2 => Step::new(Method::PUT, &format!("{path}?fieldManager={}", manager(rng)), object),
-        3 => Step::patch(STRATEGIC, &path, json!({"spec": {"template": {"spec": {"containers": [container(rng, "c")]}}}})),
-        4 => Step::patch(MERGE, &path, json!({"spec": {"replicas": *pick(rng, &[json!(null), json!(2), json!(0)])}})),
-        5 => Step::patch(MERGE, &format!("{path}/scale"), json!({"spec": {"replicas": rng.random_range(0..3)}})),
+        3 => Step::patch(
+            STRATEGIC,
+            &path,
+            json!({"spec": {"template": {"spec": {"containers": [container(rng, "c")]}}}}),
+        ),
+        4 => Step::patch(
+            MERGE,
+            &path,
+            json!({"spec": {"replicas": *pick(rng, &[json!(null), json!(2), json!(0)])}}),
+        ),
+        5 => Step::patch(
+            MERGE,
+            &format!("{path}/scale"),
+            json!({"spec": {"replicas": rng.random_range(0..3)}}),
+        ),
         6 if rng.random_bool(0.5) => Step::new(Method::DELETE, &path, Value::Null),
-        6 => Step::patch(MERGE, &format!("{path}/status"), json!({"status": {"replicas": rng.random_range(0..3)}})),
+        6 => Step::patch(
+            MERGE,
+            &format!("{path}/status"),
+            json!({"status": {"replicas": rng.random_range(0..3)}}),
+        ),
         _ => Step::apply(manager(rng), rng.random_bool(0.4), &path, object),
     }
 }

@@ -21,9 +21,11 @@ pub(crate) fn write(answers: &BTreeMap<String, Vec<Answer>>) {
     let lines: Vec<String> = answers
         .iter()
         .map(|(name, answers)| {
-            let normal: Vec<Answer> = answers.iter().map(|a| Answer { body: normal(&a.body), ..a.clone() }).collect();
+            let normal: Vec<Answer> =
+                answers.iter().map(|a| Answer { body: normal(&a.body), ..a.clone() }).collect();
             serde_json::to_string(&(name, normal)).expect("text")
         })
         .collect();
-    std::fs::write(folder().join("answers.jsonl"), lines.join("\n") + "\n").expect("the recording is written");
+    std::fs::write(folder().join("answers.jsonl"), lines.join("\n") + "\n")
+        .expect("the recording is written");
 }

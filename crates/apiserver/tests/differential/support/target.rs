@@ -30,7 +30,8 @@ impl Target {
     /// A real server.
     pub(crate) async fn testbed(kubeconfig: &str) -> Self {
         let file = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-        let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await.expect("a context");
+        let config =
+            kube::Config::from_custom_kubeconfig(file, &Default::default()).await.expect("a context");
         Self(kube::Client::try_from(config).expect("a client"))
     }
 
@@ -50,7 +51,7 @@ impl Target {
 
     async fn clear(&self, name: &str) {
         for resource in super::script::RESOURCES {
-            let list = self.send(name, &Step::get(&format!("{resource}"))).await;
+            let list = self.send(name, &Step::get(resource)).await;
             for object in list.body["items"].as_array().into_iter().flatten() {
                 let path = format!("{resource}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
                 if object["metadata"]["finalizers"].is_array() {
@@ -59,7 +60,15 @@ impl Target {
                     free.content = "application/merge-patch+json";
                     self.send(name, &free).await;
                 }
-                self.send(name, &Step::new(Method::DELETE, &format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background"), Value::Null)).await;
+                self.send(
+                    name,
+                    &Step::new(
+                        Method::DELETE,
+                        &format!("{path}?gracePeriodSeconds=0&propagationPolicy=Background"),
+                        Value::Null,
+                    ),
+                )
+                .await;
             }
         }
     }
@@ -72,7 +81,8 @@ impl Target {
             Value::String(text) => text.clone().into_bytes(),
             value => value.to_string().replace("{ns}", &space(name)).into_bytes(),
         };
-        let mut request = Request::builder().method(step.method.clone()).uri(path).header("user-agent", "differ/1");
+        let mut request =
+            Request::builder().method(step.method.clone()).uri(path).header("user-agent", "differ/1");
         if !body.is_empty() {
             request = request.header("content-type", step.content);
         }
@@ -85,8 +95,16 @@ impl Target {
         let bytes = body.collect().await.expect("a whole answer").to_bytes();
         let lines: Vec<Value> =
             serde_json::Deserializer::from_slice(&bytes).into_iter().map_while(Result::ok).collect();
-        let body = if step.path.contains("watch=") { Value::Array(lines) } else { lines.into_iter().next().unwrap_or_default() };
-        let warnings = parts.headers.get_all("warning").iter().filter_map(|value| value.to_str().ok().map(str::to_owned));
+        let body = if step.path.contains("watch=") {
+            Value::Array(lines)
+        } else {
+            lines.into_iter().next().unwrap_or_default()
+        };
+        let warnings = parts
+            .headers
+            .get_all("warning")
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned));
         Answer { status: parts.status.as_u16(), body, warnings: warnings.collect() }
     }
 }
