@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use h2::Reason;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 
@@ -97,6 +98,7 @@ impl ProxyError {
     pub(crate) fn class(&self) -> &'static str {
         match self {
             Self::RouteTimeout(_) => "timeout",
+            Self::Http(error) => reset(error).map_or("unclassified", reset_class),
             _ => "unclassified",
         }
     }
@@ -108,8 +110,14 @@ impl ProxyError {
             Self::LoadShed => "LOAD_SHED",
             Self::StreamTimeout(timeout) => timeout.label(),
             Self::Io(_) | Self::ConnectTimeout(_) => "IO",
+            Self::Http(error) => label(error),
             _ => "UNKNOWN",
         }
+    }
+
+    /// Whether the peer said that it did not look at the request, so that it can be sent again safely.
+    pub(crate) fn refused(&self) -> bool {
+        matches!(self, Self::Http(error) if reset(error) == Some(Reason::REFUSED_STREAM))
     }
 
     /// Whether the endpoint's stack answers for it, below the retries: 502 for a broken connection, 504 for one that
@@ -174,19 +182,67 @@ impl ProxyError {
     }
 }
 
-/// Whether an I/O error stands behind hyper's.
-fn io_cause(error: &hyper::Error) -> bool {
-    let mut cause: Option<&dyn StdError> = error.source();
-    while let Some(error) = cause {
-        if error.is::<io::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// An error and what stands behind it.
+fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let this = next?;
+        next = this.source();
+        Some(this)
+    })
 }
 
-/// The label `error` of an answer whose body broke: an HTTP/2 reset is told by `h2`'s own words, the rest is not.
-pub(crate) fn stream_class(error: &BoxError) -> &'static str {
-    if error.is::<StreamTimeout>() { "timeout" } else { "unclassified" }
+/// Whether an I/O error stands behind hyper's.
+fn io_cause(error: &hyper::Error) -> bool {
+    chain(error).any(|error| error.is::<io::Error>())
+}
+
+/// The reason of an HTTP/2 reset.
+fn reset(error: &(dyn StdError + 'static)) -> Option<Reason> {
+    chain(error).find_map(|error| error.downcast_ref::<h2::Error>()).and_then(h2::Error::reason)
+}
+
+/// A reset in the words of the older metrics.
+fn reset_class(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NO_ERROR => "h2(NO_ERROR)",
+        Reason::PROTOCOL_ERROR => "h2(PROTOCOL_ERROR)",
+        Reason::INTERNAL_ERROR => "h2(INTERNAL_ERROR)",
+        Reason::FLOW_CONTROL_ERROR => "h2(FLOW_CONTROL_ERROR)",
+        Reason::SETTINGS_TIMEOUT => "h2(SETTINGS_TIMEOUT)",
+        Reason::STREAM_CLOSED => "h2(STREAM_CLOSED)",
+        Reason::FRAME_SIZE_ERROR => "h2(FRAME_SIZE_ERROR)",
+        Reason::REFUSED_STREAM => "h2(REFUSED_STREAM)",
+        Reason::CANCEL => "h2(CANCEL)",
+        Reason::COMPRESSION_ERROR => "h2(COMPRESSION_ERROR)",
+        Reason::CONNECT_ERROR => "h2(CONNECT_ERROR)",
+        Reason::ENHANCE_YOUR_CALM => "h2(ENHANCE_YOUR_CALM)",
+        Reason::INADEQUATE_SECURITY => "h2(INADEQUATE_SECURITY)",
+        Reason::HTTP_1_1_REQUIRED => "h2(HTTP_1_1_REQUIRED)",
+        // A peer can make up numbers; they do not become series.
+        _ => "unclassified",
+    }
+}
+
+/// A broken stream in the words of the newer metrics.
+fn label(error: &(dyn StdError + 'static)) -> &'static str {
+    let Some(error) = chain(error).find_map(|error| error.downcast_ref::<h2::Error>()) else {
+        return if chain(error).any(|error| error.is::<io::Error>()) { "IO" } else { "UNKNOWN" };
+    };
+    match error.reason() {
+        _ if error.is_go_away() => "GO_AWAY",
+        Some(Reason::CANCEL) => "CANCEL",
+        Some(Reason::REFUSED_STREAM) => "REFUSED",
+        Some(Reason::ENHANCE_YOUR_CALM) => "ENHANCE_YOUR_CALM",
+        Some(_) => "RESET",
+        None => "UNKNOWN",
+    }
+}
+
+/// What an answer whose body broke is called by the older and by the newer metrics.
+pub(crate) fn stream_words(error: &BoxError) -> (&'static str, &'static str) {
+    match error.downcast_ref::<StreamTimeout>() {
+        Some(timeout) => ("timeout", timeout.label()),
+        None => (reset(&**error).map_or("unclassified", reset_class), label(&**error)),
+    }
 }

@@ -32,6 +32,9 @@ static CLIENT_ID: HeaderName = HeaderName::from_static("l5d-client-id");
 /// How long a handshake may take; as long as a protocol may stay unknown.
 const HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// An application with more ports than this has some of them looked up anew now and then.
+const PORTS: usize = 64;
+
 /// The inbound half of a proxy.
 pub(crate) struct Inbound {
     app: SharedNetwork,
@@ -130,6 +133,10 @@ impl Inbound {
             let connector = Connector { network: self.app.clone(), addr, security: None, scope };
             Arc::new(Port { client: Client::new(connector), addr, callers: Mutex::default() })
         };
+        if ports.len() >= PORTS {
+            // Somebody tries the ports; those without a connection are forgotten, and their series with time.
+            ports.retain(|_, port| Arc::strong_count(port) > 1);
+        }
         ports.entry(addr).or_insert_with(make).clone()
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::track::{End, Tracker, Tracking};
 use crate::client::H1Body;
-use crate::error::{BoxError, StreamTimeout, stream_class};
+use crate::error::{BoxError, StreamTimeout, stream_words};
 
 /// The body of an answer, with its watchers and time limits.
 pub(crate) struct ResponseBody {
@@ -123,9 +123,8 @@ impl Body for ResponseBody {
         match &item {
             None => this.ended(End::Whole(None)),
             Some(Err(error)) => {
-                let label =
-                    error.downcast_ref::<StreamTimeout>().map_or("UNKNOWN", |timeout| timeout.label());
-                this.ended(End::Broken(stream_class(error), label));
+                let (class, label) = stream_words(error);
+                this.ended(End::Broken(class, label));
             }
             Some(Ok(frame)) => {
                 if let (Some(data), Some(tracking)) = (frame.data_ref(), &this.tracking) {

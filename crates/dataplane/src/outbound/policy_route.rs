@@ -120,7 +120,7 @@ impl PolicyPlan {
             let again = match &result {
                 Ok(response) => retry.takes(response.status()),
                 Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders)) => true,
-                Err(_) => false,
+                Err(error) => error.refused(),
             };
             if !again {
                 if retried > 0 && result.is_ok() {

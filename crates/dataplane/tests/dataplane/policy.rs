@@ -354,3 +354,57 @@ async fn a_retry_that_finds_no_endpoint_is_counted_as_overflow_and_the_answer_pa
     assert_eq!((client.get("/").await.status, server.count()), (500, 1));
     assert_eq!(counters(&client), [0, 0, 0, 1]);
 }
+
+/// Resets the first streams with a reason, then answers.
+fn resetting(lab: &Lab, times: usize, reason: h2::Reason) -> Server {
+    let count = Server::default();
+    let counted = count.clone();
+    serve_raw(&lab.wire, POD.parse().unwrap(), move |io| {
+        let counted = counted.clone();
+        async move {
+            let mut connection = h2::server::handshake(io).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                let answered = counted.count();
+                counted.add();
+                if answered < times {
+                    respond.send_reset(reason);
+                } else {
+                    respond.send_response(Response::new(()), true).unwrap();
+                }
+            }
+        }
+    });
+    count
+}
+
+fn over_http2() -> Request<Bytes> {
+    Request::get("http://web:9090/").version(http::Version::HTTP_2).body(Bytes::new()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_the_peer_refused_is_retried_and_one_it_cancelled_is_not() {
+    for (reason, status, tries, label) in [
+        (h2::Reason::REFUSED_STREAM, 200, 2, "REFUSED"),
+        (h2::Reason::CANCEL, 500, 1, "CANCEL"),
+        (h2::Reason::INTERNAL_ERROR, 500, 1, "RESET"),
+    ] {
+        let lab = Lab::default();
+        let server = resetting(&lab, 1, reason);
+        lab.service("web", WEB, &[endpoint(POD)]).policy(retries("5xx", 2));
+        let client = lab.client();
+        assert_eq!((client.send(over_http2()).await.status, server.count()), (status, tries), "{reason:?}");
+        let name = "outbound_http_route_backend_response_statuses_total";
+        assert_eq!(client.metric(name, &[("error", label)]), 1, "{reason:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reset_is_told_by_its_reason() {
+    let lab = Lab::default();
+    resetting(&lab, 1, h2::Reason::ENHANCE_YOUR_CALM);
+    lab.service("web", WEB, &[endpoint(POD)]);
+    let client = lab.client();
+    client.send(over_http2()).await;
+    let told = [("error", "h2(ENHANCE_YOUR_CALM)"), ("classification", "failure")];
+    assert_eq!(client.metric("response_total", &told), 1, "{}", client.proxy.metrics_text());
+}
