@@ -77,6 +77,8 @@ pub enum Command {
     Status(commands::status::Args),
     /// Stop a lab and keep it
     Stop(commands::stop::Args),
+    /// Tell the whole story: failures, retries on, off, and through the ingress
+    Demo(commands::demo::Args),
     /// Send requests at a fixed rate and show what the user got
     Traffic(commands::traffic::Args),
     /// Change how a test service fails while it runs

@@ -10,6 +10,7 @@ pub mod check;
 pub mod cluster;
 pub mod compare;
 pub mod completions;
+pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod down;
@@ -68,6 +69,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Start(args) => start::run(context, args).await,
         Command::Status(args) => status::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
+        Command::Demo(args) => demo::run(context, args).await,
         Command::Traffic(args) => traffic::run(context, args).await,
         Command::Fault(args) => fault::run(context, args).await,
         Command::Stat(args) => stat::run(context, args).await,

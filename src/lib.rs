@@ -17,6 +17,7 @@ pub mod compare;
 pub mod config;
 mod connect;
 pub mod context;
+pub mod demo;
 pub mod doctor;
 pub mod error;
 pub mod exec;

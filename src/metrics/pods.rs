@@ -123,7 +123,7 @@ mod tests {
         let pod = pod(json!({
             "metadata": {"name": "a-5d-x", "namespace": "default", "labels": {
                 "linkerd.io/control-plane-ns": "linkerd", "linkerd.io/proxy-statefulset": "a"}},
-            "spec": {"containers": []}, "status": {"phase": "Running"},
+            "spec": {"containers": [], "initContainers": [{"name": "linkerd-proxy"}]}, "status": {"phase": "Running"},
         }));
         assert_eq!(pod.workload.to_string(), "statefulset/a");
         assert!(pod.scrapable());

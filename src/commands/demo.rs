@@ -1,0 +1,180 @@
+//! `meshy demo`: the whole story in one run.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use console::{Term, style};
+
+use super::traffic::stop_by_ctrl_c;
+use crate::cli::{Cli, Command, ProviderChoice};
+use crate::context::Context;
+use crate::demo::stage::Stage;
+use crate::demo::{self, Pace, SCENES, Scene};
+use crate::error::Exit;
+use crate::expect::{self, Expectations};
+use crate::live::Live;
+use crate::runs::Run;
+use crate::summary;
+
+/// How to tell it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  meshy demo\n  meshy demo --fast\n  meshy demo --present")]
+pub struct Args {
+    /// Twenty seconds on a cluster of its own, with seeded failures: the same each time
+    #[arg(long, conflicts_with = "keep")]
+    fast: bool,
+    /// Step by step on a key, large and sparse, with what to say
+    #[arg(long)]
+    present: bool,
+    /// Keep the embedded lab that the demo brings up
+    #[arg(long)]
+    keep: bool,
+    /// Conditions that the last scene must meet, or exit with 5
+    #[arg(long, value_name = "CONDITIONS")]
+    expect: Option<Expectations>,
+    /// Write the verdict and the judgement of --expect as Markdown
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+/// Tells the story.
+///
+/// # Errors
+/// The stage cannot be set, or the cluster fails on the way.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if context.global.dry_run {
+        SCENES
+            .iter()
+            .for_each(|scene| context.report.say(format!("would play `{}`: {}", scene.name, scene.says)));
+        return Ok(Exit::Done);
+    }
+    if args.keep && context.lab()?.is_none() {
+        bring_up(context).await?;
+    }
+    let stage = Stage::open(context, args.fast).await?;
+    let told = tell(context, &args, &stage).await;
+    let closed = stage.close().await;
+    let exit = told?;
+    closed?;
+    Ok(exit)
+}
+
+/// `meshy up --provider embedded` with this run's own global flags.
+async fn bring_up(context: &Context) -> anyhow::Result<()> {
+    let Some(Command::Up(up)) = Cli::try_parse_from(["meshy", "up"])?.command else { return Ok(()) };
+    let mut global = context.global.clone();
+    global.provider = ProviderChoice::Embedded;
+    let context = Context { global, report: context.report.clone(), deadline: context.deadline };
+    super::up::run(&context, up).await?;
+    Ok(())
+}
+
+async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<Exit> {
+    let pace = if args.fast { Pace::FAST } else { Pace::FULL };
+    let mut run = Run::begin("demo", &stage.lab, stage.provider);
+    run.kubernetes = stage.client.apiserver_version().await.ok().map(|version| version.git_version);
+    if !stage.embedded {
+        let step = context.report.step("Warming", "the clients' proxies, so that later switches act at once");
+        demo::warm_up(stage).await?;
+        step.done("");
+    }
+    let stop = stop_by_ctrl_c();
+    let begun = std::time::Instant::now();
+    for (number, scene) in SCENES.iter().enumerate() {
+        introduce(context, args.present, number, scene).await?;
+        let live = Live::new(&context.report, pace.rate);
+        live.mark(if scene.profile { "profile on" } else { "profile off" });
+        let at = begun.elapsed().as_secs_f64();
+        let mut step = demo::play(stage, scene, pace, stop.clone(), |tick| live.tick(tick)).await?;
+        live.end();
+        step.begun_seconds = at;
+        let interrupted = step.traffic.interrupted;
+        context.report.say(summary::explain(&step)[0].clone());
+        run.steps.push(step);
+        if interrupted {
+            break;
+        }
+    }
+    let verdict = demo::verdict(&run.steps);
+    run.verdict = Some(verdict.clone());
+    if let Err(error) = run.save() {
+        context.report.warn(format!("the run is not recorded: {error:#}"));
+    }
+    let judged = match (&args.expect, run.steps.last()) {
+        (Some(expect), Some(step)) => expect.judge(step),
+        _ => Vec::new(),
+    };
+    if let Some(file) = &args.summary {
+        let text = format!("{}\n\n{}", verdict.text, expect::markdown(&judged));
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    context.report.say("");
+    context.data(&run, |run| {
+        let mut text = format!("{}\n\n{}\n", demo::table(&run.steps), verdict.text);
+        judged.iter().for_each(|one| text.push_str(&format!("{}\n", summary::of_judged(one))));
+        text
+    })?;
+    context.report.say(format!("\nnext:\n{}", next(stage)));
+    Ok(match run.steps.last() {
+        Some(step) if step.traffic.interrupted => Exit::Interrupted,
+        _ if verdict.holds && judged.iter().all(|one| one.holds) => Exit::Done,
+        _ => Exit::Expectation,
+    })
+}
+
+fn next(stage: &Stage) -> String {
+    let mut lines = vec![
+        ("meshy explain", "the same in sentences"),
+        ("meshy report", "one HTML file with the curves"),
+        ("meshy predict --rps 20", "what the same budget does at more traffic"),
+    ];
+    match stage.embedded {
+        true => {
+            lines.push(("meshy up --provider kind", "the same lab with a real Linkerd; then `meshy demo`"))
+        }
+        false => lines.push(("meshy down", "takes the lab away")),
+    }
+    lines.iter().map(|(command, what)| format!("  {command:<26}{what}\n")).collect()
+}
+
+async fn introduce(context: &Context, present: bool, number: usize, scene: &Scene) -> anyhow::Result<()> {
+    let title = format!("{} of {}   {}", number + 1, SCENES.len(), scene.name);
+    if !present {
+        context.report.say(format!("\n{}\n{}", style(title).bold(), scene.says));
+        return Ok(());
+    }
+    let term = Term::stderr();
+    term.clear_screen()?;
+    let pad = "    ";
+    context.report.say(format!("\n\n{pad}{}\n", style(title.to_uppercase()).bold()));
+    for line in wrapped(scene.says, 60) {
+        context.report.say(format!("{pad}{line}\n"));
+    }
+    for line in wrapped(scene.note, 66) {
+        context.report.say(format!("{pad}{}", style(line).dim()));
+    }
+    context.report.say(format!("\n{pad}{}\n", style("[any key]").dim()));
+    if term.is_term() {
+        // A thread of its own: the cluster in this process goes on while the speaker speaks.
+        let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
+        key.context("cannot read the keyboard")?;
+    }
+    Ok(())
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("never empty");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}

@@ -1,0 +1,294 @@
+//! The seed's story as one run: failures, retries on, off again, and the same through the ingress.
+
+pub mod stage;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::{Advise, Exit};
+use crate::measure::{self, Step};
+use crate::metrics::routes::{Dialect, Service, client_view};
+use crate::metrics::{self, Window, scrape::POD_DEADLINE, sight};
+use crate::predict::Interval;
+use crate::runs::Verdict;
+use crate::services::{self, FaultChange};
+use crate::traffic::{self, Plan, Target, Tick};
+use crate::{policy, summary};
+
+use stage::Stage;
+
+/// One scene.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scene {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// What happens, in a sentence.
+    pub says: &'static str,
+    /// What a speaker may add.
+    pub note: &'static str,
+    /// Through the ingress to the service that fails, instead of through minimal-service.
+    pub ingress: bool,
+    /// Whether the profile is on.
+    pub profile: bool,
+    /// Seconds of traffic.
+    pub seconds: f64,
+}
+
+/// The scenes, in their order.
+pub const SCENES: [Scene; 5] = [
+    Scene {
+        name: "no profile",
+        says: "minimal-service asks bounced-service, which fails seven of ten requests. Nothing retries.",
+        note: "The user gets what the service gives: about 30 %.",
+        ingress: false,
+        profile: false,
+        seconds: 20.0,
+    },
+    Scene {
+        name: "profile on",
+        says: "The same, with a ServiceProfile whose route is retryable, and its budget.",
+        note: "The service fails as before. The caller's proxy asks again, and the service pays with more than three \
+               times the load.",
+        ingress: false,
+        profile: true,
+        seconds: 25.0,
+    },
+    Scene {
+        name: "profile off",
+        says: "The profile is deleted again.",
+        note: "No restart, no new image: the failures are back at once.",
+        ingress: false,
+        profile: false,
+        seconds: 15.0,
+    },
+    Scene {
+        name: "ingress, off",
+        says: "Now users reach bounced-service through the ingress. Nothing retries.",
+        note: "The client is the ingress controller now, and it has a proxy of its own.",
+        ingress: true,
+        profile: false,
+        seconds: 20.0,
+    },
+    Scene {
+        name: "ingress, on",
+        says: "The same profile: the ingress controller's proxy retries.",
+        note: "A profile belongs to the service. Every meshed client of it follows.",
+        ingress: true,
+        profile: true,
+        seconds: 25.0,
+    },
+];
+
+/// How the story is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Requests per second.
+    pub rate: f64,
+    /// Seconds of a scene, as a share of the written ones.
+    pub length: f64,
+    /// Chance starts from here in each scene, so that each run comes out the same.
+    pub seed: Option<u64>,
+}
+
+impl Pace {
+    /// About two minutes. Four requests a second at 70 % failing want 9.3 retries a second: the budget's reserve carries them.
+    pub const FULL: Self = Self { rate: 4.0, length: 1.0, seed: None };
+    /// About twenty seconds; what is fewer in requests is made up by the seed.
+    pub const FAST: Self = Self { rate: 8.0, length: 0.16, seed: Some(8) };
+}
+
+/// Plays one scene: switches the profile, waits until it is in force, measures.
+///
+/// # Errors
+/// The cluster's; the profile does not come into force.
+pub async fn play(
+    stage: &Stage,
+    scene: &Scene,
+    pace: Pace,
+    stop: watch::Receiver<bool>,
+    each_second: impl FnMut(&Tick),
+) -> anyhow::Result<Step> {
+    let service = bounced();
+    switch(stage, scene.profile, scene.ingress).await?;
+    if let Some(seed) = pace.seed {
+        let pods = services::pods(&stage.client, &service.namespace, &service.name).await?;
+        let change =
+            FaultChange { quota: Some(70), reject: Some(true), sequence: Some(vec![]), seed: Some(seed) };
+        services::change_fault(&stage.client, &pods, &change).await?;
+    }
+    let length = Duration::from_secs_f64((scene.seconds * pace.length).max(1.0));
+    let plan = Plan { rate: pace.rate, length, ..Plan::default() };
+    let case = if scene.ingress { "ingress" } else { "service" };
+    let mesh = Some((&stage.client, &service));
+    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, each_second).await
+}
+
+fn bounced() -> Service {
+    Service { namespace: "default".to_owned(), name: services::BOUNCED.to_owned() }
+}
+
+fn target(stage: &Stage, ingress: bool) -> Target {
+    if ingress { Target::ingress_case(stage.ingress) } else { Target::service_case(stage.ingress) }
+}
+
+/// Applies or deletes the profile and proves it on a request of the case's client.
+///
+/// # Errors
+/// The API's; the client's proxy does not follow in time.
+async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()> {
+    let service = bounced();
+    if on {
+        policy::apply_profile(&stage.client, &service).await?;
+    } else {
+        policy::delete_profile(&stage.client, &service).await?;
+    }
+    let deadline = Instant::now() + Duration::from_secs(45);
+    loop {
+        if follows(stage, ingress).await? == on {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let state = if on { "follow the profile" } else { "leave the profile" };
+            return Err(anyhow!("the clients of `{}` did not {state} in time", service.name))
+                .hint(
+                    "`meshy sp show` tells each client's state; other traffic keeps a proxy at what it knew",
+                )
+                .exit(Exit::Timeout);
+        }
+        // A real proxy drops what it discovered after five idle seconds, and sooner asked is never idle.
+        tokio::time::sleep(if stage.embedded { Duration::from_millis(200) } else { Duration::from_secs(6) })
+            .await;
+    }
+}
+
+/// Whether the case's client retries by profile: one request, and whether a profile's route counts it.
+async fn follows(stage: &Stage, ingress: bool) -> anyhow::Result<bool> {
+    let look = || async {
+        let pods = metrics::pods::list(&stage.client, None).await?;
+        anyhow::Ok(sight(&stage.client, pods, POD_DEADLINE).await)
+    };
+    let before = look().await?;
+    let (_go, stop) = watch::channel(false);
+    let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
+    let sent = traffic::run(target(stage, ingress), plan, stop, |_| {}).await;
+    if let Some(outcome) = sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
+        return Err(anyhow!("{outcome}"))
+            .with_context(|| format!("cannot reach the ingress at {}", stage.ingress));
+    }
+    let after = look().await?;
+    let window = Window::between(&before, &after);
+    let routes = client_view(window.pods.iter().map(|pod| &pod.change), &bounced());
+    Ok(routes.keys().any(|(dialect, route)| *dialect == Dialect::Profile && route != "[DEFAULT]"))
+}
+
+/// On a real Linkerd a proxy that has once known the profile follows each later change at once; one that discovered the
+/// service before the first profile does not, until it was idle.
+///
+/// # Errors
+/// As [`play`].
+pub async fn warm_up(stage: &Stage) -> anyhow::Result<()> {
+    switch(stage, true, false).await?;
+    switch(stage, true, true).await?;
+    switch(stage, false, false).await
+}
+
+/// Whether the story came true: in both cases the intervals with and without the profile lie apart, and deleting it
+/// brought the failures back.
+pub fn verdict(steps: &[Step]) -> Verdict {
+    let share = |name: &str| {
+        let step = steps.iter().find(|step| step.name == name)?;
+        Some(Interval::of_share(step.traffic.succeeded_count, step.traffic.requests_count))
+    };
+    let pairs =
+        [("no profile", "profile on"), ("profile off", "profile on"), ("ingress, off", "ingress, on")];
+    let mut missing = Vec::new();
+    for (off, on) in pairs {
+        match share(off).zip(share(on)) {
+            Some((without, with)) if without.high < with.low => {}
+            Some(_) => missing.push(format!("`{off}` and `{on}` cannot be told apart")),
+            None => missing.push(format!("`{off}` or `{on}` was not measured")),
+        }
+    }
+    if !missing.is_empty() {
+        let text = format!("The story did not come true: {}.", missing.join("; "));
+        return Verdict { holds: false, text };
+    }
+    let percent = |name: &str| share(name).map_or(0.0, |share| share.mean * 100.0);
+    let mesh = steps.iter().find(|step| step.name == "profile on").and_then(|step| step.mesh.as_ref());
+    let price = mesh.and_then(|mesh| mesh.fates.added_load_ratio);
+    let price = price.map(|added| format!(", for {:.0} % more load on the service", added * 100.0));
+    let text = format!(
+        "The story came true: retries took the user's success from {:.0} % to {:.0} % between services and from \
+         {:.0} % to {:.0} % at the ingress{}. The service itself failed as before.",
+        percent("no profile"),
+        percent("profile on"),
+        percent("ingress, off"),
+        percent("ingress, on"),
+        price.unwrap_or_default()
+    );
+    Verdict { holds: true, text }
+}
+
+/// Before and after, both views.
+pub fn table(steps: &[Step]) -> String {
+    use crate::ui::table::{Table, millis, percent};
+    let heading = ["SCENE", "USER_SUCCESS", "SERVER_SUCCESS", "TRIES/REQ", "P50", "P99", "PREDICTED"];
+    let mut table = Table::new(1, &heading);
+    for step in steps {
+        let traffic = &step.traffic;
+        let mesh = step.mesh.as_ref();
+        let tries = mesh.and_then(|mesh| mesh.fates.added_load_ratio).map(|added| added + 1.0);
+        let predicted =
+            mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|prediction| &prediction.success_ratio);
+        table.row([
+            step.name.clone(),
+            percent(traffic.success_ratio),
+            percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
+            tries.map_or("-".to_owned(), |tries| format!("{tries:.2}")),
+            millis(Some(traffic.latency.p50_ms)),
+            millis(Some(traffic.latency.p99_ms)),
+            predicted.map_or("-".to_owned(), |p| format!("{:.0}-{:.0}%", p.low * 100.0, p.high * 100.0)),
+        ]);
+    }
+    let mut text = table.render();
+    for step in steps.iter().filter(|step| step.name == "profile on") {
+        if let Some(mesh) = &step.mesh {
+            text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_fates(&mesh.fates)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::traffic::Summary;
+
+    fn steps(succeeded: [u64; 5]) -> Vec<Step> {
+        let step = |(scene, succeeded_count): (&Scene, u64)| {
+            let traffic = Summary { requests_count: 100, succeeded_count, ..Summary::default() };
+            Step { name: scene.name.to_owned(), traffic, ..Step::default() }
+        };
+        SCENES.iter().zip(succeeded).map(step).collect()
+    }
+
+    #[test]
+    fn the_story_is_true_when_the_intervals_lie_apart() {
+        assert!(verdict(&steps([30, 100, 30, 32, 99])).holds);
+    }
+
+    #[test]
+    fn a_lucky_point_is_not_enough() {
+        let verdict = verdict(&steps([30, 100, 30, 45, 62]));
+        assert!(!verdict.holds && verdict.text.contains("ingress"), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_profile_that_stays_in_force_is_seen() {
+        assert!(!verdict(&steps([30, 100, 100, 30, 100])).holds);
+        assert!(!verdict(&steps([30, 100, 30, 30, 100])[..4]).holds);
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the story is played: the lab that is up, else an embedded cluster in this process for as long as it takes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context as _, anyhow};
+use meshy_embedded::{Cluster, Options};
+use meshy_mesh::inject::Mode;
+
+use crate::addons::ingress_nginx;
+use crate::commands::deploy;
+use crate::context::Context;
+use crate::error::{Advise, Exit};
+use crate::k8s::Kinds;
+use crate::lab::Provider;
+use crate::mesh::injection;
+use crate::mesh::workloads::{self, Selection};
+use crate::overlay;
+
+/// A cluster with the two services and a meshed ingress.
+pub struct Stage {
+    /// How to talk to it.
+    pub client: kube::Client,
+    /// Where its ingress listens.
+    pub ingress: SocketAddr,
+    /// The lab's name.
+    pub lab: String,
+    /// Whether it is the stand-in.
+    pub embedded: bool,
+    /// Where its cluster comes from.
+    pub provider: &'static str,
+    own: Option<Cluster>,
+}
+
+impl Stage {
+    /// Opens the stage. `fresh` never takes a lab that is up.
+    ///
+    /// # Errors
+    /// The lab has no ingress or no services; the embedded cluster does not start.
+    pub async fn open(context: &Context, fresh: bool) -> anyhow::Result<Self> {
+        let lab = if fresh { None } else { context.lab()? };
+        let stage = match lab {
+            Some(lab) => {
+                let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
+                let port = port.hint("`meshy up --ingress nginx` installs one").exit(Exit::Prerequisite)?;
+                let embedded = lab.provider == Provider::Embedded;
+                let provider = match lab.provider {
+                    Provider::Embedded => "embedded",
+                    Provider::Kind => "kind",
+                    Provider::Existing => "existing",
+                };
+                let client = context.client().await?;
+                let ingress = (Ipv4Addr::LOCALHOST, port).into();
+                Self { client, ingress, lab: lab.name, embedded, provider, own: None }
+            }
+            None if context.global.context.is_some() => {
+                return Err(anyhow!("the way to the ingress of `--context` is not known"))
+                    .hint("`meshy up --context CONTEXT` makes it a lab; without either, demo brings its own")
+                    .exit(Exit::Prerequisite);
+            }
+            None => Self::own(context).await?,
+        };
+        stage.mesh_ingress(context).await?;
+        Ok(stage)
+    }
+
+    async fn own(context: &Context) -> anyhow::Result<Self> {
+        let step = context.report.step("Starting", "an embedded cluster, a stand-in in this process");
+        let options = Options { api_addr: None, ..Options::ephemeral("demo") };
+        let cluster = Cluster::start(options).await.context("cannot start the embedded cluster")?;
+        step.done("");
+        let client = cluster.client();
+        let names: Vec<String> = overlay::DEFAULT.map(str::to_owned).into();
+        let deployed = deploy::overlays(context, &client, None, &names, false).await;
+        let stage = Self {
+            client,
+            ingress: cluster.ingress_addr(),
+            lab: "demo".to_owned(),
+            embedded: true,
+            provider: "embedded",
+            own: Some(cluster),
+        };
+        match deployed {
+            Ok(_) => Ok(stage),
+            Err(error) => {
+                stage.close().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn mesh_ingress(&self, context: &Context) -> anyhow::Result<()> {
+        let selection = Selection {
+            names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
+            namespace: ingress_nginx::NAMESPACE.to_owned(),
+            ..Selection::default()
+        };
+        let found =
+            workloads::find(&self.client, &selection).await.context("there is no ingress controller")?;
+        let kinds = Kinds::new(self.client.clone());
+        for workload in &found {
+            injection::set(&kinds, workload, Some(Mode::Ingress), &context.report, context.deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes down what was brought up for the story.
+    ///
+    /// # Errors
+    /// The embedded cluster does not stop in good order.
+    pub async fn close(self) -> anyhow::Result<()> {
+        match self.own {
+            Some(cluster) => cluster.stop().await.context("cannot stop the embedded cluster"),
+            None => Ok(()),
+        }
+    }
+}
