@@ -147,3 +147,19 @@ async fn tls_meant_for_the_application_passes_untouched() {
     io.read_exact(&mut echoed).await.unwrap();
     assert_eq!(echoed, hello[..5]);
 }
+
+#[tokio::test]
+async fn a_peers_own_failure_closes_the_callers_connection_and_its_words_stay_in_the_mesh() {
+    let authority = Authority::new();
+    let lab = Lab::default();
+    let identity = authority.identity(WEB_ID);
+    // No application listens behind this proxy.
+    let behind = lab.proxy(&Memory::default(), |config| config.identity = Some(identity));
+    lab.mesh(&behind, POD.parse().unwrap());
+    lab.service("web", WEB, &[Endpoint { identity: Some(WEB_ID.into()), ..endpoint(POD) }]);
+    let identity = authority.identity(CLIENT_ID);
+    let client = Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity)));
+    let reply = client.get("/").await;
+    assert_eq!((reply.status, &reply.headers["connection"]), (502, &"close".parse().unwrap()));
+    assert!(reply.headers.keys().all(|name| !name.as_str().starts_with("l5d-")), "{:?}", reply.headers);
+}

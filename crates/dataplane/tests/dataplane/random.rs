@@ -15,7 +15,7 @@ use crate::counting::{failing, retry_all};
 use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
-const ROUNDS: u64 = 800;
+const ROUNDS: u64 = 400;
 
 /// The seeds of a run: always the same few, or as many new ones as the time allows.
 fn seeds() -> impl Iterator<Item = u64> {
