@@ -18,7 +18,9 @@ pub use global::{Color, Global, Output, ProviderChoice, duration};
     version,
     propagate_version = true,
     infer_subcommands = false,
-    subcommand_required = false
+    subcommand_required = false,
+    // Grouped by what one wants to do; clap lists commands by name only.
+    override_help = include_str!("cli/help.txt")
 )]
 pub struct Cli {
     /// Flags that every command takes.
@@ -111,4 +113,43 @@ pub enum Command {
     Up(commands::up::Args),
     /// Print the version of meshy and of what it installs
     Versions(commands::versions::Args),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    const HELP: &str = include_str!("cli/help.txt");
+
+    fn has_word(word: &str) -> bool {
+        HELP.split(|c: char| !(c.is_alphanumeric() || c == '-')).any(|w| w == word)
+    }
+
+    #[test]
+    fn the_help_fits_one_screen_and_names_every_command_and_flag() {
+        assert!(HELP.lines().count() <= 48, "{} lines", HELP.lines().count());
+        assert!(HELP.lines().all(|l| l.chars().count() <= 100));
+        let command = Cli::command();
+        for verb in command.get_subcommands().filter(|c| !c.is_hide_set()) {
+            assert!(has_word(verb.get_name()), "`{}` is missing", verb.get_name());
+        }
+        for flag in command.get_arguments().filter_map(|a| a.get_long()) {
+            assert!(has_word(&format!("--{flag}")), "`--{flag}` is missing");
+        }
+    }
+
+    #[test]
+    fn the_parser_is_consistent_and_each_verb_shows_two_examples() {
+        Cli::command().debug_assert();
+        for verb in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help
+                .lines()
+                .filter(|l| l.trim_start().starts_with("meshy ") || l.contains("| meshy "))
+                .count();
+            assert!(examples >= 2, "`{}` shows {examples} examples", verb.get_name());
+        }
+    }
 }

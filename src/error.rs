@@ -121,7 +121,10 @@ pub fn render(error: &anyhow::Error) -> String {
         }
         shown = cause;
     }
-    let hints = hints(error);
+    let mut hints = hints(error);
+    // The same trouble of two parts has the same cure.
+    let mut seen = std::collections::HashSet::new();
+    hints.retain(|hint| seen.insert(*hint));
     if !hints.is_empty() {
         text.push('\n');
     }

@@ -23,6 +23,9 @@ pub(super) const NODE_IMAGE: &str =
 /// The network that kind puts its nodes in.
 const NETWORK: &str = "kind";
 
+/// How long a request that was under way when its program died may take to show in the engine.
+const STRAGGLER: Duration = Duration::from_secs(1);
+
 /// The provider.
 pub(super) struct Kind;
 
@@ -170,7 +173,11 @@ impl Provider for Kind {
                 return Ok(known.clone());
             }
             let mut record = Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
-            nodes::remove(&engine, if context.global.dry_run { &[] } else { &left }).await?;
+            if known.is_some() && !context.global.dry_run {
+                // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
+                nodes::remove(&engine, &left).await?;
+                tokio::time::sleep(STRAGGLER).await;
+            }
             let mapped = nodes::mapped_ports(&engine, "").await?;
             let (http, https) = ports::pair(ports::test(mapped))?;
             if http != 80 {
@@ -336,8 +343,13 @@ impl Provider for Kind {
             let engine = engine::connect().await?;
             let name = &record.name;
             let mut removed = Vec::new();
-            // Twice: a docker program that a killed kind had started may still bring a container while we look.
-            for _ in 0..2 {
+            // Again after a while where a run was killed: a docker program that its kind had started may still bring a
+            // container, and nobody is left to ask.
+            let rounds = if record.made { 1 } else { 2 };
+            for round in 0..rounds {
+                if round > 0 {
+                    tokio::time::sleep(STRAGGLER).await;
+                }
                 let nodes: Vec<Node> = nodes::list(&engine, name, &certs_d(name)?)
                     .await?
                     .into_iter()
