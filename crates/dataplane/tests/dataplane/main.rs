@@ -1,10 +1,12 @@
 //! The proxy from the outside: real HTTP through in-memory streams, counted on both sides.
 
 mod balance;
+mod breaking;
 mod budget;
 mod changes;
 mod counting;
 mod hostile;
+mod http_route;
 mod inbound;
 mod ingress;
 mod metrics;

@@ -1,40 +1,35 @@
-//! Annotations and HTTPRoutes: retries with pauses, timeouts, matches, weights, filters, circuit breaking.
+//! Retries and timeouts by annotation.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use meshy_dataplane::policy::{
-    Backend, FailureAccrual, Filter, HeaderModifier, HttpRoute, PathMatch, Policy, Redirect, Retry,
-    RouteMatch, RouteRule, ServiceRef, Timeouts,
-};
+use meshy_dataplane::policy::{Policy, Retry, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
-use crate::counting::failing;
-use crate::support::{Answers, Client, Lab, Server, Service, WEB, endpoint, serve_http, serve_raw};
+use crate::support::{Answers, Client, Lab, Server, WEB, endpoint, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
-const OTHER: &str = "10.244.1.2:9090";
 
-fn web(policy: Policy, answers: Answers) -> (Client, Server) {
+pub(crate) fn web(policy: Policy, answers: Answers) -> (Client, Server) {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), answers);
     lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
     (lab.client(), server)
 }
 
-fn retries(http: &str, limit: u16) -> Policy {
+pub(crate) fn retries(http: &str, limit: u16) -> Policy {
     Policy { retry: Some(Retry::parse(http, Some(limit), None).unwrap()), ..Policy::default() }
 }
 
 /// Answers with these statuses in turn.
-fn statuses(list: &'static [u16]) -> Answers {
+pub(crate) fn statuses(list: &'static [u16]) -> Answers {
     Arc::new(move |n, _| Response::builder().status(list[n % list.len()]).body(Bytes::new()).unwrap())
 }
 
-fn counters(client: &Client) -> [u64; 4] {
+pub(crate) fn counters(client: &Client) -> [u64; 4] {
     ["requests", "successes", "limit_exceeded", "overflow"]
         .map(|name| client.metric(&format!("outbound_http_route_retry_{name}_total"), &[]))
 }
@@ -160,199 +155,6 @@ async fn a_pause_longer_than_the_idle_timeout_breaks_the_answer() {
     let request = Request::get("/").header("host", "web").body(Bytes::new()).unwrap();
     assert!(client.send_to(WEB, request).await.is_err());
     client.reaches("outbound_http_route_request_statuses_total", &[("error", "IDLE_TIMEOUT")], 1).await;
-}
-
-fn rule(path: &str) -> RouteRule {
-    let path = Some(PathMatch::Prefix(path.into()));
-    RouteRule { matches: vec![RouteMatch { path, ..RouteMatch::default() }], ..RouteRule::default() }
-}
-
-fn routed(rules: Vec<RouteRule>) -> Policy {
-    let route =
-        HttpRoute { namespace: "default".into(), name: "to-web".into(), rules, ..HttpRoute::default() };
-    Policy { routes: vec![route], ..Policy::default() }
-}
-
-#[tokio::test]
-async fn a_request_that_no_route_takes_is_a_404() {
-    let (client, server) = web(routed(vec![rule("/a")]), statuses(&[200]));
-    assert_eq!(client.get("/b").await.status, 404);
-    assert_eq!((client.get("/a/b").await.status, server.count()), (200, 1));
-    let labels =
-        [("route_kind", "HTTPRoute"), ("route_name", "to-web"), ("route_group", "gateway.networking.k8s.io")];
-    assert_eq!(client.metric("outbound_http_route_request_statuses_total", &labels), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_routes_own_retries_take_the_place_of_all_of_the_services() {
-    let own = RouteRule { retry: Some(Retry::parse("503", None, None).unwrap()), ..rule("/own") };
-    let policy = Policy { retry: retries("500", 2).retry, ..routed(vec![own, rule("/")]) };
-    let (client, server) = web(policy, statuses(&[500]));
-    client.get("/own").await;
-    assert_eq!(server.count(), 1);
-    client.get("/").await;
-    assert_eq!(server.count(), 1 + 3);
-}
-
-fn backend(name: &str, weight: u32) -> Backend {
-    let service = ServiceRef { namespace: "default".into(), name: name.into(), port: 9090 };
-    let authority = format!("{name}.default.svc.cluster.local:9090");
-    Backend { authority, service, weight, filters: Vec::new() }
-}
-
-#[tokio::test]
-async fn backends_share_the_requests_by_weight() {
-    let lab = Lab::default();
-    let first = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[false]));
-    let second = serve_http(&lab.wire, OTHER.parse().unwrap(), failing(&[false]));
-    lab.service("v1", "10.96.0.2:9090", &[endpoint(POD)]);
-    lab.service("v2", "10.96.0.3:9090", &[endpoint(OTHER)]);
-    let web = lab.service("web", WEB, &[]);
-    let backends = vec![backend("v1", 3), backend("v2", 1), backend("v3", 0)];
-    web.policy(routed(vec![RouteRule { backends, ..rule("/") }]));
-    let client = lab.client();
-    for _ in 0..1_000 {
-        assert_eq!(client.get("/").await.status, 200);
-    }
-    assert_eq!(first.count() + second.count(), 1_000);
-    // Five standard deviations around 250.
-    assert!((180..=320).contains(&second.count()), "{}", second.count());
-    let of = |name| client.metric("outbound_http_route_backend_requests_total", &[("backend_name", name)]);
-    assert_eq!((of("v1"), of("v2")), (first.count() as u64, second.count() as u64));
-}
-
-#[tokio::test]
-async fn a_backend_that_does_not_exist_is_a_500() {
-    let rules = vec![RouteRule { backends: vec![backend("nowhere", 1)], ..rule("/") }];
-    let (client, _) = web(routed(rules), statuses(&[200]));
-    assert_eq!(client.get("/").await.status, 500);
-}
-
-#[tokio::test]
-async fn filters_change_headers_of_requests_and_answers_and_redirect() {
-    let change = |name: &'static str| HeaderModifier {
-        set: vec![(name.parse().unwrap(), "set".parse().unwrap())],
-        add: vec![("x-both".parse().unwrap(), "added".parse().unwrap())],
-        remove: vec!["x-gone".parse().unwrap()],
-    };
-    let filters =
-        vec![Filter::RequestHeaders(change("x-request")), Filter::ResponseHeaders(change("x-response"))];
-    let redirect = Redirect { path: Some("/elsewhere".into()), ..Redirect::default() };
-    let rules = vec![
-        RouteRule { filters, ..rule("/") },
-        RouteRule { filters: vec![Filter::Redirect(redirect)], ..rule("/old") },
-    ];
-    let (client, server) = web(
-        routed(rules),
-        Arc::new(|_, _| {
-            Response::builder().header("x-gone", "1").header("x-both", "own").body(Bytes::new()).unwrap()
-        }),
-    );
-    let request =
-        Request::get("/a").header("host", "web:9090").header("x-gone", "1").body(Bytes::new()).unwrap();
-    let reply = client.send(request).await;
-    let seen = server.last();
-    assert_eq!(
-        (&seen.headers()["x-request"], &reply.headers["x-response"]),
-        (&"set".parse().unwrap(), &"set".parse().unwrap())
-    );
-    assert!(!seen.headers().contains_key("x-gone") && !reply.headers.contains_key("x-gone"));
-    assert_eq!(reply.headers.get_all("x-both").iter().count(), 2);
-    let moved = client.get("/old").await;
-    assert_eq!(
-        (moved.status, &moved.headers["location"]),
-        (302, &"http://web:9090/elsewhere".parse().unwrap())
-    );
-    assert_eq!(server.count(), 1);
-}
-
-fn breaking(lab: &Lab, endpoints: &[&str]) -> Service {
-    let endpoints: Vec<_> = endpoints.iter().map(|addr| endpoint(addr)).collect();
-    let web = lab.service("web", WEB, &endpoints);
-    let failure_accrual = Some(FailureAccrual { jitter_ratio: 0.0, ..FailureAccrual::default() });
-    web.policy(Policy { failure_accrual, ..Policy::default() });
-    web
-}
-
-#[tokio::test(start_paused = true)]
-async fn seven_failures_shut_an_endpoint_and_one_probe_at_a_time_opens_it() {
-    let lab = Lab::default();
-    let server = serve_http(
-        &lab.wire,
-        POD.parse().unwrap(),
-        Arc::new(|n, _| {
-            let status = if n < 8 { 500 } else { 200 };
-            Response::builder().status(status).body(Bytes::new()).unwrap()
-        }),
-    );
-    breaking(&lab, &[POD]);
-    let client = lab.client();
-    for _ in 0..7 {
-        assert_eq!(client.get("/").await.status, 500);
-    }
-    // Shut for a second; the request waits and is the probe, which fails.
-    let start = Instant::now();
-    assert_eq!(client.get("/").await.status, 500);
-    assert_eq!((start.elapsed().as_millis() / 10, server.count()), (100, 8));
-    // Shut for two; the next probe succeeds, and all others follow at once.
-    assert_eq!(client.get("/").await.status, 200);
-    assert_eq!(start.elapsed().as_millis() / 10, 300);
-    assert_eq!(client.get("/").await.status, 200);
-    assert_eq!((start.elapsed().as_millis() / 10, server.count()), (300, 10));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shut_endpoints_requests_go_to_the_others_and_4xx_is_no_failure() {
-    let lab = Lab::default();
-    let bad = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500, 500, 500, 404, 500]));
-    let good = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
-    breaking(&lab, &[POD, OTHER]);
-    let client = lab.client();
-    for _ in 0..100 {
-        client.get("/").await;
-    }
-    // Three, a 404, then seven in a row.. the pattern has at most four in a row, so it never shuts.
-    assert!(bad.count() > 7 && good.count() > 7, "{} {}", bad.count(), good.count());
-
-    let lab = Lab::default();
-    let bad = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let good = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
-    breaking(&lab, &[POD, OTHER]);
-    let client = lab.client();
-    for _ in 0..200 {
-        client.get("/").await;
-    }
-    assert_eq!((bad.count(), good.count()), (7, 193));
-}
-
-#[tokio::test(start_paused = true)]
-async fn with_every_endpoint_shut_requests_fail_fast() {
-    let lab = Lab::default();
-    let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let web = breaking(&lab, &[POD]);
-    let failure_accrual =
-        Some(FailureAccrual { min_penalty: Duration::from_secs(30), ..FailureAccrual::default() });
-    web.policy(Policy { failure_accrual, ..Policy::default() });
-    let client = lab.client();
-    for _ in 0..7 {
-        client.get("/").await;
-    }
-    let start = Instant::now();
-    assert_eq!(client.get("/").await.status, 504);
-    assert_eq!((start.elapsed().as_secs(), server.count()), (3, 7));
-    assert_eq!(client.metric("outbound_http_route_request_statuses_total", &[("error", "FAIL_FAST")]), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_retry_that_finds_no_endpoint_is_counted_as_overflow_and_the_answer_passed_on() {
-    let lab = Lab::default();
-    let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let web = breaking(&lab, &[POD]);
-    let failure_accrual = Some(FailureAccrual { max_failures: 1, ..FailureAccrual::default() });
-    web.policy(Policy { failure_accrual, ..retries("5xx", 3) });
-    let client = lab.client();
-    assert_eq!((client.get("/").await.status, server.count()), (500, 1));
-    assert_eq!(counters(&client), [0, 0, 0, 1]);
 }
 
 /// Resets the first streams with a reason, then answers.
