@@ -12,6 +12,13 @@
 //!                 hash suffixes → name references → order → Output
 //! ```
 //!
+//! Where the objects are known to differ from kustomize's:
+//!
+//! - A date without quotes stays the text that it is; kustomize makes it a time (`2020-01-01T00:00:00Z`).
+//! - `key:` without a value stays null when its object is patched; kustomize then drops it, though not `key: null`.
+//! - An annotation written `0644` becomes `"420"`, there `"0644"`.
+//! - A replacement inside a YAML text is refused where comments or an order of keys would be lost.
+//!
 //! ```
 //! use meshy_kustomize::{Memory, build};
 //! use std::path::Path;

@@ -26,9 +26,12 @@ impl Source for Disk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path)?;
+        // Room for all of it at once, and for the read that finds the end.
+        let length = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE));
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
         // One byte over the limit tells a file that is too large; a pipe or device has no length to ask for.
-        std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 MiB"));
         }
