@@ -67,7 +67,13 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
         yaml::documents(&text, place)?
     };
     if documents.first().is_some_and(Value::is_array) {
-        let operations = operations(documents.into_iter().next().unwrap_or_default())?;
+        // Unlike objects, operations are read with `yes` and `no` as booleans.
+        let document = if text.starts_with('[') {
+            documents.into_iter().next().unwrap_or_default()
+        } else {
+            yaml::first_document(&text, place)?
+        };
+        let operations = operations(document)?;
         let Some(selector) = selector else { return Err(Error::invalid("a JSON patch needs a target")) };
         for resource in list.iter_mut().filter(|resource| selector.selects(resource)) {
             resource.remember();
