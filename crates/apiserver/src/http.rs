@@ -26,6 +26,7 @@ mod change;
 pub(crate) mod path;
 mod query;
 mod read;
+mod repeated;
 mod stream;
 mod subresource;
 

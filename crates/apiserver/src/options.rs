@@ -25,6 +25,8 @@ pub struct WriteOptions {
     pub force: bool,
     /// What happens to unknown fields.
     pub validation: FieldValidation,
+    /// Paths of fields that the client's text names twice; treated like unknown ones.
+    pub repeated: Vec<String>,
 }
 
 impl WriteOptions {

@@ -58,10 +58,11 @@ pub(crate) fn decode(
         ))
     };
     let mut value = decoder.object(&kind.ty, value).map_err(|mismatch| refuse(mismatch.0))?;
-    if !decoder.unknown.is_empty() {
+    if !decoder.unknown.is_empty() || !options.repeated.is_empty() {
         decoder.unknown.sort();
-        let named: Vec<String> =
-            decoder.unknown.iter().map(|path| format!("unknown field \"{path}\"")).collect();
+        let unknown = decoder.unknown.iter().map(|path| format!("unknown field \"{path}\""));
+        let repeated = options.repeated.iter().map(|path| format!("duplicate field \"{path}\""));
+        let named: Vec<String> = unknown.chain(repeated).collect();
         match options.validation {
             FieldValidation::Ignore => {}
             FieldValidation::Warn => warnings.extend(named),
@@ -82,9 +83,19 @@ pub(crate) fn decode(
 }
 
 impl Core {
-    pub(crate) async fn mutate(&self, review: &Review, object: &mut Value) -> Result<()> {
-        for hook in self.hooks() {
+    /// Lets the hooks change an object, and brings what they made of it into shape again.
+    pub(crate) async fn mutate(&self, kind: &Kind, review: &Review, object: &mut Value) -> Result<()> {
+        let hooks = self.hooks();
+        if hooks.is_empty() {
+            return Ok(());
+        }
+        let before = object.clone();
+        for hook in hooks {
             hook.mutate(review, object).await?;
+        }
+        if *object != before {
+            let quiet = WriteOptions { validation: FieldValidation::Ignore, ..WriteOptions::default() };
+            *object = decode(kind, object.take(), &quiet, &mut Vec::new())?;
         }
         Ok(())
     }
@@ -133,7 +144,7 @@ pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
             kind.kind
         )));
     }
-    let (group, short) = version.split_once('/').unwrap_or(("", version));
+    let short = version.rsplit('/').next().unwrap_or_default();
     let package = |group: &str| {
         if group.is_empty() {
             "core".to_owned()
@@ -141,7 +152,6 @@ pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
             group.split('.').next().unwrap_or_default().to_owned()
         }
     };
-    let _ = group;
     Err(ApiError::bad_request(format!(
         "{word} in version \"{short}\" cannot be handled as a {0}: converting ({short}.{word}) to ({1}.{0}): unknown conversion",
         kind.kind,

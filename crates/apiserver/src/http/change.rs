@@ -8,7 +8,7 @@ use super::path::Target;
 use super::{Body, Call, answer, answer_bytes, body, read};
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
-use crate::options::{DeleteOptions, Propagation};
+use crate::options::{DeleteOptions, FieldValidation, Propagation, WriteOptions};
 use crate::selector::Selector;
 use crate::store::Key;
 use crate::table;
@@ -30,19 +30,30 @@ pub(super) async fn serve(call: &Call, target: &Target, bytes: Bytes) -> Result<
     }
 }
 
+/// Fields named twice, where the client wants to know.
+fn repeated(call: &Call, bytes: &Bytes, options: &WriteOptions) -> Vec<String> {
+    let json = matches!(body::media_type(&call.headers), "" | "application/json");
+    if json && options.validation != FieldValidation::Ignore {
+        super::repeated::find(bytes)
+    } else {
+        Vec::new()
+    }
+}
+
 fn own_type(kind: &Kind) -> Option<&crate::schema::Ty> {
     (!kind.is_custom()).then_some(&kind.ty)
 }
 
 async fn create(call: &Call, target: &Target, bytes: &Bytes) -> Result<Response<Body>> {
     let value = body::object(&call.headers, bytes, &target.kind.kind, own_type(&target.kind))?;
-    let options = call.query.write_options(call.manager())?;
+    let mut options = call.query.write_options(call.manager())?;
+    options.repeated = repeated(call, bytes, &options);
     let written = call.core.create(&target.kind, &target.namespace, value, &options).await?;
     Ok(answer_written(call, &target.kind, &written))
 }
 
 async fn update(call: &Call, target: &Target, key: &Key, bytes: &Bytes) -> Result<Response<Body>> {
-    let options = call.query.write_options(call.manager())?;
+    let mut options = call.query.write_options(call.manager())?;
     if target.subresource == "scale" {
         let scale = body::object(
             &call.headers,
@@ -54,6 +65,7 @@ async fn update(call: &Call, target: &Target, key: &Key, bytes: &Bytes) -> Resul
         return Ok(answer(200, &write::scale_of(&target.kind, &written.object)));
     }
     let value = body::object(&call.headers, bytes, &target.kind.kind, own_type(&target.kind))?;
+    options.repeated = repeated(call, bytes, &options);
     let written = call.core.update(&target.kind, key, &target.subresource, value, &options).await?;
     Ok(answer_written(call, &target.kind, &written))
 }

@@ -66,6 +66,7 @@ impl Query {
             manager: Some(manager),
             force: self.flag("force"),
             validation,
+            repeated: Vec::new(),
         })
     }
 

@@ -278,10 +278,7 @@ fn go(ty: &Ty) -> String {
         Ty::List(list) => format!("[]{}", go(&list.item)),
         Ty::Map(map) => format!("map[string]{}", go(&map.value)),
         Ty::Struct(found) => {
-            let (package, name) = found.name.split_once('.').unwrap_or(("", &found.name));
-            let name = name.rsplit('.').next().unwrap_or(name);
-            let _ = package;
-            format!("v1.{name}")
+            format!("v1.{}", found.name.rsplit('.').next().unwrap_or_default())
         }
         Ty::Quantity => "resource.Quantity".to_owned(),
         Ty::IntOrString => "intstr.IntOrString".to_owned(),

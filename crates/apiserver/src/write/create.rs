@@ -56,7 +56,7 @@ impl Core {
             self.namespace_takes(kind, namespace, &value)?;
         }
         let review = review(kind, Operation::Create, &value, options);
-        self.mutate(&review, &mut value).await?;
+        self.mutate(kind, &review, &mut value).await?;
         prepare::new_object(kind, &mut value);
         let named = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if named.is_empty() {
@@ -77,15 +77,27 @@ impl Core {
             return Err(ApiError::already_exists(&resource, &named));
         }
         self.allocate(kind, None, &mut value, options.dry_run)?;
-        self.admit(&review, &value).await?;
+        if let Err(refusal) = self.admit(&review, &value).await {
+            self.give_back(kind, &value, options);
+            return Err(refusal);
+        }
         if options.dry_run {
             return Ok(Written { object: Arc::new(Object::new(value, 0)), created: true, warnings });
         }
+        let allocated = if kind.kind == "Service" { value["spec"].clone() } else { Value::Null };
         let Ok(object) = collection.put(key, Expect::Absent, value) else {
+            self.give_back(kind, &serde_json::json!({"spec": allocated}), options);
             return Err(ApiError::already_exists(&resource, &named));
         };
         self.stored(kind, &object);
         Ok(Written { object, created: true, warnings })
+    }
+
+    /// What was allocated for an object that is not stored after all.
+    fn give_back(&self, kind: &Kind, value: &Value, options: &WriteOptions) {
+        if kind.kind == "Service" && !kind.is_custom() && !options.dry_run {
+            self.release(value);
+        }
     }
 
     /// A namespace takes new objects while it is there and not on its way out.

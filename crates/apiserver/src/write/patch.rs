@@ -1,7 +1,5 @@
 //! Patches of all four forms.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
 use super::update::Candidate;
@@ -12,7 +10,7 @@ use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::{Applied, apply};
 use crate::patch::{json as json_patch, merge, strategic};
-use crate::store::{Key, Object};
+use crate::store::Key;
 
 /// A change to an object.
 #[derive(Clone, Debug)]
@@ -55,15 +53,15 @@ impl Core {
                 .rescale(kind, key, options, |scale| {
                     let mut scale = scale;
                     let ty = crate::schema::builtin("autoscaling.v1.Scale");
-                    patched(&ty, false, &key.name, &mut scale, patch)?;
+                    patched(&ty, false, &mut scale, patch)?;
                     Ok(scale)
                 })
                 .await;
         }
         self.change(kind, key, subresource, options, |live| {
             let mut value = in_version(kind, live);
-            patched(&kind.ty, kind.is_custom(), &key.name, &mut value, patch)?;
-            same_object(kind, live, &value, key)?;
+            patched(&kind.ty, kind.is_custom(), &mut value, patch)?;
+            same_object(kind, &value, key)?;
             let mut warnings = Vec::new();
             let mut value = decode(kind, value, options, &mut warnings)
                 .map_err(|error| of_patch(kind, &key.name, error))?;
@@ -154,7 +152,7 @@ impl Core {
     }
 }
 
-fn patched(ty: &crate::schema::Ty, custom: bool, name: &str, value: &mut Value, patch: &Patch) -> Result<()> {
+fn patched(ty: &crate::schema::Ty, custom: bool, value: &mut Value, patch: &Patch) -> Result<()> {
     match patch {
         Patch::Merge(patch) if !patch.is_object() => Err(ApiError::bad_request(
             "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
@@ -181,15 +179,10 @@ fn patched(ty: &crate::schema::Ty, custom: bool, name: &str, value: &mut Value, 
                 "RequestEntityTooLarge",
                 format!("The allowed maximum operations in a JSON patch is 10000, got {found}"),
             ),
-            json_patch::Failure::Unfit(why) => {
-                let mut error = ApiError::new(
-                    422,
-                    "Invalid",
-                    "the server rejected our request due to an error in our request",
-                );
-                error.details = json!({});
-                let _ = (why, name);
-                error
+            // As the real server: what does not fit is not told.
+            json_patch::Failure::Unfit(_) => {
+                let message = "the server rejected our request due to an error in our request";
+                ApiError { details: json!({}), ..ApiError::new(422, "Invalid", message) }
             }
         }),
         Patch::Apply(_) => Err(ApiError::internal("apply is no plain patch")),
@@ -197,8 +190,7 @@ fn patched(ty: &crate::schema::Ty, custom: bool, name: &str, value: &mut Value, 
 }
 
 /// A patch may not make another object of it.
-fn same_object(kind: &Kind, live: &Arc<Object>, value: &Value, key: &Key) -> Result<()> {
-    let _ = live;
+fn same_object(kind: &Kind, value: &Value, key: &Key) -> Result<()> {
     if value["kind"] != kind.kind.as_str() || value["apiVersion"] != kind.api_version().as_str() {
         super::check_kind(kind, value)?;
     }
@@ -216,15 +208,6 @@ fn same_object(kind: &Kind, live: &Arc<Object>, value: &Value, key: &Key) -> Res
 fn of_patch(kind: &Kind, name: &str, error: ApiError) -> ApiError {
     let marker = format!("cannot be handled as a {}: ", kind.kind);
     let Some((_, why)) = error.message.split_once(&marker) else { return error };
-    if kind.is_custom() || why.starts_with("strict decoding") {
-        let message = why.to_owned();
-        let cause = Cause {
-            reason: "FieldValueInvalid",
-            message: format!("Invalid value: {message}"),
-            field: "patch".to_owned(),
-        };
-        return ApiError::invalid(&kind.kind, &kind.group, name, &[cause]);
-    }
     let cause = Cause {
         reason: "FieldValueInvalid",
         message: format!("Invalid value: {why}"),

@@ -105,7 +105,7 @@ impl Core {
         let mut review = review(kind, Operation::Update, &value, options);
         review.subresource = subresource.to_owned();
         review.old = Some(old.clone());
-        self.mutate(&review, &mut value).await?;
+        self.mutate(kind, &review, &mut value).await?;
         self.allocate(kind, Some(&old), &mut value, options.dry_run)?;
         if prepare::has_generation(kind) && spec_changed(kind, &old, &value) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;

@@ -62,6 +62,9 @@ const MAPS: &str = "/api/v1/namespaces/{ns}/configmaps";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/{ns}/deployments";
 const SERVICES: &str = "/api/v1/namespaces/{ns}/services";
 
+/// A key named twice.
+const TWICE: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "t"}, "dat": {}, "data": {"x": "1", "x": "2"}}"#;
+
 pub(crate) fn map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
@@ -144,6 +147,8 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                 Step::patch(MERGE, &format!("{a}?fieldValidation=Strict"), json!({"dat": {"a": "b"}})),
                 Step::patch(MERGE, &format!("{a}?fieldValidation=Warn"), json!({"dat": {"a": "b"}})),
                 Step::patch(MERGE, &a, json!({"data": {"a": 1}})),
+                Step::post(&format!("{MAPS}?fieldValidation=Strict"), json!(TWICE)),
+                Step::post(&format!("{MAPS}?fieldValidation=Warn"), json!(TWICE)),
             ],
         ),
         (
