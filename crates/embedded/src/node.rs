@@ -21,6 +21,7 @@ pub(crate) use container::Home;
 pub(crate) use pod::Pod;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -43,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) topology: Arc<Topology>,
     pub(crate) mesh: Arc<Mesh>,
     pods: Mutex<HashMap<(String, String), Arc<Pod>>>,
+    /// Pods had to wait for a place.
+    full: AtomicBool,
 }
 
 impl Node {
@@ -54,7 +57,15 @@ impl Node {
         topology: Arc<Topology>,
         mesh: Arc<Mesh>,
     ) -> Arc<Self> {
-        Arc::new(Self { name, api, fabric, topology, mesh, pods: Mutex::default() })
+        Arc::new(Self {
+            name,
+            api,
+            fabric,
+            topology,
+            mesh,
+            pods: Mutex::default(),
+            full: AtomicBool::new(false),
+        })
     }
 
     /// A pod this node runs.
@@ -124,7 +135,10 @@ impl Node {
                 while lives.try_join_next().is_some() {}
                 match change {
                     Change::Applied(object) => node.applied(&object, &mut lives).await,
-                    Change::Deleted(object) => node.deleted(&object),
+                    Change::Deleted(object) => {
+                        node.deleted(&object);
+                        node.fill(&mut lives).await;
+                    }
                 }
             }
         });
@@ -175,7 +189,23 @@ impl Node {
                 "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.".to_owned(),
             );
         }
-        (self.pods().len() >= MOST_PODS).then(|| "0/1 nodes are available: 1 Too many pods.".to_owned())
+        let full = self.pods().len() >= MOST_PODS;
+        if full {
+            self.full.store(true, Ordering::Relaxed);
+        }
+        full.then(|| "0/1 nodes are available: 1 Too many pods.".to_owned())
+    }
+
+    /// Takes on pods that had to wait for a place.
+    async fn fill(self: &Arc<Self>, lives: &mut JoinSet<()>) {
+        if !self.full.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        for object in self.api.list(PODS, None) {
+            if text(&object, "/spec/nodeName").is_empty() {
+                self.applied(&object, lives).await;
+            }
+        }
     }
 
     fn deleted(&self, object: &Value) {

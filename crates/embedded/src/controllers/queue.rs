@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::api::{Api, ApiError, Change, Kind};
 use crate::object;
@@ -69,11 +69,15 @@ where
     let pusher = Pusher(queue.clone());
     tasks.spawn(async move {
         let mut failures: HashMap<Key, u32> = HashMap::new();
-        // Late keys wait in tasks of their own, which end with this one.
+        // Late keys wait in tasks of their own, one a key, which end with this one.
         let mut later = JoinSet::new();
+        let mut waiting: HashMap<Key, AbortHandle> = HashMap::new();
         loop {
             let key = queue.pop().await;
             while later.try_join_next().is_some() {}
+            if let Some(timer) = waiting.remove(&key) {
+                timer.abort();
+            }
             let wait = match reconcile(api.clone(), key.clone()).await {
                 Ok(Outcome::Done) => {
                     failures.remove(&key);
@@ -96,11 +100,12 @@ where
                 tokio::task::yield_now().await;
                 continue;
             }
-            let queue = queue.clone();
-            later.spawn(async move {
+            let (queue, late) = (queue.clone(), key.clone());
+            let timer = later.spawn(async move {
                 tokio::time::sleep(wait).await;
-                queue.push(key);
+                queue.push(late);
             });
+            waiting.insert(key, timer);
         }
     });
     pusher

@@ -37,3 +37,24 @@ pub async fn splice(mut socket: TcpStream, mut stream: BoxIo) {
     // An error here is one side's reset; the other side sees its stream closed, which is all there is to tell.
     let _ = copy_bidirectional(&mut socket, &mut stream).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{bind_first, ingress_ports};
+
+    #[tokio::test]
+    async fn a_taken_port_leads_to_the_next() {
+        let taken = bind_first(&[0]).await.expect("any port");
+        let port = taken.local_addr().expect("bound").port();
+        let next = bind_first(&[port, 0]).await.expect("another");
+        assert_ne!(next.local_addr().expect("bound").port(), port);
+        assert!(bind_first(&[port]).await.is_err());
+    }
+
+    #[test]
+    fn an_ingress_wants_80_then_8080_then_anything() {
+        let ports = ingress_ports(&[]);
+        assert_eq!((ports[0], ports[1], ports.last()), (80, 8080, Some(&0)));
+        assert_eq!(ingress_ports(&[3000]), [3000]);
+    }
+}

@@ -91,7 +91,10 @@ async fn a_meshed_ingress_follows_the_ingress_and_not_the_clients_header() {
     lab.rolled_out("default", "minimal-service").await;
     lab.rolled_out("default", "bounced-service").await;
     mesh_ingress(&lab).await;
-    lab.serves("minimal-service").await;
+    // Until the pod before it has left the endpoints, requests may still go there.
+    while dispatched(&lab).await == 0.0 {
+        lab.serves("minimal-service").await;
+    }
     let before = dispatched(&lab).await;
     let foreign = [("l5d-dst-override", "bounced-service.default.svc.cluster.local:9090")];
     for _ in 0..10 {

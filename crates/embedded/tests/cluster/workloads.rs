@@ -106,7 +106,9 @@ async fn a_crash_restarts_the_container_and_keeps_its_last_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_image_is_not_pulled_and_the_pod_says_what_would_help() {
     let lab = Lab::start().await;
-    lab.apply(deployment("web", "nginx:1.29", 1)).await;
+    let mut stuck = deployment("web", "nginx:1.29", 1);
+    stuck["spec"]["progressDeadlineSeconds"] = json!(1);
+    lab.apply(stuck).await;
     lab.wait("apps/v1/Deployment", "default", "web", |found| {
         found.is_some_and(|found| found.pointer("/status/replicas") == Some(&json!(1)))
     })
@@ -120,6 +122,12 @@ async fn another_image_is_not_pulled_and_the_pod_says_what_would_help() {
         })
     })
     .await;
+    let exceeded = |found: Option<&Value>| {
+        let conditions =
+            found.and_then(|found| found.pointer("/status/conditions")).and_then(Value::as_array);
+        conditions.is_some_and(|all| all.iter().any(|one| one["reason"] == "ProgressDeadlineExceeded"))
+    };
+    lab.wait("apps/v1/Deployment", "default", "web", exceeded).await;
     // The mistake is corrected and the rollout goes on.
     let patch = json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "service", "image": "localhost:5000/minimal-service:v1.0.0" },
