@@ -122,8 +122,8 @@ impl Condition {
             What::P95 => (any.then_some(traffic.latency.p95_ms), Unit::Millis),
             What::P99 => (any.then_some(traffic.latency.p99_ms), Unit::Millis),
             What::AddedLoad => {
-                let counted = step.mesh.as_ref().and_then(|mesh| mesh.fates.added_load_ratio);
-                (counted.or(traffic.added_load_ratio()), Unit::Percent)
+                let counted = step.mesh.as_ref().and_then(|mesh| mesh.fates.added_tries_per_request);
+                (counted.or(traffic.added_tries_per_request()), Unit::Percent)
             }
             What::Rate => (Some(traffic.requests_per_second), Unit::Plain),
         };

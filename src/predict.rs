@@ -92,7 +92,7 @@ pub struct Prediction {
     /// Tries for each request.
     pub tries_per_request: Interval,
     /// Tries beyond the first, per request: 1.5 is 150 % more load on the server.
-    pub added_load_ratio: Interval,
+    pub added_tries_per_request: Interval,
     /// Retries per second that failures ask for.
     pub retries_wanted_per_second: f64,
     /// Retries per second that are made.
@@ -138,7 +138,7 @@ fn exact(scenario: Scenario, limit: u32) -> Prediction {
         requests_count: requests,
         success_ratio: Interval::binomial(requests, success),
         tries_per_request: tries,
-        added_load_ratio: tries.less(1.0),
+        added_tries_per_request: tries.less(1.0),
         // The last try's failure asks for one more, which the limit refuses.
         retries_wanted_per_second: scenario.requests_per_second * mean * p,
         retries_made_per_second: scenario.requests_per_second * (mean - 1.0),

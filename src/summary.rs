@@ -68,16 +68,44 @@ pub fn of_mesh(mesh: &Mesh) -> String {
     text
 }
 
-/// The fates as a table with what they cost.
+/// The fates as a table with what they cost, whole.
 pub fn of_fates(fates: &Fates) -> String {
+    fates_table(fates, |_| true)
+}
+
+/// The same without the fates that befell no request.
+pub fn of_fates_met(fates: &Fates) -> String {
+    fates_table(fates, |count| count != Some(0))
+}
+
+/// Text in lines of at most so many characters.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("never empty");
+        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !last.is_empty() {
+                last.push(' ');
+            }
+            last.push_str(word);
+        }
+    }
+    lines
+}
+
+fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
     let mut rows = Table::new(1, &["FATE", "REQUESTS", "SHARE"]);
-    for (fate, count) in fates.rows() {
+    for (fate, count) in fates.rows().into_iter().filter(|(_, count)| shown(*count)) {
         let share = count.filter(|_| fates.requests_count > 0);
         let share = share.map(|count| count as f64 / fates.requests_count as f64);
         rows.row([fate, count.map_or(table::UNKNOWN.to_owned(), |c| c.to_string()), table::percent(share)]);
     }
-    let per_request = fates.added_load_ratio.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
-    let added = fates.added_load_ratio.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
+    let per_request =
+        fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
+    let added =
+        fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
     let latency = fates.added_latency_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
     let mut text = format!(
         "{}\n\n{} requests, {} tries: {per_request} a request, {added} added load, {latency} added latency",
@@ -156,7 +184,7 @@ pub fn explain(step: &Step) -> Vec<String> {
             limit + 1
         )),
     }
-    if let Some(added) = mesh.fates.added_load_ratio.filter(|added| *added > 0.005) {
+    if let Some(added) = mesh.fates.added_tries_per_request.filter(|added| *added > 0.005) {
         told.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
     }
     if let Some(latency) = mesh.fates.added_latency_ms.filter(|ms| *ms > 0.0) {

@@ -15,7 +15,7 @@ use crate::error::Exit;
 use crate::expect::{self, Expectations};
 use crate::live::Live;
 use crate::runs::Run;
-use crate::summary;
+use crate::summary::{self, wrapped};
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,7 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     }
     context.report.say("");
     context.data(&run, |run| {
-        let mut text = format!("{}\n\n{}\n", demo::table(&run.steps), verdict.text);
+        let mut text = format!("{}\n\n{}\n", demo::table(&run.steps), wrapped(&verdict.text, 80).join("\n"));
         judged.iter().for_each(|one| text.push_str(&format!("{}\n", summary::of_judged(one))));
         text
     })?;
@@ -161,20 +161,4 @@ async fn introduce(context: &Context, present: bool, number: usize, scene: &Scen
         key.context("cannot read the keyboard")?;
     }
     Ok(())
-}
-
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("never empty");
-        if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if !last.is_empty() {
-                last.push(' ');
-            }
-            last.push_str(word);
-        }
-    }
-    lines
 }

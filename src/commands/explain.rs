@@ -22,9 +22,18 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let told: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
     let document = serde_json::json!({"run": run.id, "steps": told});
     context.data(&document, |_| {
-        let mut text: Vec<String> = told.iter().map(|sentences| sentences.join("\n  ")).collect();
-        text.extend(run.verdict.map(|verdict| verdict.text));
+        let mut text: Vec<String> = told.iter().map(|sentences| in_lines(sentences)).collect();
+        text.extend(run.verdict.map(|verdict| summary::wrapped(&verdict.text, WIDTH).join("\n")));
         text.join("\n\n")
     })?;
     Ok(Exit::Done)
+}
+
+/// Fits the narrowest terminal that is common, less the indent.
+const WIDTH: usize = 78;
+
+fn in_lines(sentences: &[String]) -> String {
+    let first = sentences.first().cloned().unwrap_or_default();
+    let rest = sentences.iter().skip(1).flat_map(|sentence| summary::wrapped(sentence, WIDTH));
+    std::iter::once(first).chain(rest.map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
 }

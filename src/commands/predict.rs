@@ -188,7 +188,7 @@ fn words(prediction: &Prediction) -> String {
         prediction.tries_per_request.mean,
         prediction.tries_per_request.low,
         prediction.tries_per_request.high,
-        share(&prediction.added_load_ratio),
+        share(&prediction.added_tries_per_request),
         prediction.retries_wanted_per_second,
         prediction.retries_made_per_second,
         prediction.closed_form_success_ratio * 100.0,

@@ -110,7 +110,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 format!("{:.1}%", success.mean * 100.0),
                 format!("{:.1}-{:.1}%", success.low * 100.0, success.high * 100.0),
                 format!("{:.2}", prediction.tries_per_request.mean),
-                format!("{:.0}%", prediction.added_load_ratio.mean * 100.0),
+                format!("{:.0}%", prediction.added_tries_per_request.mean * 100.0),
                 format!("{:.1}%", prediction.closed_form_success_ratio * 100.0),
             ]);
         }

@@ -30,7 +30,7 @@ pub struct Fates {
     /// Tries that were sent for them.
     pub tries_count: u64,
     /// Tries beyond the first, per request.
-    pub added_load_ratio: Option<f64>,
+    pub added_tries_per_request: Option<f64>,
     /// Median latency of saved requests beyond that of first tries, in milliseconds.
     pub added_latency_ms: Option<f64>,
     /// Where two sources speak of the same and differ: by how much, and why that can be.
@@ -54,7 +54,7 @@ impl Fates {
             refused_count: all.refused_count,
             not_retryable_count: all.failed_count.saturating_sub(ended),
             tries_count: all.tries_count,
-            added_load_ratio: (all.requests_count > 0)
+            added_tries_per_request: (all.requests_count > 0)
                 .then(|| all.tries_count as f64 / all.requests_count as f64 - 1.0),
             ..Self::default()
         };

@@ -44,7 +44,7 @@ pub(super) fn prediction(scenario: Scenario, seed: u64) -> Prediction {
         requests_count: requests,
         success_ratio: of(1.0, &|run| run.succeeded as f64 / count),
         tries_per_request: tries,
-        added_load_ratio: tries.less(1.0),
+        added_tries_per_request: tries.less(1.0),
         retries_wanted_per_second: made + refused,
         retries_made_per_second: made,
         closed_form_success_ratio: closed_form::success_ratio(&scenario),
@@ -67,7 +67,7 @@ fn play(scenario: &Scenario, random: &mut StdRng) -> Run {
     let mut ends: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
     let mut sent = 0;
     loop {
-        let next = (sent < requests).then(|| (sent as f64 * step) as u64);
+        let next = (sent < requests).then_some((sent as f64 * step) as u64);
         let now = match (next, ends.peek()) {
             (Some(next), end) if end.is_none_or(|Reverse((end, _))| next <= *end) => {
                 let end = next + exponential(random, STRAY_NANOS) + exponential(random, TRY_NANOS);

@@ -83,7 +83,8 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| range(&p.success_ratio));
-        let added = mesh.and_then(|mesh| mesh.fates.added_load_ratio).or(traffic.added_load_ratio());
+        let added =
+            mesh.and_then(|mesh| mesh.fates.added_tries_per_request).or(traffic.added_tries_per_request());
         writeln!(
             page,
             "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",

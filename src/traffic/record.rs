@@ -219,7 +219,7 @@ impl Summary {
     }
 
     /// Tries beyond the first, per request; none where the service does not tell.
-    pub fn added_load_ratio(&self) -> Option<f64> {
+    pub fn added_tries_per_request(&self) -> Option<f64> {
         (self.told() > 0).then(|| self.tries() as f64 / self.told() as f64 - 1.0)
     }
 }
@@ -257,7 +257,7 @@ mod tests {
         assert!(summary.ticks.len() <= MOST_TICKS);
         assert_eq!(summary.ticks.iter().map(|t| t.requests_count).sum::<u64>(), 20_000);
         assert_eq!((summary.requests_count, summary.success_ratio), (20_000, Some(0.5)));
-        assert_eq!((summary.tries(), summary.added_load_ratio()), (40_000, Some(1.0)));
+        assert_eq!((summary.tries(), summary.added_tries_per_request()), (40_000, Some(1.0)));
         let covered: f64 = summary.ticks.iter().map(|t| t.length_seconds).sum();
         assert!((covered - 10_000.0).abs() < 1e-6);
     }
