@@ -193,6 +193,7 @@ fn a_dead_engine_is_told_with_what_to_do() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("no Docker engine is there") && stderr.contains("hint:"), "{stderr}");
+    user.must(&["down"]);
     user.assert_gone();
 }
 

@@ -221,7 +221,10 @@ impl Provider for Kind {
                     nodes::remove(&engine, &nodes).await?;
                 }
                 let _ = std::fs::remove_file(lab::folder(&name)?.join("kubeconfig"));
-                self.create(context, &engine, &record).await?;
+                if let Err(error) = self.create(context, &engine, &record).await {
+                    step.failed();
+                    return Err(error);
+                }
                 format!("{} nodes", record.workers + 1)
             };
             self.merge(context, &engine, &mut record).await?;

@@ -40,7 +40,7 @@ pub struct Args {
     value: Value,
     /// Values such as 5,10,20 or 0..5
     #[arg(value_parser = range, value_name = "VALUES")]
-    over: Range,
+    values: Range,
     #[command(flatten)]
     scenario: ScenarioArgs,
     /// Write the curve as an SVG picture
@@ -91,7 +91,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let prediction = predict::predict(vary(base, args.value, *value), 1);
         Point { value: *value, prediction }
     };
-    let points: Vec<Point> = args.over.0.iter().map(point).collect();
+    let points: Vec<Point> = args.values.0.iter().map(point).collect();
     let name =
         args.value.to_possible_value().map(|value| value.get_name().to_uppercase()).unwrap_or_default();
     if let Some(file) = &args.svg {
