@@ -22,8 +22,9 @@ pub struct Args {
     #[arg(value_name = "IMAGE|FILE")]
     image: String,
     /// Name and tag in the registry; the image's own without its host by default
+    // Not called `name`: clap knows flags by their fields, and the lab's own `--name` would be taken for this one.
     #[arg(long = "as", value_name = "NAME:TAG")]
-    name: Option<String>,
+    target: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,7 +42,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let record = cluster::lab(context)?;
     let port = record.registry_port.with_context(|| format!("lab `{}` has no private registry", record.name));
     let port = port.hint("its cluster runs the test service without one").exit(Exit::Usage)?;
-    let (name, tag) = split(args.name.as_deref().unwrap_or(&args.image))?;
+    let (name, tag) = split(args.target.as_deref().unwrap_or(&args.image))?;
     if context.global.dry_run {
         context.report.say(format!("would push `{}` as localhost:{port}/{name}:{tag}", args.image));
         return Ok(Exit::Done);
