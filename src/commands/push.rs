@@ -49,7 +49,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let push = async {
         let image = read(&args.image).await?;
-        let pushed = Client::new(format!("localhost:{port}")).push(&image, &name, &tag).await?;
+        let pushed = Client::new(format!("localhost:{port}")).push(&image, &name, &tag).await;
+        let pushed = pushed.hint("`meshy registry` makes the private registry, or starts it")?;
         let result = format!("{:.1} MiB sent", pushed.sent as f64 / f64::from(1 << 20));
         let image = format!("localhost:{port}/{name}:{tag}");
         Ok((Pushed { image, digest: pushed.digest.to_string(), sent: pushed.sent }, result))

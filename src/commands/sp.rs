@@ -146,7 +146,7 @@ async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
     }
     let (service, own) = names::parse_service_fqdn(&name).unwrap_or((&name, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
-    proof::run(context, &kinds, Proof { service, evidence: Evidence::Policy(None), restart: false }, before)
+    proof::run(context, &kinds, Proof { service, evidence: Evidence::NoProfile, restart: false }, before)
         .await
 }
 

@@ -33,6 +33,9 @@ pub enum Evidence {
     Profile,
     /// Requests are counted by the newer policy; by this HTTPRoute, if one is named.
     Policy(Option<String>),
+    /// No profile is followed any more. A proxy that had one keeps counting the profile's way without a pause, but its
+    /// routes are gone (measured): such requests bear no route's name.
+    NoProfile,
 }
 
 /// What a client's proxy does with the service.
@@ -70,6 +73,7 @@ pub struct Client {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counted {
     by_profile: f64,
+    by_profile_route: f64,
     by_policy: f64,
     by_route: f64,
 }
@@ -88,6 +92,9 @@ impl Service {
         };
         let mut counted = Counted {
             by_profile: scrape.sum("route_request_total", |s| outbound(s) && ours(s)),
+            by_profile_route: scrape.sum("route_request_total", |s| {
+                outbound(s) && ours(s) && s.label("rt_route").is_some_and(|r| !r.is_empty())
+            }),
             ..Counted::default()
         };
         for name in
@@ -114,6 +121,10 @@ impl Evidence {
         match self {
             Self::Profile => (counted.by_profile, counted.by_policy),
             Self::Policy(None) => (counted.by_policy, counted.by_profile),
+            Self::NoProfile => (
+                counted.by_policy + (counted.by_profile - counted.by_profile_route).max(0.0),
+                counted.by_profile_route,
+            ),
             Self::Policy(Some(_)) => {
                 (counted.by_route, counted.by_profile + (counted.by_policy - counted.by_route).max(0.0))
             }
@@ -211,7 +222,7 @@ fn judge(
                 };
                 let (follows, other) = counted(before);
                 let (follows_now, other_now) = counted(recent);
-                let (state, words) = decide(follows_now, other_now, quiet(pod), follows);
+                let (state, words) = decide(follows_now, other_now, quiet(pod), follows, other);
                 (state, follows + other, words)
             }
         };
@@ -227,8 +238,9 @@ fn judge(
     clients
 }
 
-/// The decision for one client: what it did since the last look, whether it was silent, and whether it followed at all.
-fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64) -> (State, String) {
+/// The decision for one client: what it did since the last look, whether it was silent, and whether it followed or
+/// went another way at all.
+fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64, strayed: f64) -> (State, String) {
     if follows_now > 0.0 && other_now == 0.0 {
         return (State::InForce, "its requests are counted by the policy".to_owned());
     }
@@ -242,6 +254,9 @@ fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64) -> (Stat
     }
     if quiet {
         return (State::Pending, "no request for 5 s: the next one follows the policy".to_owned());
+    }
+    if strayed > 0.0 {
+        return (State::Pending, "silent for less than 5 s: the old holds until then".to_owned());
     }
     (State::Pending, "no request since the change".to_owned())
 }
@@ -269,20 +284,35 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
 outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="shop",route_name="http",http_status="200"} 100
 "#;
         let counted = service().count(&scrape(text), Some("mine"));
-        assert_eq!(counted, Counted { by_profile: 7.0, by_policy: 5.0, by_route: 2.0 });
+        assert_eq!(
+            counted,
+            Counted { by_profile: 7.0, by_profile_route: 7.0, by_policy: 5.0, by_route: 2.0 }
+        );
         assert_eq!(Evidence::Profile.part(counted), (7.0, 5.0));
         assert_eq!(Evidence::Policy(None).part(counted), (5.0, 7.0));
         assert_eq!(Evidence::Policy(Some("mine".to_owned())).part(counted), (2.0, 10.0));
     }
 
     #[test]
+    fn a_deleted_profile_leaves_requests_without_a_routes_name() {
+        let of = |label: &str| {
+            let text = format!(
+                "route_request_total{{direction=\"outbound\",dst=\"bounced-service.default.svc.cluster.local:9090\"{label}}} 9\n"
+            );
+            Evidence::NoProfile.part(service().count(&scrape(&text), None))
+        };
+        assert_eq!(of(""), (9.0, 0.0), "without a pause the proxy counts the same way, with no route");
+        assert_eq!(of(",rt_route=\"GET /\""), (0.0, 9.0), "the profile still holds");
+    }
+
+    #[test]
     fn what_a_client_does_decides_its_state() {
-        assert_eq!(decide(5.0, 0.0, false, 5.0).0, State::InForce);
-        assert_eq!(decide(0.0, 5.0, false, 0.0).0, State::Stale);
-        assert_eq!(decide(0.0, 0.0, true, 0.0).0, State::Pending);
-        assert_eq!(decide(0.0, 0.0, false, 3.0).0, State::InForce);
+        assert_eq!(decide(5.0, 0.0, false, 5.0, 0.0).0, State::InForce);
+        assert_eq!(decide(0.0, 5.0, false, 0.0, 5.0).0, State::Stale);
+        assert_eq!(decide(0.0, 0.0, true, 0.0, 9.0).0, State::Pending);
+        assert_eq!(decide(0.0, 0.0, false, 3.0, 0.0).0, State::InForce);
         assert_eq!(
-            decide(2.0, 5.0, false, 2.0).0,
+            decide(2.0, 5.0, false, 2.0, 5.0).0,
             State::Stale,
             "one connection of two still goes the old way"
         );
