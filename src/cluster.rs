@@ -40,6 +40,9 @@ pub struct Spec {
     /// The image of the private registry
     #[arg(long, env = "MESHY_REGISTRY_IMAGE", default_value = "registry:2", value_name = "IMAGE")]
     pub registry_image: String,
+    /// Embedded only: a new profile is unseen by a client until its discovery was idle for 5 s, as on a real Linkerd
+    #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
+    pub like_linkerd: bool,
 }
 
 /// What a provider's clusters have without meshy installing it.

@@ -68,6 +68,9 @@ pub struct Record {
     /// Nodes were all there once: what is missing since then is a fault and not a beginning.
     #[serde(default)]
     pub made: bool,
+    /// An embedded cluster keeps Linkerd's rule that a new profile is unseen until discovery was idle for 5 s.
+    #[serde(default)]
+    pub like_linkerd: bool,
 }
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
@@ -118,6 +121,7 @@ impl Record {
             made_network: false,
             previous_context: None,
             made: false,
+            like_linkerd: false,
         }
     }
 

@@ -125,15 +125,21 @@ impl Provider for Embedded {
     fn plan<'a>(
         &'a self,
         context: &'a Context,
-        _spec: &'a Spec,
+        spec: &'a Spec,
         known: Option<Record>,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             if let Some(known) = known {
+                if spec.like_linkerd && !known.like_linkerd {
+                    return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
+                        .hint("`meshy down` takes it away; `--name` makes another one beside it")
+                        .exit(Exit::Usage);
+                }
                 return Ok(known);
             }
             let name = &context.global.name;
             let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
+            record.like_linkerd = spec.like_linkerd;
             record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
             Ok(record)
         })

@@ -18,7 +18,7 @@ pub const COMMAND: &str = SERVE;
 ///
 /// # Errors
 /// Another process runs this lab; the cluster cannot start or write its snapshot.
-pub async fn serve(name: &str, like_linkerd: bool) -> anyhow::Result<()> {
+pub async fn serve(name: &str) -> anyhow::Result<()> {
     let folder = lab::folder(name)?;
     lab::ensure_private_folder(&folder)?;
     let path = folder.join(LOCK);
@@ -30,6 +30,7 @@ pub async fn serve(name: &str, like_linkerd: bool) -> anyhow::Result<()> {
     write!(lock, "{}", std::process::id())?;
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let known = lab::Record::load(name)?;
+    let like_linkerd = known.as_ref().is_some_and(|r| r.like_linkerd);
     // A lab keeps its ports over a restart: URLs in a terminal's history should go on working.
     let ingress_ports = known.and_then(|r| r.http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
     let options = Options {

@@ -4,19 +4,15 @@ use crate::cluster::serve;
 use crate::context::Context;
 use crate::error::Exit;
 
-/// The flags of `meshy internal-serve`.
+/// `meshy internal-serve` takes no flags of its own: the lab's record says all.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Keep Linkerd's rule that a client sees a new profile only after its discovery was idle for 5 s
-    #[arg(long, env = "MESHY_LIKE_LINKERD")]
-    like_linkerd: bool,
-}
+pub struct Args {}
 
 /// Serves the lab's cluster until it is told to end.
 ///
 /// # Errors
 /// As [`serve::serve`].
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    serve::serve(&context.global.name, args.like_linkerd).await?;
+pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+    serve::serve(&context.global.name).await?;
     Ok(Exit::Done)
 }
