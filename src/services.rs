@@ -62,6 +62,19 @@ struct Counts {
     served: BTreeMap<u32, u64>,
 }
 
+/// The names of a namespace's services that select pods, in order.
+///
+/// # Errors
+/// The API fails.
+pub async fn names(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<String>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
+    let selecting = list.items.into_iter().filter(|s| s.spec.as_ref().is_some_and(|s| s.selector.is_some()));
+    let mut names: Vec<String> = selecting.filter_map(|service| service.metadata.name).collect();
+    names.sort();
+    Ok(names)
+}
+
 /// The running pods behind a service.
 ///
 /// # Errors

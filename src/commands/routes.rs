@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::stat::Look;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::metrics::pods::Pod;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use crate::metrics::{self, PodWindow};
 use crate::services;
@@ -14,10 +15,10 @@ use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 /// What to show.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy routes bounced-service\n  meshy routes svc/bounced-service --from deploy/minimal-service"
+    after_help = "Examples:\n  meshy routes deploy\n  meshy routes svc/bounced-service --from deploy/minimal-service"
 )]
 pub struct Args {
-    /// The service: NAME, svc/NAME or deploy/NAME
+    /// The service: NAME, svc/NAME or deploy/NAME; `deploy` or `svc` alone means all of the namespace
     #[arg(default_value = services::BOUNCED, value_name = "TARGET")]
     target: String,
     /// Only this client: deploy/NAME or pod/NAME
@@ -29,6 +30,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Row {
+    service: String,
     route: String,
     view: &'static str,
     dialect: Dialect,
@@ -46,9 +48,7 @@ struct Row {
 /// The service or the source is unknown, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
-    let name = args.target.rsplit('/').next().unwrap_or_default();
-    let service = Service { namespace: args.look.namespace.clone(), name: name.to_owned() };
-    let servers = services::pods(&client, &service.namespace, &service.name).await?;
+    let services = targets(&client, &args.target, &args.look.namespace).await?;
     let pods = metrics::pods::list(&client, None).await?;
     let window = args.look.watch(context, &client, &pods).await;
     let wanted = args.from.as_deref().map(|from| from.rsplit_once('/').unwrap_or(("", from)));
@@ -66,27 +66,62 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     // With a window of zero there is no time to divide by; rates are then unknown, not infinite.
     let seconds = window.length.as_secs_f64();
     let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-    let row = |view, route: String, counts: RouteCounts| Row {
-        route,
-        view,
-        dialect: counts.dialect,
-        effective_success_ratio: counts.effective_success(),
-        effective_requests_per_second: (counts.requests_count > 0).then(|| per_second(counts.requests_count)),
-        actual_success_ratio: counts.actual_success(),
-        actual_requests_per_second: per_second(counts.tries_count),
-        counts,
-    };
-    let clients = client_view(senders.iter().map(|pod| &pod.change), &service);
-    let own = window.pods.iter().filter(|pod| servers.iter().any(|server| server.name == pod.pod.name));
-    let own = server_view(own.map(|pod| &pod.change));
-    let mut rows: Vec<Row> =
-        clients.into_iter().map(|((_, route), counts)| row("client", route, counts)).collect();
-    rows.extend(own.into_iter().map(|(route, counts)| row("server", route, counts)));
-    context.data(&rows, |rows| words(rows, &service))?;
+    let mut rows: Vec<Row> = Vec::new();
+    for (service, servers) in &services {
+        let row = |view, route: String, counts: RouteCounts| Row {
+            service: service.name.clone(),
+            route,
+            view,
+            dialect: counts.dialect,
+            effective_success_ratio: counts.effective_success(),
+            effective_requests_per_second: (counts.requests_count > 0)
+                .then(|| per_second(counts.requests_count)),
+            actual_success_ratio: counts.actual_success(),
+            actual_requests_per_second: per_second(counts.tries_count),
+            counts,
+        };
+        let clients = client_view(senders.iter().map(|pod| &pod.change), service);
+        let own = window.pods.iter().filter(|pod| servers.iter().any(|server| server.name == pod.pod.name));
+        let own = server_view(own.map(|pod| &pod.change));
+        rows.extend(clients.into_iter().map(|((_, route), counts)| row("client", route, counts)));
+        rows.extend(own.into_iter().map(|(route, counts)| row("server", route, counts)));
+    }
+    context.data(&rows, |rows| {
+        let texts = services.iter().map(|(service, _)| {
+            words(&rows.iter().filter(|row| row.service == service.name).collect::<Vec<_>>(), service)
+        });
+        texts.collect::<Vec<_>>().join("\n\n")
+    })?;
     Ok(Exit::Done)
 }
 
-fn words(rows: &[Row], service: &Service) -> String {
+/// The services that a target names, each with the pods behind it. A kind alone names all of the namespace; those of
+/// which no pod runs are left out, as there is nothing to count.
+async fn targets(
+    client: &kube::Client,
+    target: &str,
+    namespace: &str,
+) -> anyhow::Result<Vec<(Service, Vec<Pod>)>> {
+    const KINDS: [&str; 6] = ["deploy", "deployment", "deployments", "svc", "service", "services"];
+    let service = |name: &str| Service { namespace: namespace.to_owned(), name: name.to_owned() };
+    if !KINDS.contains(&target) {
+        let name = target.rsplit('/').next().unwrap_or_default();
+        return Ok(vec![(service(name), services::pods(client, namespace, name).await?)]);
+    }
+    let mut found = Vec::new();
+    for name in services::names(client, namespace).await? {
+        if let Ok(pods) = services::pods(client, namespace, &name).await {
+            found.push((service(&name), pods));
+        }
+    }
+    if found.is_empty() {
+        return Err(anyhow!("no service in namespace `{namespace}` has a running pod"))
+            .hint("`meshy status` shows what is missing; `-n` names another namespace");
+    }
+    Ok(found)
+}
+
+fn words(rows: &[&Row], service: &Service) -> String {
     let mut clients = Table::new(
         1,
         &["ROUTE", "EFFECTIVE_SUCCESS", "EFFECTIVE_RPS", "ACTUAL_SUCCESS", "ACTUAL_RPS", "P50", "P95", "P99"],
