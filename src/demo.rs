@@ -236,7 +236,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
 /// Before and after, both views.
 pub fn table(steps: &[Step]) -> String {
     use crate::ui::table::{Table, millis, percent};
-    let heading = ["SCENE", "USER_SUCCESS", "SERVER_SUCCESS", "TRIES/REQ", "P50", "P99", "PREDICTED"];
+    let heading = ["SCENE", "SUCCESS", "ACTUAL", "TRIES/REQ", "P50", "P99", "PREDICTED"];
     let mut table = Table::new(1, &heading);
     for step in steps {
         let traffic = &step.traffic;
@@ -255,6 +255,7 @@ pub fn table(steps: &[Step]) -> String {
         ]);
     }
     let mut text = table.render();
+    text.push_str("\nSUCCESS is the user's, ACTUAL the service's own: of tries, retries among them.");
     for step in steps.iter().filter(|step| step.name == "profile on") {
         if let Some(mesh) = &step.mesh {
             text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_fates_met(&mesh.fates)));

@@ -144,7 +144,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         return vec![format!("{}: no request ended.", step.name)];
     };
     let mut told = vec![format!(
-        "{}: {:.0} % of {} requests gave the user what was asked for, at {:.1} a second.",
+        "{}: {:.0} % of {} requests succeeded for the user, at {:.1} a second.",
         step.name,
         success * 100.0,
         traffic.requests_count,

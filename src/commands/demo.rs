@@ -145,8 +145,12 @@ async fn introduce(context: &Context, present: bool, number: usize, scene: &Scen
         return Ok(());
     }
     let term = Term::stderr();
-    term.clear_screen()?;
     let pad = "    ";
+    // What the scene before showed stays until the speaker goes on.
+    if number > 0 {
+        key(context, &term).await?;
+    }
+    term.clear_screen()?;
     context.report.say(format!("\n\n{pad}{}\n", style(title.to_uppercase()).bold()));
     for line in wrapped(scene.says, 60) {
         context.report.say(format!("{pad}{line}\n"));
@@ -154,8 +158,13 @@ async fn introduce(context: &Context, present: bool, number: usize, scene: &Scen
     for line in wrapped(scene.note, 66) {
         context.report.say(format!("{pad}{}", style(line).dim()));
     }
-    context.report.say(format!("\n{pad}{}\n", style("[any key]").dim()));
+    key(context, &term).await
+}
+
+async fn key(context: &Context, term: &Term) -> anyhow::Result<()> {
+    context.report.say(format!("\n    {}\n", style("[any key]").dim()));
     if term.is_term() {
+        let term = term.clone();
         // A thread of its own: the cluster in this process goes on while the speaker speaks.
         let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
         key.context("cannot read the keyboard")?;

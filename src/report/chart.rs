@@ -26,7 +26,7 @@ pub fn latency(steps: &[Step]) -> String {
         series(steps, move |tick| (tick.requests_count > 0).then(|| value(&tick.latency)))
     };
     let (p50, p99) = (of(|latency| latency.p50_ms), of(|latency| latency.p99_ms));
-    let top = p99.iter().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1;
+    let top = p99.iter().flatten().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1;
     draw("latency, ms: p50 and p99", steps, 0.0..top, &[(&p50, GOOD), (&p99, LOAD)])
 }
 
@@ -61,17 +61,17 @@ pub fn curve(name: &str, points: &[(f64, Interval)]) -> String {
 
 type Points = Vec<(f64, f64)>;
 
-fn series(steps: &[Step], value: impl Fn(&crate::traffic::Tick) -> Option<f64>) -> Points {
+fn series(steps: &[Step], value: impl Fn(&crate::traffic::Tick) -> Option<f64>) -> Vec<Points> {
     let of = |step: &Step| {
         let begun = step.begun_seconds;
         let point =
             |tick: &crate::traffic::Tick| Some((begun + tick.at_seconds + tick.length_seconds, value(tick)?));
         step.traffic.ticks.iter().filter_map(point).collect::<Points>()
     };
-    steps.iter().flat_map(of).collect()
+    steps.iter().map(of).collect()
 }
 
-fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&Points, RGBColor)]) -> String {
+fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points], RGBColor)]) -> String {
     let end = steps.iter().map(|step| step.begun_seconds + step.traffic.length_seconds).fold(1.0, f64::max);
     let mut svg = String::new();
     let paint = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
@@ -101,7 +101,10 @@ fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&Points,
             chart.draw_series([PathElement::new([(at, 0.0), (at, top)], MARK.stroke_width(1))])?;
         }
         for (points, colour) in lines {
-            chart.draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))?;
+            // A line a step: what lies between two of them was not measured.
+            for part in *points {
+                chart.draw_series(LineSeries::new(part.iter().copied(), colour.stroke_width(2)))?;
+            }
         }
         area.present()?;
         Ok(())

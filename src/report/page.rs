@@ -76,7 +76,7 @@ fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
 
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     page.push_str(
-        "<table>\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>tries that \
+        "<table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>tries that \
                    succeeded<th>added load<th>p50<th>p95<th>p99</tr></thead>\n<tbody>\n",
     );
     for step in steps {
