@@ -235,7 +235,7 @@ impl Apply {
                     });
                     let overloaded = matches!(code.as_u16(), 429 | 503 | 504);
                     if !overloaded || attempt >= TRIES {
-                        return Ok(Answer::Refused(status));
+                        return Ok(Answer::Refused(Box::new(status)));
                     }
                     words(&status)
                 }
@@ -263,7 +263,7 @@ impl Apply {
 
 enum Answer {
     Kept { created: bool, changed_at: Option<i64> },
-    Refused(Status),
+    Refused(Box<Status>),
 }
 
 /// The API server's own words, or what little there is.

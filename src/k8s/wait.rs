@@ -193,7 +193,7 @@ impl Reasons<'_> {
 /// What the watches tell.
 enum News {
     Object(Option<Box<Object>>),
-    Pod(watcher::Event<Pod>),
+    Pod(Box<watcher::Event<Pod>>),
     Trouble(String),
     Look,
 }
@@ -210,7 +210,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     let pods = match workload::pods_of(object) {
         Some(config) => {
             let pods = watcher(workload.pods(), config).default_backoff();
-            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), News::Pod)).left_stream()
+            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), |event| News::Pod(Box::new(event)))).left_stream()
         }
         None => stream::pending().right_stream(),
     };
@@ -235,7 +235,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
                 return Err(anyhow!("someone deleted it during the wait")).context(format!("{what} is gone"));
             }
             News::Object(None) => "it is not there".clone_into(&mut missing),
-            News::Pod(event) => workload.note(event),
+            News::Pod(event) => workload.note(*event),
             News::Trouble(why) => {
                 reasons.set(&what, why);
                 continue;
