@@ -97,9 +97,15 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     advice(error).iter().find_map(|a| a.exit).unwrap_or(Exit::Failed)
 }
 
-/// The hints of an error, outermost first.
+/// The hints of an error, outermost first, each once.
 pub fn hints(error: &anyhow::Error) -> Vec<&str> {
-    advice(error).iter().filter_map(|a| a.hint.as_deref()).collect()
+    let mut found: Vec<&str> = Vec::new();
+    for hint in advice(error).iter().filter_map(|a| a.hint.as_deref()) {
+        if !found.contains(&hint) {
+            found.push(hint);
+        }
+    }
+    found
 }
 
 /// Prints an error on stderr: what failed, the causes, the hints.

@@ -120,8 +120,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     let answers = tokio::try_join!(nodes.list(&all), deployments.list(&all), ingresses.list(&all));
     let (nodes, deployments, ingresses) = answers.context("the cluster does not answer")?;
     status.nodes = nodes.items.iter().map(node_line).collect();
-    for deployment in
-        deployments.items.iter().filter(|d| d.namespace().is_none_or(|ns| ns != "kube-system"))
+    for deployment in deployments.items.iter().filter(|d| d.namespace().is_none_or(|ns| ns != "kube-system"))
     {
         let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
         let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);

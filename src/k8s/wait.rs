@@ -210,7 +210,8 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     let pods = match workload::pods_of(object) {
         Some(config) => {
             let pods = watcher(workload.pods(), config).default_backoff();
-            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), |event| News::Pod(Box::new(event)))).left_stream()
+            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), |event| News::Pod(Box::new(event))))
+                .left_stream()
         }
         None => stream::pending().right_stream(),
     };

@@ -259,6 +259,9 @@ fn is_ready(pod: &Pod) -> bool {
 fn summary(outcome: &Outcome) -> String {
     let count = |fits: fn(&PodProof) -> bool| outcome.pods.iter().filter(|p| fits(p)).count();
     let all = outcome.pods.len();
+    if outcome.mode == Mode::Disabled.as_str() {
+        return format!("{}/{all} without a proxy and ready", count(|p| p.proxy.is_none() && p.ready));
+    }
     let meshed = count(|p| p.proxy.is_some() && p.ready);
     let already = if outcome.restarted { "" } else { ", as it was" };
     format!("{}: {meshed}/{all} meshed and ready{already}", outcome.mode)
