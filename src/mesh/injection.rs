@@ -257,14 +257,14 @@ fn is_ready(pod: &Pod) -> bool {
 }
 
 fn summary(outcome: &Outcome) -> String {
-    let count = |fits: fn(&PodProof) -> bool| outcome.pods.iter().filter(|p| fits(p)).count();
     let all = outcome.pods.len();
-    if outcome.mode == Mode::Disabled.as_str() {
-        return format!("{}/{all} without a proxy and ready", count(|p| p.proxy.is_none() && p.ready));
-    }
-    let meshed = count(|p| p.proxy.is_some() && p.ready);
+    let (what, fits): (_, fn(&PodProof) -> bool) = match outcome.mode == Mode::Disabled.as_str() {
+        true => ("without a proxy", |p| p.proxy.is_none() && p.ready),
+        false => ("meshed", |p| p.proxy.is_some() && p.ready),
+    };
+    let count = outcome.pods.iter().filter(|p| fits(p)).count();
     let already = if outcome.restarted { "" } else { ", as it was" };
-    format!("{}: {meshed}/{all} meshed and ready{already}", outcome.mode)
+    format!("{}: {count}/{all} {what} and ready{already}", outcome.mode)
 }
 
 /// `deployment/NAME`.
