@@ -23,7 +23,7 @@ printf '\n-- kustomize\n'
 cargo test --locked -p meshy-kustomize -- --include-ignored
 printf '\n-- kube-apiserver\n'
 cargo test --locked -p meshy-apiserver -- --include-ignored
-cargo test --locked -p meshy --test registry -- --include-ignored
+cargo test --locked -p meshy --test registry --test addons -- --include-ignored
 if [ -n "${MESHY_NODE_IMAGE:-}" ]; then
   printf '\n-- KinD\n'
   cargo test --locked -p meshy --test kind -- --include-ignored --test-threads 1 --nocapture

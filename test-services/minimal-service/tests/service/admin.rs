@@ -73,6 +73,7 @@ async fn counts_and_tries_tell_what_came() {
         "discarded": 0,
         "answers": {"200": 2, "500": 2},
         "tries": {"1": 2, "2": 1},
+        "served": {"2": 1},
         "ids": 2,
         "forgotten": 0,
     });
