@@ -8,7 +8,15 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
     if let Some(power) = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|known| *known == suffix) {
         return binary(number, power + 1);
     }
-    let exponent = match suffix {
+    let exponent = exponent(suffix)?;
+    let scientific = suffix.len() > 1 || suffix == "e";
+    let nano = nanos(number, exponent)?;
+    Some(decimal(nano, scientific))
+}
+
+/// The power of ten that a decimal suffix stands for.
+fn exponent(suffix: &str) -> Option<i32> {
+    Some(match suffix {
         "n" => -9,
         "u" => -6,
         "m" => -3,
@@ -20,10 +28,7 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
         "P" => 15,
         "E" => 18,
         other => other.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?,
-    };
-    let scientific = suffix.len() > 1 || suffix == "e";
-    let nano = nanos(number, exponent)?;
-    Some(decimal(nano, scientific))
+    })
 }
 
 /// A quantity as a whole number of thousandths, rounded up; for comparing and adding.
@@ -35,19 +40,7 @@ pub(crate) fn millis(text: &str) -> Option<i128> {
     }
     let canonical = canonical(text)?;
     let (number, suffix) = split(&canonical)?;
-    let exponent = match suffix {
-        "n" => -9,
-        "u" => -6,
-        "m" => -3,
-        "" => 0,
-        "k" => 3,
-        "M" => 6,
-        "G" => 9,
-        "T" => 12,
-        "P" => 15,
-        "E" => 18,
-        other => other.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?,
-    };
+    let exponent = exponent(suffix)?;
     Some((nanos(number, exponent)? + 999_999) / 1_000_000)
 }
 
