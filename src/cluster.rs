@@ -210,6 +210,11 @@ pub fn lab(context: &Context) -> anyhow::Result<Record> {
         .exit(Exit::Prerequisite)
 }
 
+/// Whether this choice of provider can be met only with an engine, the docker program and kind.
+pub fn needs_an_engine(choice: ProviderChoice) -> bool {
+    matches!(choice, ProviderChoice::Kind)
+}
+
 /// A provider as `--provider` spells it.
 pub fn word(provider: lab::Provider) -> &'static str {
     match provider {

@@ -7,21 +7,25 @@ use crate::ui::table;
 
 /// The flags of `meshy doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy doctor\n  meshy doctor -o json")]
+#[command(after_help = "Examples:\n  meshy doctor\n  meshy doctor --provider kind -o json")]
 pub struct Args {}
 
-/// Looks at this machine.
+/// Looks at this machine. What KinD lacks ends with [`Exit::Prerequisite`] only where KinD was asked for: without it
+/// `up` takes the embedded cluster, and nothing is wrong with that machine.
 ///
 /// # Errors
-/// Stdout cannot be written. What is missing gives [`Exit::Prerequisite`].
+/// Stdout cannot be written.
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     let checks = checks(&[80, 443, 5000]).await;
     context.data(&checks, |all| text(all))?;
     let missing = checks.iter().any(|c| c.verdict == Verdict::Missing);
     if missing {
-        context.report.say("KinD cannot be used here; `meshy up --provider embedded` needs none of this");
+        context
+            .report
+            .say("KinD cannot be used here; `meshy up` takes the embedded cluster, which needs none of this");
     }
-    Ok(if missing { Exit::Prerequisite } else { Exit::Done })
+    let needed = crate::cluster::needs_an_engine(context.global.provider);
+    Ok(if missing && needed { Exit::Prerequisite } else { Exit::Done })
 }
 
 fn text(checks: &[Check]) -> String {
