@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -148,13 +148,12 @@ impl Record {
         let folder = folder(&self.name)?;
         ensure_private_folder(&folder)?;
         let file = folder.join("lab.json");
-        let new = folder.join(format!("lab.json.{}", std::process::id()));
         let write = || -> std::io::Result<()> {
-            let mut out =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            out.write_all(&serde_json::to_vec_pretty(self)?)?;
-            out.sync_all()?;
-            fs::rename(&new, &file)
+            let mut new = tempfile::NamedTempFile::new_in(&folder)?;
+            new.write_all(&serde_json::to_vec_pretty(self)?)?;
+            new.as_file().sync_all()?;
+            new.persist(&file)?;
+            Ok(())
         };
         write().with_context(|| format!("cannot write {}", file.display()))
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -149,12 +149,13 @@ fn change(file: &Path, lab: &Path, f: impl FnOnce(&str) -> anyhow::Result<String
 /// A reader sees the old file or the new one.
 fn replace(file: &Path, text: &str) -> std::io::Result<()> {
     let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
-    let new = file.with_extension(format!("meshy-{}", std::process::id()));
-    let mut out = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-    out.write_all(text.as_bytes())?;
-    out.set_permissions(fs::Permissions::from_mode(mode))?;
-    out.sync_all()?;
-    fs::rename(&new, file)
+    // 0600 from the first byte, and gone again where anything fails.
+    let mut new = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new(".")))?;
+    new.write_all(text.as_bytes())?;
+    new.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    Ok(())
 }
 
 #[cfg(test)]

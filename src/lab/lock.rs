@@ -41,9 +41,7 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
         if fs::metadata(&path).ok().map(|m| m.ino()) != held {
             continue;
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        write!(file, "{} {}", std::process::id(), std::env::args().nth(1).unwrap_or_default())?;
+        sign(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
         return Ok(Lock { _file: file });
     }
 }
@@ -52,6 +50,13 @@ fn open(path: &PathBuf) -> anyhow::Result<File> {
     let file =
         fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     file.with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Says in the file who holds it, for the one who waits.
+fn sign(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "{} {}", std::process::id(), std::env::args().nth(1).unwrap_or_default())
 }
 
 async fn wait(context: &Context, mut file: File) -> anyhow::Result<File> {

@@ -1,6 +1,7 @@
 //! The lock file beside a kubeconfig that kubectl and kind respect: held while it exists.
 
 use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -43,12 +44,12 @@ pub(super) fn lock(file: &Path, lab: &Path) -> anyhow::Result<Guard> {
     clear(&note, &lock);
     // Made aside, noted, then linked into place: so the note says exactly which file is ours at any moment of a crash.
     let aside = PathBuf::from(format!("{}.lock.meshy-{}", file.display(), std::process::id()));
-    let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside);
-    let made = made.with_context(|| format!("cannot make {}", aside.display()))?;
+    let made = private(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
     let inode = made.metadata().context("cannot look at the lock file")?.ino();
-    fs::create_dir_all(lab)
-        .and_then(|()| fs::write(&note, inode.to_string()))
-        .context("cannot note the lock file")?;
+    if let Err(error) = take_down(lab, &note, inode) {
+        let _ = fs::remove_file(&aside);
+        return Err(error).with_context(|| format!("cannot write {}", note.display()));
+    }
     let begun = Instant::now();
     let linked = loop {
         match fs::hard_link(&aside, &lock) {
@@ -68,6 +69,15 @@ pub(super) fn lock(file: &Path, lab: &Path) -> anyhow::Result<Guard> {
             .exit(Exit::Prerequisite);
     }
     Ok(Guard { lock, note })
+}
+
+fn private(path: &Path) -> std::io::Result<fs::File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn take_down(lab: &Path, note: &Path, inode: u64) -> std::io::Result<()> {
+    fs::create_dir_all(lab)?;
+    write!(private(note)?, "{inode}")
 }
 
 fn clear(note: &Path, lock: &Path) {

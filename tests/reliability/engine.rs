@@ -1,0 +1,67 @@
+//! A Docker engine that misbehaves: never a panic or a hang, and the message says engine.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
+
+use crate::home::Home;
+
+/// What a sick engine does with a connection.
+type Illness = fn(UnixStream);
+
+fn answer(mut stream: UnixStream, text: &str) {
+    let mut request = [0; 4096];
+    let _ = stream.read(&mut request);
+    let _ = stream.write_all(text.as_bytes());
+}
+
+const ILLNESSES: &[(&str, Illness)] = &[
+    ("hangs up", drop),
+    ("answers 500", |s| {
+        answer(s, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 15\r\n\r\n{\"message\":\"x\"}");
+    }),
+    ("answers garbage", |s| answer(s, "\u{1}\u{2}garbage\r\n\r\n")),
+    ("answers JSON that is none", |s| answer(s, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{]}")),
+    ("stops half way", |s| answer(s, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"Ver")),
+    ("never answers", |mut s| {
+        // Until the other side has had enough.
+        let _ = s.read_to_end(&mut Vec::new());
+    }),
+];
+
+#[test]
+fn a_sick_engine_is_told_as_such_and_in_time() {
+    for (what, illness) in ILLNESSES {
+        let home = Home::new();
+        let socket = home.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).expect("a socket");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || illness(stream));
+            }
+        });
+        // Programs that are there, so that only the engine is wrong.
+        let bin = home.path().join("bin");
+        std::fs::create_dir(&bin).expect("a folder");
+        for program in ["docker", "kind"] {
+            let file = bin.join(program);
+            std::fs::write(&file, "#!/bin/sh\necho kind v0.31.0\n").expect("a program");
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        }
+        let begun = Instant::now();
+        let mut command = home.command("up --provider kind");
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        let output = command
+            .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+            .env("PATH", path)
+            .output()
+            .expect("it starts");
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(begun.elapsed() < Duration::from_secs(15), "an engine that {what}: {:?}", begun.elapsed());
+        assert_eq!(output.status.code(), Some(3), "an engine that {what}: {talk}");
+        assert!(talk.contains("engine") && talk.contains("hint:"), "an engine that {what}: {talk}");
+        assert!(!talk.contains("panicked"), "{talk}");
+        assert!(!home.lab("meshy").join("lab.json").exists(), "an engine that {what}: a lab was begun");
+    }
+}

@@ -1,0 +1,52 @@
+//! A disk that is full and a home that cannot be written: old files stay, the message names the path.
+
+use std::fs;
+use std::process::Command;
+
+use crate::home::Home;
+
+/// `meshy LINE` where no file can grow beyond `blocks` of 512 bytes, as on a full disk.
+fn cramped(home: &Home, line: &str, blocks: u32) -> std::process::Output {
+    let plain = home.command(line);
+    let mut shell = Command::new("sh");
+    shell
+        // Ignored, the signal of the limit becomes an error of the write.
+        .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .env_clear()
+        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(home.path());
+    shell.output().expect("a shell")
+}
+
+#[test]
+fn a_full_disk_is_named_and_leaves_the_kubeconfig_as_it_was() {
+    let home = Home::new();
+    let text = format!("# {}\nkind: Config\n", "x".repeat(2000));
+    fs::create_dir(home.path().join(".kube")).expect("a folder");
+    fs::write(home.kubeconfig(), &text).expect("a kubeconfig");
+    for blocks in [0, 1, 2, 3, 4] {
+        let output = cramped(&home, "up --provider embedded", blocks);
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{blocks} blocks were enough?\n{talk}");
+        assert!(output.status.code().is_some(), "{blocks} blocks: {}\n{talk}", output.status);
+        assert!(talk.contains(&*home.path().to_string_lossy()), "{blocks} blocks: no path in\n{talk}");
+        assert!(!talk.contains("panicked"), "{talk}");
+        assert_eq!(fs::read_to_string(home.kubeconfig()).expect("it is there"), text, "{blocks} blocks");
+        let left: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("it is there").flatten().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+    home.good("up --provider embedded");
+    home.good("down --yes");
+    assert!(fs::read_to_string(home.kubeconfig()).expect("it is there").starts_with(&text));
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_named() {
+    let home = Home::new();
+    let output = home.command("up --provider embedded").env("HOME", "/dev/null").output().expect("it starts");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{talk}");
+    assert!(talk.contains("/dev/null"), "{talk}");
+}
