@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
@@ -18,6 +18,7 @@ use tokio::time::{timeout, timeout_at};
 use super::{BuiltIn, Part, Provider, Spec, kubeconfig};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::exec::leash;
 use crate::lab::{self, Record};
 
 /// The hidden command that is the background process.
@@ -25,6 +26,9 @@ pub(super) const SERVE: &str = "internal-serve";
 
 /// How long a process may take to end in good order before it is killed: its snapshot is written in milliseconds.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long a process may hold its lock without having written its number there.
+const SIGNING: Duration = Duration::from_secs(1);
 
 /// The lock that the background process holds for life: whether it runs is asked of the kernel and not of a file with a number.
 pub(super) const LOCK: &str = "embedded.lock";
@@ -52,7 +56,12 @@ impl Embedded {
         let log = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&log_file);
         let log = log.with_context(|| format!("cannot open {}", log_file.display()))?;
         let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
-        let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(&program);
+        if cfg!(target_os = "linux") {
+            // Until it is ready it ends with this run: one that a killed `up` left would race with the next one's.
+            command.arg(leash::WORD).arg(std::process::id().to_string()).arg(&program);
+        }
         command.args([SERVE, "--name", name]);
         command.stdin(Stdio::null()).stdout(writer).stderr(log);
         // A group of its own: ctrl-C at the terminal ends the command and not the cluster.
@@ -80,16 +89,21 @@ impl Embedded {
 fn running(name: &str) -> anyhow::Result<Option<Pid>> {
     let path = lab::folder(name)?.join(LOCK);
     let Ok(file) = File::open(&path) else { return Ok(None) };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => {
-            let text =
-                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-            Ok(Some(pid.with_context(|| format!("{} is locked and names no process", path.display()))?))
+    let begun = Instant::now();
+    loop {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot look at {}", path.display()));
+            }
         }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("cannot look at {}", path.display()))
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        match text.trim().parse().ok().and_then(Pid::from_raw) {
+            Some(pid) => return Ok(Some(pid)),
+            // Between its lock and its number lie microseconds, unless it is being killed right there.
+            None if begun.elapsed() < SIGNING => std::thread::sleep(Duration::from_millis(1)),
+            None => return Err(anyhow!("{} is locked and names no process", path.display())),
         }
     }
 }

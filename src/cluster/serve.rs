@@ -9,6 +9,7 @@ use meshy_embedded::{Cluster, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::embedded::{LOCK, Ready, SERVE};
+use crate::exec::leash;
 use crate::lab;
 
 /// The name of the hidden command.
@@ -41,6 +42,8 @@ pub async fn serve(name: &str) -> anyhow::Result<()> {
     };
     let cluster = Cluster::start(options).await.context("cannot start the cluster")?;
     let ready = Ready { kubeconfig: cluster.kubeconfig(), ingress_port: cluster.ingress_addr().port() };
+    // First free, then ready: whoever reads the line may end at once.
+    leash::slip()?;
     crate::ui::data(&serde_json::to_string(&ready)?)?;
     tokio::select! {
         _ = term.recv() => {}

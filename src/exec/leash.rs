@@ -25,6 +25,17 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<anyhow::Error> {
     Some(anyhow::Error::new(error).context(format!("cannot run {}", program.display())))
 }
 
+/// Lets this process outlive its parent from now on.
+///
+/// # Errors
+/// The kernel's.
+pub fn slip() -> anyhow::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(None)
+        .context("cannot unbind the program from its parent")?;
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 fn bind_to(parent: Option<i32>) -> anyhow::Result<()> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
