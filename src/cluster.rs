@@ -182,6 +182,7 @@ pub async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result
                     "`--name` makes another lab; `meshy down --name {}` removes this one",
                     known.name
                 ))
+                .id("lab-provider")
                 .exit(Exit::Usage);
         }
         return Ok(provider(known.provider));

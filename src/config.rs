@@ -93,7 +93,7 @@ fn unknown(key: &str, known: &[&clap::Arg]) -> anyhow::Error {
     let near = names.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
     let hint =
         format!("did you mean `{}`? The keys are the names of the global flags", near.unwrap_or("name"));
-    Err::<(), _>(anyhow!("unknown key `{key}`")).hint(hint).exit(Exit::Usage).unwrap_err()
+    Err::<(), _>(anyhow!("unknown key `{key}`")).hint(hint).id("config-key").exit(Exit::Usage).unwrap_err()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ impl Context {
             (None, Some(lab)) => self.client_of(&lab).await,
             (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
                 .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
+                .id("lab-absent")
                 .exit(Exit::Prerequisite),
         }
     }

@@ -40,6 +40,7 @@ pub struct Advised {
     inner: anyhow::Error,
     hint: Option<String>,
     exit: Option<Exit>,
+    id: Option<&'static str>,
 }
 
 impl fmt::Display for Advised {
@@ -67,15 +68,25 @@ pub trait Advise<T> {
     /// # Errors
     /// Passes the error on.
     fn exit(self, exit: Exit) -> anyhow::Result<T>;
+
+    /// Names the error's page: `docs/errors/ID.md`, which `meshy explain ID` shows.
+    ///
+    /// # Errors
+    /// Passes the error on.
+    fn id(self, id: &'static str) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|e| Advised { inner: e.into(), hint: Some(hint.into()), exit: None }.into())
+        self.map_err(|e| Advised { inner: e.into(), hint: Some(hint.into()), exit: None, id: None }.into())
     }
 
     fn exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: Some(exit) }.into())
+        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: Some(exit), id: None }.into())
+    }
+
+    fn id(self, id: &'static str) -> anyhow::Result<T> {
+        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: None, id: Some(id) }.into())
     }
 }
 
@@ -95,6 +106,11 @@ fn advice(error: &anyhow::Error) -> Vec<&Advised> {
 /// The status for an error: the outermost that was set, else [`Exit::Failed`].
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     advice(error).iter().find_map(|a| a.exit).unwrap_or(Exit::Failed)
+}
+
+/// The error's page: the innermost that was named, since it is nearest to the cause.
+pub fn id_of(error: &anyhow::Error) -> Option<&'static str> {
+    advice(error).iter().rev().find_map(|a| a.id)
 }
 
 /// The hints of an error, outermost first, each once.
@@ -136,6 +152,9 @@ pub fn render(error: &anyhow::Error) -> String {
     }
     for hint in hints {
         let _ = writeln!(text, "{} {hint}", style("hint:").for_stderr().cyan().bold());
+    }
+    if let Some(id) = id_of(error) {
+        let _ = writeln!(text, "{} `meshy explain {id}`", style("more:").for_stderr().cyan().bold());
     }
     text
 }

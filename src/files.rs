@@ -7,6 +7,8 @@ use include_dir::{Dir, DirEntry, include_dir};
 
 static BASE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/test-services/base");
 static OVERLAYS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/test-services/overlays");
+static ERRORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/errors");
+static LINTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/lint");
 static LINKERD: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/linkerd");
 
 /// Where each part lies in the repository, and in what `files export` writes.
@@ -37,6 +39,18 @@ fn collect(folder: &Path, dir: &'static Dir<'_>, files: &mut Vec<(PathBuf, &'sta
 /// The names of the shipped overlays.
 pub fn overlays() -> Vec<String> {
     OVERLAYS.dirs().map(|d| d.path().display().to_string()).collect()
+}
+
+/// The page of an error or of a lint finding.
+pub fn page(id: &str) -> Option<&'static str> {
+    let name = format!("{id}.md");
+    [&ERRORS, &LINTS].into_iter().find_map(|pages| pages.get_file(&name)?.contents_utf8())
+}
+
+/// The ids that have a page.
+pub fn pages() -> impl Iterator<Item = &'static str> {
+    let files = ERRORS.files().chain(LINTS.files());
+    files.filter_map(|file| file.path().file_stem()?.to_str()).filter(|id| *id != "README")
 }
 
 /// Writes all shipped files below a folder. A file that is there and differs is an error before anything is written.

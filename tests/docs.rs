@@ -4,11 +4,13 @@
 //! Blocks are fenced as `sh`. The line before a block may be `<!-- no-test: reason -->` (it is counted and shown) or
 //! `<!-- test: walkthrough -->` (tests/walkthrough.rs runs it against the embedded cluster).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use meshy::cli::Cli;
+use regex::Regex;
 
 struct Block {
     place: String,
@@ -135,4 +137,37 @@ fn every_block_that_no_test_runs_says_why() {
     }
     eprintln!("{counted} blocks are not run");
     assert!(silent.is_empty(), "{}", silent.join("\n"));
+}
+
+#[test]
+fn every_error_with_an_id_has_a_page_and_every_page_its_error() {
+    let id = Regex::new(r#"(?s)\.id\(([^)]*)\)"#).expect("a pattern");
+    let name = Regex::new(r#""([a-z-]+)""#).expect("a pattern");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut used = BTreeSet::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let text = fs::read_to_string(entry.path()).expect("a source");
+            for call in id.captures_iter(&text) {
+                used.extend(name.captures_iter(&call[1]).map(|found| found[1].to_owned()));
+            }
+        }
+    }
+    let listed = fs::read_dir(root.join("docs/errors")).expect("the pages").flatten();
+    let pages: BTreeSet<String> = listed
+        .filter_map(|page| page.file_name().to_str()?.strip_suffix(".md").map(str::to_owned))
+        .filter(|page| page != "README")
+        .collect();
+    assert_eq!(used, pages);
+    let overview = fs::read_to_string(root.join("docs/errors/README.md")).expect("the overview");
+    for page in &pages {
+        assert!(overview.contains(&format!("[{page}]({page}.md)")), "{page} is not in the overview");
+        let text = fs::read_to_string(root.join(format!("docs/errors/{page}.md"))).expect("a page");
+        assert!(text.starts_with(&format!("# {page}: ")) && text.contains("\n- "), "{page}");
+    }
 }

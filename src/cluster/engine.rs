@@ -49,6 +49,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
                     "meshy binds ports and mounts on this machine, so it takes local sockets only and no `{scheme}`; \
                      `docker context use default` or DOCKER_HOST=unix:///… chooses one; `--provider embedded` needs none"
                 ))
+                .id("engine-remote")
                 .exit(Exit::Prerequisite);
         }
         None => bail!("cannot understand the engine's endpoint `{}` ({})", endpoint.host, endpoint.source),
@@ -59,7 +60,8 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let negotiated = timeout(PATIENCE, docker.with_context(at)?.negotiate_version()).await;
     let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", PATIENCE.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
-    let docker = docker.hint("restart the engine; `meshy doctor` looks again").exit(Exit::Prerequisite)?;
+    let docker = docker.hint("restart the engine; `meshy doctor` looks again");
+    let docker = docker.id("engine-sick").exit(Exit::Prerequisite)?;
     Ok(Engine { docker, endpoint })
 }
 
@@ -67,7 +69,8 @@ pub async fn connect() -> anyhow::Result<Engine> {
 async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
     use std::io::ErrorKind;
     let Err(error) = tokio::net::UnixStream::connect(path).await else { return Ok(()) };
-    let (what, hint) = match error.kind() {
+    let error_kind = error.kind();
+    let (what, hint) = match error_kind {
         ErrorKind::NotFound => (
             "no Docker engine is there",
             "start Docker (or Colima, Rancher Desktop …), or use `--provider embedded`, which needs none",
@@ -86,6 +89,7 @@ async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
     Err(error)
         .with_context(|| format!("{what}: {} ({})", endpoint.host, endpoint.source))
         .hint(hint)
+        .id(if error_kind == ErrorKind::PermissionDenied { "engine-forbidden" } else { "engine-absent" })
         .exit(Exit::Prerequisite)
 }
 

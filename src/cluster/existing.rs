@@ -150,5 +150,6 @@ fn consent(context: &Context, question: &str) -> anyhow::Result<()> {
     }
     Err(anyhow!("meshy did not make this cluster and there is nobody to ask"))
         .hint("`--yes` consents")
+        .id("consent")
         .exit(Exit::Usage)
 }

@@ -37,6 +37,7 @@ fn build(program: Option<&Path>) -> anyhow::Result<Image> {
     let bytes = binary()
         .map_err(|why| anyhow!("this meshy carries no test service: {why}"))
         .hint("`--service-binary FILE` takes a static program for Linux, `--image` an image that the cluster can pull")
+        .id("service-absent-here")
         .exit(Exit::Prerequisite)?;
     let arch = Arch::of_static(bytes).context("cannot understand the embedded test service")?;
     Ok(Image::for_service(bytes, arch))

@@ -49,6 +49,7 @@ async fn programs() -> anyhow::Result<()> {
         if find(program).is_none() {
             return Err(anyhow!("there is no program `{program}` in PATH"))
                 .hint(hint)
+                .id("program-absent")
                 .exit(Exit::Prerequisite);
         }
     }
@@ -64,6 +65,7 @@ async fn own_nodes(engine: &Engine, name: &str) -> anyhow::Result<Vec<Node>> {
     if nodes.iter().any(|n| !n.ours) {
         return Err(anyhow!("there is a kind cluster `{name}` that meshy did not make"))
             .hint(format!("`--context kind-{name}` uses it as it is; `--name` makes a lab of another name"))
+            .id("cluster-foreign")
             .exit(Exit::Prerequisite);
     }
     Ok(nodes)
@@ -149,7 +151,12 @@ fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
     } else {
         ("kind gave up".to_owned(), "`meshy doctor` looks at this machine; `-v` shows more")
     };
-    Err::<(), _>(anyhow!("{short}")).context(what).hint(hint).exit(Exit::Failed).unwrap_err()
+    Err::<(), _>(anyhow!("{short}"))
+        .context(what)
+        .hint(hint)
+        .id("kind-failed")
+        .exit(Exit::Failed)
+        .unwrap_err()
 }
 
 impl Provider for Kind {

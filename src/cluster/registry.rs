@@ -63,6 +63,7 @@ async fn find(engine: &Engine, lab: &str) -> anyhow::Result<Option<ContainerInsp
     if label.map(String::as_str) != Some(lab) {
         return Err(anyhow!("container `{name}` is there and was not made by meshy for lab `{lab}`"))
             .hint(format!("rename it (`docker rename {name} …`), or use another lab name with `--name`"))
+            .id("registry-foreign")
             .exit(Exit::Prerequisite);
     }
     Ok(Some(found))
@@ -155,6 +156,7 @@ async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
     pull.map(drop)
         .with_context(|| format!("image `{image}` cannot be pulled"))
         .hint("check the connection; `--registry-image` takes another one; `docker load` brings one without internet")
+        .id("image-unavailable")
         .exit(Exit::Prerequisite)
 }
 

@@ -1,24 +1,31 @@
-//! `meshy explain`: a recorded run in sentences.
+//! `meshy explain`: a recorded run in sentences, or the page of an error or a lint finding.
 
 use crate::context::Context;
-use crate::error::Exit;
-use crate::{runs, summary};
+use crate::error::{Advise, Exit};
+use crate::{files, runs, summary};
 
-/// Which run.
+/// What to explain.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy explain\n  meshy explain 20261122")]
+#[command(after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl")]
 pub struct Args {
-    /// A run's id or its begin, a file, or `last`
-    #[arg(default_value = "last")]
-    run: String,
+    /// A run's id or its begin, a file, or `last`; or the id of an error or of a lint finding
+    #[arg(default_value = "last", value_name = "RUN|ID")]
+    what: String,
 }
 
 /// Tells it.
 ///
 /// # Errors
-/// There is no such run.
+/// There is no such run and no such page.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let run = runs::load(&args.run)?;
+    if let Some(page) = files::page(&args.what) {
+        context.data(&serde_json::json!({"id": args.what, "page": page}), |_| page.to_owned())?;
+        return Ok(Exit::Done);
+    }
+    let run = runs::load(&args.what).or_else(|error| match near(&args.what) {
+        Some(id) => Err(error).hint(format!("did you mean `meshy explain {id}`?")),
+        None => Err(error),
+    })?;
     let told: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
     let document = serde_json::json!({"run": run.id, "steps": told});
     context.data(&document, |_| {
@@ -27,6 +34,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         text.join("\n\n")
     })?;
     Ok(Exit::Done)
+}
+
+/// The page whose id is a slip away.
+fn near(what: &str) -> Option<&'static str> {
+    let likeness = |id: &str| strsim::jaro_winkler(id, what);
+    files::pages().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.85)
 }
 
 /// Fits the narrowest terminal that is common, less the indent.

@@ -68,6 +68,7 @@ pub(super) async fn run(
         None => Ok(Exit::Done),
         Some(stale) => Err(anyhow!("pod `{}` in `{}`: {}", stale.pod, stale.namespace, stale.words))
             .hint("pause the traffic for 5 s, or run it again with `--restart-clients`")
+            .id("profile-stale")
             .exit(Exit::Failed)
             .map_err(|e| e.context("a client does not follow the policy")),
     }

@@ -139,6 +139,7 @@ async fn tell_findings(context: &Context, client: &kube::Client, service: &str) 
             "service `{service}` has the ServiceProfile `{profile}`, which switches these retries off"
         ))
         .hint("`meshy sp delete` removes it; docs/mesh.md says when to use which")
+        .id("policy-shadowed")
         .exit(Exit::Lint);
     }
     Ok(())

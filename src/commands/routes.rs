@@ -60,7 +60,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let senders: Vec<&PodWindow> = window.pods.iter().filter(sends).collect();
     if let (Some(from), true) = (&args.from, senders.is_empty()) {
         return Err(anyhow!("`{from}` is no meshed client"))
-            .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"));
+            .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"))
+            .id("client-unmeshed");
     }
     window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
     // With a window of zero there is no time to divide by; rates are then unknown, not infinite.

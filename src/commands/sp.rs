@@ -243,6 +243,7 @@ async fn judge(
     if findings.iter().any(|f| f.level == Level::Error) && !force {
         return Err(anyhow!("lint found what is wrong with the profile; it was not applied"))
             .hint("`--force` applies it all the same")
+            .id("profile-refused")
             .exit(Exit::Lint);
     }
     Ok(())

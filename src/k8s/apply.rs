@@ -177,6 +177,7 @@ impl Apply {
                     return Err(anyhow!("{}", list.join("; ")))
                         .with_context(|| format!("cannot apply {what}"))
                         .hint("`--force` takes the fields over; else leave them out of the manifest")
+                        .id("apply-conflict")
                         .exit(Exit::Failed);
                 }
                 Settlement::LeaveOut(ours) => {

@@ -186,7 +186,7 @@ impl Reasons<'_> {
         let told = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
         let error = Err::<(), _>(anyhow!("{told}")).context("not all was ready in time");
         let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
-        error.exit(Exit::Timeout).unwrap_err()
+        error.id("not-ready").exit(Exit::Timeout).unwrap_err()
     }
 }
 

@@ -73,6 +73,7 @@ async fn wait(context: &Context, mut file: File) -> anyhow::Result<File> {
         }
         Err(_) => Err(anyhow!("{holder} is still at work on lab `{}`", context.global.name))
             .hint("wait for it or end it; `--name` makes another lab beside this one")
+            .id("lab-busy")
             .exit(Exit::Timeout),
     }
 }

@@ -292,5 +292,6 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
     Err(anyhow!("pod `{name}`: {why}"))
         .context(format!("{} is not as asked ({})", outcome.workload, outcome.mode))
         .hint(format!("`meshy inject --explain {name} -n {}` looks closer", outcome.namespace))
+        .id("pod-unmeshed")
         .exit(Exit::Failed)
 }

@@ -52,6 +52,7 @@ pub fn acceptable(version: &str) -> anyhow::Result<()> {
     if age < order("edge-24.8.1").unwrap_or_default() {
         return Err(anyhow!("Linkerd {version} is installed, which is older than 2.16"))
             .hint("upgrade it, or use a cluster without it; meshy never replaces a control plane that it did not make")
+            .id("linkerd-old")
             .exit(Exit::Prerequisite);
     }
     Ok(())

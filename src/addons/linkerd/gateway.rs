@@ -63,6 +63,7 @@ pub fn in_range(version: &str) -> anyhow::Result<()> {
             low.0, low.1, low.2, high.0, high.1, high.2
         ))
         .hint("meshy does not replace definitions that others made: exchange them, or use a cluster without them")
+        .id("gateway-range")
         .exit(Exit::Prerequisite),
     }
 }

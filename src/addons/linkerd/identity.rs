@@ -37,6 +37,7 @@ impl Credentials {
             (Some(there), Some(given)) if there != *given => {
                 return Err(anyhow::anyhow!("the cluster has another trust anchor or issuer than the one given"))
                     .hint("certificates are exchanged step by step: https://linkerd.io/2/tasks/manually-rotating-control-plane-tls-credentials/")
+                    .id("trust-anchor-differs")
                     .exit(Exit::Usage);
             }
             (Some(there), _) => there,

@@ -42,6 +42,7 @@ pub async fn webhooks_answer(kinds: &Kinds, deadline: Instant, step: &Step) -> a
             return Err(anyhow!("{reason}"))
                 .context(format!("the API server does not call `{service}`: {why}"))
                 .hint("`meshy check` shows each part; the API server's log has its own words for it")
+                .id("webhook-silent")
                 .exit(Exit::Timeout);
         }
         sleep(Duration::from_millis(500)).await;

@@ -66,6 +66,7 @@ pub(super) fn lock(file: &Path, lab: &Path) -> anyhow::Result<Guard> {
         return Err(anyhow!("{error}"))
             .with_context(|| format!("another program holds {}", lock.display()))
             .hint("if no kubectl or kind is at work, remove that file")
+            .id("kubeconfig-locked")
             .exit(Exit::Prerequisite);
     }
     Ok(Guard { lock, note })

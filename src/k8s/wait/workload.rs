@@ -140,7 +140,7 @@ impl Workload {
                 let error = anyhow!("{why}").context(format!("pod `{name}` cannot get image `{image}`"));
                 let hint = "check the image's name and that the node can reach its registry; \
                             `meshy push IMAGE` brings one into the private registry";
-                Err::<(), _>(error).hint(hint).unwrap_err()
+                Err::<(), _>(error).hint(hint).id("image-unavailable").unwrap_err()
             }
             Trouble::Restarts { container, why } => {
                 let mut error = anyhow!("pod `{name}`: container `{container}` keeps ending ({why})");
