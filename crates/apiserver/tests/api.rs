@@ -336,7 +336,7 @@ async fn abuse_is_answered_with_the_right_refusal() {
 }
 
 #[tokio::test]
-async fn a_pod_on_a_node_gets_its_grace_and_finalizers_hold() {
+async fn a_pod_on_a_node_gets_its_grace() {
     let store = Server::new(Options::default()).store();
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
     store.create("pods", "default", pod, &WriteOptions::default()).await.expect("creates");
@@ -344,4 +344,13 @@ async fn a_pod_on_a_node_gets_its_grace_and_finalizers_hold() {
     assert!(!marked.gone && marked.object["metadata"]["deletionGracePeriodSeconds"] == 30);
     let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     assert!(store.delete("pods", "default", "p", &now).await.expect("deletes").gone);
+}
+
+#[tokio::test]
+async fn the_namespaces_of_the_cluster_itself_cannot_be_deleted() {
+    let store = Server::new(Options::default()).store();
+    for name in ["default", "kube-system", "kube-public"] {
+        let refused = store.delete("namespaces", "", name, &DeleteOptions::default()).await;
+        assert_eq!(refused.expect_err("the cluster's own").code, 403, "{name}");
+    }
 }

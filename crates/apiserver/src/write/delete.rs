@@ -12,6 +12,9 @@ use crate::kinds::Kind;
 use crate::options::{DeleteOptions, Propagation, WriteOptions};
 use crate::store::{Expect, Key, Object};
 
+/// The namespaces that the cluster itself stands on; the real server's admission refuses their deletion as well.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
 /// What a deletion did.
 #[derive(Clone, Debug)]
 pub struct Deleted {
@@ -25,6 +28,9 @@ impl Core {
     /// Deletes an object or marks it as on its way out.
     pub(crate) async fn delete(&self, kind: &Kind, key: &Key, options: &DeleteOptions) -> Result<Deleted> {
         let resource = kind.resource();
+        if kind.kind == "Namespace" && !kind.is_custom() && IMMORTAL.contains(&key.name.as_str()) {
+            return Err(ApiError::forbidden(&resource, &key.name, "this namespace may not be deleted"));
+        }
         let collection = self.store.collection(&resource);
         for _ in 0..TRIES {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
