@@ -56,8 +56,8 @@ impl Pod {
             let init = spec.init_containers.iter().flatten();
             spec.containers.iter().chain(init).any(|container| container.name == "linkerd-proxy")
         };
-        let meshed =
-            labels.contains_key("linkerd.io/control-plane-ns") || object.spec.as_ref().is_some_and(has_proxy);
+        // Not by the label `linkerd.io/control-plane-ns`: what is built into an embedded cluster carries it without a proxy.
+        let meshed = object.spec.as_ref().is_some_and(has_proxy);
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
             workload: workload(object, &labels, &name),
@@ -127,6 +127,15 @@ mod tests {
         }));
         assert_eq!(pod.workload.to_string(), "statefulset/a");
         assert!(pod.scrapable());
+    }
+
+    #[test]
+    fn the_label_of_the_control_plane_makes_no_proxy() {
+        let pod = pod(json!({
+            "metadata": {"name": "a", "labels": {"linkerd.io/control-plane-ns": "linkerd"}},
+            "spec": {"containers": [{"name": "identity"}]}, "status": {"phase": "Running"},
+        }));
+        assert!(!pod.scrapable());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 /// The folder; the labs in it end with it.
 pub(crate) struct Home(tempfile::TempDir);
 
+#[allow(dead_code, reason = "each test binary uses its own part")]
 impl Home {
     /// An empty home.
     pub(crate) fn new() -> Self {
