@@ -82,7 +82,7 @@ pub struct Rule {
     /// Filters as they stand.
     #[serde(default)]
     pub filters: Vec<Value>,
-    /// Where it goes; none is an error for every request.
+    /// Where it goes; none: the parent itself.
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
     /// Timeouts in the route itself; the annotation wins.
@@ -97,7 +97,7 @@ pub struct RuleTimeouts {
     /// Over all tries.
     #[serde(default)]
     pub request: Option<String>,
-    /// One try.
+    /// One try; Linkerd does not read it.
     #[serde(default)]
     pub backend_request: Option<String>,
 }
@@ -137,6 +137,12 @@ pub struct ValueMatch {
 /// A backend and its share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackendRef {
+    /// `core` or empty, as where absent; anything else is no Service.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// `Service`, as where absent.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// The Service.
     #[serde(default)]
     pub name: String,
@@ -149,6 +155,17 @@ pub struct BackendRef {
     /// Its share in relation to the others'; 1 where absent, 0: nothing.
     #[serde(default)]
     pub weight: Option<u32>,
+    /// Filters for its share alone, as they stand.
+    #[serde(default)]
+    pub filters: Vec<Value>,
+}
+
+impl BackendRef {
+    /// Whether it names a Service.
+    pub fn is_service(&self) -> bool {
+        matches!(self.kind.as_deref(), None | Some("Service"))
+            && matches!(self.group.as_deref(), None | Some("core" | ""))
+    }
 }
 
 impl HttpRoute {

@@ -78,7 +78,9 @@ impl Pool {
             })
             .await;
             match result {
-                Ok(response) => {
+                Ok(mut response) => {
+                    // Nor does the caller's with the answer of an HTTP/1.0 application.
+                    *response.version_mut() = Version::HTTP_11;
                     let pool = self.clone();
                     return Ok(response.map(|body| ResponseBody::h1(H1Body::new(body, connection, pool))));
                 }

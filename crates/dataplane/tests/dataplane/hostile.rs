@@ -146,6 +146,21 @@ async fn informational_answers_are_passed_over_and_trailers_passed_on() {
     assert_eq!(reply.trailers.expect("trailers")["x-sum"], "7");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_http10_upstreams_answer_is_passed_on_as_http11_and_keeps_the_callers_connection() {
+    let lab = Lab::default();
+    says(&lab, &[b"HTTP/1.0 200 OK\r\n\r\nuntil the end"], true);
+    let mut io = lab.client().dial(WEB);
+    for _ in 0..2 {
+        io.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n0\r\n\r\n") {
+            assert!(io.read_buf(&mut answer).await.unwrap() > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
 #[tokio::test]
 async fn an_early_answer_reaches_the_caller_and_its_connection_is_not_used_again() {
     let lab = Lab::default();

@@ -16,19 +16,31 @@ pub(super) fn annotations(object: &Value) -> Annotations {
         .collect()
 }
 
-/// Retries by annotation; a value that cannot be read voids the set.
+/// A Service's retries by annotation; a value that cannot be read voids the set.
 pub(super) fn retry(annotations: &Annotations) -> Option<Retry> {
-    let found = logged(written::Retry::from_annotations(annotations))??;
-    Some(Retry {
-        statuses: found.statuses.iter().map(|(from, to)| *from..=*to).collect(),
-        limit: found.limit,
-        timeout: found.timeout,
-    })
+    logged(written::Retry::from_annotations(annotations))?.map(told)
 }
 
-/// Timeouts by annotation.
+/// A Service's timeouts by annotation.
 pub(super) fn timeouts(annotations: &Annotations) -> Timeouts {
-    let found = logged(written::Timeouts::from_annotations(annotations)).unwrap_or_default();
+    limits(&logged(written::Timeouts::from_annotations(annotations)).unwrap_or_default())
+}
+
+/// A route's retries and timeouts by annotation.
+///
+/// # Errors
+/// A value cannot be read, which costs the whole route.
+pub(super) fn of_route(annotations: &Annotations) -> Result<(Option<Retry>, Timeouts), written::PolicyError> {
+    let retry = written::Retry::from_annotations(annotations)?.map(told);
+    Ok((retry, limits(&written::Timeouts::from_annotations(annotations)?)))
+}
+
+fn told(found: written::Retry) -> Retry {
+    let statuses = found.statuses.iter().map(|(from, to)| *from..=*to).collect();
+    Retry { statuses, limit: found.limit, timeout: found.timeout }
+}
+
+fn limits(found: &written::Timeouts) -> Timeouts {
     let given = |time: Option<Duration>| time.filter(|time| !time.is_zero());
     Timeouts { request: given(found.request), response: given(found.response), idle: given(found.idle) }
 }

@@ -2,5 +2,6 @@
 
 mod lab;
 mod mesh;
+mod policy;
 mod story;
 mod workloads;
