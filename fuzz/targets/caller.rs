@@ -1,0 +1,13 @@
+//! Any bytes from a caller to a pair of proxies.
+
+#![no_main]
+
+#[path = "../../crates/dataplane/tests/dataplane"]
+mod dataplane {
+    #[allow(dead_code)]
+    pub(crate) mod fuzzed;
+    #[allow(dead_code, unused_imports)]
+    mod support;
+}
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| dataplane::fuzzed::caller(bytes));
