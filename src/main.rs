@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             return error::exit_of(&failure).into();
         }
     };
-    ui::log::init(cli.global.verbose);
+    ui::log::init(cli.global.verbose, cli.global.color.on_stderr());
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(cause) => {

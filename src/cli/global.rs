@@ -27,6 +27,17 @@ pub enum Color {
     Never,
 }
 
+impl Color {
+    /// Whether stderr is coloured.
+    pub fn on_stderr(self) -> bool {
+        match self {
+            Self::Auto => console::colors_enabled_stderr(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// Where the cluster comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProviderChoice {
