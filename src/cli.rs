@@ -4,8 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::commands;
 
+mod candidates;
 mod global;
 
+pub use candidates::with_candidates;
 pub use global::{Color, Global, Output, ProviderChoice, duration};
 
 /// A resilience lab for service meshes.

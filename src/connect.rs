@@ -43,7 +43,11 @@ impl Context {
     }
 }
 
-async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
+/// A client for a context.
+///
+/// # Errors
+/// The kubeconfig cannot be read or lacks the context.
+pub(crate) async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
     let file = match kubeconfig {
         Some(file) => Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display())),
         None => Kubeconfig::read().context("cannot read the kubeconfig"),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
-use meshy::cli::Cli;
+use meshy::cli::{Cli, with_candidates};
 use meshy::context::Context;
 use meshy::error::Exit;
 use meshy::{commands, config, error, exec, ui};
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         error::print(&failure);
         return Exit::Failed.into();
     }
-    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
+    clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let cli = match config::merge(std::env::args_os().collect(), &Cli::command()) {
         Ok(args) => Cli::parse_from(args),
         Err(failure) => {

@@ -1,9 +1,9 @@
 //! `meshy completions`: the shell's part of tab completion.
 
-use clap::CommandFactory as _;
+use anyhow::Context as _;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
-use crate::cli::Cli;
 use crate::context::Context;
 use crate::error::Exit;
 
@@ -23,8 +23,12 @@ pub struct Args {
 /// Stdout cannot be written.
 #[allow(clippy::unused_async, reason = "every command is asked the same way")]
 pub async fn run(_context: &Context, args: Args) -> anyhow::Result<Exit> {
+    // The script asks the program itself at each key press, so that it knows labs, overlays and targets.
+    let shells = Shells::builtins();
+    let shell = args.shell.to_string();
+    let shell = shells.completer(&shell).with_context(|| format!("no completion is known for {shell}"))?;
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "meshy", &mut script);
+    shell.write_registration("COMPLETE", "meshy", "meshy", "meshy", &mut script)?;
     crate::ui::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -1,0 +1,44 @@
+//! Tab completion knows what there is: asked as a shell's script asks.
+
+#[path = "support/home.rs"]
+mod home;
+
+use home::Home;
+
+/// What bash would offer after these words; the last one is being typed.
+fn offered(home: &Home, words: &[&str]) -> Vec<String> {
+    let output = home
+        .command("")
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+        .env("_CLAP_COMPLETE_SPACE", "true")
+        .env("_CLAP_IFS", "\n")
+        .args(["--", "meshy"])
+        .args(words)
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn tab_completion_knows_labs_overlays_pages_and_targets() {
+    let home = Home::new();
+    assert_eq!(offered(&home, &["deploy", "min"]), ["minimal-service", "minimal-service-v2"]);
+    assert_eq!(offered(&home, &["explain", "budget-t"]), ["budget-ttl"]);
+    assert!(offered(&home, &["traff"]).contains(&"traffic".to_owned()));
+    home.good("up --provider embedded --name train");
+    assert_eq!(offered(&home, &["status", "--name", "tr"]), ["train"]);
+    home.good("up --provider embedded");
+    assert_eq!(offered(&home, &["inject", "deploy/m"]), ["deploy/minimal-service"]);
+    assert_eq!(offered(&home, &["fates", "b"]), ["bounced-service"]);
+}
+
+#[test]
+fn the_script_of_each_shell_asks_the_program() {
+    let home = Home::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(home.good(&format!("completions {shell}")).contains("COMPLETE"), "{shell}");
+    }
+}
