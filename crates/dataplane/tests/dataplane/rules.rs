@@ -20,7 +20,7 @@ fn sources(folder: &Path, text: &mut String) {
 fn every_rule_names_a_test_that_exists_or_stands_among_what_differs() {
     let mut code = String::new();
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "tests"] {
+    for folder in ["src", "tests", "../embedded/src", "../embedded/tests"] {
         sources(&crate_folder.join(folder), &mut code);
     }
     let (rules, differs) = RULES.split_once("## What differs").expect("the list and what differs");

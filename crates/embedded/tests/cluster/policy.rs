@@ -161,6 +161,31 @@ async fn a_profile_that_cannot_be_translated_leaves_the_one_before_it_in_force()
     assert_eq!((count("good").await - before, count("bad").await), (20.0, 0.0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pods_own_address_has_no_profile() {
+    let lab = both_services().await;
+    let client = pod(&lab, "minimal-service").await;
+    lab.apply(profile("bounced-service.default", "default", "GET /")).await;
+    let routed = async || {
+        counter(&lab.metrics("default", &client).await, "route_request_total", &[r#"direction="outbound""#])
+    };
+    while routed().await == 0.0 {
+        lab.bounce().await;
+    }
+    let before = routed().await;
+    let target = lab.pods("bounced-service").await.remove(0);
+    let address = target["status"]["podIP"].as_str().expect("an address");
+    let body = json!({ "rebound": "true", "endpoint": format!("http://{address}:9090") }).to_string();
+    for _ in 0..5 {
+        assert_eq!(lab.ask("POST", "minimal-service", "/bounce", &[], &body).await.status, 200);
+    }
+    assert_eq!(routed().await, before);
+    let metrics = lab.metrics("default", &client).await;
+    let addressed = format!(r#"target_ip="{address}""#);
+    let direct = [r#"direction="outbound""#, addressed.as_str(), r#"tls="true""#];
+    assert!(counter(&metrics, "request_total", &direct) >= 5.0, "meshed all the same: {metrics}");
+}
+
 /// Every counter of a text: series with value.
 fn counters(metrics: &str) -> HashMap<String, f64> {
     let named =
