@@ -8,12 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use console::{Term, pad_str, style};
+use console::{Alignment, Term, measure_text_width, pad_str, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 /// How wide the verb's column is.
 const VERB: usize = 12;
+
+/// How wide the column of what is worked on is, where there is room.
+const THING: usize = 44;
 
 /// Where a run tells what it does. Cheap to clone; steps may run at the same time.
 #[derive(Clone, Debug)]
@@ -100,6 +103,17 @@ impl Report {
             Events::File(file) => file.write_all(line.as_bytes()),
             Events::Stdout => std::io::stdout().write_all(line.as_bytes()),
         };
+    }
+
+    /// How wide the column of things is beside a result: on a narrow terminal less, so that the line stays one.
+    fn thing_width(&self, result: usize) -> usize {
+        match &self.0.target {
+            Target::Terminal(_) => {
+                let columns = usize::from(Term::stderr().size().1);
+                columns.saturating_sub(VERB + 4 + result).min(THING)
+            }
+            Target::Lines | Target::Memory(_) => THING,
+        }
     }
 
     /// Begins a step, for example `("Creating", "cluster `meshy`")`. End it with [`Step::done`] or [`Step::failed`].
@@ -189,11 +203,10 @@ impl Step {
             format!("{:.1}s", took.as_secs_f64())
         };
         let separator = if time.is_empty() || result.is_empty() { "" } else { ", " };
-        let line = format!(
-            "{} {}  {result}{separator}{time}",
-            verb_column(&self.verb),
-            pad_str(&self.thing, 44, console::Alignment::Left, None)
-        );
+        let result_and_time = format!("{result}{separator}{time}");
+        let width = self.report.thing_width(measure_text_width(&result_and_time));
+        let thing = pad_str(&self.thing, width, Alignment::Left, None);
+        let line = format!("{} {thing}  {result_and_time}", verb_column(&self.verb));
         self.report.say(line.trim_end());
         self.report.event(json!({
             "event": event, "verb": self.verb, "thing": self.thing, "result": result, "seconds": took.as_secs_f64(),
