@@ -1,0 +1,78 @@
+//! An embedded lab of its own for a test, and the real kubectl pointed at it.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::home::Home;
+
+/// The lab, in a home of its own; taken down with it.
+pub(crate) struct Lab {
+    home: Home,
+    kubectl: PathBuf,
+}
+
+impl Lab {
+    /// Starts one; none, and a word about it, without a testbed.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
+            eprintln!("skipped: no testbed (MESHY_TESTBED names its folder)");
+            return None;
+        };
+        let unpack = Path::new(&testbed).join("unpack");
+        let folder = Command::new(&unpack).output().expect("the testbed's programs are unpacked");
+        let folder = String::from_utf8(folder.stdout).expect("a path");
+        let kubectl = Path::new(folder.trim()).join("kubectl");
+        assert!(kubectl.exists(), "{} is absent", kubectl.display());
+        let home = Home::new();
+        home.good("up --provider embedded --timeout 2m");
+        Some(Self { home, kubectl })
+    }
+
+    /// kubectl with these words, in the lab's home.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(&self.kubectl);
+        command
+            .args(line.split_whitespace())
+            .env("HOME", self.home.path())
+            .env_remove("KUBECONFIG")
+            .current_dir(self.home.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &str) -> (Output, String) {
+        let output = self.command(line).output().expect("kubectl starts");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output, told)
+    }
+
+    /// Runs it to a good end without a word on stderr; gives its stdout.
+    pub(crate) fn quiet(&self, line: &str) -> String {
+        let (output, told) = self.run(line);
+        assert!(output.status.success(), "kubectl {line}: {}: {told}", output.status);
+        assert_eq!(told, "", "kubectl {line}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs it to its end; gives its status and stdout. `diff` tells by its status.
+    pub(crate) fn diff(&self, line: &str) -> (Option<i32>, String) {
+        let (output, _) = self.run(line);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs it to a bad end; gives what it said.
+    pub(crate) fn refused(&self, line: &str) -> String {
+        let (output, told) = self.run(line);
+        assert!(!output.status.success(), "kubectl {line} was not refused");
+        told
+    }
+}
+
+impl Deref for Lab {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
