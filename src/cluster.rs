@@ -225,6 +225,11 @@ pub fn word(provider: lab::Provider) -> &'static str {
     }
 }
 
+/// Whether clusters of the provider that is spelt so stand in for Kubernetes and Linkerd, as a report has to say.
+pub fn is_stand_in(word: &str) -> bool {
+    word == self::word(lab::Provider::Embedded)
+}
+
 /// Whether a port of this machine's loopback is taken.
 pub fn port_taken(port: u16) -> bool {
     ports::taken(port)

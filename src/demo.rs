@@ -160,7 +160,7 @@ async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()> {
                 .exit(Exit::Timeout);
         }
         // A real proxy drops what it discovered after five idle seconds, and sooner asked is never idle.
-        tokio::time::sleep(if stage.embedded { Duration::from_millis(200) } else { Duration::from_secs(6) })
+        tokio::time::sleep(if stage.at_once { Duration::from_millis(200) } else { Duration::from_secs(6) })
             .await;
     }
 }

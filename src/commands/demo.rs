@@ -74,7 +74,7 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     let pace = if args.fast { Pace::FAST } else { Pace::FULL };
     let mut run = Run::begin("demo", &stage.lab, stage.provider);
     run.kubernetes = stage.client.apiserver_version().await.ok().map(|version| version.git_version);
-    if !stage.embedded {
+    if !stage.at_once {
         let step = context.report.step("Warming", "the clients' proxies, so that later switches act at once");
         demo::warm_up(stage).await?;
         step.done("");
@@ -129,7 +129,7 @@ fn next(stage: &Stage) -> String {
         ("meshy report", "one HTML file with the curves"),
         ("meshy predict --rps 20", "what the same budget does at more traffic"),
     ];
-    match stage.embedded {
+    match stage.stand_in {
         true => {
             lines.push(("meshy up --provider kind", "the same lab with a real Linkerd; then `meshy demo`"))
         }

@@ -7,6 +7,7 @@ use meshy_embedded::{Cluster, Options};
 use meshy_mesh::inject::Mode;
 
 use crate::addons::ingress_nginx;
+use crate::cluster;
 use crate::commands::deploy;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
@@ -24,8 +25,10 @@ pub struct Stage {
     pub ingress: SocketAddr,
     /// The lab's name.
     pub lab: String,
-    /// Whether it is the stand-in.
-    pub embedded: bool,
+    /// Whether its mesh is a stand-in that came with the cluster.
+    pub stand_in: bool,
+    /// Whether a client's proxy sees a new profile at once, and not only after five idle seconds.
+    pub at_once: bool,
     /// Where its cluster comes from.
     pub provider: &'static str,
     own: Option<Cluster>,
@@ -42,15 +45,16 @@ impl Stage {
             Some(lab) => {
                 let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
                 let port = port.hint("`meshy up --ingress nginx` installs one").exit(Exit::Prerequisite)?;
-                let embedded = lab.provider == Provider::Embedded;
-                let provider = match lab.provider {
-                    Provider::Embedded => "embedded",
-                    Provider::Kind => "kind",
-                    Provider::Existing => "existing",
-                };
-                let client = context.client().await?;
-                let ingress = (Ipv4Addr::LOCALHOST, port).into();
-                Self { client, ingress, lab: lab.name, embedded, provider, own: None }
+                let stand_in = cluster::provider(lab.provider).built_in().mesh;
+                Self {
+                    client: context.client().await?,
+                    ingress: (Ipv4Addr::LOCALHOST, port).into(),
+                    provider: cluster::word(lab.provider),
+                    stand_in,
+                    at_once: stand_in && !lab.like_linkerd,
+                    lab: lab.name,
+                    own: None,
+                }
             }
             None if context.global.context.is_some() => {
                 return Err(anyhow!("the way to the ingress of `--context` is not known"))
@@ -75,8 +79,9 @@ impl Stage {
             client,
             ingress: cluster.ingress_addr(),
             lab: "demo".to_owned(),
-            embedded: true,
-            provider: "embedded",
+            stand_in: true,
+            at_once: true,
+            provider: cluster::word(Provider::Embedded),
             own: Some(cluster),
         };
         match deployed {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::cluster;
 use crate::measure::Step;
 use crate::metrics::Fates;
 use crate::predict::Interval;
@@ -37,7 +38,7 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
         escape(&run.meshy),
         run.kubernetes.as_ref().map(|v| format!(" · Kubernetes {}", escape(v))).unwrap_or_default()
     )?;
-    if run.provider == "embedded" {
+    if cluster::is_stand_in(&run.provider) {
         page.push_str(
             "<p class=\"about\">The embedded cluster stands in for Kubernetes and Linkerd. Counts and percentages \
              follow Linkerd's rules; its latencies are its own.</p>\n",

@@ -1,0 +1,48 @@
+//! Promises of docs/architecture.md that the compiler does not hold: read from the sources.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// A lab that is made without a provider of its own names one; that is no branch.
+fn only_names_it(line: &str) -> bool {
+    line.contains("Record::new(") || line.contains("cluster::word(Provider::")
+}
+
+#[test]
+fn nothing_outside_cluster_asks_which_provider_it_is() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    sources(&src, &mut all);
+    assert!(all.len() > 100, "only {} files were read", all.len());
+    let own = |path: &Path| path.starts_with(src.join("cluster")) || path == src.join("cluster.rs");
+    let mut found = Vec::new();
+    for path in all.iter().filter(|path| !own(path)) {
+        let text = fs::read_to_string(path).expect("a source");
+        // The tests at a file's end make records of any kind.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (number, line) in text.lines().enumerate() {
+            let asks = [
+                "Provider::Embedded",
+                "Provider::Kind",
+                "Provider::Existing",
+                "provider == \"",
+                "\"embedded\" =>",
+            ];
+            if asks.iter().any(|word| line.contains(word)) && !only_names_it(line) {
+                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "ask the Provider trait instead:\n{}", found.join("\n"));
+}
