@@ -97,7 +97,7 @@ pub enum Command {
     Explain(commands::explain::Args),
     /// Say what a retry policy will do, before it is tried
     Predict(commands::predict::Args),
-    /// Predict over a range of values
+    /// Predict or measure a policy value over a range
     Sweep(commands::sweep::Args),
     /// Write a recorded run as one HTML file
     Report(commands::report::Args),

@@ -7,6 +7,7 @@ use crate::measure::Step;
 /// What a difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Verdict {
     /// The second is better.
     Better,
@@ -29,6 +30,7 @@ impl Verdict {
 
 /// Success of two steps of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The step.
     pub step: String,

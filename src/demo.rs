@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::{Advise, Exit};
+use crate::live::Live;
 use crate::measure::{self, Step};
 use crate::metrics::routes::{Dialect, Service, client_view};
 use crate::metrics::{self, Window, scrape::POD_DEADLINE, sight};
 use crate::predict::Interval;
 use crate::runs::Verdict;
 use crate::services::{self, FaultChange};
-use crate::traffic::{self, Plan, Target, Tick};
+use crate::traffic::{self, Plan, Target};
 use crate::{policy, summary};
 
 use stage::Stage;
@@ -110,7 +111,7 @@ pub async fn play(
     scene: &Scene,
     pace: Pace,
     stop: watch::Receiver<bool>,
-    each_second: impl FnMut(&Tick),
+    live: &Live,
 ) -> anyhow::Result<Step> {
     let service = bounced();
     switch(stage, scene.profile, scene.ingress).await?;
@@ -124,14 +125,16 @@ pub async fn play(
     let plan = Plan { rate: pace.rate, length, ..Plan::default() };
     let case = if scene.ingress { "ingress" } else { "service" };
     let mesh = Some((&stage.client, &service));
-    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, each_second).await
+    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, live).await
 }
 
-fn bounced() -> Service {
+/// The service that fails.
+pub fn bounced() -> Service {
     Service { namespace: "default".to_owned(), name: services::BOUNCED.to_owned() }
 }
 
-fn target(stage: &Stage, ingress: bool) -> Target {
+/// What is sent in a case.
+pub fn target(stage: &Stage, ingress: bool) -> Target {
     if ingress { Target::ingress_case(stage.ingress) } else { Target::service_case(stage.ingress) }
 }
 
@@ -139,7 +142,7 @@ fn target(stage: &Stage, ingress: bool) -> Target {
 ///
 /// # Errors
 /// The API's; the client's proxy does not follow in time.
-async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()> {
+pub async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()> {
     let service = bounced();
     if on {
         policy::apply_profile(&stage.client, &service).await?;
@@ -235,27 +238,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
 
 /// Before and after, both views.
 pub fn table(steps: &[Step]) -> String {
-    use crate::ui::table::{Table, millis, percent};
-    let heading = ["SCENE", "SUCCESS", "ACTUAL", "TRIES/REQ", "P50", "P99", "PREDICTED"];
-    let mut table = Table::new(1, &heading);
-    for step in steps {
-        let traffic = &step.traffic;
-        let mesh = step.mesh.as_ref();
-        let tries = mesh.and_then(|mesh| mesh.fates.added_tries_per_request).map(|added| added + 1.0);
-        let predicted =
-            mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|prediction| &prediction.success_ratio);
-        table.row([
-            step.name.clone(),
-            percent(traffic.success_ratio),
-            percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
-            tries.map_or("-".to_owned(), |tries| format!("{tries:.2}")),
-            millis(Some(traffic.latency.p50_ms)),
-            millis(Some(traffic.latency.p99_ms)),
-            predicted.map_or("-".to_owned(), |p| format!("{:.0}-{:.0}%", p.low * 100.0, p.high * 100.0)),
-        ]);
-    }
-    let mut text = table.render();
-    text.push_str("\nSUCCESS is the user's, ACTUAL the service's own: of tries, retries among them.");
+    let mut text = summary::of_steps(steps);
     for step in steps.iter().filter(|step| step.name == "profile on") {
         if let Some(mesh) = &step.mesh {
             text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_fates_met(&mesh.fates)));

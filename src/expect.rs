@@ -39,6 +39,7 @@ pub struct Expectations(Vec<Condition>);
 
 /// A condition and what came of it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Judged {
     /// As it was written.
     pub condition: String,

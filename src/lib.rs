@@ -38,5 +38,6 @@ pub mod runs;
 pub mod services;
 pub mod summary;
 pub mod support;
+pub mod sweep;
 pub mod traffic;
 pub mod ui;

@@ -1,18 +1,23 @@
 //! One measurement: the counters before, traffic, the counters after.
 
-use std::collections::BTreeMap;
+pub mod marks;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::live::Live;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use crate::metrics::{self, Fates, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use crate::predict::{self, Policy, Prediction, Scenario};
-use crate::services;
-use crate::traffic::{self, Plan, Summary, Target, Tick};
+use crate::services::{self, Seen};
+use crate::traffic::{self, Plan, Summary, Target};
+
+use marks::{Mark, Marks};
 
 /// A measured stretch of traffic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// What it is called.
     pub name: String,
@@ -22,6 +27,9 @@ pub struct Step {
     pub begun_seconds: f64,
     /// What the user saw.
     pub traffic: Summary,
+    /// Changes of policy while it ran.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
     /// The service asked, if the cluster was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
@@ -29,6 +37,7 @@ pub struct Step {
 
 /// What the mesh counted meanwhile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Mesh {
     /// The service that fails.
     pub service: Service,
@@ -54,7 +63,7 @@ pub struct Before {
     service: Service,
     servers: Vec<Pod>,
     sight: Sight,
-    served: Option<BTreeMap<u32, u64>>,
+    seen: Option<Seen>,
     policy: Policy,
     fail_ratio: Option<f64>,
 }
@@ -67,19 +76,11 @@ pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<
     let servers = services::pods(client, &service.namespace, &service.name).await?;
     let policy = crate::policy::of(client, service).await?;
     // A foreign application has no admin port; what only it can tell is then shown as not known.
-    let served = services::served(client, &servers).await.ok().flatten();
+    let seen = services::seen(client, &servers).await.ok();
     let fail_ratio = services::fault(client, &servers).await.ok().map(|fault| fault.ratio());
     let pods = metrics::pods::list(client, None).await?;
     let sight = sight(client, pods, POD_DEADLINE).await;
-    Ok(Before {
-        client: client.clone(),
-        service: service.clone(),
-        servers,
-        sight,
-        served,
-        policy,
-        fail_ratio,
-    })
+    Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
 }
 
 impl Before {
@@ -95,11 +96,11 @@ impl Before {
     pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
         let pods = metrics::pods::list(&self.client, None).await?;
         let after = sight(&self.client, pods, POD_DEADLINE).await;
-        let served = match &self.served {
-            Some(_) => services::served(&self.client, &self.servers).await.ok().flatten(),
+        let seen = match &self.seen {
+            Some(_) => services::seen(&self.client, &self.servers).await.ok(),
             None => None,
         };
-        let served = self.served.as_ref().zip(served.as_ref()).map(|(b, a)| services::served_since(b, a));
+        let served = self.seen.as_ref().zip(seen).and_then(|(before, after)| after.since(before));
         let window = Window::between(&self.sight, &after);
         let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
         let own = |pod: &&PodWindow| self.servers.iter().any(|server| server.name == pod.pod.name);
@@ -137,8 +138,8 @@ fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
     total
 }
 
-/// Sends traffic and looks at the mesh before and after it. Where nothing can be seen of the mesh, the traffic's own
-/// numbers stand alone.
+/// Sends traffic and looks at the mesh before and after it; `live` shows it meanwhile. Where nothing can be seen of the
+/// mesh, the traffic's own numbers stand alone.
 ///
 /// # Errors
 /// The service is not there, or the API fails.
@@ -148,22 +149,38 @@ pub async fn step(
     mesh: Option<(&kube::Client, &Service)>,
     (target, plan): (Target, Plan),
     stop: watch::Receiver<bool>,
-    each_second: impl FnMut(&Tick),
+    live: &Live,
 ) -> anyhow::Result<Step> {
-    let before = match mesh {
-        Some((client, service)) => Some(before(client, service).await?),
-        None => None,
+    let mut watched = None;
+    let mut before = None;
+    if let Some((client, service)) = mesh {
+        watched = Some(Marks::of(client, service).await);
+        before = Some(self::before(client, service).await?);
+    }
+    let (begun, mut marks) = (Instant::now(), Vec::new());
+    let mut see = |watched: &mut Option<Marks>| {
+        let new = watched.as_mut().map(|marks| marks.take(begun)).unwrap_or_default();
+        new.iter().for_each(|mark| live.mark(&mark.text));
+        marks.extend(new);
     };
-    let traffic = traffic::run(target, plan, stop, each_second).await;
+    let each_second = |tick: &traffic::Tick| {
+        live.tick(tick);
+        see(&mut watched);
+    };
+    let mut traffic = traffic::run(target, plan, stop, each_second).await;
+    see(&mut watched);
     let mesh = match before {
         Some(before) => {
+            if before.servers.len() > 1 {
+                traffic.forget_tries();
+            }
             let mut mesh = before.after(Some((plan.rate, traffic.length_seconds))).await?;
             mesh.fates.added_latency_ms = added_latency(&traffic);
             Some(mesh)
         }
         None => None,
     };
-    Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, mesh })
+    Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, marks, mesh })
 }
 
 /// The median of requests with more than one try, by their counts, beyond the median of first tries.

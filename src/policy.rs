@@ -3,7 +3,8 @@
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Service as Object;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use serde_json::Value;
+use meshy_mesh::names;
+use serde_json::{Value, json};
 
 use crate::cli::duration;
 use crate::metrics::routes::Service;
@@ -43,7 +44,8 @@ pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Poli
     Ok(Policy::Limit { limit: limit.filter(|limit| *limit > 0).unwrap_or(1) })
 }
 
-fn of_profile(profile: &Value) -> Option<Policy> {
+/// The policy that a profile asks for; none where it has no route, so that the annotations decide.
+pub fn of_profile(profile: &Value) -> Option<Policy> {
     let spec = &profile["spec"];
     let routes = spec["routes"].as_array().filter(|routes| !routes.is_empty())?;
     if !routes.iter().any(|route| route["isRetryable"] == true) {
@@ -68,7 +70,95 @@ fn of_profile(profile: &Value) -> Option<Policy> {
 /// # Errors
 /// The API's.
 pub async fn apply_profile(client: &kube::Client, service: &Service) -> anyhow::Result<()> {
-    let profile: Value = serde_yaml::from_str(PROFILE).context("cannot read the shipped profile")?;
+    apply(client, service, shipped()?).await
+}
+
+/// Applies the seed's profile with another budget. A budget that is made anew is a full one.
+///
+/// # Errors
+/// The API's.
+pub async fn apply_budget(
+    client: &kube::Client,
+    service: &Service,
+    (retry_ratio, min_retries_per_second, ttl_seconds): (f64, u32, f64),
+) -> anyhow::Result<()> {
+    let mut profile = shipped()?;
+    profile["spec"]["retryBudget"] = json!({
+        "retryRatio": retry_ratio, "minRetriesPerSecond": min_retries_per_second,
+        "ttl": format!("{}ms", (ttl_seconds * 1000.0).round()),
+    });
+    apply(client, service, profile).await
+}
+
+/// Sets the annotations for at most so many retries of a request, or takes them off.
+///
+/// # Errors
+/// The API's.
+pub async fn annotate_limit(
+    client: &kube::Client,
+    service: &Service,
+    limit: Option<u32>,
+) -> anyhow::Result<()> {
+    let http = limit.map(|_| "5xx");
+    let limit = limit.map(|limit| limit.to_string());
+    annotate(client, service, &json!({names::RETRY_HTTP: http, names::RETRY_LIMIT: limit})).await
+}
+
+/// What a policy is made of, so that an experiment can put it back.
+#[derive(Debug)]
+pub struct Was {
+    profile: Option<Value>,
+    annotations: Value,
+}
+
+/// The profile and the retry annotations as they are now.
+///
+/// # Errors
+/// The API's.
+pub async fn remember(client: &kube::Client, service: &Service) -> anyhow::Result<Was> {
+    let profile = profiles(client, &service.namespace).get_opt(&profile_name(service)).await;
+    let profile = profile.context("cannot read service profiles")?;
+    let profile = profile.map(|mut profile| {
+        // What the API server adds cannot be applied again.
+        profile.metadata.managed_fields = None;
+        profile.metadata.resource_version = None;
+        profile.metadata.uid = None;
+        json!(profile)
+    });
+    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
+    let object = services.get_opt(&service.name).await.context("cannot read services")?;
+    let own = object.and_then(|object| object.metadata.annotations).unwrap_or_default();
+    let annotations = json!({names::RETRY_HTTP: own.get(names::RETRY_HTTP), names::RETRY_LIMIT: own.get(names::RETRY_LIMIT)});
+    Ok(Was { profile, annotations })
+}
+
+/// Puts back what was remembered.
+///
+/// # Errors
+/// The API's.
+pub async fn restore(client: &kube::Client, service: &Service, was: Was) -> anyhow::Result<()> {
+    annotate(client, service, &was.annotations).await?;
+    match was.profile {
+        Some(profile) => apply(client, service, profile).await,
+        None => delete_profile(client, service).await,
+    }
+}
+
+fn shipped() -> anyhow::Result<Value> {
+    serde_yaml::from_str(PROFILE).context("cannot read the shipped profile")
+}
+
+async fn annotate(client: &kube::Client, service: &Service, annotations: &Value) -> anyhow::Result<()> {
+    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
+    let patch = Patch::Merge(json!({"metadata": {"annotations": annotations}}));
+    services
+        .patch(&service.name, &PatchParams::default(), &patch)
+        .await
+        .with_context(|| format!("cannot annotate service `{}`", service.name))?;
+    Ok(())
+}
+
+async fn apply(client: &kube::Client, service: &Service, profile: Value) -> anyhow::Result<()> {
     let params = PatchParams::apply("meshy").force();
     profiles(client, &service.namespace)
         .patch(&profile_name(service), &params, &Patch::Apply(profile))
@@ -92,8 +182,6 @@ pub async fn delete_profile(client: &kube::Client, service: &Service) -> anyhow:
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -17,12 +17,15 @@ pub use interval::Interval;
 /// When failed requests are sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Policy {
     /// Never.
     None,
     /// As a ServiceProfile's budget allows; no limit for one request.
     Budget {
-        /// Retries per request that did not need one.
+        /// Retries per request that did not need one: the profile's `retryRatio`, which may exceed 1 and so is no
+        /// ratio in the documents' sense.
+        #[serde(rename = "retries_per_request", alias = "retry_ratio")]
         retry_ratio: f64,
         /// Retries per second that are always allowed.
         min_retries_per_second: u32,
@@ -32,6 +35,7 @@ pub enum Policy {
     /// At most so many retries of each request, as the retry annotations have it; no budget.
     Limit {
         /// Retries, not tries.
+        #[serde(rename = "limit_per_request", alias = "limit")]
         limit: u32,
     },
 }
@@ -56,6 +60,7 @@ impl Policy {
 
 /// What is to be predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scenario {
     /// The chance that one try fails.
     pub fail_ratio: f64,
@@ -64,6 +69,7 @@ pub struct Scenario {
     /// For how long, in seconds.
     pub over_seconds: f64,
     /// Proxies that send, each with a budget of its own.
+    #[serde(rename = "clients_count", alias = "clients")]
     pub clients: u32,
     /// The policy.
     pub policy: Policy,
@@ -82,6 +88,7 @@ impl Scenario {
 
 /// What will be seen, with the interval that chance allows to so many requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// What was asked.
     pub scenario: Scenario,

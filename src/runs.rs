@@ -20,6 +20,7 @@ const KEPT: usize = 100;
 
 /// A run as it is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Run {
     /// [`VERSION`].
     pub version: u32,
@@ -47,6 +48,7 @@ pub struct Run {
 
 /// Whether what was to be shown was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// It was.
     pub holds: bool,

@@ -62,6 +62,55 @@ struct Counts {
     served: BTreeMap<u32, u64>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+struct Ids {
+    ids: BTreeMap<String, (u32, bool)>,
+    forgotten: u64,
+}
+
+/// What the replicas of a test service saw so far, to be compared with a later look.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// One replica sees every try: good answers by the number of their try.
+    Counted(BTreeMap<u32, u64>),
+    /// Several see a part of a request's tries each: the tries of each id over all of them, and whether one was good.
+    Summed {
+        /// By the id's hash.
+        ids: BTreeMap<String, (u32, bool)>,
+        /// Ids that a replica has forgotten; when the number grows, tries are missing.
+        forgotten: u64,
+    },
+}
+
+impl Seen {
+    /// Good answers between two looks, by the number of their try; none where a replica has forgotten some.
+    pub fn since(&self, before: &Self) -> Option<BTreeMap<u32, u64>> {
+        match (before, self) {
+            (Self::Counted(before), Self::Counted(after)) => {
+                let change = |(number, now): (&u32, &u64)| {
+                    let then = before.get(number).copied().unwrap_or(0);
+                    (*number, now.checked_sub(then).unwrap_or(*now))
+                };
+                Some(after.iter().map(change).filter(|(_, count)| *count > 0).collect())
+            }
+            (Self::Summed { ids: old, forgotten: then }, Self::Summed { ids, forgotten }) => {
+                if forgotten != then {
+                    return None;
+                }
+                let mut served = BTreeMap::new();
+                let good_before = |id: &String| old.get(id).is_some_and(|(_, good)| *good);
+                for (id, (tries, good)) in ids {
+                    if *good && !good_before(id) {
+                        *served.entry(*tries).or_default() += 1;
+                    }
+                }
+                Some(served)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The names of a namespace's services that select pods, in order.
 ///
 /// # Errors
@@ -130,24 +179,30 @@ pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault>
     admin(client, pod, Request::get("/fault").body(Vec::new())?).await
 }
 
-/// Good answers by the number of their try. With several replicas each counts the tries that it saw itself, so there the
-/// numbers would be too low: none.
+/// What the replicas have seen so far.
 ///
 /// # Errors
-/// As [`change_fault`].
-pub async fn served(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Option<BTreeMap<u32, u64>>> {
-    let [pod] = pods else { return Ok(None) };
-    let counts: Counts = admin(client, pod, Request::get("/counts").body(Vec::new())?).await?;
-    Ok(Some(counts.served))
+/// As [`change_fault`]; with several replicas also those of an image older than the path `/ids`.
+pub async fn seen(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Seen> {
+    if let [pod] = pods {
+        let counts: Counts = admin(client, pod, Request::get("/counts").body(Vec::new())?).await?;
+        return Ok(Seen::Counted(counts.served));
+    }
+    let ask = |pod| async move { admin::<Ids>(client, pod, Request::get("/ids").body(Vec::new())?).await };
+    Ok(summed(futures::future::try_join_all(pods.iter().map(ask)).await?))
 }
 
-/// What was served between two counts.
-pub fn served_since(before: &BTreeMap<u32, u64>, after: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
-    let change = |(number, now): (&u32, &u64)| {
-        let then = before.get(number).copied().unwrap_or(0);
-        (*number, now.checked_sub(then).unwrap_or(*now))
-    };
-    after.iter().map(change).filter(|(_, count)| *count > 0).collect()
+fn summed(replicas: Vec<Ids>) -> Seen {
+    let mut ids: BTreeMap<String, (u32, bool)> = BTreeMap::new();
+    let mut forgotten = 0;
+    for replica in replicas {
+        forgotten += replica.forgotten;
+        for (id, (tries, good)) in replica.ids {
+            let sum = ids.entry(id).or_default();
+            *sum = (sum.0 + tries, sum.1 || good);
+        }
+    }
+    Seen::Summed { ids, forgotten }
 }
 
 async fn admin<T: for<'a> Deserialize<'a>>(
@@ -161,4 +216,33 @@ async fn admin<T: for<'a> Deserialize<'a>>(
         .hint("only meshy's own test service has one")?;
     serde_json::from_str(&answer)
         .with_context(|| format!("cannot understand the admin port of `{}`", pod.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replica(ids: &[(&str, u32, bool)], forgotten: u64) -> Ids {
+        let ids = ids.iter().map(|(id, tries, good)| ((*id).to_owned(), (*tries, *good)));
+        Ids { ids: ids.collect(), forgotten }
+    }
+
+    #[test]
+    fn the_tries_of_a_request_are_summed_over_the_replicas() {
+        let before = summed(vec![replica(&[("old", 1, true)], 0), replica(&[], 0)]);
+        let after = summed(vec![
+            replica(&[("old", 1, true), ("a", 2, false), ("b", 1, true), ("c", 1, false)], 0),
+            replica(&[("a", 1, true), ("c", 4, false)], 0),
+        ]);
+        assert_eq!(after.since(&before), Some([(1, 1), (3, 1)].into()));
+        let forgot = summed(vec![replica(&[("a", 1, true)], 5)]);
+        assert_eq!(forgot.since(&before), None);
+    }
+
+    #[test]
+    fn a_replica_that_started_anew_counts_from_zero() {
+        let counted = |counts: &[(u32, u64)]| Seen::Counted(counts.iter().copied().collect());
+        let served = counted(&[(1, 7), (2, 1)]).since(&counted(&[(1, 5), (2, 4)]));
+        assert_eq!(served, Some([(1, 2), (2, 1)].into()));
+    }
 }

@@ -36,11 +36,38 @@ pub fn of_step(step: &Step) -> String {
     text
 }
 
+/// Steps under each other, both views and what was predicted.
+pub fn of_steps(steps: &[Step]) -> String {
+    let mut rows = Table::new(1, &["STEP", "SUCCESS", "ACTUAL", "TRIES/REQ", "P50", "P99", "PREDICTED"]);
+    for step in steps {
+        let traffic = &step.traffic;
+        let mesh = step.mesh.as_ref();
+        let tries = mesh.and_then(|mesh| mesh.fates.added_tries_per_request).map(|added| added + 1.0);
+        let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| &p.success_ratio);
+        rows.row([
+            step.name.clone(),
+            table::percent(traffic.success_ratio),
+            table::percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
+            tries.map_or(table::UNKNOWN.to_owned(), |tries| format!("{tries:.2}")),
+            table::millis(Some(traffic.latency.p50_ms)),
+            table::millis(Some(traffic.latency.p99_ms)),
+            predicted.map_or(table::UNKNOWN.to_owned(), |p| {
+                format!("{:.0}-{:.0}%", p.low * 100.0, p.high * 100.0)
+            }),
+        ]);
+    }
+    format!(
+        "{}\nSUCCESS is the user's, ACTUAL the service's own: of tries, retries among them.",
+        rows.render()
+    )
+}
+
 /// What the mesh counted.
 pub fn of_mesh(mesh: &Mesh) -> String {
     if mesh.clients.requests_count == 0 {
         return format!(
-            "no proxy counted a request to {}: its clients are not meshed, or their proxies retry by no policy yet\n",
+            "no proxy counted a request to {}: its clients are not meshed, so nothing can retry for them; `meshy inject` \
+             meshes them, `meshy stat -A` shows who is\n",
             mesh.service.name
         );
     }

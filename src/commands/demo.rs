@@ -1,21 +1,22 @@
 //! `meshy demo`: the whole story in one run.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::Parser as _;
 use console::{Term, style};
 
+use super::gate::Gate;
 use super::traffic::stop_by_ctrl_c;
 use crate::cli::{Cli, Command, ProviderChoice};
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
 use crate::error::Exit;
-use crate::expect::{self, Expectations};
 use crate::live::Live;
 use crate::runs::Run;
 use crate::summary::{self, wrapped};
+
+/// Fits the narrowest terminal that is common.
+const WIDTH: usize = 79;
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -30,12 +31,8 @@ pub struct Args {
     /// Keep the embedded lab that the demo brings up
     #[arg(long)]
     keep: bool,
-    /// Conditions that the last scene must meet, or exit with 5
-    #[arg(long, value_name = "CONDITIONS")]
-    expect: Option<Expectations>,
-    /// Write the verdict and the judgement of --expect as Markdown
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
+    #[command(flatten)]
+    gate: Gate,
 }
 
 /// Tells the story.
@@ -84,13 +81,19 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     for (number, scene) in SCENES.iter().enumerate() {
         introduce(context, args.present, number, scene).await?;
         let live = Live::new(&context.report, pace.rate);
-        live.mark(if scene.profile { "profile on" } else { "profile off" });
+        if scene.profile != number.checked_sub(1).is_some_and(|before| SCENES[before].profile) {
+            live.mark(if scene.profile { "profile on" } else { "profile off" });
+        }
         let at = begun.elapsed().as_secs_f64();
-        let mut step = demo::play(stage, scene, pace, stop.clone(), |tick| live.tick(tick)).await?;
+        let mut step = demo::play(stage, scene, pace, stop.clone(), &live).await?;
         live.end();
         step.begun_seconds = at;
         let interrupted = step.traffic.interrupted;
-        context.report.say(summary::explain(&step)[0].clone());
+        // With the profile on the point is that the service fails as before: both views.
+        let told = if scene.profile { 2 } else { 1 };
+        for sentence in summary::explain(&step).iter().take(told) {
+            wrapped(sentence, WIDTH).iter().for_each(|line| context.report.say(line));
+        }
         run.steps.push(step);
         if interrupted {
             break;
@@ -101,17 +104,16 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     if let Err(error) = run.save() {
         context.report.warn(format!("the run is not recorded: {error:#}"));
     }
-    let judged = match (&args.expect, run.steps.last()) {
-        (Some(expect), Some(step)) => expect.judge(step),
-        _ => Vec::new(),
-    };
-    if let Some(file) = &args.summary {
-        let text = format!("{}\n\n{}", verdict.text, expect::markdown(&judged));
-        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
+    let judged = args.gate.judge(run.steps.last());
+    let table = demo::table(&run.steps);
+    args.gate.write(
+        &format!("meshy demo, {}", run.id),
+        &format!("{}\n\n```text\n{table}\n```", verdict.text),
+        &judged,
+    )?;
     context.report.say("");
-    context.data(&run, |run| {
-        let mut text = format!("{}\n\n{}\n", demo::table(&run.steps), wrapped(&verdict.text, 80).join("\n"));
+    context.data(&run, |_| {
+        let mut text = format!("{}\n\n{}\n", table, wrapped(&verdict.text, WIDTH).join("\n"));
         judged.iter().for_each(|one| text.push_str(&format!("{}\n", summary::of_judged(one))));
         text
     })?;
@@ -141,7 +143,8 @@ fn next(stage: &Stage) -> String {
 async fn introduce(context: &Context, present: bool, number: usize, scene: &Scene) -> anyhow::Result<()> {
     let title = format!("{} of {}   {}", number + 1, SCENES.len(), scene.name);
     if !present {
-        context.report.say(format!("\n{}\n{}", style(title).bold(), scene.says));
+        let says = wrapped(scene.says, WIDTH).join("\n");
+        context.report.say(format!("\n{}\n{says}", style(title).bold()));
         return Ok(());
     }
     let term = Term::stderr();

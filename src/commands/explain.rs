@@ -1,5 +1,7 @@
 //! `meshy explain`: a recorded run in sentences, or the page of an error or a lint finding.
 
+use serde::Serialize;
+
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::{files, runs, summary};
@@ -11,6 +13,15 @@ pub struct Args {
     /// A run's id or its begin, a file, or `last`; or the id of an error or of a lint finding
     #[arg(default_value = "last", value_name = "RUN|ID")]
     what: String,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
+    run: &'a str,
+    /// For each step its sentences.
+    steps: &'a [Vec<String>],
+    verdict: Option<&'a str>,
 }
 
 /// Tells it.
@@ -27,10 +38,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         None => Err(error),
     })?;
     let told: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
-    let document = serde_json::json!({"run": run.id, "steps": told});
+    let verdict = run.verdict.as_ref().map(|verdict| verdict.text.as_str());
+    let document = Document { run: &run.id, steps: &told, verdict };
     context.data(&document, |_| {
         let mut text: Vec<String> = told.iter().map(|sentences| in_lines(sentences)).collect();
-        text.extend(run.verdict.map(|verdict| summary::wrapped(&verdict.text, WIDTH).join("\n")));
+        text.extend(verdict.map(|text| summary::wrapped(text, WIDTH).join("\n")));
         text.join("\n\n")
     })?;
     Ok(Exit::Done)

@@ -1,5 +1,8 @@
 //! `meshy fault`: changes how a test service fails while it runs.
 
+use serde::Serialize;
+use serde_json::json;
+
 use crate::context::Context;
 use crate::error::Exit;
 use crate::services::{self, Fault, FaultChange};
@@ -48,6 +51,20 @@ fn change(text: &str) -> Result<FaultChange, String> {
     Ok(FaultChange { sequence: Some(statuses), ..FaultChange::default() })
 }
 
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
+    service: &'a str,
+    namespace: &'a str,
+    replicas_count: usize,
+    /// The share of requests that fail.
+    fail_ratio: f64,
+    /// They fail with 500, not with an empty 200.
+    rejects: bool,
+    /// Given in turn instead.
+    statuses: &'a [u16],
+}
+
 /// Changes the fault in all replicas, or shows it.
 ///
 /// # Errors
@@ -57,13 +74,26 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let pods = services::pods(&client, &args.namespace, &args.service).await?;
     let change = args.change.map(|change| FaultChange { seed: args.seed, ..change });
     let fault = match change {
-        Some(change) if !context.global.dry_run => services::change_fault(&client, &pods, &change).await?,
-        _ => services::fault(&client, &pods).await?,
+        Some(change) if context.global.dry_run => {
+            let pods: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
+            context.report.say(format!("would send {} to {}", json!(change), pods.join(", ")));
+            return Ok(Exit::Done);
+        }
+        Some(change) => services::change_fault(&client, &pods, &change).await?,
+        None => services::fault(&client, &pods).await?,
     };
-    context.data(&fault, |fault| {
+    let document = Document {
+        service: &args.service,
+        namespace: &args.namespace,
+        replicas_count: pods.len(),
+        fail_ratio: fault.ratio(),
+        rejects: fault.reject,
+        statuses: &fault.sequence,
+    };
+    context.data(&document, |_| {
         let replicas =
             if pods.len() == 1 { String::new() } else { format!(" (each of {} replicas)", pods.len()) };
-        format!("{} {}{replicas}", args.service, words(fault))
+        format!("{} {}{replicas}", args.service, words(&fault))
     })?;
     Ok(Exit::Done)
 }

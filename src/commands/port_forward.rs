@@ -14,6 +14,7 @@ use tokio::signal;
 
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::ui::Report;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]
@@ -53,19 +54,49 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let address = listener.local_addr().context("cannot ask for the port")?;
     let forward = Forward { address, pod, port };
     context.data(&forward, |f| format!("{} → {} port {}", f.address, f.pod, f.port))?;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = signal::ctrl_c() => return Ok(Exit::Done),
-        };
-        let (socket, _) = accepted.context("cannot take a connection")?;
-        let (client, args) = (client.clone(), (args.namespace.clone(), args.target.clone()));
-        let report = context.report.clone();
-        tokio::spawn(async move {
-            if let Err(error) = carry(&client, &args.0, &args.1, remote, socket).await {
-                report.warn(format!("a connection broke off: {error:#}"));
-            }
-        });
+    let way = Way { client, namespace: args.namespace, target: args.target, remote };
+    tokio::select! {
+        ended = way.lead(listener, &context.report) => ended.map(|()| Exit::Done),
+        _ = signal::ctrl_c() => Ok(Exit::Done),
+    }
+}
+
+/// From a port of this machine to a pod.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) client: Client,
+    pub(super) namespace: String,
+    /// A pod's name, `deploy/NAME` or `svc/NAME`.
+    pub(super) target: String,
+    pub(super) remote: u16,
+}
+
+impl Way {
+    /// Opens a free local port that leads there, and says how to carry its connections: for as long as that is polled.
+    ///
+    /// # Errors
+    /// There is no such target, or no ready pod.
+    pub(super) async fn open(
+        self,
+        report: Report,
+    ) -> anyhow::Result<(SocketAddr, impl Future<Output = anyhow::Result<()>>)> {
+        find(&self.client, &self.namespace, &self.target, self.remote).await?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen")?;
+        let address = listener.local_addr().context("cannot ask for the port")?;
+        Ok((address, async move { self.lead(listener, &report).await }))
+    }
+
+    async fn lead(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
+        loop {
+            let (socket, _) = listener.accept().await.context("cannot take a connection")?;
+            let (way, report) = (self.clone(), report.clone());
+            tokio::spawn(async move {
+                if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
+                {
+                    report.warn(format!("a connection broke off: {error:#}"));
+                }
+            });
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::cli::duration;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::measure;
+use crate::metrics::RouteCounts;
 use crate::metrics::routes::Service;
 use crate::predict::{self, Interval, Policy, Prediction, Scenario};
 use crate::ui::table::percent;
@@ -105,6 +108,17 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// What `--from-cluster` gives; without it, the prediction alone.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
+    prediction: &'a Prediction,
+    measured: &'a RouteCounts,
+    measured_success_ratio: Option<f64>,
+    /// Whether the measured success lies in the predicted interval; none without traffic.
+    within_prediction: Option<bool>,
+}
+
 /// Predicts.
 ///
 /// # Errors
@@ -133,9 +147,14 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
     }
     let prediction = predict::predict(scenario, args.seed);
-    let document = serde_json::json!({"prediction": prediction, "measured": mesh.clients});
+    let measured = mesh.clients.effective_success();
+    let document = Document {
+        prediction: &prediction,
+        measured: &mesh.clients,
+        measured_success_ratio: measured,
+        within_prediction: measured.map(|measured| prediction.success_ratio.holds(measured)),
+    };
     context.data(&document, |_| {
-        let measured = mesh.clients.effective_success();
         let place = match measured {
             None => "no traffic was seen".to_owned(),
             Some(ratio) if prediction.success_ratio.holds(ratio) => {

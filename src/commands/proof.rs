@@ -27,13 +27,27 @@ struct Document<'a> {
     clients: &'a [Client],
 }
 
-/// Observes the clients, restarts stale ones where asked, prints their states and judges.
+/// Observes the clients, prints their states and judges.
 pub(super) async fn run(
     context: &Context,
     kinds: &Kinds,
     proof: Proof,
     before: Sight,
 ) -> anyhow::Result<Exit> {
+    let seen = observe(context, kinds, &proof, before).await?;
+    let document =
+        Document { service: &proof.service.name, namespace: &proof.service.namespace, clients: &seen };
+    context.data(&document, |d| table(d.clients))?;
+    judge(&seen)
+}
+
+/// Observes the clients; restarts stale ones where asked.
+pub(super) async fn observe(
+    context: &Context,
+    kinds: &Kinds,
+    proof: &Proof,
+    before: Sight,
+) -> anyhow::Result<Vec<Client>> {
     let client = kinds.client();
     let step = context.report.step("Proving", format!("clients of `{}`", proof.service.name));
     let mut seen =
@@ -61,9 +75,11 @@ pub(super) async fn run(
     } else {
         parts.join(", ")
     });
-    let document =
-        Document { service: &proof.service.name, namespace: &proof.service.namespace, clients: &seen };
-    context.data(&document, |d| table(d.clients))?;
+    Ok(seen)
+}
+
+/// A client that talks and does not follow is an error.
+pub(super) fn judge(seen: &[Client]) -> anyhow::Result<Exit> {
     match seen.iter().find(|c| c.state == State::Stale) {
         None => Ok(Exit::Done),
         Some(stale) => Err(anyhow!("pod `{}` in `{}`: {}", stale.pod, stale.namespace, stale.words))

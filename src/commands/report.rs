@@ -1,12 +1,14 @@
 //! `meshy report`: a recorded run as one HTML file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
+use super::gate::Gate;
 use crate::context::Context;
 use crate::error::Exit;
-use crate::expect::Expectations;
+use crate::expect::Judged;
 use crate::{report, runs, summary};
 
 /// Which run, and where to.
@@ -21,9 +23,16 @@ pub struct Args {
     /// The file to write
     #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
     out: PathBuf,
-    /// Conditions that the run's last step must meet, or exit with 5
-    #[arg(long, value_name = "CONDITIONS")]
-    expect: Option<Expectations>,
+    #[command(flatten)]
+    gate: Gate,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
+    run: &'a str,
+    file: &'a Path,
+    expectations: &'a [Judged],
 }
 
 /// Writes it.
@@ -34,11 +43,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let run = runs::load(&args.run)?;
     let html = report::html(&run);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
-    let judged = match (&args.expect, run.steps.last()) {
-        (Some(expect), Some(step)) => expect.judge(step),
-        _ => Vec::new(),
-    };
-    let document = serde_json::json!({"run": run.id, "file": args.out, "expectations": judged});
+    let judged = args.gate.judge(run.steps.last());
+    let text = run.verdict.as_ref().map_or_else(
+        || "```text\n".to_owned() + &summary::of_steps(&run.steps) + "\n```",
+        |v| v.text.clone(),
+    );
+    args.gate.write(&format!("meshy {}, {}", run.command, run.id), &text, &judged)?;
+    let document = Document { run: &run.id, file: &args.out, expectations: &judged };
     context.data(&document, |_| {
         let lines = judged.iter().map(summary::of_judged);
         std::iter::once(args.out.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")

@@ -29,11 +29,11 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Row {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Row {
     service: String,
     route: String,
     view: &'static str,
-    dialect: Dialect,
     effective_success_ratio: Option<f64>,
     effective_requests_per_second: Option<f64>,
     actual_success_ratio: Option<f64>,
@@ -73,7 +73,6 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             service: service.name.clone(),
             route,
             view,
-            dialect: counts.dialect,
             effective_success_ratio: counts.effective_success(),
             effective_requests_per_second: (counts.requests_count > 0)
                 .then(|| per_second(counts.requests_count)),
@@ -143,7 +142,7 @@ fn words(rows: &[&Row], service: &Service) -> String {
             percent(row.actual_success_ratio),
             rate(Some(row.actual_requests_per_second)),
         ];
-        match (row.view, row.dialect) {
+        match (row.view, row.counts.dialect) {
             ("client", Dialect::Profile) => clients.row(effective.into_iter().chain(percentiles)),
             ("client", Dialect::Policy) => policy.row(
                 effective

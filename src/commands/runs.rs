@@ -14,7 +14,8 @@ use crate::ui::table::percent;
 pub struct Args {}
 
 #[derive(Serialize)]
-struct Row {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Row {
     id: String,
     command: String,
     lab: String,

@@ -1,6 +1,7 @@
 //! `meshy sp`: the ServiceProfile onto a service, and proof that its clients follow it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::proof::{self, Proof};
+use super::toggle::{Load, Toggle};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object, manifest};
@@ -26,7 +28,8 @@ const SHIPPED: &[(&str, &str)] =
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy sp apply                    the lesson's profile for bounced-service\n  \
-                        meshy sp apply my-profile.yaml --restart-clients\n  meshy sp show\n  meshy sp delete"
+                        meshy sp apply my-profile.yaml --restart-clients\n  \
+                        meshy sp apply --measure 30s      before and after, with traffic\n  meshy sp show\n  meshy sp delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -56,6 +59,11 @@ pub struct ApplyArgs {
     /// Apply although lint finds an error
     #[arg(long)]
     force: bool,
+    /// Send traffic for so long before and after, and show the difference
+    #[arg(long, value_parser = crate::cli::duration, value_name = "DURATION")]
+    measure: Option<Duration>,
+    #[command(flatten)]
+    load: Load,
 }
 
 /// Flags of `meshy sp delete`.
@@ -108,6 +116,14 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         context.report.say(format!("would apply the profile of `{name}`; the API server takes it"));
         return Ok(Exit::Done);
     }
+    let measured = match args.measure {
+        Some(length) => Some(Toggle::begin(context, &client, &service, length, &args.load).await?),
+        None => None,
+    };
+    if measured.as_ref().is_some_and(Toggle::interrupted) {
+        context.report.say("interrupted; the profile was not applied");
+        return Ok(Exit::Interrupted);
+    }
     let before = clients::sight(&client).await?;
     let apply = Apply::new(&kinds, Manager::Manifests, context.deadline).mark(true);
     let work = async {
@@ -123,7 +139,11 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     context.report.run("Applying", format!("profile of `{}`", service.name), work).await?;
     context.report.say(format!("budget: {}", profile.budget().in_words()));
     let wanted = Proof { service, evidence: Evidence::Profile, restart: args.restart_clients };
-    proof::run(context, &kinds, wanted, before).await
+    let Some(measured) = measured else { return proof::run(context, &kinds, wanted, before).await };
+    let seen = proof::observe(context, &kinds, &wanted, before).await?;
+    // A stale client's traffic would show the old policy as the new one's.
+    proof::judge(&seen)?;
+    measured.end(context, &client, &seen).await
 }
 
 async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {

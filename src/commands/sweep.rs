@@ -7,10 +7,16 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::predict::ScenarioArgs;
+use super::traffic::stop_by_ctrl_c;
 use crate::context::Context;
+use crate::demo::stage::Stage;
 use crate::error::Exit;
+use crate::live::Live;
+use crate::measure::Step;
 use crate::predict::{self, Policy, Prediction, Scenario};
 use crate::report::chart;
+use crate::runs::Run;
+use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
 
 /// What is swept.
@@ -33,7 +39,7 @@ pub enum Value {
 /// The range.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy sweep rps 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg"
+    after_help = "Examples:\n  meshy sweep rps 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg\n  meshy sweep rps 5,10,20,40 --measured --over 20s --svg rps.svg"
 )]
 pub struct Args {
     /// What to vary
@@ -43,6 +49,9 @@ pub struct Args {
     values: Range,
     #[command(flatten)]
     scenario: ScenarioArgs,
+    /// Measure each point, too: on the lab that is up, else on an embedded cluster of its own
+    #[arg(long, conflicts_with = "clients")]
+    measured: bool,
     /// Write the curve as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -76,9 +85,12 @@ fn range(text: &str) -> Result<Range, String> {
 }
 
 #[derive(Serialize)]
-struct Point {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Point {
     value: f64,
     prediction: Prediction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<Measured>,
 }
 
 /// Predicts each point.
@@ -89,34 +101,105 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let base = args.scenario.scenario();
     let point = |value: &f64| {
         let prediction = predict::predict(vary(base, args.value, *value), 1);
-        Point { value: *value, prediction }
+        Point { value: *value, prediction, measured: None }
     };
-    let points: Vec<Point> = args.values.0.iter().map(point).collect();
+    let mut points: Vec<Point> = args.values.0.iter().map(point).collect();
     let name =
         args.value.to_possible_value().map(|value| value.get_name().to_uppercase()).unwrap_or_default();
+    let exit =
+        if args.measured { measure(context, &name.to_lowercase(), &mut points).await? } else { Exit::Done };
     if let Some(file) = &args.svg {
-        let curve =
-            points.iter().map(|point| (point.value, point.prediction.success_ratio)).collect::<Vec<_>>();
+        let curve: Vec<_> = points
+            .iter()
+            .map(|point| {
+                let measured = point.measured.as_ref().map(|measured| measured.success_ratio);
+                (point.value, point.prediction.success_ratio, measured)
+            })
+            .collect();
         let svg = chart::curve(&name.to_lowercase(), &curve);
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {
         let heading = [name.as_str(), "SUCCESS", "RANGE", "TRIES/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
-        let mut table = Table::new(0, &heading);
-        for Point { value, prediction } in points {
+        let with = ["MEASURED", "TRIES", ""];
+        let heading = heading.into_iter().chain(args.measured.then_some(with).into_iter().flatten());
+        let mut table = Table::new(0, &heading.collect::<Vec<_>>());
+        for Point { value, prediction, measured } in points {
             let success = &prediction.success_ratio;
-            table.row([
+            let beside = measured.as_ref().map(|measured| {
+                [
+                    format!("{:.1}%", measured.success_ratio.mean * 100.0),
+                    measured.tries_per_request.map_or("-".to_owned(), |tries| format!("{tries:.2}")),
+                    if measured.within_prediction { "within" } else { "OUTSIDE" }.to_owned(),
+                ]
+            });
+            let cells = [
                 value.to_string(),
                 format!("{:.1}%", success.mean * 100.0),
                 format!("{:.1}-{:.1}%", success.low * 100.0, success.high * 100.0),
                 format!("{:.2}", prediction.tries_per_request.mean),
                 format!("{:.0}%", prediction.added_tries_per_request.mean * 100.0),
                 format!("{:.1}%", prediction.closed_form_success_ratio * 100.0),
-            ]);
+            ];
+            table.row(cells.into_iter().chain(beside.into_iter().flatten()));
         }
         table.render()
     })?;
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded.
+async fn measure(context: &Context, name: &str, points: &mut [Point]) -> anyhow::Result<Exit> {
+    let stage = Stage::open(context, false).await?;
+    let measured = measure_on(context, &stage, name, points).await;
+    let closed = stage.close().await;
+    let exit = measured?;
+    closed?;
+    Ok(exit)
+}
+
+async fn measure_on(
+    context: &Context,
+    stage: &Stage,
+    name: &str,
+    points: &mut [Point],
+) -> anyhow::Result<Exit> {
+    let bench = Bench::enter(stage).await?;
+    let mut record = Run::begin("sweep", &stage.lab, stage.provider);
+    let stop = stop_by_ctrl_c();
+    let begun = std::time::Instant::now();
+    let mut failed = None;
+    for point in points {
+        if *stop.borrow() {
+            break;
+        }
+        let title = format!("{name} {}", point.value);
+        context.report.say(format!("\n{title}"));
+        let live = Live::new(&context.report, point.prediction.scenario.requests_per_second);
+        let at = begun.elapsed().as_secs_f64();
+        let step = bench.measure(&title, &point.prediction.scenario, stop.clone(), &live).await;
+        live.end();
+        match step {
+            Ok(step) => {
+                point.measured = Some(Measured::of(&step));
+                record.steps.push(Step { begun_seconds: at, ..step });
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    // Whatever happened: the lab goes back to what it was.
+    bench.leave().await?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if let Err(error) = record.save() {
+        context.report.warn(format!("the run is not recorded: {error:#}"));
+    }
+    context.report.say("");
+    Ok(if *stop.borrow() { Exit::Interrupted } else { Exit::Done })
 }
 
 fn vary(base: Scenario, what: Value, value: f64) -> Scenario {

@@ -1,19 +1,20 @@
 //! `meshy traffic`: requests at a fixed rate, and what the user got for them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use super::gate::Gate;
+use super::port_forward::Way;
 use super::predict::positive;
 use crate::cli::duration;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::expect::{self, Expectations, Judged};
+use crate::expect::Judged;
 use crate::live::Live;
 use crate::measure::{self, Step};
 use crate::metrics::routes::Service;
@@ -35,13 +36,14 @@ pub enum Case {
 /// How much traffic, and where to.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy traffic --duration 30s --rps 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'"
+    after_help = "Examples:\n  meshy traffic --duration 30s --rps 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
+                  meshy traffic --url http://bounced-service.default.svc.cluster.local:9090/"
 )]
 pub struct Args {
     /// Which of the seed's cases
     #[arg(long, value_enum, default_value_t, conflicts_with = "url")]
     case: Case,
-    /// Any URL of plain HTTP instead
+    /// Any URL of plain HTTP instead; a Service's name in the cluster (NAME.NAMESPACE.svc) is reached by a port-forward
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The method for --url
@@ -65,16 +67,13 @@ pub struct Args {
     /// How long a request may take
     #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
     request_timeout: Duration,
-    /// Conditions that must hold, or exit with 5
-    #[arg(long, value_name = "CONDITIONS")]
-    expect: Option<Expectations>,
-    /// Write the judgement of --expect as Markdown
-    #[arg(long, requires = "expect", value_name = "FILE")]
-    summary: Option<PathBuf>,
+    #[command(flatten)]
+    gate: Gate,
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
     run: &'a str,
     interrupted: bool,
     #[serde(flatten)]
@@ -87,21 +86,7 @@ struct Document<'a> {
 /// # Errors
 /// The target cannot be found, or the cluster cannot be read.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let (mut target, case) = match &args.url {
-        Some(url) => {
-            let mut target = Target::of_url(url).await.hint("a URL is http://HOST[:PORT]/PATH")?;
-            target.method = args.method.clone().unwrap_or(target.method);
-            target.body = args.data.clone().unwrap_or_default().into();
-            (target, url.clone())
-        }
-        None => {
-            let ingress = ingress(context)?;
-            match args.case {
-                Case::Service => (Target::service_case(ingress), "service".to_owned()),
-                Case::Ingress => (Target::ingress_case(ingress), "ingress".to_owned()),
-            }
-        }
-    };
+    let Aim { mut target, case, seen, _way } = aim(context, &args).await?;
     args.headers.iter().try_for_each(|header| target.header(header))?;
     let plan = Plan {
         rate: args.rps,
@@ -109,36 +94,35 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         connections: args.connections.into(),
         patience: args.request_timeout,
     };
+    let target_name = format!("{}", target.address);
     if context.global.dry_run {
         let (method, path, address) = (&target.method, &target.path, target.address);
         context.report.say(format!("would send {method} {path} to {address}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }
-    // Any URL may lead anywhere: only the seed's cases are known to end at the seed's service.
-    let client = if args.url.is_none() { Some(context.client().await?) } else { None };
-    let service = Service { namespace: "default".to_owned(), name: services::BOUNCED.to_owned() };
     let lab = context.lab()?;
     let provider = lab.as_ref().map_or("-".to_owned(), |lab| format!("{:?}", lab.provider).to_lowercase());
     let mut record = Run::begin("traffic", &context.global.name, &provider);
     let stop = stop_by_ctrl_c();
     let live = Live::new(&context.report, plan.rate);
-    let mesh = client.as_ref().map(|client| (client, &service));
-    let step = measure::step("traffic", &case, mesh, (target, plan), stop, |tick| live.tick(tick)).await?;
+    let mesh = seen.as_ref().map(|(client, service)| (client, service));
+    let step = measure::step("traffic", &case, mesh, (target, plan), stop, &live).await?;
     live.end();
     record.steps.push(step);
     if let Err(error) = record.save() {
         context.report.warn(format!("the run is not recorded: {error:#}"));
     }
     let step = &record.steps[0];
-    let judged = args.expect.map(|expect| expect.judge(step)).unwrap_or_default();
-    if let Some(file) = &args.summary {
-        std::fs::write(file, expect::markdown(&judged))
-            .with_context(|| format!("cannot write {}", file.display()))?;
+    if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
+        context.report.warn(format!("nothing answered at {}: is it up?", target_name));
     }
+    let judged = args.gate.judge(Some(step));
+    let measured = summary::of_step(step);
+    args.gate.write(&format!("meshy traffic, {}", record.id), &format!("```text\n{measured}```"), &judged)?;
     let interrupted = step.traffic.interrupted;
     let document = Document { run: &record.id, interrupted, step, expectations: &judged };
     context.data(&document, |_| {
-        let mut text = summary::of_step(step);
+        let mut text = measured;
         judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
         text
     })?;
@@ -147,6 +131,73 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         false if judged.iter().any(|one| !one.holds) => Exit::Expectation,
         false => Exit::Done,
     })
+}
+
+/// Where the requests go and what is looked at meanwhile.
+struct Aim {
+    target: Target,
+    case: String,
+    seen: Option<(kube::Client, Service)>,
+    /// A port-forward lives as long as this.
+    _way: Option<tokio_util::task::AbortOnDropHandle<()>>,
+}
+
+async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
+    let Some(url) = &args.url else {
+        let ingress = ingress(context)?;
+        let (target, case) = match args.case {
+            Case::Service => (Target::service_case(ingress), "service"),
+            Case::Ingress => (Target::ingress_case(ingress), "ingress"),
+        };
+        let service = Service { namespace: "default".to_owned(), name: services::BOUNCED.to_owned() };
+        let seen = Some((context.client().await?, service));
+        return Ok(Aim { target, case: case.to_owned(), seen, _way: None });
+    };
+    let (mut target, seen, way) = match in_cluster(url) {
+        // Any other URL may lead anywhere: nothing is known of a mesh there.
+        None => (Target::of_url(url).await.hint("a URL is http://HOST[:PORT]/PATH")?, None, None),
+        Some((service, port)) => {
+            let client = context.client().await?;
+            services::pods(&client, &service.namespace, &service.name).await?;
+            let way = Way {
+                client: client.clone(),
+                namespace: service.namespace.clone(),
+                target: format!("svc/{}", service.name),
+                remote: port,
+            };
+            let (address, carried) = way.open(context.report.clone()).await?;
+            let report = context.report.clone();
+            let task = tokio::spawn(async move {
+                if let Err(error) = carried.await {
+                    report.warn(format!("the port-forward ended: {error:#}"));
+                }
+            });
+            // A bounce ends at another service, and that is the one whose retries count.
+            let asked = args.data.as_deref().and_then(asked_by_bounce).unwrap_or(service);
+            let way = tokio_util::task::AbortOnDropHandle::new(task);
+            (Target::of_url_by(url, address)?, Some((client, asked)), Some(way))
+        }
+    };
+    target.method = args.method.clone().unwrap_or(target.method);
+    target.body = args.data.clone().unwrap_or_default().into();
+    Ok(Aim { target, case: url.clone(), seen, _way: way })
+}
+
+/// The Service and port that a URL means when its host is a name of the cluster's own DNS:
+/// `http://NAME.NAMESPACE.svc.cluster.local:PORT/`, with or without the domain.
+fn in_cluster(url: &str) -> Option<(Service, u16)> {
+    let parsed: http::Uri = url.parse().ok()?;
+    let authority = parsed.authority().filter(|_| parsed.scheme_str() == Some("http"))?;
+    let host = authority.host().strip_suffix(".cluster.local").unwrap_or(authority.host());
+    let (name, namespace) = host.strip_suffix(".svc")?.split_once('.')?;
+    let service = Service { namespace: namespace.to_owned(), name: name.to_owned() };
+    (!namespace.contains('.')).then_some((service, authority.port_u16().unwrap_or(80)))
+}
+
+/// The service that the body of a `/bounce` asks.
+fn asked_by_bounce(body: &str) -> Option<Service> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    in_cluster(body["endpoint"].as_str()?).map(|(service, _)| service)
 }
 
 /// Where the lab's ingress listens.
@@ -178,4 +229,29 @@ pub(super) fn stop_by_ctrl_c() -> watch::Receiver<bool> {
         stop.closed().await;
     });
     stopped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_the_cluster_is_a_service_and_a_port() {
+        let found = |url| in_cluster(url).map(|(s, port)| (s.name, s.namespace, port));
+        let wanted = |port| Some(("a".to_owned(), "b".to_owned(), port));
+        assert_eq!(found("http://a.b.svc.cluster.local:9090/x"), wanted(9090));
+        assert_eq!(found("http://a.b.svc/"), wanted(80));
+        for other in
+            ["http://a.b/", "http://127.0.0.1:80/", "https://a.b.svc/", "http://x.a.b.svc/", "a.b.svc"]
+        {
+            assert_eq!(found(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bounce_is_about_the_service_that_it_asks() {
+        let order = r#"{"rebound":"true","endpoint":"http://far.there.svc.cluster.local:9090"}"#;
+        assert_eq!(asked_by_bounce(order).unwrap().name, "far");
+        assert_eq!(asked_by_bounce("not JSON").map(|s| s.name), None);
+    }
 }

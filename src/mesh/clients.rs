@@ -41,6 +41,7 @@ pub enum Evidence {
 /// What a client's proxy does with the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum State {
     /// Its requests are counted as the policy wants it.
     InForce,
@@ -54,6 +55,7 @@ pub enum State {
 
 /// One client.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Client {
     /// Its pod.
     pub pod: String,
@@ -64,6 +66,7 @@ pub struct Client {
     /// What its proxy does.
     pub state: State,
     /// Requests counted while it was looked at.
+    #[serde(rename = "requests_count")]
     pub requests: u64,
     /// In words.
     pub words: String,

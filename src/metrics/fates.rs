@@ -8,6 +8,7 @@ use super::routes::{Dialect, RouteCounts};
 
 /// The fate of requests; what cannot be known is none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fates {
     /// Requests that were sent.
     pub requests_count: u64,
@@ -23,8 +24,9 @@ pub struct Fates {
     pub limit_count: u64,
     /// Ended by the route's timeout.
     pub timed_out_count: u64,
-    /// Refused by the breaker or a full queue before they were sent.
-    pub refused_count: u64,
+    /// Refused by the breaker or a full queue before they were sent. None where a profile's counters, which name no
+    /// such error, hold errors without a name.
+    pub refused_count: Option<u64>,
     /// Failed, and no policy asked for a retry.
     pub not_retryable_count: u64,
     /// Tries that were sent for them.
@@ -51,7 +53,7 @@ impl Fates {
             no_budget_count: all.no_budget_count,
             limit_count: all.limit_count,
             timed_out_count: all.timed_out_count,
-            refused_count: all.refused_count,
+            refused_count: (all.unnamed_error_count == 0).then_some(all.refused_count),
             not_retryable_count: all.failed_count.saturating_sub(ended),
             tries_count: all.tries_count,
             added_tries_per_request: (all.requests_count > 0)
@@ -61,6 +63,13 @@ impl Fates {
         if all.retries() == 0 {
             fates.first_try_count = Some(all.succeeded_count);
             fates.saved_count = Some(0);
+        }
+        if all.unnamed_error_count > 0 {
+            fates.remarks.push(format!(
+                "{} requests ended in an error that a profile's counters do not name: connections that broke, and what \
+                 a full queue refused; they stand under not retryable",
+                all.unnamed_error_count
+            ));
         }
         if let Some(served) = served {
             fates.take_served(served, all.succeeded_count);
@@ -98,7 +107,7 @@ impl Fates {
         rows.push(("failed at the limit".to_owned(), Some(self.limit_count)));
         rows.push(("failed, not retryable".to_owned(), Some(self.not_retryable_count)));
         rows.push(("timed out".to_owned(), Some(self.timed_out_count)));
-        rows.push(("refused by the breaker".to_owned(), Some(self.refused_count)));
+        rows.push(("refused by the breaker".to_owned(), self.refused_count));
         rows
     }
 }

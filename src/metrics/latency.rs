@@ -13,6 +13,7 @@ pub struct Buckets {
 
 /// Three percentiles in milliseconds; none where nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Percentiles {
     /// Median.
     pub p50_ms: Option<f64>,

@@ -14,6 +14,7 @@ const KINDS: [&str; 7] =
 
 /// What a pod belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Workload {
     /// In lower case: `deployment`.
     pub kind: String,

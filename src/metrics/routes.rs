@@ -13,6 +13,7 @@ pub const DEFAULT: &str = "[DEFAULT]";
 /// Which policy a route's counters come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Dialect {
     /// A ServiceProfile's route: `route_*`.
     #[default]
@@ -23,6 +24,7 @@ pub enum Dialect {
 
 /// A route's counters, summed over clients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RouteCounts {
     /// Where they come from.
     pub dialect: Dialect,
@@ -36,6 +38,9 @@ pub struct RouteCounts {
     pub timed_out_count: u64,
     /// Of these, those the breaker or a full queue refused.
     pub refused_count: u64,
+    /// Of these, those whose error the counters do not name: a profile's count a refusal among them.
+    #[serde(default)]
+    pub unnamed_error_count: u64,
     /// Tries sent.
     pub tries_count: u64,
     /// Tries that succeeded.
@@ -79,6 +84,7 @@ impl RouteCounts {
         self.failed_count += other.failed_count;
         self.timed_out_count += other.timed_out_count;
         self.refused_count += other.refused_count;
+        self.unnamed_error_count += other.unnamed_error_count;
         self.tries_count += other.tries_count;
         self.tries_succeeded_count += other.tries_succeeded_count;
         self.tries_failed_count += other.tries_failed_count;
@@ -95,6 +101,7 @@ pub(super) fn share(good: u64, bad: u64) -> Option<f64> {
 
 /// A service by its name and namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Service {
     /// Its namespace.
     pub namespace: String,
@@ -169,6 +176,7 @@ fn add_profile(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series)
     route.succeeded_count += sum("route_response_total", &good);
     route.failed_count += sum("route_response_total", &|s| !good(s));
     route.timed_out_count += sum("route_response_total", &|s| !good(s) && s.is("error", "timeout"));
+    route.unnamed_error_count += sum("route_response_total", &|s| !good(s) && s.is("error", "unclassified"));
     route.tries_count += sum("route_actual_request_total", &|_| true);
     route.tries_succeeded_count += sum("route_actual_response_total", &good);
     route.tries_failed_count += sum("route_actual_response_total", &|s| !good(s));

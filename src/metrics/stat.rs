@@ -12,6 +12,7 @@ use super::window::Window;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Row {
     /// Its namespace.
     pub namespace: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A mean and the bounds between which 997 of 1000 repetitions lie (three standard deviations of a normal one).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Interval {
     /// The expected value.
     pub mean: f64,

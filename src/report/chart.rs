@@ -4,8 +4,12 @@ use plotters::prelude::*;
 
 use crate::measure::Step;
 use crate::predict::Interval;
+use crate::traffic::{Latency, Tick};
 
-const SIZE: (u32, u32) = (860, 260);
+const TALL: (u32, u32) = (860, 240);
+const LOW: (u32, u32) = (860, 120);
+/// The picture that has the steps' names.
+const NAMED: (u32, u32) = (860, 250);
 
 // Stand-ins that the page's style sheet replaces, so that one picture serves light and dark.
 const INK: RGBColor = RGBColor(1, 2, 3);
@@ -14,30 +18,47 @@ const GOOD: RGBColor = RGBColor(3, 4, 5);
 const LOAD: RGBColor = RGBColor(4, 5, 6);
 const MARK: RGBColor = RGBColor(5, 6, 7);
 
-/// Success (left) and requests per second over time, one step after the other, a line where each begins.
+/// Success over time, one step after the other, a line where each begins and one where a policy changed.
 pub fn timeline(steps: &[Step]) -> String {
     let success = series(steps, |tick| tick.success_ratio().map(|ratio| ratio * 100.0));
-    draw("success, % of requests", steps, 0.0..105.0, &[(&success, GOOD)])
+    // Above 100 % stand the names of the steps.
+    draw("success, % of requests", NAMED, steps, 0.0..116.0, &[(&success, GOOD)])
+}
+
+/// Requests per second that ended, likewise.
+pub fn rate(steps: &[Step]) -> String {
+    let per_second = |tick: &Tick| {
+        // The rest of a run after its last whole second is too short for a rate.
+        (tick.length_seconds > 0.5).then(|| tick.requests_count as f64 / tick.length_seconds)
+    };
+    let rate = series(steps, per_second);
+    let top = highest(&rate);
+    draw("requests/s", LOW, steps, 0.0..top, &[(&rate, MARK)])
 }
 
 /// The median and the 99th percentile over time, in milliseconds.
 pub fn latency(steps: &[Step]) -> String {
-    let of = |value: fn(&crate::traffic::Latency) -> f64| {
+    let of = |value: fn(&Latency) -> f64| {
         series(steps, move |tick| (tick.requests_count > 0).then(|| value(&tick.latency)))
     };
     let (p50, p99) = (of(|latency| latency.p50_ms), of(|latency| latency.p99_ms));
-    let top = p99.iter().flatten().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1;
-    draw("latency, ms: p50 and p99", steps, 0.0..top, &[(&p50, GOOD), (&p99, LOAD)])
+    draw("latency, ms", TALL, steps, 0.0..highest(&p99), &[(&p50, GOOD), (&p99, LOAD)])
 }
 
-/// Success over a swept value, with the band that chance allows.
-pub fn curve(name: &str, points: &[(f64, Interval)]) -> String {
+fn highest(lines: &[Points]) -> f64 {
+    lines.iter().flatten().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1
+}
+
+/// Success over a swept value: predicted as a line with the band that chance allows, measured as points with what so
+/// many requests can tell.
+pub fn curve(name: &str, points: &[(f64, Interval, Option<Interval>)]) -> String {
     let mut svg = String::new();
-    let (from, to) = points.iter().fold((f64::MAX, f64::MIN), |(a, b), (x, _)| (a.min(*x), b.max(*x)));
+    let ends = (f64::MAX, f64::MIN);
+    let (from, to) = points.iter().fold(ends, |(a, b), (x, _, _)| (a.min(*x), b.max(*x)));
     let to = if to > from { to } else { from + 1.0 };
     let percent = |value: f64| value * 100.0;
     let draw = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(svg, TALL).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
@@ -46,12 +67,18 @@ pub fn curve(name: &str, points: &[(f64, Interval)]) -> String {
             .build_cartesian_2d(from..to, 0.0..105.0)?;
         let mesh = &mut chart.configure_mesh();
         mesh.x_desc(name).y_desc("success, %").light_line_style(WHITE).draw()?;
-        let band = points.iter().map(|(x, y)| (*x, percent(y.high)));
+        let band = points.iter().map(|(x, y, _)| (*x, percent(y.high)));
         let band: Vec<(f64, f64)> =
-            band.chain(points.iter().rev().map(|(x, y)| (*x, percent(y.low)))).collect();
+            band.chain(points.iter().rev().map(|(x, y, _)| (*x, percent(y.low)))).collect();
         chart.draw_series([Polygon::new(band, RGBColor(46, 125, 90).mix(0.2))])?;
-        let line = points.iter().map(|(x, y)| (*x, percent(y.mean)));
+        let line = points.iter().map(|(x, y, _)| (*x, percent(y.mean)));
         chart.draw_series(LineSeries::new(line, RGBColor(46, 125, 90).stroke_width(2)))?;
+        let seen = RGBColor(179, 84, 30);
+        for (x, measured) in points.iter().filter_map(|(x, _, measured)| Some((*x, (*measured)?))) {
+            let reach = [(x, percent(measured.low)), (x, percent(measured.high))];
+            chart.draw_series([PathElement::new(reach, seen.stroke_width(1))])?;
+            chart.draw_series([Circle::new((x, percent(measured.mean)), 4, seen.filled())])?;
+        }
         area.present()?;
         Ok(())
     };
@@ -61,26 +88,35 @@ pub fn curve(name: &str, points: &[(f64, Interval)]) -> String {
 
 type Points = Vec<(f64, f64)>;
 
-fn series(steps: &[Step], value: impl Fn(&crate::traffic::Tick) -> Option<f64>) -> Vec<Points> {
+fn series(steps: &[Step], value: impl Fn(&Tick) -> Option<f64>) -> Vec<Points> {
     let of = |step: &Step| {
         let begun = step.begun_seconds;
-        let point =
-            |tick: &crate::traffic::Tick| Some((begun + tick.at_seconds + tick.length_seconds, value(tick)?));
+        let point = |tick: &Tick| Some((begun + tick.at_seconds + tick.length_seconds, value(tick)?));
         step.traffic.ticks.iter().filter_map(point).collect::<Points>()
     };
     steps.iter().map(of).collect()
 }
 
-fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points], RGBColor)]) -> String {
+/// Steps beyond this many have no room for their names in the picture; their numbers have.
+pub(super) const MOST_NAMES: usize = 6;
+
+fn draw(
+    title: &str,
+    size: (u32, u32),
+    steps: &[Step],
+    y: std::ops::Range<f64>,
+    lines: &[(&[Points], RGBColor)],
+) -> String {
     let end = steps.iter().map(|step| step.begun_seconds + step.traffic.length_seconds).fold(1.0, f64::max);
     let mut svg = String::new();
     let paint = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(svg, size).into_drawing_area();
         let text = |size: u32| ("sans-serif", size).into_font().color(&INK);
         let top = y.end;
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
-            .caption(title, text(15))
+            .margin_top(4)
+            .caption(title, text(14))
             .x_label_area_size(30)
             .y_label_area_size(44)
             .build_cartesian_2d(0.0..end, y)?;
@@ -94,11 +130,22 @@ fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points
             .x_label_formatter(&|seconds| format!("{seconds:.0} s"))
             .y_label_formatter(&|value| format!("{value:.0}"))
             .x_labels(10)
-            .y_labels(5)
+            .y_labels(if size == LOW { 3 } else { 5 })
             .draw()?;
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
             let at = step.begun_seconds;
             chart.draw_series([PathElement::new([(at, 0.0), (at, top)], MARK.stroke_width(1))])?;
+            if size == NAMED && steps.len() > 1 {
+                let name =
+                    if steps.len() <= MOST_NAMES { step.name.clone() } else { (number + 1).to_string() };
+                let place = (at + end * 0.005, top * 0.99);
+                chart.draw_series([Text::new(name, place, ("sans-serif", 12).into_font().color(&MARK))])?;
+            }
+            for mark in &step.marks {
+                let at = at + mark.at_seconds;
+                chart.draw_series([PathElement::new([(at, 0.0), (at, top)], LOAD.stroke_width(1))])?;
+                chart.draw_series([TriangleMarker::new((at, 0.0), 6, LOAD.filled())])?;
+            }
         }
         for (points, colour) in lines {
             // A line a step: what lies between two of them was not measured.
@@ -110,13 +157,13 @@ fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points
         Ok(())
     };
     paint(&mut svg).expect("drawing into memory does not fail");
-    themed(&svg)
+    themed(&svg, size)
 }
 
 /// Puts the style sheet's variables where the stand-ins are, and lets the picture shrink with the page.
-fn themed(svg: &str) -> String {
+fn themed(svg: &str, size: (u32, u32)) -> String {
     let mut svg = svg.replacen(
-        &format!("width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1),
+        &format!("width=\"{}\" height=\"{}\"", size.0, size.1),
         "width=\"100%\" role=\"img\"",
         1,
     );

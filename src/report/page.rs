@@ -49,8 +49,10 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
         writeln!(page, "<p class=\"{class}\">{}</p>", escape(&verdict.text))?;
     }
     writeln!(page, "<h2>What the user saw</h2>\n<figure>{}</figure>", chart::timeline(&run.steps))?;
-    steps_key(page, &run.steps)?;
+    writeln!(page, "<figure>{}</figure>", chart::rate(&run.steps))?;
     writeln!(page, "<figure>{}</figure>", chart::latency(&run.steps))?;
+    page.push_str("<p class=\"about\"><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</p>\n");
+    steps_key(page, &run.steps)?;
     overview(page, &run.steps)?;
     for step in &run.steps {
         writeln!(page, "<section>\n<h2>{}</h2>", escape(&step.name))?;
@@ -68,11 +70,22 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
     Ok(())
 }
 
+/// The steps and the changes of policy, with the second at which each began.
 fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
-    page.push_str("<p class=\"about\">Lines mark the begin of: ");
-    let names: Vec<String> =
-        steps.iter().map(|step| format!("{} ({:.0} s)", escape(&step.name), step.begun_seconds)).collect();
-    writeln!(page, "{}.</p>", names.join(", "))
+    // Few steps have their names in the picture.
+    if steps.len() <= chart::MOST_NAMES && steps.iter().all(|step| step.marks.is_empty()) {
+        return Ok(());
+    }
+    page.push_str("<ol class=\"key\">\n");
+    for step in steps {
+        writeln!(page, "<li>{:.0} s: {}", step.begun_seconds, escape(&step.name))?;
+        for mark in &step.marks {
+            let at = step.begun_seconds + mark.at_seconds;
+            writeln!(page, "<br><span class=\"mark\">▲ {at:.0} s: {}</span>", escape(&mark.text))?;
+        }
+    }
+    page.push_str("</ol>\n");
+    Ok(())
 }
 
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {

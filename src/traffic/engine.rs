@@ -1,5 +1,6 @@
 //! The open loop: requests begin when the plan says, whatever became of the ones before.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout_at};
 
 use super::outcome::{self, Outcome};
 use super::record::{Recorder, Summary, Tick};
@@ -27,7 +28,8 @@ pub struct Plan {
     pub length: Duration,
     /// Connections kept open at most; so many requests can be under way at once.
     pub connections: usize,
-    /// How long a request may take.
+    /// How long a request may take, from the moment at which its latency begins. One that found no free connection for so
+    /// long is not sent any more, so that a run ends even where the rate is far beyond the server.
     pub patience: Duration,
 }
 
@@ -55,11 +57,35 @@ struct Shared {
 /// A latency is counted from the intended start when the connections were busy then, so that a server that stalls is
 /// charged for the requests it held up; and from the sending when a connection stood ready, so that it is not charged
 /// for this program's timer.
+///
+/// The requests run on a thread of their own: nothing else that this process does, such as a whole embedded cluster, comes
+/// between their timers, and no request pays for being woken on another core.
 pub async fn run(
     target: Target,
     plan: Plan,
     stop: watch::Receiver<bool>,
     mut each_second: impl FnMut(&Tick),
+) -> Summary {
+    let (tell, mut ticks) = mpsc::unbounded_channel();
+    let (end, ended) = oneshot::channel();
+    let begin = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let summary = runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell));
+        // Nobody listens any more when the caller was dropped.
+        let _ = end.send(summary);
+    };
+    std::thread::Builder::new().name("traffic".to_owned()).spawn(begin).expect("a thread");
+    while let Some(tick) = ticks.recv().await {
+        each_second(&tick);
+    }
+    ended.await.expect("the thread of the traffic does not panic")
+}
+
+async fn drive(
+    target: Target,
+    plan: Plan,
+    stop: watch::Receiver<bool>,
+    tell: mpsc::UnboundedSender<Tick>,
 ) -> Summary {
     let shared = Arc::new(Shared {
         plan,
@@ -79,23 +105,26 @@ pub async fn run(
     let mut seconds = interval_at(shared.begun + second, second);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let lock = || shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut dropped = false;
     loop {
         tokio::select! {
             ended = workers.join_next() => if ended.is_none() { break },
+            // Nobody waits for the end any more; the workers end with the set.
+            () = tell.closed() => { dropped = true; break }
             _ = seconds.tick() => {
                 let tick = lock().tick(shared.begun.elapsed());
-                each_second(&tick);
+                let _ = tell.send(tick);
             }
         }
     }
     // The last request ends a little after the last intended start; the plan's length is what the rate refers to.
-    let interrupted = *shared.stop.borrow();
+    let interrupted = dropped || *shared.stop.borrow();
     let elapsed = shared.begun.elapsed();
     let length = if interrupted { elapsed } else { elapsed.max(plan.length) };
     let mut recorder = lock();
     let last = recorder.tick(elapsed);
     if last.requests_count > 0 {
-        each_second(&last);
+        let _ = tell.send(last);
     }
     recorder.summary(length, plan.rate, interrupted)
 }
@@ -116,10 +145,15 @@ async fn work(shared: Arc<Shared>) {
             Ok(_) = stop.wait_for(|stop| *stop) => return,
         }
         let start = if idle { Instant::now() } else { intended };
+        if start.elapsed() >= shared.plan.patience {
+            let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+            recorder.record(Outcome::TimedOut, None, start.elapsed());
+            continue;
+        }
         let id = format!("{:016x}{number:016x}", shared.run);
         let id = HeaderValue::from_str(&id).expect("hexadecimal digits");
         let exchange = exchange(&shared.target, &mut connection, id);
-        let (outcome, tries) = match timeout(shared.plan.patience, exchange).await {
+        let (outcome, tries) = match timeout_at(start + shared.plan.patience, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
                 connection = None;
@@ -135,44 +169,66 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
-type Sender = SendRequest<Full<Bytes>>;
+/// A connection that is polled by the request that uses it, so that an answer wakes one task and not two.
+struct Open {
+    sender: SendRequest<Full<Bytes>>,
+    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+}
 
 async fn exchange(
     target: &Target,
-    connection: &mut Option<Sender>,
+    connection: &mut Option<Open>,
     id: HeaderValue,
 ) -> anyhow::Result<(Outcome, Option<u32>)> {
-    let mut sender = match connection.take() {
-        Some(open) if !open.is_closed() => open,
-        _ => connect(target).await?,
-    };
-    // A server may have closed an idle connection; that is no failure of a request that was not sent yet.
-    if sender.ready().await.is_err() {
-        sender = connect(target).await?;
-    }
-    let answer = sender.send_request(target.request(id)).await?;
-    let (head, mut body) = answer.into_parts();
-    let read = if target.bounce {
-        let body = http_body_util::Limited::new(body, 1 << 20).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        outcome::read(head.status, &head.headers, Some(&body))
-    } else {
-        while let Some(frame) = body.frame().await {
-            frame?;
+    let mut open = match connection.take() {
+        Some(mut open) => {
+            // A server may have closed an idle connection; that is no failure of a request that was not sent yet.
+            let alive = futures::poll!(&mut open.connection).is_pending() && !open.sender.is_closed();
+            if alive { open } else { connect(target).await? }
         }
-        outcome::read(head.status, &head.headers, None)
+        None => connect(target).await?,
     };
-    *connection = Some(sender);
+    let read = {
+        let (sender, running) = (&mut open.sender, &mut open.connection);
+        let mut asked = pin!(ask(target, sender, id));
+        tokio::select! {
+            biased;
+            ended = running => {
+                // The connection ends with an answer that closes it; then the answer is here already.
+                ended?;
+                return asked.await;
+            }
+            read = &mut asked => read?,
+        }
+    };
+    *connection = Some(open);
     Ok(read)
 }
 
-async fn connect(target: &Target) -> anyhow::Result<Sender> {
+async fn ask(
+    target: &Target,
+    sender: &mut SendRequest<Full<Bytes>>,
+    id: HeaderValue,
+) -> anyhow::Result<(Outcome, Option<u32>)> {
+    sender.ready().await?;
+    let answer = sender.send_request(target.request(id)).await?;
+    let (head, mut body) = answer.into_parts();
+    if target.bounce {
+        let body = http_body_util::Limited::new(body, 1 << 20).collect().await;
+        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
+        return Ok(outcome::read(head.status, &head.headers, Some(&body)));
+    }
+    while let Some(frame) = body.frame().await {
+        frame?;
+    }
+    Ok(outcome::read(head.status, &head.headers, None))
+}
+
+async fn connect(target: &Target) -> anyhow::Result<Open> {
     let stream = TcpStream::connect(target.address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    // It ends with the sender; its error reaches the request that meets it.
-    tokio::spawn(connection);
-    Ok(sender)
+    Ok(Open { sender, connection })
 }
 
 #[cfg(test)]
@@ -247,6 +303,18 @@ mod tests {
         let summary = run(Target::new(gone, "x", "/").unwrap(), plan(100.0, 100), stop, |_| {}).await;
         assert_eq!(summary.outcomes_count[&Outcome::Broken.to_string()], 10);
         assert_eq!(summary.success_ratio, Some(0.0));
+    }
+
+    #[tokio::test]
+    async fn a_rate_far_beyond_the_server_ends_in_time_and_counts_each_request() {
+        let target = Target::new(server(Duration::from_secs(60), 1_000).await, "x", "/").unwrap();
+        let (_go, stop) = watch::channel(false);
+        let patience = Duration::from_millis(300);
+        let begun = Instant::now();
+        let summary =
+            run(target, Plan { connections: 2, patience, ..plan(5_000.0, 400) }, stop, |_| {}).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(summary.outcomes_count[&Outcome::TimedOut.to_string()], 2_000);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ const MOST_TRIES: u32 = 100;
 
 /// Percentiles of the time from a request's intended start to the last byte of its answer, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Half of the requests took at most this.
     pub p50_ms: f64,
@@ -29,6 +30,7 @@ pub struct Latency {
 
 /// One second of a run, or more where a long run was condensed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Tick {
     /// Since the run's begin.
     pub at_seconds: f64,
@@ -51,6 +53,7 @@ impl Tick {
 
 /// What a run gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// How long it was.
     pub length_seconds: f64,
@@ -211,6 +214,19 @@ impl Summary {
     /// Tries of all requests, where the service told them.
     pub fn tries(&self) -> u64 {
         self.tries_count.iter().map(|(tries, count)| u64::from(*tries) * count).sum()
+    }
+
+    /// Whether requests were sent and not one was answered: every connection was refused or broke.
+    pub fn unreached(&self) -> bool {
+        self.requests_count > 0
+            && self.outcomes_count.get(&Outcome::Broken.to_string()) == Some(&self.requests_count)
+    }
+
+    /// Drops what the answers said of tries: each of several replicas knows only those that it saw itself.
+    pub fn forget_tries(&mut self) {
+        self.tries_count.clear();
+        self.tries_succeeded_count.clear();
+        self.tries_p50_ms.clear();
     }
 
     /// Requests whose number of tries is known.

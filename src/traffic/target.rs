@@ -77,6 +77,16 @@ impl Target {
             .await
             .with_context(|| format!("cannot find host `{}`", authority.host()))?;
         let address = found.next().with_context(|| format!("host `{}` has no address", authority.host()))?;
+        Self::of_url_by(url, address)
+    }
+
+    /// The same for a Service of the cluster, to which `address` leads.
+    ///
+    /// # Errors
+    /// It is no such URL.
+    pub fn of_url_by(url: &str, address: SocketAddr) -> anyhow::Result<Self> {
+        let parsed: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+        let Some(authority) = parsed.authority() else { bail!("`{url}` names no host") };
         let path = parsed.path_and_query().map_or("/", |path| path.as_str());
         let mut target = Self::new(address, authority.as_str(), path)?;
         target.bounce = parsed.path() == "/bounce";

@@ -78,8 +78,8 @@ impl Report {
     pub fn say(&self, line: impl AsRef<str>) {
         let line = line.as_ref();
         match &self.0.target {
-            Target::Terminal(bars) => bars.suspend(|| eprintln!("{line}")),
-            Target::Lines => eprintln!("{line}"),
+            Target::Terminal(bars) => bars.suspend(|| to_stderr(line)),
+            Target::Lines => to_stderr(line),
             Target::Memory(text) => {
                 let mut text = text.lock().expect("no panic while held");
                 text.push_str(line);
@@ -226,6 +226,11 @@ impl Drop for Step {
 fn verb_column(verb: &str) -> String {
     let text = pad_str(verb, VERB, console::Alignment::Right, None);
     style(text).for_stderr().green().bold().to_string()
+}
+
+/// Whoever read it may be gone: that is no reason to end in the middle of the work.
+fn to_stderr(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -28,6 +28,16 @@ pub struct TriesAnswer {
     pub forgotten: u64,
 }
 
+/// The answer of `GET /ids`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Ids {
+    /// For each id remembered: the tries seen of it, and whether one of them was answered well. The key is a hash, the
+    /// same in each replica.
+    pub ids: BTreeMap<String, (u32, bool)>,
+    /// Ids forgotten since the start.
+    pub forgotten: u64,
+}
+
 /// Answers a request, whatever it is.
 pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> Answer {
     let (request, body) = request.into_parts();
@@ -38,6 +48,13 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> A
             Err(refusal) => refusal,
         },
         ("/counts", &Method::GET) => answer::json(StatusCode::OK, &state.ledger().counts()),
+        ("/ids", &Method::GET) => {
+            let ids = {
+                let ledger = state.ledger();
+                Ids { ids: ledger.tries.all(), forgotten: ledger.tries.forgotten() }
+            };
+            answer::json(StatusCode::OK, &ids)
+        }
         ("/tries", &Method::GET) => {
             let query = request.uri.query().unwrap_or_default();
             let ids = query.split('&').find_map(|pair| pair.strip_prefix("ids=")).unwrap_or_default();
@@ -47,8 +64,10 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> A
             Ok(question) => tries(state, question.ids),
             Err(refusal) => refusal,
         },
-        ("/fault" | "/counts" | "/tries", _) => refuse(StatusCode::METHOD_NOT_ALLOWED, "no such method here"),
-        _ => refuse(StatusCode::NOT_FOUND, "known here: /fault, /counts, /tries"),
+        ("/fault" | "/counts" | "/ids" | "/tries", _) => {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
+        }
+        _ => refuse(StatusCode::NOT_FOUND, "known here: /fault, /counts, /ids, /tries"),
     }
 }
 

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fate, Fault, Faults};
-use crate::tries::Tries;
+use crate::tries::{Tries, Try};
 
 /// Everything of a service that changes from request to request. One lock guards it all, held for well under a
 /// microsecond, so that what the admin port shows is of one moment.
@@ -48,10 +48,10 @@ impl Ledger {
     }
 
     /// A request has come: which try it is, if it says which request, and what becomes of it.
-    pub(crate) fn arrival(&mut self, id: Option<&[u8]>) -> (Option<u32>, Fate) {
-        let number = id.and_then(|id| self.tries.count(id));
-        if let Some(number) = number {
-            *self.counts.tries.entry(number.min(LAST_TRY)).or_default() += 1;
+    pub(crate) fn arrival(&mut self, id: Option<&[u8]>) -> (Option<Try>, Fate) {
+        let this = id.and_then(|id| self.tries.count(id));
+        if let Some(this) = this {
+            *self.counts.tries.entry(this.number.min(LAST_TRY)).or_default() += 1;
         }
         self.counts.requests += 1;
         let fate = self.faults.next();
@@ -60,13 +60,14 @@ impl Ledger {
             Fate::Discard => self.counts.discarded += 1,
             Fate::Reject(_) => self.counts.rejected += 1,
         }
-        (number, fate)
+        (this, fate)
     }
 
-    /// A request was answered; `number` is the try it was, if it said which request.
-    pub(crate) fn answer(&mut self, status: StatusCode, number: Option<u32>) {
-        if let Some(number) = number.filter(|_| status.as_u16() < 400) {
-            *self.counts.served.entry(number.min(LAST_TRY)).or_default() += 1;
+    /// A request was answered; `this` is the try it was, if it said which request.
+    pub(crate) fn answer(&mut self, status: StatusCode, this: Option<Try>) {
+        if let Some(this) = this.filter(|_| status.as_u16() < 400) {
+            *self.counts.served.entry(this.number.min(LAST_TRY)).or_default() += 1;
+            self.tries.served(this);
         }
         *self.counts.answers.entry(status.as_u16()).or_default() += 1;
     }

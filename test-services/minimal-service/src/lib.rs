@@ -32,7 +32,7 @@ mod service;
 mod tries;
 mod upstream;
 
-pub use admin::{TriesAnswer, TriesQuestion};
+pub use admin::{Ids, TriesAnswer, TriesQuestion};
 pub use config::{Config, ConfigError};
 pub use fault::{Fault, FaultChange};
 pub use ledger::Counts;

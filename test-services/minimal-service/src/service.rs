@@ -97,7 +97,7 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> A
     }
 
     let id = request.headers.get(ID).cloned();
-    let (number, fate) = state.ledger().arrival(id.as_ref().map(HeaderValue::as_bytes));
+    let (this, fate) = state.ledger().arrival(id.as_ref().map(HeaderValue::as_bytes));
     let mut answer = match fate {
         Fate::Serve(wait) => {
             if !wait.is_zero() {
@@ -108,13 +108,14 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> A
         Fate::Discard => answer::empty(StatusCode::OK),
         Fate::Reject(status) => answer::named(status, &request.headers),
     };
+    let number = this.map(|this| this.number);
     if let Some(number) = number {
         answer.headers_mut().insert(TRY_NUMBER, number.into());
     }
     if let Some(id) = id {
         answer.headers_mut().insert(ID, id);
     }
-    state.ledger().answer(answer.status(), number);
+    state.ledger().answer(answer.status(), this);
     state.log(line(&request, &answer, number, fate, &arrival));
     answer
 }

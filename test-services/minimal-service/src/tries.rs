@@ -1,7 +1,7 @@
 //! How often each request came.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Ids kept at least: at 500 requests a second, the last minute. Twice as many are kept at most, in about 2 MiB.
 const KEPT: usize = 32_768;
@@ -12,14 +12,29 @@ const LONGEST_ID: usize = 128;
 /// Tries per request id. Memory is bounded by forgetting whole generations: when the young one is full it becomes the
 /// old one, and the old one goes; an id that comes again is young again.
 ///
-/// Only a 64-bit hash of each id is kept: with 65,536 ids a collision's chance is one in ten thousand million.
+/// Only a 64-bit hash of each id is kept: with 65,536 ids a collision's chance is one in ten thousand million. The hash
+/// is the same in each replica, so that the tries of one id can be summed over them.
 #[derive(Debug)]
 pub(crate) struct Tries {
-    hasher: RandomState,
     kept: usize,
-    young: HashMap<u64, u32>,
-    old: HashMap<u64, u32>,
+    young: HashMap<u64, Seen>,
+    old: HashMap<u64, Seen>,
     forgotten: u64,
+}
+
+/// What is kept of an id.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    tries: u32,
+    served: bool,
+}
+
+/// One try of a request that said its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Try {
+    key: u64,
+    /// From 1.
+    pub(crate) number: u32,
 }
 
 impl Default for Tries {
@@ -30,32 +45,48 @@ impl Default for Tries {
 
 impl Tries {
     fn keeping(kept: usize) -> Self {
-        Self { hasher: RandomState::new(), kept, young: HashMap::new(), old: HashMap::new(), forgotten: 0 }
+        Self { kept, young: HashMap::new(), old: HashMap::new(), forgotten: 0 }
     }
 
-    /// Counts a try and gives its number, from 1; nothing for an id that is empty or too long.
-    pub(crate) fn count(&mut self, id: &[u8]) -> Option<u32> {
+    /// Counts a try; nothing for an id that is empty or too long.
+    pub(crate) fn count(&mut self, id: &[u8]) -> Option<Try> {
         if id.is_empty() || id.len() > LONGEST_ID {
             return None;
         }
-        let key = self.hasher.hash_one(id);
-        if let Some(tries) = self.young.get_mut(&key) {
-            *tries = tries.saturating_add(1);
-            return Some(*tries);
+        let key = key(id);
+        if let Some(seen) = self.young.get_mut(&key) {
+            seen.tries = seen.tries.saturating_add(1);
+            return Some(Try { key, number: seen.tries });
         }
         if self.young.len() == self.kept {
             self.forgotten += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);
         }
-        let tries = self.old.remove(&key).unwrap_or(0).saturating_add(1);
-        self.young.insert(key, tries);
-        Some(tries)
+        let mut seen = self.old.remove(&key).unwrap_or_default();
+        seen.tries = seen.tries.saturating_add(1);
+        self.young.insert(key, seen);
+        Some(Try { key, number: seen.tries })
+    }
+
+    /// A try was answered well.
+    pub(crate) fn served(&mut self, one: Try) {
+        let seen = self.young.get_mut(&one.key).or_else(|| self.old.get_mut(&one.key));
+        // Forgotten meanwhile: then the count of forgotten ids tells that something is missing.
+        if let Some(seen) = seen {
+            seen.served = true;
+        }
     }
 
     /// The tries counted for an id: 0 for one never seen or forgotten.
     pub(crate) fn of(&self, id: &[u8]) -> u32 {
-        let key = self.hasher.hash_one(id);
-        self.young.get(&key).or_else(|| self.old.get(&key)).copied().unwrap_or(0)
+        let key = key(id);
+        self.young.get(&key).or_else(|| self.old.get(&key)).map_or(0, |seen| seen.tries)
+    }
+
+    /// All that is remembered: the tries of each id, and whether one of them was answered well.
+    pub(crate) fn all(&self) -> BTreeMap<String, (u32, bool)> {
+        let both = self.old.iter().chain(&self.young);
+        both.map(|(key, seen)| (format!("{key:016x}"), (seen.tries, seen.served))).collect()
     }
 
     /// Ids kept now.
@@ -69,6 +100,12 @@ impl Tries {
     }
 }
 
+fn key(id: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,15 +113,27 @@ mod tests {
     #[test]
     fn tries_are_counted_per_id() {
         let mut tries = Tries::default();
-        assert_eq!([tries.count(b"a"), tries.count(b"b"), tries.count(b"a")], [Some(1), Some(1), Some(2)]);
+        let numbers = [b"a", b"b", b"a"].map(|id| tries.count(id).unwrap().number);
+        assert_eq!(numbers, [1, 1, 2]);
         assert_eq!([tries.of(b"a"), tries.of(b"b"), tries.of(b"c")], [2, 1, 0]);
+    }
+
+    #[test]
+    fn two_replicas_name_an_id_alike_and_tell_which_of_them_answered_well() {
+        let (mut here, mut there) = (Tries::default(), Tries::default());
+        here.count(b"a");
+        let good = there.count(b"a").unwrap();
+        there.served(good);
+        let (here, there) = (here.all(), there.all());
+        assert_eq!(here.keys().collect::<Vec<_>>(), there.keys().collect::<Vec<_>>());
+        assert_eq!(here.values().chain(there.values()).collect::<Vec<_>>(), [&(1, false), &(1, true)]);
     }
 
     #[test]
     fn old_ids_go_and_those_still_coming_stay() {
         let mut tries = Tries::keeping(10);
         for round in 0..100u32 {
-            assert_eq!(tries.count(b"again and again"), Some(round + 1));
+            assert_eq!(tries.count(b"again and again").unwrap().number, round + 1);
             tries.count(&round.to_le_bytes());
             assert!(tries.ids() <= 20);
         }

@@ -83,6 +83,11 @@ async fn counts_and_tries_tell_what_came() {
     assert_eq!(lab.admin("a", "/tries?ids=x,y,z").await, tries);
     let asked = lab.ask("a", ADMIN, Request::post("/tries"), r#"{"ids":["x","y","z"]}"#).await;
     assert_eq!(asked.json(), tries);
+
+    let all = lab.admin("a", "/ids").await;
+    let mut seen: Vec<_> = all["ids"].as_object().unwrap().values().cloned().collect();
+    seen.sort_by_key(ToString::to_string);
+    assert_eq!((seen, &all["forgotten"]), (vec![json!([1, false]), json!([2, true])], &json!(0)));
 }
 
 #[tokio::test]
@@ -92,7 +97,7 @@ async fn other_paths_and_methods_say_what_there_is() {
     let reply = lab.ask("a", ADMIN, Request::get("/"), "").await;
     assert_eq!(
         (reply.status.as_u16(), reply.json()),
-        (404, json!({"error": "known here: /fault, /counts, /tries"}))
+        (404, json!({"error": "known here: /fault, /counts, /ids, /tries"}))
     );
     assert_eq!(lab.ask("a", ADMIN, Request::delete("/fault"), "").await.status, 405);
     assert_eq!(

@@ -1,0 +1,43 @@
+//! `--expect` and its summary: a run as a gate of a pipeline.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::expect::{self, Expectations, Judged};
+use crate::measure::Step;
+
+/// The conditions of a gate and where it writes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Gate {
+    /// Conditions that must hold, or exit with 5: success, actual-success, p50, p95, p99, added-load, rps
+    #[arg(long, value_name = "CONDITIONS")]
+    expect: Option<Expectations>,
+    /// Append the result to a file, as Markdown
+    #[arg(long, env = "GITHUB_STEP_SUMMARY", value_name = "FILE")]
+    summary: Option<PathBuf>,
+}
+
+impl Gate {
+    /// Judges a step; without conditions or without a step there is nothing to judge.
+    pub(super) fn judge(&self, step: Option<&Step>) -> Vec<Judged> {
+        self.expect.as_ref().zip(step).map(|(expect, step)| expect.judge(step)).unwrap_or_default()
+    }
+
+    /// Appends the summary where one is wanted: a pipeline's file holds those of other steps too.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn write(&self, title: &str, text: &str, judged: &[Judged]) -> anyhow::Result<()> {
+        let Some(file) = &self.summary else { return Ok(()) };
+        let mut whole = format!("### {title}\n\n{text}\n");
+        if !judged.is_empty() {
+            whole.push_str(&format!("\n{}", expect::markdown(judged)));
+        }
+        whole.push('\n');
+        let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        open.and_then(|mut out| out.write_all(whole.as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))
+    }
+}

@@ -1,0 +1,139 @@
+//! `--measure`: traffic before and after one change of policy.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::predict::positive;
+use super::traffic::{Case, ingress, stop_by_ctrl_c};
+use crate::compare::{self, Difference};
+use crate::context::Context;
+use crate::error::Exit;
+use crate::live::Live;
+use crate::measure::{self, Step};
+use crate::mesh::clients::{Client, Service};
+use crate::metrics::routes;
+use crate::runs::Run;
+use crate::summary;
+use crate::traffic::{Plan, Target};
+
+/// The traffic of `--measure`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Load {
+    /// Which of the seed's cases --measure sends
+    #[arg(long, value_enum, default_value_t, requires = "measure")]
+    case: Case,
+    /// Requests per second of --measure
+    #[arg(long, value_parser = positive, default_value = "4", requires = "measure", value_name = "NUMBER")]
+    rps: f64,
+}
+
+/// A change of policy that is measured: the first half is done.
+pub(super) struct Toggle {
+    record: Run,
+    target: Target,
+    plan: Plan,
+    case: &'static str,
+    service: routes::Service,
+    stop: watch::Receiver<bool>,
+    begun: std::time::Instant,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Document<'a> {
+    run: &'a str,
+    service: &'a str,
+    namespace: &'a str,
+    clients: &'a [Client],
+    before: &'a Step,
+    after: &'a Step,
+    difference: &'a Difference,
+}
+
+impl Toggle {
+    /// Measures before the change.
+    pub(super) async fn begin(
+        context: &Context,
+        client: &kube::Client,
+        service: &Service,
+        length: Duration,
+        load: &Load,
+    ) -> anyhow::Result<Self> {
+        let ingress = ingress(context)?;
+        let (target, case) = match load.case {
+            Case::Service => (Target::service_case(ingress), "service"),
+            Case::Ingress => (Target::ingress_case(ingress), "ingress"),
+        };
+        let provider = context.lab()?.map_or("-", |lab| crate::cluster::word(lab.provider));
+        let mut toggle = Self {
+            record: Run::begin("sp apply", &context.global.name, provider),
+            target,
+            plan: Plan { rate: load.rps, length, ..Plan::default() },
+            case,
+            service: routes::Service { namespace: service.namespace.clone(), name: service.name.clone() },
+            stop: stop_by_ctrl_c(),
+            begun: std::time::Instant::now(),
+        };
+        toggle.measure(context, client, "before").await?;
+        Ok(toggle)
+    }
+
+    /// Whether ctrl-C came before the change.
+    pub(super) fn interrupted(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    async fn measure(&mut self, context: &Context, client: &kube::Client, name: &str) -> anyhow::Result<()> {
+        context.report.say(format!("\n{name}"));
+        let live = Live::new(&context.report, self.plan.rate);
+        let at = self.begun.elapsed().as_secs_f64();
+        let (mesh, load) = (Some((client, &self.service)), (self.target.clone(), self.plan));
+        let step = measure::step(name, self.case, mesh, load, self.stop.clone(), &live).await?;
+        live.end();
+        self.record.steps.push(Step { begun_seconds: at, ..step });
+        Ok(())
+    }
+
+    /// Measures after it, shows both and records them.
+    pub(super) async fn end(
+        mut self,
+        context: &Context,
+        client: &kube::Client,
+        clients: &[Client],
+    ) -> anyhow::Result<Exit> {
+        self.measure(context, client, "after").await?;
+        if let Err(error) = self.record.save() {
+            context.report.warn(format!("the run is not recorded: {error:#}"));
+        }
+        let [before, after] = &self.record.steps[..] else { bail!("the second half was not measured") };
+        let difference = compare::steps(before, after);
+        let document = Document {
+            run: &self.record.id,
+            service: &self.service.name,
+            namespace: &self.service.namespace,
+            clients,
+            before,
+            after,
+            difference: &difference,
+        };
+        context.report.say("");
+        context.data(&document, |_| {
+            let mut text = summary::of_steps(&self.record.steps);
+            if let Some(mesh) = &after.mesh {
+                text.push_str(&format!("\n\nAfter:\n{}", summary::of_fates_met(&mesh.fates)));
+            }
+            let points = difference.difference_points.zip(difference.uncertainty_points);
+            if let Some((points, uncertainty)) = points {
+                let word = difference.verdict.words();
+                text.push_str(&format!(
+                    "\n\n{word}: {points:+.1} ±{uncertainty:.1} percentage points of success"
+                ));
+            }
+            text
+        })?;
+        Ok(if after.traffic.interrupted { Exit::Interrupted } else { Exit::Done })
+    }
+}

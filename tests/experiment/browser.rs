@@ -1,0 +1,43 @@
+//! The report in a real browser without a screen, where there is one.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Renders the page light, dark and for print; skipped aloud without Chromium.
+pub(crate) fn look(page: &Path) {
+    let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
+    });
+    let Some(browser) = found else {
+        eprintln!("skipped: no Chromium, so the report was not looked at");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |flags: &[&str]| {
+        let mut command = Command::new(browser);
+        // In a container Chromium has no rights for a sandbox of its own; the page is ours.
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
+        command.arg(format!("--user-data-dir={}", folder.path().join("profile").display())).args(flags);
+        let output = command.arg(format!("file://{}", page.display())).output().expect("the browser starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output
+    };
+    let dom = String::from_utf8(run(&["--dump-dom"]).stdout).expect("text");
+    assert_eq!(dom.matches("<svg").count(), 3, "the browser sees three pictures");
+    assert!(dom.matches("<path").count() + dom.matches("<polyline").count() > 3, "the pictures hold curves");
+    assert!(dom.contains("<table"), "the browser sees tables");
+    let shot = |name: &str, flags: &[&str]| {
+        let file = folder.path().join(name);
+        let flag = format!("--screenshot={}", file.display());
+        run(&[&["--window-size=1000,1400", flag.as_str()], flags].concat());
+        std::fs::read(file).expect("a picture")
+    };
+    let light = shot("light.png", &[]);
+    let dark = shot("dark.png", &["--blink-settings=preferredColorScheme=0"]);
+    assert!(light.len() > 20_000 && dark.len() > 20_000, "an empty page is smaller");
+    assert_ne!(light, dark, "the dark page is another picture");
+    let pdf = folder.path().join("page.pdf");
+    run(&[format!("--print-to-pdf={}", pdf.display()).as_str()]);
+    let pdf = std::fs::read(pdf).expect("the print");
+    assert!(pdf.starts_with(b"%PDF") && pdf.len() > 20_000, "{} bytes", pdf.len());
+}

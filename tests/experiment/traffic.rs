@@ -1,0 +1,129 @@
+//! Traffic without a lab: gates, ends before the time, targets that are not there, and what is recorded.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::documents::document;
+use crate::home::Home;
+use crate::server::Server;
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
+    let (home, server) = (Home::new(), Server::start(&[200, 200, 200, 500]));
+    let load = format!("traffic --url {} --rps 40 --duration 1s -o json", server.url());
+    let good = home.good(&format!("{load} --expect success>=70%,p99<5s,rps>30 --summary summary.md"));
+    let good = document("traffic", &good);
+    assert_eq!(good["traffic"]["success_ratio"], 0.75);
+    assert_eq!(good["expectations"].as_array().expect("judgements").len(), 3);
+
+    // As a pipeline has it: the file of the step's summary is named by the environment.
+    let mut bad = home.command(&format!("{load} --expect success>=99%,added-load<1%"));
+    let bad =
+        bad.env("GITHUB_STEP_SUMMARY", home.path().join("summary.md")).output().expect("the program starts");
+    assert_eq!(bad.status.code(), Some(5), "{}", said(&bad));
+    let bad = document("traffic", &String::from_utf8(bad.stdout).expect("text"));
+    // What nothing tells does not hold.
+    assert_eq!(bad["expectations"][1]["measured"], "-");
+    let summary = fs::read_to_string(home.path().join("summary.md")).expect("the summary");
+    assert_eq!(summary.matches("### meshy traffic").count(), 2);
+    assert!(summary.contains("| `success>=99%` | 75.00 % | **does not hold** |"), "{summary}");
+
+    let wrong = home.run(&format!("{load} --expect luck>1%"));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(said(&wrong).contains("write for example success>=99%"), "{}", said(&wrong));
+}
+
+#[test]
+fn ctrl_c_keeps_what_was_counted() {
+    let (home, server) = (Home::new(), Server::start(&[200]));
+    let mut command =
+        home.command(&format!("traffic --url {} --rps 50 --duration 10m -o json", server.url()));
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    // The heading, then a line for each second: the second line says that a second was counted.
+    let lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
+    let seen = lines.map_while(Result::ok).find(|line| line.trim_start().starts_with("1s"));
+    assert!(seen.is_some(), "no second was shown");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
+    kill_process(pid, Signal::INT).expect("a signal");
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(130));
+    let partial = document("traffic", &String::from_utf8(output.stdout).expect("text"));
+    assert_eq!(partial["interrupted"], true);
+    assert!(partial["traffic"]["requests_count"].as_u64().expect("a count") >= 40, "{partial}");
+    let runs = document("runs", &home.good("runs -o json"));
+    assert_eq!(runs[0]["id"], partial["run"], "the partial run is recorded");
+}
+
+#[test]
+fn a_target_that_dies_on_the_way_is_counted_and_told() {
+    let (home, server) = (Home::new(), Server::living(&[200], 20));
+    let load = format!("traffic --url {} --rps 40 --duration 1s -o json", server.url());
+    let run = document("traffic", &home.good(&load));
+    assert_eq!(run["traffic"]["succeeded_count"], 20);
+    assert_eq!(run["traffic"]["outcomes_count"]["connection refused or broken"], 20);
+    assert!(server.served() >= 20);
+
+    let nobody = home.run(&load);
+    assert!(said(&nobody).contains("nothing answered at 127.0.0.1"), "{}", said(&nobody));
+}
+
+#[test]
+fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
+    let home = Home::new();
+    for (line, code, wanted) in [
+        ("traffic --url http://127.0.0.1:1/ --rps 0", 2, "1000000"),
+        ("traffic --url http://127.0.0.1:1/ --rps -3", 2, "-3"),
+        ("traffic --url http://127.0.0.1:1/ --rps NaN", 2, "1000000"),
+        ("traffic --url http://127.0.0.1:1/ --rps 5000000", 2, "1000000"),
+        ("traffic --url http://127.0.0.1:1/ --duration soon", 2, "500ms"),
+        ("traffic --url http://127.0.0.1:1/ --connections 0", 2, "1..=10000"),
+        ("traffic --url ftp://127.0.0.1/", 1, "http://HOST[:PORT]/PATH"),
+        ("traffic", 3, "meshy up"),
+        ("traffic --case ingress", 3, "meshy up"),
+        ("traffic --url http://a.b.svc.cluster.local:9090/", 3, "meshy up"),
+        ("predict --fail 170%", 2, "70%"),
+        ("predict --rps 0", 2, "1000000"),
+        ("sweep rps 0..1e9", 2, "5,10,20"),
+        ("explain 1999", 1, "meshy runs"),
+        ("compare last", 1, "meshy runs"),
+        ("fault 170", 2, "500,500,200"),
+        ("stat", 3, "meshy up"),
+    ] {
+        let output = home.run(line);
+        assert_eq!(output.status.code(), Some(code), "`{line}`: {}", said(&output));
+        assert!(said(&output).contains(wanted), "`{line}` does not say `{wanted}`: {}", said(&output));
+    }
+}
+
+#[test]
+fn recorded_runs_are_listed_told_compared_and_made_a_page() {
+    let home = Home::new();
+    assert!(home.good("runs").contains("no run is recorded yet"));
+    let (poor, rich) = (Server::start(&[500, 500, 200]), Server::start(&[200]));
+    for server in [&poor, &rich] {
+        home.good(&format!("traffic --url {} --rps 60 --duration 1s", server.url()));
+    }
+    let runs = document("runs", &home.good("runs -o json"));
+    let first = runs[0]["id"].as_str().expect("an id");
+    let told = document("explain", &home.good(&format!("explain {first} -o json")));
+    assert!(told["steps"][0][0].as_str().expect("a sentence").contains("33 % of 60 requests"), "{told}");
+    let differences = document("compare", &home.good(&format!("compare {first} last -o json")));
+    assert_eq!(differences[0]["verdict"], "better");
+    assert!(home.good(&format!("compare last {first}")).contains("worse"));
+    assert!(home.good("compare last last").contains("cannot tell"));
+    document("report", &home.good("report --out page.html --expect success>=99% -o json"));
+    let page = fs::read_to_string(home.path().join("page.html")).expect("the page");
+    assert!(page.contains("<svg") && page.ends_with("</html>\n"));
+    assert_eq!(home.run(&format!("report {first} --expect success>=99%")).status.code(), Some(5));
+    let folder = home.path().join(".local/state/meshy/runs");
+    let text = fs::read_to_string(folder.join(format!("{first}.json"))).expect("the run");
+    document("run", &text);
+}
