@@ -149,6 +149,43 @@ async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
     assert_eq!(both.data["spec"]["parts"], json!([{"name": "x", "n": 1}, {"name": "y", "n": 1}]));
 }
 
+/// The answers are the real server's (1.36.3), its causes in its own words.
+#[tokio::test]
+async fn bounds_patterns_and_formats_of_a_definition_are_told_as_the_real_server_tells_them() {
+    let store = Server::new(Options::default()).store();
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"spec": {
+        "type": "object", "properties": {
+            "p": {"type": "string", "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
+            "t": {"type": "string", "format": "date-time"}, "i": {"type": "integer", "format": "int32"},
+            "m": {"type": "integer", "multipleOf": 3}, "x": {"type": "integer", "exclusiveMinimum": true, "minimum": 3},
+            "u": {"type": "object", "maxProperties": 1, "additionalProperties": {"type": "string"}},
+    }}}});
+    let options = WriteOptions::default();
+    let defined = "customresourcedefinitions.apiextensions.k8s.io";
+    store.create(defined, "", definition, &options).await.expect("defines");
+    let create = async |name: &str, spec: Value| {
+        let object =
+            json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": name}, "spec": spec});
+        store.create("boxes.example.io", "default", object, &options).await
+    };
+    let good = json!({"p": "10s5ms", "t": "2026-11-23T00:00:00Z", "i": 3, "m": 9, "x": 4, "u": {"a": "1"}});
+    create("good", good).await.expect("creates");
+    let bad = json!({"p": "10 s", "t": "yesterday", "i": 3_000_000_000_u64, "m": 4, "x": 3, "u": {"a": "1", "b": "2"}});
+    let error = create("bad", bad).await.expect_err("all six are wrong");
+    let text = error.to_status().to_string();
+    for told in [
+        "spec.x in body should be greater than 3",
+        "Checked value must be of type integer with format int32 in spec.i",
+        "spec.m in body should be a multiple of 3",
+        "spec.p in body should match '^([0-9]{1,5}(h|m|s|ms)){1,4}$'",
+        "spec.t in body must be of type date-time",
+        "Too many: 2: must have at most 1 item",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_snapshot_brings_everything_back_and_old_watches_are_told() {
     let server = Server::new(Options::default());

@@ -4,6 +4,9 @@
 
 use serde_json::Value;
 
+mod number;
+mod text;
+
 use super::{invalid, required, unsupported};
 use crate::error::Cause;
 use crate::value::items;
@@ -31,6 +34,7 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     }
     match value {
         Value::Object(map) => {
+            bound(schema, "Properties", map.len(), "properties", at, value, found);
             for wanted in items(&schema["required"])
                 .filter_map(Value::as_str)
                 .filter(|wanted| !map.contains_key(*wanted))
@@ -58,18 +62,9 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
         }
         Value::String(text) => {
             bound(schema, "Length", text.chars().count(), "chars long", at, value, found);
+            text::check(schema, text, at, found);
         }
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap_or_default();
-            if schema["minimum"].as_f64().is_some_and(|least| number < least) {
-                let why = format!("{at} in body should be greater than or equal to {}", schema["minimum"]);
-                found.push(invalid(name, value, &why));
-            }
-            if schema["maximum"].as_f64().is_some_and(|most| number > most) {
-                let why = format!("{at} in body should be less than or equal to {}", schema["maximum"]);
-                found.push(invalid(name, value, &why));
-            }
-        }
+        Value::Number(_) => number::check(schema, value, at, found),
         _ => {}
     }
     if let Some(allowed) = schema["enum"].as_array()
@@ -136,7 +131,10 @@ fn bound(
     }
     if let Some(most) = schema[format!("max{what}")].as_u64().filter(|most| size > *most) {
         let (reason, message) = match what {
-            "Items" => ("FieldValueTooMany", format!("Too many: {size}: must have at most {most} items")),
+            "Items" | "Properties" => {
+                let noun = if most == 1 { "item" } else { "items" };
+                ("FieldValueTooMany", format!("Too many: {size}: must have at most {most} {noun}"))
+            }
             _ => ("FieldValueTooLong", format!("Too long: may not be more than {most} bytes")),
         };
         found.push(Cause { reason, message, field: at.to_owned() });

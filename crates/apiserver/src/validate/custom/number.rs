@@ -1,0 +1,37 @@
+//! Numbers within their bounds.
+
+use serde_json::Value;
+
+use crate::error::Cause;
+use crate::validate::invalid;
+
+pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cause>) {
+    let number = value.as_f64().unwrap_or_default();
+    let mut refuse = |why: &str| found.push(invalid(at, value, &format!("{at} in body should be {why}")));
+    if let Some(least) = schema["minimum"].as_f64() {
+        let shown = &schema["minimum"];
+        match schema["exclusiveMinimum"] == true {
+            true if number <= least => refuse(&format!("greater than {shown}")),
+            false if number < least => refuse(&format!("greater than or equal to {shown}")),
+            _ => {}
+        }
+    }
+    if let Some(most) = schema["maximum"].as_f64() {
+        let shown = &schema["maximum"];
+        match schema["exclusiveMaximum"] == true {
+            true if number >= most => refuse(&format!("less than {shown}")),
+            false if number > most => refuse(&format!("less than or equal to {shown}")),
+            _ => {}
+        }
+    }
+    if let Some(step) = schema["multipleOf"].as_f64().filter(|step| *step > 0.0)
+        && (number / step).fract() != 0.0
+    {
+        refuse(&format!("a multiple of {}", schema["multipleOf"]));
+    }
+    // The real server names no field here.
+    if schema["format"] == "int32" && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
+        let why = format!("Checked value must be of type integer with format int32 in {at}");
+        found.push(invalid("<nil>", &"".into(), &why));
+    }
+}
