@@ -57,10 +57,12 @@ pub(crate) fn http(bytes: &[u8]) -> Verdict<Protocol> {
     if bytes[..compared] == H2_PREFACE[..compared] {
         return (compared == H2_PREFACE.len()).then_some(Protocol::Http2);
     }
+    // Servers pass over empty lines before a request. Taken for opaque, it would carry a caller's `l5d-*` headers past us.
+    let bytes = after_empty_lines(bytes);
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-        // A method is a short word; whatever begins otherwise is decided at once.
-        let method = bytes.iter().take(20).position(|byte| *byte == b' ').unwrap_or(bytes.len().min(21));
-        let word = bytes[..method].iter().all(|byte| is_token(*byte)) && method <= 20;
+        // What begins with no method is decided at once. A method may be long: servers take any word.
+        let method = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
+        let word = bytes == b"\r" || bytes[..method].iter().all(|byte| is_token(*byte));
         return if word { None } else { Some(Protocol::Opaque) };
     };
     let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
@@ -73,6 +75,13 @@ pub(crate) fn http(bytes: &[u8]) -> Verdict<Protocol> {
     } else {
         Protocol::Opaque
     })
+}
+
+fn after_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n")) {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn is_token(byte: u8) -> bool {
@@ -115,7 +124,10 @@ mod tests {
         assert_eq!(of("GET /\r\n"), Some(Protocol::Opaque), "HTTP/0.9 has no headers to carry");
         assert_eq!(of("*3\r\n$3\r\nSET\r\n"), Some(Protocol::Opaque));
         assert_eq!(of("\u{0}\u{1}"), Some(Protocol::Opaque));
-        assert_eq!(of("averylongwordthatisnomethod"), Some(Protocol::Opaque));
+        assert_eq!(of("averylongwordthatmaybeamethod"), None);
+        assert_eq!(of("\r\n\nGET / HTTP/1.1\r\n"), Some(Protocol::Http1), "empty lines come before it");
+        assert_eq!(of("\r\n\r"), None);
+        assert_eq!(of("\r\r\nGET / HTTP/1.1\r\n"), Some(Protocol::Opaque));
     }
 
     #[tokio::test(start_paused = true)]
