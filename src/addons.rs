@@ -11,6 +11,7 @@
 
 use anyhow::Context as _;
 use kube::Client;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::Advise as _;
@@ -18,6 +19,7 @@ use crate::k8s::{Kinds, Object};
 use crate::ui::Report;
 
 pub mod certificates;
+mod choice;
 pub mod endpoints;
 mod flags;
 pub mod images;
@@ -25,10 +27,12 @@ pub mod ingress_nginx;
 pub mod linkerd;
 mod template;
 
+pub use choice::Choice;
 pub use flags::Flags;
 
 /// Which ingress controller.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ingress {
     /// ingress-nginx 1.15.1.
     #[default]
@@ -38,7 +42,8 @@ pub enum Ingress {
 }
 
 /// Which mesh.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mesh {
     /// Linkerd.
     #[default]
@@ -65,7 +70,7 @@ pub struct Options {
 }
 
 /// What was installed, for the run's summary.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Installed {
     /// What became of the ingress controller; none when it was not asked for.
     pub ingress: Option<String>,

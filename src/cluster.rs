@@ -12,8 +12,10 @@ use serde::Serialize;
 use crate::cli::ProviderChoice;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::lab::{self, Record};
+use crate::lab::{self, Lock, Record};
 
+mod addresses;
+mod consent;
 mod embedded;
 pub mod engine;
 mod existing;
@@ -23,27 +25,14 @@ mod kind_config;
 pub mod kubeconfig;
 mod nodes;
 mod ports;
+mod pull;
 mod ready;
 mod registry;
 pub mod serve;
+mod spec;
 
-/// What a new cluster should be like. A lab that is there keeps what it was made with.
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Cluster")]
-pub struct Spec {
-    /// Worker nodes beside the control plane
-    #[arg(long, default_value_t = 2, value_name = "N")]
-    pub workers: u8,
-    /// The image of the nodes
-    #[arg(long, env = "MESHY_NODE_IMAGE", default_value = kind::NODE_IMAGE, hide_default_value = true, value_name = "IMAGE")]
-    pub node_image: String,
-    /// The image of the private registry
-    #[arg(long, env = "MESHY_REGISTRY_IMAGE", default_value = "registry:2", value_name = "IMAGE")]
-    pub registry_image: String,
-    /// Embedded only: a new profile is unseen by a client until its discovery was idle for 5 s, as on a real Linkerd
-    #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
-    pub like_linkerd: bool,
-}
+pub use consent::consent;
+pub use spec::Spec;
 
 /// What a provider's clusters have without meshy installing it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -93,21 +82,29 @@ pub trait Provider: Send + Sync {
     /// The cluster cannot be made, with the words of who refused.
     fn ensure<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
 
-    /// Makes the private registry unless it is there; gives its port. None where images come another way.
+    /// Makes the private registry unless it is there; gives its port. None where images come another way, as is usual.
     ///
     /// # Errors
     /// The registry cannot be made.
     fn ensure_registry<'a>(
         &'a self,
-        context: &'a Context,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>>;
+        _context: &'a Context,
+        _record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
+        Box::pin(async { Ok(None) })
+    }
 
-    /// Lets the cluster's nodes pull from the registry.
+    /// Lets the cluster's nodes pull from the registry, and proves it with the record's image where that is in there.
     ///
     /// # Errors
-    /// Nodes and registry cannot be joined.
-    fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// Nodes and registry cannot be joined, or a node cannot pull.
+    fn connect<'a>(
+        &'a self,
+        _context: &'a Context,
+        _record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// The parts as they are now.
     ///
@@ -154,6 +151,55 @@ pub trait Provider: Send + Sync {
     }
 }
 
+/// A command's hold on a lab: nobody else changes it meanwhile, and what is not decided yet is planned.
+pub struct Claim {
+    /// Where its cluster comes from.
+    pub provider: Box<dyn Provider>,
+    /// What is known of the lab, or planned; not saved yet.
+    pub record: Record,
+    _lock: Lock,
+}
+
+/// Takes hold of the lab that the flags name, whether it is there or to be made. Makes nothing.
+///
+/// # Errors
+/// Another meshy is at work on it for long; a prerequisite is missing; the lab was made otherwise.
+pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
+    let lock = lab::lock(context).await?;
+    let known = context.lab()?;
+    if let Some(known) = &known {
+        keeps_its_kubeconfig(context, known)?;
+    }
+    let new = known.is_none();
+    let planned = async {
+        let provider = choose(context, known.as_ref()).await?;
+        let record = provider.plan(context, spec, known).await?;
+        Ok((provider, record))
+    };
+    match planned.await {
+        Ok((provider, record)) => Ok(Claim { provider, record, _lock: lock }),
+        Err(error) => {
+            if new && !context.global.dry_run {
+                lab::discard(&context.global.name);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A lab's entries stay in the file that they were put in.
+fn keeps_its_kubeconfig(context: &Context, known: &Record) -> anyhow::Result<()> {
+    let Some(asked) = context.global.kubeconfig.as_deref() else { return Ok(()) };
+    let asked = std::path::absolute(asked).context("cannot find the current folder")?;
+    let has = kubeconfig::file(known.kubeconfig.as_deref())?;
+    if asked == has {
+        return Ok(());
+    }
+    Err(anyhow!("lab `{}` is in kubeconfig {} and not in {}", known.name, has.display(), asked.display()))
+        .hint("leave `--kubeconfig` out; `--name` makes another lab")
+        .exit(Exit::Usage)
+}
+
 /// The provider of a lab that is there.
 pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
     match provider {
@@ -167,7 +213,7 @@ pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
 ///
 /// # Errors
 /// The lab has another provider than was asked for.
-pub async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<Box<dyn Provider>> {
+async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<Box<dyn Provider>> {
     let asked = match (context.global.provider, &context.global.context) {
         (ProviderChoice::Kind, _) => Some(lab::Provider::Kind),
         (ProviderChoice::Embedded, _) => Some(lab::Provider::Embedded),

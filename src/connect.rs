@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::cluster;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::lab::Record;
@@ -31,6 +32,19 @@ impl Context {
                 .id("lab-absent")
                 .exit(Exit::Prerequisite),
         }
+    }
+
+    /// As [`Context::client`], for a command that changes the cluster: one that no lab is on is asked for first.
+    ///
+    /// # Errors
+    /// As there; the answer is no.
+    pub async fn client_for_change(&self, act: &str) -> anyhow::Result<kube::Client> {
+        if let Some(named) = &self.global.context
+            && !Record::all()?.iter().any(|lab| lab.context == *named)
+        {
+            cluster::consent(self, act, named)?;
+        }
+        self.client().await
     }
 
     /// A client for a lab's cluster.

@@ -3,14 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::cluster::engine;
+use crate::error::{Advise, Exit};
 use crate::exec::{find, first_line};
+use crate::ui::Report;
 
-/// How long one question may take; all are asked at once and the whole must be over in 2 s.
+/// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Since this version of kind its nodes look into a folder for how to reach a registry; before, each cluster had to be told.
+const KIND: (u32, u32) = (0, 27);
 
 /// Below these, several nodes on one machine run out of watches (kind's known issue "too many open files").
 const INOTIFY: [(&str, u64); 2] = [("max_user_instances", 256), ("max_user_watches", 65536)];
@@ -53,32 +59,58 @@ impl Check {
     }
 }
 
+/// Looks at what a new KinD lab needs, says the warnings once, and stops at what is missing. Ports are left out: `up` finds
+/// free ones and says which.
+///
+/// # Errors
+/// Something is missing ([`Exit::Prerequisite`]).
+pub async fn preflight(report: &Report) -> anyhow::Result<()> {
+    for check in checks(&[]).await {
+        let Check { name, verdict, found, todo } = check;
+        match verdict {
+            Verdict::Ok => {}
+            Verdict::Warning => report.warn(format!("{name}: {found}; {todo}")),
+            Verdict::Missing => {
+                let missing = Err(anyhow!("{found}")).with_context(|| format!("{name} cannot be used"));
+                return missing.hint(todo).exit(Exit::Prerequisite);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Looks at everything at once. `ports` are those that a new lab would like.
 pub async fn checks(ports: &[u16]) -> Vec<Check> {
     let (engine, docker, kind) = tokio::join!(
-        engine_check(),
+        engine(),
         program("docker", &["--version"], "kind works through it: install Docker's command line"),
         program("kind", &["version"], "install it from https://kind.sigs.k8s.io"),
     );
     let mut all = engine;
-    all.extend([docker, kind, port_check(ports), cgroup(), inotify(), proxy()]);
+    all.extend([docker, old_kind(kind), port_check(ports), cgroup(), inotify(), proxy()]);
     all
 }
 
 /// The engine's check, and with it where its images lie.
-async fn engine_check() -> Vec<Check> {
-    let engine = match timeout(PATIENCE, engine::connect()).await {
-        Ok(Ok(engine)) => engine,
-        Ok(Err(error)) => {
+async fn engine() -> Vec<Check> {
+    match timeout(PATIENCE, asked_engine()).await {
+        Ok(checks) => checks,
+        Err(_) => {
+            let found = format!("it does not answer within {:.1} s", PATIENCE.as_secs_f64());
+            vec![Check::new("engine", Verdict::Missing, found, "restart the engine")]
+        }
+    }
+}
+
+async fn asked_engine() -> Vec<Check> {
+    let engine = match engine::connect().await {
+        Ok(engine) => engine,
+        Err(error) => {
             let todo = crate::error::hints(&error).join("; ");
             return vec![Check::new("engine", Verdict::Missing, format!("{error:#}"), todo)];
         }
-        Err(_) => {
-            return vec![Check::new("engine", Verdict::Missing, "it does not answer", "restart the engine")];
-        }
     };
-    let info = timeout(PATIENCE, engine.docker.info()).await;
-    let info = info.ok().and_then(Result::ok).unwrap_or_default();
+    let info = engine.docker.info().await.unwrap_or_default();
     let at = format!(
         "{} at {} ({})",
         info.server_version.unwrap_or_default(),
@@ -99,6 +131,19 @@ async fn program(name: &'static str, args: &[&str], todo: &str) -> Check {
     match first_line(name, args, PATIENCE).await {
         Ok(line) => Check::ok(name, line),
         Err(error) => Check::new(name, Verdict::Missing, format!("{error:#}"), todo),
+    }
+}
+
+/// A kind that is there and too old is a warning: its nodes come up and cannot pull from the private registry.
+fn old_kind(kind: Check) -> Check {
+    let version = kind.found.split_whitespace().find_map(|w| w.strip_prefix('v'));
+    let mut numbers = version.unwrap_or_default().split('.').map_while(|n| n.parse().ok());
+    match (kind.verdict, numbers.next().zip(numbers.next())) {
+        (Verdict::Ok, Some(version)) if version < KIND => {
+            let todo = "its nodes do not look for the private registry; install 0.27 or newer";
+            Check::new(kind.name, Verdict::Warning, kind.found, todo)
+        }
+        _ => kind,
     }
 }
 
@@ -166,4 +211,18 @@ fn proxy() -> Check {
     let todo =
         "kind hands them to the nodes: add localhost,127.0.0.1,.svc,10.96.0.0/16,10.244.0.0/16 to NO_PROXY";
     Check::new("proxy", Verdict::Warning, found, todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_before_0_27_is_warned_of() {
+        let verdict = |line: &str| old_kind(Check::ok("kind", line)).verdict;
+        assert_eq!(verdict("kind v0.26.0 go1.23.4 linux/amd64"), Verdict::Warning);
+        assert_eq!(verdict("kind v0.27.0 go1.24 linux/amd64"), Verdict::Ok);
+        assert_eq!(verdict("kind v1.2.0"), Verdict::Ok);
+        assert_eq!(verdict("kind (devel)"), Verdict::Ok);
+    }
 }

@@ -9,11 +9,16 @@ static BASE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/test-services/base");
 static OVERLAYS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/test-services/overlays");
 static ERRORS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/errors");
 static LINTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/lint");
+static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 static LINKERD: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/linkerd");
 
 /// Where each part lies in the repository, and in what `files export` writes.
-static PARTS: &[(&str, &Dir<'_>)] =
-    &[("test-services/base", &BASE), ("test-services/overlays", &OVERLAYS), ("linkerd", &LINKERD)];
+static PARTS: &[(&str, &Dir<'_>)] = &[
+    ("test-services/base", &BASE),
+    ("test-services/overlays", &OVERLAYS),
+    ("manifests", &MANIFESTS),
+    ("linkerd", &LINKERD),
+];
 
 /// The folder that holds the overlays.
 pub const OVERLAY_FOLDER: &str = "test-services/overlays";
@@ -74,4 +79,29 @@ pub fn export(folder: &Path) -> anyhow::Result<usize> {
         write().with_context(|| format!("cannot write {}", to.display()))?;
     }
     Ok(files.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_exported_is_whole_and_never_overwrites_what_was_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = export(folder.path()).unwrap();
+        for part in
+            ["manifests/ingress-nginx", "linkerd/crds", "linkerd/service-profiles", "test-services/base"]
+        {
+            let inside = std::fs::read_dir(folder.path().join(part)).unwrap().count();
+            assert!(inside > 0, "{part}");
+        }
+        let mine = folder.path().join("test-services/base/kustomization.yaml");
+        assert_eq!(export(folder.path()).unwrap(), count, "a second time is none");
+        std::fs::write(&mine, "mine").unwrap();
+        let gone = folder.path().join("linkerd/namespace.yaml");
+        std::fs::remove_file(&gone).unwrap();
+        assert!(export(folder.path()).unwrap_err().to_string().contains("kustomization.yaml is there"));
+        assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
+        assert!(!gone.exists(), "something was written before the refusal");
+    }
 }

@@ -1,5 +1,6 @@
 //! A lab: the record in the state folder that ties a name to its cluster.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
+
+use crate::addons;
 
 mod lock;
 
@@ -50,6 +53,9 @@ pub struct Record {
     /// The test service's image, as the overlays run it: what the registry answered, or `--image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// What the pushed image was made of, to know it again without packing it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_made_of: Option<String>,
     /// The node image the cluster is made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_image: Option<String>,
@@ -71,6 +77,15 @@ pub struct Record {
     /// An embedded cluster keeps Linkerd's rule that a new profile is unseen until discovery was idle for 5 s.
     #[serde(default)]
     pub like_linkerd: bool,
+    /// What `up` was told about ingress and mesh: without flags it goes on with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addons: Option<addons::Choice>,
+    /// What `up` was told to deploy; empty is what it deploys by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<String>,
+    /// The nodes' addresses when the lab was last seen whole: a restart of the engine may give them anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, String>,
 }
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
@@ -89,6 +104,18 @@ pub fn labs_folder() -> anyhow::Result<PathBuf> {
 /// No home folder is known.
 pub fn folder(name: &str) -> anyhow::Result<PathBuf> {
     Ok(labs_folder()?.join(name))
+}
+
+/// Takes away what the lock of a lab that never came to be leaves: a refusal has no side effect. Folders with anything else in
+/// them stay.
+pub fn discard(name: &str) {
+    let Ok(folder) = folder(name) else { return };
+    let _ = fs::remove_file(folder.join("lock"));
+    for folder in folder.ancestors().take(3) {
+        if fs::remove_dir(folder).is_err() {
+            break;
+        }
+    }
 }
 
 /// Makes a folder that only its owner can enter.
@@ -115,6 +142,7 @@ impl Record {
             https_port: None,
             registry_port: None,
             image: None,
+            image_made_of: None,
             node_image: None,
             workers: 0,
             registry_image: None,
@@ -122,6 +150,9 @@ impl Record {
             previous_context: None,
             made: false,
             like_linkerd: false,
+            addons: None,
+            overlays: Vec::new(),
+            addresses: BTreeMap::new(),
         }
     }
 

@@ -21,8 +21,7 @@ const REGISTRY: &str = "localhost:5000";
 /// # Errors
 /// There is none of that name; whatever kustomize refuses.
 pub fn build(name: &str) -> anyhow::Result<Output> {
-    let on_disk = name.contains('/') || name.starts_with('.');
-    let built = if on_disk {
+    let built = if on_disk(name) {
         meshy_kustomize::build(&Disk, Path::new(name))
     } else {
         if !files::overlays().iter().any(|o| o == name) {
@@ -35,6 +34,11 @@ pub fn build(name: &str) -> anyhow::Result<Output> {
         meshy_kustomize::build(&tree, &PathBuf::from("/").join(files::OVERLAY_FOLDER).join(name))
     };
     built.with_context(|| format!("cannot build overlay `{name}`")).exit(Exit::Usage)
+}
+
+/// Whether a name means a folder on the disk and not one of the shipped overlays.
+pub fn on_disk(name: &str) -> bool {
+    name.contains('/') || name.starts_with('.')
 }
 
 fn unknown(name: &str) -> anyhow::Error {

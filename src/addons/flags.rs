@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 
 use super::certificates::Identity;
-use super::{Ingress, Mesh, Options, images, linkerd};
+use super::{Choice, Ingress, Mesh, Options, linkerd};
 use crate::error::{Advise, Exit};
 use crate::k8s::{Object, manifest};
 
@@ -13,24 +13,24 @@ use crate::k8s::{Object, manifest};
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
 pub struct Flags {
-    /// The ingress controller (ingress-nginx was retired by its makers in March 2026)
-    #[arg(long, value_enum, default_value_t, value_name = "INGRESS")]
-    ingress: Ingress,
-    /// The mesh
-    #[arg(long, value_enum, default_value_t, value_name = "MESH")]
-    mesh: Mesh,
+    /// The ingress controller (retired by its makers in March 2026); without a choice nginx, or what the lab was told before
+    #[arg(long, value_enum, value_name = "INGRESS")]
+    pub(super) ingress: Option<Ingress>,
+    /// The mesh; without a choice Linkerd, or what the lab was told before
+    #[arg(long, value_enum, value_name = "MESH")]
+    pub(super) mesh: Option<Mesh>,
     /// A registry that has all images of the add-ons, instead of their own ones
     #[arg(long, value_name = "HOST:PORT")]
-    image_registry: Option<String>,
-    /// The tag of Linkerd's images
-    #[arg(long, default_value = images::LINKERD_VERSION, value_name = "VERSION")]
-    linkerd_version: String,
+    pub(super) image_registry: Option<String>,
+    /// The tag of Linkerd's images, instead of the one that `meshy versions` prints
+    #[arg(long, value_name = "VERSION")]
+    pub(super) linkerd_version: Option<String>,
     /// Apply the output of `linkerd install` (a file, or `-`) instead of meshy's own manifests
     #[arg(long, value_name = "FILE")]
-    linkerd_manifest: Option<PathBuf>,
+    pub(super) linkerd_manifest: Option<PathBuf>,
     /// The output of `linkerd install --crds`, to go before it
     #[arg(long, value_name = "FILE", requires = "linkerd_manifest")]
-    linkerd_crds: Option<PathBuf>,
+    pub(super) linkerd_crds: Option<PathBuf>,
     /// A trust anchor of your own, PEM
     #[arg(long, value_name = "FILE", requires = "issuer", conflicts_with = "linkerd_manifest")]
     trust_anchor: Option<PathBuf>,
@@ -40,21 +40,34 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Reads the files and gives the options; what the cluster has built in is left out.
+    /// What these flags choose for a lab that was told `known` before.
+    ///
+    /// # Errors
+    /// It would take away what is installed.
+    pub fn choice(&self, known: Option<&Choice>) -> anyhow::Result<Choice> {
+        Choice::of(self, known)
+    }
+
+    /// Reads the files and gives the options for a choice; what the cluster has built in is left out.
     ///
     /// # Errors
     /// A file cannot be read or holds something else.
-    pub fn options(&self, built_in_mesh: bool, built_in_ingress: bool) -> anyhow::Result<Options> {
+    pub fn options(
+        &self,
+        choice: &Choice,
+        built_in_mesh: bool,
+        built_in_ingress: bool,
+    ) -> anyhow::Result<Options> {
         let identity = match (&self.trust_anchor, &self.issuer) {
             (Some(anchor), Some(issuer)) => {
                 Some(Identity::bring(&read(anchor)?, &read(issuer)?).exit(Exit::Usage)?)
             }
             _ => None,
         };
-        let given = match &self.linkerd_manifest {
+        let given = match &choice.linkerd_manifest {
             None => None,
             Some(file) => {
-                let mut objects = match &self.linkerd_crds {
+                let mut objects = match &choice.linkerd_crds {
                     Some(crds) => objects(crds)?,
                     None => Vec::new(),
                 };
@@ -63,11 +76,11 @@ impl Flags {
             }
         };
         Ok(Options {
-            ingress: if built_in_ingress { Ingress::None } else { self.ingress },
-            mesh: if built_in_mesh { Mesh::None } else { self.mesh },
-            image_registry: self.image_registry.clone(),
+            ingress: if built_in_ingress { Ingress::None } else { choice.ingress },
+            mesh: if built_in_mesh { Mesh::None } else { choice.mesh },
+            image_registry: choice.image_registry.clone(),
             linkerd: linkerd::Settings {
-                version: self.linkerd_version.clone(),
+                version: choice.linkerd_version.clone(),
                 ..linkerd::Settings::default()
             },
             linkerd_manifest: given,
@@ -115,7 +128,7 @@ mod tests {
     #[test]
     fn what_a_cluster_has_built_in_is_not_installed() {
         let flags = Line::parse_from(["up"]).flags;
-        let options = flags.options(true, false).unwrap();
+        let options = flags.options(&flags.choice(None).unwrap(), true, false).unwrap();
         assert_eq!((options.mesh, options.ingress), (Mesh::None, Ingress::Nginx));
     }
 
@@ -125,7 +138,7 @@ mod tests {
         std::fs::write(file.path(), "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n").unwrap();
         let path = file.path().to_str().unwrap();
         let flags = Line::parse_from(["up", "--linkerd-manifest", path]).flags;
-        let error = flags.options(false, false).unwrap_err();
+        let error = flags.options(&flags.choice(None).unwrap(), false, false).unwrap_err();
         assert!(error.to_string().contains("linkerd-config"), "{error}");
         assert!(Line::try_parse_from(["up", "--trust-anchor", path]).is_err(), "an anchor needs its issuer");
     }

@@ -191,22 +191,6 @@ impl Provider for Embedded {
         })
     }
 
-    fn ensure_registry<'a>(
-        &'a self,
-        _context: &'a Context,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn connect<'a>(
-        &'a self,
-        _context: &'a Context,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
     fn look<'a>(
         &'a self,
         _context: &'a Context,

@@ -1,11 +1,9 @@
 //! A cluster that meshy did not make: used with its owner's consent, left as it was found.
 
-use std::io::IsTerminal as _;
-
 use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
 
-use super::{BuiltIn, Part, Provider, Spec};
+use super::{BuiltIn, Part, Provider, Spec, consent};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::lab::{self, Record};
@@ -38,10 +36,7 @@ impl Provider for Existing {
                 .context("no context was named")
                 .hint("`--context` says which cluster")
                 .exit(Exit::Usage)?;
-            consent(
-                context,
-                &format!("install into the cluster of context `{asked}`, which meshy did not make?"),
-            )?;
+            consent(context, "install into", asked)?;
             let mut record = Record::new(&context.global.name, lab::Provider::Existing, asked.clone());
             record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
             Ok(record)
@@ -70,22 +65,6 @@ impl Provider for Existing {
         })
     }
 
-    fn ensure_registry<'a>(
-        &'a self,
-        _context: &'a Context,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn connect<'a>(
-        &'a self,
-        _context: &'a Context,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
     fn look<'a>(
         &'a self,
         _context: &'a Context,
@@ -112,7 +91,11 @@ impl Provider for Existing {
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let client = context.client_of(record).await?;
-            crate::k8s::own::remove(&client, context.deadline).await
+            let (removed, kept) = crate::k8s::own::remove(&client, context.deadline).await?;
+            for line in kept {
+                context.report.say(format!("kept {line}"));
+            }
+            Ok(removed)
         })
     }
 
@@ -132,24 +115,4 @@ impl Provider for Existing {
 fn not_ours(record: &Record, act: &str) -> anyhow::Error {
     let error = anyhow!("meshy did not make the cluster of lab `{}` and does not {act} it", record.name);
     Err::<(), _>(error).exit(Exit::Usage).unwrap_err()
-}
-
-/// Asks a question that `--yes` answers. Without a terminal the answer is no.
-fn consent(context: &Context, question: &str) -> anyhow::Result<()> {
-    if context.global.yes || context.global.dry_run {
-        return Ok(());
-    }
-    if std::io::stdin().is_terminal() && console::Term::stderr().is_term() {
-        context.report.say(format!("{question} [y/N]"));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-        if matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Ok(());
-        }
-        return Err(anyhow!("not without your consent")).exit(Exit::Usage);
-    }
-    Err(anyhow!("meshy did not make this cluster and there is nobody to ask"))
-        .hint("`--yes` consents")
-        .id("consent")
-        .exit(Exit::Usage)
 }

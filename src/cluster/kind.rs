@@ -6,22 +6,22 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use bollard::query_parameters::{StartContainerOptions, StopContainerOptionsBuilder};
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
-use super::nodes::{self, Node};
-use super::{BuiltIn, Part, Provider, Spec, kubeconfig, ports, registry};
+use super::nodes::{self, NETWORK, Node};
+use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry};
 use crate::context::Context;
+use crate::doctor;
 use crate::error::{Advise, Exit};
 use crate::exec::{Failure, Program, find, first_line};
 use crate::lab::{self, Record};
+use crate::ui::Step;
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
 pub(super) const NODE_IMAGE: &str =
     "kindest/node:v1.35.0@sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f";
-
-/// The network that kind puts its nodes in.
-const NETWORK: &str = "kind";
 
 /// How long a request that was under way when its program died may take to show in the engine.
 const STRAGGLER: Duration = Duration::from_secs(1);
@@ -177,10 +177,14 @@ impl Provider for Kind {
             let left = own_nodes(&engine, name).await?;
             // Of a lab that never came to be, ports may have been taken since: they are looked for anew.
             if let Some(known) = known.as_ref().filter(|k| k.made) {
+                spec.fits(known)?;
                 return Ok(known.clone());
             }
-            let mut record = Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
-            if known.is_some() && !context.global.dry_run {
+            doctor::preflight(&context.report).await?;
+            let begun = known.is_some();
+            let new = || Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
+            let mut record = known.unwrap_or_else(new);
+            if begun && !context.global.dry_run {
                 // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
                 nodes::remove(&engine, &left).await?;
                 tokio::time::sleep(STRAGGLER).await;
@@ -192,12 +196,12 @@ impl Provider for Kind {
             }
             (record.http_port, record.https_port) = (Some(http), Some(https));
             record.registry_port = Some(registry::plan(&engine, name).await?);
-            record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
-            record.workers = spec.workers;
-            record.node_image = Some(spec.node_image.clone());
-            record.registry_image = Some(spec.registry_image.clone());
-            record.made_network = known.is_some_and(|k| k.made_network)
-                || engine.docker.inspect_network(NETWORK, None).await.is_err();
+            if let Some(asked) = context.global.kubeconfig.as_deref() {
+                record.kubeconfig = Some(std::path::absolute(asked)?);
+            }
+            spec.note(&mut record, begun);
+            record.made_network =
+                record.made_network || engine.docker.inspect_network(NETWORK, None).await.is_err();
             Ok(record)
         })
     }
@@ -216,12 +220,7 @@ impl Provider for Kind {
             let step = context.report.step("Creating", format!("cluster `{name}`"));
             let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
             let result = if whole {
-                let stopped: Vec<&Node> = nodes.iter().filter(|n| !n.running).collect();
-                start_nodes(&engine, &stopped).await?;
-                match stopped.len() {
-                    0 => "already there".to_owned(),
-                    n => format!("started {n} stopped nodes"),
-                }
+                restart(&engine, &record, &nodes, &step, context.deadline).await?
             } else {
                 if !nodes.is_empty() {
                     step.waiting("removing what an earlier run left half made");
@@ -235,9 +234,15 @@ impl Provider for Kind {
                 format!("{} nodes", record.workers + 1)
             };
             self.merge(context, &engine, &mut record).await?;
+            let now = addresses::of(&own_nodes(&engine, &name).await?);
+            let moved = addresses::changes(&record.addresses, &now);
+            record.addresses = now;
             record.made = true;
             record.save()?;
             step.done(result);
+            for line in moved {
+                context.report.say(line);
+            }
             Ok(record)
         })
     }
@@ -260,7 +265,17 @@ impl Provider for Kind {
 
     fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
-            let joined = async { registry::join(&engine::connect().await?, &record.name, NETWORK).await };
+            let joined = async {
+                let engine = engine::connect().await?;
+                registry::join(&engine, &record.name, NETWORK).await?;
+                let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
+                let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
+                    return Ok(());
+                };
+                let nodes = own_nodes(&engine, &record.name).await?;
+                let thing = format!("the image on {} nodes", nodes.len());
+                context.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
+            };
             let ready = async {
                 let step = context.report.step("Waiting", "for the nodes");
                 let client = context.client_of(record).await?;
@@ -289,15 +304,7 @@ impl Provider for Kind {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let nodes = own_nodes(&engine, &record.name).await?;
-            let mut parts: Vec<Part> = nodes
-                .iter()
-                .map(|n| Part {
-                    name: format!("node `{}`", n.name),
-                    well: n.running,
-                    state: if n.running { "running".to_owned() } else { n.state.clone() },
-                    address: None,
-                })
-                .collect();
+            let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();
             let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
             if missing > 0 {
                 let state = if record.made { "gone since it was made" } else { "not made yet" };
@@ -332,12 +339,7 @@ impl Provider for Kind {
             let engine = engine::connect().await?;
             let step = context.report.step("Stopping", format!("cluster `{}`", record.name));
             let nodes = own_nodes(&engine, &record.name).await?;
-            let options = StopContainerOptionsBuilder::default().t(10).build();
-            let stops = nodes
-                .iter()
-                .filter(|n| n.running)
-                .map(|n| engine.docker.stop_container(&n.name, Some(options.clone())));
-            futures::future::try_join_all(stops).await.context("cannot stop a node")?;
+            stop_nodes(&engine, &nodes).await?;
             registry::stop(&engine, &record.name).await?;
             step.done(format!("{} nodes and the registry", nodes.len()));
             Ok(())
@@ -388,10 +390,59 @@ impl Provider for Kind {
     }
 }
 
-async fn start_nodes(engine: &Engine, stopped: &[&Node]) -> anyhow::Result<()> {
-    let starts =
-        stopped.iter().map(|n| engine.docker.start_container(&n.name, None::<StartContainerOptions>));
-    futures::future::try_join_all(starts).await.context("cannot start a node")?;
+/// A node as `status` shows it: amiss while it does not run, and where it is not where it was.
+fn part(node: &Node, record: &Record) -> Part {
+    let was = record.addresses.get(&node.name);
+    let moved = node.address.as_ref().zip(was).filter(|(now, was)| now != was);
+    let state = match moved {
+        _ if !node.running => format!("stopped: {}", node.state),
+        Some((now, was)) => format!("running, its address is {now} and was {was}"),
+        None => "running".to_owned(),
+    };
+    Part {
+        name: format!("node `{}`", node.name),
+        well: node.running && moved.is_none(),
+        state,
+        address: node.address.clone(),
+    }
+}
+
+/// Starts what is stopped. Where a node has another address than it had, all nodes are restarted to get theirs back: routes and
+/// certificates go by them, and not every node image mends them itself. Gives a word for the report.
+async fn restart(
+    engine: &Engine,
+    record: &Record,
+    nodes: &[Node],
+    step: &Step,
+    deadline: Instant,
+) -> anyhow::Result<String> {
+    let moved = addresses::changes(&record.addresses, &addresses::of(nodes));
+    if !moved.is_empty() {
+        step.waiting(&moved.join("; "));
+        stop_nodes(engine, nodes).await?;
+    }
+    let to_start = nodes.iter().filter(|n| !n.running || !moved.is_empty());
+    // The engine gives the lowest free address: one after another by the old ones, and the registry after them all.
+    let names = addresses::in_order(&record.addresses, to_start.map(|n| n.name.as_str()));
+    if !names.is_empty() {
+        registry::out_of_the_way(engine, record, deadline).await?;
+    }
+    for name in &names {
+        let started = engine.docker.start_container(name, None::<StartContainerOptions>).await;
+        started.with_context(|| format!("cannot start node `{name}`"))?;
+    }
+    Ok(match (names.len(), moved.is_empty()) {
+        (0, _) => "already there".to_owned(),
+        (n, true) => format!("started {n} stopped nodes"),
+        (n, false) => format!("restarted {n} nodes for their old addresses"),
+    })
+}
+
+async fn stop_nodes(engine: &Engine, nodes: &[Node]) -> anyhow::Result<()> {
+    let options = StopContainerOptionsBuilder::default().t(10).build();
+    let running = nodes.iter().filter(|n| n.running);
+    let stops = running.map(|n| engine.docker.stop_container(&n.name, Some(options.clone())));
+    futures::future::try_join_all(stops).await.context("cannot stop a node")?;
     Ok(())
 }
 

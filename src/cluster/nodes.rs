@@ -13,6 +13,9 @@ use super::kind_config::CERTS_D;
 /// The label with which kind marks a cluster's nodes; its value is the cluster's name.
 const KIND_CLUSTER: &str = "io.x-k8s.kind.cluster";
 
+/// The network that kind puts its nodes in.
+pub(super) const NETWORK: &str = "kind";
+
 /// One node's container.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -24,6 +27,8 @@ pub(super) struct Node {
     pub(super) state: String,
     /// Whether it was made for this lab.
     pub(super) ours: bool,
+    /// Its address on the nodes' network; none while it does not run.
+    pub(super) address: Option<String>,
 }
 
 /// The nodes of the kind cluster of that name, whoever made it, by name.
@@ -39,6 +44,7 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
             running: c.state == Some(ContainerSummaryStateEnum::RUNNING),
             state: c.status.clone().unwrap_or_default(),
             ours: is_ours(&c, certs_d),
+            address: address(&c),
         })
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -72,6 +78,11 @@ pub(super) async fn mapped_ports(engine: &Engine, but: &str) -> anyhow::Result<H
         engine.docker.list_containers(None).await.context("cannot ask the engine for its containers")?;
     let others = containers.iter().filter(|c| container_name(c) != but);
     Ok(others.flat_map(|c| c.ports.iter().flatten().filter_map(|p| p.public_port)).collect())
+}
+
+fn address(container: &ContainerSummary) -> Option<String> {
+    let networks = container.network_settings.as_ref()?.networks.as_ref()?;
+    networks.get(NETWORK)?.ip_address.clone().filter(|a| !a.is_empty())
 }
 
 fn is_ours(container: &ContainerSummary, certs_d: &Path) -> bool {

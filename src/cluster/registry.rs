@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use bollard::errors::Error as EngineError;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, NetworkConnectRequest,
-    PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
+    NetworkDisconnectRequest, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -92,7 +92,12 @@ pub(super) async fn ensure(
         remove_container(engine, &name).await?;
         found = None;
     }
-    let running = found.as_ref().and_then(|f| f.state.as_ref()?.running) == Some(true);
+    let mut running = found.as_ref().and_then(|f| f.state.as_ref()?.running) == Some(true);
+    // An engine that restarts may give it what was a node's; so it starts outside of the network, as one that was stopped.
+    if running && found.as_ref().is_some_and(|f| is_in_the_way(f, record)) {
+        stop(engine, &record.name).await?;
+        running = false;
+    }
     let result = match (found.is_some(), running) {
         (true, true) => format!("already there, localhost:{wanted}"),
         (true, false) => format!("started, localhost:{wanted}"),
@@ -102,11 +107,48 @@ pub(super) async fn ensure(
         create(engine, record, &name, wanted).await?;
     }
     if !running {
+        leave(engine, found.as_ref(), &name).await?;
         let started = engine.docker.start_container(&name, None).await;
         started.with_context(|| format!("cannot start container `{name}`"))?;
     }
     answers(wanted, deadline).await.with_context(|| format!("registry `{name}` does not answer"))?;
     Ok((wanted, result))
+}
+
+fn is_in_the_way(registry: &ContainerInspectResponse, record: &Record) -> bool {
+    let networks = registry.network_settings.as_ref().and_then(|n| n.networks.as_ref());
+    let address = networks.and_then(|n| n.get(nodes::NETWORK)?.ip_address.as_ref());
+    address.is_some_and(|address| record.addresses.values().any(|a| a == address))
+}
+
+/// Waits until the registry holds no address that was a node's: [`ensure`], which runs beside this, sees to it.
+///
+/// # Errors
+/// The engine's.
+pub(super) async fn out_of_the_way(
+    engine: &Engine,
+    record: &Record,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    while let Some(found) = find(engine, &record.name).await?
+        && is_in_the_way(&found, record)
+        && Instant::now() < deadline
+    {
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+/// Takes a registry that was stopped out of the nodes' network: nodes that start beside it would lose their addresses to it. It
+/// is joined again when they run.
+async fn leave(engine: &Engine, found: Option<&ContainerInspectResponse>, name: &str) -> anyhow::Result<()> {
+    let networks = found.and_then(|f| f.network_settings.as_ref()?.networks.as_ref());
+    if !networks.is_some_and(|n| n.contains_key(nodes::NETWORK)) {
+        return Ok(());
+    }
+    let request = NetworkDisconnectRequest { container: name.to_owned(), force: Some(true) };
+    let left = engine.docker.disconnect_network(nodes::NETWORK, request).await;
+    left.with_context(|| format!("cannot take container `{name}` out of network `{}`", nodes::NETWORK))
 }
 
 async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyhow::Result<()> {

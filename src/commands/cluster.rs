@@ -3,7 +3,6 @@
 use crate::cluster::{self, Spec};
 use crate::context::Context;
 use crate::error::Exit;
-use crate::lab;
 
 /// The flags of `meshy cluster`.
 #[derive(Debug, clap::Args)]
@@ -18,16 +17,14 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s first step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let _lock = lab::lock(context).await?;
-    let known = context.lab()?;
-    let provider = cluster::choose(context, known.as_ref()).await?;
-    let record = provider.plan(context, &args.spec, known).await?;
+    let claim = cluster::claim(context, &args.spec).await?;
+    let record = claim.record;
     if context.global.dry_run {
         context.report.say(format!("would make cluster `{}`", record.name));
         return Ok(Exit::Done);
     }
     record.save()?;
-    let record = provider.ensure(context, record).await?;
+    let record = claim.provider.ensure(context, record).await?;
     context.data(&record, |r| format!("context `{}`", r.context))?;
     Ok(Exit::Done)
 }

@@ -22,6 +22,32 @@ pub struct Args {
     /// The test service's image, instead of the one that was pushed
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
+    /// Apply and do not wait until it is ready
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// How overlays are deployed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The private registry's port, in place of the one that overlays name.
+    pub registry_port: Option<u16>,
+    /// The test service's image, in place of the one that overlays name.
+    pub image: Option<String>,
+    /// The ingress's port on this machine, for URLs.
+    pub http_port: Option<u16>,
+    /// Take over fields that other tools hold.
+    pub force: bool,
+    /// Do not wait until all is ready.
+    pub no_wait: bool,
+}
+
+impl Options {
+    /// What a lab's record says.
+    pub fn of(lab: &Record) -> Self {
+        let image = lab.image.clone();
+        Self { registry_port: lab.registry_port, image, http_port: lab.http_port, ..Self::default() }
+    }
 }
 
 /// What a deployed overlay became.
@@ -44,13 +70,16 @@ pub struct Deployed {
 /// # Errors
 /// An overlay does not build, a conflict, something does not become ready.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let client = context.client().await?;
+    let client = context.client_for_change("deploy to").await?;
     let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
-    let mut record = if context.global.context.is_none() { context.lab()? } else { None };
-    if let (Some(record), Some(image)) = (&mut record, &args.image) {
-        record.image = Some(image.clone());
-    }
-    let deployed = overlays(context, &client, record.as_ref(), &args.overlays, args.force).await?;
+    let lab = match &context.global.context {
+        None => context.lab()?,
+        Some(named) => Record::all()?.into_iter().find(|lab| lab.context == *named),
+    };
+    let of_lab = lab.as_ref().map(Options::of).unwrap_or_default();
+    let image = args.image.or(of_lab.image.clone());
+    let options = Options { image, force: args.force, no_wait: args.no_wait, ..of_lab };
+    let deployed = overlays(context, &client, &args.overlays, &options).await?;
     context.data(&deployed, |all| {
         let lines = all.iter().flat_map(|d| d.urls.iter().map(move |u| format!("{:<20} {u}\n", d.overlay)));
         lines.collect()
@@ -65,9 +94,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 pub async fn overlays(
     context: &Context,
     client: &Client,
-    record: Option<&Record>,
     names: &[String],
-    force: bool,
+    options: &Options,
 ) -> anyhow::Result<Vec<Deployed>> {
     let mut built = Vec::new();
     for name in names {
@@ -75,26 +103,25 @@ pub async fn overlays(
         for warning in &output.warnings {
             context.report.warn(format!("overlay `{name}`: {warning}"));
         }
-        let (port, image) = record.map_or((None, None), |r| (r.registry_port, r.image.as_deref()));
-        built.push((name, overlay::objects(output, port, image)?));
+        let objects = overlay::objects(output, options.registry_port, options.image.as_deref())?;
+        built.push((name, objects));
     }
     let kinds = Kinds::new(client.clone());
-    let each = built.into_iter().map(|(name, objects)| one(context, &kinds, record, name, objects, force));
+    let each = built.into_iter().map(|(name, objects)| one(context, &kinds, name, objects, options));
     futures::future::try_join_all(each).await
 }
 
 async fn one(
     context: &Context,
     kinds: &Kinds,
-    record: Option<&Record>,
     name: &str,
     objects: Vec<Object>,
-    force: bool,
+    options: &Options,
 ) -> anyhow::Result<Deployed> {
     let step = context.report.step("Deploying", name);
-    let urls = objects.iter().flat_map(|o| urls(o, record.and_then(|r| r.http_port))).collect();
+    let urls = objects.iter().flat_map(|o| urls(o, options.http_port)).collect();
     let apply = Apply::new(kinds, Manager::Manifests, context.deadline);
-    let apply = apply.force(force).mark(true).dry_run(context.global.dry_run);
+    let apply = apply.force(options.force).mark(true).dry_run(context.global.dry_run);
     let applied = match apply.run(objects).await {
         Ok(applied) => applied,
         Err(error) => {
@@ -106,7 +133,7 @@ async fn one(
         context.report.say(line);
     }
     let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();
-    if !context.global.dry_run {
+    if !context.global.dry_run && !options.no_wait {
         let ready = wait::ready(kinds, &objects, context.deadline, Some(&step)).await;
         if let Err(error) = ready {
             step.failed();

@@ -29,7 +29,9 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     let name = context.global.name.clone();
     if context.lab()?.is_none() {
         // A run that was killed before its record leaves an empty folder at most.
-        let _ = fs::remove_dir_all(lab::folder(&name)?);
+        if !context.global.dry_run {
+            let _ = fs::remove_dir_all(lab::folder(&name)?);
+        }
         let down = Down { lab: name, removed: Vec::new() };
         context.data(&down, |d| format!("there is no lab `{}`; nothing to remove", d.lab))?;
         return Ok(Exit::Done);

@@ -3,7 +3,6 @@
 use crate::cluster::{self, Spec};
 use crate::context::Context;
 use crate::error::Exit;
-use crate::lab;
 
 /// The flags of `meshy registry`.
 #[derive(Debug, clap::Args)]
@@ -18,18 +17,16 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s second step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let _lock = lab::lock(context).await?;
-    let known = context.lab()?;
-    let provider = cluster::choose(context, known.as_ref()).await?;
-    let record = provider.plan(context, &args.spec, known).await?;
+    let claim = cluster::claim(context, &args.spec).await?;
+    let (provider, record) = (&claim.provider, &claim.record);
     if context.global.dry_run {
         context.report.say(format!("would make the registry of lab `{}`", record.name));
         return Ok(Exit::Done);
     }
     record.save()?;
-    let port = provider.ensure_registry(context, &record).await?;
+    let port = provider.ensure_registry(context, record).await?;
     if record.made {
-        provider.connect(context, &record).await?;
+        provider.connect(context, record).await?;
     }
     context.data(&port, |port| match port {
         Some(port) => format!("localhost:{port}"),

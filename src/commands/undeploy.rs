@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::Exit;
 use crate::k8s::{Kinds, delete, manifest};
+use crate::lab;
 use crate::overlay;
 
 /// The flags of `meshy undeploy`.
@@ -28,7 +29,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let kinds = Kinds::new(context.client().await?);
+    let kinds = Kinds::new(context.client_for_change("delete from").await?);
+    let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let step = context.report.step("Deleting", args.overlays.join(", "));
     let deleted = delete::delete(&kinds, objects, context.deadline).await;
     match deleted {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -11,9 +11,9 @@ use super::deploy;
 use crate::addons;
 use crate::cluster::{self, Spec, image};
 use crate::context::Context;
-use crate::error::Exit;
+use crate::error::{Advise, Exit};
 use crate::k8s::manifest;
-use crate::lab::{self, Record};
+use crate::lab::Record;
 use crate::overlay;
 
 /// The flags of `meshy up`.
@@ -29,8 +29,8 @@ pub struct Args {
     /// Write everything that the add-ons would apply to stdout, and touch nothing
     #[arg(long)]
     print: bool,
-    /// Overlays to deploy
-    #[arg(long = "overlay", value_name = "OVERLAY", default_values = overlay::DEFAULT)]
+    /// An overlay to deploy, several times for several; without this the two services, or what the lab was told before
+    #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
     /// The test service's image, for a cluster that does not get it from a private registry
     #[arg(long, value_name = "IMAGE")]
@@ -58,30 +58,37 @@ struct Up {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     if args.print {
-        let objects = addons::rendered(&args.addons.options(false, false)?)?;
+        let choice = args.addons.choice(None)?;
+        let objects = addons::rendered(&args.addons.options(&choice, false, false)?)?;
         crate::ui::data(&manifest::to_yaml(&objects)?)?;
         return Ok(Exit::Done);
     }
-    if context.global.dry_run {
-        return dry_run(context, &args).await;
-    }
-    let _lock = lab::lock(context).await?;
-    let known = context.lab()?;
-    let provider = cluster::choose(context, known.as_ref()).await?;
+    names_its_image(context, &args)?;
+    let claim = cluster::claim(context, &args.spec).await?;
+    let provider = &claim.provider;
+    let mut record = claim.record;
     let built_in = provider.built_in();
-    // Read before anything is made, so that a wrong file costs nothing.
-    let options = args.addons.options(built_in.mesh, built_in.ingress)?;
-    let mut record = provider.plan(context, &args.spec, known).await?;
-    // Before anything is made: after a crash the record is how the next run knows what is ours.
+    // Read before anything is made, so that a wrong file or name costs nothing.
+    let choice = args.addons.choice(record.addons.as_ref())?;
+    let options = args.addons.options(&choice, built_in.mesh, built_in.ingress)?;
+    let overlays = overlays(&args, &record)?;
+    let there = record.made;
+    record.addons = Some(choice);
+    record.overlays.clone_from(&overlays);
     record.image = args.image.clone().or(record.image);
+    if context.global.dry_run {
+        return dry_run(context, &record, there);
+    }
+    // Before anything is made: after a crash the record is how the next run knows what is ours.
     record.save()?;
 
     let publish = async {
         let Some(port) = provider.ensure_registry(context, &record).await? else { return Ok(None) };
-        if args.image.is_some() {
+        // An image that the user named stays the lab's.
+        if record.image.as_deref().is_some_and(|i| !image::is_ours(i, port)) {
             return Ok(None);
         }
-        let step = image::publish(port, args.service_binary.as_deref());
+        let step = image::publish(port, args.service_binary.as_deref(), &record);
         let step = step.map(|r| r.context("the test service's image"));
         context
             .report
@@ -90,13 +97,17 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             .map(Some)
     };
     let (mut made, pushed) = tokio::try_join!(provider.ensure(context, record.clone()), publish)?;
-    made.image = pushed.or(made.image);
+    if let Some(pushed) = pushed {
+        (made.image, made.image_made_of) = (Some(pushed.image), Some(pushed.made_of));
+    }
     made.save()?;
     provider.connect(context, &made).await?;
 
     let client = context.client_of(&made).await?;
     let installed = addons::install_all(&client, &options, &context.report, context.deadline).await?;
-    let services = deploy::overlays(context, &client, Some(&made), &args.overlays, false).await?;
+    made.addons = made.addons.map(|choice| addons::Choice { installed: true, ..choice });
+    made.save()?;
+    let services = deploy::overlays(context, &client, &overlays, &deploy::Options::of(&made)).await?;
     let mut next = vec![
         format!("meshy status{}", context.name_flag()),
         format!("meshy port-forward deploy/minimal-service 9090{}", context.name_flag()),
@@ -128,19 +139,47 @@ fn text(up: &Up) -> String {
     text
 }
 
-async fn dry_run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let known = context.lab()?;
-    let there = known.as_ref().is_some_and(|k| k.made);
-    let provider = cluster::choose(context, known.as_ref()).await?;
-    let record = provider.plan(context, &args.spec, known).await?;
+/// A cluster of others has no registry of ours: what the services run must be said.
+fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let Some(named) = &context.global.context else { return Ok(()) };
+    let known = context.lab()?.and_then(|lab| lab.image).is_some();
+    if known || args.image.is_some() {
+        return Ok(());
+    }
+    Err(anyhow!("the cluster of context `{named}` gets no image from a private registry"))
+        .hint("`--image IMAGE` names one of the test service that it can pull; docs/test-service.md tells what it holds")
+        .exit(Exit::Usage)
+}
+
+/// What is deployed: what was asked for, else what the lab was told before, else the two services. Folders are named whole,
+/// as a later run may start elsewhere.
+fn overlays(args: &Args, record: &Record) -> anyhow::Result<Vec<String>> {
+    let mut names = args.overlays.clone();
+    if names.is_empty() {
+        names.clone_from(&record.overlays);
+    }
+    if names.is_empty() {
+        names = overlay::DEFAULT.map(str::to_owned).to_vec();
+    }
+    for name in names.iter_mut().filter(|name| overlay::on_disk(name)) {
+        let folder = std::path::absolute(&*name).context("cannot find the current folder")?;
+        *name = folder.display().to_string();
+    }
+    for name in &names {
+        overlay::build(name)?;
+    }
+    Ok(names)
+}
+
+fn dry_run(context: &Context, record: &Record, there: bool) -> anyhow::Result<Exit> {
     let verb = if there { "go on with" } else { "make" };
     context.report.say(format!(
         "would {verb} lab `{}` (provider {}, context `{}`) and deploy {}",
         record.name,
         cluster::word(record.provider),
         record.context,
-        args.overlays.join(", ")
+        record.overlays.join(", ")
     ));
-    context.data(&record, |_| String::new()).context("cannot print the plan")?;
+    context.data(record, |_| String::new()).context("cannot print the plan")?;
     Ok(Exit::Done)
 }

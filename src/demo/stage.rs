@@ -74,7 +74,7 @@ impl Stage {
         step.done("");
         let client = cluster.client();
         let names: Vec<String> = overlay::DEFAULT.map(str::to_owned).into();
-        let deployed = deploy::overlays(context, &client, None, &names, false).await;
+        let deployed = deploy::overlays(context, &client, &names, &deploy::Options::default()).await;
         let stage = Self {
             client,
             ingress: cluster.ingress_addr(),

@@ -50,17 +50,14 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
     Ok((ours, kept))
 }
 
-/// Removes what carries the label; gives what was removed.
+/// Removes what carries the label; gives what was removed, and what was kept and why.
 ///
 /// # Errors
 /// As [`list`]; something cannot be deleted.
-pub async fn remove(client: &Client, deadline: Instant) -> anyhow::Result<Vec<String>> {
+pub async fn remove(client: &Client, deadline: Instant) -> anyhow::Result<(Vec<String>, Vec<String>)> {
     let kinds = Kinds::new(client.clone());
     let (ours, kept) = list(&kinds).await?;
-    for line in kept {
-        tracing::warn!("kept {line}");
-    }
-    delete::delete(&kinds, ours, deadline).await
+    Ok((delete::delete(&kinds, ours, deadline).await?, kept))
 }
 
 /// A definition goes only when no object of its kind is somebody else's, a namespace only when nobody else has pods in it.

@@ -12,17 +12,20 @@ use super::{ensure_private_folder, folder};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 
-/// The right to change a lab; given back when dropped.
+/// The right to change a lab; given back when dropped. A dry run changes nothing and holds none.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: Option<File>,
 }
 
-/// Takes a lab's lock; while another meshy holds it, waits and says who that is.
+/// Takes a lab's lock; while another meshy holds it, waits and says who that is. With `--dry-run` no file is touched.
 ///
 /// # Errors
 /// The other one did not finish in time; the state folder cannot be written.
 pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
+    if context.global.dry_run {
+        return Ok(Lock { _file: None });
+    }
     let name = &context.global.name;
     let folder = folder(name)?;
     loop {
@@ -42,7 +45,7 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
             continue;
         }
         sign(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
-        return Ok(Lock { _file: file });
+        return Ok(Lock { _file: Some(file) });
     }
 }
 

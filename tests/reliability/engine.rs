@@ -62,6 +62,41 @@ fn a_sick_engine_is_told_as_such_and_in_time() {
         assert_eq!(output.status.code(), Some(3), "an engine that {what}: {talk}");
         assert!(talk.contains("engine") && talk.contains("hint:"), "an engine that {what}: {talk}");
         assert!(!talk.contains("panicked"), "{talk}");
-        assert!(!home.lab("meshy").join("lab.json").exists(), "an engine that {what}: a lab was begun");
+        assert!(!home.lab("meshy").exists(), "an engine that {what}: something of a lab was left");
+    }
+}
+
+#[test]
+fn doctor_is_over_in_two_seconds_whatever_hangs() {
+    let home = Home::new();
+    let socket = home.path().join("engine.sock");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    std::thread::spawn(move || {
+        // Kept open without a word.
+        let _held: Vec<_> = listener.incoming().collect();
+    });
+    let bin = home.path().join("bin");
+    std::fs::create_dir(&bin).expect("a folder");
+    for program in ["docker", "kind"] {
+        let file = bin.join(program);
+        std::fs::write(&file, "#!/bin/sh\nexec sleep 30\n").expect("a program");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let begun = Instant::now();
+    let mut command = home.command("doctor --provider kind");
+    let output = command
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .output()
+        .expect("it starts");
+    let took = begun.elapsed();
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(output.status.code(), Some(3), "{table}");
+    assert_eq!(table.matches("missing").count(), 3, "engine, docker and kind: {table}");
+    // Killed with doctor; the kernel may take a moment to be done with them, far less than they would sleep.
+    while !home.processes().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "a program that hangs was left");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -6,7 +6,9 @@
 mod home;
 
 mod crash;
+mod dry;
 mod engine;
 mod exposure;
 mod full;
 mod kubeconfig;
+mod rivals;

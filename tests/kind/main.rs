@@ -1,0 +1,8 @@
+//! The lab on a real engine: up, twice, killed, restarted, on others' clusters, down. `tests/testbed.sh FOLDER` runs it;
+//! nothing it makes stays.
+
+mod existing;
+mod restart;
+mod story;
+mod trouble;
+mod user;

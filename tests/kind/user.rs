@@ -1,0 +1,83 @@
+//! A user of their own for each test: home, kubeconfig, state and lab, taken down at its end.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// A user of their own: home, kubeconfig and state in a temporary folder, the lab taken down when the test ends.
+pub(crate) struct User {
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) lab: String,
+}
+
+impl User {
+    pub(crate) fn new(lab: &str) -> Self {
+        Self { home: tempfile::tempdir().unwrap(), lab: format!("e2e-{lab}-{}", std::process::id()) }
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meshy"));
+        command.args(args).args(["--name", &self.lab]);
+        command.env("HOME", self.home.path()).env("XDG_STATE_HOME", self.home.path().join("state"));
+        command.env_remove("KUBECONFIG").stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    pub(crate) fn must(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "meshy {args:?}: {stderr}");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &stderr
+    }
+
+    pub(crate) fn up(&self) -> String {
+        self.must(&UP)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.home.path().join("state/meshy/labs").join(&self.lab)
+    }
+
+    pub(crate) fn kubeconfig(&self) -> String {
+        fs::read_to_string(self.home.path().join(".kube/config")).unwrap_or_default()
+    }
+
+    /// Nothing of the lab is left: containers, volumes, kubeconfig entries, state.
+    pub(crate) fn assert_gone(&self) {
+        let label = format!("label=io.x-k8s.kind.cluster={}", self.lab);
+        assert_eq!(docker(&["ps", "-aq", "--filter", &label]), "");
+        let registry = format!("name=private-registry-{}", self.lab);
+        assert_eq!(docker(&["ps", "-aq", "--filter", &registry]), "");
+        assert_eq!(docker(&["volume", "ls", "-q", "--filter", &registry]), "");
+        assert!(!self.kubeconfig().contains(&self.lab));
+        assert!(!self.state().exists(), "state is left in {}", self.state().display());
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        // Also after a failed assertion; its own result tells nothing then.
+        let _ = self.run(&["down"]);
+    }
+}
+
+pub(crate) const UP: [&str; 7] = ["up", "--provider", "kind", "--mesh", "none", "--ingress", "none"];
+
+pub(crate) fn docker(args: &[&str]) -> String {
+    run("docker", args)
+}
+
+/// Runs a program that must succeed; gives its stdout.
+pub(crate) fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+pub(crate) fn networks() -> String {
+    docker(&["network", "ls", "--format", "{{.Name}}"])
+}

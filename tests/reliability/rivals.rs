@@ -1,0 +1,64 @@
+//! Two runs on one lab at once.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::home::Home;
+
+/// Looks again and again until something holds, which other processes bring about.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
+    kill_process(pid, signal).expect("a child of ours");
+}
+
+#[test]
+fn of_two_ups_at_once_the_second_waits_for_the_first_by_name_and_both_end_well() {
+    let home = Home::new();
+    let first = home.spawn("up --provider embedded");
+    let lock = home.lab("meshy").join("lock");
+    let signed = || fs::read_to_string(&lock).is_ok_and(|t| t.contains(&format!("{} up", first.id())));
+    until("the first takes the lock", signed);
+    // Held up in the middle, so that the second comes while it is at work.
+    signal(&first, Signal::STOP);
+    let events = home.path().join("events");
+    let mut command = home.command(&format!("up --events {}", events.display()));
+    let second = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    let holder = format!("`meshy up` (process {})", first.id());
+    until("the second says whom it waits for", || {
+        fs::read_to_string(&events).is_ok_and(|t| t.contains(&holder))
+    });
+    signal(&first, Signal::CONT);
+    for run in [first, second] {
+        let output = run.wait_with_output().expect("its end");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(home.processes().len(), 1, "one cluster");
+    home.good("down --yes");
+}
+
+#[test]
+fn a_run_that_waits_too_long_names_the_holder_and_leaves_the_lab_alone() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    let file = home.lab("meshy").join("lock");
+    let lock = fs::File::options().read(true).write(true).open(&file).expect("the lab's lock");
+    lock.lock().expect("nobody else holds it");
+    fs::write(&file, "4711 deploy").expect("the holder's name");
+    let output = home.run("up --timeout 500ms");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{talk}");
+    assert!(talk.contains("`meshy deploy` (process 4711) is still at work on lab `meshy`"), "{talk}");
+    drop(lock);
+    home.good("down --yes");
+}
