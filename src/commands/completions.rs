@@ -32,22 +32,3 @@ pub async fn run(_context: &Context, args: Args) -> anyhow::Result<Exit> {
     crate::ui::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::ValueEnum as _;
-
-    use super::*;
-
-    #[test]
-    fn every_shell_gets_a_script_that_knows_every_verb() {
-        for shell in Shell::value_variants() {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "meshy", &mut script);
-            let script = String::from_utf8(script).unwrap();
-            for verb in Cli::command().get_subcommands().filter(|c| !c.is_hide_set()) {
-                assert!(script.contains(verb.get_name()), "{shell}: `{}`", verb.get_name());
-            }
-        }
-    }
-}
