@@ -12,15 +12,17 @@
 use anyhow::Context as _;
 use kube::Client;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::error::Advise as _;
-use crate::k8s::{Kinds, Object};
+use crate::error::{self, Advise as _};
+use crate::k8s::{Kinds, Object, manifest, wait};
 use crate::ui::Report;
 
 pub mod certificates;
 mod choice;
 pub mod endpoints;
+pub mod expiry;
 mod flags;
 pub mod images;
 pub mod ingress_nginx;
@@ -104,15 +106,32 @@ pub async fn install_all(
     };
     // Both run to their end, so that one that cannot start does not hide what the other one lacks.
     let (ingress, mesh) = futures::join!(ingress, mesh);
-    match (ingress, mesh) {
-        (Ok(ingress), Ok(mesh)) => Ok(Installed { ingress, mesh }),
-        (Err(first), Err(second)) => {
-            Err(first.context(format!("Linkerd is not installed either: {second:#}")))
-                .context("the add-ons are not installed")
-        }
-        (Err(error), _) | (_, Err(error)) => Err(error),
+    let failure = match (ingress, mesh) {
+        (Ok(ingress), Ok(mesh)) => return Ok(Installed { ingress, mesh }),
+        (Err(first), Err(second)) => first
+            .context(format!("Linkerd is not installed either: {second:#}"))
+            .context("the add-ons are not installed"),
+        (Err(error), _) | (_, Err(error)) => error,
+    };
+    if error::id_of(&failure) != Some(wait::IMAGE_UNAVAILABLE) {
+        return Err(failure);
     }
-    .hint("`meshy images` lists what the nodes must be able to pull; `meshy push` and `--image-registry` bring it without internet")
+    Err(failure).hint(what_to_bring(options))
+}
+
+/// Which images the nodes need, and the way that needs no internet on them.
+fn what_to_bring(options: &Options) -> String {
+    let images = images::needed(options);
+    let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    let origins: Vec<&str> = images.iter().map(|image| image.origin.as_str()).collect();
+    match &options.image_registry {
+        Some(_) => format!("the nodes need {}; `meshy push` brings {}", names.join(", "), origins.join(", ")),
+        None => format!(
+            "the nodes need {}; without internet: `meshy push IMAGE` for each, then `meshy up --image-registry localhost:PORT` \
+             with the port that `meshy status` shows",
+            names.join(", ")
+        ),
+    }
 }
 
 /// All objects that [`install_all`] would apply, in order, for `up --print`. Certificates are those of the options; without
@@ -138,6 +157,35 @@ pub fn rendered(options: &Options) -> anyhow::Result<Vec<Object>> {
     Ok(objects)
 }
 
+/// What of rendered objects can be shown and applied by others: the Secrets whose keys were not given, and what would trust
+/// them, are left out, since a placeholder would be taken for a certificate; `up` makes what is absent. Gives also what was
+/// left out.
+pub fn printable(objects: Vec<Object>) -> (Vec<Object>, Vec<String>) {
+    let (mut shown, mut left_out) = (Vec::new(), Vec::new());
+    for mut object in objects {
+        let hooks = object.data.get_mut("webhooks").and_then(Value::as_array_mut);
+        for config in hooks.into_iter().flatten().filter_map(|hook| hook.get_mut("clientConfig")) {
+            let bundle = config["caBundle"].as_str().unwrap_or_default();
+            if linkerd::of_base64(bundle).is_some_and(|text| certificates::is_placeholder(&text))
+                && let Some(config) = config.as_object_mut()
+            {
+                config.remove("caBundle");
+            }
+        }
+        let texts = ["data", "stringData"].into_iter().filter_map(|key| object.data[key].as_object());
+        let hollow = texts.flat_map(|map| map.values()).filter_map(|value| value.as_str()).any(|text| {
+            certificates::is_placeholder(text)
+                || linkerd::of_base64(text).is_some_and(|text| certificates::is_placeholder(&text))
+        });
+        if hollow {
+            left_out.push(manifest::describe(&object));
+        } else {
+            shown.push(object);
+        }
+    }
+    (shown, left_out)
+}
+
 /// Objects in two parts: what can be applied at once, and the webhooks, which wait for their endpoints.
 #[derive(Clone, Debug, Default)]
 pub struct Manifests {
@@ -150,7 +198,7 @@ pub struct Manifests {
 impl Manifests {
     /// Parts objects that come in one list.
     pub fn part(objects: Vec<Object>) -> Self {
-        let is_webhook = |o: &Object| crate::k8s::manifest::kind(o).ends_with("WebhookConfiguration");
+        let is_webhook = |o: &Object| manifest::kind(o).ends_with("WebhookConfiguration");
         let (webhooks, base) = objects.into_iter().partition(is_webhook);
         Self { base, webhooks }
     }

@@ -6,6 +6,7 @@ use crate::commands;
 
 mod candidates;
 mod global;
+pub mod spelling;
 
 pub use candidates::with_candidates;
 pub use global::{Color, Global, Output, ProviderChoice, duration};

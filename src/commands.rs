@@ -43,6 +43,7 @@ pub mod status;
 pub mod stop;
 pub mod support_bundle;
 pub mod sweep;
+mod target;
 mod toggle;
 pub mod traffic;
 pub mod undeploy;

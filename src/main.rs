@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
-use meshy::cli::{Cli, with_candidates};
+use meshy::cli::{Cli, spelling, with_candidates};
 use meshy::context::Context;
 use meshy::error::Exit;
 use meshy::{commands, config, error, exec, ui};
@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         return Exit::Failed.into();
     }
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
-    let cli = match config::merge(std::env::args_os().collect(), &Cli::command()) {
+    let args = spelling::plain(std::env::args_os().collect());
+    let cli = match config::merge(args, &Cli::command()) {
         Ok(args) => Cli::parse_from(args),
         Err(failure) => {
             error::print(&failure);

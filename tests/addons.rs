@@ -126,6 +126,22 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
     assert_eq!(found, existing::Found::Ours { version: "edge-26.6.3".to_owned() });
 }
 
+#[test]
+fn what_up_prints_is_taken_strictly_by_kubectl_and_holds_no_key_that_was_not_given() {
+    let Some(server) = ApiServer::start() else { return };
+    let print = Command::new(env!("CARGO_BIN_EXE_meshy")).args(["up", "--print"]).output().unwrap();
+    assert!(print.status.success(), "{}", String::from_utf8_lossy(&print.stderr));
+    let text = String::from_utf8(print.stdout).unwrap();
+    assert!(!text.contains("tls.key: ") && !text.contains("key.pem: "), "a key is printed");
+    let mut kubectl = Command::new("kubectl");
+    kubectl.arg("--kubeconfig").arg(&server.kubeconfig).args(["apply", "--validate=strict", "-f", "-"]);
+    let mut kubectl =
+        kubectl.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut kubectl.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let done = kubectl.wait_with_output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_control_plane_that_does_not_start_gets_no_webhook() {
     let Some(server) = ApiServer::start() else { return };

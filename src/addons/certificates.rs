@@ -144,9 +144,17 @@ impl Serving {
 
     /// Stands in where nothing secret may be shown.
     pub fn placeholder(name: &str) -> Self {
-        let text = |what: &str| format!("({what} of {name}: made at installation)\n");
+        let text = |what: &str| format!("({what} of {name}{PLACEHOLDER}\n");
         Self { certificate: text("certificate"), key: text("key"), authority: text("authority") }
     }
+}
+
+/// How every placeholder ends.
+const PLACEHOLDER: &str = ": made at installation)";
+
+/// Whether a whole text only stands in for a certificate or key.
+pub fn is_placeholder(text: &str) -> bool {
+    text.starts_with('(') && text.trim_end().ends_with(PLACEHOLDER)
 }
 
 fn authority(name: &str, path_length: Option<u8>) -> anyhow::Result<CertificateParams> {

@@ -210,6 +210,11 @@ pub(super) fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
+/// The text behind standard base64, if it is one.
+pub(super) fn of_base64(text: &str) -> Option<String> {
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()
+}
+
 /// What stands in `linkerd.io/trust-root-sha256`.
 fn hash(text: &str) -> String {
     sha2::Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,7 +1,6 @@
 //! `meshy retry`: the newer dialect of the same lesson, as annotations on a Service or on an HTTPRoute.
 
 use anyhow::{Context as _, anyhow};
-use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use meshy_mesh::lint;
@@ -9,12 +8,16 @@ use meshy_mesh::policy::Retry;
 use serde::Serialize;
 
 use super::proof::{self, Proof};
+use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object};
 use crate::mesh::clients::{self, Evidence, Service};
 use crate::mesh::policy::{self, Retries};
 use crate::mesh::survey;
+
+/// The service of the lesson.
+const LESSON: &str = "bounced-service";
 
 /// Where the annotations stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -30,7 +33,7 @@ pub enum As {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
-                        meshy retry apply web -n shop --as route --on gateway-error --try-timeout 500ms\n  meshy retry delete"
+                        meshy retry apply web -n shop --as route --on gateway-error --timeout 500ms\n  meshy retry delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -43,20 +46,25 @@ pub enum Command {
     /// Switch retries on and prove that the clients follow
     Apply(ApplyArgs),
     /// Switch them off
-    Delete(Target),
+    Delete(PlacedArgs),
     /// Print what holds
-    Show(Target),
+    Show(PlacedArgs),
 }
 
-/// The service that is meant.
+/// Flags of `meshy retry delete` and `show`.
 #[derive(Debug, clap::Args)]
-pub struct Target {
-    /// The service
-    #[arg(value_name = "SERVICE", default_value = "bounced-service")]
-    service: String,
-    /// The service's namespace
-    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
-    namespace: String,
+pub struct PlacedArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Only the annotations that stand there; both places where absent
+    #[arg(long = "as", value_enum, value_name = "WHERE")]
+    place: Option<As>,
+}
+
+impl PlacedArgs {
+    fn means(&self, place: As) -> bool {
+        self.place.is_none_or(|only| only == place)
+    }
 }
 
 /// Flags of `meshy retry apply`.
@@ -73,7 +81,7 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one try may wait for an answer (`--timeout` is the whole command's)
+    /// How long one try may wait for an answer; after `retry apply`, `--timeout` is this one as well
     #[arg(long, value_name = "DURATION")]
     try_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
@@ -88,31 +96,39 @@ pub struct ApplyArgs {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Apply(args) => apply(context, args).await,
-        Command::Delete(target) => delete(context, target).await,
-        Command::Show(target) => show(context, target).await,
+        Command::Delete(args) => delete(context, args).await,
+        Command::Show(args) => show(context, args).await,
     }
 }
 
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
-    let Target { service: name, namespace } = &args.target;
-    let retries = Retries { on: args.on.clone(), limit: args.limit, timeout: args.try_timeout.clone() };
+    let service = args.target.or(LESSON);
+    let Service { name, namespace } = &service;
+    let retries = Retries { on: args.on, limit: args.limit, timeout: args.try_timeout };
     let annotations = retries.annotations()?;
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
-    let there = service(&client, &args.target).await?;
+    let there = target::read(&client, &service).await?;
     let (object, evidence) = match args.place {
         As::Service => (policy::on_service(name, namespace, &annotations)?, Evidence::Policy(None)),
         As::Route => {
             let route = policy::retry_route(name);
-            let object =
-                policy::route(&route, name, namespace, port(&there)?, &annotations, &[(name.clone(), 1)])?;
+            let object = policy::route(
+                &route,
+                name,
+                namespace,
+                target::port(&there)?,
+                &annotations,
+                &[(name.clone(), 1)],
+            )?;
             (object, Evidence::Policy(Some(route)))
         }
     };
     tell_findings(context, &client, name).await?;
     let before = clients::sight(&client).await?;
-    let apply =
-        Apply::new(&kinds, Manager::Policy, context.deadline).force(true).dry_run(context.global.dry_run);
+    // A route is all meshy's; a Service stays whose it was, or `down` would take it.
+    let apply = Apply::new(&kinds, Manager::Policy, context.deadline).mark(args.place == As::Route);
+    let apply = apply.force(true).dry_run(context.global.dry_run);
     let work = async {
         let applied = apply.run(vec![object]).await?;
         anyhow::Ok(((), crate::k8s::apply::summary(&applied)))
@@ -121,7 +137,6 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     if context.global.dry_run {
         return Ok(Exit::Done);
     }
-    let service = Service { name: name.clone(), namespace: namespace.clone() };
     proof::run(context, &kinds, Proof { service, evidence, restart: args.restart_clients }, before).await
 }
 
@@ -145,19 +160,25 @@ async fn tell_findings(context: &Context, client: &kube::Client, service: &str) 
     Ok(())
 }
 
-async fn delete(context: &Context, target: Target) -> anyhow::Result<Exit> {
-    let Target { service: name, namespace } = &target;
+async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
+    let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
+    let service = args.target.or(LESSON);
+    let Service { name, namespace } = &service;
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
-    service(&client, &target).await?;
+    target::read(&client, &service).await?;
     if context.global.dry_run {
         context.report.say(format!("would remove the retries of `{name}`"));
         return Ok(Exit::Done);
     }
-    // Applying without the annotations gives them up; those that others wrote stay.
-    let bare = policy::on_service(name, namespace, &Default::default())?;
-    Apply::new(&kinds, Manager::Policy, context.deadline).force(true).run(vec![bare]).await?;
-    delete_route(&kinds, namespace, &policy::retry_route(name)).await?;
+    if on_service {
+        // Applying without the annotations gives them up; those that others wrote stay.
+        let bare = policy::on_service(name, namespace, &Default::default())?;
+        Apply::new(&kinds, Manager::Policy, context.deadline).force(true).run(vec![bare]).await?;
+    }
+    if on_route {
+        delete_route(&kinds, namespace, &policy::retry_route(name)).await?;
+    }
     context.report.say(format!("retries of `{name}` removed"));
     Ok(Exit::Done)
 }
@@ -183,11 +204,13 @@ struct Shown {
     timeout_ms: Option<u128>,
 }
 
-async fn show(context: &Context, target: Target) -> anyhow::Result<Exit> {
-    let Target { service: name, namespace } = &target;
+async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
+    let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
+    let service = args.target.or(LESSON);
+    let Service { name, namespace } = &service;
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
-    let there = service(&client, &target).await?;
+    let there = target::read(&client, &service).await?;
     let mut shown = Vec::new();
     let mut add =
         |place: String, annotations: &std::collections::BTreeMap<String, String>| -> anyhow::Result<()> {
@@ -199,12 +222,14 @@ async fn show(context: &Context, target: Target) -> anyhow::Result<Exit> {
             }
             Ok(())
         };
-    add(format!("service `{name}`"), there.annotations())?;
-    if let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await {
+    if on_service {
+        add(format!("service `{name}`"), there.annotations())?;
+    }
+    if on_route && let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await {
         let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
         for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
             let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));
-            if read.is_ok_and(|r| r.services().any(|s| s == (name, namespace))) {
+            if read.is_ok_and(|r| r.services().any(|s| s == (name.as_str(), namespace.as_str()))) {
                 add(format!("route `{}`", route.name_any()), route.annotations())?;
             }
         }
@@ -231,29 +256,4 @@ async fn show(context: &Context, target: Target) -> anyhow::Result<Exit> {
     };
     context.data(&shown, text)?;
     Ok(Exit::Done)
-}
-
-async fn service(client: &kube::Client, target: &Target) -> anyhow::Result<CoreService> {
-    named_service(client, &target.service, &target.namespace).await
-}
-
-/// A Service by its name.
-pub(super) async fn named_service(
-    client: &kube::Client,
-    name: &str,
-    namespace: &str,
-) -> anyhow::Result<CoreService> {
-    let services: Api<CoreService> = Api::namespaced(client.clone(), namespace);
-    let there = services.get_opt(name).await.context("cannot read the service")?;
-    there
-        .ok_or_else(|| anyhow!("there is no service `{name}` in namespace `{namespace}`"))
-        .hint("`meshy deploy` brings the test services; `-n NAMESPACE` looks elsewhere")
-        .exit(Exit::Usage)
-}
-
-/// A service's first port.
-pub(super) fn port(service: &CoreService) -> anyhow::Result<u16> {
-    let ports = service.spec.as_ref().and_then(|s| s.ports.as_ref());
-    let first = ports.and_then(|p| p.first()).map(|p| p.port).and_then(|p| u16::try_from(p).ok());
-    first.with_context(|| format!("service `{}` has no port", service.name_any()))
 }

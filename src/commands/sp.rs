@@ -190,8 +190,7 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let profile = ServiceProfile::read_leniently(&json!(there)).context("cannot understand the profile")?;
     let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
-    let before = clients::sight(&client).await?;
-    let clients = clients::observe(&client, &service, &Evidence::Profile, before, context.deadline).await?;
+    let clients = clients::observe_all(&client, &service, &Evidence::Profile, context.deadline).await?;
     let shown = Shown { profile: profile.to_value(), budget: profile.budget().in_words(), clients };
     context.data(&shown, |shown| {
         let yaml = serde_yaml::to_string(&shown.profile).unwrap_or_default();

@@ -5,12 +5,16 @@ use kube::api::Api;
 use serde_json::{Value, json};
 
 use super::proof::{self, Proof};
-use super::retry::{delete_route, named_service, port};
+use super::retry::delete_route;
+use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object};
 use crate::mesh::clients::{self, Evidence, Service};
 use crate::mesh::policy;
+
+/// The service of the lesson.
+const LESSON: &str = "minimal-service";
 
 /// Flags of `meshy split`.
 #[derive(Debug, clap::Args)]
@@ -32,17 +36,6 @@ pub enum Command {
     Delete(Target),
     /// Print the weights
     Show(Target),
-}
-
-/// The service that is split.
-#[derive(Debug, clap::Args)]
-pub struct Target {
-    /// The service
-    #[arg(value_name = "SERVICE", default_value = "minimal-service")]
-    service: String,
-    /// The service's namespace
-    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
-    namespace: String,
 }
 
 /// Flags of `meshy split apply`.
@@ -68,28 +61,35 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Apply(args) => apply(context, &kinds, args).await,
         Command::Delete(target) => {
-            let route = policy::split_route(&target.service);
-            let was = !context.global.dry_run && delete_route(&kinds, &target.namespace, &route).await?;
+            let Service { name, namespace } = target.or(LESSON);
+            if context.global.dry_run {
+                context.report.say(format!("would remove the split of `{name}`"));
+                return Ok(Exit::Done);
+            }
+            let was = delete_route(&kinds, &namespace, &policy::split_route(&name)).await?;
             let word = if was { "removed" } else { "not there" };
-            context.report.say(format!("split of `{}` {word}", target.service));
+            context.report.say(format!("split of `{name}` {word}"));
             Ok(Exit::Done)
         }
-        Command::Show(target) => show(context, &kinds, &target).await,
+        Command::Show(target) => show(context, &kinds, &target.or(LESSON)).await,
     }
 }
 
 async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Result<Exit> {
-    let Target { service: name, namespace } = &args.target;
+    let service = args.target.or(LESSON);
+    let Service { name, namespace } = &service;
     let client = kinds.client();
-    let other = args.to.clone().unwrap_or_else(|| format!("{name}-v2"));
-    let there = named_service(client, name, namespace).await?;
-    named_service(client, &other, namespace).await.hint(format!("`meshy deploy {other}` brings it"))?;
+    let other = args.to.unwrap_or_else(|| format!("{name}-v2"));
+    let there = target::read(client, &service).await?;
+    let next = Service { name: other.clone(), namespace: namespace.clone() };
+    target::read(client, &next).await.hint(format!("`meshy deploy {other}` brings it"))?;
     let backends = [(name.clone(), 100 - args.weight), (other.clone(), args.weight)];
     let route = policy::split_route(name);
-    let object = policy::route(&route, name, namespace, port(&there)?, &Default::default(), &backends)?;
+    let object =
+        policy::route(&route, name, namespace, target::port(&there)?, &Default::default(), &backends)?;
     let before = clients::sight(client).await?;
-    let apply =
-        Apply::new(kinds, Manager::Policy, context.deadline).force(true).dry_run(context.global.dry_run);
+    let apply = Apply::new(kinds, Manager::Policy, context.deadline).mark(true);
+    let apply = apply.force(true).dry_run(context.global.dry_run);
     let work = async {
         let applied = apply.run(vec![object]).await?;
         anyhow::Ok(((), crate::k8s::apply::summary(&applied)))
@@ -98,7 +98,6 @@ async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Res
     if context.global.dry_run {
         return Ok(Exit::Done);
     }
-    let service = Service { name: name.clone(), namespace: namespace.clone() };
     proof::run(
         context,
         kinds,
@@ -108,17 +107,17 @@ async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Res
     .await
 }
 
-async fn show(context: &Context, kinds: &Kinds, target: &Target) -> anyhow::Result<Exit> {
+async fn show(context: &Context, kinds: &Kinds, service: &Service) -> anyhow::Result<Exit> {
     let (resource, _) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await?;
-    let routes: Api<Object> = Api::namespaced_with(kinds.client().clone(), &target.namespace, &resource);
-    let route = routes.get_opt(&policy::split_route(&target.service)).await?;
+    let routes: Api<Object> = Api::namespaced_with(kinds.client().clone(), &service.namespace, &resource);
+    let route = routes.get_opt(&policy::split_route(&service.name)).await?;
     let backends = route.as_ref().and_then(|r| r.data.pointer("/spec/rules/0/backendRefs")).cloned();
     let backends = backends.unwrap_or(Value::Array(Vec::new()));
     let name = route.as_ref().map(ResourceExt::name_any);
     context.data(&json!({"route": name, "backends": backends}), |d| {
         let list = d["backends"].as_array().cloned().unwrap_or_default();
         if list.is_empty() {
-            return format!("`{}` is not split", target.service);
+            return format!("`{}` is not split", service.name);
         }
         let line = |b: &Value| format!("{}  {}\n", b["name"].as_str().unwrap_or("?"), b["weight"]);
         list.iter().map(line).collect()

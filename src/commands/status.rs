@@ -11,6 +11,7 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::addons::expiry;
 use crate::cluster::{self, Part};
 use crate::context::Context;
 use crate::error::Exit;
@@ -35,6 +36,7 @@ struct Status {
     nodes: Vec<NodeLine>,
     services: Vec<Service>,
     urls: Vec<String>,
+    warnings: Vec<String>,
     missing: Vec<Missing>,
 }
 
@@ -88,6 +90,7 @@ async fn look(context: &Context, record: &Record) -> Status {
         nodes: Vec::new(),
         services: Vec::new(),
         urls: Vec::new(),
+        warnings: Vec::new(),
         missing: Vec::new(),
         parts,
     };
@@ -135,6 +138,8 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
             }
         }
     }
+    let certificates = expiry::certificates(client).await?;
+    status.warnings.extend(certificates.iter().filter_map(expiry::Certificate::warning));
     Ok(())
 }
 
@@ -172,6 +177,12 @@ fn text(status: &Status) -> String {
     }
     for url in &status.urls {
         text.push_str(&format!("  {url}\n"));
+    }
+    for warning in &status.warnings {
+        text.push_str(&format!("\nwarning: {warning}"));
+    }
+    if !status.warnings.is_empty() {
+        text.push_str("\n`meshy certs` shows each certificate\n");
     }
     if !status.missing.is_empty() {
         text.push_str("\nmissing:\n");

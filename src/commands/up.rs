@@ -59,7 +59,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     if args.print {
         let choice = args.addons.choice(None)?;
-        let objects = addons::rendered(&args.addons.options(&choice, false, false)?)?;
+        let options = args.addons.options(&choice, false, false)?;
+        let (objects, left_out) = addons::printable(addons::rendered(&options)?);
+        if !left_out.is_empty() {
+            let list = left_out.join(", ");
+            context.report.say(format!("left out, as `meshy up` makes their certificates: {list}"));
+        }
         crate::ui::data(&manifest::to_yaml(&objects)?)?;
         return Ok(Exit::Done);
     }

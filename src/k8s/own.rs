@@ -12,6 +12,10 @@ use super::{Kinds, MANAGED_BY, MESHY, Object, delete, manifest};
 /// How many kinds are asked for at once.
 const AT_ONCE: usize = 8;
 
+/// Kinds that a controller makes with the labels of a Service and without naming it as their owner. They go with the
+/// Service; deleted before it they come back at once, so that nobody would ever see them gone.
+const COPIES: &[&str] = &["Endpoints", "EndpointSlice"];
+
 /// What carries the label, and which labelled definitions and namespaces stay because others use them (with the reason).
 ///
 /// # Errors
@@ -20,8 +24,11 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
     let client = kinds.client();
     let discovery = Discovery::new(client.clone()).run().await?;
     let all = discovery.groups().flat_map(|g| g.recommended_resources());
-    let listable =
-        all.filter(|(_, can)| can.supports_operation(verbs::LIST) && can.supports_operation(verbs::DELETE));
+    let listable = all.filter(|(resource, can)| {
+        !COPIES.contains(&resource.kind.as_str())
+            && can.supports_operation(verbs::LIST)
+            && can.supports_operation(verbs::DELETE)
+    });
     let marked = ListParams::default().labels(&format!("{MANAGED_BY}={MESHY}"));
     let found: Vec<Vec<Object>> = stream::iter(listable.collect::<Vec<_>>())
         .map(|(resource, _)| {

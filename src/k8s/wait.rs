@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::workload::Workload;
 use super::judge::lacks;
@@ -21,6 +21,9 @@ use crate::error::{Advise, Exit};
 use crate::ui::Step;
 
 mod workload;
+
+/// The page of the error for an image that the nodes cannot get.
+pub const IMAGE_UNAVAILABLE: &str = "image-unavailable";
 
 /// How often a wait looks at the clock; news come by themselves.
 const LOOK: Duration = Duration::from_secs(5);
@@ -55,8 +58,22 @@ pub async fn ready(
     .await
     {
         Ok(done) => done,
-        Err(_) => Err(reasons.error()),
+        Err(_) => {
+            drop(waits);
+            let quotes = timeout(LOOK, quotes(kinds, objects, &reasons)).await.unwrap_or_default();
+            Err(reasons.error(&quotes))
+        }
     }
+}
+
+/// What the pods of objects that are not ready say of themselves.
+async fn quotes(kinds: &Kinds, objects: &[Object], reasons: &Reasons<'_>) -> Vec<String> {
+    let late: Vec<&Object> = objects.iter().filter(|o| reasons.has(&describe(o))).collect();
+    let each = late.into_iter().map(|object| async move {
+        let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
+        Workload::new(kinds.client().clone(), &namespace).quote(object).await
+    });
+    futures::future::join_all(each).await.into_iter().flatten().collect()
 }
 
 /// Waits until definitions are established and served.
@@ -180,11 +197,19 @@ impl Reasons<'_> {
         }
     }
 
-    fn error(&self) -> anyhow::Error {
+    fn has(&self, what: &str) -> bool {
+        self.all.lock().expect("no panic while held").contains_key(what)
+    }
+
+    fn error(&self, quotes: &[String]) -> anyhow::Error {
         let all = self.all.lock().expect("no panic while held");
         let list: Vec<String> = all.iter().map(|(what, why)| format!("{what}: {why}")).collect();
         let told = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
-        let error = Err::<(), _>(anyhow!("{told}")).context("not all was ready in time");
+        let cause = match quotes {
+            [] => anyhow!("{told}"),
+            quotes => anyhow!("{}", quotes.join("; ")).context(told),
+        };
+        let error = Err::<(), _>(cause).context("not all was ready in time");
         let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
         error.id("not-ready").exit(Exit::Timeout).unwrap_err()
     }

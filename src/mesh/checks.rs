@@ -10,6 +10,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 
+use crate::addons::expiry::WARN_DAYS;
 use crate::addons::linkerd::existing::{self, Found};
 use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
 use crate::addons::{certificates, ingress_nginx};
@@ -17,9 +18,6 @@ use crate::k8s::Kinds;
 use crate::metrics;
 
 pub mod corridor;
-
-/// Below this many days a certificate is warned about, as Linkerd's own check does.
-pub const WARN_DAYS: i64 = 60;
 
 /// The embedded cluster's mark on what only shows as an object.
 const BUILT_IN: &str = "meshy.dev/built-in";
@@ -228,7 +226,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
         Ok(None) => (Verdict::Ok, "injector and validators are called".to_owned(), None),
         Ok(Some((service, why))) => (
             Verdict::Failed,
-            format!("{service} is not called: {why}"),
+            format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
             Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
         ),
         Err(error) => unasked(format!("{error:#}")),

@@ -1,14 +1,19 @@
 //! Who talks to a service, and which policy its proxy follows.
 //!
 //! A proxy decides whether a service follows its profile or the newer policy when it discovers the service, and keeps to
-//! that until the discovery was idle for five seconds. So a new profile is proven by counting, not by its being there.
+//! that until the discovery was idle for five seconds. So a new profile is proven by counting, not by its being there. A
+//! connection that the client keeps open to the service's address counts as use, with or without requests (measured).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Service as CoreService;
+use kube::api::Api;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::metrics::{self, Pod, Scrape, Sight, Workload};
+use crate::metrics::{self, Pod, Scrape, Sight, Sighted, Workload};
 
 /// After this much silence a proxy discovers a service anew (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
 pub const IDLE: Duration = Duration::from_secs(5);
@@ -65,6 +70,9 @@ pub struct Client {
     pub workload: Workload,
     /// What its proxy does.
     pub state: State,
+    /// Whether it ever sent the service a request; its words tell.
+    #[serde(skip)]
+    pub talked: bool,
     /// Requests counted while it was looked at.
     #[serde(rename = "requests_count")]
     pub requests: u64,
@@ -159,29 +167,85 @@ pub async fn observe(
     before: Sight,
     deadline: Instant,
 ) -> anyhow::Result<Vec<Client>> {
+    let mut clients = watch(client, service, evidence, before, deadline).await?;
+    clients.retain(|c| c.talked);
+    Ok(clients)
+}
+
+/// As [`observe`], with the meshed pods that have never talked to the service.
+///
+/// # Errors
+/// The pods cannot be listed.
+pub async fn observe_all(
+    client: &kube::Client,
+    service: &Service,
+    evidence: &Evidence,
+    deadline: Instant,
+) -> anyhow::Result<Vec<Client>> {
+    let before = sight(client).await?;
+    watch(client, service, evidence, before, deadline).await
+}
+
+async fn watch(
+    client: &kube::Client,
+    service: &Service,
+    evidence: &Evidence,
+    before: Sight,
+    deadline: Instant,
+) -> anyhow::Result<Vec<Client>> {
     let begun = Instant::now();
-    let until = deadline.min(begun + IDLE + Duration::from_millis(1500));
-    let mut last_traffic: Vec<(String, Instant)> = Vec::new();
+    // A client may close its connection a little after its last request.
+    let until = deadline.min(begun + IDLE + Duration::from_millis(2500));
+    let addresses = addresses(client, service).await?;
+    let mut last_use: HashMap<String, Instant> = HashMap::new();
     let mut previous = before.clone();
     loop {
         sleep(LOOK).await;
         let now = sight(client).await?;
-        for pod in talking(&previous, &now, service) {
-            last_traffic.retain(|(name, _)| *name != pod);
-            last_traffic.push((pod, Instant::now()));
+        let holding =
+            now.pods.iter().filter(|s| holds(s.scrape.as_ref().ok(), &addresses)).map(|s| s.pod.name.clone());
+        for pod in talking(&previous, &now, service).into_iter().chain(holding) {
+            last_use.insert(pod, Instant::now());
         }
-        let quiet = |pod: &Pod| {
-            let last = last_traffic.iter().find(|(name, _)| *name == pod.name).map(|(_, at)| *at);
-            last.map_or(begun.elapsed(), |at| at.elapsed()) >= IDLE
+        let silence = |sighted: &Sighted| Silence {
+            long: last_use.get(&sighted.pod.name).unwrap_or(&begun).elapsed() >= IDLE,
+            held: holds(sighted.scrape.as_ref().ok(), &addresses),
         };
         let over = Instant::now() >= until;
         // The last look alone decides between old and new: what came right after the change may still have been the old.
-        let clients = judge(&before, &previous, &now, service, evidence, quiet);
-        if over || clients.iter().all(|c| c.state == State::InForce) {
+        let clients = judge(&before, &previous, &now, service, evidence, silence);
+        if over || clients.iter().filter(|c| c.talked).all(|c| c.state == State::InForce) {
             return Ok(clients);
         }
         previous = now;
     }
+}
+
+/// The service's own addresses, which clients connect to; a headless one has none.
+async fn addresses(client: &kube::Client, service: &Service) -> anyhow::Result<Vec<String>> {
+    let services: Api<CoreService> = Api::namespaced(client.clone(), &service.namespace);
+    let there = services.get_opt(&service.name).await.context("cannot read the service")?;
+    Ok(there.and_then(|s| s.spec).and_then(|s| s.cluster_ips).unwrap_or_default())
+}
+
+/// Whether a proxy's own pod has a connection to one of the addresses. An ingress connects to pods instead, where its
+/// proxy looks services up by a header, for each request.
+fn holds(scrape: Option<&Scrape>, addresses: &[String]) -> bool {
+    let open = |s: &metrics::Series| {
+        s.is("direction", "outbound")
+            && s.is("peer", "src")
+            && s.label("target_ip").is_some_and(|ip| addresses.iter().any(|a| *a == ip))
+    };
+    scrape.is_some_and(|scrape| scrape.sum("tcp_open_connections", open) > 0.0)
+}
+
+/// What is known of a client's silence.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    /// Neither request nor open connection for so long that the next request is a new discovery.
+    long: bool,
+    /// A connection is open, which keeps the discovery.
+    held: bool,
 }
 
 /// Pods that sent the service something between two looks.
@@ -201,7 +265,7 @@ fn judge(
     now: &Sight,
     service: &Service,
     evidence: &Evidence,
-    quiet: impl Fn(&Pod) -> bool,
+    silence: impl Fn(&Sighted) -> Silence,
 ) -> Vec<Client> {
     let find = |sight: &Sight, pod: &Pod| -> Option<Scrape> {
         let found = sight.pods.iter().find(|s| s.pod.name == pod.name && s.pod.namespace == pod.namespace)?;
@@ -213,19 +277,32 @@ fn judge(
         if pod.leaving {
             continue;
         }
+        let mut talked = true;
         let (state, requests, words) = match &sighted.scrape {
             Err(why) => (State::Unknown, 0.0, format!("its proxy does not answer: {why}")),
             Ok(scrape) => {
                 let ever = service.count(scrape, evidence.route());
-                if ever.by_profile + ever.by_policy == 0.0 {
-                    continue;
-                }
+                talked = ever.by_profile + ever.by_policy > 0.0;
                 let counted = |then: &Sight| {
                     evidence.part(service.count(&scrape.since(find(then, pod).as_ref()), evidence.route()))
                 };
                 let (follows, other) = counted(before);
                 let (follows_now, other_now) = counted(recent);
-                let (state, words) = decide(follows_now, other_now, quiet(pod), follows, other);
+                let mut silence = silence(sighted);
+                // A change of what a proxy follows already acts at once; only the other dialect waits for a discovery.
+                silence.held &= match evidence {
+                    Evidence::Profile => ever.by_policy > 0.0,
+                    Evidence::Policy(_) => ever.by_profile > 0.0,
+                    Evidence::NoProfile => false,
+                };
+                let (state, words) = if talked {
+                    decide(follows_now, other_now, silence, follows, other)
+                } else {
+                    (
+                        State::Pending,
+                        "it has never talked to the service: its first request follows the policy".to_owned(),
+                    )
+                };
                 (state, follows + other, words)
             }
         };
@@ -234,6 +311,7 @@ fn judge(
             namespace: pod.namespace.clone(),
             workload: pod.workload.clone(),
             state,
+            talked,
             requests: requests as u64,
             words,
         });
@@ -243,7 +321,13 @@ fn judge(
 
 /// The decision for one client: what it did since the last look, whether it was silent, and whether it followed or
 /// went another way at all.
-fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64, strayed: f64) -> (State, String) {
+fn decide(
+    follows_now: f64,
+    other_now: f64,
+    silence: Silence,
+    followed: f64,
+    strayed: f64,
+) -> (State, String) {
     if follows_now > 0.0 && other_now == 0.0 {
         return (State::InForce, "its requests are counted by the policy".to_owned());
     }
@@ -255,7 +339,12 @@ fn decide(follows_now: f64, other_now: f64, quiet: bool, followed: f64, strayed:
     if followed > 0.0 {
         return (State::InForce, "its requests since the change were counted by the policy".to_owned());
     }
-    if quiet {
+    if silence.held {
+        let words = "it sends nothing but keeps a connection open, and with it what its proxy discovered before; closing \
+                     that for 5 s or a restart changes it";
+        return (State::Stale, words.to_owned());
+    }
+    if silence.long {
         return (State::Pending, "no request for 5 s: the next one follows the policy".to_owned());
     }
     if strayed > 0.0 {
@@ -297,6 +386,20 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
     }
 
     #[test]
+    fn a_connection_to_the_services_own_address_is_seen() {
+        let open = |peer: &str, ip: &str, count: u32| {
+            let text = format!(
+                "tcp_open_connections{{direction=\"outbound\",peer=\"{peer}\",target_ip=\"{ip}\"}} {count}\n"
+            );
+            holds(Some(&scrape(&text)), &["10.96.1.2".to_owned()])
+        };
+        assert!(open("src", "10.96.1.2", 1));
+        assert!(!open("src", "10.96.1.2", 0));
+        assert!(!open("src", "10.244.0.9", 1), "a pod's address is not the service's");
+        assert!(!open("dst", "10.96.1.2", 1), "the proxy's own side");
+    }
+
+    #[test]
     fn a_deleted_profile_leaves_requests_without_a_routes_name() {
         let of = |label: &str| {
             let text = format!(
@@ -310,12 +413,19 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
 
     #[test]
     fn what_a_client_does_decides_its_state() {
-        assert_eq!(decide(5.0, 0.0, false, 5.0, 0.0).0, State::InForce);
-        assert_eq!(decide(0.0, 5.0, false, 0.0, 5.0).0, State::Stale);
-        assert_eq!(decide(0.0, 0.0, true, 0.0, 9.0).0, State::Pending);
-        assert_eq!(decide(0.0, 0.0, false, 3.0, 0.0).0, State::InForce);
+        let of = |long, held| Silence { long, held };
+        let none = of(false, false);
+        assert_eq!(decide(5.0, 0.0, none, 5.0, 0.0).0, State::InForce);
+        assert_eq!(decide(0.0, 5.0, none, 0.0, 5.0).0, State::Stale);
+        assert_eq!(decide(0.0, 0.0, of(true, false), 0.0, 9.0).0, State::Pending);
+        assert_eq!(decide(0.0, 0.0, none, 3.0, 0.0).0, State::InForce);
         assert_eq!(
-            decide(2.0, 5.0, false, 2.0, 5.0).0,
+            decide(0.0, 0.0, of(false, true), 0.0, 0.0).0,
+            State::Stale,
+            "an open connection keeps the old through any silence"
+        );
+        assert_eq!(
+            decide(2.0, 5.0, none, 2.0, 5.0).0,
             State::Stale,
             "one connection of two still goes the old way"
         );

@@ -2,6 +2,7 @@
 //! nothing it makes stays.
 
 mod existing;
+mod images;
 mod restart;
 mod story;
 mod trouble;

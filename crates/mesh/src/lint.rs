@@ -5,7 +5,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::names;
+
 mod annotations;
+mod fields;
 mod ingress;
 mod profile;
 mod regexes;
@@ -69,7 +72,14 @@ pub fn lint(world: &World) -> Vec<Finding> {
         match item.kind() {
             "ServiceProfile" => profile::lint(world, &mut sink),
             "Service" => service::lint(world, &mut sink),
-            "HTTPRoute" | "GRPCRoute" => service::lint_route(world, &mut sink),
+            "HTTPRoute" => {
+                // Linkerd's own group has another, older shape under the same kind.
+                if sink.object()["apiVersion"].as_str().is_some_and(|v| v.starts_with(names::GATEWAY_GROUP)) {
+                    fields::lint(&mut sink);
+                }
+                service::lint_route(world, &mut sink);
+            }
+            "GRPCRoute" => service::lint_route(world, &mut sink),
             "Ingress" => ingress::lint(world, &mut sink),
             _ => {}
         }

@@ -1,17 +1,22 @@
 //! Proof that the API server really calls the webhooks. They fail open, so that silence is no proof.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
 use meshy_mesh::names;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::NAMESPACE;
-use crate::addons::endpoints;
+use crate::addons::{certificates, endpoints};
 use crate::error::{Advise, Exit};
 use crate::k8s::Kinds;
 use crate::ui::Step;
@@ -125,28 +130,76 @@ fn broken_network() -> Value {
     })
 }
 
-/// What is in the way, as far as it can be seen from here.
-async fn diagnose(kinds: &Kinds, service: &str) -> String {
+/// What is in the way, as far as it can be seen from here: readiness of the program, its certificate, else the way to it.
+pub async fn diagnose(kinds: &Kinds, service: &str) -> String {
     let now = Instant::now() + Duration::from_secs(2);
     if endpoints::ready(kinds.client(), NAMESPACE, service, now).await.is_err() {
         return format!("readiness: service `{service}` has no ready endpoint");
     }
-    if service == "linkerd-proxy-injector"
-        && let Some(false) = bundle_matches(kinds).await
-    {
-        return "TLS: the webhook configuration trusts another authority than the one in the injector's Secret".to_owned();
+    let bundle = bundle(kinds.client(), service).await;
+    let secrets: Api<Secret> = Api::namespaced(kinds.client().clone(), NAMESPACE);
+    let secret = secrets.get_opt(&format!("{service}-k8s-tls")).await.ok().flatten();
+    match tls_fault(bundle.as_deref(), secret.and_then(|s| s.data).unwrap_or_default(), SystemTime::now()) {
+        Some(fault) => format!("TLS: {fault}"),
+        None => "network: the endpoint is ready and its certificate fits, but the API server's call does not arrive (a node \
+                 that does not route to pods, or a network policy)"
+            .to_owned(),
     }
-    "network: the endpoint is ready and its certificate fits, but the API server's call does not arrive (a node that does \
-     not route to pods, or a network policy)"
-        .to_owned()
 }
 
-async fn bundle_matches(kinds: &Kinds) -> Option<bool> {
-    let hooks: Api<MutatingWebhookConfiguration> = Api::all(kinds.client().clone());
-    let hook = hooks.get_opt("linkerd-proxy-injector-webhook-config").await.ok()??;
-    let bundle = hook.webhooks?.into_iter().next()?.client_config.ca_bundle?.0;
-    let secrets: Api<Secret> = Api::namespaced(kinds.client().clone(), NAMESPACE);
-    let data = secrets.get_opt("linkerd-proxy-injector-k8s-tls").await.ok()??.data?;
+/// The authority that the API server trusts when it calls the service; none where there is no such configuration.
+async fn bundle(client: &Client, service: &str) -> Option<Vec<u8>> {
+    let name = format!("{service}-webhook-config");
+    let found = if service == "linkerd-proxy-injector" {
+        let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        hooks.get_opt(&name).await.ok()??.webhooks?.into_iter().next()?.client_config
+    } else {
+        let hooks: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+        hooks.get_opt(&name).await.ok()??.webhooks?.into_iter().next()?.client_config
+    };
+    Some(found.ca_bundle?.0)
+}
+
+/// What is wrong between the authority that is trusted and the certificate in a webhook's Secret.
+fn tls_fault(bundle: Option<&[u8]>, secret: BTreeMap<String, ByteString>, now: SystemTime) -> Option<String> {
+    let Some(bundle) = bundle else {
+        return Some("there is no webhook configuration that names an authority".to_owned());
+    };
+    let text = |key: &str| secret.get(key).map(|v| String::from_utf8_lossy(&v.0).into_owned());
+    let Some(certificate) = text("tls.crt") else { return Some("its Secret has no certificate".to_owned()) };
+    match certificates::describe(&certificate) {
+        Err(error) => return Some(format!("its certificate cannot be read: {error:#}")),
+        Ok(about) if about.days_left(now) < 0 => {
+            return Some(format!("its certificate is expired (since {} days)", -about.days_left(now)));
+        }
+        Ok(_) => {}
+    }
     // meshy's Secrets carry their authority; in others the certificate is its own.
-    Some(data.get("ca.crt").or_else(|| data.get("tls.crt"))?.0.trim_ascii() == bundle.trim_ascii())
+    let authority = text("ca.crt").unwrap_or(certificate);
+    (authority.trim().as_bytes() != bundle.trim_ascii())
+        .then(|| "the webhook configuration trusts another authority than the one in its Secret".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addons::certificates::Serving;
+
+    #[test]
+    fn a_stranger_an_expired_and_an_absent_certificate_are_told_apart() {
+        let serving = Serving::make("linkerd-sp-validator", NAMESPACE).unwrap();
+        let secret = || {
+            let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
+            BTreeMap::from([entry("tls.crt", &serving.certificate), entry("ca.crt", &serving.authority)])
+        };
+        let now = SystemTime::now();
+        let trusted = Some(serving.authority.as_bytes());
+        assert_eq!(tls_fault(trusted, secret(), now), None);
+        let fault = |bundle: Option<&[u8]>, secret, now| tls_fault(bundle, secret, now).unwrap();
+        assert!(fault(Some(b"other"), secret(), now).contains("another authority"));
+        let later = now + Duration::from_secs(400 * 24 * 3600);
+        assert!(fault(trusted, secret(), later).contains("expired"));
+        assert!(fault(trusted, BTreeMap::new(), now).contains("no certificate"));
+        assert!(fault(None, secret(), now).contains("no webhook configuration"));
+    }
 }

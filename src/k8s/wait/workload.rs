@@ -140,7 +140,7 @@ impl Workload {
                 let error = anyhow!("{why}").context(format!("pod `{name}` cannot get image `{image}`"));
                 let hint = "check the image's name and that the node can reach its registry; \
                             `meshy push IMAGE` brings one into the private registry";
-                Err::<(), _>(error).hint(hint).id("image-unavailable").unwrap_err()
+                Err::<(), _>(error).hint(hint).id(super::IMAGE_UNAVAILABLE).unwrap_err()
             }
             Trouble::Restarts { container, why } => {
                 let mut error = anyhow!("pod `{name}`: container `{container}` keeps ending ({why})");
@@ -157,10 +157,30 @@ impl Workload {
         }
     }
 
+    /// What a pod of the object that is not ready says of itself: the latest warning about it (a failing probe, a volume
+    /// that does not come), else the end of its log.
+    pub(super) async fn quote(&self, object: &Object) -> Option<String> {
+        let labels = pods_of(object)?.label_selector?;
+        let pods = self.pods().list(&ListParams::default().labels(&labels)).await.ok()?;
+        let pod = pods.items.into_iter().find(|pod| !matches!(Outlooks::default().of(pod), Outlook::Fine))?;
+        let name = pod.name_any();
+        if let Some(event) = self.last_warning(&pod).await {
+            return Some(format!("pod `{name}`: {}", event.trim()));
+        }
+        let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+        let container = statuses.into_iter().find(|c| !c.ready).map(|c| c.name.clone())?;
+        let log = self.log(&name, &container, false).await?;
+        Some(format!("the log of pod `{name}`, container `{container}`, ends with: {log}"))
+    }
+
     async fn last_words(&self, pod: &str, container: &str) -> Option<String> {
+        self.log(pod, container, true).await
+    }
+
+    async fn log(&self, pod: &str, container: &str, previous: bool) -> Option<String> {
         let params = LogParams {
             container: Some(container.to_owned()),
-            previous: true,
+            previous,
             tail_lines: Some(LOG_LINES),
             ..Default::default()
         };

@@ -1,6 +1,5 @@
 //! The requests that bounces make: a small client with kept connections.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,18 +15,17 @@ use meshy_net::SharedNetwork;
 use thiserror::Error;
 use tokio::time::timeout;
 
+use self::idle::Idle;
 use crate::random::Random;
 use crate::{REQUEST_ID, service::LARGEST_BODY};
+
+mod idle;
 
 /// One address is given this long to accept; as in efbar/minimal-service.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// The whole exchange is given this long: more than any timeout a mesh would be taught with.
 const WHOLE: Duration = Duration::from_secs(60);
-
-/// Idle connections kept to one host and port, and hosts that connections are kept to.
-const KEPT: usize = 64;
-const HOSTS: usize = 64;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("minimal-service/", env!("CARGO_PKG_VERSION")));
 
@@ -36,7 +34,7 @@ type Sender = SendRequest<Empty<Bytes>>;
 /// A client of one service.
 pub(crate) struct Upstream {
     network: SharedNetwork,
-    idle: Mutex<HashMap<String, Vec<Sender>>>,
+    idle: Idle,
     ids: Mutex<Random>,
 }
 
@@ -57,7 +55,7 @@ pub(crate) enum UpstreamError {
 
 impl Upstream {
     pub(crate) fn new(network: SharedNetwork) -> Self {
-        Self { network, idle: Mutex::default(), ids: Mutex::new(Random::new(None)) }
+        Self { network, idle: Idle::default(), ids: Mutex::new(Random::new(None)) }
     }
 
     /// An id for a request that came without one: 32 hexadecimal digits.
@@ -89,7 +87,7 @@ impl Upstream {
 
         // A kept connection may have been closed by its other end meanwhile. Only a request that was not sent goes on
         // to the next one: one that was may have been counted, and a second would be a retry of our own making.
-        while let Some(mut sender) = self.take(place) {
+        while let Some(mut sender) = self.idle.take(place) {
             // It may still be putting the last answer away.
             if sender.ready().await.is_err() {
                 continue;
@@ -137,35 +135,8 @@ impl Upstream {
     ) -> Result<Response<()>, UpstreamError> {
         let (head, body) = answer.into_parts();
         if Limited::new(body, LARGEST_BODY).collect().await.is_ok() {
-            self.keep(place, sender);
+            self.idle.keep(place, sender);
         }
         Ok(Response::from_parts(head, ()))
-    }
-
-    fn take(&self, place: &str) -> Option<Sender> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let senders = idle.get_mut(place)?;
-        while let Some(sender) = senders.pop() {
-            if !sender.is_closed() {
-                return Some(sender);
-            }
-        }
-        idle.remove(place);
-        None
-    }
-
-    fn keep(&self, place: &str, sender: Sender) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(senders) = idle.get_mut(place) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.len() < KEPT {
-                senders.push(sender);
-            }
-            return;
-        }
-        if idle.len() == HOSTS {
-            idle.clear();
-        }
-        idle.insert(place.to_owned(), vec![sender]);
     }
 }

@@ -112,6 +112,11 @@ pub const RULES: &[Rule] = &[
     ),
     rule_of("retry-limit-zero", Error, "a limit of 0 counts as not set, and not set means one retry"),
     rule_of(
+        "route-field-unknown",
+        Error,
+        "Linkerd ignores a route as a whole if one of its fields is unknown to Gateway API 1.2.1",
+    ),
+    rule_of(
         "route-shadowed",
         Error,
         "routes are tried in order and the first match wins, so this one gets no request",

@@ -1,0 +1,45 @@
+//! The service that a policy is for, as `sp`, `retry` and `split` are told it.
+
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::Service as CoreService;
+use kube::ResourceExt as _;
+use kube::api::Api;
+
+use crate::error::{Advise, Exit};
+use crate::mesh::clients::Service;
+
+/// The service that is meant.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// The service; the lesson's own where absent
+    #[arg(value_name = "SERVICE")]
+    service: Option<String>,
+    /// The service's namespace
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
+    namespace: String,
+}
+
+impl Target {
+    /// Name and namespace, with the name to take where none was given.
+    pub(super) fn or(self, lesson: &str) -> Service {
+        Service { name: self.service.unwrap_or_else(|| lesson.to_owned()), namespace: self.namespace }
+    }
+}
+
+/// Reads a Service.
+pub(super) async fn read(client: &kube::Client, wanted: &Service) -> anyhow::Result<CoreService> {
+    let Service { name, namespace } = wanted;
+    let services: Api<CoreService> = Api::namespaced(client.clone(), namespace);
+    let there = services.get_opt(name).await.context("cannot read the service")?;
+    there
+        .ok_or_else(|| anyhow!("there is no service `{name}` in namespace `{namespace}`"))
+        .hint("`meshy deploy` brings the test services; `-n NAMESPACE` looks elsewhere")
+        .exit(Exit::Usage)
+}
+
+/// A service's first port.
+pub(super) fn port(service: &CoreService) -> anyhow::Result<u16> {
+    let ports = service.spec.as_ref().and_then(|s| s.ports.as_ref());
+    let first = ports.and_then(|p| p.first()).map(|p| p.port).and_then(|p| u16::try_from(p).ok());
+    first.with_context(|| format!("service `{}` has no port", service.name_any()))
+}
