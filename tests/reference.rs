@@ -85,3 +85,26 @@ fn the_reference_page_says_what_the_command_line_takes() {
         first.map(|n| n + 1)
     );
 }
+
+/// The examples in a command's help, and in those of its parts.
+fn without_examples(path: &str, command: &Command, bare: &mut Vec<String>) {
+    let path = format!("{path} {}", command.get_name());
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let examples: Vec<&str> = help.lines().map(str::trim).filter(|line| line.contains("meshy ")).collect();
+    if examples.len() < 2 {
+        bare.push(path.clone());
+    }
+    for sub in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+        without_examples(&path, sub, bare);
+    }
+}
+
+#[test]
+fn the_help_of_every_command_has_two_examples() {
+    let cli = Cli::command();
+    let mut bare = Vec::new();
+    for sub in cli.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
+        without_examples("meshy", sub, &mut bare);
+    }
+    assert!(bare.is_empty(), "{bare:?}");
+}

@@ -44,10 +44,17 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Switch retries on and prove that the clients follow
+    #[command(
+        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --timeout 500ms"
+    )]
     Apply(ApplyArgs),
     /// Switch them off
+    #[command(
+        after_help = "Examples:\n  meshy retry delete\n  meshy retry delete bounced-service --as route"
+    )]
     Delete(PlacedArgs),
     /// Print what holds
+    #[command(after_help = "Examples:\n  meshy retry show\n  meshy retry show bounced-service -o json")]
     Show(PlacedArgs),
 }
 

@@ -40,10 +40,13 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Apply a profile and prove that the service's clients follow it
+    #[command(after_help = "Examples:\n  meshy sp apply\n  meshy sp apply my-profile.yaml --restart-clients")]
     Apply(ApplyArgs),
     /// Delete a profile and prove that the clients left it
+    #[command(after_help = "Examples:\n  meshy sp delete\n  meshy sp delete my-profile.yaml")]
     Delete(DeleteArgs),
     /// Print a profile, its budget in words, and each client's state
+    #[command(after_help = "Examples:\n  meshy sp show\n  meshy sp show bounced-service -o json")]
     Show(ShowArgs),
 }
 

@@ -31,10 +31,15 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Send a share of the clients' requests to another service
+    #[command(
+        after_help = "Examples:\n  meshy split apply\n  meshy split apply minimal-service --to minimal-service-v2 --weight 50"
+    )]
     Apply(ApplyArgs),
     /// Send everything to the service again
+    #[command(after_help = "Examples:\n  meshy split delete\n  meshy split delete minimal-service")]
     Delete(Target),
     /// Print the weights
+    #[command(after_help = "Examples:\n  meshy split show\n  meshy split show minimal-service -o json")]
     Show(Target),
 }
 
