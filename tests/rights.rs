@@ -117,7 +117,9 @@ fn the_roles_grant_what_the_commands_need_and_nothing_more() {
     let of =
         |lines: &[&str]| -> BTreeSet<Right> { lines.iter().flat_map(|line| used(&home, line)).collect() };
     let (measure, experiment) = (granted("measure"), granted("experiment"));
-    let read = of(MEASURE);
+    let mut read = of(MEASURE);
+    // What `status` reads of certificates; where it may not, it says so and shows the rest.
+    read.retain(|(_, resource, _)| !["configmaps", "secrets"].contains(&resource.as_str()));
     assert_eq!(
         read.difference(&measure).collect::<Vec<_>>(),
         Vec::<&Right>::new(),
