@@ -86,8 +86,8 @@ fn down_on_a_cluster_of_others_removes_exactly_what_meshy_applied() {
 
     let context = format!("--context kind-{}", theirs.name);
     // Without images nothing starts, and everything is applied all the same.
-    let up =
-        theirs.meshy(&format!("up --provider existing {context} --yes --image-registry registry.invalid"));
+    let images = "--image-registry registry.invalid --image registry.invalid/minimal-service:v1";
+    let up = theirs.meshy(&format!("up --provider existing {context} --yes {images}"));
     let stderr = String::from_utf8_lossy(&up.stderr);
     assert_eq!(up.status.code(), Some(1), "{stderr}");
     let added = theirs.objects().difference(&before).count();
