@@ -65,7 +65,14 @@ impl Theirs {
                 word(&o["metadata"]["name"])
             )
         };
-        list["items"].as_array().unwrap().iter().map(name).collect()
+        // What Kubernetes itself gives every namespace, some seconds after it began, and its own namespaces.
+        let own = |name: &String| {
+            let mut parts = name.split('/').skip(1);
+            parts.next().is_some_and(|namespace| namespace.starts_with("kube-"))
+                || name.ends_with("/kube-root-ca.crt")
+                || (name.starts_with("ServiceAccount/") && name.ends_with("/default"))
+        };
+        list["items"].as_array().unwrap().iter().map(name).filter(|name| !own(name)).collect()
     }
 }
 
