@@ -10,8 +10,10 @@ use super::nodes::Node;
 use crate::error::Advise as _;
 
 /// By the interface that the kubelet speaks too; a node image without its client has containerd's own, which reads the same
-/// folder for how to reach a registry.
-const PULL: &str = r#"if command -v crictl > /dev/null; then exec crictl pull "$1"; fi
+/// folder for how to reach a registry. In a node that was just started the runtime is not up yet: it gets half a minute.
+const PULL: &str = r#"left=150
+until ctr version > /dev/null 2>&1 || [ "$left" = 0 ]; do left=$((left - 1)); sleep 0.2; done
+if command -v crictl > /dev/null; then exec crictl pull "$1"; fi
 exec ctr --namespace k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1""#;
 
 /// Has all nodes pull an image at the same time; gives a word for the report.
