@@ -1,5 +1,7 @@
 //! The retry policy that a cluster holds for a service, and switching the lesson's profile on and off.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Service as Object;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -13,9 +15,9 @@ use crate::predict::Policy;
 /// The seed's profile, as `meshy sp apply` applies it without arguments.
 const PROFILE: &str = include_str!("../linkerd/service-profiles/bounced-service-sp.yaml");
 
-/// The name of a service's profile: its full DNS name.
+/// The name of a service's profile.
 pub fn profile_name(service: &Service) -> String {
-    format!("{}.{}.svc.cluster.local", service.name, service.namespace)
+    names::service_fqdn(&service.name, &service.namespace)
 }
 
 fn profiles(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
@@ -23,24 +25,33 @@ fn profiles(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
 }
 
+async fn profile(client: &kube::Client, service: &Service) -> anyhow::Result<Option<DynamicObject>> {
+    let there = profiles(client, &service.namespace).get_opt(&profile_name(service)).await;
+    there.context("cannot read service profiles")
+}
+
+async fn annotations(client: &kube::Client, service: &Service) -> anyhow::Result<BTreeMap<String, String>> {
+    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
+    let object = services.get_opt(&service.name).await.context("cannot read services")?;
+    Ok(object.and_then(|object| object.metadata.annotations).unwrap_or_default())
+}
+
 /// The policy that proxies follow for a service; a profile with routes goes before annotations.
 ///
 /// # Errors
 /// The API's; a cluster without ServiceProfiles has none.
 pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Policy> {
-    let profile = profiles(client, &service.namespace).get_opt(&profile_name(service)).await;
-    let profile = profile.context("cannot read service profiles")?;
-    if let Some(policy) = profile.as_ref().and_then(|profile| of_profile(&profile.data)) {
+    if let Some(policy) =
+        profile(client, service).await?.as_ref().and_then(|profile| of_profile(&profile.data))
+    {
         return Ok(policy);
     }
-    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
-    let object = services.get_opt(&service.name).await.context("cannot read services")?;
-    let annotations = object.and_then(|object| object.metadata.annotations).unwrap_or_default();
-    if !annotations.contains_key("retry.linkerd.io/http") {
+    let annotations = annotations(client, service).await?;
+    if !annotations.contains_key(names::RETRY_HTTP) {
         return Ok(Policy::None);
     }
     // A limit of 0 counts as unset, and unset is 1.
-    let limit = annotations.get("retry.linkerd.io/limit").and_then(|limit| limit.parse().ok());
+    let limit = annotations.get(names::RETRY_LIMIT).and_then(|limit| limit.parse().ok());
     Ok(Policy::Limit { limit: limit.filter(|limit| *limit > 0).unwrap_or(1) })
 }
 
@@ -116,18 +127,14 @@ pub struct Was {
 /// # Errors
 /// The API's.
 pub async fn remember(client: &kube::Client, service: &Service) -> anyhow::Result<Was> {
-    let profile = profiles(client, &service.namespace).get_opt(&profile_name(service)).await;
-    let profile = profile.context("cannot read service profiles")?;
-    let profile = profile.map(|mut profile| {
+    let profile = profile(client, service).await?.map(|mut profile| {
         // What the API server adds cannot be applied again.
         profile.metadata.managed_fields = None;
         profile.metadata.resource_version = None;
         profile.metadata.uid = None;
         json!(profile)
     });
-    let services: Api<Object> = Api::namespaced(client.clone(), &service.namespace);
-    let object = services.get_opt(&service.name).await.context("cannot read services")?;
-    let own = object.and_then(|object| object.metadata.annotations).unwrap_or_default();
+    let own = annotations(client, service).await?;
     let annotations = json!({names::RETRY_HTTP: own.get(names::RETRY_HTTP), names::RETRY_LIMIT: own.get(names::RETRY_LIMIT)});
     Ok(Was { profile, annotations })
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::Kinds;
-use crate::mesh::clients::{self, Client, Evidence, Service, State};
+use crate::mesh::clients::{self, Client, Evidence, State};
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
 use crate::metrics::Sight;
+use crate::metrics::routes::Service;
 
 /// What is to be proven.
 #[derive(Debug)]

@@ -12,9 +12,10 @@ use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object};
-use crate::mesh::clients::{self, Evidence, Service};
+use crate::mesh::clients::{self, Evidence};
 use crate::mesh::policy::{self, Retries};
 use crate::mesh::survey;
+use crate::metrics::routes::Service;
 
 /// The service of the lesson.
 const LESSON: &str = "bounced-service";

@@ -17,8 +17,9 @@ use super::toggle::{Load, Toggle};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object, manifest};
-use crate::mesh::clients::{self, Evidence, Service};
+use crate::mesh::clients::{self, Evidence};
 use crate::mesh::survey;
+use crate::metrics::routes::Service;
 
 /// The profiles that come with meshy, by name.
 const SHIPPED: &[(&str, &str)] =

@@ -10,8 +10,9 @@ use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::{Apply, Kinds, Manager, Object};
-use crate::mesh::clients::{self, Evidence, Service};
+use crate::mesh::clients::{self, Evidence};
 use crate::mesh::policy;
+use crate::metrics::routes::Service;
 
 /// The service of the lesson.
 const LESSON: &str = "minimal-service";

@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 
 use crate::error::{Advise, Exit};
-use crate::mesh::clients::Service;
+use crate::metrics::routes::Service;
 
 /// The service that is meant.
 #[derive(Debug, clap::Args)]

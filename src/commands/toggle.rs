@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::mesh::clients::{Client, Service};
-use crate::metrics::routes;
+use crate::mesh::clients::Client;
+use crate::metrics::routes::Service;
 use crate::runs::Run;
 use crate::summary;
 use crate::traffic::{Plan, Target};
@@ -36,7 +36,7 @@ pub(super) struct Toggle {
     target: Target,
     plan: Plan,
     case: &'static str,
-    service: routes::Service,
+    service: Service,
     stop: watch::Receiver<bool>,
     begun: std::time::Instant,
 }
@@ -73,7 +73,7 @@ impl Toggle {
             target,
             plan: Plan { rate: load.rps, length, ..Plan::default() },
             case,
-            service: routes::Service { namespace: service.namespace.clone(), name: service.name.clone() },
+            service: service.clone(),
             stop: stop_by_ctrl_c(),
             begun: std::time::Instant::now(),
         };

@@ -13,6 +13,7 @@ use kube::api::Api;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::metrics::routes::Service;
 use crate::metrics::{self, Pod, Scrape, Sight, Sighted, Workload};
 
 /// After this much silence a proxy discovers a service anew (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
@@ -21,15 +22,6 @@ pub const IDLE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(700);
 /// How long one proxy may take to answer.
 const PER_PROXY: Duration = Duration::from_secs(3);
-
-/// The service whose clients are looked at.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// Its name.
-    pub name: String,
-    /// Its namespace.
-    pub namespace: String,
-}
 
 /// What counting shows that a policy is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,17 +81,12 @@ struct Counted {
     by_route: f64,
 }
 
-impl Service {
-    fn count(&self, scrape: &Scrape, route: Option<&str>) -> Counted {
-        let fqdn = meshy_mesh::names::service_fqdn(&self.name, &self.namespace);
+impl Counted {
+    fn of(service: &Service, scrape: &Scrape, route: Option<&str>) -> Self {
         let outbound = |s: &metrics::Series| s.is("direction", "outbound");
-        let ours = |s: &metrics::Series| {
-            s.label("dst").is_some_and(|dst| {
-                dst.split(':').next().is_some_and(|host| host.trim_end_matches('.') == fqdn)
-            })
-        };
+        let ours = |s: &metrics::Series| s.label("dst").is_some_and(|dst| service.is_named_by(&dst));
         let parent = |s: &metrics::Series| {
-            s.is("parent_name", &self.name) && s.is("parent_namespace", &self.namespace)
+            s.is("parent_name", &service.name) && s.is("parent_namespace", &service.namespace)
         };
         let mut counted = Counted {
             by_profile: scrape.sum("route_request_total", |s| outbound(s) && ours(s)),
@@ -252,7 +239,7 @@ struct Silence {
 fn talking(before: &Sight, after: &Sight, service: &Service) -> Vec<String> {
     let change = metrics::Window::between(before, after);
     let sent = |scrape: &Scrape| {
-        let counted = service.count(scrape, None);
+        let counted = Counted::of(service, scrape, None);
         counted.by_profile + counted.by_policy > 0.0
     };
     change.pods.into_iter().filter(|p| sent(&p.change)).map(|p| p.pod.name).collect()
@@ -281,10 +268,14 @@ fn judge(
         let (state, requests, words) = match &sighted.scrape {
             Err(why) => (State::Unknown, 0.0, format!("its proxy does not answer: {why}")),
             Ok(scrape) => {
-                let ever = service.count(scrape, evidence.route());
+                let ever = Counted::of(service, scrape, evidence.route());
                 talked = ever.by_profile + ever.by_policy > 0.0;
                 let counted = |then: &Sight| {
-                    evidence.part(service.count(&scrape.since(find(then, pod).as_ref()), evidence.route()))
+                    evidence.part(Counted::of(
+                        service,
+                        &scrape.since(find(then, pod).as_ref()),
+                        evidence.route(),
+                    ))
                 };
                 let (follows, other) = counted(before);
                 let (follows_now, other_now) = counted(recent);
@@ -375,7 +366,7 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
 outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="default",route_name="mine",http_status="500"} 2
 outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_namespace="shop",route_name="http",http_status="200"} 100
 "#;
-        let counted = service().count(&scrape(text), Some("mine"));
+        let counted = Counted::of(&service(), &scrape(text), Some("mine"));
         assert_eq!(
             counted,
             Counted { by_profile: 7.0, by_profile_route: 7.0, by_policy: 5.0, by_route: 2.0 }
@@ -405,7 +396,7 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
             let text = format!(
                 "route_request_total{{direction=\"outbound\",dst=\"bounced-service.default.svc.cluster.local:9090\"{label}}} 9\n"
             );
-            Evidence::NoProfile.part(service().count(&scrape(&text), None))
+            Evidence::NoProfile.part(Counted::of(&service(), &scrape(&text), None))
         };
         assert_eq!(of(""), (9.0, 0.0), "without a pause the proxy counts the same way, with no route");
         assert_eq!(of(",rt_route=\"GET /\""), (0.0, 9.0), "the profile still holds");
