@@ -40,7 +40,7 @@ impl Context {
     /// As there; the answer is no.
     pub async fn client_for_change(&self, act: &str) -> anyhow::Result<kube::Client> {
         if let Some(named) = &self.global.context
-            && !Record::all()?.iter().any(|lab| lab.context == *named)
+            && Record::on_context(named)?.is_none()
         {
             cluster::consent(self, act, named)?;
         }

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
 use crate::addons;
+use crate::private;
 
 mod lock;
 
@@ -118,18 +117,6 @@ pub fn discard(name: &str) {
     }
 }
 
-/// Makes a folder that only its owner can enter.
-///
-/// # Errors
-/// The file system's.
-pub fn ensure_private_folder(folder: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot make folder {}", folder.display()))
-}
-
 impl Record {
     /// The record of a lab that nothing is known of yet.
     pub fn new(name: &str, provider: Provider, context: String) -> Self {
@@ -177,16 +164,16 @@ impl Record {
     /// The file system's.
     pub fn save(&self) -> anyhow::Result<()> {
         let folder = folder(&self.name)?;
-        ensure_private_folder(&folder)?;
-        let file = folder.join("lab.json");
-        let write = || -> std::io::Result<()> {
-            let mut new = tempfile::NamedTempFile::new_in(&folder)?;
-            new.write_all(&serde_json::to_vec_pretty(self)?)?;
-            new.as_file().sync_all()?;
-            new.persist(&file)?;
-            Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", file.display()))
+        private::ensure_folder(&folder)?;
+        private::replace(&folder.join("lab.json"), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// The record of the lab whose cluster a kubeconfig's context names.
+    ///
+    /// # Errors
+    /// As [`Record::all`].
+    pub fn on_context(context: &str) -> anyhow::Result<Option<Self>> {
+        Ok(Self::all()?.into_iter().find(|lab| lab.context == context))
     }
 
     /// All labs with a record, by name.

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod overlay;
 pub mod policy;
 pub mod predict;
+pub mod private;
 pub mod report;
 pub mod runs;
 pub mod services;

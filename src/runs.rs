@@ -1,8 +1,6 @@
 //! Recorded runs: one folder, a versioned JSON file each, so that `report`, `compare` and `explain` work later.
 
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -11,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::Advise;
 use crate::lab;
 use crate::measure::Step;
+use crate::private;
+use crate::ui::Report;
 
 /// The format of the files.
 pub const VERSION: u32 = 1;
@@ -82,18 +82,17 @@ impl Run {
         self.save_in(&folder()?)
     }
 
+    /// As [`Run::save`], for a command whose numbers are worth more than the file: a failure is only warned about.
+    pub fn save_or_warn(&self, report: &Report) {
+        if let Err(error) = self.save() {
+            report.warn(format!("the run is not recorded: {error:#}"));
+        }
+    }
+
     fn save_in(&self, folder: &Path) -> anyhow::Result<PathBuf> {
-        lab::ensure_private_folder(folder)?;
+        private::ensure_folder(folder)?;
         let file = folder.join(format!("{}.json", self.id));
-        let part = folder.join(format!(".{}.part", self.id));
-        let write = || -> std::io::Result<()> {
-            let mut out =
-                fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            out.write_all(&serde_json::to_vec(self)?)?;
-            out.sync_all()?;
-            fs::rename(&part, &file)
-        };
-        write().with_context(|| format!("cannot write {}", file.display()))?;
+        private::replace(&file, &serde_json::to_vec(self)?)?;
         let ids = ids_in(folder)?;
         for id in ids.iter().take(ids.len().saturating_sub(KEPT)) {
             // Another meshy may have dropped it already.

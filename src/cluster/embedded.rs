@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::exec::leash;
 use crate::lab::{self, Record};
+use crate::private;
 
 /// The hidden command that is the background process.
 pub(super) const SERVE: &str = "internal-serve";
@@ -51,7 +52,7 @@ pub(super) struct Embedded;
 impl Embedded {
     async fn spawn(&self, context: &Context, name: &str) -> anyhow::Result<Ready> {
         let folder = lab::folder(name)?;
-        lab::ensure_private_folder(&folder)?;
+        private::ensure_folder(&folder)?;
         let log_file = folder.join(LOG);
         let log = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&log_file);
         let log = log.with_context(|| format!("cannot open {}", log_file.display()))?;

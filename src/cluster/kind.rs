@@ -17,6 +17,7 @@ use crate::doctor;
 use crate::error::{Advise, Exit};
 use crate::exec::{Failure, Program, find, first_line};
 use crate::lab::{self, Record};
+use crate::private;
 use crate::ui::Step;
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
@@ -101,7 +102,7 @@ impl Kind {
             Err(_) => {
                 let program = Program::new("kind").args(["get", "kubeconfig", "--name", &record.name]);
                 let text = program.env("DOCKER_HOST", &engine.endpoint.host).run(context.deadline).await?;
-                write_private(&own, &text)?;
+                private::replace(&own, text.as_bytes())?;
                 text
             }
         };
@@ -112,14 +113,6 @@ impl Kind {
         }
         Ok(merged.changed)
     }
-}
-
-fn write_private(file: &std::path::Path, text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
-    let written = open.and_then(|mut f| f.write_all(text.as_bytes()));
-    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// What kind said, shortened to its error, with a hint where the cause is known.

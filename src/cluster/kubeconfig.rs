@@ -1,12 +1,12 @@
 //! The user's kubeconfig: a lab's entries go in and out, and every other byte stays.
 
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+
+use crate::private;
 
 mod edit;
 mod guard;
@@ -142,20 +142,8 @@ fn change(file: &Path, lab: &Path, f: impl FnOnce(&str) -> anyhow::Result<String
     if new == old {
         return Ok(false);
     }
-    replace(&file, &new).with_context(|| format!("cannot write {}", file.display()))?;
+    private::replace(&file, new.as_bytes())?;
     Ok(true)
-}
-
-/// A reader sees the old file or the new one.
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let mode = fs::metadata(file).map_or(0o600, |m| m.permissions().mode());
-    // 0600 from the first byte, and gone again where anything fails.
-    let mut new = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new(".")))?;
-    new.write_all(text.as_bytes())?;
-    new.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::embedded::{LOCK, Ready, SERVE};
 use crate::exec::leash;
 use crate::lab;
+use crate::private;
 
 /// The name of the hidden command.
 pub const COMMAND: &str = SERVE;
@@ -21,7 +22,7 @@ pub const COMMAND: &str = SERVE;
 /// Another process runs this lab; the cluster cannot start or write its snapshot.
 pub async fn serve(name: &str) -> anyhow::Result<()> {
     let folder = lab::folder(name)?;
-    lab::ensure_private_folder(&folder)?;
+    private::ensure_folder(&folder)?;
     let path = folder.join(LOCK);
     let mut options = fs::OpenOptions::new();
     let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&path);

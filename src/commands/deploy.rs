@@ -74,7 +74,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let lab = match &context.global.context {
         None => context.lab()?,
-        Some(named) => Record::all()?.into_iter().find(|lab| lab.context == *named),
+        Some(named) => Record::on_context(named)?,
     };
     let of_lab = lab.as_ref().map(Options::of).unwrap_or_default();
     let image = args.image.or(of_lab.image.clone());

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use tokio::time::timeout;
 
-use super::{ensure_private_folder, folder};
+use super::folder;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::private;
 
 /// The right to change a lab; given back when dropped. A dry run changes nothing and holds none.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
     let name = &context.global.name;
     let folder = folder(name)?;
     loop {
-        ensure_private_folder(&folder)?;
+        private::ensure_folder(&folder)?;
         let path = folder.join("lock");
         let mut file = open(&path)?;
         match file.try_lock() {
