@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use console::{Term, style};
 
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use super::traffic::stop_by_ctrl_c;
 use crate::cli::{Cli, Command, ProviderChoice};
 use crate::context::Context;
@@ -101,9 +101,7 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     }
     let verdict = demo::verdict(&run.steps);
     run.verdict = Some(verdict.clone());
-    if let Err(error) = run.save() {
-        context.report.warn(format!("the run is not recorded: {error:#}"));
-    }
+    run.save_or_warn(&context.report);
     let judged = args.gate.judge(run.steps.last());
     let table = demo::table(&run.steps);
     args.gate.write(
@@ -120,7 +118,7 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
     context.report.say(format!("\nnext:\n{}", next(stage)));
     Ok(match run.steps.last() {
         Some(step) if step.traffic.interrupted => Exit::Interrupted,
-        _ if verdict.holds && judged.iter().all(|one| one.holds) => Exit::Done,
+        _ if verdict.holds => gate::exit(&judged),
         _ => Exit::Expectation,
     })
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use crate::error::Exit;
 use crate::expect::{self, Expectations, Judged};
 use crate::measure::Step;
 
@@ -40,4 +41,9 @@ impl Gate {
         open.and_then(|mut out| out.write_all(whole.as_bytes()))
             .with_context(|| format!("cannot write {}", file.display()))
     }
+}
+
+/// How a command ends whose only question is whether the conditions hold.
+pub(super) fn exit(judged: &[Judged]) -> Exit {
+    if judged.iter().all(|one| one.holds) { Exit::Done } else { Exit::Expectation }
 }

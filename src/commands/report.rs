@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use crate::context::Context;
 use crate::error::Exit;
 use crate::expect::Judged;
@@ -54,5 +54,5 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let lines = judged.iter().map(summary::of_judged);
         std::iter::once(args.out.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
     })?;
-    Ok(if judged.iter().any(|one| !one.holds) { Exit::Expectation } else { Exit::Done })
+    Ok(gate::exit(&judged))
 }

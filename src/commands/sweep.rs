@@ -195,9 +195,7 @@ async fn measure_on(
     if let Some(error) = failed {
         return Err(error);
     }
-    if let Err(error) = record.save() {
-        context.report.warn(format!("the run is not recorded: {error:#}"));
-    }
+    record.save_or_warn(&context.report);
     context.report.say("");
     Ok(if *stop.borrow() { Exit::Interrupted } else { Exit::Done })
 }

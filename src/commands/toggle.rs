@@ -62,11 +62,7 @@ impl Toggle {
         length: Duration,
         load: &Load,
     ) -> anyhow::Result<Self> {
-        let ingress = ingress(context)?;
-        let (target, case) = match load.case {
-            Case::Service => (Target::service_case(ingress), "service"),
-            Case::Ingress => (Target::ingress_case(ingress), "ingress"),
-        };
+        let (target, case) = load.case.target(ingress(context)?);
         let provider = context.lab()?.map_or("-", |lab| crate::cluster::word(lab.provider));
         let mut toggle = Self {
             record: Run::begin("sp apply", &context.global.name, provider),
@@ -105,9 +101,7 @@ impl Toggle {
         clients: &[Client],
     ) -> anyhow::Result<Exit> {
         self.measure(context, client, "after").await?;
-        if let Err(error) = self.record.save() {
-            context.report.warn(format!("the run is not recorded: {error:#}"));
-        }
+        self.record.save_or_warn(&context.report);
         let [before, after] = &self.record.steps[..] else { bail!("the second half was not measured") };
         let difference = compare::steps(before, after);
         let document = Document {

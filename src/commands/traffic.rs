@@ -8,11 +8,13 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::gate::Gate;
+use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
 use crate::cli::duration;
+use crate::cluster;
 use crate::context::Context;
+use crate::demo;
 use crate::error::{Advise, Exit};
 use crate::expect::Judged;
 use crate::live::Live;
@@ -31,6 +33,16 @@ pub enum Case {
     Service,
     /// GET through the ingress to bounced-service.
     Ingress,
+}
+
+impl Case {
+    /// What it sends to a lab's ingress, and its name in a record.
+    pub(super) fn target(self, ingress: SocketAddr) -> (Target, &'static str) {
+        match self {
+            Self::Service => (Target::service_case(ingress), "service"),
+            Self::Ingress => (Target::ingress_case(ingress), "ingress"),
+        }
+    }
 }
 
 /// How much traffic, and where to.
@@ -100,18 +112,15 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         context.report.say(format!("would send {method} {path} to {address}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }
-    let lab = context.lab()?;
-    let provider = lab.as_ref().map_or("-".to_owned(), |lab| format!("{:?}", lab.provider).to_lowercase());
-    let mut record = Run::begin("traffic", &context.global.name, &provider);
+    let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
+    let mut record = Run::begin("traffic", &context.global.name, provider);
     let stop = stop_by_ctrl_c();
     let live = Live::new(&context.report, plan.rate);
     let mesh = seen.as_ref().map(|(client, service)| (client, service));
     let step = measure::step("traffic", &case, mesh, (target, plan), stop, &live).await?;
     live.end();
     record.steps.push(step);
-    if let Err(error) = record.save() {
-        context.report.warn(format!("the run is not recorded: {error:#}"));
-    }
+    record.save_or_warn(&context.report);
     let step = &record.steps[0];
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
         context.report.warn(format!("nothing answered at {}: is it up?", target_name));
@@ -128,8 +137,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     })?;
     Ok(match interrupted {
         true => Exit::Interrupted,
-        false if judged.iter().any(|one| !one.holds) => Exit::Expectation,
-        false => Exit::Done,
+        false => gate::exit(&judged),
     })
 }
 
@@ -144,13 +152,8 @@ struct Aim {
 
 async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
     let Some(url) = &args.url else {
-        let ingress = ingress(context)?;
-        let (target, case) = match args.case {
-            Case::Service => (Target::service_case(ingress), "service"),
-            Case::Ingress => (Target::ingress_case(ingress), "ingress"),
-        };
-        let service = Service { namespace: "default".to_owned(), name: services::BOUNCED.to_owned() };
-        let seen = Some((context.client().await?, service));
+        let (target, case) = args.case.target(ingress(context)?);
+        let seen = Some((context.client().await?, demo::bounced()));
         return Ok(Aim { target, case: case.to_owned(), seen, _way: None });
     };
     let (mut target, seen, way) = match in_cluster(url) {
