@@ -1,6 +1,7 @@
 //! The certificates that a cluster's add-ons live by, and how long each still holds.
 
 use anyhow::Context as _;
+use futures::future;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Client;
 use kube::api::Api;
@@ -44,28 +45,34 @@ impl Certificate {
 /// # Errors
 /// The cluster cannot be asked, or a certificate cannot be read.
 pub async fn certificates(client: &Client) -> anyhow::Result<Vec<Certificate>> {
-    let mut found = Vec::new();
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
-    let roots = maps.get_opt(identity::TRUST_ROOTS).await.context("cannot read the trust anchors")?;
-    if let Some(pem) = roots.and_then(|m| m.data).and_then(|mut d| d.remove("ca-bundle.crt")) {
-        let place = format!("configmap {NAMESPACE}/{}", identity::TRUST_ROOTS);
-        found.extend(describe("trust anchor", place, &pem)?);
-    }
-    let mut secrets = vec![("issuer".to_owned(), NAMESPACE, identity::ISSUER_SECRET.to_owned(), "crt.pem")];
-    for (_, service) in WEBHOOKS {
-        secrets.push((format!("webhook {service}"), NAMESPACE, format!("{service}-k8s-tls"), "tls.crt"));
-    }
+    let roots = async {
+        let there = maps.get_opt(identity::TRUST_ROOTS).await.context("cannot read the trust anchors")?;
+        let pem = there.and_then(|m| m.data).and_then(|mut d| d.remove("ca-bundle.crt"));
+        let Some(pem) = pem else { return Ok(Vec::new()) };
+        describe("trust anchor", format!("configmap {NAMESPACE}/{}", identity::TRUST_ROOTS), &pem)
+    };
+    let issuer = ("issuer".to_owned(), NAMESPACE, identity::ISSUER_SECRET.to_owned(), "crt.pem");
+    let webhooks = WEBHOOKS.iter().map(|(_, service)| {
+        (format!("webhook {service}"), NAMESPACE, format!("{service}-k8s-tls"), "tls.crt")
+    });
     let admission = "ingress-nginx-admission".to_owned();
-    secrets.push(("webhook ingress-nginx".to_owned(), ingress_nginx::NAMESPACE, admission, "tls.crt"));
-    for (what, namespace, name, key) in secrets {
-        let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-        let there = api.get_opt(&name).await.with_context(|| format!("cannot read secret {name}"))?;
-        let data = there.and_then(|secret| secret.data).unwrap_or_default();
-        let Some(pem) = data.get(key) else { continue };
-        let pem = String::from_utf8_lossy(&pem.0);
-        found.extend(describe(&what, format!("secret {namespace}/{name}"), &pem)?);
-    }
-    Ok(found)
+    let ingress = ("webhook ingress-nginx".to_owned(), ingress_nginx::NAMESPACE, admission, "tls.crt");
+    let secrets = std::iter::once(issuer).chain(webhooks).chain([ingress]);
+    let (roots, secrets) =
+        future::try_join(roots, future::try_join_all(secrets.map(|of| of_secret(client, of)))).await?;
+    Ok(roots.into_iter().chain(secrets.into_iter().flatten()).collect())
+}
+
+async fn of_secret(
+    client: &Client,
+    (what, namespace, name, key): (String, &str, String, &str),
+) -> anyhow::Result<Vec<Certificate>> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let there = api.get_opt(&name).await.with_context(|| format!("cannot read secret {name}"))?;
+    let data = there.and_then(|secret| secret.data).unwrap_or_default();
+    let Some(pem) = data.get(key) else { return Ok(Vec::new()) };
+    describe(&what, format!("secret {namespace}/{name}"), &String::from_utf8_lossy(&pem.0))
 }
 
 fn describe(what: &str, place: String, pem: &str) -> anyhow::Result<Vec<Certificate>> {
