@@ -42,5 +42,5 @@ cargo test --locked -p meshy --test kubectl
 cargo test --locked -p meshy --test registry --test addons -- --include-ignored
 if [ -n "${MESHY_NODE_IMAGE:-}" ]; then
   printf '\n-- KinD\n'
-  cargo test --locked -p meshy --test kind --test existing -- --include-ignored --test-threads 1 --nocapture
+  cargo test --locked -p meshy --test kind -- --include-ignored --test-threads 1 --nocapture
 fi

@@ -2,7 +2,7 @@
 //! line of all of them must be a command line that meshy accepts.
 //!
 //! Blocks are fenced as `sh`. The line before a block may be `<!-- no-test: reason -->` (it is counted and shown) or
-//! `<!-- test: walkthrough -->` (tests/walkthrough.rs runs it and looks at its numbers).
+//! `<!-- test: walkthrough -->` (`walkthrough` runs it and looks at its numbers).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,8 +16,12 @@ mod blocks;
 #[path = "../support/home.rs"]
 mod home;
 mod run;
+mod walkthrough;
 
 use blocks::{blocks, meshy_words, pages};
+
+/// The mark of the blocks that `walkthrough` runs.
+const WALKTHROUGH: &str = "test: walkthrough";
 
 #[test]
 fn every_meshy_line_in_the_docs_is_a_command_that_meshy_accepts() {
@@ -53,7 +57,7 @@ fn every_block_that_no_test_runs_says_why() {
                 counted += 1;
                 eprintln!("{}: {mark}", block.place);
             }
-            Some("test: walkthrough") => {}
+            Some(WALKTHROUGH) => {}
             Some(other) => silent.push(format!("{}: unknown mark `{other}`", block.place)),
             None if all_meshy => {}
             None => silent.push(format!("{}: neither run nor marked `no-test: reason`", block.place)),

@@ -128,8 +128,7 @@ fn a_policy_that_changes_under_traffic_leaves_marks(lab: &Lab) {
     lab.0.good("retry apply --limit 2");
     assert!(lines.any(|line| line.contains("retry.linkerd.io/limit=2")), "the annotations' mark is missing");
     lab.0.good("retry delete");
-    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    crate::home::signal(child.id(), rustix::process::Signal::INT);
     // What it still says must go somewhere, or it would wait for a reader.
     let rest = std::thread::spawn(move || lines.count());
     let output = child.wait_with_output().expect("its end");

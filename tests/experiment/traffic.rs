@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::documents::document;
-use crate::home::Home;
+use crate::home::{Home, signal};
 use crate::server::Server;
 
 fn said(output: &Output) -> String {
@@ -51,8 +51,7 @@ fn ctrl_c_keeps_what_was_counted() {
     let lines = BufReader::new(child.stderr.take().expect("stderr")).lines();
     let seen = lines.map_while(Result::ok).find(|line| line.trim_start().starts_with("1s"));
     assert!(seen.is_some(), "no second was shown");
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
-    kill_process(pid, Signal::INT).expect("a signal");
+    signal(child.id(), Signal::INT);
     let output = child.wait_with_output().expect("its end");
     assert_eq!(output.status.code(), Some(130));
     let partial = document("traffic", &String::from_utf8(output.stdout).expect("text"));

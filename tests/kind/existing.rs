@@ -8,16 +8,7 @@ use meshy::image::registry::Client;
 use meshy::image::service::{NAME, TAG, binary};
 use meshy::image::{Arch, Image};
 
-use crate::user::{User, docker, run};
-
-/// A plain kind cluster, deleted with the test.
-struct Cluster(String);
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = Command::new("kind").args(["delete", "cluster", "--name", &self.0]).output();
-    }
-}
+use crate::user::{Theirs, User, docker};
 
 /// A container that goes with the test.
 struct Container(String);
@@ -91,22 +82,12 @@ metadata: {name: ours, namespace: default}
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
     let user = User::new("existing");
-    let cluster = Cluster(format!("{}-theirs", user.lab));
     let image = format!("example.org/{NAME}:{TAG}-{}", std::process::id());
-    let node_image = std::env::var("MESHY_NODE_IMAGE").expect("tests/testbed.sh sets it");
     image_into_the_engine(&image);
-    let config = user.home.path().join(".kube/config");
-    fs::create_dir_all(config.parent().unwrap()).unwrap();
-    let config = config.to_str().unwrap();
-    run(
-        "kind",
-        &["create", "cluster", "-q", "--name", &cluster.0, "--image", &node_image, "--kubeconfig", config],
-    );
-    run("kind", &["load", "docker-image", "-q", &image, "--name", &cluster.0]);
+    let cluster = Theirs::make(&user);
+    cluster.load(&image);
     docker(&["rmi", &image]);
-    let context = format!("kind-{}", cluster.0);
-    let kubectl =
-        |args: &[&str]| run("kubectl", &[&["--kubeconfig", config, "--context", &context], args].concat());
+    let context = cluster.context();
 
     // Nobody to ask, no consent; no image, no services.
     let up = ["up", "--context", &context, "--mesh", "none", "--ingress", "none"];
@@ -119,27 +100,26 @@ fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
         assert_eq!(refused.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains("--yes"), "{stderr}");
     }
-    assert_eq!(kubectl(&["get", "deploy", "-o", "name"]), "");
+    assert_eq!(user.kubectl("get deploy -o name"), "");
 
     user.must(&[&up[..], &["--image", &image, "--yes"]].concat());
     let ready = "jsonpath={.items[*].status.readyReplicas}";
-    assert_eq!(kubectl(&["get", "deploy", "-o", ready]), "1 1");
+    assert_eq!(user.kubectl(&format!("get deploy -o {ready}")), "1 1");
     let tree = user.home.path().join("tree");
     definition(&tree);
     user.must(&["deploy", tree.to_str().unwrap()]);
     let foreign = user.home.path().join("foreign.yaml");
     fs::write(&foreign, FOREIGN).unwrap();
-    kubectl(&["apply", "-f", foreign.to_str().unwrap()]);
+    user.kubectl(&format!("apply -f {}", foreign.display()));
 
     let down = user.must(&["down"]);
     assert!(down.contains("kept customresourcedefinition `things.lab.example.org`"), "{down}");
-    assert_eq!(kubectl(&["get", "deploy,ingress", "-o", "name"]), "");
-    assert_eq!(kubectl(&["get", "things", "-o", "name"]), "thing.lab.example.org/theirs");
-    assert_eq!(kubectl(&["get", "cm", "theirs", "-o", "name"]), "configmap/theirs");
-    assert_eq!(kubectl(&["get", "ns", "theirs", "-o", "name"]), "namespace/theirs");
-    let all =
-        kubectl(&["get", "all,sa,cm,secret", "-A", "-l", "app.kubernetes.io/managed-by=meshy", "-o", "name"]);
+    assert_eq!(user.kubectl("get deploy,ingress -o name"), "");
+    assert_eq!(user.kubectl("get things -o name"), "thing.lab.example.org/theirs");
+    assert_eq!(user.kubectl("get cm theirs -o name"), "configmap/theirs");
+    assert_eq!(user.kubectl("get ns theirs -o name"), "namespace/theirs");
+    let all = user.kubectl("get all,sa,cm,secret -A -l app.kubernetes.io/managed-by=meshy -o name");
     assert_eq!(all, "");
-    assert!(fs::read_to_string(config).unwrap().contains(&context), "the user's own context is gone");
+    assert!(user.kubeconfig().contains(&context), "the user's own context is gone");
     assert!(!user.state().exists());
 }

@@ -1,20 +1,8 @@
 //! A lab whose images nobody has.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use crate::user::User;
-
-impl User {
-    fn kubectl(&self, line: &str) -> String {
-        let mut kubectl = Command::new("kubectl");
-        kubectl.arg("--kubeconfig").arg(self.home.path().join(".kube/config")).args(line.split(' '));
-        let output = kubectl.output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
 
 #[test]
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]

@@ -1,6 +1,7 @@
 //! The lab on a real engine: up, twice, killed, restarted, on others' clusters, down. `tests/testbed.sh FOLDER` runs it;
 //! nothing it makes stays.
 
+mod exact;
 mod existing;
 mod images;
 mod restart;

@@ -46,6 +46,14 @@ impl User {
         fs::read_to_string(self.home.path().join(".kube/config")).unwrap_or_default()
     }
 
+    /// kubectl with the user's kubeconfig; gives its stdout.
+    pub(crate) fn kubectl(&self, line: &str) -> String {
+        let config = self.home.path().join(".kube/config");
+        let mut args = vec!["--kubeconfig", config.to_str().unwrap()];
+        args.extend(line.split(' '));
+        run("kubectl", &args)
+    }
+
     /// Nothing of the lab is left: containers, volumes, kubeconfig entries, state.
     pub(crate) fn assert_gone(&self) {
         let label = format!("label=io.x-k8s.kind.cluster={}", self.lab);
@@ -62,6 +70,38 @@ impl Drop for User {
     fn drop(&mut self) {
         // Also after a failed assertion; its own result tells nothing then.
         let _ = self.run(&["down"]);
+    }
+}
+
+/// A plain kind cluster that the user made without meshy; deleted with the test.
+pub(crate) struct Theirs(String);
+
+impl Theirs {
+    /// Its context becomes the current one of the user's kubeconfig.
+    pub(crate) fn make(user: &User) -> Self {
+        let theirs = Self(format!("{}-theirs", user.lab));
+        let image = std::env::var("MESHY_NODE_IMAGE").expect("tests/testbed.sh sets it");
+        let config = user.home.path().join(".kube/config");
+        fs::create_dir_all(config.parent().unwrap()).unwrap();
+        let config = config.to_str().unwrap();
+        let create = ["create", "cluster", "-q", "--wait", "120s", "--image", &image, "--kubeconfig", config];
+        run("kind", &[&create[..], &["--name", &theirs.0]].concat());
+        theirs
+    }
+
+    pub(crate) fn context(&self) -> String {
+        format!("kind-{}", self.0)
+    }
+
+    /// Brings an image of the engine to its nodes.
+    pub(crate) fn load(&self, image: &str) {
+        run("kind", &["load", "docker-image", "-q", image, "--name", &self.0]);
+    }
+}
+
+impl Drop for Theirs {
+    fn drop(&mut self) {
+        let _ = Command::new("kind").args(["delete", "cluster", "--name", &self.0]).output();
     }
 }
 

@@ -3,9 +3,9 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::home::Home;
+use crate::home::{Home, signal};
 
 /// How many moments a test tries: a few in each run of the suite, as many as one likes by hand.
 fn moments() -> u32 {
@@ -28,14 +28,13 @@ fn length(home: &Home, line: &str) -> Duration {
     begun.elapsed()
 }
 
-/// Sends `signal` to a run of `line` after `moment`; gives how it ended and how long the end took.
-fn strike(home: &Home, line: &str, moment: Duration, signal: Signal) -> (Option<i32>, Duration) {
+/// Sends a signal to a run of `line` after `moment`; gives how it ended and how long the end took.
+fn strike(home: &Home, line: &str, moment: Duration, with: Signal) -> (Option<i32>, Duration) {
     let mut child = home.spawn(line);
     // The moment is the test's subject; nothing is waited for here.
     std::thread::sleep(moment);
     let struck = Instant::now();
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
-    let _ = kill_process(pid, signal);
+    signal(child.id(), with);
     let status = child.wait().expect("its end");
     (status.code().or_else(|| status.signal().map(|s| 128 + s)), struck.elapsed())
 }
@@ -100,8 +99,7 @@ fn a_lab_whose_process_was_killed_is_rebuilt_by_the_next_up() {
     let home = Home::new();
     home.good("up --provider embedded");
     let [cluster] = home.processes()[..] else { panic!("one process") };
-    let pid = Pid::from_raw(i32::try_from(cluster).expect("a process id")).expect("a process id");
-    kill_process(pid, Signal::KILL).expect("ours to kill");
+    signal(cluster, Signal::KILL);
     let output = home.run("up");
     let talk = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{talk}");

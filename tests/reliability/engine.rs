@@ -1,7 +1,6 @@
 //! A Docker engine that misbehaves: never a panic or a hang, and the message says engine.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
@@ -41,20 +40,11 @@ fn a_sick_engine_is_told_as_such_and_in_time() {
                 std::thread::spawn(move || illness(stream));
             }
         });
-        // Programs that are there, so that only the engine is wrong.
-        let bin = home.path().join("bin");
-        std::fs::create_dir(&bin).expect("a folder");
-        for program in ["docker", "kind"] {
-            let file = bin.join(program);
-            std::fs::write(&file, "#!/bin/sh\necho kind v0.31.0\n").expect("a program");
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");
-        }
         let begun = Instant::now();
         let mut command = home.command("up --provider kind");
-        let path = format!("{}:/usr/bin:/bin", bin.display());
         let output = command
             .env("DOCKER_HOST", format!("unix://{}", socket.display()))
-            .env("PATH", path)
+            .env("PATH", home.path_with_programs("echo kind v0.31.0"))
             .output()
             .expect("it starts");
         let talk = String::from_utf8_lossy(&output.stderr);
@@ -75,18 +65,12 @@ fn doctor_is_over_in_two_seconds_whatever_hangs() {
         // Kept open without a word.
         let _held: Vec<_> = listener.incoming().collect();
     });
-    let bin = home.path().join("bin");
-    std::fs::create_dir(&bin).expect("a folder");
-    for program in ["docker", "kind"] {
-        let file = bin.join(program);
-        std::fs::write(&file, "#!/bin/sh\nexec sleep 30\n").expect("a program");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");
-    }
+    let path = home.path_with_programs("exec sleep 30");
     let begun = Instant::now();
     let mut command = home.command("doctor --provider kind");
     let output = command
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .env("PATH", path)
         .output()
         .expect("it starts");
     let took = begun.elapsed();

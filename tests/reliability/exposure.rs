@@ -4,7 +4,6 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use crate::home::Home;
 
@@ -58,11 +57,8 @@ fn an_embedded_lab_listens_on_loopback_only() {
 #[test]
 fn keys_and_state_are_their_owners_only_even_without_a_umask() {
     let home = Home::new();
-    let plain = home.command("up --provider embedded");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
-    shell.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    assert!(shell.current_dir(home.path()).status().expect("a shell").success());
+    let mut open = home.through_shell("umask 000", "up --provider embedded");
+    assert!(open.status().expect("a shell").success());
     home.good("stop");
     let mut seen = 0;
     every_file(&home.path().join(".local/state/meshy"), &mut |path| {

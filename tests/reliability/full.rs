@@ -1,23 +1,13 @@
 //! A disk that is full and a home that cannot be written: old files stay, the message names the path.
 
 use std::fs;
-use std::process::Command;
 
 use crate::home::Home;
 
 /// `meshy LINE` where no file can grow beyond `blocks` of 512 bytes, as on a full disk.
 fn cramped(home: &Home, line: &str, blocks: u32) -> std::process::Output {
-    let plain = home.command(line);
-    let mut shell = Command::new("sh");
-    shell
-        // Ignored, the signal of the limit becomes an error of the write.
-        .args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")])
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env_clear()
-        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(home.path());
-    shell.output().expect("a shell")
+    // Ignored, the signal of the limit becomes an error of the write.
+    home.through_shell(&format!("trap '' XFSZ; ulimit -f {blocks}"), line).output().expect("a shell")
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Two runs on one lab at once.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::home::Home;
+use crate::home::{Home, signal};
 
 /// Looks again and again until something holds, which other processes bring about.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -17,11 +17,6 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn signal(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("a process id");
-    kill_process(pid, signal).expect("a child of ours");
-}
-
 #[test]
 fn of_two_ups_at_once_the_second_waits_for_the_first_by_name_and_both_end_well() {
     let home = Home::new();
@@ -30,7 +25,7 @@ fn of_two_ups_at_once_the_second_waits_for_the_first_by_name_and_both_end_well()
     let signed = || fs::read_to_string(&lock).is_ok_and(|t| t.contains(&format!("{} up", first.id())));
     until("the first takes the lock", signed);
     // Held up in the middle, so that the second comes while it is at work.
-    signal(&first, Signal::STOP);
+    signal(first.id(), Signal::STOP);
     let events = home.path().join("events");
     let mut command = home.command(&format!("up --events {}", events.display()));
     let second = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -38,7 +33,7 @@ fn of_two_ups_at_once_the_second_waits_for_the_first_by_name_and_both_end_well()
     until("the second says whom it waits for", || {
         fs::read_to_string(&events).is_ok_and(|t| t.contains(&holder))
     });
-    signal(&first, Signal::CONT);
+    signal(first.id(), Signal::CONT);
     for run in [first, second] {
         let output = run.wait_with_output().expect("its end");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,8 +1,11 @@
 //! A home folder of its own for the real program: nothing of the machine's user is seen or touched.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// The folder; the labs in it end with it.
 pub(crate) struct Home(tempfile::TempDir);
@@ -56,6 +59,32 @@ impl Home {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The same through a shell that first does `script`: a limit, a mask, whatever a process inherits.
+    pub(crate) fn through_shell(&self, script: &str, line: &str) -> Command {
+        let plain = self.command(line);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("{script}; exec \"$0\" \"$@\"")])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env_clear()
+            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(self.path());
+        shell
+    }
+
+    /// A PATH with a `docker` and a `kind` that do `script` and nothing else, so that only the engine is what it is.
+    pub(crate) fn path_with_programs(&self, script: &str) -> String {
+        let bin = self.path().join("bin");
+        fs::create_dir(&bin).expect("a folder");
+        for program in ["docker", "kind"] {
+            let file = bin.join(program);
+            fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a program");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a mode");
+        }
+        format!("{}:/usr/bin:/bin", bin.display())
+    }
+
     /// Starts it without waiting, its words thrown away.
     pub(crate) fn spawn(&self, line: &str) -> Child {
         let mut command = self.command(line);
@@ -73,6 +102,13 @@ impl Home {
             })
             .collect()
     }
+}
+
+/// Sends a signal to a process of the test's; one that has ended meanwhile is none to send it to.
+#[allow(dead_code, reason = "each test binary uses its own part")]
+pub(crate) fn signal(process: u32, signal: Signal) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process id");
+    let _ = kill_process(pid, signal);
 }
 
 impl Drop for Home {

@@ -5,73 +5,60 @@
 //! `--image-registry localhost:5001`. The caller's environment and home are used then, so that a lab with images of the
 //! caller's own can be there already; the page's last line takes it away.
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
-/// The lines of the blocks that the page marks for this test.
-fn lines() -> Vec<String> {
+use crate::blocks::{blocks, meshy_words};
+use crate::home::Home;
+
+/// The words of the lines in the blocks that the page marks for this test.
+fn lines() -> Vec<Vec<String>> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/walkthrough.md");
-    let text = fs::read_to_string(page).expect("the walkthrough page");
-    let mut found = Vec::new();
-    let mut marked = false;
-    let mut open = false;
-    for line in text.lines() {
-        match line {
-            "<!-- test: walkthrough -->" => marked = true,
-            "```sh" if marked => open = true,
-            "```" => (marked, open) = (false, false),
-            line if open => found.push(line.to_owned()),
-            _ => {}
-        }
-    }
-    found
+    let marked = blocks(&page).into_iter().filter(|block| block.mark.as_deref() == Some(super::WALKTHROUGH));
+    let words = |line: &String| meshy_words(line).unwrap_or_else(|| panic!("not meshy's: {line}"));
+    marked.flat_map(|block| block.lines.iter().map(words).collect::<Vec<_>>()).collect()
 }
 
-struct Home {
-    folder: tempfile::TempDir,
+enum Place {
+    /// An embedded cluster in a home of its own, which takes it away.
+    Embedded(Home),
     /// Words for each line, on a cluster of the caller's choice.
-    elsewhere: Option<String>,
+    Elsewhere(String),
 }
 
-impl Home {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a folder"),
-            elsewhere: std::env::var("MESHY_WALKTHROUGH").ok(),
-        }
-    }
-
-    fn run(&self, line: &str) -> Output {
-        let mut words = line.split_whitespace();
-        assert_eq!(words.next(), Some("meshy"), "{line}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meshy"));
-        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
-        match &self.elsewhere {
-            None => {
+impl Place {
+    fn command(&self, words: &[String]) -> Command {
+        match self {
+            Self::Embedded(home) => {
+                let mut command = home.command("");
+                command.args(&words[1..]).args(["--provider", "embedded", "--timeout", "2m"]);
                 command
-                    .args(["--provider", "embedded", "--timeout", "2m"])
-                    .env_clear()
-                    .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-                    .env("HOME", self.folder.path());
             }
-            Some(words) => {
-                command.args(words.split_whitespace()).args(["--timeout", "10m"]);
-                if line.starts_with("meshy up") {
+            Self::Elsewhere(given) => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_meshy"));
+                command.args(&words[1..]).args(given.split_whitespace()).args(["--timeout", "10m"]);
+                if words[1] == "up" {
                     let up = std::env::var("MESHY_WALKTHROUGH_UP").unwrap_or_default();
                     command.args(up.split_whitespace());
                 }
+                command.stdin(Stdio::null());
+                command
             }
         }
-        command.output().expect("the program starts")
+    }
+
+    fn run(&self, words: &[String]) -> Output {
+        self.command(words).output().expect("the program starts")
     }
 }
 
-impl Drop for Home {
+impl Drop for Place {
     /// A walkthrough that failed half way must not leave its cluster running.
     fn drop(&mut self) {
-        self.run("meshy down --yes");
+        if matches!(self, Self::Elsewhere(_)) {
+            self.run(&["meshy", "down", "--yes"].map(str::to_owned));
+        }
     }
 }
 
@@ -79,13 +66,19 @@ impl Drop for Home {
 fn the_walkthrough_runs_as_it_stands_on_the_page() {
     let lines = lines();
     assert!(lines.len() > 15, "the page has lost its blocks");
-    let home = Home::new();
+    let elsewhere = std::env::var("MESHY_WALKTHROUGH").ok();
+    let place = elsewhere.map_or_else(|| Place::Embedded(Home::new()), Place::Elsewhere);
     let mut success = Vec::new();
     for line in &lines {
         // One number is asked of each run of load; the rest of the page must simply work.
-        let traffic = line.starts_with("meshy traffic");
+        let traffic = line[1] == "traffic";
+        let mut line = line.clone();
+        if traffic {
+            line.extend(["-o", "json"].map(str::to_owned));
+        }
         let begun = Instant::now();
-        let output = home.run(&if traffic { format!("{line} -o json") } else { line.clone() });
+        let output = place.run(&line);
+        let line = line.join(" ");
         eprintln!("{:6.1} s  {line}", begun.elapsed().as_secs_f64());
         let talk = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "`{line}` ended with {}:\n{talk}", output.status);
