@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, Parser as _};
 use meshy::cli::{Cli, spelling, with_candidates};
 use meshy::context::Context;
 use meshy::error::Exit;
-use meshy::{commands, config, error, exec, ui};
+use meshy::{cluster, commands, config, error, exec, ui};
 
 fn main() -> ExitCode {
     if let Some(failure) = exec::leash::run(std::env::args_os()) {
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let context = Context::new(cli.global)?;
-        commands::run(&context, cli.command).await
+        commands::run(&context, cli.command).await.map_err(cluster::engine::blame)
     });
     // A blocking read (a terminal's key, a stuck pipe) must not keep the process alive after its work is done.
     runtime.shutdown_background();

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use bollard::errors::Error as EngineError;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 
 /// How long an engine may take to say its version; a healthy one takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,20 @@ pub struct Endpoint {
     pub host: String,
     /// For example ``context `colima` ``.
     pub source: String,
+}
+
+impl Engine {
+    /// Whether the engine holds an image.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn has_image(&self, image: &str) -> anyhow::Result<bool> {
+        match self.docker.inspect_image(image).await {
+            Ok(_) => Ok(true),
+            Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("cannot look for image `{image}`")),
+        }
+    }
 }
 
 /// Connects to the engine.
@@ -63,6 +78,34 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let docker = docker.hint("restart the engine; `meshy doctor` looks again");
     let docker = docker.id("engine-sick").exit(Exit::Prerequisite)?;
     Ok(Engine { docker, endpoint })
+}
+
+/// Whether the engine's connection broke or its answer made no sense, rather than that it said no.
+pub fn broke_off(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::HyperResponseError { .. }
+            | EngineError::HyperLegacyError { .. }
+            | EngineError::HttpClientError { .. }
+            | EngineError::IOError { .. }
+            | EngineError::JsonDataError { .. }
+            | EngineError::JsonSerdeError { .. }
+            | EngineError::RequestTimeoutError
+    )
+}
+
+/// Names the engine as the culprit where it broke off in the middle of some work: the error itself tells only what was
+/// being done. What the engine said in so many words stays as it is.
+pub fn blame(error: anyhow::Error) -> anyhow::Error {
+    let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(broke_off));
+    if !broke || error::id_of(&error).is_some() {
+        return error;
+    }
+    let told = Err::<(), _>(error.context("the Docker engine broke off"))
+        .hint("once it answers, the same command goes on where this one ended; `meshy doctor` looks")
+        .id("engine-sick")
+        .exit(Exit::Prerequisite);
+    told.unwrap_err()
 }
 
 /// Says what is wrong with a socket in words that a user can act on: the engine's library tells no more than "error".

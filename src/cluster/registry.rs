@@ -18,9 +18,9 @@ use bollard::query_parameters::{
 use futures::TryStreamExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::engine::Engine;
+use super::engine::{Engine, broke_off};
 use super::{nodes, ports};
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::image::registry::Client;
 use crate::k8s::{MANAGED_BY, MESHY};
 use crate::lab::Record;
@@ -190,13 +190,19 @@ async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyh
 
 /// Pulls an image unless the engine has it.
 async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
-    if engine.docker.inspect_image(image).await.is_ok() {
+    if engine.has_image(image).await? {
         return Ok(());
     }
     let options = CreateImageOptionsBuilder::default().from_image(image).build();
     let pull: Result<Vec<_>, _> = engine.docker.create_image(Some(options), None, None).try_collect().await;
-    pull.map(drop)
-        .with_context(|| format!("image `{image}` cannot be pulled"))
+    let Err(error) = pull else { return Ok(()) };
+    let broke_off = broke_off(&error);
+    let pull = Err(error).with_context(|| format!("image `{image}` cannot be pulled"));
+    // That is not the image's fault.
+    if broke_off {
+        return pull;
+    }
+    pull
         .hint("check the connection; `--registry-image` takes another one; `docker load` brings one without internet")
         .id("image-unavailable")
         .exit(Exit::Prerequisite)
@@ -275,12 +281,21 @@ pub(super) async fn stop(engine: &Engine, lab: &str) -> anyhow::Result<()> {
 pub(super) async fn remove(engine: &Engine, lab: &str) -> anyhow::Result<Vec<String>> {
     let name = name(lab);
     let mut removed = Vec::new();
-    if let Ok(Some(_)) = find(engine, lab).await {
-        remove_container(engine, &name).await?;
-        removed.push(format!("container `{name}`"));
+    match find(engine, lab).await {
+        Ok(None) => {}
+        Err(error) if error::id_of(&error) == Some("registry-foreign") => {}
+        Ok(Some(_)) => {
+            remove_container(engine, &name).await?;
+            removed.push(format!("container `{name}`"));
+        }
+        Err(error) => return Err(error),
     }
-    let volume = engine.docker.inspect_volume(&name).await;
-    if volume.is_ok_and(|v| v.labels.get(LAB).map(String::as_str) == Some(lab)) {
+    let ours = match engine.docker.inspect_volume(&name).await {
+        Ok(volume) => volume.labels.get(LAB).map(String::as_str) == Some(lab),
+        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => false,
+        Err(error) => return Err(error).with_context(|| format!("cannot look at volume `{name}`")),
+    };
+    if ours {
         let gone = engine.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
         gone.with_context(|| format!("cannot remove volume `{name}`"))?;
         removed.push(format!("volume `{name}`"));

@@ -71,7 +71,7 @@ async fn read(image: &str) -> anyhow::Result<Image> {
             .with_context(|| format!("cannot take an image out of {image}"));
     }
     let engine = engine::connect().await?;
-    if engine.docker.inspect_image(image).await.is_err() {
+    if !engine.has_image(image).await? {
         return Err(anyhow!("the engine has no image `{image}`, and there is no such file"))
             .hint("`docker images` lists what it has")
             .exit(Exit::Usage);

@@ -4,6 +4,7 @@
 mod exact;
 mod existing;
 mod images;
+mod resets;
 mod restart;
 mod story;
 mod trouble;
