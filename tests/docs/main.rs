@@ -99,3 +99,30 @@ fn every_error_with_an_id_has_a_page_and_every_page_its_error() {
         assert!(text.starts_with(&format!("# {page}: ")) && text.contains("\n- "), "{page}");
     }
 }
+
+#[test]
+fn every_file_that_the_pages_name_is_there() {
+    let named = Regex::new(
+        r"`((?:src|tests|crates|bench|docs|manifests|linkerd|test-services|fuzz)/[A-Za-z0-9_./-]+)`",
+    )
+    .expect("a pattern");
+    let linked = Regex::new(r"\]\(([^)#:]+)(?:#[^)]*)?\)").expect("a pattern");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut absent = Vec::new();
+    let mut seen = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        let here = page.parent().expect("a folder");
+        let named = named.captures_iter(&text).map(|found| root.join(&found[1]));
+        let linked = linked.captures_iter(&text).map(|found| here.join(&found[1]));
+        for path in named.chain(linked) {
+            seen += 1;
+            // NAME stands for what the reader calls it.
+            if !path.exists() && !path.to_string_lossy().contains("NAME") {
+                absent.push(format!("{}: {}", page.display(), path.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "the pages name {seen} files");
+    assert!(absent.is_empty(), "{}", absent.join("\n"));
+}

@@ -43,6 +43,30 @@ fn of_two_ups_at_once_the_second_waits_for_the_first_by_name_and_both_end_well()
 }
 
 #[test]
+fn a_holder_that_is_killed_lets_the_waiting_run_go_on_at_once() {
+    let home = Home::new();
+    let mut first = home.spawn("up --provider embedded");
+    let lock = home.lab("meshy").join("lock");
+    let signed = || fs::read_to_string(&lock).is_ok_and(|t| t.contains(&format!("{} up", first.id())));
+    until("the first takes the lock", signed);
+    signal(first.id(), Signal::STOP);
+    let events = home.path().join("events");
+    let told = || fs::read_to_string(&events).unwrap_or_default();
+    let mut command = home.command(&format!("up --provider embedded --events {}", events.display()));
+    let second = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    until("the second says whom it waits for", || told().contains("`meshy up` (process"));
+    let waiting = told().lines().count();
+    signal(first.id(), Signal::KILL);
+    let killed = Instant::now();
+    until("the second goes on", || told().lines().count() > waiting);
+    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+    first.wait().expect("its end");
+    let output = second.wait_with_output().expect("its end");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(home.processes().len(), 1, "one cluster");
+}
+
+#[test]
 fn a_run_that_waits_too_long_names_the_holder_and_leaves_the_lab_alone() {
     let home = Home::new();
     home.good("up --provider embedded");
