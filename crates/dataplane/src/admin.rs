@@ -35,7 +35,7 @@ pub(crate) async fn serve(metrics: &Arc<Metrics>, io: BoxIo) -> io::Result<()> {
 }
 
 impl Handler for Admin {
-    async fn call(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
         let text = match (request.method(), request.uri().path()) {
             (&Method::GET, "/metrics") => self.0.render(),
             (&Method::GET, "/ready") => "ready\n".into(),

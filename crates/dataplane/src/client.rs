@@ -27,7 +27,7 @@ impl Client {
     /// Sends a request in the version it came in.
     pub(crate) async fn send(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         if request.version() == Version::HTTP_2 {
             self.h2.send(request).await

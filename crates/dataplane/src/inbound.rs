@@ -184,7 +184,7 @@ struct InboundHandler {
 }
 
 impl Handler for InboundHandler {
-    async fn call(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
         let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
         let routed = self.inbound.profiles.route(&request).await;
         let result = self.send(request, routed.as_ref(), grpc).await;
@@ -198,7 +198,7 @@ impl Handler for InboundHandler {
 impl InboundHandler {
     async fn send(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         routed: Option<&Routed>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {

@@ -22,7 +22,7 @@ use meshy_net::{BoxIo, SharedNetwork};
 use tokio::io::copy_bidirectional;
 
 pub(crate) use balance::InFlight;
-pub(crate) use headers::{strip_hop_by_hop, strip_mesh};
+pub(crate) use headers::{has_mesh, strip_hop_by_hop, strip_mesh};
 pub(crate) use profile_route::DST_CANONICAL;
 pub(crate) use route_index::RouteIndex;
 
@@ -129,7 +129,7 @@ struct OutboundHandler {
 }
 
 impl Handler for OutboundHandler {
-    async fn call(&self, mut request: Request<RequestBody>) -> Response<ResponseBody> {
+    async fn call(&self, mut request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
         let (version, grpc) = (request.version(), crate::classify::is_grpc(request.headers()));
         let result = match &self.held {
             Some(held) => {
@@ -148,7 +148,7 @@ impl Handler for OutboundHandler {
 impl OutboundHandler {
     async fn by_header(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         // An ingress may not be able to replace a header it did not know; of several the last one is its own.

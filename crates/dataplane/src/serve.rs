@@ -17,9 +17,10 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::detect::Protocol;
 use crate::transport::Transport;
 
-/// Answers requests; an error is an answer too.
+/// Answers requests; an error is an answer too. A request is boxed because it passes many hands on its way.
 pub(crate) trait Handler: Send + Sync + 'static {
-    fn call(&self, request: Request<RequestBody>) -> impl Future<Output = Response<ResponseBody>> + Send;
+    fn call(&self, request: Box<Request<RequestBody>>)
+    -> impl Future<Output = Response<ResponseBody>> + Send;
 }
 
 /// Serves requests until the connection ends.
@@ -54,7 +55,7 @@ async fn handle<H: Handler>(
     mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let switch = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
-    let mut response = handler.call(request.map(RequestBody::incoming)).await;
+    let mut response = handler.call(Box::new(request.map(RequestBody::incoming))).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         match switch {
             Some(ours) => {

@@ -54,10 +54,10 @@ impl RequestBody {
         }
     }
 
-    /// The moment the body will have been read to its end.
-    pub(crate) fn sent(&mut self) -> Sent {
+    /// The moment the body will have been read to its end; `now` when there is none.
+    pub(crate) fn sent(&mut self, now: Instant) -> Sent {
         if self.is_end_stream() {
-            return Sent::At(Instant::now());
+            return Sent::At(now);
         }
         Sent::Later(self.sent.get_or_insert_default().clone())
     }

@@ -1,6 +1,7 @@
 //! What watches an answer: told of its first data and of its end.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::Instant;
@@ -16,11 +17,12 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
-    pub(crate) fn instant(&self) -> Instant {
-        match self {
+    /// The time from that moment until `now`; none when it is still to come.
+    pub(crate) fn until(&self, now: Instant) -> Duration {
+        now.duration_since(match self {
             Self::At(instant) => *instant,
-            Self::Later(cell) => cell.get().copied().unwrap_or_else(Instant::now),
-        }
+            Self::Later(cell) => cell.get().copied().unwrap_or(now),
+        })
     }
 }
 
@@ -81,10 +83,15 @@ impl Tracking {
     }
 
     pub(super) fn first_data(&mut self) {
+        if !self.first_seen {
+            self.first_data_at(Instant::now());
+        }
+    }
+
+    fn first_data_at(&mut self, now: Instant) {
         if std::mem::replace(&mut self.first_seen, true) {
             return;
         }
-        let now = Instant::now();
         for tracker in self.trackers.iter_mut().flatten() {
             match tracker {
                 Tracker::Http(scope, start) => scope.first_data(self.status, now.duration_since(*start)),
@@ -103,7 +110,8 @@ impl Tracking {
     }
 
     pub(super) fn end(&mut self, end: End<'_>) {
-        self.first_data();
+        let now = Instant::now();
+        self.first_data_at(now);
         let (class, error) = match end {
             End::Whole(trailers) => (self.start.end(trailers), ""),
             End::Dropped => (self.start.end(None), "UNKNOWN"),
@@ -113,8 +121,8 @@ impl Tracking {
         for tracker in self.trackers.iter_mut().filter_map(Option::take) {
             match tracker {
                 Tracker::Http(scope, _) => scope.ended(Outcome { status, class }),
-                Tracker::Route(scope, start) => scope.ended(status, error, start.elapsed()),
-                Tracker::Backend(scope, sent) => scope.ended(status, error, sent.instant().elapsed()),
+                Tracker::Route(scope, start) => scope.ended(status, error, now.duration_since(start)),
+                Tracker::Backend(scope, sent) => scope.ended(status, error, sent.until(now)),
                 Tracker::Load(load) => load.ended(class),
             }
         }

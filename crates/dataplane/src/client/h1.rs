@@ -61,7 +61,7 @@ impl Pool {
     /// it was closed meanwhile goes to the next one.
     pub(super) async fn send(
         self: &Arc<Self>,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         // An HTTP/1.0 caller's connection ends with its request, ours does not.
         *request.version_mut() = Version::HTTP_11;
@@ -70,7 +70,7 @@ impl Pool {
                 Some(connection) => (connection, true),
                 None => (self.open().await?, false),
             };
-            let mut answer = pin!(connection.sender.try_send_request(request));
+            let mut answer = pin!(connection.sender.try_send_request(*request));
             let result = std::future::poll_fn(|cx| {
                 drive(&mut connection.driver, cx);
                 // The answer comes only out of the driver, so no waker is needed here.
@@ -85,7 +85,7 @@ impl Pool {
                     return Ok(response.map(|body| ResponseBody::h1(H1Body::new(body, connection, pool))));
                 }
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) if reused => *request = unsent,
                     _ => return Err(error.into_error().into()),
                 },
             }

@@ -24,14 +24,14 @@ impl Shared {
 
     pub(super) async fn send(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         loop {
             let (mut sender, reused) = self.sender().await?;
-            match sender.try_send_request(request).await {
+            match sender.try_send_request(*request).await {
                 Ok(response) => return Ok(response.map(ResponseBody::h2)),
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) if reused => request = unsent,
+                    Some(unsent) if reused => *request = unsent,
                     _ => return Err(error.into_error().into()),
                 },
             }

@@ -1,6 +1,6 @@
 //! The older HTTP metrics: requests, answers by class, latency; per endpoint, per route, per try.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use super::Metrics;
@@ -16,8 +16,8 @@ pub(crate) struct HttpScope {
     responses: fn(&Metrics) -> &Family<Counter>,
     latencies: Option<fn(&Metrics) -> &Family<Histogram>>,
     pub(crate) requests: Arc<Counter>,
-    by_outcome: RwLock<Vec<(Outcome, Arc<Counter>)>>,
-    by_status: RwLock<Vec<(u16, Arc<Histogram>)>>,
+    by_outcome: Short<Outcome, Counter>,
+    by_status: Short<u16, Histogram>,
 }
 
 /// How a request ended: the answer's status, if there was one, and its class.
@@ -53,7 +53,7 @@ impl HttpScope {
         responses: fn(&Metrics) -> &Family<Counter>,
         latencies: Option<fn(&Metrics) -> &Family<Histogram>>,
     ) -> Self {
-        let (by_outcome, by_status) = (RwLock::default(), RwLock::default());
+        let (by_outcome, by_status) = (Short::default(), Short::default());
         Self { labels, metrics: metrics.clone(), responses, latencies, requests, by_outcome, by_status }
     }
 
@@ -64,7 +64,7 @@ impl HttpScope {
             let labels = self.labels.with("status_code", status);
             family(&self.metrics).get_or(&labels, || Histogram::new(&LATENCY_MS))
         };
-        with(&self.by_status, &status, make, |histogram| histogram.observe_time(elapsed));
+        self.by_status.with(&status, make, |histogram| histogram.observe_time(elapsed));
     }
 
     /// Counts an answer's end, or the error instead of an answer.
@@ -83,26 +83,44 @@ impl HttpScope {
             };
             (self.responses)(&self.metrics).get(&labels.with("error", class.error()))
         };
-        with(&self.by_outcome, &outcome, make, |counter| counter.inc());
+        self.by_outcome.with(&outcome, make, |counter| counter.inc());
     }
 }
 
-/// Uses the value of a key in a short list, making it the first time.
-pub(super) fn with<K: PartialEq + Copy, V>(
-    list: &RwLock<Vec<(K, Arc<V>)>>,
-    key: &K,
-    make: impl FnOnce() -> Arc<V>,
-    use_it: impl FnOnce(&V),
-) {
-    if let Some((_, value)) = list.read().expect("metrics lock").iter().find(|(known, _)| known == key) {
-        return use_it(value);
+/// Values by key, few of them. The first one is found without a lock: mostly it is the only one.
+pub(super) struct Short<K, V> {
+    first: OnceLock<(K, Arc<V>)>,
+    more: RwLock<Vec<(K, Arc<V>)>>,
+}
+
+impl<K, V> Default for Short<K, V> {
+    fn default() -> Self {
+        Self { first: OnceLock::new(), more: RwLock::default() }
     }
-    let mut list = list.write().expect("metrics lock");
-    // Another request may have made it in between.
-    if let Some((_, value)) = list.iter().find(|(known, _)| known == key) {
-        return use_it(value);
+}
+
+impl<K: PartialEq + Copy, V> Short<K, V> {
+    /// The value of a key, made the first time.
+    pub(super) fn with(&self, key: &K, make: impl FnOnce() -> Arc<V>, use_it: impl FnOnce(&V)) {
+        let mut make = Some(make);
+        let mut made = || make.take().map(|make| make());
+        let first = self.first.get_or_init(|| (*key, made().expect("not made yet")));
+        if first.0 == *key {
+            return use_it(&first.1);
+        }
+        if let Some((_, value)) =
+            self.more.read().expect("metrics lock").iter().find(|(known, _)| known == key)
+        {
+            return use_it(value);
+        }
+        let mut more = self.more.write().expect("metrics lock");
+        // Another request may have made it in between.
+        if let Some((_, value)) = more.iter().find(|(known, _)| known == key) {
+            return use_it(value);
+        }
+        if let Some(value) = made() {
+            use_it(&value);
+            more.push((*key, value));
+        }
     }
-    let value = make();
-    use_it(&value);
-    list.push((*key, value));
 }

@@ -1,11 +1,11 @@
 //! The newer metrics of a policy's routes, backends and retries.
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Metrics;
 use super::histogram::{BACKEND_SECONDS, FRAME_BYTES, Histogram, REQUEST_SECONDS};
-use super::http::with;
+use super::http::Short;
 use super::labels::Labels;
 use super::registry::Counter;
 
@@ -18,7 +18,7 @@ pub(crate) struct RouteScope {
     metrics: Arc<Metrics>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: RwLock<Vec<(End, Arc<Counter>)>>,
+    ends: Short<End, Counter>,
 }
 
 impl RouteScope {
@@ -27,7 +27,7 @@ impl RouteScope {
         Self {
             frames: metrics.policy_request_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
             duration: metrics.policy_request_duration.get_or(&labels, || Histogram::new(&REQUEST_SECONDS)),
-            ends: RwLock::default(),
+            ends: Short::default(),
             metrics: metrics.clone(),
             labels,
         }
@@ -36,7 +36,7 @@ impl RouteScope {
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
         let make = || self.metrics.policy_request_statuses.get(&end_labels(&self.labels, status, error));
-        with(&self.ends, &(status, error), make, |counter| counter.inc());
+        self.ends.with(&(status, error), make, |counter| counter.inc());
     }
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct BackendScope {
     pub(crate) requests: Arc<Counter>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: RwLock<Vec<(End, Arc<Counter>)>>,
+    ends: Short<End, Counter>,
 }
 
 impl BackendScope {
@@ -57,7 +57,7 @@ impl BackendScope {
             requests: metrics.backend_requests.get(&labels),
             frames: metrics.backend_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
             duration: metrics.backend_duration.get_or(&labels, || Histogram::new(&BACKEND_SECONDS)),
-            ends: RwLock::default(),
+            ends: Short::default(),
             metrics: metrics.clone(),
             labels,
         }
@@ -66,7 +66,7 @@ impl BackendScope {
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
         let make = || self.metrics.backend_statuses.get(&end_labels(&self.labels, status, error));
-        with(&self.ends, &(status, error), make, |counter| counter.inc());
+        self.ends.with(&(status, error), make, |counter| counter.inc());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The less loaded of two random endpoints, and what happens when none is available.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -92,23 +92,29 @@ impl Balancer {
     }
 
     fn try_pick(&self) -> Option<InFlight> {
-        let endpoints = self.current();
+        let (endpoints, blocked) = {
+            let known = self.refreshed();
+            (known.endpoints.clone(), known.blocked.is_some())
+        };
         let picked = choose(&endpoints)?;
-        // Rarely set, so mostly this lock is all there is to it.
-        let blocked = &mut self.known.lock().expect("balancer lock").blocked;
-        if blocked.is_some() {
-            *blocked = None;
+        if blocked {
+            self.known.lock().expect("balancer lock").blocked = None;
         }
         Some(picked)
     }
 
     fn current(&self) -> Arc<[Arc<EndpointState>]> {
+        self.refreshed().endpoints.clone()
+    }
+
+    /// The lock, with the endpoints that are told at the moment.
+    fn refreshed(&self) -> MutexGuard<'_, Known> {
         let mut known = self.known.lock().expect("balancer lock");
         if known.watch.has_changed().unwrap_or(false) || (known.endpoints.is_empty() && self.is_stale(&known))
         {
             self.update(&mut known);
         }
-        known.endpoints.clone()
+        known
     }
 
     /// A watch whose sender is gone says it did not change even before its only value was read.
@@ -226,6 +232,11 @@ impl InFlight {
         &self.endpoint
     }
 
+    /// When the endpoint was picked.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     pub(crate) fn answered(&mut self, now: Instant) {
         if !std::mem::replace(&mut self.answered, true) {
             self.endpoint.load.end(self.began, now);
@@ -245,7 +256,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.answered(Instant::now());
+        if !self.answered {
+            self.answered(Instant::now());
+        }
         if self.probe
             && !self.judged
             && let Some(breaker) = &self.endpoint.breaker

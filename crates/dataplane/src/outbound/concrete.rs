@@ -44,14 +44,14 @@ impl Concrete {
     /// Sends one try to an endpoint.
     pub(super) async fn call(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         route: Option<&Arc<Route>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let mut picked = self.0.pick().await?;
         self.0.attach(&mut picked);
         let endpoint = picked.endpoint().clone();
-        match endpoint.call(request, route, grpc).await {
+        match endpoint.call(request, route, grpc, picked.began()).await {
             Ok(mut response) => {
                 response.body_mut().add(Tracker::Load(picked));
                 Ok(response)

@@ -7,7 +7,7 @@ use rustls_pki_types::ServerName;
 
 use super::breaker::Breaker;
 use super::load::Load;
-use super::{Context, address_labels, strip_hop_by_hop, strip_mesh};
+use super::{Context, address_labels, has_mesh, strip_hop_by_hop, strip_mesh};
 use crate::body::{RequestBody, ResponseBody, Tracker, Tracking};
 use crate::classify::{self, Class};
 use crate::client::{Client, Connector, Security};
@@ -73,14 +73,14 @@ impl EndpointState {
     }
 
     /// Sends one try. A connection that breaks gives a 502, one that is not there in time a 504, so that both count as
-    /// answers to the stations above.
+    /// answers to the stations above. `start` is the moment the endpoint was picked.
     pub(super) async fn call(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         route: Option<&Arc<Route>>,
         grpc: bool,
+        start: Instant,
     ) -> Result<Response<ResponseBody>, ProxyError> {
-        let start = Instant::now();
         let version = request.version();
         request.body_mut().count(&self.scope.requests);
         let upgrade = wants_upgrade(&request);
@@ -108,6 +108,9 @@ impl EndpointState {
     fn received(&self, mut response: Response<ResponseBody>, version: Version) -> Response<ResponseBody> {
         let upgraded = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         strip_hop_by_hop(response.headers_mut(), upgraded);
+        if !has_mesh(response.headers()) {
+            return response;
+        }
         let close = response.headers_mut().remove(&PROXY_CONNECTION).is_some_and(|value| value == "close");
         strip_mesh(response.headers_mut());
         // A meshed peer whose own side broke asks for the caller's connection to end, so that the caller picks anew.

@@ -10,34 +10,43 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 ///
 /// `upgrade` keeps the two headers of a protocol switch.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
-    // Most messages have none of them; one look at the names is cheaper than six searches.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
+    // One look at the names is cheaper than six searches, and most messages have `connection` at most.
+    let (mut connection, mut others) = (false, false);
+    for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
+        if name == CONNECTION { connection = true } else { others = true }
     }
-    if let Some(connection) = headers.remove(CONNECTION) {
+    if connection {
         // Whatever the connection header names goes too, else a peer could hide a header from this hop only.
-        let named = connection.to_str().unwrap_or_default().split(',').map(str::trim);
-        for name in named.filter(|name| !name.is_empty()) {
-            let kept = name.eq_ignore_ascii_case("upgrade") && upgrade
-                || name.eq_ignore_ascii_case("te")
-                || name.eq_ignore_ascii_case("host")
-                || name.eq_ignore_ascii_case("content-length");
-            if !kept {
-                headers.remove(name);
-            }
+        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        let names =
+            values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !stays(name, upgrade));
+        let named: Vec<_> = names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
+        headers.remove(CONNECTION);
+        for name in named {
+            headers.remove(name);
         }
     }
-    headers.remove(&KEEP_ALIVE);
-    headers.remove(&PROXY_CONNECTION);
-    headers.remove(TRANSFER_ENCODING);
-    if headers.get(TE).is_some_and(|te| te != "trailers") {
-        headers.remove(TE);
+    if others {
+        headers.remove(&KEEP_ALIVE);
+        headers.remove(&PROXY_CONNECTION);
+        headers.remove(TRANSFER_ENCODING);
+        if headers.get(TE).is_some_and(|te| te != "trailers") {
+            headers.remove(TE);
+        }
+        if !upgrade {
+            headers.remove(UPGRADE);
+        }
     }
-    if upgrade {
+    if upgrade && (connection || others) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    } else {
-        headers.remove(UPGRADE);
     }
+}
+
+/// Whether naming a header in `connection` does not drop it: what routes or frames the message, and what is treated on
+/// its own.
+fn stays(name: &str, upgrade: bool) -> bool {
+    let is = |word: &str| name.eq_ignore_ascii_case(word);
+    is("keep-alive") || is("te") || is("host") || is("content-length") || (is("upgrade") && upgrade)
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -51,13 +60,17 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Drops every header by which the mesh talks to itself: a caller's own are never believed.
 pub(crate) fn strip_mesh(headers: &mut HeaderMap) {
-    let has = headers.keys().any(is_mesh);
-    if has {
+    if has_mesh(headers) {
         let names: Vec<_> = headers.keys().filter(|name| is_mesh(name)).cloned().collect();
         for name in names {
             headers.remove(name);
         }
     }
+}
+
+/// Whether any of those headers is there.
+pub(crate) fn has_mesh(headers: &HeaderMap) -> bool {
+    headers.keys().any(is_mesh)
 }
 
 fn is_mesh(name: &HeaderName) -> bool {
@@ -85,7 +98,9 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("accept", "b"),
+            ("x-other", "1"),
         ]);
+        map.append(CONNECTION, HeaderValue::from_static("keep-alive, X-Other"));
         strip_hop_by_hop(&mut map, false);
         assert_eq!(map, headers(&[("host", "a"), ("content-length", "3"), ("accept", "b")]));
     }

@@ -55,7 +55,7 @@ impl Logical {
     /// Takes a request to where the destination's routes say.
     pub(super) async fn call(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         match self.current() {

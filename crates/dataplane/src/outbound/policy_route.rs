@@ -56,7 +56,7 @@ impl PolicyPlan {
 
     pub(super) async fn call(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let rule = self.rule(&request).ok_or(ProxyError::NoRoute)?;
@@ -96,7 +96,7 @@ impl PolicyPlan {
         rule: &Rule,
         retry: &Retry,
         counters: &RetryScope,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         grpc: bool,
         deadline: Option<Instant>,
     ) -> Result<Response<ResponseBody>, ProxyError> {
@@ -104,12 +104,14 @@ impl PolicyPlan {
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
-                return self.attempt(rule, Request::from_parts(head, body), grpc, deadline, None).await;
+                return self
+                    .attempt(rule, Box::new(Request::from_parts(head, body)), grpc, deadline, None)
+                    .await;
             }
         };
         let mut retried = 0;
         loop {
-            let mut request = Request::new(replay.body());
+            let mut request = Box::new(Request::new(replay.body()));
             *request.method_mut() = head.method.clone();
             *request.uri_mut() = head.uri.clone();
             *request.version_mut() = head.version;
@@ -161,7 +163,7 @@ impl PolicyPlan {
     async fn attempt(
         &self,
         rule: &Rule,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         grpc: bool,
         deadline: Option<Instant>,
         headers: Option<Duration>,
@@ -170,8 +172,8 @@ impl PolicyPlan {
         let place = rule.backends.choose(|place| place.is_available(self)).ok_or(ProxyError::FailFast)?;
         let scope = place.scope(&self.metrics);
         request.body_mut().count(&scope.requests);
-        let sent = request.body_mut().sent();
         let now = Instant::now();
+        let sent = request.body_mut().sent(now);
         let response_end = rule.timeouts.response.map(|limit| (now + limit, StreamTimeout::Response));
         let request_end = deadline.map(|end| (end, StreamTimeout::Request));
         let headers_end = headers.map(|limit| (now + limit, StreamTimeout::ResponseHeaders));
@@ -195,7 +197,7 @@ impl PolicyPlan {
                 Ok(response)
             }
             Err(error) => {
-                scope.ended(None, error.label(), sent.instant().elapsed());
+                scope.ended(None, error.label(), sent.until(Instant::now()));
                 Err(error)
             }
         }
@@ -204,7 +206,7 @@ impl PolicyPlan {
     async fn send(
         &self,
         place: &Place,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let accrual = self.policy.failure_accrual;

@@ -94,7 +94,7 @@ impl ProfilePlan {
 
     pub(super) async fn call(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let start = Instant::now();
@@ -119,7 +119,7 @@ impl ProfilePlan {
         &self,
         counted: &Counted,
         scopes: &Scopes,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let (Some(budget), Some(retryable)) = (&self.budget, &scopes.retryable) else {
@@ -128,10 +128,12 @@ impl ProfilePlan {
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
-            Err(body) => return self.attempt(counted, scopes, Request::from_parts(head, body), grpc).await,
+            Err(body) => {
+                return self.attempt(counted, scopes, Box::new(Request::from_parts(head, body)), grpc).await;
+            }
         };
         loop {
-            let mut request = Request::new(replay.body());
+            let mut request = Box::new(Request::new(replay.body()));
             *request.method_mut() = head.method.clone();
             *request.uri_mut() = head.uri.clone();
             *request.version_mut() = head.version;
@@ -158,7 +160,7 @@ impl ProfilePlan {
         &self,
         counted: &Counted,
         scopes: &Scopes,
-        mut request: Request<RequestBody>,
+        mut request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let start = Instant::now();
@@ -170,7 +172,7 @@ impl ProfilePlan {
     async fn send(
         &self,
         counted: &Counted,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         grpc: bool,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let Some(split) = &self.split else {
