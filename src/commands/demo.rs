@@ -31,6 +31,10 @@ pub struct Args {
     /// Keep the embedded lab that the demo brings up
     #[arg(long)]
     keep: bool,
+    /// On the embedded cluster that the demo brings up: a new profile is unseen by a client until its discovery was idle
+    /// for 5 s, as on a real Linkerd
+    #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
+    like_linkerd: bool,
     #[command(flatten)]
     gate: Gate,
 }
@@ -47,9 +51,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     if args.keep && context.lab()?.is_none() {
-        bring_up(context).await?;
+        bring_up(context, args.like_linkerd).await?;
     }
-    let stage = Stage::open(context, args.fast).await?;
+    let stage = Stage::open(context, args.fast, args.like_linkerd).await?;
     let told = tell(context, &args, &stage).await;
     let closed = stage.close().await;
     let exit = told?;
@@ -58,8 +62,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 /// `meshy up --provider embedded` with this run's own global flags.
-async fn bring_up(context: &Context) -> anyhow::Result<()> {
-    let Some(Command::Up(up)) = Cli::try_parse_from(["meshy", "up"])?.command else { return Ok(()) };
+async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
+    let words = ["meshy", "up"].into_iter().chain(like_linkerd.then_some("--like-linkerd"));
+    let Some(Command::Up(up)) = Cli::try_parse_from(words)?.command else { return Ok(()) };
     let mut global = context.global.clone();
     global.provider = ProviderChoice::Embedded;
     let context = Context { global, report: context.report.clone(), deadline: context.deadline };

@@ -150,7 +150,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded.
 async fn measure(context: &Context, name: &str, points: &mut [Point]) -> anyhow::Result<Exit> {
-    let stage = Stage::open(context, false).await?;
+    let stage = Stage::open(context, false, false).await?;
     let measured = measure_on(context, &stage, name, points).await;
     let closed = stage.close().await;
     let exit = measured?;

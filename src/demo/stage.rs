@@ -35,11 +35,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Opens the stage. `fresh` never takes a lab that is up.
+    /// Opens the stage. `fresh` never takes a lab that is up; `like_linkerd` is for a cluster of its own, a lab keeps its
+    /// setting.
     ///
     /// # Errors
     /// The lab has no ingress or no services; the embedded cluster does not start.
-    pub async fn open(context: &Context, fresh: bool) -> anyhow::Result<Self> {
+    pub async fn open(context: &Context, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
         let lab = if fresh { None } else { context.lab()? };
         let stage = match lab {
             Some(lab) => {
@@ -61,15 +62,15 @@ impl Stage {
                     .hint("`meshy up --context CONTEXT` makes it a lab; without either, demo brings its own")
                     .exit(Exit::Prerequisite);
             }
-            None => Self::own(context).await?,
+            None => Self::own(context, like_linkerd).await?,
         };
         stage.mesh_ingress(context).await?;
         Ok(stage)
     }
 
-    async fn own(context: &Context) -> anyhow::Result<Self> {
+    async fn own(context: &Context, like_linkerd: bool) -> anyhow::Result<Self> {
         let step = context.report.step("Starting", "an embedded cluster, a stand-in in this process");
-        let options = Options { api_addr: None, ..Options::ephemeral("demo") };
+        let options = Options { api_addr: None, like_linkerd, ..Options::ephemeral("demo") };
         let cluster = Cluster::start(options).await.context("cannot start the embedded cluster")?;
         step.done("");
         let client = cluster.client();
@@ -80,7 +81,7 @@ impl Stage {
             ingress: cluster.ingress_addr(),
             lab: "demo".to_owned(),
             stand_in: true,
-            at_once: true,
+            at_once: !like_linkerd,
             provider: cluster::word(Provider::Embedded),
             own: Some(cluster),
         };

@@ -1,12 +1,13 @@
 //! The story, short: on a cluster of its own, the same each time.
 
+use serde_json::Value;
+
 use crate::documents::document;
 use crate::home::Home;
 
-#[test]
-fn the_fast_demo_comes_true_and_leaves_a_run_and_no_process() {
-    let home = Home::new();
-    let output = home.run("demo --fast -o json --summary story.md");
+/// Runs the demo, whose story must come true; gives the run's document and what was said.
+fn told(home: &Home, line: &str) -> (Value, String) {
+    let output = home.run(line);
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{talk}");
     let run = document("demo", &String::from_utf8(output.stdout).expect("text"));
@@ -23,6 +24,22 @@ fn the_fast_demo_comes_true_and_leaves_a_run_and_no_process() {
     for scene in ["profile on", "ingress, on"] {
         assert!(success(scene) > 0.95, "{scene}: {}", success(scene));
     }
+    (run, talk)
+}
+
+#[test]
+fn the_fast_demo_comes_true_where_clients_keep_what_they_discovered() {
+    let home = Home::new();
+    let (_, talk) = told(&home, "demo --fast --like-linkerd -o json");
+    assert!(talk.contains("later switches act at once"), "{talk}");
+    assert!(home.processes().is_empty(), "{:?}", home.processes());
+}
+
+#[test]
+fn the_fast_demo_comes_true_and_leaves_a_run_and_no_process() {
+    let home = Home::new();
+    let (run, talk) = told(&home, "demo --fast -o json --summary story.md");
+    assert!(!talk.contains("later switches act at once"), "{talk}");
     for step in run["steps"].as_array().expect("steps") {
         let prediction = &step["mesh"]["prediction"]["success_ratio"];
         let measured = step["traffic"]["success_ratio"].as_f64().expect("a ratio");
