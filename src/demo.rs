@@ -149,24 +149,32 @@ pub async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()
     } else {
         policy::delete_profile(&stage.client, &service).await?;
     }
+    if until(on, stage.at_once, async || follows(stage, ingress).await).await? {
+        return Ok(());
+    }
+    let state = if on { "follow the profile" } else { "leave the profile" };
+    Err(anyhow!("the clients of `{}` did not {state} in time", service.name))
+        .hint("`meshy sp show` tells each client's state; other traffic keeps a proxy at what it knew")
+        .exit(Exit::Timeout)
+}
+
+/// Looks until what is seen is so; false when it is not in time.
+async fn until(
+    so: bool,
+    at_once: bool,
+    mut look: impl AsyncFnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
+    // A real proxy drops what it discovered after five idle seconds, which begin when the client closes its connection (the
+    // test service does within 1.3 s), and sooner asked is never idle.
+    let pause = if at_once { Duration::from_millis(200) } else { Duration::from_secs(8) };
     let deadline = Instant::now() + Duration::from_secs(45);
-    loop {
-        if follows(stage, ingress).await? == on {
-            return Ok(());
-        }
+    while look().await? != so {
         if Instant::now() > deadline {
-            let state = if on { "follow the profile" } else { "leave the profile" };
-            return Err(anyhow!("the clients of `{}` did not {state} in time", service.name))
-                .hint(
-                    "`meshy sp show` tells each client's state; other traffic keeps a proxy at what it knew",
-                )
-                .exit(Exit::Timeout);
+            return Ok(false);
         }
-        // A real proxy drops what it discovered after five idle seconds, which begin when the client closes its connection (the
-        // test service does within 1.3 s), and sooner asked is never idle.
-        let pause = if stage.at_once { Duration::from_millis(200) } else { Duration::from_secs(8) };
         tokio::time::sleep(pause).await;
     }
+    Ok(true)
 }
 
 /// Whether the case's client retries by profile: one request, and whether a profile's route counts it.
@@ -195,9 +203,14 @@ async fn follows(stage: &Stage, ingress: bool) -> anyhow::Result<bool> {
 /// # Errors
 /// As [`play`].
 pub async fn warm_up(stage: &Stage) -> anyhow::Result<()> {
-    switch(stage, true, false).await?;
-    switch(stage, true, true).await?;
-    switch(stage, false, false).await
+    warm(async |on, ingress| switch(stage, on, ingress).await).await
+}
+
+/// Each case's client must have seen the profile once before it goes again.
+async fn warm(mut switch: impl AsyncFnMut(bool, bool) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    switch(true, false).await?;
+    switch(true, true).await?;
+    switch(false, false).await
 }
 
 /// Whether the story came true: in both cases the intervals with and without the profile lie apart, and deleting it
@@ -270,6 +283,60 @@ mod tests {
     fn a_lucky_point_is_not_enough() {
         let verdict = verdict(&steps([30, 100, 30, 45, 62]));
         assert!(!verdict.holds && verdict.text.contains("ingress"), "{verdict:?}");
+    }
+
+    /// A proxy as Linkerd's: what it discovered without a profile stays until five seconds passed with no request; once it
+    /// has seen a profile it follows each change.
+    #[derive(Default)]
+    struct Proxy {
+        asked: Option<Instant>,
+        warm: bool,
+    }
+
+    impl Proxy {
+        fn follows(&mut self, profile: bool) -> bool {
+            let idle = self.asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(5));
+            self.asked = Some(Instant::now());
+            self.warm |= idle && profile;
+            self.warm && profile
+        }
+    }
+
+    /// Switches and says how long it took until the case's proxy followed.
+    async fn switched(proxies: &mut [Proxy; 2], on: bool, ingress: bool) -> Duration {
+        let begun = Instant::now();
+        let followed =
+            until(on, false, async || Ok(proxies[usize::from(ingress)].follows(on))).await.unwrap();
+        assert!(followed, "on {on}, ingress {ingress}");
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_real_proxy_that_was_warmed_up_follows_each_switch_at_once() {
+        let known = || [(); 2].map(|()| Proxy { asked: Some(Instant::now()), warm: false });
+        let mut cold = known();
+        assert!(switched(&mut cold, true, true).await > Duration::from_secs(5), "nothing to warm up for");
+        let mut proxies = known();
+        warm(async |on, ingress| {
+            switched(&mut proxies, on, ingress).await;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        for scene in SCENES {
+            assert_eq!(
+                switched(&mut proxies, scene.profile, scene.ingress).await,
+                Duration::ZERO,
+                "{scene:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_proxy_that_never_follows_ends_the_wait() {
+        let begun = Instant::now();
+        assert!(!until(true, false, async || Ok(false)).await.unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub struct Prediction {
     /// Tries for each request.
     pub tries_per_request: Interval,
     /// Tries beyond the first, per request: 1.5 is 150 % more load on the server.
+    #[serde(alias = "added_load_ratio")]
     pub added_tries_per_request: Interval,
     /// Retries per second that failures ask for.
     pub retries_wanted_per_second: f64,

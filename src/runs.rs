@@ -169,6 +169,10 @@ fn read(file: &Path) -> anyhow::Result<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::Mesh;
+    use crate::metrics::Fates;
+    use crate::metrics::routes::RouteCounts;
+    use crate::predict::{Policy, Scenario, predict};
 
     #[test]
     fn a_run_is_read_as_it_was_written_and_old_ones_go() {
@@ -181,6 +185,43 @@ mod tests {
         }
         let ids = ids_in(folder.path()).unwrap();
         assert_eq!((ids.len(), ids[0].as_str()), (KEPT, "0003"));
+    }
+
+    /// Every name that a number of the first files had, with its name of today.
+    const EARLIER: [(&str, &str); 4] = [
+        ("retry_ratio", "retries_per_request"),
+        ("limit", "limit_per_request"),
+        ("clients", "clients_count"),
+        ("added_load_ratio", "added_tries_per_request"),
+    ];
+
+    #[test]
+    fn a_file_with_the_names_of_earlier_days_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Run::begin("traffic", "meshy", "embedded");
+        run.steps = [Policy::SEED, Policy::Limit { limit: 3 }].map(measured).into();
+        let text = serde_json::to_string(&run).unwrap();
+        let earlier = EARLIER.iter().fold(text.clone(), |text, (earlier, today)| {
+            assert!(text.contains(&format!("\"{today}\":")), "nothing is called {today}");
+            text.replace(&format!("\"{today}\":"), &format!("\"{earlier}\":"))
+        });
+        // What was added since was absent.
+        let earlier = earlier.replace("\"unnamed_error_count\":0,", "");
+        assert_ne!(earlier, text);
+        let file = folder.path().join("x.json");
+        fs::write(&file, earlier).unwrap();
+        assert_eq!(read(&file).unwrap(), run);
+    }
+
+    fn measured(policy: Policy) -> Step {
+        let scenario =
+            Scenario { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
+        let fates = Fates { added_tries_per_request: Some(1.5), ..Fates::default() };
+        let (service, clients) = (crate::demo::bounced(), RouteCounts::default());
+        let prediction = Some(predict(scenario, 1));
+        let (servers, gaps) = (clients.clone(), Vec::new());
+        let mesh = Mesh { service, policy, fail_ratio: Some(0.7), clients, servers, fates, prediction, gaps };
+        Step { name: "traffic".to_owned(), mesh: Some(mesh), ..Step::default() }
     }
 
     #[test]

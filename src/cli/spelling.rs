@@ -1,17 +1,51 @@
-//! One flag that means two things: `--timeout` is every command's own limit, and after `retry apply` the policy's.
+//! Flags that mean two things. A global flag's name belongs to it in every command, as far as clap goes; these two are also
+//! what somebody writes who means the command's own, and are spelled as that before clap reads them.
 
 use std::ffi::OsString;
 
-/// Spells `--timeout` after `retry apply` as `--try-timeout`, which is what somebody who writes a retry policy means by it.
-/// Clap cannot: a global flag's long name belongs to it in every command. Before `retry` it is the command's limit.
-pub fn plain(mut args: Vec<OsString>) -> Vec<OsString> {
-    let Some(at) = args.windows(2).position(|pair| pair[0] == "retry" && pair[1] == "apply") else {
-        return args;
-    };
-    for arg in args.iter_mut().skip(at + 2).take_while(|arg| *arg != "--") {
-        let Some(rest) = arg.to_str().and_then(|a| a.strip_prefix("--timeout")) else { continue };
-        if rest.is_empty() || rest.starts_with('=') {
-            *arg = format!("--try-timeout{rest}").into();
+/// Spells what means a command's own flag as that flag:
+///
+/// - `--timeout` after `retry apply` is the policy's, `--try-timeout`. Before `retry` it is the command's limit.
+/// - `-o FILE` after `report` is the file to write, `--out`; `-o json` and `-o text` say how data is printed, as everywhere.
+pub fn plain(args: Vec<OsString>) -> Vec<OsString> {
+    let follows =
+        |words: &[&str]| args.windows(words.len()).position(|w| w == words).map(|at| at + words.len());
+    if let Some(from) = follows(&["retry", "apply"]) {
+        return after(args, from, |flag, _| (flag == "--timeout").then_some("--try-timeout"));
+    }
+    if let Some(from) = follows(&["report"]) {
+        let out = |flag: &str, value: &str| {
+            (["-o", "--output"].contains(&flag) && is_file(value)).then_some("--out")
+        };
+        return after(args, from, out);
+    }
+    args
+}
+
+/// A name with an ending or a folder: a slip in `json` is no file.
+fn is_file(value: &str) -> bool {
+    value.contains(['.', '/'])
+}
+
+/// The arguments with the flags from that place on as `other` calls them, by flag and value.
+fn after(
+    mut args: Vec<OsString>,
+    from: usize,
+    other: impl Fn(&str, &str) -> Option<&'static str>,
+) -> Vec<OsString> {
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    for at in from..end {
+        let Some(arg) = args[at].to_str().filter(|arg| arg.starts_with('-')) else { continue };
+        let next = args.get(at + 1).and_then(|next| next.to_str()).unwrap_or_default();
+        let (flag, value, tail) = match arg.split_once('=') {
+            Some((flag, value)) => (flag, value, format!("={value}")),
+            None if !arg.starts_with("--") && arg.is_char_boundary(2) && arg.len() > 2 => {
+                (&arg[..2], &arg[2..], format!("={}", &arg[2..]))
+            }
+            None => (arg, next, String::new()),
+        };
+        if let Some(name) = other(flag, value) {
+            args[at] = format!("{name}{tail}").into();
         }
     }
     args
@@ -33,9 +67,30 @@ mod tests {
             "meshy --timeout 2m retry apply web --try-timeout 500ms"
         );
         assert_eq!(spelled("meshy retry apply --timeout=1s"), "meshy retry apply --try-timeout=1s");
-        for same in
-            ["meshy retry delete --timeout 1m", "meshy up --timeout 20m", "meshy retry apply --timeouts 1s"]
-        {
+        for same in [
+            "meshy retry delete --timeout 1m",
+            "meshy up --timeout 20m",
+            "meshy retry apply --timeouts 1s",
+            "meshy retry apply -- --timeout 1s",
+        ] {
+            assert_eq!(spelled(same), same);
+        }
+    }
+
+    #[test]
+    fn a_file_after_report_is_what_it_writes_and_a_format_stays_one() {
+        assert_eq!(spelled("meshy report -o a.html"), "meshy report --out a.html");
+        assert_eq!(spelled("meshy report last -oa.html"), "meshy report last --out=a.html");
+        assert_eq!(spelled("meshy report -o=./a -o json"), "meshy report --out=./a -o json");
+        assert_eq!(spelled("meshy report --output=a.html"), "meshy report --out=a.html");
+        for same in [
+            "meshy report -o json",
+            "meshy report -o josn",
+            "meshy report --out a.html -ojson",
+            "meshy traffic -o a.html",
+            "meshy report -o",
+            "meshy report -ü",
+        ] {
             assert_eq!(spelled(same), same);
         }
     }

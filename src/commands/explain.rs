@@ -24,13 +24,23 @@ pub(super) struct Document<'a> {
     verdict: Option<&'a str>,
 }
 
+/// A page of the program's own.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(super) struct Page<'a> {
+    /// What the error or the finding is called.
+    id: &'a str,
+    /// In Markdown.
+    page: &'a str,
+}
+
 /// Tells it.
 ///
 /// # Errors
 /// There is no such run and no such page.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if let Some(page) = files::page(&args.what) {
-        context.data(&serde_json::json!({"id": args.what, "page": page}), |_| page.to_owned())?;
+        context.data(&Page { id: &args.what, page }, |_| page.to_owned())?;
         return Ok(Exit::Done);
     }
     let run = runs::load(&args.what).or_else(|error| match near(&args.what) {

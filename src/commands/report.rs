@@ -13,14 +13,12 @@ use crate::{report, runs, summary};
 
 /// Which run, and where to.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'"
-)]
+#[command(after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'")]
 pub struct Args {
     /// A run's id or its begin, a file, or `last`
     #[arg(default_value = "last")]
     run: String,
-    /// The file to write
+    /// The file to write; `-o FILE.html` means it too, while `-o json` prints as everywhere
     #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]

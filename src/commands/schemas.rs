@@ -22,6 +22,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("compare", of::<Vec<Difference>>()),
         ("demo", of::<Run>()),
         ("explain", of::<explain::Document<'_>>()),
+        ("explain-page", of::<explain::Page<'_>>()),
         ("fates", of::<Fates>()),
         ("fault", of::<fault::Document<'_>>()),
         ("predict", of::<Prediction>()),

@@ -32,6 +32,7 @@ pub struct Fates {
     /// Tries that were sent for them.
     pub tries_count: u64,
     /// Tries beyond the first, per request.
+    #[serde(alias = "added_load_ratio")]
     pub added_tries_per_request: Option<f64>,
     /// Median latency of saved requests beyond that of first tries, in milliseconds.
     pub added_latency_ms: Option<f64>,

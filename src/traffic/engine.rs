@@ -235,6 +235,7 @@ async fn connect(target: &Target) -> anyhow::Result<Open> {
 mod tests {
     use std::convert::Infallible;
     use std::net::SocketAddr;
+    use std::ops::Range;
 
     use hyper::service::service_fn;
     use hyper::{Request, Response};
@@ -244,9 +245,15 @@ mod tests {
 
     /// A server that stalls every request which begins in the first `stall` of its life, and fails each `nth`.
     async fn server(stall: Duration, nth: u64) -> SocketAddr {
+        stalling(Duration::ZERO..stall, nth).await
+    }
+
+    /// The same with a stall at any time of its life.
+    async fn stalling(stall: Range<Duration>, nth: u64) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (count, awake) = (Arc::new(AtomicU64::new(0)), Instant::now() + stall);
+        let count = Arc::new(AtomicU64::new(0));
+        let (asleep, awake) = (Instant::now() + stall.start, Instant::now() + stall.end);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let count = count.clone();
@@ -254,7 +261,9 @@ mod tests {
                     let number = count.fetch_add(1, Ordering::Relaxed) + 1;
                     assert!(request.headers().contains_key("meshy-request-id"));
                     async move {
-                        sleep_until(awake).await;
+                        if Instant::now() >= asleep {
+                            sleep_until(awake).await;
+                        }
                         let status = if number % nth == 0 { 500 } else { 200 };
                         let answer = Response::builder().status(status).header("meshy-try", 2);
                         Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(b"x"))).unwrap())
@@ -294,6 +303,23 @@ mod tests {
         assert!(summary.latency.max_ms > 400.0, "{:?}", summary.latency);
         assert!(summary.latency.p95_ms > 350.0, "{:?}", summary.latency);
         assert_eq!(summary.requests_count, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_of_one_second_in_ten_gives_the_analytic_percentiles() {
+        // A tenth of all requests begin in the stop and wait evenly between 1 s and nothing: the slowest twentieth more
+        // than 0.5 s, the slowest hundredth more than 0.9 s. Only what is counted from the intended start shows that,
+        // since 16 connections hold no more than 16 of the 200.
+        let stop = Duration::from_millis(4_500)..Duration::from_millis(5_500);
+        let target = Target::new(stalling(stop, u64::MAX).await, "x", "/").unwrap();
+        let (_go, stop) = watch::channel(false);
+        let (tell, _ticks) = mpsc::unbounded_channel();
+        let summary = drive(target, Plan { connections: 16, ..plan(200.0, 10_000) }, stop, tell).await;
+        assert_eq!((summary.requests_count, summary.succeeded_count), (2_000, 2_000));
+        let near = |got: f64, due: f64| (got / due - 1.0).abs() < 0.01;
+        assert!(near(summary.latency.p95_ms, 500.0), "{:?}", summary.latency);
+        assert!(near(summary.latency.p99_ms, 900.0), "{:?}", summary.latency);
+        assert!(summary.latency.p50_ms < 1.0, "{:?}", summary.latency);
     }
 
     #[tokio::test]

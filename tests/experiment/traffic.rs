@@ -114,12 +114,15 @@ fn recorded_runs_are_listed_told_compared_and_made_a_page() {
     let first = runs[0]["id"].as_str().expect("an id");
     let told = document("explain", &home.good(&format!("explain {first} -o json")));
     assert!(told["steps"][0][0].as_str().expect("a sentence").contains("33 % of 60 requests"), "{told}");
+    assert_eq!(document("explain-page", &home.good("explain budget-ttl -o json"))["id"], "budget-ttl");
     let differences = document("compare", &home.good(&format!("compare {first} last -o json")));
     assert_eq!(differences[0]["verdict"], "better");
     assert!(home.good(&format!("compare last {first}")).contains("worse"));
     assert!(home.good("compare last last").contains("cannot tell"));
     document("report", &home.good("report --out page.html --expect success>=99% -o json"));
+    home.good("report -o short.html");
     let page = fs::read_to_string(home.path().join("page.html")).expect("the page");
+    assert_eq!(fs::read_to_string(home.path().join("short.html")).expect("the page"), page);
     assert!(page.contains("<svg") && page.ends_with("</html>\n"));
     assert_eq!(home.run(&format!("report {first} --expect success>=99%")).status.code(), Some(5));
     let folder = home.path().join(".local/state/meshy/runs");
