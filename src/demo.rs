@@ -17,6 +17,7 @@ use crate::predict::Interval;
 use crate::runs::Verdict;
 use crate::services::{self, FaultChange};
 use crate::traffic::{self, Plan, Target};
+use crate::ui::table::points;
 use crate::{policy, summary};
 
 use stage::Stage;
@@ -234,13 +235,16 @@ pub fn verdict(steps: &[Step]) -> Verdict {
         let text = format!("The story did not come true: {}.", missing.join("; "));
         return Verdict { holds: false, text };
     }
-    let percent = |name: &str| share(name).map_or(0.0, |share| share.mean * 100.0);
+    let percent = |name: &str| {
+        let step = steps.iter().find(|step| step.name == name).expect("told apart, so measured");
+        points(step.traffic.success_ratio.unwrap_or_default(), step.traffic.requests_count)
+    };
     let mesh = steps.iter().find(|step| step.name == "profile on").and_then(|step| step.mesh.as_ref());
     let price = mesh.and_then(|mesh| mesh.fates.added_tries_per_request);
     let price = price.map(|added| format!(", for {:.0} % more load on the service", added * 100.0));
     let text = format!(
-        "The story came true: retries took the user's success from {:.0} % to {:.0} % between services and from \
-         {:.0} % to {:.0} % at the ingress{}. The service itself failed as before.",
+        "The story came true: retries took the user's success from {} % to {} % between services and from \
+         {} % to {} % at the ingress{}. The service itself failed as before.",
         percent("no profile"),
         percent("profile on"),
         percent("ingress, off"),
@@ -268,7 +272,12 @@ mod tests {
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {
         let step = |(scene, succeeded_count): (&Scene, u64)| {
-            let traffic = Summary { requests_count: 100, succeeded_count, ..Summary::default() };
+            let traffic = Summary {
+                requests_count: 100,
+                succeeded_count,
+                success_ratio: Some(succeeded_count as f64 / 100.0),
+                ..Summary::default()
+            };
             Step { name: scene.name.to_owned(), traffic, ..Step::default() }
         };
         SCENES.iter().zip(succeeded).map(step).collect()

@@ -78,14 +78,17 @@ impl Live {
         let marks = self.marks.borrow();
         let below: String =
             (0..recent.len()).map(|at| if marks.contains(&(at + from)) { '▲' } else { ' ' }).collect();
+        let below = match below.trim_end() {
+            "" => String::new(),
+            below => format!("\n  {}", style(below).cyan()),
+        };
         format!(
-            "  success {success:5.1} %   {:.1} of {} requests/s   p50 {:.1} ms   p99 {:.1} ms\n  {}\n  {}",
+            "  success {success:5.1} %   {:.1} of {} requests/s   now p50 {:.1} ms, p99 {:.1} ms\n  {}{below}",
             requests as f64 / seconds.max(1e-9),
             self.rate,
             last.p50_ms,
             last.p99_ms,
             style(spark).green(),
-            style(below).cyan(),
         )
     }
 }

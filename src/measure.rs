@@ -174,8 +174,13 @@ pub async fn step(
             if before.servers.len() > 1 {
                 traffic.forget_tries();
             }
-            let mut mesh = before.after(Some((plan.rate, traffic.length_seconds))).await?;
+            // Where the server or this machine cannot follow, fewer requests are under way than were planned.
+            let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
+            let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
+            let mut mesh = before.after(Some((rate, traffic.length_seconds))).await?;
             mesh.fates.added_latency_ms = added_latency(&traffic);
+            // A prediction is for one policy.
+            mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
             Some(mesh)
         }
         None => None,

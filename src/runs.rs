@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use meshy_mesh::names;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Advise;
@@ -39,6 +43,9 @@ pub struct Run {
     /// The cluster's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<String>,
+    /// The version of its proxies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linkerd: Option<String>,
     /// What was measured, in the order of time.
     pub steps: Vec<Step>,
     /// The verdict, where the run has one.
@@ -69,9 +76,19 @@ impl Run {
             lab: lab.to_owned(),
             provider: provider.to_owned(),
             kubernetes: None,
+            linkerd: None,
             steps: Vec::new(),
             verdict: None,
         }
+    }
+
+    /// Notes the versions of what the cluster runs; what it does not tell stays open.
+    pub async fn note_versions(&mut self, client: &kube::Client) {
+        self.kubernetes = client.apiserver_version().await.ok().map(|version| version.git_version);
+        let meshed = ListParams::default().labels(names::CONTROL_PLANE_NS_LABEL);
+        let pods =
+            Api::<Pod>::all(client.clone()).list(&meshed).await.map(|pods| pods.items).unwrap_or_default();
+        self.linkerd = pods.iter().find_map(|pod| pod.annotations().get(names::PROXY_VERSION).cloned());
     }
 
     /// Writes it into the folder of runs, whole or not at all, and drops the oldest beyond a hundred.

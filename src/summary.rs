@@ -10,8 +10,8 @@ use crate::ui::table::{self, Table};
 pub fn of_step(step: &Step) -> String {
     let traffic = &step.traffic;
     let mut text = format!(
-        "{} requests in {:.1} s ({:.2}/s of {} wanted){}\n",
-        traffic.requests_count,
+        "{} in {:.1} s ({:.2}/s of {} wanted){}\n",
+        counted(traffic.requests_count, "request", "requests"),
         traffic.length_seconds,
         traffic.requests_per_second,
         traffic.wanted_requests_per_second,
@@ -20,7 +20,7 @@ pub fn of_step(step: &Step) -> String {
     let latency = &traffic.latency;
     text.push_str(&format!(
         "  success  {}\n  latency  p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n",
-        table::percent(traffic.success_ratio),
+        table::share(traffic.success_ratio, traffic.requests_count).replace('%', " %"),
         latency.p50_ms,
         latency.p95_ms,
         latency.p99_ms,
@@ -33,7 +33,15 @@ pub fn of_step(step: &Step) -> String {
         text.push('\n');
         text.push_str(&of_mesh(mesh));
     }
+    if !step.marks.is_empty() {
+        text.push_str("the policy changed meanwhile, so nothing was predicted\n");
+    }
     text
+}
+
+/// The share of good tries as a cell.
+pub fn actual(mesh: &Mesh) -> String {
+    table::share(mesh.clients.actual_success(), mesh.clients.tries_count)
 }
 
 /// Steps under each other, both views and what was predicted.
@@ -46,8 +54,8 @@ pub fn of_steps(steps: &[Step]) -> String {
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| &p.success_ratio);
         rows.row([
             step.name.clone(),
-            table::percent(traffic.success_ratio),
-            table::percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
+            table::share(traffic.success_ratio, traffic.requests_count),
+            mesh.map_or(table::UNKNOWN.to_owned(), actual),
             tries.map_or(table::UNKNOWN.to_owned(), |tries| format!("{tries:.2}")),
             table::millis(Some(traffic.latency.p50_ms)),
             table::millis(Some(traffic.latency.p99_ms)),
@@ -65,28 +73,29 @@ pub fn of_steps(steps: &[Step]) -> String {
 /// What the mesh counted.
 pub fn of_mesh(mesh: &Mesh) -> String {
     if mesh.clients.requests_count == 0 {
-        return format!(
+        let told = format!(
             "no proxy counted a request to {}: its clients are not meshed, so nothing can retry for them; `meshy inject` \
-             meshes them, `meshy stat -A` shows who is\n",
+             meshes them, `meshy stat -A` shows who is",
             mesh.service.name
         );
+        return wrapped(&told, WIDTH).join("\n") + "\n";
     }
     let mut text = of_fates(&mesh.fates);
     text.push('\n');
     if let Some(prediction) = &mesh.prediction {
         let success = &prediction.success_ratio;
         let measured = mesh.clients.effective_success();
+        let percent = measured.map_or("nothing".to_owned(), |measured| format!("{:.1} %", measured * 100.0));
         let place = match measured.map(|measured| success.holds(measured)) {
             Some(true) => "within",
             Some(false) => "OUTSIDE",
             None => "nothing measured of",
         };
         text.push_str(&format!(
-            "predicted {:.1} % ({:.1} to {:.1} %), measured {}: {place} what chance allows\n",
+            "predicted {:.1} % ({:.1} to {:.1} %), measured {percent}: {place} what chance allows\n",
             success.mean * 100.0,
             success.low * 100.0,
             success.high * 100.0,
-            table::percent(measured)
         ));
     }
     for gap in &mesh.gaps {
@@ -104,6 +113,13 @@ pub fn of_fates(fates: &Fates) -> String {
 pub fn of_fates_met(fates: &Fates) -> String {
     fates_table(fates, |count| count != Some(0))
 }
+
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
+/// Fits the narrowest terminal that is common.
+pub const WIDTH: usize = 79;
 
 /// Text in lines of at most so many characters.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
@@ -127,7 +143,11 @@ fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
     for (fate, count) in fates.rows().into_iter().filter(|(_, count)| shown(*count)) {
         let share = count.filter(|_| fates.requests_count > 0);
         let share = share.map(|count| count as f64 / fates.requests_count as f64);
-        rows.row([fate, count.map_or(table::UNKNOWN.to_owned(), |c| c.to_string()), table::percent(share)]);
+        rows.row([
+            fate,
+            count.map_or(table::UNKNOWN.to_owned(), |c| c.to_string()),
+            table::share(share, fates.requests_count),
+        ]);
     }
     let per_request =
         fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
@@ -135,13 +155,14 @@ fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
         fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
     let latency = fates.added_latency_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
     let mut text = format!(
-        "{}\n\n{} requests, {} tries: {per_request} a request, {added} added load, {latency} added latency",
+        "{}\n\n{}, {}: {per_request} a request, {added} added load, {latency} added latency",
         rows.render(),
-        fates.requests_count,
-        fates.tries_count
+        counted(fates.requests_count, "request", "requests"),
+        counted(fates.tries_count, "try", "tries")
     );
     for remark in &fates.remarks {
-        text.push_str(&format!("\nnote: {remark}"));
+        text.push('\n');
+        text.push_str(&wrapped(&format!("note: {remark}"), WIDTH).join("\n"));
     }
     text
 }
@@ -171,9 +192,9 @@ pub fn explain(step: &Step) -> Vec<String> {
         return vec![format!("{}: no request ended.", step.name)];
     };
     let mut told = vec![format!(
-        "{}: {:.0} % of {} requests succeeded for the user, at {:.1} a second.",
+        "{}: {} % of {} requests succeeded for the user, at {:.1} a second.",
         step.name,
-        success * 100.0,
+        table::points(success, traffic.requests_count),
         traffic.requests_count,
         traffic.requests_per_second
     )];
@@ -183,21 +204,27 @@ pub fn explain(step: &Step) -> Vec<String> {
     };
     if let Some(actual) = mesh.clients.actual_success() {
         told.push(format!(
-            "The service itself answered {:.0} % of {} tries well; retries do not mend it, they ask again.",
-            actual * 100.0,
-            mesh.clients.tries_count
+            "The service itself answered {} % of {} tries well{}.",
+            table::points(actual, mesh.clients.tries_count),
+            mesh.clients.tries_count,
+            if mesh.clients.retries() > 0 { "; retries do not mend it, they ask again" } else { "" }
         ));
     }
     let seconds = traffic.length_seconds.max(1e-9);
     let clients = &mesh.clients;
     let retries = clients.retries() as f64 / seconds;
     match mesh.policy {
+        _ if !step.marks.is_empty() => {
+            let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
+            let marks = marks.collect::<Vec<_>>().join("; ");
+            told.push(format!("The policy changed meanwhile: {marks}. These figures hold all of it."));
+        }
         Policy::None => told.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
         Policy::Budget { .. } => {
             let wanted = clients.retryable_count as f64 / seconds;
             told.push(format!(
-                "{wanted:.1} retries a second were wanted, {} allowed {retries:.1}{}",
-                of_policy(&mesh.policy),
+                "{wanted:.1} retries a second were wanted, the budget ({}) allowed {retries:.1}{}",
+                of_policy(&mesh.policy).trim_start_matches("a budget of "),
                 match clients.no_budget_count {
                     0 => ": enough for every failure.".to_owned(),
                     refused => format!(", so {refused} requests failed with no budget left."),
@@ -215,11 +242,14 @@ pub fn explain(step: &Step) -> Vec<String> {
         told.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
     }
     if let Some(latency) = mesh.fates.added_latency_ms.filter(|ms| *ms > 0.0) {
-        told.push(format!("A retried request took {latency:.1} ms longer in the middle."));
+        told.push(format!("A retried request took {latency:.1} ms longer (the medians' difference)."));
     }
     if let Some(prediction) = &mesh.prediction {
         let expected = &prediction.success_ratio;
         told.push(match expected.holds(success) {
+            true if (expected.mean - success).abs() < 0.005 => {
+                format!("As predicted: {:.0} %.", expected.mean * 100.0)
+            }
             true => format!("Predicted were {:.0} %: chance explains the difference.", expected.mean * 100.0),
             false => format!(
                 "Predicted were {:.0} to {:.0} %: something else than the policy and chance is at work.",

@@ -13,10 +13,7 @@ use crate::demo::{self, Pace, SCENES, Scene};
 use crate::error::Exit;
 use crate::live::Live;
 use crate::runs::Run;
-use crate::summary::{self, wrapped};
-
-/// Fits the narrowest terminal that is common.
-const WIDTH: usize = 79;
+use crate::summary::{self, WIDTH, wrapped};
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -75,7 +72,7 @@ async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
 async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<Exit> {
     let pace = if args.fast { Pace::FAST } else { Pace::FULL };
     let mut run = Run::begin("demo", &stage.lab, stage.provider);
-    run.kubernetes = stage.client.apiserver_version().await.ok().map(|version| version.git_version);
+    run.note_versions(&stage.client).await;
     if !stage.at_once {
         let step = context.report.step("Warming", "the clients' proxies, so that later switches act at once");
         demo::warm_up(stage).await?;

@@ -11,6 +11,7 @@ use crate::measure;
 use crate::metrics::RouteCounts;
 use crate::metrics::routes::Service;
 use crate::predict::{self, Interval, Policy, Prediction, Scenario};
+use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
 use crate::{policy, services};
 
@@ -191,18 +192,22 @@ fn words(prediction: &Prediction) -> String {
     };
     let clients =
         if scenario.clients == 1 { String::new() } else { format!(" from {} clients", scenario.clients) };
-    let mut text = format!(
-        "{:.0} % of tries fail, {} requests/s{clients} for {} s ({} requests), {}\n\n\
-         \x20 success        {}\n\
-         \x20 tries/request  {:5.2}     {:.2} to {:.2}\n\
-         \x20 added load     {}\n\
-         \x20 retries/s      {:5.1} wanted, {:.1} made\n\
-         \x20 closed form    {:5.1} %   success in the long run",
+    let asked = format!(
+        "{:.0} % of tries fail, {} requests/s{clients} for {} s ({} requests), {}",
         scenario.fail_ratio * 100.0,
         scenario.requests_per_second,
         scenario.over_seconds,
         prediction.requests_count,
         policy_words(&scenario.policy),
+    );
+    let mut text = format!(
+        "{}\n\n\
+         \x20 success        {}\n\
+         \x20 tries/request  {:5.2}     {:.2} to {:.2}\n\
+         \x20 added load     {}\n\
+         \x20 retries/s      {:5.1} wanted, {:.1} made\n\
+         \x20 closed form    {:5.1} %   success in the long run",
+        wrapped(&asked, WIDTH).join("\n"),
         share(&prediction.success_ratio),
         prediction.tries_per_request.mean,
         prediction.tries_per_request.low,

@@ -114,6 +114,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
     let mut record = Run::begin("traffic", &context.global.name, provider);
+    if let Some((client, _)) = &seen {
+        record.note_versions(client).await;
+    }
     let stop = stop_by_ctrl_c();
     let live = Live::new(&context.report, plan.rate);
     let mesh = seen.as_ref().map(|(client, service)| (client, service));

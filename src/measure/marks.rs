@@ -254,7 +254,7 @@ fn words(what: What, policy: &Value) -> String {
 }
 
 /// Short enough for a line of a terminal.
-fn brief(policy: &Policy) -> String {
+pub fn brief(policy: &Policy) -> String {
     match policy {
         Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
             format!("budget {:.0} % + {min_retries_per_second}/s over {ttl_seconds} s", retry_ratio * 100.0)

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::{Buckets, Percentiles};
 use super::series::{Scrape, Series};
+use super::stat::arrives_at_application;
 
 /// The route of requests that no route of the profile fits.
 pub const DEFAULT: &str = "[DEFAULT]";
@@ -209,7 +210,8 @@ fn add_policy(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series) 
     route.limit_count += sum("outbound_http_route_retry_limit_exceeded_total", &|_| true);
 }
 
-/// What the proxies of a service's own pods count: tries only, a retry looks like any request.
+/// What the proxies of a service's own pods count: tries only, a retry looks like any request. A proxy counts routes only
+/// while a profile is in force; what it answered beyond them is the default route's.
 pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMap<String, RouteCounts> {
     let mut routes: BTreeMap<String, (RouteCounts, Buckets)> = BTreeMap::new();
     for change in changes {
@@ -224,6 +226,24 @@ pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMa
         }
         for (key, (_, buckets)) in &mut routes {
             buckets.add(change, "route_response_latency_ms_bucket", |s| inbound(s) && name(s) == *key);
+        }
+        let all = |s: &Series| inbound(s) && arrives_at_application(s, false);
+        let beyond = |good: bool| {
+            let same = |s: &Series| s.is("classification", "success") == good;
+            let routed = change.sum("route_response_total", |s| inbound(s) && same(s)) as u64;
+            let answered = change.sum("response_total", |s| all(s) && same(s)) as u64;
+            (answered.saturating_sub(routed), routed)
+        };
+        let ((good, routed_good), (bad, routed_bad)) = (beyond(true), beyond(false));
+        if good + bad > 0 {
+            let (route, buckets) = routes.entry(DEFAULT.to_owned()).or_default();
+            route.tries_succeeded_count += good;
+            route.tries_failed_count += bad;
+            route.tries_count += good + bad;
+            // Beside routes the same buckets hold their answers too.
+            if routed_good + routed_bad == 0 {
+                buckets.add(change, "response_latency_ms_bucket", all);
+            }
         }
     }
     let finish = |(key, (route, buckets)): (String, (RouteCounts, Buckets))| {
@@ -296,6 +316,21 @@ mod tests {
         let routes = server_view([&text::parse(SERVER).unwrap()]);
         let route = &routes["GET /"];
         assert_eq!((route.tries_succeeded_count, route.tries_failed_count), (2381, 5513));
+        // While no profile was in force: 2875 and 6776 in all, probes and the admin port apart.
+        let rest = &routes[DEFAULT];
+        assert_eq!((rest.tries_succeeded_count, rest.tries_failed_count), (494, 1263));
+        assert_eq!(rest.latency, Percentiles::default());
+    }
+
+    #[test]
+    fn without_a_profile_the_servers_view_is_the_default_route() {
+        let dump: String = SERVER
+            .lines()
+            .filter(|line| !line.starts_with("route_"))
+            .fold(String::new(), |all, line| all + line + "\n");
+        let routes = server_view([&text::parse(&dump).unwrap()]);
+        assert_eq!(routes.keys().collect::<Vec<_>>(), [DEFAULT]);
+        assert_eq!((routes[DEFAULT].tries_succeeded_count, routes[DEFAULT].tries_failed_count), (2875, 6776));
     }
 
     #[test]

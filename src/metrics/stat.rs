@@ -151,7 +151,7 @@ fn finish(rows: BTreeMap<(String, String), Sums>, window: &Window) -> Vec<Row> {
 
 /// Kubelet's probes are no traffic unless asked for; what arrives at the proxy's own admin port (probes of the proxy,
 /// these very scrapes) never is.
-fn arrives_at_application(series: &Series, with_probes: bool) -> bool {
+pub(super) fn arrives_at_application(series: &Series, with_probes: bool) -> bool {
     !series.is("target_port", "4191") && (with_probes || !series.is("route_name", "probe"))
 }
 

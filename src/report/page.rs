@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use crate::cluster;
 use crate::measure::Step;
+use crate::measure::marks::brief;
 use crate::metrics::Fates;
 use crate::predict::Interval;
 use crate::report::chart;
 use crate::runs::Run;
 use crate::summary;
-use crate::ui::table::{millis, percent};
+use crate::ui::table::{millis, share};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -31,12 +32,13 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
     writeln!(page, "<h1>meshy {}</h1>", escape(&run.command))?;
     writeln!(
         page,
-        "<p class=\"about\">{} · lab <b>{}</b> on {} · meshy {}{}</p>",
+        "<p class=\"about\">{} · lab <b>{}</b> on {} · meshy {}{}{}</p>",
         escape(&run.begun),
         escape(&run.lab),
         escape(&run.provider),
         escape(&run.meshy),
-        run.kubernetes.as_ref().map(|v| format!(" · Kubernetes {}", escape(v))).unwrap_or_default()
+        run.kubernetes.as_ref().map(|v| format!(" · Kubernetes {}", escape(v))).unwrap_or_default(),
+        run.linkerd.as_ref().map(|v| format!(" · Linkerd {}", escape(v))).unwrap_or_default()
     )?;
     if cluster::is_stand_in(&run.provider) {
         page.push_str(
@@ -103,11 +105,11 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
             page,
             "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
             escape(&step.name),
-            escape(&mesh.map_or("-".to_owned(), |mesh| summary::of_policy(&mesh.policy))),
+            escape(&mesh.map_or("-".to_owned(), |mesh| brief(&mesh.policy))),
             traffic.requests_count,
-            percent(traffic.success_ratio),
+            share(traffic.success_ratio, traffic.requests_count),
             predicted.unwrap_or("-".to_owned()),
-            percent(mesh.and_then(|mesh| mesh.clients.actual_success())),
+            mesh.map_or("-".to_owned(), summary::actual),
             added.map_or("-".to_owned(), |added| format!("{:.0}%", added * 100.0)),
             millis(Some(traffic.latency.p50_ms)),
             millis(Some(traffic.latency.p95_ms)),
@@ -131,15 +133,15 @@ fn fates(page: &mut String, fates: &Fates) -> std::fmt::Result {
         if count == Some(0) {
             continue;
         }
-        let share = count.map(|count| count as f64 / fates.requests_count as f64);
-        let width = share.unwrap_or(0.0) * 100.0;
+        let part = count.map(|count| count as f64 / fates.requests_count as f64);
+        let width = part.unwrap_or(0.0) * 100.0;
         let class = if fate.starts_with("  ") { " class=\"part\"" } else { "" };
         writeln!(
             page,
             "<tr{class}><td>{}<td>{}<td>{}<td class=\"bar\"><i style=\"width:{width:.1}%\"></i></tr>",
             escape(fate.trim()),
             count.map_or("-".to_owned(), |count| count.to_string()),
-            percent(share),
+            share(part, fates.requests_count),
         )?;
     }
     page.push_str("</tbody>\n</table>\n");
@@ -149,7 +151,9 @@ fn fates(page: &mut String, fates: &Fates) -> std::fmt::Result {
     Ok(())
 }
 
+/// For the page; a number keeps its unit beside it.
 fn escape(text: &str) -> String {
+    let text = text.replace(" %", "\u{a0}%").replace(" ms", "\u{a0}ms").replace(" s,", "\u{a0}s,");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

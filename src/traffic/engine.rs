@@ -122,7 +122,8 @@ async fn drive(
     let elapsed = shared.begun.elapsed();
     let length = if interrupted { elapsed } else { elapsed.max(plan.length) };
     let mut recorder = lock();
-    let last = recorder.tick(elapsed);
+    // The last second is a whole one too, though its last request ends before it.
+    let last = recorder.tick(length);
     if last.requests_count > 0 {
         let _ = tell.send(last);
     }

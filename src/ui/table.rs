@@ -1,6 +1,6 @@
 //! Tables as the field prints them: a heading in capitals, the first columns to the left, numbers to the right.
 
-use console::{measure_text_width, pad_str, style};
+use console::{Term, measure_text_width, pad_str, style};
 
 /// Rows under a heading.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,10 @@ pub struct Table {
 
 /// What stands for a cell that is not known or does not apply.
 pub const UNKNOWN: &str = "-";
+
+/// What columns are called where there is no room for the names of Linkerd's tables.
+const SHORT: [(&str, &str); 4] =
+    [("LATENCY_P50", "P50"), ("LATENCY_P95", "P95"), ("LATENCY_P99", "P99"), ("TCP_CONN", "CONN")];
 
 impl Table {
     /// A table whose first `left` columns are texts; the others are numbers.
@@ -39,21 +43,54 @@ impl Table {
         &self.rows
     }
 
-    /// The text, three spaces between columns.
+    /// The text, three spaces between columns; on a terminal that is too narrow for it, closer and with shorter names.
     pub fn render(&self) -> String {
-        let widths: Vec<usize> = (0..self.heading.len())
+        let width = Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into());
+        self.within(width)
+    }
+
+    fn within(&self, width: usize) -> String {
+        let short = || {
+            let names = self
+                .heading
+                .iter()
+                .map(|name| SHORT.iter().find(|(long, _)| long == name).map_or(&**name, |s| s.1));
+            Self { heading: names.map(str::to_owned).collect(), ..self.clone() }
+        };
+        if self.width(3) <= width {
+            return self.text(3);
+        }
+        if self.width(2) <= width {
+            return self.text(2);
+        }
+        let short = short();
+        let gap = (1..=3).rev().find(|gap| short.width(*gap) <= width);
+        short.text(gap.unwrap_or(1))
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        (0..self.heading.len())
             .map(|column| {
                 let cells = self.rows.iter().filter_map(|row| row.get(column));
                 cells.chain([&self.heading[column]]).map(|cell| measure_text_width(cell)).max().unwrap_or(0)
             })
-            .collect();
+            .collect()
+    }
+
+    fn width(&self, gap: usize) -> usize {
+        let widths = self.widths();
+        widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1)
+    }
+
+    fn text(&self, gap: usize) -> String {
+        let (widths, gap) = (self.widths(), " ".repeat(gap));
         let line = |row: &[String]| {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
                 let side =
                     if column < self.left { console::Alignment::Left } else { console::Alignment::Right };
                 pad_str(cell, *width, side, None).into_owned()
             });
-            cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
+            cells.collect::<Vec<_>>().join(&gap).trim_end().to_owned()
         };
         let mut text = style(line(&self.heading)).bold().to_string();
         for row in &self.rows {
@@ -85,6 +122,20 @@ pub fn percent(ratio: Option<f64>) -> String {
     ratio.map_or(UNKNOWN.to_owned(), |ratio| format!("{:.2}%", ratio * 100.0))
 }
 
+/// A share of so many in percent, with no more digits than such a number has: `28` of 80, `99.7` of 300. What is not
+/// all is never rounded to all, and what is not nothing never to nothing.
+pub fn points(ratio: f64, of: u64) -> String {
+    let digits = (of.max(1) as f64).log10().ceil().clamp(2.0, 4.0) as usize - 2;
+    let (step, points) = (0.1_f64.powi(digits as i32), ratio * 100.0);
+    let inside = (0.0 < points && points < 100.0).then(|| points.clamp(step, 100.0 - step));
+    format!("{:.digits$}", inside.unwrap_or(points))
+}
+
+/// The same as a cell: `28%`.
+pub fn share(ratio: Option<f64>, of: u64) -> String {
+    ratio.map_or(UNKNOWN.to_owned(), |ratio| format!("{}%", points(ratio, of)))
+}
+
 /// A rate as the field prints it: `2.4rps`.
 pub fn rate(per_second: Option<f64>) -> String {
     per_second.map_or(UNKNOWN.to_owned(), |rate| format!("{rate:.1}rps"))
@@ -106,6 +157,26 @@ mod tests {
         table.row(["a", "10.0rps"]);
         table.row(["longer", "1.0rps"]);
         assert_eq!(table.render(), "NAME         RPS\na        10.0rps\nlonger    1.0rps");
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_closer_columns_and_then_shorter_names() {
+        console::set_colors_enabled(false);
+        let mut table = Table::new(1, &["NAME", "LATENCY_P99"]);
+        table.row(["web", "1ms"]);
+        assert_eq!(table.within(18), "NAME   LATENCY_P99\nweb            1ms");
+        assert_eq!(table.within(17), "NAME  LATENCY_P99\nweb           1ms");
+        assert_eq!(table.within(16), "NAME   P99\nweb    1ms");
+        assert_eq!(table.within(5), "NAME P99\nweb  1ms");
+    }
+
+    #[test]
+    fn a_share_has_the_digits_that_its_number_gives() {
+        let told = [(22.0, 80), (80.0, 80), (0.0, 80), (299.0, 300), (999.0, 1000), (9_999.0, 10_000)];
+        let told = told.map(|(part, whole)| points(part / whole as f64, whole));
+        assert_eq!(told, ["28", "100", "0", "99.7", "99.9", "99.99"]);
+        assert_eq!(points(999_999.0 / 1e6, 1_000_000), "99.99");
+        assert_eq!((share(None, 5), share(Some(0.5), 5)), ("-".to_owned(), "50%".to_owned()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use meshy::cli::Cli;
+use meshy::cli::{Cli, spelling};
 use regex::Regex;
 
 mod blocks;
@@ -31,7 +31,7 @@ fn every_meshy_line_in_the_docs_is_a_command_that_meshy_accepts() {
         for line in &block.lines {
             let Some(words) = meshy_words(line) else { continue };
             seen += 1;
-            if let Err(error) = Cli::try_parse_from(&words)
+            if let Err(error) = Cli::try_parse_from(spelling::plain(words.iter().map(Into::into).collect()))
                 && error.use_stderr()
             {
                 let first = error.to_string().lines().next().unwrap_or_default().to_owned();
