@@ -46,6 +46,22 @@ impl Entries {
         Ok(Self { context: context.to_owned(), cluster, user })
     }
 
+    /// A kubeconfig's text with the entries in it and their context the current one, and which one that was before, if it
+    /// was another.
+    ///
+    /// # Errors
+    /// The text is no kubeconfig.
+    pub fn put(&self, text: &str) -> anyhow::Result<(String, Option<String>)> {
+        let mut edit = edit::Edit::of(text)?;
+        // An empty current context is none.
+        let previous = edit.current_context().filter(|c| *c != self.context && !c.is_empty());
+        for (section, entry) in self.sections() {
+            edit.put(section, &entry)?;
+        }
+        edit.set_current_context(Some(&self.context))?;
+        Ok((edit.text(), previous))
+    }
+
     fn sections(&self) -> [(&'static str, Value); 3] {
         let name = &self.context;
         [
@@ -78,15 +94,9 @@ pub fn merge(given: Option<&Path>, lab: &Path, entries: &Entries) -> anyhow::Res
     let file = file(given)?;
     let mut previous = None;
     let changed = change(&file, lab, |text| {
-        let mut edit = edit::Edit::of(text)?;
-        let current = edit.current_context();
-        for (section, entry) in entries.sections() {
-            edit.put(section, &entry)?;
-        }
-        // An empty current context is none.
-        previous = current.filter(|c| *c != entries.context && !c.is_empty());
-        edit.set_current_context(Some(&entries.context))?;
-        Ok(edit.text())
+        let (text, current) = entries.put(text)?;
+        previous = current;
+        Ok(text)
     })?;
     Ok(Merged { file, previous, changed })
 }
@@ -106,17 +116,24 @@ pub fn remove(
     if !file.exists() {
         return Ok(false);
     }
-    change(&file, lab, |text| {
-        let mut edit = edit::Edit::of(text)?;
-        for section in ["clusters", "contexts", "users"] {
-            edit.take(section, context)?;
-        }
-        if edit.current_context().as_deref() == Some(context) {
-            let previous = previous.filter(|p| edit.has_context(p));
-            edit.set_current_context(previous)?;
-        }
-        Ok(edit.text())
-    })
+    change(&file, lab, |text| without(text, context, previous))
+}
+
+/// A kubeconfig's text without a context's entries. Where it was the current one, the previous one is again, if it is
+/// still there.
+///
+/// # Errors
+/// The text is no kubeconfig.
+pub fn without(text: &str, context: &str, previous: Option<&str>) -> anyhow::Result<String> {
+    let mut edit = edit::Edit::of(text)?;
+    for section in edit::SECTIONS {
+        edit.take(section, context)?;
+    }
+    if edit.current_context().as_deref() == Some(context) {
+        let previous = previous.filter(|p| edit.has_context(p));
+        edit.set_current_context(previous)?;
+    }
+    Ok(edit.text())
 }
 
 /// Whether the file holds the context.

@@ -29,6 +29,10 @@ impl Buckets {
         for (series, value) in scrape.of(name).filter(|(series, _)| fits(series)) {
             let Some(bound) = series.label("le") else { continue };
             let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap_or(f64::NAN) };
+            // A time has no other bounds.
+            if bound.is_nan() || bound < 0.0 {
+                continue;
+            }
             match self.counts.binary_search_by(|(known, _)| known.total_cmp(&bound)) {
                 Ok(at) => self.counts[at].1 += value,
                 Err(at) => self.counts.insert(at, (bound, value)),

@@ -25,10 +25,14 @@ const KEPT: [&str; 7] = [
     "outbound_http_balancer_endpoints",
 ];
 
+/// The highest value that is kept: beyond it not each number has a float of its own, and proxies begin at zero again.
+const HIGHEST: f64 = (1_u64 << 53) as f64;
+
 /// Reads a dump.
 ///
 /// # Errors
-/// The first line that is neither empty, a comment nor a sample.
+/// The first line that is neither empty, a comment nor a sample, or that gives one of the kept families what no proxy
+/// counts to: less than zero, no number, infinity.
 pub fn parse(text: &str) -> Result<Scrape, ParseError> {
     let mut scrape = Scrape::default();
     for (number, line) in text.lines().enumerate() {
@@ -36,8 +40,12 @@ pub fn parse(text: &str) -> Result<Scrape, ParseError> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (name, labels, value) = sample(line).map_err(|why| ParseError { line: number + 1, why })?;
+        let wrong = |why| ParseError { line: number + 1, why };
+        let (name, labels, value) = sample(line).map_err(wrong)?;
         if KEPT.iter().any(|family| name.starts_with(family)) {
+            if !(0.0..=HIGHEST).contains(&value) {
+                return Err(wrong("the value is not a count"));
+            }
             scrape.insert(Series::new(name, labels), value);
         }
     }
@@ -102,6 +110,9 @@ mod tests {
             ("request_total{a=\"b\"} much", 1),
             ("<html> 1", 1),
             ("request_total{} ", 1),
+            ("go_gc_seconds NaN\nrequest_total NaN", 2),
+            ("request_total -1", 1),
+            ("request_total +Inf", 1),
         ] {
             assert_eq!(parse(text).unwrap_err().line, line, "{text}");
         }

@@ -6,6 +6,9 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+/// The lists that a context's entries stand in.
+pub(super) const SECTIONS: [&str; 3] = ["clusters", "contexts", "users"];
+
 /// A kubeconfig being edited.
 #[derive(Debug)]
 pub(super) struct Edit {
@@ -24,6 +27,11 @@ impl Edit {
         if blank {
             let text = "apiVersion: v1\nkind: Config\n".to_owned();
             return Ok(Self { text, value: json!({"apiVersion": "v1", "kind": "Config"}) });
+        }
+        // Nothing that could be added to, and nothing to be thrown away for it.
+        for section in SECTIONS {
+            let fits = value.get(section).is_none_or(|found| found.is_null() || found.is_array());
+            anyhow::ensure!(fits, "it is no kubeconfig: `{section}` is no list");
         }
         Ok(Self { text: text.to_owned(), value })
     }
@@ -98,11 +106,12 @@ impl Edit {
     }
 
     fn settle(&mut self, text: Option<String>, wanted: Value) -> anyhow::Result<()> {
-        let good = text.filter(|t| serde_yaml::from_str::<Value>(t).is_ok_and(|v| same(&v, &wanted)));
-        self.text = match good {
+        let good = |text: &String| serde_yaml::from_str::<Value>(text).is_ok_and(|v| same(&v, &wanted));
+        self.text = match text.filter(good) {
             Some(text) => text,
             None => serde_yaml::to_string(&wanted).context("cannot write YAML")?,
         };
+        anyhow::ensure!(good(&self.text), "it has a value that would not be the same when written anew");
         self.value = wanted;
         Ok(())
     }
@@ -162,8 +171,7 @@ fn insert(text: &str, section: &str, entry: &Value) -> Option<String> {
         }
         return Some(new);
     };
-    let first = lines[start + 1..end].iter().find(|l| l.trim_start().starts_with('-'));
-    let indent = first.map_or(0, |l| l.len() - l.trim_start().len());
+    let indent = lines[start + 1..end].iter().find_map(|line| item_indent(line)).unwrap_or(0);
     let mut new: String = lines[..end].concat();
     end_line(&mut new);
     for line in yaml.lines() {
@@ -178,10 +186,8 @@ fn insert(text: &str, section: &str, entry: &Value) -> Option<String> {
 fn cut(text: &str, section: &str, name: &str) -> Option<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let (start, end) = section_lines(&lines, section)?;
-    let first = lines[start + 1..end].iter().find(|l| l.trim_start().starts_with('-'))?;
-    let indent = first.len() - first.trim_start().len();
-    let begins = |l: &str| l.len() > indent && l[..indent].trim().is_empty() && l[indent..].starts_with('-');
-    let heads: Vec<usize> = (start + 1..end).filter(|i| begins(lines[*i])).collect();
+    let indent = lines[start + 1..end].iter().find_map(|line| item_indent(line))?;
+    let heads: Vec<usize> = (start + 1..end).filter(|i| item_indent(lines[*i]) == Some(indent)).collect();
     for (i, head) in heads.iter().enumerate() {
         let tail = heads.get(i + 1).copied().unwrap_or(end);
         let item: Value = serde_yaml::from_str(&lines[*head..tail].concat()).ok()?;
@@ -198,6 +204,12 @@ fn cut(text: &str, section: &str, name: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// How far the item of a list that begins in this line is indented.
+fn item_indent(line: &str) -> Option<usize> {
+    let item = line.trim_start_matches(' ');
+    item.starts_with('-').then(|| line.len() - item.len())
 }
 
 fn end_line(text: &mut String) {

@@ -5,6 +5,10 @@ use serde_json::Value;
 /// How many operations one patch may hold, as in Kubernetes.
 const MOST_OPERATIONS: usize = 10_000;
 
+/// Bytes of JSON that all copies of one patch may add together, as in Kubernetes: a few that copy each other's results
+/// would double the object each time.
+const MOST_COPIED: usize = 3 << 20;
+
 /// Why a JSON patch does not apply.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -26,14 +30,16 @@ pub(crate) fn apply(target: &mut Value, patch: &Value) -> Result<(), Failure> {
         return Err(Failure::TooLong(operations.len()));
     }
     let mut result = target.clone();
+    let mut copied = 0;
     for operation in operations {
-        step(&mut result, operation).map_err(Failure::Unfit)?;
+        step(&mut result, operation, &mut copied).map_err(Failure::Unfit)?;
     }
     *target = result;
     Ok(())
 }
 
-fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
+/// Does one operation; `copied` is the sum over those before it.
+fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), String> {
     let text = |field: &str| operation[field].as_str();
     let path = text("path").ok_or("missing path")?;
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
@@ -75,7 +81,16 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
         }
         Some(word @ ("move" | "copy")) => {
             let from = text("from").ok_or("missing from")?;
-            let found = if word == "move" { remove(target, from) } else { target.pointer(from).cloned() };
+            let found = if word == "move" {
+                remove(target, from)
+            } else {
+                let found = target.pointer(from);
+                *copied += found.map_or(0, |found| found.to_string().len());
+                if *copied > MOST_COPIED {
+                    return Err(format!("copies of {copied} bytes exceed the limit of {MOST_COPIED}"));
+                }
+                found.cloned()
+            };
             let found = found.ok_or_else(|| missing(word, from))?;
             insert(target, path, found).ok_or_else(|| missing(word, path))
         }
@@ -134,6 +149,15 @@ mod tests {
             json!([{"op": "add", "path": "/a/-", "value": 3}, {"op": "test", "path": "/a/0", "value": 9}]);
         assert!(apply(&mut target, &patch).is_err());
         assert_eq!(target, json!({"a": [1, 2]}));
+    }
+
+    #[test]
+    fn copies_that_double_the_object_end() {
+        let mut target = json!({"a": {"b": "c"}});
+        let copy = |key: &str| json!({"op": "copy", "from": "/a", "path": format!("/a/{key}")});
+        let patch: Vec<Value> = ["x", "y"].iter().cycle().take(64).map(|key| copy(key)).collect();
+        assert!(matches!(apply(&mut target, &Value::Array(patch)), Err(Failure::Unfit(_))));
+        assert_eq!(target, json!({"a": {"b": "c"}}));
     }
 
     #[test]

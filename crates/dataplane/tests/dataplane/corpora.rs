@@ -1,20 +1,10 @@
-//! What the fuzz targets have learned, replayed: each file of `fuzz/corpus` is one input.
+//! What the fuzz targets have learned, replayed.
 
-use std::fs;
-use std::path::Path;
+#[path = "../../../../fuzz/replay.rs"]
+mod replay;
 
 use super::fuzzed;
-
-fn replay(target: &str, case: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 5, "{} holds {} files", folder.display(), files.len());
-    for file in files {
-        // Shown by the test when the case fails.
-        eprintln!("{}", file.display());
-        case(&fs::read(file).unwrap());
-    }
-}
+use replay::replay;
 
 #[test]
 fn what_was_learned_of_callers_holds() {

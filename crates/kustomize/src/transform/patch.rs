@@ -10,6 +10,10 @@ use crate::resource::Resource;
 use crate::select::{self, Selector};
 use crate::{target, yaml};
 
+/// Bytes of JSON that all copies of one JSON patch may add to an object: as much as a Kubernetes API takes. A few copies of
+/// each other's results would double the object each time.
+const MOST_COPIED: usize = 3 << 20;
+
 /// Applies `patchesStrategicMerge`: each a file or the patch itself.
 pub(super) fn strategic(
     loader: &Loader<'_>,
@@ -152,6 +156,7 @@ fn operations(document: Value) -> Result<Vec<Value>, Error> {
 
 fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error> {
     let id = resource.id();
+    let mut copied = 0;
     for operation in operations {
         let mut operation = operation.clone();
         for field in ["path", "from"] {
@@ -162,6 +167,13 @@ fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error
         let shown = operation.to_string();
         lenient(&mut operation, &resource.object);
         let failed = |reason: String| Error::invalid(format!("cannot apply {shown} to `{id}`: {reason}"));
+        if operation["op"] == "copy" {
+            let from = operation["from"].as_str().and_then(|from| resource.object.pointer(from));
+            copied += from.map_or(0, |from| from.to_string().len());
+            if copied > MOST_COPIED {
+                return Err(failed(format!("copies of {copied} bytes exceed the limit of {MOST_COPIED}")));
+            }
+        }
         let parsed = serde_json::from_value(operation).map_err(|error| failed(error.to_string()))?;
         json_patch::patch(&mut resource.object, &[parsed]).map_err(|error| failed(error.kind.to_string()))?;
     }

@@ -1,0 +1,35 @@
+//! Any files as a tree: objects whose YAML gives the same objects again, or an error.
+
+use std::path::Path;
+
+use meshy_kustomize::{Memory, build};
+
+/// Stands before the path of each file but the first, which is the kustomization.
+const FILE: &str = "\n=== ";
+
+/// One tree.
+pub(crate) fn case(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut files = text.split(FILE);
+    let mut tree = Memory::new();
+    tree.insert("/kustomization.yaml", files.next().unwrap_or_default().to_owned());
+    for file in files {
+        let (path, content) = file.split_once('\n').unwrap_or((file, ""));
+        tree.insert(path, content.to_owned());
+    }
+    let output = match build(&tree, Path::new("/")) {
+        Ok(output) => output,
+        Err(error) => return drop(error.to_string()),
+    };
+    let yaml = output.to_yaml();
+    if output.objects.is_empty() {
+        return;
+    }
+    let mut again = Memory::new();
+    again.insert("/kustomization.yaml", "resources: [all.yaml]\n");
+    again.insert("/all.yaml", yaml.clone());
+    let again = build(&again, Path::new("/"))
+        .unwrap_or_else(|error| panic!("{error}: {:?} of\n{yaml}", error.cause()));
+    assert_eq!(again.objects, output.objects, "of\n{yaml}");
+    assert_eq!(again.to_yaml(), yaml);
+}

@@ -1,0 +1,9 @@
+//! Any request of the API, and its query as a selector.
+
+#![no_main]
+
+#[path = "../../crates/apiserver/tests/support/fuzzed.rs"]
+#[allow(dead_code)]
+mod fuzzed;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::query(bytes));

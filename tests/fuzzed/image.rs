@@ -1,0 +1,30 @@
+//! Any bytes as an image's archive: an image whose parts can be read and have their digests, or an error.
+
+use std::sync::LazyLock;
+
+use meshy::image::tarball::Archive;
+use meshy::image::{Arch, Digest, Image};
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
+
+/// One archive, asked for its only image and for one by name.
+pub(crate) fn case(bytes: &[u8]) {
+    RUNTIME.block_on(async {
+        for reference in [None, Some("my/app:v1")] {
+            let Ok(archive) = Archive::from_stream(bytes).await else { return };
+            if let Ok(image) = archive.image(reference, Arch::Amd64).await {
+                whole(&image);
+            }
+        }
+    });
+}
+
+fn whole(image: &Image) {
+    for blob in image.layers.iter().chain([&image.config, &image.manifest]) {
+        let content = blob.read(0, u64::MAX).expect("a part is in the archive");
+        assert_eq!(content.len() as u64, blob.size);
+        assert_eq!(Digest::of(&content), blob.digest);
+    }
+}
