@@ -38,7 +38,7 @@ fn tables(change: Scrape) {
     let servers = server_view([&change]);
     clients.values().chain(servers.values()).for_each(route);
     let fates = Fates::of(&clients, None);
-    assert!(fates.first_try_count.is_none_or(|count| count <= fates.requests_count), "{fates:?}");
+    assert!(fates.added_tries_per_request.is_none_or(f64::is_finite), "{fates:?}");
 
     let pods = [pod()];
     let window = Window {

@@ -69,6 +69,22 @@ fn images_come_from_the_engine_and_from_a_file(user: &User) {
     }
 }
 
+/// Ports of the lab's containers are reached from this machine and from nowhere else.
+fn published_to_loopback_only(user: &User) {
+    let of_the_lab = format!("label=io.x-k8s.kind.cluster={}", user.lab);
+    let nodes = docker(&["ps", "--quiet", "--filter", &of_the_lab]);
+    let registry = format!("private-registry-{}", user.lab);
+    let mut published = 0;
+    for container in nodes.lines().chain([registry.as_str()]) {
+        let format = "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}}:{{.HostPort}} {{end}}{{end}}";
+        for port in docker(&["inspect", "--format", format, container]).split_whitespace() {
+            assert!(port.starts_with("127.0.0.1:"), "{container} publishes {port}");
+            published += 1;
+        }
+    }
+    assert!(published >= 2, "the API and the registry: {published}");
+}
+
 #[test]
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace() {
@@ -76,6 +92,7 @@ fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace(
     let user = User::new("story");
     user.up();
 
+    published_to_loopback_only(&user);
     let status: Value = serde_json::from_slice(&user.run(&["status", "-o", "json"]).stdout).unwrap();
     let nodes = status["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 3);

@@ -106,6 +106,20 @@ async fn a_foreign_host_is_refused_even_with_the_token() {
     }
 }
 
+#[tokio::test]
+async fn no_page_of_another_origin_is_let_in() {
+    let door = Door::open(Options::default()).await;
+    let client = kube::Client::try_from(door.config.clone()).expect("a client");
+    for method in ["GET", "OPTIONS"] {
+        let request = Request::builder().method(method).uri(MAPS).header("origin", "https://evil.example");
+        let request = request.header("access-control-request-method", "DELETE");
+        let answer = client.send(request.body(Body::empty()).expect("a request")).await.expect("an answer");
+        let allows = answer.headers().keys().find(|name| name.as_str().starts_with("access-control-"));
+        assert_eq!(allows, None, "{method}");
+        assert_eq!(answer.status().is_success(), method == "GET");
+    }
+}
+
 /// Pods that answer with what they were asked; none of them listens on port 1.
 struct Mirror;
 

@@ -137,7 +137,7 @@ fn same(a: &Value, b: &Value) -> bool {
 fn section_lines(lines: &[&str], section: &str) -> Option<(usize, usize)> {
     let key = format!("{section}:");
     let start = lines.iter().position(|l| l.trim_end() == key)?;
-    let inside = |l: &&str| l.starts_with([' ', '-', '#']) || l.trim().is_empty();
+    let inside = |l: &&str| l.starts_with([' ', '#']) || l.trim().is_empty() || item_indent(l) == Some(0);
     let length = lines[start + 1..].iter().take_while(|l| inside(l)).count();
     // Comments and blank lines at the end belong to what follows.
     let mut end = start + 1 + length;
@@ -209,7 +209,9 @@ fn cut(text: &str, section: &str, name: &str) -> Option<String> {
 /// How far the item of a list that begins in this line is indented.
 fn item_indent(line: &str) -> Option<usize> {
     let item = line.trim_start_matches(' ');
-    item.starts_with('-').then(|| line.len() - item.len())
+    // Without a space behind it the dash is part of a word.
+    let begins = item.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_whitespace));
+    begins.then(|| line.len() - item.len())
 }
 
 fn end_line(text: &mut String) {
