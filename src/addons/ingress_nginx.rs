@@ -69,16 +69,8 @@ pub async fn install(
         applied.extend(apply.run(manifests.webhooks).await?);
         anyhow::Ok(apply::summary(&applied))
     };
-    match work.await {
-        Ok(summary) => {
-            step.done(&summary);
-            Ok(summary)
-        }
-        Err(error) => {
-            step.failed();
-            Err(error).context("ingress-nginx is not installed")
-        }
-    }
+    let installed = work.await;
+    step.ended(installed, String::clone).context("ingress-nginx is not installed")
 }
 
 /// The webhook's certificate that the cluster has, else a new one.

@@ -155,16 +155,8 @@ pub async fn install(
     deadline: Instant,
 ) -> anyhow::Result<String> {
     let step = report.step("Installing", format!("Linkerd {}", options.linkerd.version));
-    match install_quietly(kinds, options, report, deadline, &step).await {
-        Ok(summary) => {
-            step.done(&summary);
-            Ok(summary)
-        }
-        Err(error) => {
-            step.failed();
-            Err(error).context("Linkerd is not installed")
-        }
-    }
+    let installed = install_quietly(kinds, options, report, deadline, &step).await;
+    step.ended(installed, String::clone).context("Linkerd is not installed")
 }
 
 async fn install_quietly(

@@ -275,13 +275,7 @@ impl Provider for Kind {
                 let nodes =
                     super::ready::nodes(&client, usize::from(record.workers) + 1, context.deadline, &step)
                         .await;
-                match nodes {
-                    Ok(()) => step.done("all Ready"),
-                    Err(error) => {
-                        step.failed();
-                        return Err(error);
-                    }
-                }
+                step.ended(nodes, |()| "all Ready".to_owned())?;
                 super::ready::tell_registry(&client, record, context.deadline).await
             };
             tokio::try_join!(joined, ready)?;

@@ -33,15 +33,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let step = context.report.step("Deleting", args.overlays.join(", "));
     let deleted = delete::delete(&kinds, objects, context.deadline).await;
-    match deleted {
-        Ok(deleted) => {
-            step.done(format!("{} objects", deleted.len()));
-            context.data(&deleted, |all| all.join("\n"))?;
-            Ok(Exit::Done)
-        }
-        Err(error) => {
-            step.failed();
-            Err(error)
-        }
-    }
+    let deleted = step.ended(deleted, |all| format!("{} objects", all.len()))?;
+    context.data(&deleted, |all| all.join("\n"))?;
+    Ok(Exit::Done)
 }

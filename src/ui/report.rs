@@ -147,16 +147,8 @@ impl Report {
         work: impl Future<Output = anyhow::Result<(T, String)>>,
     ) -> anyhow::Result<T> {
         let step = self.step(verb, thing);
-        match work.await {
-            Ok((value, result)) => {
-                step.done(result);
-                Ok(value)
-            }
-            Err(error) => {
-                step.failed();
-                Err(error)
-            }
-        }
+        let (value, _) = step.ended(work.await, |(_, result)| result.clone())?;
+        Ok(value)
     }
 }
 
@@ -189,6 +181,18 @@ impl Step {
     /// Ends the step as failed; the error itself is printed by `main`.
     pub fn failed(mut self) {
         self.end("failed", "failed");
+    }
+
+    /// Ends the step with what came of it: its words, or as failed.
+    ///
+    /// # Errors
+    /// Passes on what failed.
+    pub fn ended<T>(self, outcome: anyhow::Result<T>, words: impl FnOnce(&T) -> String) -> anyhow::Result<T> {
+        match &outcome {
+            Ok(value) => self.done(words(value)),
+            Err(_) => self.failed(),
+        }
+        outcome
     }
 
     fn end(&mut self, event: &str, result: &str) {
