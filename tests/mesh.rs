@@ -79,7 +79,7 @@ impl Lab {
     async fn meshy(&self, line: &str) -> Output {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_meshy"));
         command
-            .args(["--context", &self.cluster.context(), "--timeout", "40s", "--kubeconfig"])
+            .args(["--context", &self.cluster.context(), "--yes", "--timeout", "40s", "--kubeconfig"])
             .arg(&self.kubeconfig);
         // No lab of the user's must be seen.
         command.args(line.split_whitespace()).env("XDG_STATE_HOME", self._folder.path()).kill_on_drop(true);

@@ -70,7 +70,10 @@ pub(super) struct Document<'a> {
 /// # Errors
 /// The service is not there, or is no test service.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let client = context.client().await?;
+    let client = match &args.change {
+        Some(_) => context.client_for_change("change how a service fails in").await?,
+        None => context.client().await?,
+    };
     let pods = services::pods(&client, &args.namespace, &args.service).await?;
     let change = args.change.map(|change| FaultChange { seed: args.seed, ..change });
     let fault = match change {

@@ -76,10 +76,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let mode = if args.mode == Some(ModeArg::Ingress) { Mode::Ingress } else { Mode::Enabled };
         return filter(context, |object| inject::annotate(object, mode));
     }
-    let client = context.client().await?;
     if let Some(pod) = &args.explain {
-        return explain_pod(context, &client, &args.which.namespace, pod).await;
+        return explain_pod(context, &context.client().await?, &args.which.namespace, pod).await;
     }
+    let client = context.client_for_change("mesh workloads of").await?;
     let workloads = args.which.find(&client).await?;
     let mode = |workload: &Object| match args.mode {
         Some(ModeArg::Enabled) => Mode::Enabled,

@@ -114,7 +114,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let Service { name, namespace } = &service;
     let retries = Retries { on: args.on, limit: args.limit, timeout: args.try_timeout };
     let annotations = retries.annotations()?;
-    let client = context.client().await?;
+    let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     let there = target::read(&client, &service).await?;
     let (object, evidence) = match args.place {
@@ -172,7 +172,7 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
     let service = args.target.or(LESSON);
     let Service { name, namespace } = &service;
-    let client = context.client().await?;
+    let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     target::read(&client, &service).await?;
     if context.global.dry_run {

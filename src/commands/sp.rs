@@ -106,7 +106,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let object = read(&args.profile)?;
-    let client = context.client().await?;
+    let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     judge(context, &client, &object, args.force).await?;
     let profile =
@@ -152,7 +152,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
 
 async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
     let (name, namespace) = named(&args.profile, &args.namespace)?;
-    let client = context.client().await?;
+    let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     let api = profiles(&kinds, &namespace).await?;
     if context.global.dry_run {

@@ -62,8 +62,11 @@ pub struct ApplyArgs {
 /// # Errors
 /// No such service, or clients that do not follow.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let client = context.client().await?;
-    let kinds = Kinds::new(client.clone());
+    let client = match &args.command {
+        Command::Show(_) => context.client().await?,
+        Command::Apply(_) | Command::Delete(_) => context.client_for_change("change a policy in").await?,
+    };
+    let kinds = Kinds::new(client);
     match args.command {
         Command::Apply(args) => apply(context, &kinds, args).await,
         Command::Delete(target) => {

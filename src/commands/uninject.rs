@@ -24,7 +24,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.which.workloads == ["-"] {
         return filter(context, inject::remove);
     }
-    let client = context.client().await?;
+    let client = context.client_for_change("take proxies out of").await?;
     let workloads = args.which.find(&client).await?;
     change(context, &client, workloads, |_| None).await
 }

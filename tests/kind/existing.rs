@@ -94,7 +94,21 @@ fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
     let no_image = user.run(&[&up[..], &["--yes"]].concat());
     assert_eq!(no_image.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&no_image.stderr).contains("--image"));
-    for line in [&[&up[..], &["--image", &image]].concat()[..], &["deploy", "--context", &context]] {
+    let on = |line: &[&'static str]| [line, &["--context", &context]].concat();
+    for line in [
+        [&up[..], &["--image", &image]].concat(),
+        on(&["deploy"]),
+        on(&["undeploy", "minimal-service"]),
+        on(&["inject", "deploy/coredns", "-n", "kube-system"]),
+        on(&["uninject", "deploy/coredns", "-n", "kube-system"]),
+        on(&["sp", "apply"]),
+        on(&["sp", "delete"]),
+        on(&["retry", "apply", "kubernetes"]),
+        on(&["retry", "delete", "kubernetes"]),
+        on(&["split", "delete", "kubernetes"]),
+        on(&["fault", "off"]),
+    ] {
+        let line = &line[..];
         let refused = user.command(line).stdin(Stdio::null()).output().unwrap();
         let stderr = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(2), "{stderr}");
