@@ -1,6 +1,6 @@
 //! One endpoint: its connections, its load, its breaker, its counters.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
 use rustls_pki_types::ServerName;
@@ -12,7 +12,7 @@ use crate::body::{RequestBody, ResponseBody, Tracker, Tracking};
 use crate::classify::{self, Class};
 use crate::client::{Client, Connector, Security};
 use crate::error::{PROXY_CONNECTION, ProxyError};
-use crate::metrics::{HttpScope, Labels, Outcome, TcpScope};
+use crate::metrics::{HttpScope, Labels, Metrics, Outcome, TcpScope};
 use crate::policy::FailureAccrual;
 use crate::profile::Route;
 use crate::serve::wants_upgrade;
@@ -25,7 +25,10 @@ pub(super) struct EndpointState {
     pub(super) load: Load,
     pub(super) breaker: Option<Breaker>,
     client: Client,
-    scope: Arc<HttpScope>,
+    /// Made with the first request: an endpoint of opaque bytes has no series of HTTP.
+    scope: OnceLock<Arc<HttpScope>>,
+    labels: Labels,
+    metrics: Arc<Metrics>,
     meshed: bool,
 }
 
@@ -55,7 +58,7 @@ impl EndpointState {
             endpoint.labels.iter().fold(labels, |labels, (name, value)| labels.with(name, value))
         };
         let outbound = Labels::new().with("direction", "outbound");
-        let scope = Arc::new(HttpScope::endpoint(&context.metrics, labels(outbound.clone())));
+        let http = labels(outbound.clone());
         let tcp = Arc::new(TcpScope::new(&context.metrics, labels(outbound.with("peer", "dst"))));
         let meshed = peer.is_some();
         let connector = Connector {
@@ -65,7 +68,20 @@ impl EndpointState {
             scope: tcp,
         };
         let breaker = accrual.map(Breaker::new);
-        Self { client: Client::new(connector), load: Load::new(), breaker, endpoint, scope, meshed }
+        Self {
+            client: Client::new(connector),
+            load: Load::new(),
+            breaker,
+            endpoint,
+            scope: OnceLock::new(),
+            labels: http,
+            metrics: context.metrics.clone(),
+            meshed,
+        }
+    }
+
+    fn scope(&self) -> &Arc<HttpScope> {
+        self.scope.get_or_init(|| Arc::new(HttpScope::endpoint(&self.metrics, self.labels.clone())))
     }
 
     pub(super) async fn open(&self) -> Result<crate::transport::Transport, ProxyError> {
@@ -82,7 +98,7 @@ impl EndpointState {
         start: Instant,
     ) -> Result<Response<ResponseBody>, ProxyError> {
         let version = request.version();
-        request.body_mut().count(&self.scope.requests);
+        request.body_mut().count(&self.scope().requests);
         let upgrade = wants_upgrade(&request);
         strip_hop_by_hop(request.headers_mut(), upgrade);
         let mut response = match self.client.send(request).await {
@@ -92,14 +108,14 @@ impl EndpointState {
                 error.respond(version, grpc, true)
             }
             Err(error) => {
-                self.scope.ended(Outcome { status: None, class: Class::Error(error.class()) });
+                self.scope().ended(Outcome { status: None, class: Class::Error(error.class()) });
                 return Err(error);
             }
         };
         let status = response.status();
         let class = classify::start(route.map(|route| &**route), grpc, status, response.headers());
         let mut tracking = Tracking::new(status.as_u16(), class);
-        tracking.add(Tracker::Http(self.scope.clone(), start));
+        tracking.add(Tracker::Http(self.scope().clone(), start));
         response.body_mut().track(tracking);
         Ok(response)
     }

@@ -7,12 +7,15 @@ use http::{Method, Request};
 use meshy_dataplane::policy::{Policy, Retry};
 use meshy_dataplane::profile::{Profile, RetryBudget};
 use meshy_dataplane::{Endpoint, Probe};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::counting::{failing, retry_all};
 use crate::mutual_tls::Authority;
-use crate::support::{Client, Lab, Memory, WEB, endpoint, labels_of, route, serve_http};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, labels_of, route, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.3:9090";
+/// An API server outside of the pods.
+const SERVER: &str = "172.18.0.3:6443";
 const ID: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
 
 /// What the four dumps of real proxies show: family, label keys in order. Written down by
@@ -70,6 +73,16 @@ async fn texts() -> String {
     let _ = stranger
         .send_to("10.96.0.9:9090", Request::get("/health").header("host", "a").body(Bytes::new()).unwrap())
         .await;
+    // Bytes to a service without pods, as the API server's is; in the dumps that connection was still open.
+    let labels =
+        [("dst_namespace", "default"), ("dst_service", "kubernetes"), ("dst_zone_locality", "unknown")];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    serve_raw(&lab.wire, SERVER.parse().unwrap(), |mut io| async move {
+        while io.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+    });
+    lab.service("kubernetes", "10.96.0.1:443", &[Endpoint { labels, ..endpoint(SERVER) }]);
+    let mut bytes = client.dial("10.96.0.1:443");
+    bytes.write_all(b"\0bytes").await.unwrap();
     let proxy = client.proxy.clone();
     drop((stranger, client));
     // Idle connections are closed after 3 s, looked for every 3 s.
@@ -173,7 +186,6 @@ async fn the_admin_port_serves_metrics_and_health() {
         ("/live", "200", "live"),
         ("/shutdown", "404", ""),
     ] {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut near, far) = tokio::io::duplex(64 * 1024);
         let served = proxy.clone();
         tokio::spawn(async move { served.admin(Box::new(far)).await });
