@@ -250,9 +250,9 @@ pub fn explain(step: &Step) -> Vec<String> {
             true if (expected.mean - success).abs() < 0.005 => {
                 format!("As predicted: {:.0} %.", expected.mean * 100.0)
             }
-            true => format!("Predicted were {:.0} %: chance explains the difference.", expected.mean * 100.0),
+            true => format!("{:.0} % were predicted: chance explains the difference.", expected.mean * 100.0),
             false => format!(
-                "Predicted were {:.0} to {:.0} %: something else than the policy and chance is at work.",
+                "{:.0} to {:.0} % were predicted: something else than the policy and chance is at work.",
                 expected.low * 100.0,
                 expected.high * 100.0
             ),

@@ -107,12 +107,14 @@ impl Report {
 
     /// How wide the column of things is beside a result: on a narrow terminal less, so that the line stays one.
     fn thing_width(&self, result: usize) -> usize {
+        self.columns().map_or(THING, |columns| columns.saturating_sub(VERB + 4 + result).min(THING))
+    }
+
+    /// The terminal's width, on a terminal.
+    fn columns(&self) -> Option<usize> {
         match &self.0.target {
-            Target::Terminal(_) => {
-                let columns = usize::from(Term::stderr().size().1);
-                columns.saturating_sub(VERB + 4 + result).min(THING)
-            }
-            Target::Lines | Target::Memory(_) => THING,
+            Target::Terminal(_) => Some(Term::stderr().size().1.into()),
+            Target::Lines | Target::Memory(_) => None,
         }
     }
 
@@ -210,8 +212,15 @@ impl Step {
         let result_and_time = format!("{result}{separator}{time}");
         let width = self.report.thing_width(measure_text_width(&result_and_time));
         let thing = pad_str(&self.thing, width, Alignment::Left, None);
-        let line = format!("{} {thing}  {result_and_time}", verb_column(&self.verb));
-        self.report.say(line.trim_end());
+        let verb = verb_column(&self.verb);
+        let line = format!("{verb} {thing}  {result_and_time}");
+        match self.report.columns() {
+            // A name that fills the line: what came of it stands below, not wherever the terminal breaks.
+            Some(columns) if measure_text_width(line.trim_end()) > columns => {
+                self.report.say(format!("{verb} {}\n{:VERB$} {result_and_time}", self.thing, ""));
+            }
+            _ => self.report.say(line.trim_end()),
+        }
         self.report.event(json!({
             "event": event, "verb": self.verb, "thing": self.thing, "result": result, "seconds": took.as_secs_f64(),
         }));
