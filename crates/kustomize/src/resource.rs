@@ -50,25 +50,26 @@ impl Resource {
     /// Takes an object from a file, if it is one.
     pub(crate) fn checked(object: Value) -> Result<Self, Error> {
         let resource = Self::new(object);
-        let what = |missing: &str| {
-            Error::invalid(format!("an object has no {missing}: {}", excerpt(&resource.object)))
-        };
-        if !resource.object.is_object() {
-            return Err(Error::invalid(format!("this is not an object: {}", excerpt(&resource.object))));
-        }
-        if resource.kind().is_empty() {
-            return Err(what("kind"));
-        }
-        if resource.name().is_empty() && !resource.kind().ends_with("List") {
-            return Err(what("metadata.name"));
-        }
-        if resource.metadata("namespace").is_some_and(|value| !value.is_string()) {
-            return Err(Error::invalid(format!(
-                "metadata.namespace is not text: {}",
-                excerpt(&resource.object)
-            )));
-        }
+        resource.check()?;
         Ok(resource)
+    }
+
+    /// Whether it is an object still, with a kind and a name: JSON patches and replacements change any field.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refused = |what: &str| Err(Error::invalid(format!("{what}: {}", excerpt(&self.object))));
+        if !self.object.is_object() {
+            return refused("this is not an object");
+        }
+        if self.kind().is_empty() {
+            return refused("an object has no kind");
+        }
+        if self.name().is_empty() && !self.kind().ends_with("List") {
+            return refused("an object has no metadata.name");
+        }
+        if self.metadata("namespace").is_some_and(|value| !value.is_string()) {
+            return refused("metadata.namespace is not text");
+        }
+        Ok(())
     }
 
     pub(crate) fn kind(&self) -> &str {

@@ -91,7 +91,8 @@ impl Edit {
         let mut found = false;
         let mut text = String::new();
         for old in self.text.split_inclusive('\n') {
-            if old.starts_with("current-context:") {
+            let value = old.strip_prefix("current-context:");
+            if value.is_some_and(|value| value.is_empty() || value.starts_with(char::is_whitespace)) {
                 found = true;
                 text.push_str(&line);
             } else {
@@ -117,18 +118,14 @@ impl Edit {
     }
 }
 
-/// Equal, where a list that lost its last entry may be empty or null.
+/// Equal, where a section that lost its last entry may be empty, null or absent.
 fn same(a: &Value, b: &Value) -> bool {
-    let empty = |v: &Value| v.is_null() || v.as_array().is_some_and(Vec::is_empty);
+    let empty = |v: Option<&Value>| v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
     match (a, b) {
-        (Value::Object(a), Value::Object(b)) => {
-            let of =
-                |map: &serde_json::Map<String, Value>, key: &str| map.get(key).cloned().unwrap_or_default();
-            a.keys().chain(b.keys()).all(|key| {
-                let (a, b) = (of(a, key), of(b, key));
-                a == b || (empty(&a) && empty(&b))
-            })
-        }
+        (Value::Object(a), Value::Object(b)) => a.keys().chain(b.keys()).all(|key| {
+            let (a, b) = (a.get(key), b.get(key));
+            a == b || (SECTIONS.contains(&key.as_str()) && empty(a) && empty(b))
+        }),
         _ => a == b,
     }
 }

@@ -177,7 +177,7 @@ fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error
         let parsed = serde_json::from_value(operation).map_err(|error| failed(error.to_string()))?;
         json_patch::patch(&mut resource.object, &[parsed]).map_err(|error| failed(error.kind.to_string()))?;
     }
-    Ok(())
+    resource.check()
 }
 
 /// Lets `replace` set a field that its map does not have yet: kustomize's library does not look.

@@ -153,7 +153,7 @@ fn write(resource: &mut Resource, value: &Value, target: &TargetSelector) -> Res
             return Err(Error::invalid(format!("there is no field `{text}`")));
         }
     }
-    Ok(())
+    resource.check()
 }
 
 /// Copies `value` to a field, or to the part of it that the options mean. A scalar's type stays what it was; in a field
