@@ -153,7 +153,12 @@ fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
         fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
     let added =
         fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
-    let latency = fates.added_latency_ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
+    // Below zero it is chance: a retry does not make an answer come sooner.
+    let latency = match fates.added_latency_ms {
+        None => "-".to_owned(),
+        Some(..0.05) => "no".to_owned(),
+        Some(ms) => format!("{ms:.1} ms"),
+    };
     let mut text = format!(
         "{}\n\n{}, {}: {per_request} a request, {added} added load, {latency} added latency",
         rows.render(),

@@ -23,7 +23,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let labs = Record::all()?;
     let next = if labs.is_empty() {
         vec![
-            ["meshy demo", "the whole story in a minute, nothing needed"],
+            ["meshy demo", "the whole story in two minutes, nothing needed"],
             ["meshy up", "a lab to work in: KinD where there is an engine, else embedded"],
             ["meshy doctor", "whether this machine can carry KinD"],
         ]
