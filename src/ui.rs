@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+pub mod hush;
 pub mod log;
 mod report;
 pub mod table;

@@ -14,6 +14,7 @@ use crate::error::Exit;
 use crate::live::Live;
 use crate::runs::Run;
 use crate::summary::{self, WIDTH, wrapped};
+use crate::ui::hush::Hush;
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -79,9 +80,10 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
         step.done("");
     }
     let stop = stop_by_ctrl_c();
+    let hush = args.present.then(Hush::begin);
     let begun = std::time::Instant::now();
     for (number, scene) in SCENES.iter().enumerate() {
-        introduce(context, args.present, number, scene).await?;
+        introduce(context, hush.as_ref(), number, scene).await?;
         let live = Live::new(&context.report, pace.rate);
         if scene.profile != number.checked_sub(1).is_some_and(|before| SCENES[before].profile) {
             live.mark(if scene.profile { "profile on" } else { "profile off" });
@@ -140,18 +142,24 @@ fn next(stage: &Stage) -> String {
     lines.iter().map(|(command, what)| format!("  {command:<26}{what}\n")).collect()
 }
 
-async fn introduce(context: &Context, present: bool, number: usize, scene: &Scene) -> anyhow::Result<()> {
+/// A scene's heading. In a talk, for which the terminal is hushed, it fills the screen and waits for a key.
+async fn introduce(
+    context: &Context,
+    talk: Option<&Hush>,
+    number: usize,
+    scene: &Scene,
+) -> anyhow::Result<()> {
     let title = format!("{} of {}   {}", number + 1, SCENES.len(), scene.name);
-    if !present {
+    let Some(hush) = talk else {
         let says = wrapped(scene.says, WIDTH).join("\n");
         context.report.say(format!("\n{}\n{says}", style(title).bold()));
         return Ok(());
-    }
+    };
     let term = Term::stderr();
     let pad = "    ";
     // What the scene before showed stays until the speaker goes on.
     if number > 0 {
-        key(context, &term).await?;
+        key(context, &term, hush).await?;
     }
     term.clear_screen()?;
     context.report.say(format!("\n\n{pad}{}\n", style(title.to_uppercase()).bold()));
@@ -161,12 +169,14 @@ async fn introduce(context: &Context, present: bool, number: usize, scene: &Scen
     for line in wrapped(scene.note, 66) {
         context.report.say(format!("{pad}{}", style(line).dim()));
     }
-    key(context, &term).await
+    key(context, &term, hush).await
 }
 
-async fn key(context: &Context, term: &Term) -> anyhow::Result<()> {
+async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> {
     context.report.say(format!("\n    {}\n", style("[any key]").dim()));
     if term.is_term() {
+        // Only a key that is pressed from now on.
+        hush.forget();
         let term = term.clone();
         // A thread of its own: the cluster in this process goes on while the speaker speaks.
         let key = tokio::task::spawn_blocking(move || term.read_key()).await?;

@@ -1,0 +1,37 @@
+//! A terminal that keeps quiet about keys: for a talk, where a key pressed too early must neither show nor count.
+
+use rustix::stdio::stdin;
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+
+/// Keys are not echoed until this goes; where stdin is no terminal it does nothing.
+#[derive(Debug)]
+pub struct Hush(Option<Termios>);
+
+impl Hush {
+    /// Begins.
+    pub fn begin() -> Self {
+        let was = tcgetattr(stdin()).ok();
+        if let Some(was) = &was {
+            let mut quiet = was.clone();
+            quiet.local_modes.remove(LocalModes::ECHO);
+            // Without it keys show: not worth an error.
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &quiet);
+        }
+        Self(was)
+    }
+
+    /// Forgets the keys that were pressed up to now.
+    pub fn forget(&self) {
+        if self.0.is_some() {
+            let _ = tcflush(stdin(), QueueSelector::IFlush);
+        }
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        if let Some(was) = &self.0 {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, was);
+        }
+    }
+}
