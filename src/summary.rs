@@ -20,7 +20,9 @@ pub fn of_step(step: &Step) -> String {
     let latency = &traffic.latency;
     text.push_str(&format!(
         "  success  {}\n  latency  p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, max {:.1} ms\n",
-        table::share(traffic.success_ratio, traffic.requests_count).replace('%', " %"),
+        traffic.success_ratio.map_or(table::UNKNOWN.to_owned(), |ratio| {
+            format!("{} %", table::points(ratio, traffic.requests_count))
+        }),
         latency.p50_ms,
         latency.p95_ms,
         latency.p99_ms,

@@ -42,11 +42,20 @@ impl Engine {
     /// # Errors
     /// It does not answer.
     pub async fn has_image(&self, image: &str) -> anyhow::Result<bool> {
-        match self.docker.inspect_image(image).await {
-            Ok(_) => Ok(true),
-            Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot look for image `{image}`")),
-        }
+        let found = there(self.docker.inspect_image(image).await);
+        Ok(found.with_context(|| format!("cannot look for image `{image}`"))?.is_some())
+    }
+}
+
+/// What was looked for, if it is there: only that the engine says so is absence, any other error stays one.
+///
+/// # Errors
+/// All others of the engine's.
+pub fn there<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bollard::errors::Error as EngineError;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, NetworkConnectRequest,
     NetworkDisconnectRequest, PortBinding, RestartPolicy, RestartPolicyNameEnum, VolumeCreateRequest,
@@ -18,7 +17,7 @@ use bollard::query_parameters::{
 use futures::TryStreamExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::engine::{Engine, broke_off};
+use super::engine::{Engine, broke_off, there};
 use super::{nodes, ports};
 use crate::error::{self, Advise, Exit};
 use crate::image::registry::Client;
@@ -54,10 +53,9 @@ pub(super) async fn plan(engine: &Engine, lab: &str) -> anyhow::Result<u16> {
 /// One is there that meshy did not make for this lab: it is never touched.
 async fn find(engine: &Engine, lab: &str) -> anyhow::Result<Option<ContainerInspectResponse>> {
     let name = name(lab);
-    let found = match engine.docker.inspect_container(&name, None).await {
-        Ok(found) => found,
-        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("cannot look at container `{name}`")),
+    let found = there(engine.docker.inspect_container(&name, None).await);
+    let Some(found) = found.with_context(|| format!("cannot look at container `{name}`"))? else {
+        return Ok(None);
     };
     let label = found.config.as_ref().and_then(|c| c.labels.as_ref()?.get(LAB));
     if label.map(String::as_str) != Some(lab) {
@@ -195,11 +193,9 @@ async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
     }
     let options = CreateImageOptionsBuilder::default().from_image(image).build();
     let pull: Result<Vec<_>, _> = engine.docker.create_image(Some(options), None, None).try_collect().await;
-    let Err(error) = pull else { return Ok(()) };
-    let broke_off = broke_off(&error);
-    let pull = Err(error).with_context(|| format!("image `{image}` cannot be pulled"));
-    // That is not the image's fault.
-    if broke_off {
+    let engines_fault = pull.as_ref().err().is_some_and(broke_off);
+    let pull = pull.map(drop).with_context(|| format!("image `{image}` cannot be pulled"));
+    if engines_fault {
         return pull;
     }
     pull
@@ -290,12 +286,9 @@ pub(super) async fn remove(engine: &Engine, lab: &str) -> anyhow::Result<Vec<Str
         }
         Err(error) => return Err(error),
     }
-    let ours = match engine.docker.inspect_volume(&name).await {
-        Ok(volume) => volume.labels.get(LAB).map(String::as_str) == Some(lab),
-        Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => false,
-        Err(error) => return Err(error).with_context(|| format!("cannot look at volume `{name}`")),
-    };
-    if ours {
+    let volume = there(engine.docker.inspect_volume(&name).await);
+    let volume = volume.with_context(|| format!("cannot look at volume `{name}`"))?;
+    if volume.is_some_and(|volume| volume.labels.get(LAB).map(String::as_str) == Some(lab)) {
         let gone = engine.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await;
         gone.with_context(|| format!("cannot remove volume `{name}`"))?;
         removed.push(format!("volume `{name}`"));
