@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use meshy_net::BoxIo;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody, ResponseBody};
 use crate::detect::Protocol;
 use crate::metrics::{Labels, Metrics, TcpScope};
 use crate::serve::{self, Handler};
@@ -35,7 +35,7 @@ pub(crate) async fn serve(metrics: &Arc<Metrics>, io: BoxIo) -> io::Result<()> {
 }
 
 impl Handler for Admin {
-    async fn call(&self, request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> Answer {
         let text = match (request.method(), request.uri().path()) {
             (&Method::GET, "/metrics") => self.0.render(),
             (&Method::GET, "/ready") => "ready\n".into(),
@@ -43,14 +43,14 @@ impl Handler for Admin {
             (_, "/metrics" | "/ready" | "/live") => return status(StatusCode::METHOD_NOT_ALLOWED),
             _ => return status(StatusCode::NOT_FOUND),
         };
-        let mut response = Response::new(ResponseBody::text(text));
+        let mut response = Box::new(Response::new(ResponseBody::text(text)));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         response
     }
 }
 
-fn status(status: StatusCode) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::empty());
+fn status(status: StatusCode) -> Answer {
+    let mut response = Box::new(Response::new(ResponseBody::empty()));
     *response.status_mut() = status;
     response
 }

@@ -4,12 +4,12 @@ mod connect;
 mod h1;
 mod h2;
 
-use http::{Request, Response, Version};
+use http::{Request, Version};
 
 pub(crate) use connect::{Connector, Security};
 pub(crate) use h1::H1Body;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody};
 use crate::error::ProxyError;
 
 /// The connections to one address.
@@ -25,10 +25,7 @@ impl Client {
     }
 
     /// Sends a request in the version it came in.
-    pub(crate) async fn send(
-        &self,
-        request: Box<Request<RequestBody>>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    pub(crate) async fn send(&self, request: Box<Request<RequestBody>>) -> Result<Answer, ProxyError> {
         if request.version() == Version::HTTP_2 {
             self.h2.send(request).await
         } else {

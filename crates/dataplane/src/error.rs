@@ -8,7 +8,7 @@ use h2::Reason;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 
-use crate::body::ResponseBody;
+use crate::body::{Answer, ResponseBody};
 
 /// An error whose kind is known at run time.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -149,9 +149,9 @@ impl ProxyError {
     }
 
     /// The answer to a caller of this version; with `headers` it says why.
-    pub(crate) fn respond(&self, version: Version, grpc: bool, headers: bool) -> Response<ResponseBody> {
+    pub(crate) fn respond(&self, version: Version, grpc: bool, headers: bool) -> Answer {
         let (status, code, close) = self.mapped();
-        let mut response = Response::new(ResponseBody::empty());
+        let mut response = Box::new(Response::new(ResponseBody::empty()));
         let map = response.headers_mut();
         map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         let unexpected = status == StatusCode::INTERNAL_SERVER_ERROR;

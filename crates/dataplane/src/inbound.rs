@@ -8,13 +8,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request};
 use meshy_net::{BoxIo, SharedNetwork};
 use tokio::io::copy_bidirectional;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::{RequestBody, ResponseBody, Tracker, Tracking};
+use crate::body::{Answer, RequestBody, Tracker, Tracking};
 use crate::classify::{self, Class};
 use crate::client::{Client, Connector};
 use crate::detect::{self, Protocol, detect};
@@ -184,7 +184,7 @@ struct InboundHandler {
 }
 
 impl Handler for InboundHandler {
-    async fn call(&self, request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> Answer {
         let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
         let routed = self.inbound.profiles.route(&request).await;
         let result = self.send(request, routed.as_ref(), grpc).await;
@@ -201,7 +201,7 @@ impl InboundHandler {
         mut request: Box<Request<RequestBody>>,
         routed: Option<&Routed>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         let start = Instant::now();
         let version = request.version();
         let port = self.port.addr.port();

@@ -17,7 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, Request};
 use meshy_net::{BoxIo, SharedNetwork};
 use tokio::io::copy_bidirectional;
 
@@ -26,7 +26,7 @@ pub(crate) use headers::{has_mesh, strip_hop_by_hop, strip_mesh};
 pub(crate) use profile_route::DST_CANONICAL;
 pub(crate) use route_index::RouteIndex;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody};
 use crate::budget::DecisionLog;
 use crate::detect::{self, Protocol, detect};
 use crate::error::ProxyError;
@@ -129,7 +129,7 @@ struct OutboundHandler {
 }
 
 impl Handler for OutboundHandler {
-    async fn call(&self, mut request: Box<Request<RequestBody>>) -> Response<ResponseBody> {
+    async fn call(&self, mut request: Box<Request<RequestBody>>) -> Answer {
         let (version, grpc) = (request.version(), crate::classify::is_grpc(request.headers()));
         let result = match &self.held {
             Some(held) => {
@@ -150,7 +150,7 @@ impl OutboundHandler {
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         // An ingress may not be able to replace a header it did not know; of several the last one is its own.
         let named = request.headers().get_all(&DST_OVERRIDE).iter().next_back().map(|value| {
             let text = value.to_str().map_err(|_| ProxyError::BadOverride)?;

@@ -13,14 +13,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody, ResponseBody};
 use crate::detect::Protocol;
 use crate::transport::Transport;
 
 /// Answers requests; an error is an answer too. A request is boxed because it passes many hands on its way.
 pub(crate) trait Handler: Send + Sync + 'static {
-    fn call(&self, request: Box<Request<RequestBody>>)
-    -> impl Future<Output = Response<ResponseBody>> + Send;
+    fn call(&self, request: Box<Request<RequestBody>>) -> impl Future<Output = Answer> + Send;
 }
 
 /// Serves requests until the connection ends.
@@ -59,7 +58,7 @@ async fn handle<H: Handler>(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         match switch {
             Some(ours) => {
-                let theirs = hyper::upgrade::on(&mut response);
+                let theirs = hyper::upgrade::on(&mut *response);
                 tokio::spawn(async move {
                     let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
                     let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
@@ -68,7 +67,7 @@ async fn handle<H: Handler>(
             None => *response.status_mut() = StatusCode::BAD_GATEWAY,
         }
     }
-    Ok(response)
+    Ok(*response)
 }
 
 /// Whether a request asks to switch the protocol of its connection.

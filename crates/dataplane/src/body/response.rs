@@ -117,7 +117,12 @@ impl Body for ResponseBody {
         if let Some(limits) = &mut this.limits {
             limits.touch();
         }
-        if let Some(tracking) = &mut this.tracking {
+        // The end tells the first data, too, and asks the clock once for both.
+        let last = match &item {
+            Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end(),
+            _ => true,
+        };
+        if let Some(tracking) = this.tracking.as_mut().filter(|_| !last) {
             tracking.first_data();
         }
         match &item {
@@ -130,10 +135,9 @@ impl Body for ResponseBody {
                 if let (Some(data), Some(tracking)) = (frame.data_ref(), &this.tracking) {
                     tracking.frame(data.len());
                 }
-                let trailers = frame.trailers_ref();
                 // Counted before the bytes leave, so that a caller who has the whole answer finds it counted.
-                if trailers.is_some() || this.inner.is_end() {
-                    this.ended(End::Whole(trailers));
+                if last {
+                    this.ended(End::Whole(frame.trailers_ref()));
                 }
             }
         }

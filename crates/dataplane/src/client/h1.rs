@@ -2,6 +2,10 @@
 //!
 //! A connection has no task of its own. Whoever waits for its answer drives it, so a request costs no wake-up of
 //! another task; while nobody does, it waits in the pool.
+//!
+//! A waiting task was mostly woken because something arrived. It drives without a waker first, and with its own when
+//! there is nothing yet: hyper would keep the waker to tell that somebody reads the body, and so wake the very task that
+//! reads it.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,19 +14,21 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::connect::Connector;
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody, ResponseBody};
 use crate::error::ProxyError;
 
-/// How long a connection is kept without a request; Linkerd's default.
-const IDLE: Duration = Duration::from_secs(3);
+/// A connection is kept without a request for 3 s at least, Linkerd's default: until its third look, for the first one
+/// may follow at once.
+const LOOKS: u32 = 3;
+const LOOK: Duration = Duration::from_millis(1500);
 
 /// The idle connections to one address, the most recently used last.
 pub(crate) struct Pool {
@@ -36,6 +42,8 @@ struct Idle {
     connections: Vec<Connection>,
     /// Whether a task waits to close what stays idle.
     watched: bool,
+    /// How often it looked; what tells how long a connection is idle without asking a clock at each request.
+    looks: u32,
 }
 
 /// The half of a connection that moves bytes; behind a pointer because hyper does not name the one that can upgrade.
@@ -45,7 +53,8 @@ struct Connection {
     sender: http1::SendRequest<RequestBody>,
     /// Gone once it ended; dropping it is what fails a request that it never took.
     driver: Option<Driver>,
-    used: Instant,
+    /// The number of looks when it was put back.
+    looks: u32,
 }
 
 impl Pool {
@@ -62,7 +71,7 @@ impl Pool {
     pub(super) async fn send(
         self: &Arc<Self>,
         mut request: Box<Request<RequestBody>>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         // An HTTP/1.0 caller's connection ends with its request, ours does not.
         *request.version_mut() = Version::HTTP_11;
         loop {
@@ -71,10 +80,18 @@ impl Pool {
                 None => (self.open().await?, false),
             };
             let mut answer = pin!(connection.sender.try_send_request(*request));
+            let mut woken = false;
             let result = std::future::poll_fn(|cx| {
+                let mut noop = Context::from_waker(Waker::noop());
+                if std::mem::replace(&mut woken, true) {
+                    drive(&mut connection.driver, &mut noop);
+                    if let Poll::Ready(answer) = answer.as_mut().poll(&mut noop) {
+                        return Poll::Ready(answer);
+                    }
+                }
                 drive(&mut connection.driver, cx);
                 // The answer comes only out of the driver, so no waker is needed here.
-                answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                answer.as_mut().poll(&mut noop)
             })
             .await;
             match result {
@@ -82,7 +99,8 @@ impl Pool {
                     // Nor does the caller's with the answer of an HTTP/1.0 application.
                     *response.version_mut() = Version::HTTP_11;
                     let pool = self.clone();
-                    return Ok(response.map(|body| ResponseBody::h1(H1Body::new(body, connection, pool))));
+                    let response = response.map(|body| ResponseBody::h1(H1Body::new(body, connection, pool)));
+                    return Ok(Box::new(response));
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => *request = unsent,
@@ -96,7 +114,7 @@ impl Pool {
         let transport = self.connector.connect().await?;
         let (sender, driver) = http1::Builder::new().writev(false).handshake(TokioIo::new(transport)).await?;
         let driver: Driver = Box::pin(driver.with_upgrades());
-        let mut connection = Connection { sender, driver: Some(driver), used: Instant::now() };
+        let mut connection = Connection { sender, driver: Some(driver), looks: 0 };
         // hyper takes a request once its driver was polled.
         connection.look();
         Ok(connection)
@@ -108,11 +126,11 @@ impl Pool {
     }
 
     fn put(&self, mut connection: Connection) {
-        if !connection.look() {
+        if !connection.is_ready() && !connection.look() {
             return;
         }
-        connection.used = Instant::now();
         let mut idle = self.idle.lock().expect("pool lock");
+        connection.looks = idle.looks;
         idle.connections.push(connection);
         if !std::mem::replace(&mut idle.watched, true) {
             tokio::spawn(watch(self.this.clone()));
@@ -123,14 +141,15 @@ impl Pool {
 /// Closes connections that stayed idle, until none is left.
 async fn watch(pool: Weak<Pool>) {
     loop {
-        sleep(IDLE).await;
+        sleep(LOOK).await;
         let Some(pool) = pool.upgrade() else { return };
         let old: Vec<_> = {
             let mut idle = pool.idle.lock().expect("pool lock");
-            let now = Instant::now();
+            idle.looks = idle.looks.wrapping_add(1);
+            let looks = idle.looks;
             // Dropped outside the lock.
             let old =
-                idle.connections.extract_if(.., |one| now.duration_since(one.used) >= IDLE || !one.look());
+                idle.connections.extract_if(.., |one| looks.wrapping_sub(one.looks) >= LOOKS || !one.look());
             let old = old.collect();
             idle.watched = !idle.connections.is_empty();
             if !idle.watched {
@@ -152,6 +171,10 @@ impl Connection {
     /// Lets the driver see what happened meanwhile; whether the connection can take a request.
     fn look(&mut self) -> bool {
         drive(&mut self.driver, &mut Context::from_waker(Waker::noop()));
+        self.is_ready()
+    }
+
+    fn is_ready(&self) -> bool {
         self.driver.is_some() && self.sender.is_ready()
     }
 }
@@ -179,11 +202,13 @@ impl H1Body {
         // First what already arrived; asking also tells the driver that more is wanted.
         let mut item = Pin::new(&mut self.body).poll_frame(&mut noop);
         if item.is_pending() {
-            match &mut self.connection {
-                Some((connection, _)) => drive(&mut connection.driver, cx),
-                None => return Poll::Ready(None),
-            }
+            let Some((connection, _)) = &mut self.connection else { return Poll::Ready(None) };
+            drive(&mut connection.driver, &mut noop);
             item = Pin::new(&mut self.body).poll_frame(&mut noop);
+            if item.is_pending() {
+                drive(&mut connection.driver, cx);
+                item = Pin::new(&mut self.body).poll_frame(&mut noop);
+            }
         }
         let item = ready!(item);
         if matches!(item, None | Some(Err(_))) || self.body.is_end_stream() {

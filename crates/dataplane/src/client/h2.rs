@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Request;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Mutex;
 
 use super::connect::Connector;
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody, ResponseBody};
 use crate::error::ProxyError;
 
 /// The shared connection, opened when first needed and again when it was closed.
@@ -22,14 +22,11 @@ impl Shared {
         Self { connector, sender: Mutex::default() }
     }
 
-    pub(super) async fn send(
-        &self,
-        mut request: Box<Request<RequestBody>>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    pub(super) async fn send(&self, mut request: Box<Request<RequestBody>>) -> Result<Answer, ProxyError> {
         loop {
             let (mut sender, reused) = self.sender().await?;
             match sender.try_send_request(*request).await {
-                Ok(response) => return Ok(response.map(ResponseBody::h2)),
+                Ok(response) => return Ok(Box::new(response.map(ResponseBody::h2))),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => *request = unsent,
                     _ => return Err(error.into_error().into()),

@@ -10,7 +10,19 @@ use super::labels::Labels;
 use super::registry::Counter;
 
 /// How a request ended: its status, or the error that took its place or cut its answer.
-type End = (Option<u16>, &'static str);
+#[derive(Clone, Copy)]
+struct End {
+    status: Option<u16>,
+    error: &'static str,
+}
+
+impl PartialEq for End {
+    /// Mostly both have the same words, so those are compared last.
+    fn eq(&self, other: &Self) -> bool {
+        let same = std::ptr::eq(self.error, other.error);
+        self.status == other.status && (same || self.error == other.error)
+    }
+}
 
 /// The series of one route.
 pub(crate) struct RouteScope {
@@ -36,7 +48,7 @@ impl RouteScope {
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
         let make = || self.metrics.policy_request_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&(status, error), make, |counter| counter.inc());
+        self.ends.with(&End { status, error }, make, |counter| counter.inc());
     }
 }
 
@@ -66,7 +78,7 @@ impl BackendScope {
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
         let make = || self.metrics.backend_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&(status, error), make, |counter| counter.inc());
+        self.ends.with(&End { status, error }, make, |counter| counter.inc());
     }
 }
 

@@ -64,8 +64,8 @@ impl Balancer {
     }
 
     /// An endpoint for one try, waiting for one as long as the service is not in fail-fast.
-    pub(super) async fn pick(&self) -> Result<InFlight, ProxyError> {
-        if let Some(picked) = self.try_pick() {
+    pub(super) async fn pick(&self, now: Instant) -> Result<InFlight, ProxyError> {
+        if let Some(picked) = self.try_pick(now) {
             return Ok(picked);
         }
         let _place = Place::take(&self.waiting).ok_or(ProxyError::LoadShed)?;
@@ -73,10 +73,10 @@ impl Balancer {
             // Both are asked for before looking again, so that no change is missed.
             let opened = self.opened.notified();
             let mut watch = self.known.lock().expect("balancer lock").watch.clone();
-            if let Some(picked) = self.try_pick() {
+            let now = Instant::now();
+            if let Some(picked) = self.try_pick(now) {
                 return Ok(picked);
             }
-            let now = Instant::now();
             let since = *self.known.lock().expect("balancer lock").blocked.get_or_insert(now);
             let deadline = since + FAIL_FAST;
             if now >= deadline {
@@ -91,15 +91,10 @@ impl Balancer {
         }
     }
 
-    fn try_pick(&self) -> Option<InFlight> {
-        let (endpoints, blocked) = {
-            let known = self.refreshed();
-            (known.endpoints.clone(), known.blocked.is_some())
-        };
-        let picked = choose(&endpoints)?;
-        if blocked {
-            self.known.lock().expect("balancer lock").blocked = None;
-        }
+    fn try_pick(&self, now: Instant) -> Option<InFlight> {
+        let mut known = self.refreshed();
+        let picked = choose(&known.endpoints, now)?;
+        known.blocked = None;
         Some(picked)
     }
 
@@ -154,8 +149,7 @@ fn available(endpoint: &EndpointState, now: Instant) -> bool {
 
 /// Two distinct endpoints at random and the less loaded of them, the first when equal. When the chosen one cannot take
 /// the request, the draw is repeated among those that can.
-fn choose(endpoints: &[Arc<EndpointState>]) -> Option<InFlight> {
-    let now = Instant::now();
+fn choose(endpoints: &[Arc<EndpointState>], now: Instant) -> Option<InFlight> {
     match endpoints {
         [] => None,
         [one] => InFlight::begin(one, now),

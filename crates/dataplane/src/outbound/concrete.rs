@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Request;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::Context;
 use super::balance::Balancer;
-use crate::body::{RequestBody, ResponseBody, Tracker};
+use crate::body::{Answer, RequestBody, Tracker};
 use crate::classify::Class;
 use crate::error::ProxyError;
 use crate::policy::FailureAccrual;
@@ -41,17 +42,17 @@ impl Concrete {
         self.0.is_available()
     }
 
-    /// Sends one try to an endpoint.
+    /// Sends one try to an endpoint; `now` is the moment of asking.
     pub(super) async fn call(
         &self,
         request: Box<Request<RequestBody>>,
         route: Option<&Arc<Route>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
-        let mut picked = self.0.pick().await?;
+        now: Instant,
+    ) -> Result<Answer, ProxyError> {
+        let mut picked = self.0.pick(now).await?;
         self.0.attach(&mut picked);
-        let endpoint = picked.endpoint().clone();
-        match endpoint.call(request, route, grpc, picked.began()).await {
+        match picked.endpoint().call(request, route, grpc, picked.began()).await {
             Ok(mut response) => {
                 response.body_mut().add(Tracker::Load(picked));
                 Ok(response)
@@ -65,7 +66,7 @@ impl Concrete {
 
     /// Opens a connection to an endpoint, for bytes that pass uninspected.
     pub(super) async fn open(&self) -> Result<Transport, ProxyError> {
-        let picked = self.0.pick().await?;
+        let picked = self.0.pick(Instant::now()).await?;
         picked.endpoint().open().await
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderValue, Request, Response, Version, header::CONNECTION};
+use http::{HeaderValue, Request, Version, header::CONNECTION};
 use rustls_pki_types::ServerName;
 
 use super::breaker::Breaker;
 use super::load::Load;
 use super::{Context, address_labels, has_mesh, strip_hop_by_hop, strip_mesh};
-use crate::body::{RequestBody, ResponseBody, Tracker, Tracking};
+use crate::body::{Answer, RequestBody, Tracker, Tracking};
 use crate::classify::{self, Class};
 use crate::client::{Client, Connector, Security};
 use crate::error::{PROXY_CONNECTION, ProxyError};
@@ -96,7 +96,7 @@ impl EndpointState {
         route: Option<&Arc<Route>>,
         grpc: bool,
         start: Instant,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         let version = request.version();
         request.body_mut().count(&self.scope().requests);
         let upgrade = wants_upgrade(&request);
@@ -121,7 +121,7 @@ impl EndpointState {
     }
 
     /// Takes what a peer's proxy said to this proxy out of an answer.
-    fn received(&self, mut response: Response<ResponseBody>, version: Version) -> Response<ResponseBody> {
+    fn received(&self, mut response: Answer, version: Version) -> Answer {
         let upgraded = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         strip_hop_by_hop(response.headers_mut(), upgraded);
         if !has_mesh(response.headers()) {

@@ -10,17 +10,20 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 ///
 /// `upgrade` keeps the two headers of a protocol switch.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap, upgrade: bool) {
-    // One look at the names is cheaper than six searches, and most messages have `connection` at most.
-    let (mut connection, mut others) = (false, false);
-    for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
-        if name == CONNECTION { connection = true } else { others = true }
+    // One look at all is cheaper than six searches, and most messages have `connection` at most.
+    let (mut connection, mut others, mut named) = (false, false, Vec::new());
+    for (name, value) in headers.iter().filter(|(name, _)| is_hop_by_hop(name)) {
+        if name != CONNECTION {
+            others = true;
+            continue;
+        }
+        connection = true;
+        // Whatever the connection header names goes too, else a peer could hide a header from this hop only.
+        let names = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        let names = names.filter(|name| !stays(name, upgrade));
+        named.extend(names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()));
     }
     if connection {
-        // Whatever the connection header names goes too, else a peer could hide a header from this hop only.
-        let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        let names =
-            values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !stays(name, upgrade));
-        let named: Vec<_> = names.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect();
         headers.remove(CONNECTION);
         for name in named {
             headers.remove(name);

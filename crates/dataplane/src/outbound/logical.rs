@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response};
+use http::Request;
 use tokio::sync::watch;
 
 use super::Context;
 use super::concrete::Concrete;
 use super::policy_route::PolicyPlan;
 use super::profile_route::ProfilePlan;
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Answer, RequestBody};
 use crate::error::ProxyError;
 use crate::policy::FailureAccrual;
 use crate::profile::Profile;
@@ -57,7 +57,7 @@ impl Logical {
         &self,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         match self.current() {
             Plan::Profile(plan) => plan.call(request, grpc).await,
             Plan::Policy(plan) => plan.call(request, grpc).await,

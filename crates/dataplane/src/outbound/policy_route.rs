@@ -14,7 +14,7 @@ use super::Context;
 use super::breaker::backoff;
 use super::concrete::Concrete;
 use super::logical::Services;
-use crate::body::{Limits, Replay, RequestBody, ResponseBody, Tracker};
+use crate::body::{Answer, Limits, Replay, RequestBody, ResponseBody, Tracker};
 use crate::error::{ProxyError, StreamTimeout};
 use crate::metrics::{Metrics, RetryScope};
 use crate::policy::{Filter, HttpRoute, Policy, Retry, RouteRule};
@@ -58,7 +58,7 @@ impl PolicyPlan {
         &self,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         let rule = self.rule(&request).ok_or(ProxyError::NoRoute)?;
         let (scope, retries) = rule.scopes(&self.metrics);
         let start = Instant::now();
@@ -66,8 +66,10 @@ impl PolicyPlan {
         let mut request = request;
         request.body_mut().measure_frames(&scope.frames);
         let result = match (&rule.retry, retries) {
-            (Some(retry), Some(counters)) => self.tries(rule, retry, counters, request, grpc, deadline).await,
-            _ => self.attempt(rule, request, grpc, deadline, None).await,
+            (Some(retry), Some(counters)) => {
+                self.tries(rule, retry, counters, request, grpc, (start, deadline)).await
+            }
+            _ => self.attempt(rule, request, grpc, start, deadline, None).await,
         };
         match result {
             Ok(mut response) => {
@@ -98,14 +100,14 @@ impl PolicyPlan {
         counters: &RetryScope,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-        deadline: Option<Instant>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+        (mut now, deadline): (Instant, Option<Instant>),
+    ) -> Result<Answer, ProxyError> {
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
                 return self
-                    .attempt(rule, Box::new(Request::from_parts(head, body)), grpc, deadline, None)
+                    .attempt(rule, Box::new(Request::from_parts(head, body)), grpc, now, deadline, None)
                     .await;
             }
         };
@@ -118,7 +120,7 @@ impl PolicyPlan {
             *request.headers_mut() = head.headers.clone();
             // Nothing is left to decide on after the last try, so its headers may take their time.
             let headers = retry.timeout.filter(|_| retried < retry.limit);
-            let mut result = self.attempt(rule, request, grpc, deadline, headers).await;
+            let mut result = self.attempt(rule, request, grpc, now, deadline, headers).await;
             let again = match &result {
                 Ok(response) => retry.takes(response.status()),
                 Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders)) => true,
@@ -152,6 +154,7 @@ impl PolicyPlan {
                 return result;
             }
             retried += 1;
+            now = Instant::now();
             counters.requests.inc();
             if let Ok(response) = result {
                 response.into_body().abandon();
@@ -159,27 +162,27 @@ impl PolicyPlan {
         }
     }
 
-    /// One try at one backend.
+    /// One try at one backend, begun now.
     async fn attempt(
         &self,
         rule: &Rule,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
+        now: Instant,
         deadline: Option<Instant>,
         headers: Option<Duration>,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         apply_request(&rule.filters, &mut request)?;
         let place = rule.backends.choose(|place| place.is_available(self)).ok_or(ProxyError::FailFast)?;
         let scope = place.scope(&self.metrics);
         request.body_mut().count(&scope.requests);
-        let now = Instant::now();
         let sent = request.body_mut().sent(now);
         let response_end = rule.timeouts.response.map(|limit| (now + limit, StreamTimeout::Response));
         let request_end = deadline.map(|end| (end, StreamTimeout::Request));
         let headers_end = headers.map(|limit| (now + limit, StreamTimeout::ResponseHeaders));
         let first =
             [request_end, response_end, headers_end].into_iter().flatten().min_by_key(|(end, _)| *end);
-        let asked = self.send(place, request, grpc);
+        let asked = self.send(place, request, grpc, now);
         let result = match first {
             Some((end, why)) => timeout_at(end, asked).await.unwrap_or(Err(ProxyError::StreamTimeout(why))),
             None => asked.await,
@@ -208,15 +211,16 @@ impl PolicyPlan {
         place: &Place,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+        now: Instant,
+    ) -> Result<Answer, ProxyError> {
         let accrual = self.policy.failure_accrual;
         let Some(backend) = &place.named else {
-            return self.own.call(request, None, grpc).await;
+            return self.own.call(request, None, grpc, now).await;
         };
         apply_request(&backend.filters, &mut request)?;
         let service = self.services.named(&backend.authority, accrual).await;
         let service = service.ok_or_else(|| ProxyError::NoBackend(backend.authority.clone()))?;
-        service.call(request, None, grpc).await
+        service.call(request, None, grpc, now).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request};
 use tokio::time::{Instant, timeout};
 
 use super::Context;
@@ -10,7 +10,7 @@ use super::concrete::Concrete;
 use super::logical::Services;
 use super::route_index::RouteIndex;
 use super::split::Split;
-use crate::body::{Replay, RequestBody, ResponseBody, Tracker};
+use crate::body::{Answer, Replay, RequestBody, Tracker};
 use crate::budget::Budget;
 use crate::classify::Class;
 use crate::error::ProxyError;
@@ -96,7 +96,7 @@ impl ProfilePlan {
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+    ) -> Result<Answer, ProxyError> {
         let start = Instant::now();
         let place = self.index.find(&self.routes, request.method(), request.uri().path());
         let counted = &self.counted[place.unwrap_or(self.routes.len())];
@@ -105,7 +105,7 @@ impl ProfilePlan {
             request.headers_mut().insert(&DST_CANONICAL, canonical.clone());
         }
         request.body_mut().count(&scopes.effective.requests);
-        let tries = self.tries(counted, scopes, request, grpc);
+        let tries = self.tries(counted, scopes, request, grpc, start);
         let result = match counted.route.timeout {
             Some(limit) => timeout(limit, tries).await.unwrap_or(Err(ProxyError::RouteTimeout(limit))),
             None => tries.await,
@@ -121,15 +121,17 @@ impl ProfilePlan {
         scopes: &Scopes,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+        mut now: Instant,
+    ) -> Result<Answer, ProxyError> {
         let (Some(budget), Some(retryable)) = (&self.budget, &scopes.retryable) else {
-            return self.attempt(counted, scopes, request, grpc).await;
+            return self.attempt(counted, scopes, request, grpc, now).await;
         };
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
-                return self.attempt(counted, scopes, Box::new(Request::from_parts(head, body)), grpc).await;
+                let request = Box::new(Request::from_parts(head, body));
+                return self.attempt(counted, scopes, request, grpc, now).await;
             }
         };
         loop {
@@ -138,7 +140,7 @@ impl ProfilePlan {
             *request.uri_mut() = head.uri.clone();
             *request.version_mut() = head.version;
             *request.headers_mut() = head.headers.clone();
-            let result = self.attempt(counted, scopes, request, grpc).await;
+            let result = self.attempt(counted, scopes, request, grpc, now).await;
             let again = result.as_ref().is_ok_and(|response| response.body().failed() && replay.is_whole());
             if !again {
                 budget.deposit();
@@ -152,20 +154,21 @@ impl ProfilePlan {
             if let Ok(response) = result {
                 response.into_body().abandon();
             }
+            now = Instant::now();
         }
     }
 
-    /// One try: counted, and sent to the service or to one of its overrides.
+    /// One try, begun now: counted, and sent to the service or to one of its overrides.
     async fn attempt(
         &self,
         counted: &Counted,
         scopes: &Scopes,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
-        let start = Instant::now();
+        start: Instant,
+    ) -> Result<Answer, ProxyError> {
         request.body_mut().count(&scopes.actual.requests);
-        let result = self.send(counted, request, grpc).await;
+        let result = self.send(counted, request, grpc, start).await;
         finish(result, &scopes.actual, start)
     }
 
@@ -174,9 +177,10 @@ impl ProfilePlan {
         counted: &Counted,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Response<ResponseBody>, ProxyError> {
+        now: Instant,
+    ) -> Result<Answer, ProxyError> {
         let Some(split) = &self.split else {
-            return self.own.call(request, Some(&counted.route), grpc).await;
+            return self.own.call(request, Some(&counted.route), grpc, now).await;
         };
         // One that is not known yet counts as available: asking is how it becomes known.
         let available =
@@ -184,7 +188,7 @@ impl ProfilePlan {
         let name = split.choose(available).ok_or(ProxyError::FailFast)?;
         let service =
             self.services.named(name, None).await.ok_or_else(|| ProxyError::Unknown(name.clone()))?;
-        service.call(request, Some(&counted.route), grpc).await
+        service.call(request, Some(&counted.route), grpc, now).await
     }
 }
 
@@ -203,10 +207,10 @@ impl Counted {
 
 /// Has an answer watched, or counts the error in its place.
 fn finish(
-    mut result: Result<Response<ResponseBody>, ProxyError>,
+    mut result: Result<Answer, ProxyError>,
     scope: &Arc<HttpScope>,
     start: Instant,
-) -> Result<Response<ResponseBody>, ProxyError> {
+) -> Result<Answer, ProxyError> {
     match &mut result {
         Ok(response) => response.body_mut().add(Tracker::Http(scope.clone(), start)),
         Err(error) => scope.ended(Outcome { status: None, class: Class::Error(error.class()) }),
