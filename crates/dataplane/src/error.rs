@@ -9,6 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 
 use crate::body::{Answer, ResponseBody};
+use crate::client::BadAnswer;
 
 /// An error whose kind is known at run time.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -55,6 +56,12 @@ pub(crate) enum ProxyError {
     /// The peer spoke no proper HTTP.
     #[error("upstream: {0}")]
     Http(#[from] hyper::Error),
+    /// The peer said no answer.
+    #[error("upstream: {0}")]
+    Answer(#[from] BadAnswer),
+    /// The caller's request broke off.
+    #[error("read the request: {0}")]
+    Caller(BoxError),
 }
 
 /// Which of a policy's timeouts ran out.
@@ -109,7 +116,7 @@ impl ProxyError {
             Self::FailFast => "FAIL_FAST",
             Self::LoadShed => "LOAD_SHED",
             Self::StreamTimeout(timeout) => timeout.label(),
-            Self::Io(_) | Self::ConnectTimeout(_) => "IO",
+            Self::Io(_) | Self::ConnectTimeout(_) | Self::Caller(_) => "IO",
             Self::Http(error) => label(error),
             _ => "UNKNOWN",
         }
@@ -123,7 +130,7 @@ impl ProxyError {
     /// Whether the endpoint's stack answers for it, below the retries: 502 for a broken connection, 504 for one that
     /// was not there in time.
     pub(crate) fn rescued_at_endpoint(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::ConnectTimeout(_))
+        matches!(self, Self::Io(_) | Self::ConnectTimeout(_) | Self::Caller(_))
             || matches!(self, Self::Http(error) if io_cause(error))
     }
 
@@ -139,12 +146,14 @@ impl ProxyError {
             }
             Self::StreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, DEADLINE_EXCEEDED, false),
             Self::LoadShed => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, true),
-            Self::Io(_) | Self::Unknown(_) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
+            Self::Io(_) | Self::Caller(_) | Self::Unknown(_) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
             Self::Http(error) if io_cause(error) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
             Self::NoRoute => (StatusCode::NOT_FOUND, NOT_FOUND, false),
             Self::Redirect(status, _) => (*status, NOT_FOUND, false),
             Self::BadOverride => (StatusCode::BAD_REQUEST, INTERNAL, true),
-            Self::NoBackend(_) | Self::Http(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true),
+            Self::NoBackend(_) | Self::Http(_) | Self::Answer(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true)
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 
 use crate::body::{Answer, RequestBody, ResponseBody};
+use crate::client::Switched;
 use crate::detect::Protocol;
 use crate::transport::Transport;
 
@@ -56,15 +57,15 @@ async fn handle<H: Handler>(
     let switch = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let mut response = handler.call(Box::new(request.map(RequestBody::incoming))).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        match switch {
-            Some(ours) => {
-                let theirs = hyper::upgrade::on(&mut *response);
+        let theirs = response.extensions_mut().remove::<Switched>().and_then(|switched| switched.take());
+        match (switch, theirs) {
+            (Some(ours), Some(mut theirs)) => {
                 tokio::spawn(async move {
-                    let (Ok(ours), Ok(theirs)) = tokio::join!(ours, theirs) else { return };
-                    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut TokioIo::new(theirs)).await;
+                    let Ok(ours) = ours.await else { return };
+                    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut theirs).await;
                 });
             }
-            None => *response.status_mut() = StatusCode::BAD_GATEWAY,
+            _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
         }
     }
     Ok(*response)

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http_body_util::{BodyExt, Full};
 use meshy_dataplane::Mode;
 use meshy_dataplane::profile::Profile;
+use meshy_net::Network;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
@@ -162,8 +164,68 @@ pub(crate) fn upstream(bytes: &[u8]) {
             let own = OWN_WORDS.iter().any(|name| line.starts_with(name.as_bytes()));
             assert!(!line.starts_with(b"l5d-") || own, "{:?} was passed on", String::from_utf8_lossy(line));
         }
+        as_hyper_reads_it(&lab, &client, &METHODS[usize::from(which) % METHODS.len()]).await;
         at_rest(&client).await;
     });
+}
+
+const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::HEAD, Method::PUT];
+
+/// The proxy reads answers itself; what it makes of one is what hyper's client makes of it.
+async fn as_hyper_reads_it(lab: &Lab, client: &Client, method: &Method) {
+    let request = || {
+        let request = Request::builder().method(method).uri("/").header("host", "web");
+        request.body(Bytes::from_static(if method == Method::GET { b"" } else { b"hello" })).unwrap()
+    };
+    let direct = lab.wire.connect(POD.parse().unwrap()).await.unwrap();
+    let (theirs, ours) = (by_hyper(direct, request()).await, client.send_to(WEB, request()).await);
+    match (theirs, ours) {
+        (Err(_), Ok(reply)) => assert!([500, 502].contains(&reply.status), "hyper sees no answer: {reply:?}"),
+        (Ok((_, Err(error))), Ok(reply)) => panic!("for hyper the body breaks, {error}: {reply:?}"),
+        (Ok((head, Ok(body))), Ok(reply)) => {
+            // Nobody asked for another protocol.
+            let status = if head.status == 101 { 502 } else { head.status.as_u16() };
+            assert_eq!((status, &body), (reply.status, &reply.body));
+            if head.status != 101 {
+                same_headers(&head.headers, &reply.headers);
+            }
+        }
+        (Ok((_, Err(_))), Err(_)) => {}
+        (theirs, Err(error)) => panic!("{error}, but for hyper {theirs:?}"),
+    }
+}
+
+/// A head, and the whole body or why it broke.
+type Read = hyper::Result<(http::response::Parts, hyper::Result<Bytes>)>;
+
+async fn by_hyper(io: meshy_net::BoxIo, request: Request<Bytes>) -> Read {
+    let io = hyper_util::rt::TokioIo::new(io);
+    let (mut sender, driver) = hyper::client::conn::http1::handshake(io).await?;
+    tokio::spawn(driver);
+    let (head, body) = sender.send_request(request.map(Full::new)).await?.into_parts();
+    Ok((head, body.collect().await.map(|body| body.to_bytes())))
+}
+
+/// All headers pass but those of one connection, of the mesh, and what frames the message.
+fn same_headers(theirs: &HeaderMap, ours: &HeaderMap) {
+    const HOP: [&str; 7] = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+    ];
+    let values = theirs.get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    for name in theirs.keys() {
+        let hop = HOP.contains(&name.as_str()) || named.iter().any(|named| name == named);
+        if !hop && !name.as_str().starts_with("l5d-") {
+            let all = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
+            assert_eq!(all(theirs), all(ours), "{name}");
+        }
+    }
 }
 
 /// Lines as the mesh's headers of a caller of an ingress: `=VALUE` is an override, `NAME:VALUE` is `l5d-NAME`. The first

@@ -6,6 +6,7 @@ mod budget;
 mod changes;
 mod corpora;
 mod counting;
+mod framing;
 mod fuzzed;
 mod hostile;
 mod http2;
