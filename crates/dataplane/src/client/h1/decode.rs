@@ -79,6 +79,10 @@ impl Decoder {
                     return Ok(frame);
                 }
                 Self::Chunked(Chunk::Size) => match httparse::parse_chunk_size(input) {
+                    // httparse takes a size without a digit for nought.
+                    Ok(Status::Complete(_)) if !input[0].is_ascii_hexdigit() => {
+                        return Err(bad("a chunk's size that is none"));
+                    }
                     Ok(Status::Complete((read, size))) => {
                         strict(&input[..read])?;
                         input.advance(read);
@@ -212,7 +216,9 @@ mod tests {
             "5\r\nhello!\r\n0\r\n\r\n",
             "5\r\nhello\r\n0\r\n",
             "5\nhello\r\n0\r\n\r\n",
-            "\r\n",
+            "\r\n\r\n",
+            ";x\r\n\r\n",
+            " \r\n\r\n",
             "-1\r\n",
             "ffffffffffffffffff\r\n",
             "0\r\nno trailer\r\n\r\n",
