@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::BoxBody;
@@ -12,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use meshy_net::{BoxIo, Network};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -22,7 +23,10 @@ use crate::network::PodNetwork;
 pub(super) type Body = BoxBody<Bytes, hyper::Error>;
 
 /// Keeps connections to endpoints.
-pub(super) type Upstreams = Client<Connector, Incoming>;
+pub(super) type Upstreams<B = Incoming> = Client<Connector, B>;
+
+/// How long a connection to an endpoint is kept without a request; ingress-nginx's default.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Headers that concern one connection only.
 const HOP_BY_HOP: [HeaderName; 6] = [
@@ -34,8 +38,15 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
 ];
 
-pub(super) fn upstreams(network: PodNetwork) -> Upstreams {
-    Client::builder(TokioExecutor::new()).build(Connector(network))
+pub(super) fn upstreams<B>(network: PodNetwork) -> Upstreams<B>
+where
+    B: hyper::body::Body<Data = Bytes> + Send,
+{
+    // Without a timer the pool closes nothing: what one stall opened would stay open, here and in every proxy on the way.
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(Connector(network))
 }
 
 /// Sends a request to an endpoint; what is wrong there becomes a 502.
@@ -132,5 +143,38 @@ impl AsyncWrite for Upstream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+    use crate::network::Fabric;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_no_request_needs_is_closed() {
+        let fabric = Fabric::new();
+        let ingress = fabric.join("default", "ingress").expect("a place");
+        let pod = fabric.join("default", "pod").expect("a place");
+        let mut listener = pod.listen(([0, 0, 0, 0], 80).into()).await.expect("a free port");
+        let served = tokio::spawn(async move {
+            let (mut io, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 1024];
+            assert!(io.read(&mut head).await.expect("a request") > 0);
+            io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("an answer is taken");
+            assert_eq!(io.read(&mut head).await.expect("an end"), 0);
+        });
+        let upstreams = upstreams::<Empty<Bytes>>(ingress);
+        let request =
+            Request::get(format!("http://{}:80/", pod.address())).body(Empty::new()).expect("a request");
+        let begun = Instant::now();
+        let answer = upstreams.request(request).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        timeout(3 * IDLE, served).await.expect("it is closed in time").expect("the pod saw its end");
+        assert!(begun.elapsed() >= IDLE, "it was kept for the next request");
     }
 }
