@@ -177,8 +177,11 @@ async fn as_hyper_reads_it(lab: &Lab, client: &Client, method: &Method) {
         let request = Request::builder().method(method).uri("/").header("host", "web");
         request.body(Bytes::from_static(if method == Method::GET { b"" } else { b"hello" })).unwrap()
     };
+    // A service without retries: what is said after an answer would be the answer of the next request.
+    const ONCE: &str = "10.96.0.3:9090";
+    lab.service("once", ONCE, &[endpoint(POD)]);
     let direct = lab.wire.connect(POD.parse().unwrap()).await.unwrap();
-    let (theirs, ours) = (by_hyper(direct, request()).await, client.send_to(WEB, request()).await);
+    let (theirs, ours) = (by_hyper(direct, request()).await, client.send_to(ONCE, request()).await);
     match (theirs, ours) {
         (Err(_), Ok(reply)) => assert!([500, 502].contains(&reply.status), "hyper sees no answer: {reply:?}"),
         (Ok((_, Err(error))), Ok(reply)) => panic!("for hyper the body breaks, {error}: {reply:?}"),
