@@ -11,8 +11,9 @@ const KEPT: usize = 28_672;
 const LONGEST_ID: usize = 128;
 
 /// Tries per request id. Memory is bounded by forgetting whole generations: when the young one is full it becomes the
-/// old one, and the old one goes; an id that comes again is young again. Both tables are made once, at their full size: tables
-/// that grow with each generation come and go by the mebibyte, which looks like a leak and leaves holes in the heap.
+/// old one, and the old one goes; an id that comes again is young again. Both tables are made once, at their full size, with
+/// the first id (a service that nobody asks has none): tables that grow with each generation come and go by the mebibyte,
+/// which looks like a leak and leaves holes in the heap.
 ///
 /// Only a 64-bit hash of each id is kept: with 57,344 ids a collision's chance is one in ten thousand million. The hash
 /// is the same in each replica, so that the tries of one id can be summed over them.
@@ -47,8 +48,7 @@ impl Default for Tries {
 
 impl Tries {
     fn keeping(kept: usize) -> Self {
-        let table = || HashMap::with_capacity(kept);
-        Self { kept, young: table(), old: table(), forgotten: 0 }
+        Self { kept, young: HashMap::new(), old: HashMap::new(), forgotten: 0 }
     }
 
     /// Counts a try; nothing for an id that is empty or too long.
@@ -60,6 +60,9 @@ impl Tries {
         if let Some(seen) = self.young.get_mut(&key) {
             seen.tries = seen.tries.saturating_add(1);
             return Some(Try { key, number: seen.tries });
+        }
+        if self.young.capacity() == 0 {
+            (self.young, self.old) = (HashMap::with_capacity(self.kept), HashMap::with_capacity(self.kept));
         }
         if self.young.len() == self.kept {
             self.forgotten += self.old.len() as u64;
@@ -150,6 +153,8 @@ mod tests {
     fn the_tables_are_never_larger_than_at_the_start() {
         let mut tries = Tries::default();
         let sizes = |tries: &Tries| [tries.young.capacity(), tries.old.capacity()];
+        assert_eq!(sizes(&tries), [0, 0], "nobody asked yet");
+        tries.count(b"first");
         assert_eq!(sizes(&tries), [KEPT, KEPT], "no place of a table is left unused");
         for id in 0..3 * KEPT as u64 {
             // Every fifth comes again much later, which moves it from one table to the other.
