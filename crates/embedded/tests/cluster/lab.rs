@@ -191,6 +191,20 @@ impl Lab {
         timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{app} never answered"));
     }
 
+    /// Asks until the proxy of a client counts a request by a route of a profile: an accepted profile is in
+    /// force only when the watch has brought it there.
+    pub(crate) async fn until_counted_as(&self, route: &str, client: &str) {
+        let label = format!(r#"rt_route="{route}""#);
+        let asked = async {
+            let labels = [r#"direction="outbound""#, label.as_str()];
+            while counter(&self.metrics("default", client).await, "route_request_total", &labels) == 0.0 {
+                self.bounce().await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{client} never counted by {route}"));
+    }
+
     /// Meshed requests that an app's pods have been sent, by their proxies.
     async fn requests_at(&self, app: &str) -> f64 {
         let mut all = 0.0;

@@ -146,9 +146,7 @@ async fn a_profile_that_cannot_be_translated_leaves_the_one_before_it_in_force()
             &[r#"direction="outbound""#, &label],
         )
     };
-    while count("good").await == 0.0 {
-        lab.bounce().await;
-    }
+    lab.until_counted_as("good", &client).await;
     let mut bad = profile("bounced-service.default", "default", "bad");
     // A status of 999 is what Linkerd's controller refuses; the schema does not.
     bad["spec"]["routes"][0]["responseClasses"] =
@@ -169,9 +167,7 @@ async fn a_pods_own_address_has_no_profile() {
     let routed = async || {
         counter(&lab.metrics("default", &client).await, "route_request_total", &[r#"direction="outbound""#])
     };
-    while routed().await == 0.0 {
-        lab.bounce().await;
-    }
+    lab.until_counted_as("GET /", &client).await;
     let before = routed().await;
     let target = lab.pods("bounced-service").await.remove(0);
     let address = target["status"]["podIP"].as_str().expect("an address");
