@@ -73,7 +73,7 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
     let last = managers.take(&me).unwrap_or_default();
 
     let mut base = live.clone();
-    if let Some(metadata) = base["metadata"].as_object_mut() {
+    if let Some(Value::Object(metadata)) = base.get_mut("metadata") {
         metadata.remove("managedFields");
     }
     if base.is_null() {

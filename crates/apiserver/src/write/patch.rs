@@ -93,8 +93,15 @@ impl Core {
                 kind.kind
             )));
         }
-        if let Some(metadata) = config["metadata"].as_object_mut() {
-            metadata.remove("creationTimestamp");
+        match config.get_mut("metadata") {
+            Some(Value::Object(metadata)) => {
+                metadata.remove("creationTimestamp");
+            }
+            // To say nothing of it is not to say that it shall go.
+            Some(Value::Null) => {
+                config.as_object_mut().map(|map| map.remove("metadata"));
+            }
+            _ => {}
         }
         for _ in 0..TRIES {
             let live = self.store.collection(&kind.resource()).get(key);
@@ -131,6 +138,12 @@ impl Core {
                     return Err(ApiError::not_found(&kind.resource(), &key.name));
                 }
                 None => {
+                    if config["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+                        return Err(ApiError::bad_request(format!(
+                            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                            key.name
+                        )));
+                    }
                     let value = apply(&Value::Null, &applied)?;
                     let mut warnings = Vec::new();
                     let mut value = decode(kind, value, options, &mut warnings)?;

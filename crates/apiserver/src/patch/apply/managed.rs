@@ -139,7 +139,7 @@ impl Managers {
             })
             .collect();
         if list.is_empty() {
-            if let Some(metadata) = object["metadata"].as_object_mut() {
+            if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
                 metadata.remove("managedFields");
             }
         } else {

@@ -84,6 +84,14 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
     let a = format!("{MAPS}/a");
     let d = format!("{DEPLOYMENTS}/d");
     let s = format!("{SERVICES}/s");
+    let b = format!("{MAPS}/b");
+    let bare = |metadata: Option<Value>| {
+        let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"y": "1"}});
+        if let Some(metadata) = metadata {
+            map["metadata"] = metadata;
+        }
+        map
+    };
     vec![
         (
             "create".to_owned(),
@@ -298,6 +306,25 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                 Step::apply("one", true, &a, map("a", json!({"w": "2"}))),
                 Step::new(Method::DELETE, &a, Value::Null),
                 Step::patch(MERGE, &a, json!({"metadata": {"finalizers": null}})),
+                Step::get(&a),
+            ],
+        ),
+        (
+            "apply-without-metadata".to_owned(),
+            vec![
+                // The path has the name; what a patch does not say of the metadata stays with its owner.
+                Step::apply("one", false, &b, bare(None)),
+                Step::post(MAPS, {
+                    let mut a = map("a", json!({"x": "1"}));
+                    a["metadata"]["labels"] = json!({"l": "1"});
+                    a["metadata"]["annotations"] = json!({"n": "1"});
+                    a
+                }),
+                Step::apply("one", false, &a, bare(None)),
+                Step::apply("one", false, &a, bare(None)),
+                Step::apply("one", false, &a, bare(Some(json!({})))),
+                Step::apply("one", false, &a, bare(Some(Value::Null))),
+                Step::apply("one", true, &a, bare(Some(Value::Null))),
                 Step::get(&a),
             ],
         ),
