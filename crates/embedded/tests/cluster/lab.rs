@@ -165,8 +165,13 @@ impl Lab {
 
     /// The seed's request: minimal-service asks bounced-service and says what came back.
     pub(crate) async fn bounce(&self) -> String {
-        let body =
-            json!({ "rebound": "true", "endpoint": "http://bounced-service.default.svc.cluster.local:9090" });
+        self.bounce_to("bounced-service.default").await
+    }
+
+    /// What minimal-service says it got from another service.
+    pub(crate) async fn bounce_to(&self, service: &str) -> String {
+        let endpoint = format!("http://{service}.svc.cluster.local:9090");
+        let body = json!({ "rebound": "true", "endpoint": endpoint });
         let answer = self.ask("POST", "minimal-service", "/bounce", &[], &body.to_string()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let told: Value = serde_json::from_str(&answer.body).expect("JSON");
@@ -191,18 +196,27 @@ impl Lab {
         timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{app} never answered"));
     }
 
-    /// Asks until the proxy of a client counts a request by a route of a profile: an accepted profile is in
-    /// force only when the watch has brought it there.
-    pub(crate) async fn until_counted_as(&self, route: &str, client: &str) {
-        let label = format!(r#"rt_route="{route}""#);
+    /// Requests that the proxy of a client has counted by a route of a profile.
+    pub(crate) async fn counted_as(&self, route: &str, client: &str) -> f64 {
+        let labels = [r#"direction="outbound""#, &format!(r#"rt_route="{route}""#)];
+        counter(&self.metrics("default", client).await, "route_request_total", &labels)
+    }
+
+    /// Bounces to a service until the proxy of the client counts that by a route: an accepted profile is in force only
+    /// when the watch has brought it there.
+    pub(crate) async fn until_counted_as(&self, route: &str, client: &str, service: &str) {
         let asked = async {
-            let labels = [r#"direction="outbound""#, label.as_str()];
-            while counter(&self.metrics("default", client).await, "route_request_total", &labels) == 0.0 {
-                self.bounce().await;
+            let before = self.counted_as(route, client).await;
+            loop {
+                self.bounce_to(service).await;
+                if self.counted_as(route, client).await > before {
+                    return;
+                }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{client} never counted by {route}"));
+        let asked = timeout(Duration::from_secs(20), asked).await;
+        asked.unwrap_or_else(|_| panic!("{client} never counted by {route}"));
     }
 
     /// Meshed requests that an app's pods have been sent, by their proxies.

@@ -104,27 +104,7 @@ async fn the_profile_of_the_clients_namespace_wins_over_the_services_own() {
     lab.rolled_out("default", "minimal-service").await;
     lab.serves("minimal-service").await;
     let client = pod(&lab, "minimal-service").await;
-    // Asks until the client counts by this route.
-    let counted_as = async |route: &str| {
-        let label = format!(r#"rt_route="{route}""#);
-        let labels = [r#"direction="outbound""#, label.as_str()];
-        let body =
-            json!({ "rebound": "true", "endpoint": "http://web.far.svc.cluster.local:9090" }).to_string();
-        let asked = async {
-            let before = counter(&lab.metrics("default", &client).await, "route_request_total", &labels);
-            loop {
-                assert_eq!(lab.ask("POST", "minimal-service", "/bounce", &[], &body).await.status, 200);
-                let now = lab.metrics("default", &client).await;
-                if counter(&now, "route_request_total", &labels) > before {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), asked)
-            .await
-            .unwrap_or_else(|_| panic!("never {route}"));
-    };
+    let counted_as = async |route: &str| lab.until_counted_as(route, &client, "web.far").await;
     lab.apply(profile("web.far", "far", "the service's")).await;
     counted_as("the service's").await;
     lab.apply(profile("web.far", "default", "the client's")).await;
@@ -138,15 +118,8 @@ async fn a_profile_that_cannot_be_translated_leaves_the_one_before_it_in_force()
     let lab = both_services().await;
     let client = pod(&lab, "minimal-service").await;
     lab.apply(profile("bounced-service.default", "default", "good")).await;
-    let count = async |route: &str| {
-        let label = format!(r#"rt_route="{route}""#);
-        counter(
-            &lab.metrics("default", &client).await,
-            "route_request_total",
-            &[r#"direction="outbound""#, &label],
-        )
-    };
-    lab.until_counted_as("good", &client).await;
+    let count = async |route: &str| lab.counted_as(route, &client).await;
+    lab.until_counted_as("good", &client, "bounced-service.default").await;
     let mut bad = profile("bounced-service.default", "default", "bad");
     // A status of 999 is what Linkerd's controller refuses; the schema does not.
     bad["spec"]["routes"][0]["responseClasses"] =
@@ -167,7 +140,7 @@ async fn a_pods_own_address_has_no_profile() {
     let routed = async || {
         counter(&lab.metrics("default", &client).await, "route_request_total", &[r#"direction="outbound""#])
     };
-    lab.until_counted_as("GET /", &client).await;
+    lab.until_counted_as("GET /", &client, "bounced-service.default").await;
     let before = routed().await;
     let target = lab.pods("bounced-service").await.remove(0);
     let address = target["status"]["podIP"].as_str().expect("an address");

@@ -48,7 +48,7 @@ async fn a_profile_turns_three_in_ten_into_ten_in_ten_and_the_counters_agree() {
     lab.apply(profile()).await;
     let client =
         lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    lab.until_counted_as("GET /", &client).await;
+    lab.until_counted_as("GET /", &client, "bounced-service.default").await;
     let before = lab.metrics("default", &client).await;
     let mut answers = Vec::new();
     for _ in 0..20 {
