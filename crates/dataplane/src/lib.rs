@@ -21,6 +21,7 @@ mod detect;
 mod error;
 mod identity;
 mod inbound;
+mod listed;
 mod metrics;
 mod outbound;
 pub mod policy;

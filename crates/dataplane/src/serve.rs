@@ -16,6 +16,7 @@ use tokio::io::copy_bidirectional;
 use crate::body::{Answer, RequestBody, ResponseBody};
 use crate::client::Switched;
 use crate::detect::Protocol;
+use crate::listed::lists;
 use crate::transport::Transport;
 
 /// Answers requests; an error is an answer too. A request is boxed because it passes many hands on its way.
@@ -73,11 +74,7 @@ async fn handle<H: Handler>(
 
 /// Whether a request asks to switch the protocol of its connection.
 pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
-    let named = |value: &http::HeaderValue| {
-        let value = value.to_str().unwrap_or_default();
-        value.split(',').any(|word| word.trim().eq_ignore_ascii_case("upgrade"))
-    };
     request.version() == Version::HTTP_11
         && request.headers().contains_key(UPGRADE)
-        && request.headers().get_all(CONNECTION).iter().any(named)
+        && lists(request.headers(), &CONNECTION, "upgrade")
 }

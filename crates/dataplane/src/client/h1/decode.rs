@@ -61,18 +61,16 @@ impl Decoder {
         loop {
             match self {
                 Self::Done => return Ok(None),
-                Self::UntilEnd => return Ok(data(input, u64::MAX)),
+                Self::UntilEnd => return Ok(data(input, &mut { u64::MAX })),
                 Self::Length(left) => {
-                    let frame = data(input, *left);
-                    *left -= length(&frame);
+                    let frame = data(input, left);
                     if *left == 0 {
                         *self = Self::Done;
                     }
                     return Ok(frame);
                 }
                 Self::Chunked(Chunk::Data(left)) => {
-                    let frame = data(input, *left);
-                    *left -= length(&frame);
+                    let frame = data(input, left);
                     if *left == 0 {
                         *self = Self::Chunked(Chunk::DataEnd);
                     }
@@ -124,14 +122,11 @@ impl Decoder {
     }
 }
 
-/// At most so many bytes of the input.
-fn data(input: &mut BytesMut, most: u64) -> Option<Frame<Bytes>> {
-    let length = usize::try_from(most).unwrap_or(usize::MAX).min(input.len());
+/// What the input has of the bytes that are left, which it takes off them.
+fn data(input: &mut BytesMut, left: &mut u64) -> Option<Frame<Bytes>> {
+    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+    *left -= length as u64;
     (length > 0).then(|| Frame::data(input.split_to(length).freeze()))
-}
-
-fn length(frame: &Option<Frame<Bytes>>) -> u64 {
-    frame.as_ref().and_then(|frame| frame.data_ref()).map_or(0, |data| data.len() as u64)
 }
 
 /// The trailers and their length, once all are there.

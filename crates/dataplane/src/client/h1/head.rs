@@ -14,6 +14,7 @@ use hyper::ext::ReasonPhrase;
 use super::decode::Decoder;
 use super::upload::Framing;
 use crate::body::RequestBody;
+use crate::listed::lists;
 
 /// The longest head, and the most headers in it; hyper's limits.
 const LONGEST: usize = 400 * 1024;
@@ -96,18 +97,14 @@ pub(super) fn read(
     loop {
         // A head that comes byte by byte is not parsed anew with every byte.
         if input.is_empty() || (*seen > 0 && !may_end(input, *seen)) {
-            *seen = input.len();
-            return if input.len() > LONGEST { Err(BadAnswer::TooLong) } else { Ok(None) };
+            return more(input, seen);
         }
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut fields)? {
             Status::Complete(length) => length,
-            Status::Partial => {
-                *seen = input.len();
-                return if input.len() > LONGEST { Err(BadAnswer::TooLong) } else { Ok(None) };
-            }
+            Status::Partial => return more(input, seen),
         };
         *seen = 0;
         let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
@@ -130,6 +127,12 @@ pub(super) fn read(
         let head = input.split_to(length).freeze();
         return finish(&head, status, reason, &spans, new, method).map(Some);
     }
+}
+
+/// No head yet: all of the input was looked at, and there may come more.
+fn more(input: &[u8], seen: &mut usize) -> Result<Option<Head>, BadAnswer> {
+    *seen = input.len();
+    if input.len() > LONGEST { Err(BadAnswer::TooLong) } else { Ok(None) }
 }
 
 /// Whether an end of a head is in what came since.
@@ -163,8 +166,8 @@ fn finish(
         headers.append(name, value.map_err(|_| BadAnswer::Invalid("header"))?);
     }
     let decoder = decoder(method, status, headers, new)?;
-    let close = says(headers, &CONNECTION, "close");
-    let keep = if new { !close } else { !close && says(headers, &CONNECTION, "keep-alive") };
+    let close = lists(headers, &CONNECTION, "close");
+    let keep = if new { !close } else { !close && lists(headers, &CONNECTION, "keep-alive") };
     // Without a body of its own a tunnel would follow.
     let tunnel = *method == Method::CONNECT && status.is_success();
     let keep = keep && !tunnel && decoder != Decoder::UntilEnd;
@@ -212,10 +215,4 @@ fn decoder(
 fn number(word: &str) -> Option<u64> {
     let number = word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok()).flatten();
     number.filter(|number| *number < u64::MAX - 1)
-}
-
-/// Whether a header lists a word.
-fn says(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(word))
 }

@@ -13,6 +13,7 @@ use http_body::Body;
 
 use crate::body::RequestBody;
 use crate::error::ProxyError;
+use crate::listed::lists;
 
 /// How a request's body is framed. Nothing that the caller said of it decides, only the body itself, so that no two
 /// readers can see different ends.
@@ -93,12 +94,8 @@ fn write_trailers(headers: &HeaderMap, trailers: &HeaderMap, output: &mut Vec<u8
         TRAILER,
         TRANSFER_ENCODING,
     ];
-    let announced = |name: &HeaderName| {
-        let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(name.as_str()))
-    };
     for (name, value) in trailers {
-        if announced(name) && !NEVER.contains(name) {
+        if lists(headers, &TRAILER, name.as_str()) && !NEVER.contains(name) {
             super::head::write_line(name, value, output);
         }
     }
