@@ -67,8 +67,10 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
         managers = Managers::before_first_apply(&kind.api_version(), all);
     }
     let mut said = owned::fields(&kind.ty, applied.config);
-    managed::strip(&mut said);
     managed::reset(kind, applied.subresource, &mut said);
+    // The name, though nobody owns it, keeps the metadata that it is said in.
+    let mut still = said.clone();
+    managed::strip(&mut said);
     let me = Entry::applier(applied.manager, &kind.api_version(), applied.subresource);
     let last = managers.take(&me).unwrap_or_default();
 
@@ -85,7 +87,6 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
     let mut merged = base;
     merge::merge(&kind.ty, &mut merged, &config);
 
-    let mut still = said.clone();
     managers.iter().for_each(|(_, fields)| still.add(fields));
     let gone = last.named(&kind.ty).without(&still.named(&kind.ty));
     prune::remove(&kind.ty, &mut merged, &gone);

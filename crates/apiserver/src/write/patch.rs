@@ -138,12 +138,6 @@ impl Core {
                     return Err(ApiError::not_found(&kind.resource(), &key.name));
                 }
                 None => {
-                    if config["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-                        return Err(ApiError::bad_request(format!(
-                            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-                            key.name
-                        )));
-                    }
                     let value = apply(&Value::Null, &applied)?;
                     let mut warnings = Vec::new();
                     let mut value = decode(kind, value, options, &mut warnings)?;

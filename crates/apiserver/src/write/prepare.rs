@@ -9,7 +9,7 @@ use crate::kinds::Kind;
 /// Letters that generated names end in: no vowels and nothing that looks like another, so that no word comes out.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Puts the namespace and name of the path into the object; refuses an object that says otherwise.
+/// Puts the namespace of the path into the object; refuses an object that says otherwise, or that has not the path's name.
 pub(super) fn place(kind: &Kind, namespace: &str, name: Option<&str>, value: &mut Value) -> Result<()> {
     let metadata = &mut value["metadata"];
     if metadata.is_null() {
@@ -32,8 +32,11 @@ pub(super) fn place(kind: &Kind, namespace: &str, name: Option<&str>, value: &mu
     if let Some(wanted) = name {
         let given = metadata["name"].as_str().unwrap_or_default();
         if given.is_empty() {
-            metadata["name"] = wanted.into();
-        } else if given != wanted {
+            return Err(ApiError::bad_request(format!(
+                "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+            )));
+        }
+        if given != wanted {
             return Err(ApiError::bad_request(format!(
                 "the name of the object ({given}) does not match the name on the URL ({wanted})"
             )));
