@@ -27,6 +27,7 @@ mod nodes;
 mod ports;
 mod pull;
 mod ready;
+mod reboot;
 mod registry;
 pub mod serve;
 mod spec;

@@ -258,24 +258,28 @@ impl Provider for Kind {
 
     fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
             let joined = async {
-                let engine = engine::connect().await?;
                 registry::join(&engine, &record.name, NETWORK).await?;
                 let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
                 let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
                     return Ok(());
                 };
-                let nodes = own_nodes(&engine, &record.name).await?;
                 let thing = format!("the image on {} nodes", nodes.len());
                 context.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
             };
             let ready = async {
                 let step = context.report.step("Waiting", "for the nodes");
                 let client = context.client_of(record).await?;
-                let nodes =
-                    super::ready::nodes(&client, usize::from(record.workers) + 1, context.deadline, &step)
-                        .await;
-                step.ended(nodes, |()| "all Ready".to_owned())?;
+                let all = async {
+                    let count = usize::from(record.workers) + 1;
+                    super::ready::nodes(&client, count, context.deadline, &step).await?;
+                    let started = nodes::started(&engine, &nodes).await?;
+                    super::reboot::told_anew(&client, &started, context.deadline, &step).await
+                };
+                let all = all.await;
+                step.ended(all, |()| "all Ready".to_owned())?;
                 super::ready::tell_registry(&client, record, context.deadline).await
             };
             tokio::try_join!(joined, ready)?;

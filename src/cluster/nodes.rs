@@ -1,11 +1,12 @@
 //! The containers that are a lab's nodes, as the engine sees them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Context as _;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use jiff::Timestamp;
 
 use super::engine::Engine;
 use super::kind_config::CERTS_D;
@@ -49,6 +50,19 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
         .collect();
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(nodes)
+}
+
+/// When each node was started last, by the clock of the engine's machine, which is the nodes' own. One that says it was started
+/// in time to come is left out: the clock was set back since, and nothing can be told by it.
+pub(super) async fn started(engine: &Engine, nodes: &[Node]) -> anyhow::Result<BTreeMap<String, Timestamp>> {
+    let each = nodes.iter().map(|node| async move {
+        let cannot = || format!("cannot ask the engine when node `{}` was started", node.name);
+        let found = engine.docker.inspect_container(&node.name, None).await.with_context(cannot)?;
+        let at = found.state.and_then(|state| state.started_at).unwrap_or_default();
+        anyhow::Ok((node.name.clone(), at.parse().with_context(cannot)?))
+    });
+    let all = futures::future::try_join_all(each).await?;
+    Ok(all.into_iter().filter(|(_, at)| *at <= Timestamp::now()).collect())
 }
 
 /// Removes containers with what they wrote.

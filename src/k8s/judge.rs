@@ -44,6 +44,15 @@ pub(super) fn lacks(kind: &str, object: &Value) -> Option<String> {
     }
 }
 
+/// How many pods a workload must have that are Ready; none for kinds without pods of their own.
+pub(super) fn pods(kind: &str, object: &Value) -> Option<i64> {
+    match kind {
+        "Deployment" | "StatefulSet" | "ReplicaSet" => Some(object["spec"]["replicas"].as_i64().unwrap_or(1)),
+        "DaemonSet" => object["status"]["desiredNumberScheduled"].as_i64(),
+        _ => None,
+    }
+}
+
 /// The condition of a status of that type, if it is there.
 fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
     status["conditions"].as_array()?.iter().find(|c| c["type"] == kind)

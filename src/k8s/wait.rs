@@ -14,7 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::workload::Workload;
-use super::judge::lacks;
+use super::judge::{lacks, pods};
 use super::manifest::{describe, kind};
 use super::{Kinds, Object};
 use crate::error::{Advise, Exit};
@@ -220,6 +220,7 @@ enum News {
     Object(Option<Box<Object>>),
     Pod(Box<watcher::Event<Pod>>),
     Trouble(String),
+    PodTrouble(watcher::Error),
     Look,
 }
 
@@ -232,11 +233,12 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
         Ok(o) => News::Object(o.map(Box::new)),
         Err(error) => News::Trouble(error.to_string()),
     });
-    let pods = match workload::pods_of(object) {
+    let selected = workload::pods_of(object);
+    let has_pods = selected.is_some();
+    let pod_changes = match selected {
         Some(config) => {
             let pods = watcher(workload.pods(), config).default_backoff();
-            pods.map(|p| p.map_or_else(|e| News::Trouble(e.to_string()), |event| News::Pod(Box::new(event))))
-                .left_stream()
+            pods.map(|p| p.map_or_else(News::PodTrouble, |event| News::Pod(Box::new(event)))).left_stream()
         }
         None => stream::pending().right_stream(),
     };
@@ -245,37 +247,88 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
         sleep(LOOK).await;
         Some((News::Look, ()))
     });
-    let mut news = pin!(stream::select(stream::select(changes, pods), looks));
-    let (mut seen, mut missing) = (false, "nothing is known of it yet".to_owned());
+    let mut news = pin!(stream::select(stream::select(changes, pod_changes), looks));
+    let (mut seen, mut missing, mut wanted) = (false, Some("nothing is known of it yet".to_owned()), None);
     while let Some(news) = news.next().await {
         match news {
             News::Object(Some(object)) => {
                 seen = true;
                 workload.owner(&object);
-                match lacks(&kind, &serde_json::to_value(&*object)?) {
-                    None => return Ok(()),
-                    Some(why) => missing = why,
-                }
+                let object = serde_json::to_value(&*object)?;
+                missing = lacks(&kind, &object);
+                wanted = pods(&kind, &object).filter(|_| has_pods);
             }
             News::Object(None) if seen => {
                 return Err(anyhow!("someone deleted it during the wait")).context(format!("{what} is gone"));
             }
-            News::Object(None) => "it is not there".clone_into(&mut missing),
+            News::Object(None) => missing = Some("it is not there".to_owned()),
             News::Pod(event) => workload.note(*event),
+            News::PodTrouble(error) => {
+                if let Some(why) = workload.blind(&error) {
+                    reasons.set(&what, why);
+                    continue;
+                }
+            }
             News::Trouble(why) => {
                 reasons.set(&what, why);
                 continue;
             }
             News::Look => {}
         }
+        let Some(missing) = missing.clone().or_else(|| workload.behind(wanted?)) else { return Ok(()) };
         if let Some((pod, trouble)) = workload.trouble().await {
             let cause = workload.explain(&pod, &trouble).await;
             return Err(cause).with_context(|| format!("{what} cannot become ready"));
         }
         match workload.waiting() {
             Some(pod) => reasons.set(&what, format!("{missing}: {pod}")),
-            None => reasons.set(&what, missing.clone()),
+            None => reasons.set(&what, missing),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use kube::api::{Patch, PatchParams, PostParams};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::k8s::manifest;
+
+    fn template() -> Value {
+        json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deployment_that_counts_pods_from_before_is_waited_for_until_they_are_ready() {
+        // No controllers and no node: what is written is what is told.
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let client = kube::Client::new(server.service(), "default");
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+            "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template()}});
+        let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
+        let made = serde_json::from_value(object.clone()).unwrap();
+        deployments.create(&PostParams::default(), &made).await.unwrap();
+        let full = json!({"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+            "availableReplicas": 1}});
+        deployments.patch_status("a", &PatchParams::default(), &Patch::Merge(full)).await.unwrap();
+        let pods: Api<Pod> = Api::default_namespaced(client.clone());
+        let mut pod = template();
+        pod["metadata"]["name"] = json!("a-1");
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let tell = async |ready: &str| {
+            let status = json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}});
+            pods.patch_status("a-1", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+        };
+
+        let (kinds, objects) = (Kinds::new(client.clone()), manifest::from_value(object).unwrap());
+        let wait = || ready(&kinds, &objects, Instant::now() + Duration::from_secs(60), None);
+        tell("False").await;
+        let error = format!("{:#}", wait().await.unwrap_err());
+        assert!(error.contains("0 of 1 pods Ready: pod `a-1` is not ready"), "{error}");
+        tell("True").await;
+        wait().await.unwrap();
+    }
 }

@@ -42,7 +42,18 @@ pub(super) struct Workload {
     revision: Option<String>,
     outlooks: Outlooks,
     pods: HashMap<String, (Pod, Outlook)>,
+    listed: Listed,
     unschedulable_since: Option<Instant>,
+}
+
+/// How far the pods are known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    /// Not all were told yet.
+    Partly,
+    Whole,
+    /// They may not be seen: the workload's own status is all there is.
+    Never,
 }
 
 impl Workload {
@@ -53,6 +64,7 @@ impl Workload {
             revision: None,
             outlooks: Outlooks::default(),
             pods: HashMap::new(),
+            listed: Listed::Partly,
             unschedulable_since: None,
         }
     }
@@ -69,7 +81,10 @@ impl Workload {
     /// Notes news of a pod.
     pub(super) fn note(&mut self, event: watcher::Event<Pod>) {
         match event {
-            watcher::Event::Init => self.pods.clear(),
+            watcher::Event::Init => {
+                self.pods.clear();
+                self.listed = Listed::Partly;
+            }
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
                 let outlook = self.outlooks.of(&pod);
                 self.pods.insert(pod.name_any(), (pod, outlook));
@@ -77,10 +92,39 @@ impl Workload {
             watcher::Event::Delete(pod) => {
                 self.pods.remove(&pod.name_any());
             }
-            watcher::Event::InitDone => {}
+            watcher::Event::InitDone => self.listed = Listed::Whole,
         }
         let stuck = self.pods.values().any(|(_, o)| matches!(o, Outlook::Unschedulable(_)));
         self.unschedulable_since = stuck.then(|| self.unschedulable_since.unwrap_or_else(Instant::now));
+    }
+
+    /// Notes why the pods cannot be watched, in words if that may pass.
+    pub(super) fn blind(&mut self, error: &watcher::Error) -> Option<String> {
+        use watcher::Error::{InitialListFailed, WatchStartFailed};
+        if let InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) =
+            error
+            && status.code == 403
+        {
+            self.listed = Listed::Never;
+            return None;
+        }
+        Some(error.to_string())
+    }
+
+    /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
+    /// one that has just started again, as after a reboot, says for a while what was true before.
+    pub(super) fn behind(&self, wanted: i64) -> Option<String> {
+        let is_ready = |pod: &Pod| {
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            pod.metadata.deletion_timestamp.is_none()
+                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+        };
+        let ready = self.pods.values().filter(|(pod, _)| is_ready(pod)).count() as i64;
+        match self.listed {
+            Listed::Never => None,
+            Listed::Partly => Some("its pods are not known yet".to_owned()),
+            Listed::Whole => (ready < wanted).then(|| format!("{ready} of {wanted} pods Ready")),
+        }
     }
 
     /// What the first pod that is not ready waits for.
