@@ -93,7 +93,7 @@ fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace(
     user.up();
 
     published_to_loopback_only(&user);
-    let status: Value = serde_json::from_slice(&user.run(&["status", "-o", "json"]).stdout).unwrap();
+    let status = user.well();
     let nodes = status["nodes"].as_array().unwrap();
     assert_eq!(nodes.len(), 3);
     assert!(nodes.iter().all(|n| n["ready"] == true));

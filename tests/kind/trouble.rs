@@ -30,7 +30,7 @@ fn a_kill_at_any_moment_is_repaired_by_the_next_up_and_removed_by_down() {
         }
     }
     user.up();
-    assert!(user.run(&["status"]).status.success());
+    user.well();
     user.must(&["down"]);
     user.assert_gone();
     assert_eq!(networks(), before);

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 /// A user of their own: home, kubeconfig and state in a temporary folder, the lab taken down when the test ends.
 pub(crate) struct User {
     pub(crate) home: tempfile::TempDir,
@@ -52,6 +54,26 @@ impl User {
         let mut args = vec!["--kubeconfig", config.to_str().unwrap()];
         args.extend(line.split(' '));
         run("kubectl", &args)
+    }
+
+    /// What `status` says of a lab where all is well. A kubelet that has told a pod Ready may write an older status over it and
+    /// take that back a second later (the transition times of conditions show it), after `up` saw all Ready. Then the pods and
+    /// their events are told, and get a minute to come back by themselves.
+    pub(crate) fn well(&self) -> Value {
+        let look = || {
+            let output = self.run(&["status", "-o", "json"]);
+            let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+            (output.status.success(), status)
+        };
+        let (mut well, mut status) = look();
+        if !well {
+            eprintln!("not well: {}", status["missing"]);
+            eprintln!("{}\n{}", self.kubectl("get pods -A -o wide"), self.kubectl("get events -A"));
+            self.kubectl("wait --for=condition=Available deployment --all --timeout=60s");
+            (well, status) = look();
+        }
+        assert!(well, "{status}");
+        status
     }
 
     /// Nothing of the lab is left: containers, volumes, kubeconfig entries, state.
