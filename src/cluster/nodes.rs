@@ -52,17 +52,17 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
     Ok(nodes)
 }
 
-/// When each node was started last, by the clock of the engine's machine, which is the nodes' own. One that says it was started
-/// in time to come is left out: the clock was set back since, and nothing can be told by it.
+/// When each node was started last, by the clock of the engine's machine, which is the nodes' own. One that was started in time to
+/// come, the clock having been set back since, or at no time, is left out: nothing can be told by it.
 pub(super) async fn started(engine: &Engine, nodes: &[Node]) -> anyhow::Result<BTreeMap<String, Timestamp>> {
     let each = nodes.iter().map(|node| async move {
-        let cannot = || format!("cannot ask the engine when node `{}` was started", node.name);
-        let found = engine.docker.inspect_container(&node.name, None).await.with_context(cannot)?;
-        let at = found.state.and_then(|state| state.started_at).unwrap_or_default();
-        anyhow::Ok((node.name.clone(), at.parse().with_context(cannot)?))
+        let found = engine.docker.inspect_container(&node.name, None).await;
+        let found =
+            found.with_context(|| format!("cannot ask the engine when node `{}` was started", node.name))?;
+        let at = found.state.and_then(|state| state.started_at?.parse::<Timestamp>().ok());
+        anyhow::Ok(at.filter(|at| *at <= Timestamp::now()).map(|at| (node.name.clone(), at)))
     });
-    let all = futures::future::try_join_all(each).await?;
-    Ok(all.into_iter().filter(|(_, at)| *at <= Timestamp::now()).collect())
+    Ok(futures::future::try_join_all(each).await?.into_iter().flatten().collect())
 }
 
 /// Removes containers with what they wrote.
