@@ -114,12 +114,11 @@ impl Workload {
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
     /// one that has just started again, as after a reboot, says for a while what was true before.
     pub(super) fn behind(&self, wanted: i64) -> Option<String> {
-        let is_ready = |pod: &Pod| {
-            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            pod.metadata.deletion_timestamp.is_none()
-                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+        // One on its way out is fine, too, and does not count.
+        let is_ready = |(pod, outlook): &&(Pod, Outlook)| {
+            *outlook == Outlook::Fine && pod.metadata.deletion_timestamp.is_none()
         };
-        let ready = self.pods.values().filter(|(pod, _)| is_ready(pod)).count() as i64;
+        let ready = self.pods.values().filter(is_ready).count() as i64;
         match self.listed {
             Listed::Never => None,
             Listed::Partly => Some("its pods are not known yet".to_owned()),
