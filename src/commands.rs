@@ -14,6 +14,7 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod down;
+mod experiment;
 pub mod explain;
 pub mod fates;
 pub mod fault;

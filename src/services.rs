@@ -29,9 +29,25 @@ pub struct FaultChange {
     /// Statuses given in turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Vec<u16>>,
-    /// What chance starts from.
+    /// What chance starts from; `Some(None)` removes the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Option<u64>>,
+    /// The longest delay of a response, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    pub delay_max: Option<f64>,
+}
+
+impl FaultChange {
+    /// The change that leads to this fault, whatever it is now. A script and a seed start from their beginning.
+    fn to(fault: &Fault) -> Self {
+        Self {
+            quota: Some(fault.quota),
+            reject: Some(fault.reject),
+            sequence: Some(fault.sequence.clone()),
+            seed: Some(fault.seed),
+            delay_max: Some(fault.delay_max),
+        }
+    }
 }
 
 /// How a test service fails now.
@@ -43,6 +59,20 @@ pub struct Fault {
     pub reject: bool,
     /// Statuses given in turn instead.
     pub sequence: Vec<u16>,
+    /// What chance started from.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Each response waits for a time drawn evenly from 0 to this many seconds.
+    #[serde(default)]
+    pub delay_max: f64,
+}
+
+/// How one pod of a test service fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PodFault {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) fault: Fault,
 }
 
 impl Fault {
@@ -179,6 +209,39 @@ pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault>
     admin(client, pod, Request::get("/fault").body(Vec::new())?).await
 }
 
+/// How each of these pods fails.
+///
+/// # Errors
+/// As [`change_fault`].
+pub(crate) async fn pod_faults(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<PodFault>> {
+    let each = pods.iter().map(|pod| async move {
+        let fault = admin(client, pod, Request::get("/fault").body(Vec::new())?).await?;
+        anyhow::Ok(PodFault { namespace: pod.namespace.clone(), pod: pod.name.clone(), fault })
+    });
+    futures::future::try_join_all(each).await
+}
+
+/// Lets a pod fail as it did when its fault was read; a pod that is gone took its fault with it. Returns whether anything
+/// had to be changed.
+///
+/// # Errors
+/// The API's; the pod cannot be reached.
+pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> anyhow::Result<bool> {
+    let api: Api<Object> = Api::namespaced(client.clone(), &before.namespace);
+    let there =
+        api.get_opt(&before.pod).await.with_context(|| format!("cannot read pod `{}`", before.pod))?;
+    let Some(pod) = there.as_ref().map(Pod::of).filter(|pod| pod.phase == "Running" && !pod.leaving) else {
+        return Ok(false);
+    };
+    let now: Fault = admin(client, &pod, Request::get("/fault").body(Vec::new())?).await?;
+    if now == before.fault {
+        return Ok(false);
+    }
+    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
+    let _: Fault = admin(client, &pod, request).await?;
+    Ok(true)
+}
+
 /// What the replicas have seen so far.
 ///
 /// # Errors
@@ -237,6 +300,15 @@ mod tests {
         assert_eq!(after.since(&before), Some([(1, 1), (3, 1)].into()));
         let forgot = summed(vec![replica(&[("a", 1, true)], 5)]);
         assert_eq!(forgot.since(&before), None);
+    }
+
+    #[test]
+    fn a_restored_fault_names_every_field_and_removes_a_seed() {
+        let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
+        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
+        let wanted =
+            serde_json::json!({"quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5});
+        assert_eq!(change, wanted);
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     })?;
     Ok(match interrupted {
         true => Exit::Interrupted,
-        false => gate::exit(&judged),
+        false => gate::exit(&judged)?,
     })
 }
 

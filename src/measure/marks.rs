@@ -242,7 +242,11 @@ fn words(what: What, policy: &Value) -> String {
         pairs.collect::<Vec<_>>().join(", ")
     };
     match what {
-        What::Profile => policy::of_profile(policy).map_or("no route".to_owned(), |policy| brief(&policy)),
+        What::Profile => {
+            // A spec that cannot be read is no policy that could be named.
+            let spec = serde_json::from_value(policy["spec"].clone()).unwrap_or_default();
+            policy::of_spec(&spec).map_or("no route".to_owned(), |policy| brief(&policy))
+        }
         What::Annotations => listed(policy),
         What::Route => {
             let rules = policy["spec"]["rules"].as_array().map_or(0, Vec::len);
@@ -277,7 +281,7 @@ mod tests {
         object(json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile", "metadata": {"name": "p"},
             "spec": {
-                "routes": [{"name": "GET /", "isRetryable": true}],
+                "routes": [{"name": "GET /", "condition": {}, "isRetryable": true}],
                 "retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": min, "ttl": "10s"},
             },
         }))
