@@ -140,6 +140,9 @@ async fn play(
 
 /// Judges, records and prints what was measured.
 fn conclude(context: &Context, args: &Args, mut run: Run, ends: &Ends, next: &str) -> anyhow::Result<Exit> {
+    if run.steps.is_empty() && ends.ended() {
+        return ends.exit("demo");
+    }
     let verdict = demo::verdict(&run.steps);
     run.verdict = Some(verdict.clone());
     run.save_or_warn(&context.report);
