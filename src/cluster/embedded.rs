@@ -170,7 +170,7 @@ impl Provider for Embedded {
             let step = context.report.step("Creating", format!("cluster `{name}`"));
             if running(&name)?.is_some()
                 && record.made
-                && kubeconfig::has(record.kubeconfig.as_deref(), &record.context)
+                && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
             {
                 step.done("already there");
                 return Ok(record);
@@ -180,7 +180,13 @@ impl Provider for Embedded {
             let again = record.made;
             let ready = self.spawn(context, &name).await?;
             let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
-            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &lab::folder(&name)?, &entries)?;
+            let folder = lab::folder(&name)?;
+            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
+            if merged.is_err() {
+                end(&name).await?;
+            }
+            let merged = merged?;
+            merged.report(&context.report);
             if merged.previous.is_some() {
                 record.previous_context = merged.previous;
             }
@@ -223,7 +229,7 @@ impl Provider for Embedded {
 
     fn delete<'a>(
         &'a self,
-        _context: &'a Context,
+        context: &'a Context,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
@@ -233,10 +239,9 @@ impl Provider for Embedded {
                 removed.push("the embedded cluster's process".to_owned());
             }
             let folder = lab::folder(name)?;
-            let previous = record.previous_context.as_deref();
-            if kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context, previous)? {
-                removed.push(format!("kubeconfig context `{}`", record.context));
-            }
+            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
+            out.report(&context.report);
+            removed.extend(out.lines());
             let _ = fs::remove_file(own_kubeconfig(name)?);
             Ok(removed)
         })

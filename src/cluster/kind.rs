@@ -107,7 +107,8 @@ impl Kind {
             }
         };
         let entries = kubeconfig::Entries::of(&text, &record.context)?;
-        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries)?;
+        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await?;
+        merged.report(&context.report);
         if merged.changed {
             record.previous_context = merged.previous.or(record.previous_context.take());
         }
@@ -339,7 +340,7 @@ impl Provider for Kind {
 
     fn delete<'a>(
         &'a self,
-        _context: &'a Context,
+        context: &'a Context,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
@@ -363,10 +364,9 @@ impl Provider for Kind {
             }
             removed.extend(registry::remove(&engine, name).await?);
             let folder = lab::folder(name)?;
-            let previous = record.previous_context.as_deref();
-            if kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context, previous)? {
-                removed.push(format!("kubeconfig context `{}`", record.context));
-            }
+            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
+            out.report(&context.report);
+            removed.extend(out.lines());
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }
