@@ -7,6 +7,7 @@
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
 mod ask;
+mod families;
 pub mod fates;
 pub mod latency;
 pub mod pods;

@@ -377,6 +377,14 @@ outbound_http_route_request_statuses_total{parent_name="bounced-service",parent_
     }
 
     #[test]
+    fn requests_of_a_grpc_route_are_evidence_of_the_policy() {
+        let text = "outbound_grpc_route_request_statuses_total{parent_name=\"bounced-service\",\
+                    parent_namespace=\"default\",route_name=\"mine\",grpc_status=\"OK\"} 4\n";
+        let counted = Counted::of(&service(), &scrape(text), Some("mine"));
+        assert_eq!((counted.by_policy, counted.by_route), (4.0, 4.0));
+    }
+
+    #[test]
     fn a_connection_to_the_services_own_address_is_seen() {
         let open = |peer: &str, ip: &str, count: u32| {
             let text = format!(
