@@ -8,6 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use crate::cluster;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::k8s;
 use crate::lab::Record;
 
 impl Context {
@@ -22,11 +23,14 @@ impl Context {
     /// A client for the lab's cluster or for `--context`.
     ///
     /// # Errors
-    /// There is no such lab or context; the kubeconfig cannot be read. The cluster itself is not asked yet.
+    /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. The cluster itself is not asked yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         match (&self.global.context, self.lab()?) {
             (Some(context), _) => client(context, self.global.kubeconfig.as_deref()).await,
-            (None, Some(lab)) => self.client_of(&lab).await,
+            (None, Some(lab)) => {
+                cluster::reach::refuse_stopped(&lab)?;
+                self.client_of(&lab).await
+            }
             (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
                 .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
                 .id("lab-absent")
@@ -70,5 +74,7 @@ pub(crate) async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::
     let config = kube::Config::from_custom_kubeconfig(file?, &options).await;
     let config =
         config.with_context(|| format!("cannot use context `{context}`")).exit(Exit::Prerequisite)?;
-    kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
+    let server = config.cluster_url.clone();
+    let plain = kube::Client::try_from(config).context("cannot prepare the connection to the cluster")?;
+    Ok(k8s::checked(plain, &server))
 }

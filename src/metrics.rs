@@ -18,7 +18,7 @@ pub mod stat;
 pub mod text;
 pub mod window;
 
-pub use ask::ask;
+pub use ask::{PodFailure, ask};
 pub use fates::Fates;
 pub use pods::{Pod, Workload};
 pub use routes::RouteCounts;

@@ -73,7 +73,7 @@ async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
 async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<Exit> {
     let pace = if args.fast { Pace::FAST } else { Pace::FULL };
     let mut run = Run::begin("demo", &stage.lab, stage.provider);
-    run.note_versions(&stage.client).await;
+    run.note_versions(&stage.client).await?;
     if !stage.at_once {
         let step = context.report.step("Warming", "the clients' proxies, so that later switches act at once");
         demo::warm_up(stage).await?;

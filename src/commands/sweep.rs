@@ -166,7 +166,7 @@ async fn measure_on(
 ) -> anyhow::Result<Exit> {
     let bench = Bench::enter(stage).await?;
     let mut record = Run::begin("sweep", &stage.lab, stage.provider);
-    record.note_versions(&stage.client).await;
+    record.note_versions(&stage.client).await?;
     let stop = stop_by_ctrl_c();
     let begun = std::time::Instant::now();
     let mut failed = None;
