@@ -26,11 +26,13 @@ pub mod kubeconfig;
 mod nodes;
 mod ports;
 mod pull;
+pub mod reach;
 mod ready;
 mod reboot;
 mod registry;
 pub mod serve;
 mod spec;
+mod suspended;
 
 pub use consent::consent;
 pub use spec::Spec;
@@ -116,6 +118,29 @@ pub trait Provider: Send + Sync {
         context: &'a Context,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
+
+    /// What of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
+    ///
+    /// # Errors
+    /// As [`Provider::look`].
+    fn stopped<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        Box::pin(async move {
+            let parts = self.look(context, record).await?;
+            Ok(parts.iter().find(|p| !p.well).map(|p| format!("{} is {}", p.name, p.state)))
+        })
+    }
+
+    /// As [`Provider::stopped`], for a cluster that is a process of this machine: without a request to anybody.
+    ///
+    /// # Errors
+    /// The process cannot be looked for.
+    fn stopped_process(&self, _record: &Record) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Starts what was stopped.
     ///

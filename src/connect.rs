@@ -9,6 +9,7 @@ use tower::util::MapRequestLayer;
 use crate::cluster::{self, kubeconfig};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::k8s;
 use crate::lab::{self, Record};
 
 mod credential;
@@ -31,11 +32,14 @@ impl Context {
     /// A client for the lab's cluster or for `--context`.
     ///
     /// # Errors
-    /// There is no such lab or context; the kubeconfig cannot be read. The cluster itself is not asked yet.
+    /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. The cluster itself is not asked yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         match (&self.global.context, self.lab()?) {
             (Some(context), _) => client(context, self.global.kubeconfig.as_deref()).await,
-            (None, Some(lab)) => self.client_of(&lab).await,
+            (None, Some(lab)) => {
+                cluster::reach::refuse_stopped(&lab)?;
+                self.client_of(&lab).await
+            }
             (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
                 .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
                 .id("lab-absent")
@@ -114,15 +118,16 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
     let found = loaded.context(context)?;
     let build = async {
         let (config, credential) = settings::of(loaded, &found).await?;
+        let server = config.cluster_url.clone();
         let builder =
             ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
-        let Some(current) = credential.renewed() else { return Ok(builder.build()) };
+        let Some(current) = credential.renewed() else { return Ok(k8s::checked(builder.build(), &server)) };
         let authorize = move |mut request: http::Request<Body>| {
             let header = current.read().expect("no panic while held").clone();
             request.headers_mut().insert(http::header::AUTHORIZATION, header);
             request
         };
-        Ok(builder.with_layer(&MapRequestLayer::new(authorize)).build())
+        Ok(k8s::checked(builder.with_layer(&MapRequestLayer::new(authorize)).build(), &server))
     };
     let built: anyhow::Result<kube::Client> = build.await;
     let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));

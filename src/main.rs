@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let context = Context::new(cli.global)?;
-        commands::run(&context, cli.command).await.map_err(cluster::engine::blame)
+        let outcome = commands::run(&context, cli.command).await.map_err(cluster::engine::blame);
+        match outcome {
+            Ok(exit) => Ok(exit),
+            Err(error) => Err(cluster::reach::explain(&context, error).await),
+        }
     });
     // A blocking read (a terminal's key, a stuck pipe) must not keep the process alive after its work is done.
     runtime.shutdown_background();

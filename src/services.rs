@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use http::Request;
-use k8s_openapi::api::core::v1::{Pod as Object, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Advise, Exit};
-use crate::metrics::{Pod, ask};
+use crate::error::{self, Advise, Exit, api};
+use crate::metrics::{Pod, PodFailure, ask};
 
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;
@@ -98,6 +98,16 @@ struct Ids {
     forgotten: u64,
 }
 
+/// A pod runs another application than the test service.
+#[derive(Debug, thiserror::Error)]
+#[error("pod `{pod}` does not run meshy's test service: {why}")]
+pub struct NotTestService {
+    /// Its name.
+    pub pod: String,
+    /// What it does instead.
+    pub why: String,
+}
+
 /// What the replicas of a test service saw so far, to be compared with a later look.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
@@ -141,46 +151,86 @@ impl Seen {
     }
 }
 
-/// The names of a namespace's services that select pods, in order.
-///
-/// # Errors
-/// The API fails.
-pub async fn names(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<String>> {
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
-    let selecting = list.items.into_iter().filter(|s| s.spec.as_ref().is_some_and(|s| s.selector.is_some()));
-    let mut names: Vec<String> = selecting.filter_map(|service| service.metadata.name).collect();
-    names.sort();
-    Ok(names)
-}
-
 /// The running pods behind a service.
 ///
 /// # Errors
-/// There is no such service, it selects nothing, or none of its pods runs.
+/// There is no such service, it selects nothing, or none of its pods runs; the API fails.
 pub async fn pods(client: &kube::Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let Some(service) = services.get_opt(name).await.context("cannot read services")? else {
-        let all = services.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
-        let names: Vec<String> = all.into_iter().filter_map(|service| service.metadata.name).collect();
-        return Err(anyhow!("there is no service `{name}` in namespace `{namespace}`"))
-            .hint(format!("there are: {}", names.join(", ")))
-            .exit(Exit::Failed);
+    let Some(service) = services.get_opt(name).await.context("cannot read the service")? else {
+        return Err(absent(&services, namespace, name).await);
     };
-    let selector = service.spec.and_then(|spec| spec.selector).unwrap_or_default();
-    if selector.is_empty() {
+    if selector(&service).is_none() {
         return Err(anyhow!("service `{name}` selects no pods"));
     }
-    let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let api: Api<Object> = Api::namespaced(client.clone(), namespace);
-    let list =
-        api.list(&ListParams::default().labels(&selector.join(","))).await.context("cannot list pods")?;
-    let pods: Vec<Pod> = list.items.iter().map(Pod::of).collect();
-    let running: Vec<Pod> = pods.into_iter().filter(|pod| pod.phase == "Running" && !pod.leaving).collect();
+    let running = running(client, namespace, &service).await?;
     if running.is_empty() {
         return Err(anyhow!("no pod of service `{name}` runs")).hint("`meshy status` shows what is missing");
     }
     Ok(running)
+}
+
+/// The services of a namespace that select pods, in the order of their names, with the pods of each that run.
+///
+/// # Errors
+/// The API fails.
+pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<(String, Vec<Pod>)>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
+    let mut found = Vec::new();
+    for service in list.items {
+        let Some(name) = service.metadata.name.clone().filter(|_| selector(&service).is_some()) else {
+            continue;
+        };
+        found.push((name, running(client, namespace, &service).await?));
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// Checks that a namespace is there. Whoever may not read namespaces cannot tell.
+///
+/// # Errors
+/// It is not there; the API fails.
+pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.get_metadata_opt(name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(anyhow!("there is no namespace `{name}`"))
+            .hint("`meshy stat ns` lists those with pods")
+            .exit(Exit::Usage),
+        Err(error) if api::is_forbidden(&error) => Ok(()),
+        Err(error) => Err(error).context("cannot read the namespace"),
+    }
+}
+
+/// The labels by which a service selects pods; none where it selects none.
+fn selector(service: &Service) -> Option<String> {
+    let labels = service.spec.as_ref()?.selector.as_ref().filter(|labels| !labels.is_empty())?;
+    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Some(each.join(","))
+}
+
+async fn running(client: &kube::Client, namespace: &str, service: &Service) -> anyhow::Result<Vec<Pod>> {
+    let selector = selector(service).unwrap_or_default();
+    let api: Api<Object> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default().labels(&selector)).await.context("cannot list pods")?;
+    let pods = list.items.iter().map(Pod::of);
+    Ok(pods.filter(|pod| pod.phase == "Running" && !pod.leaving).collect())
+}
+
+async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow::Error {
+    // The names are for the hint; without them the error is as true.
+    let names = services.list(&ListParams::default()).await;
+    let names = names.map(|all| all.items.into_iter().filter_map(|s| s.metadata.name).collect::<Vec<_>>());
+    let elsewhere = "`-n NAMESPACE` looks elsewhere";
+    let hint = match names {
+        Ok(names) if names.is_empty() => format!("namespace `{namespace}` has no services; {elsewhere}"),
+        Ok(names) => format!("there are: {}", names.join(", ")),
+        Err(_) => elsewhere.to_owned(),
+    };
+    let error = anyhow!("there is no service `{name}` in namespace `{namespace}`");
+    Err::<(), _>(error).hint(hint).exit(Exit::Failed).unwrap_err()
 }
 
 /// Changes how all replicas of a test service fail; gives what the last one says it does now.
@@ -273,12 +323,17 @@ async fn admin<T: for<'a> Deserialize<'a>>(
     pod: &Pod,
     request: Request<Vec<u8>>,
 ) -> anyhow::Result<T> {
-    let answer = ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request)
-        .await
-        .with_context(|| format!("cannot reach the admin port of pod `{}`", pod.name))
-        .hint("only meshy's own test service has one")?;
-    serde_json::from_str(&answer)
-        .with_context(|| format!("cannot understand the admin port of `{}`", pod.name))
+    let not_ours = |why: String| {
+        let error = NotTestService { pod: pod.name.clone(), why };
+        Err(error).hint("only meshy's own test service has an admin port")
+    };
+    match ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request).await {
+        Ok(body) => serde_json::from_str(&body).or_else(|error| not_ours(error.to_string())),
+        Err(error) => match error::cause::<PodFailure>(&error) {
+            Some(failure) => not_ours(failure.to_string()),
+            None => Err(error).with_context(|| format!("cannot reach the admin port of pod `{}`", pod.name)),
+        },
+    }
 }
 
 #[cfg(test)]

@@ -194,8 +194,9 @@ impl Provider for Kind {
                 record.kubeconfig = Some(std::path::absolute(asked)?);
             }
             spec.note(&mut record, begun);
-            record.made_network =
-                record.made_network || engine.docker.inspect_network(NETWORK, None).await.is_err();
+            let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
+            let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
+            record.made_network |= network.is_none();
             Ok(record)
         })
     }
@@ -316,6 +317,22 @@ impl Provider for Kind {
                 address: record.registry_port.map(|p| format!("localhost:{p}")),
             });
             Ok(parts)
+        })
+    }
+
+    fn stopped<'a>(
+        &'a self,
+        _context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            if nodes.is_empty() {
+                return Ok(Some("none of its nodes is there".to_owned()));
+            }
+            let stopped = nodes.iter().find(|node| !node.running);
+            Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))
         })
     }
 

@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut run = Run::begin("demo", &stage.lab, stage.provider);
     let ends = Ends::listen(context)?;
     let played = async |stage: &Stage, session: &mut Session| {
-        run.note_versions(&stage.client).await;
+        run.note_versions(&stage.client).await?;
         let played = play(context, &args, (stage, session), &ends, &mut run.steps).await;
         // What was measured until then is shown and recorded.
         if ends.ended() && played.as_ref().is_err_and(|error| error.is::<Stopped>()) {

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::ui::Report;
 
 /// The flags of `meshy port-forward`.
@@ -93,7 +93,7 @@ impl Way {
             tokio::spawn(async move {
                 if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
                 {
-                    report.warn(format!("a connection broke off: {error:#}"));
+                    report.warn(format!("lost a connection: {}", error::plain(&error)));
                 }
             });
         }

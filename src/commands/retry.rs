@@ -235,7 +235,8 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     if on_service {
         add(format!("service `{name}`"), there.annotations())?;
     }
-    if on_route && let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await {
+    if on_route && let Some((resource, _)) = kinds.served("gateway.networking.k8s.io/v1", "HTTPRoute").await?
+    {
         let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
         for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
             let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));

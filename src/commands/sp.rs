@@ -200,9 +200,8 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
 
 /// Where ServiceProfiles of a namespace are.
 async fn profiles(kinds: &Kinds, namespace: &str) -> anyhow::Result<Api<Object>> {
-    let (resource, _) = kinds
-        .resource(names::PROFILE_API_VERSION, names::PROFILE_KIND)
-        .await
+    let served = kinds.served(names::PROFILE_API_VERSION, names::PROFILE_KIND).await?;
+    let (resource, _) = served
         .context("this cluster has no ServiceProfiles")
         .hint("`meshy up` installs Linkerd")
         .exit(Exit::Prerequisite)?;

@@ -164,7 +164,7 @@ async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point
     let mut record = Run::begin("sweep", &stage.lab, stage.provider);
     let ends = Ends::listen(context)?;
     let measured = async |stage: &Stage, session: &mut Session| {
-        record.note_versions(&stage.client).await;
+        record.note_versions(&stage.client).await?;
         let measured = measure_on(context, name, (stage, session), &ends, points, &mut record.steps).await;
         if ends.ended() && measured.as_ref().is_err_and(|error| error.is::<Stopped>()) {
             return Ok(());

@@ -73,7 +73,7 @@ impl Toggle {
             stop: stop_by_ctrl_c(),
             begun: std::time::Instant::now(),
         };
-        toggle.record.note_versions(client).await;
+        toggle.record.note_versions(client).await?;
         toggle.measure(context, client, "before").await?;
         Ok(toggle)
     }

@@ -137,7 +137,7 @@ impl Stage {
             ..Selection::default()
         };
         let found =
-            workloads::find(&self.client, &selection).await.context("there is no ingress controller")?;
+            workloads::find(&self.client, &selection).await.context("cannot mesh the ingress controller")?;
         let kinds = Kinds::new(self.client.clone());
         for workload in &found {
             injection::set(&kinds, workload, Some(Mode::Ingress), &context.report, context.deadline).await?;

@@ -171,6 +171,13 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_a_grpc_route_are_evidence_of_the_policy() {
+        let text = "outbound_grpc_route_request_statuses_total{parent_name=\"bounced-service\",\
+                    parent_namespace=\"default\",route_name=\"mine\",grpc_status=\"OK\"} 4\n";
+        assert_eq!(counted(text, &Evidence::Policy(Some("mine".to_owned()))), (4.0, 0.0));
+    }
+
+    #[test]
     fn requests_are_counted_by_the_path_they_took_through_the_proxy() {
         let text = r#"
 route_request_total{direction="outbound",dst="bounced-service.default.svc.cluster.local:9090",rt_route="GET /"} 7
