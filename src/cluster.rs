@@ -29,6 +29,7 @@ mod pull;
 mod ready;
 mod reboot;
 mod registry;
+pub(crate) mod remains;
 pub mod serve;
 mod spec;
 
@@ -171,21 +172,9 @@ pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
     if let Some(known) = &known {
         keeps_its_kubeconfig(context, known)?;
     }
-    let new = known.is_none();
-    let planned = async {
-        let provider = choose(context, known.as_ref()).await?;
-        let record = provider.plan(context, spec, known).await?;
-        Ok((provider, record))
-    };
-    match planned.await {
-        Ok((provider, record)) => Ok(Claim { provider, record, _lock: lock }),
-        Err(error) => {
-            if new && !context.global.dry_run {
-                lab::discard(&context.global.name);
-            }
-            Err(error)
-        }
-    }
+    let provider = choose(context, known.as_ref()).await?;
+    let record = provider.plan(context, spec, known).await?;
+    Ok(Claim { provider, record, _lock: lock })
 }
 
 /// A lab's entries stay in the file that they were put in.

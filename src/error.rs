@@ -137,11 +137,12 @@ pub fn render(error: &anyhow::Error) -> String {
     let _ = writeln!(text, "{} {shown}", style("error:").for_stderr().red().bold());
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
+        let cause = plain(&cause);
         // Libraries often repeat their cause in their own text; once is enough.
-        if !shown.contains(&cause) {
+        if !shown.contains(cause) {
             let _ = writeln!(text, "  {} {cause}", style("cause:").for_stderr().bold());
         }
-        shown = cause;
+        cause.clone_into(&mut shown);
     }
     let mut hints = hints(error);
     // The same trouble of two parts has the same cure.
@@ -157,6 +158,12 @@ pub fn render(error: &anyhow::Error) -> String {
         let _ = writeln!(text, "{} `meshy explain {id}`", style("more:").for_stderr().cyan().bold());
     }
     text
+}
+
+/// A cause without the words that another program, or meshy in another process, put before it.
+fn plain(cause: &str) -> &str {
+    let cause = cause.trim();
+    ["error: ", "cause: "].iter().find_map(|word| cause.strip_prefix(word)).map_or(cause, str::trim_start)
 }
 
 #[cfg(test)]
@@ -177,6 +184,16 @@ mod tests {
         assert_eq!(
             render(&error),
             "error: cannot reach the Docker engine\n  cause: connection refused\n\nhint: start the engine\n"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_another_process_printed_as_one_is_not_marked_twice() {
+        let error = anyhow!("  cause: Node \"a b\" is invalid").context("the embedded cluster did not start");
+        console::set_colors_enabled_stderr(false);
+        assert_eq!(
+            render(&error),
+            "error: the embedded cluster did not start\n  cause: Node \"a b\" is invalid\n"
         );
     }
 

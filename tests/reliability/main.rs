@@ -11,4 +11,8 @@ mod engine;
 mod exposure;
 mod full;
 mod kubeconfig;
+mod names;
+mod processes;
+mod records;
 mod rivals;
+mod tree;
