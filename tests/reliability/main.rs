@@ -10,6 +10,7 @@ mod dry;
 mod engine;
 mod exposure;
 mod full;
+mod hostile;
 mod kubeconfig;
 mod names;
 mod processes;
