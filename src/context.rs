@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::cli::{Color, Global, Output};
+use crate::lab::LabName;
 use crate::ui::Report;
 
 /// The surroundings of one run.
@@ -37,7 +38,11 @@ impl Context {
 
     /// The flag that names this lab, for commands that are shown to the user; empty for the default one.
     pub fn name_flag(&self) -> String {
-        if self.global.name == "meshy" { String::new() } else { format!(" --name {}", self.global.name) }
+        if *self.global.name == *LabName::DEFAULT {
+            String::new()
+        } else {
+            format!(" --name {}", self.global.name)
+        }
     }
 
     /// What is left of the run's time.
