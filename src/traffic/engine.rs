@@ -266,7 +266,7 @@ mod tests {
                             sleep_until(awake).await;
                         }
                         let status = if number.is_multiple_of(nth) { 500 } else { 200 };
-                        let answer = Response::builder().status(status).header("meshy-try", 2);
+                        let answer = Response::builder().status(status).header("meshy-attempt", 2);
                         Ok::<_, Infallible>(answer.body(Full::new(Bytes::from_static(b"x"))).unwrap())
                     }
                 });

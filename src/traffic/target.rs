@@ -11,8 +11,8 @@ use http_body_util::Full;
 /// The header that carries a request's id through every try.
 pub const REQUEST_ID: &str = "meshy-request-id";
 
-/// The header in which the test service says which try it answered.
-pub const TRY: &str = "meshy-try";
+/// The response header with the number of the attempt, which the test service counts.
+pub const ATTEMPT: &str = "meshy-attempt";
 
 /// One kind of request to one address.
 #[derive(Clone, Debug)]

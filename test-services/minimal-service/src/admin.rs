@@ -1,4 +1,4 @@
-//! The admin port's requests: looking at a running service and changing how it fails.
+//! Requests to the admin port: reads the state of a running service and changes its faults.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,98 +7,103 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{self, Answer};
+use crate::body::read;
 use crate::fault::FaultChange;
-use crate::service::{State, read};
+use crate::response::{self, HttpResponse};
+use crate::state::State;
 
-/// The body of `POST /tries`.
+/// The body of `POST /attempts`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct TriesQuestion {
+pub struct AttemptsRequest {
     /// Request ids; as many as fit into a body of 64 KiB.
     pub ids: Vec<String>,
 }
 
-/// The answer of `GET /tries` and `POST /tries`.
+/// The response to `GET /attempts` and `POST /attempts`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
-pub struct TriesAnswer {
-    /// The tries seen of each id asked for; 0 for one never seen, or forgotten.
-    pub tries: BTreeMap<String, u32>,
-    /// Ids forgotten since the start; 0 means that no 0 above comes from forgetting.
+pub struct AttemptsResponse {
+    /// The number of attempts of each requested id; 0 for an id that is unknown or was dropped.
+    pub attempts: BTreeMap<String, u32>,
+    /// Ids dropped since the start; if it is 0, every 0 in `attempts` is an unknown id.
     pub forgotten: u64,
 }
 
-/// The answer of `GET /ids`.
+/// The response to `GET /ids`.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Ids {
-    /// For each id remembered: the tries seen of it, and whether one of them was answered well. The key is a hash, the
-    /// same in each replica.
+    /// For each id in memory: the number of attempts, and whether one of them got a status below 400. The key is a hash
+    /// that is the same in each replica.
     pub ids: BTreeMap<String, (u32, bool)>,
-    /// Ids forgotten since the start.
+    /// Ids dropped since the start.
     pub forgotten: u64,
 }
 
-/// Answers a request, whatever it is.
-pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> Answer {
+/// Returns the response to a request.
+pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> HttpResponse {
     let (request, body) = request.into_parts();
     match (request.uri.path(), &request.method) {
-        ("/fault", &Method::GET) => answer::json(StatusCode::OK, state.ledger().faults.fault()),
+        ("/fault", &Method::GET) => response::json(StatusCode::OK, state.ledger().faults.fault()),
         ("/fault", &Method::PUT) => match parse(body).await {
             Ok(change) => put_fault(state, change),
-            Err(refusal) => refusal,
+            Err(response) => response,
         },
-        ("/counts", &Method::GET) => answer::json(StatusCode::OK, &state.ledger().counts()),
+        ("/counts", &Method::GET) => response::json(StatusCode::OK, &state.ledger().counts()),
         ("/ids", &Method::GET) => {
             let ids = {
                 let ledger = state.ledger();
-                Ids { ids: ledger.tries.all(), forgotten: ledger.tries.forgotten() }
+                Ids { ids: ledger.attempts.all(), forgotten: ledger.attempts.forgotten() }
             };
-            answer::json(StatusCode::OK, &ids)
+            response::json(StatusCode::OK, &ids)
         }
-        ("/tries", &Method::GET) => {
+        ("/attempts", &Method::GET) => {
             let query = request.uri.query().unwrap_or_default();
             let ids = query.split('&').find_map(|pair| pair.strip_prefix("ids=")).unwrap_or_default();
-            tries(state, ids.split(',').filter(|id| !id.is_empty()).map(str::to_owned))
+            attempts(state, ids.split(',').filter(|id| !id.is_empty()).map(str::to_owned))
         }
-        ("/tries", &Method::POST) => match parse::<TriesQuestion>(body).await {
-            Ok(question) => tries(state, question.ids),
-            Err(refusal) => refusal,
+        ("/attempts", &Method::POST) => match parse::<AttemptsRequest>(body).await {
+            Ok(request) => attempts(state, request.ids),
+            Err(response) => response,
         },
-        ("/fault" | "/counts" | "/ids" | "/tries", _) => {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "no such method here")
+        (path @ ("/fault" | "/counts" | "/ids" | "/attempts"), method) => {
+            error(StatusCode::METHOD_NOT_ALLOWED, &format!("method {method} is not allowed on {path}"))
         }
-        _ => refuse(StatusCode::NOT_FOUND, "known here: /fault, /counts, /ids, /tries"),
+        (path, _) => error(
+            StatusCode::NOT_FOUND,
+            &format!("unknown path {path}, expected /fault, /counts, /ids or /attempts"),
+        ),
     }
 }
 
-fn put_fault(state: &State, change: FaultChange) -> Answer {
+fn put_fault(state: &State, change: FaultChange) -> HttpResponse {
     let mut ledger = state.ledger();
-    if let Err(wrong) = ledger.faults.change(change) {
-        let text = format!("{} `{}`: {}", wrong.key, wrong.value, wrong.reason);
-        return refuse(StatusCode::BAD_REQUEST, &text);
+    if let Err(invalid) = ledger.faults.change(change) {
+        let text = format!("invalid {} `{}`: {}", invalid.key, invalid.value, invalid.reason);
+        return error(StatusCode::BAD_REQUEST, &text);
     }
     let fault = ledger.faults.fault().clone();
     drop(ledger);
-    state.log(format!("INFO fault is now {}", serde_json::to_string(&fault).expect("plain numbers")));
-    answer::json(StatusCode::OK, &fault)
+    state.log(format!("INFO fault changed to {}", serde_json::to_string(&fault).expect("plain numbers")));
+    response::json(StatusCode::OK, &fault)
 }
 
-fn tries(state: &State, ids: impl IntoIterator<Item = String>) -> Answer {
+fn attempts(state: &State, ids: impl IntoIterator<Item = String>) -> HttpResponse {
     let ledger = state.ledger();
     let of = |id: String| {
-        let seen = ledger.tries.of(id.as_bytes());
-        (id, seen)
+        let attempts = ledger.attempts.of(id.as_bytes());
+        (id, attempts)
     };
-    let tries = ids.into_iter().map(of).collect();
-    answer::json(StatusCode::OK, &TriesAnswer { tries, forgotten: ledger.tries.forgotten() })
+    let attempts = ids.into_iter().map(of).collect();
+    response::json(StatusCode::OK, &AttemptsResponse { attempts, forgotten: ledger.attempts.forgotten() })
 }
 
-async fn parse<T: for<'a> Deserialize<'a>>(body: Incoming) -> Result<T, Answer> {
-    let body =
-        read(body).await.ok_or_else(|| refuse(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 64 KiB"))?;
-    serde_json::from_slice(&body).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
+async fn parse<T: for<'a> Deserialize<'a>>(body: Incoming) -> Result<T, HttpResponse> {
+    let body = read(body).await.ok_or_else(|| {
+        error(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB or not complete")
+    })?;
+    serde_json::from_slice(&body).map_err(|cause| error(StatusCode::BAD_REQUEST, &cause.to_string()))
 }
 
-fn refuse(status: StatusCode, why: &str) -> Answer {
-    answer::json(status, &BTreeMap::from([("error", why)]))
+fn error(status: StatusCode, text: &str) -> HttpResponse {
+    response::json(status, &BTreeMap::from([("error", text)]))
 }

@@ -1,66 +1,68 @@
-//! `POST /bounce`: a request that makes another one.
+//! `POST /bounce`: a request that sends another request.
 
-use http::header::HeaderName;
 use http::{Response, StatusCode, Uri, request::Parts};
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 
-use crate::answer::{self, Answer};
 use crate::echo::{Arrival, Echo};
-use crate::service::State;
-use crate::{REQUEST_ID, TRY};
+use crate::headers::{ATTEMPT_NAME, REQUEST_ID_NAME};
+use crate::response::{self, HttpResponse};
+use crate::state::State;
 
-/// What a bounce is asked with.
+/// The body of a bounce request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
-    /// The text `true`; as efbar/minimal-service wants it.
+struct Bounce {
+    /// The text `true`, as in efbar/minimal-service.
     rebound: String,
     endpoint: String,
 }
 
-/// Sends a `GET` to the endpoint and tells of its answer, always with 200: the upstream's status is in the body.
-pub(crate) async fn answer(state: &State, request: &Parts, body: &[u8], arrival: &Arrival) -> Answer {
-    let endpoint = match order(body) {
+/// Sends a `GET` to the endpoint and returns a 200 whose body has the status of the upstream, whatever that is.
+///
+/// The status is 400 if the body is not valid, and 502 if there is no response.
+pub(crate) async fn respond(state: &State, request: &Parts, body: &[u8], arrival: &Arrival) -> HttpResponse {
+    let endpoint = match endpoint(body) {
         Ok(endpoint) => endpoint,
-        Err(why) => return answer::text(StatusCode::BAD_REQUEST, format!("Bad Request\n{why}\n")),
+        Err(reason) => return response::text(StatusCode::BAD_REQUEST, format!("Bad Request\n{reason}\n")),
     };
-    let named = request.headers.get(REQUEST_ID).cloned();
-    let id = named.unwrap_or_else(|| state.upstream.new_id());
-    let mut answer = match state.upstream.get(&endpoint, &id).await {
+    let id = request.headers.get(REQUEST_ID_NAME).cloned();
+    let id = id.unwrap_or_else(|| state.upstream.new_id());
+    let mut response = match state.upstream.get(&endpoint, &id).await {
         Ok(upstream) => {
             let status = status_text(&upstream);
-            state.log(format!("INFO bounced to {endpoint}: {status}"));
-            let mut echo = Echo::of(request, upstream.headers(), &status, &state.host_name, arrival);
-            echo.tries = upstream.headers().get(TRY).and_then(|number| number.to_str().ok()?.parse().ok());
-            answer::json(StatusCode::OK, &echo)
+            state.log(format!("INFO bounce to {endpoint}: {status}"));
+            let mut echo = Echo::new(request, upstream.headers(), &status, &state.host_name, arrival);
+            let attempt = upstream.headers().get(ATTEMPT_NAME);
+            echo.attempts = attempt.and_then(|number| number.to_str().ok()?.parse().ok());
+            response::json(StatusCode::OK, &echo)
         }
         Err(error) => {
             state.log(format!("ERROR bounce to {endpoint}: {error}"));
-            answer::text(StatusCode::BAD_GATEWAY, format!("Bad Gateway\n{error}\n"))
+            response::text(StatusCode::BAD_GATEWAY, format!("Bad Gateway\n{error}\n"))
         }
     };
-    answer.headers_mut().insert(HeaderName::from_static(REQUEST_ID), id);
-    answer
+    response.headers_mut().insert(REQUEST_ID_NAME, id);
+    response
 }
 
-/// The endpoint out of a bounce's body, or why there is none.
-fn order(body: &[u8]) -> Result<Uri, String> {
-    const FORM: &str = r#"the body is to be {"rebound":"true","endpoint":"http://HOST:PORT/PATH"}"#;
-    let order: Order = serde_json::from_slice(body).map_err(|error| format!("{error}\n{FORM}"))?;
-    if order.rebound != "true" {
-        return Err(format!("rebound is `{}`\n{FORM}", order.rebound));
+/// Returns the endpoint in the body of a bounce request, or why the body is not valid.
+fn endpoint(body: &[u8]) -> Result<Uri, String> {
+    const EXPECTED: &str = r#"expected a body like {"rebound":"true","endpoint":"http://HOST:PORT/PATH"}"#;
+    let bounce: Bounce = serde_json::from_slice(body).map_err(|error| format!("{error}\n{EXPECTED}"))?;
+    if bounce.rebound != "true" {
+        return Err(format!("invalid rebound `{}`\n{EXPECTED}", bounce.rebound));
     }
-    order.endpoint.parse().map_err(|error| format!("endpoint `{}`: {error}", order.endpoint))
+    bounce.endpoint.parse().map_err(|error| format!("invalid endpoint `{}`: {error}", bounce.endpoint))
 }
 
-/// A status as its status line had it: `500 Internal Server Error`.
-fn status_text<B>(answer: &Response<B>) -> String {
-    // hyper keeps the phrase only where it is not the usual one.
-    let own = answer.extensions().get::<ReasonPhrase>();
-    let phrase = match own {
-        Some(own) => String::from_utf8_lossy(own.as_bytes()).into_owned(),
-        None => answer.status().canonical_reason().unwrap_or_default().to_owned(),
+/// Returns the status and the reason phrase of a status line: `500 Internal Server Error`.
+fn status_text<B>(response: &Response<B>) -> String {
+    // hyper keeps the phrase only if it is not the canonical one.
+    let custom = response.extensions().get::<ReasonPhrase>();
+    let phrase = match custom {
+        Some(custom) => String::from_utf8_lossy(custom.as_bytes()).into_owned(),
+        None => response.status().canonical_reason().unwrap_or_default().to_owned(),
     };
-    format!("{} {phrase}", answer.status().as_u16()).trim_end().to_owned()
+    format!("{} {phrase}", response.status().as_u16()).trim_end().to_owned()
 }

@@ -1,9 +1,9 @@
-//! Points in time as text.
+//! Formats points in time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// RFC 3339 in UTC with milliseconds: `2026-02-03T04:05:06.789Z`.
-pub(crate) fn stamp(at: SystemTime) -> String {
+/// Returns a time in the format of RFC 3339, in UTC with milliseconds: `2026-02-03T04:05:06.789Z`.
+pub(crate) fn timestamp(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
     let (year, month, day) = date(seconds / 86_400);
@@ -11,8 +11,8 @@ pub(crate) fn stamp(at: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
-/// Year, month and day of a number of days after 1970-01-01. Years are counted from March, so that the leap day comes
-/// last and the months' lengths follow one line (153 days every five months).
+/// Returns year, month and day of the given number of days after 1970-01-01. The calculation uses years that start in
+/// March, so that the leap day is the last day and month lengths are linear (153 days every five months).
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468; // from 0000-03-01
     let (era, of_era) = (days / 146_097, days % 146_097);
@@ -31,8 +31,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamps_know_leap_days_and_the_turn_of_the_year() {
-        let of = |millis| stamp(UNIX_EPOCH + Duration::from_millis(millis));
+    fn timestamps_are_correct_on_leap_days_and_at_the_end_of_a_year() {
+        let of = |millis| timestamp(UNIX_EPOCH + Duration::from_millis(millis));
         assert_eq!(of(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(of(951_782_400_000), "2000-02-29T00:00:00.000Z");
         assert_eq!(of(1_709_251_199_999), "2024-02-29T23:59:59.999Z");

@@ -1,4 +1,4 @@
-//! What the environment says.
+//! Reads the configuration from environment variables.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::fault::Fault;
 
-/// Variables of efbar/minimal-service that mean a thing this service does not do.
-const NOT_HERE: [&str; 3] = ["HTTPS", "TRACING", "CONNECT"];
+/// Variables of efbar/minimal-service that this service does not support.
+const UNSUPPORTED: [&str; 3] = ["HTTPS", "TRACING", "CONNECT"];
 
 /// The settings of one service.
 #[derive(Clone, Debug)]
@@ -18,22 +18,22 @@ pub struct Config {
     pub service_port: u16,
     /// `ADMIN_PORT`, default 9091.
     pub admin_port: u16,
-    /// `HOSTNAME`, as container runtimes set it: what `servedBy` says.
+    /// `HOSTNAME`, which container runtimes set: the value of `servedBy`.
     pub host_name: String,
-    /// How it fails at the start: `DISCARD_QUOTA`, `REJECT`, `SEQUENCE`, `SEED`, `DELAY_MAX`.
+    /// The faults at the start: `DISCARD_QUOTA`, `REJECT`, `SEQUENCE`, `SEED`, `DELAY_MAX`.
     pub fault: Fault,
-    /// `DRAIN_SECONDS`, default 0: how long after the request to stop new connections are still served, because those
-    /// who route to a pod learn of its end later than the pod does. The image sets 2.
-    pub linger: Duration,
-    /// `DEBUG=1`: health checks are logged, too.
+    /// `DRAIN_SECONDS`, default 0: how long new connections are still accepted after shutdown was requested, because
+    /// clients and proxies remove a pod from their endpoints later than the pod gets SIGTERM. The image sets 2.
+    pub drain: Duration,
+    /// `DEBUG=1`: also log health checks.
     pub debug: bool,
-    /// What was asked for and is not done; logged at the start.
+    /// Settings that are not supported; logged at the start.
     pub warnings: Vec<String>,
 }
 
-/// A variable that makes no sense.
+/// An environment variable whose value is not valid.
 #[derive(Debug, Error)]
-#[error("read {variable}=`{value}`: {reason}")]
+#[error("invalid {variable} `{value}`: {reason}")]
 pub struct ConfigError {
     variable: &'static str,
     value: String,
@@ -47,7 +47,7 @@ impl Default for Config {
             admin_port: 9091,
             host_name: "localhost".to_owned(),
             fault: Fault::default(),
-            linger: Duration::ZERO,
+            drain: Duration::ZERO,
             debug: false,
             warnings: Vec::new(),
         }
@@ -55,10 +55,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the variables it knows out of an environment; empty values count as absent, others are passed over.
+    /// Returns the configuration that these environment variables describe. Variables with an empty value and unknown
+    /// variables are ignored.
     ///
     /// # Errors
-    /// When a value is no number, or one out of its range.
+    /// Returns an error if a value is not a number or is out of range.
     pub fn from_env(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut config = Self::default();
         for (name, value) in pairs {
@@ -80,18 +81,18 @@ impl Config {
                 "DELAY_MAX" => config.fault.delay_max = parse("DELAY_MAX", value)?,
                 "DRAIN_SECONDS" => {
                     let seconds = parse("DRAIN_SECONDS", value)?;
-                    config.linger = Duration::try_from_secs_f64(seconds)
-                        .map_err(|error| refuse("DRAIN_SECONDS", value, error))?;
+                    config.drain = Duration::try_from_secs_f64(seconds)
+                        .map_err(|cause| error("DRAIN_SECONDS", value, cause))?;
                 }
                 "DEBUG" => config.debug = flag(value),
-                name if NOT_HERE.contains(&name) && flag(value) => {
-                    config.warnings.push(format!("{name}={value} is not supported here and does nothing"));
+                name if UNSUPPORTED.contains(&name) && flag(value) => {
+                    config.warnings.push(format!("{name}={value} is not supported and has no effect"));
                 }
                 _ => {}
             }
         }
-        if let Err(wrong) = config.fault.check() {
-            return Err(refuse(wrong.variable, &wrong.value, wrong.reason));
+        if let Err(invalid) = config.fault.check() {
+            return Err(error(invalid.variable, &invalid.value, invalid.reason));
         }
         Ok(config)
     }
@@ -102,10 +103,10 @@ fn flag(value: &str) -> bool {
 }
 
 fn parse<T: FromStr<Err: Display>>(variable: &'static str, value: &str) -> Result<T, ConfigError> {
-    value.parse().map_err(|error| refuse(variable, value, error))
+    value.parse().map_err(|cause| error(variable, value, cause))
 }
 
-fn refuse(variable: &'static str, value: &str, reason: impl Display) -> ConfigError {
+fn error(variable: &'static str, value: &str, reason: impl Display) -> ConfigError {
     ConfigError { variable, value: value.to_owned(), reason: reason.to_string() }
 }
 
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_environment_serves_on_9090_and_never_fails() {
+    fn the_defaults_are_ports_9090_and_9091_and_no_faults() {
         let config = read(&[("DISCARD_QUOTA", ""), ("PATH", "/bin")]).unwrap();
         assert_eq!((config.service_port, config.admin_port), (9090, 9091));
         assert_eq!(config.fault, Fault::default());
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_variables_are_read() {
+    fn the_variables_of_the_original_service_are_read() {
         let config =
             read(&[("DISCARD_QUOTA", "70"), ("REJECT", "1"), ("DELAY_MAX", "2"), ("SERVICE_PORT", "80")])
                 .unwrap();
@@ -135,23 +136,23 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_a_list_of_statuses() {
+    fn a_sequence_is_a_list_of_statuses() {
         assert_eq!(read(&[("SEQUENCE", "500, 503,200")]).unwrap().fault.sequence, [500, 503, 200]);
     }
 
     #[test]
-    fn nonsense_is_refused_by_the_variables_name() {
+    fn an_invalid_value_is_an_error_that_names_the_variable() {
         for (name, value) in
             [("DISCARD_QUOTA", "101"), ("DISCARD_QUOTA", "most"), ("SEQUENCE", "500,20"), ("DELAY_MAX", "-1")]
         {
             let error = read(&[(name, value)]).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("read {name}=`")), "{error}");
+            assert!(error.starts_with(&format!("invalid {name} `")), "{error}");
         }
     }
 
     #[test]
-    fn what_is_not_spoken_is_said() {
+    fn unsupported_variables_are_warnings() {
         let warnings = read(&[("HTTPS", "true"), ("TRACING", "0")]).unwrap().warnings;
-        assert_eq!(warnings, ["HTTPS=true is not supported here and does nothing"]);
+        assert_eq!(warnings, ["HTTPS=true is not supported and has no effect"]);
     }
 }

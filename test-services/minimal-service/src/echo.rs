@@ -1,4 +1,4 @@
-//! The answer that tells what the request was.
+//! The response that describes its request.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,10 +8,10 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, StatusCode, request::Parts};
 use serde::Serialize;
 
-use crate::answer::{self, Answer};
-use crate::clock::stamp;
+use crate::clock::timestamp;
+use crate::response::{self, HttpResponse};
 
-/// When a request came.
+/// When a request arrived.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrival {
     pub(crate) at: SystemTime,
@@ -23,13 +23,13 @@ impl Arrival {
         Self { at: SystemTime::now(), since: Instant::now() }
     }
 
-    /// Milliseconds up to now.
+    /// Returns the time since the arrival, in milliseconds.
     pub(crate) fn millis(&self) -> f64 {
         self.since.elapsed().as_secs_f64() * 1000.0
     }
 }
 
-/// The JSON answer; names and order are efbar/minimal-service's.
+/// The JSON response; its keys and their order are those of efbar/minimal-service.
 #[derive(Serialize)]
 pub(crate) struct Echo<'a> {
     pub(crate) host: String,
@@ -43,23 +43,23 @@ pub(crate) struct Echo<'a> {
     pub(crate) method: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     pub(crate) body: &'a str,
-    /// Only of a bounce: the tries that the upstream saw.
+    /// Only in the response to a bounce: the attempts that the upstream counted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tries: Option<u32>,
+    pub(crate) attempts: Option<u32>,
 }
 
 impl<'a> Echo<'a> {
-    /// Tells of a request, `headers` being its own or, for a bounce, the upstream's.
-    pub(crate) fn of(
+    /// Describes a request; `headers` are those of the request or, for a bounce, those of the upstream's response.
+    pub(crate) fn new(
         request: &'a Parts,
         headers: &HeaderMap,
         body: &'a str,
         served_by: &'a str,
         arrival: &Arrival,
     ) -> Self {
-        let mut headers = readable(headers);
-        headers.insert("Request-time".to_owned(), stamp(arrival.at));
-        headers.insert("Response-time".to_owned(), stamp(SystemTime::now()));
+        let mut headers = title_case(headers);
+        headers.insert("Request-time".to_owned(), timestamp(arrival.at));
+        headers.insert("Response-time".to_owned(), timestamp(SystemTime::now()));
         headers.insert("Duration".to_owned(), format!("{:.3}", arrival.millis()));
         Self {
             host: host(request),
@@ -70,7 +70,7 @@ impl<'a> Echo<'a> {
             served_by,
             method: request.method.as_str(),
             body,
-            tries: None,
+            attempts: None,
         }
     }
 
@@ -86,18 +86,19 @@ impl<'a> Echo<'a> {
     }
 }
 
-/// The answer to a `GET`: text where the request said `Content-type: text/plain`, else JSON.
-pub(crate) fn answer(request: &Parts, body: &[u8], served_by: &str, arrival: &Arrival) -> Answer {
+/// Returns the response to a `GET`: text if the request has the header `Content-Type: text/plain`, else JSON.
+pub(crate) fn respond(request: &Parts, body: &[u8], served_by: &str, arrival: &Arrival) -> HttpResponse {
     let body = String::from_utf8_lossy(body);
-    let echo = Echo::of(request, &request.headers, &body, served_by, arrival);
+    let echo = Echo::new(request, &request.headers, &body, served_by, arrival);
     match request.headers.get(CONTENT_TYPE) {
-        Some(kind) if kind == "text/plain" => answer::text(StatusCode::OK, echo.text()),
-        _ => answer::json(StatusCode::OK, &echo),
+        Some(kind) if kind == "text/plain" => response::text(StatusCode::OK, echo.text()),
+        _ => response::json(StatusCode::OK, &echo),
     }
 }
 
-/// Headers as people write them, `Content-Type`; of several with one name the last. `Host` has its own place.
-fn readable(headers: &HeaderMap) -> BTreeMap<String, String> {
+/// Returns headers with names like `Content-Type`; of several with the same name the last. `Host` is left out, because it is
+/// a field of [`Echo`].
+fn title_case(headers: &HeaderMap) -> BTreeMap<String, String> {
     let entries = headers.iter().filter(|(name, _)| *name != HOST);
     entries
         .map(|(name, value)| (title(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into()))
@@ -115,6 +116,6 @@ fn title(name: &str) -> String {
 }
 
 fn host(request: &Parts) -> String {
-    let named = request.headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
-    named.or_else(|| request.uri.authority().map(ToString::to_string)).unwrap_or_default()
+    let header = request.headers.get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    header.or_else(|| request.uri.authority().map(ToString::to_string)).unwrap_or_default()
 }

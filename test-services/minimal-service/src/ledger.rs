@@ -1,79 +1,87 @@
-//! What was decided and seen, behind one lock.
+//! The mutable state of a service, behind one lock.
 
 use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Fate, Fault, Faults};
-use crate::tries::{Tries, Try};
+use crate::attempts::{Attempt, Attempts};
+use crate::fault::{Action, Fault, Faults};
 
-/// Everything of a service that changes from request to request. One lock guards it all, held for well under a
-/// microsecond, so that what the admin port shows is of one moment.
+/// Everything that changes from request to request. One lock guards all of it, held for well under a microsecond, so
+/// that a response of the admin port is consistent.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) faults: Faults,
-    pub(crate) tries: Tries,
+    pub(crate) attempts: Attempts,
     counts: Counts,
 }
 
-/// Counts since the start: the body of `GET /counts`. Health checks and `/crash` are not in them.
+/// What [`Ledger::request`] returns for a request that arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    /// `None` for a request without an id.
+    pub(crate) attempt: Option<Attempt>,
+    pub(crate) action: Action,
+}
+
+/// Counts since the start: the body of `GET /counts`. Health checks and `/crash` are not counted.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Requests that arrived.
     pub requests: u64,
-    /// Of these, failed on purpose with a status.
+    /// Requests that failed on purpose with an error status.
     pub rejected: u64,
-    /// Of these, thrown away with an empty 200.
+    /// Requests that were discarded: they got an empty 200.
     pub discarded: u64,
-    /// Answers by status; a request still open is in none.
-    pub answers: BTreeMap<u16, u64>,
-    /// Requests with an id, by the number of the try they were.
-    pub tries: BTreeMap<u32, u64>,
-    /// Of these, those answered with a status below 400: how often the first, the second … try was the good one.
+    /// Responses by status; open requests are not included.
+    pub responses: BTreeMap<u16, u64>,
+    /// Requests with an id, by attempt number.
+    pub attempts: BTreeMap<u32, u64>,
+    /// Requests with an id that got a status below 400, by attempt number.
     #[serde(default)]
     pub served: BTreeMap<u32, u64>,
-    /// Ids remembered now.
+    /// Ids in memory now.
     pub ids: u64,
-    /// Ids dropped to bound memory; their tries would be counted from 1 again.
+    /// Ids dropped to bound memory; attempts of a dropped id are counted from 1 again.
     pub forgotten: u64,
 }
 
-/// Tries beyond this one are counted as this one: no retry policy goes there, and the map stays small.
-const LAST_TRY: u32 = 100;
+/// Attempts with a higher number are counted under this one. It is above any practical retry limit and bounds the map.
+const MAX_ATTEMPT: u32 = 100;
 
 impl Ledger {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self { faults: Faults::new(fault), tries: Tries::default(), counts: Counts::default() }
+        Self { faults: Faults::new(fault), attempts: Attempts::default(), counts: Counts::default() }
     }
 
-    /// A request has come: which try it is, if it says which request, and what becomes of it.
-    pub(crate) fn arrival(&mut self, id: Option<&[u8]>) -> (Option<Try>, Fate) {
-        let this = id.and_then(|id| self.tries.count(id));
-        if let Some(this) = this {
-            *self.counts.tries.entry(this.number.min(LAST_TRY)).or_default() += 1;
+    /// Counts a request that arrived, and decides what the service does with it.
+    pub(crate) fn request(&mut self, id: Option<&[u8]>) -> Arrived {
+        let attempt = id.and_then(|id| self.attempts.count(id));
+        if let Some(attempt) = attempt {
+            *self.counts.attempts.entry(attempt.number.min(MAX_ATTEMPT)).or_default() += 1;
         }
         self.counts.requests += 1;
-        let fate = self.faults.next();
-        match fate {
-            Fate::Serve(_) => {}
-            Fate::Discard => self.counts.discarded += 1,
-            Fate::Reject(_) => self.counts.rejected += 1,
+        let action = self.faults.next();
+        match action {
+            Action::Serve(_) => {}
+            Action::Discard => self.counts.discarded += 1,
+            Action::Reject(_) => self.counts.rejected += 1,
         }
-        (this, fate)
+        Arrived { attempt, action }
     }
 
-    /// A request was answered; `this` is the try it was, if it said which request.
-    pub(crate) fn answer(&mut self, status: StatusCode, this: Option<Try>) {
-        if let Some(this) = this.filter(|_| status.as_u16() < 400) {
-            *self.counts.served.entry(this.number.min(LAST_TRY)).or_default() += 1;
-            self.tries.served(this);
+    /// Counts a response; `attempt` is the one that [`Ledger::request`] returned for its request.
+    pub(crate) fn response(&mut self, status: StatusCode, attempt: Option<Attempt>) {
+        if let Some(attempt) = attempt.filter(|_| status.as_u16() < 400) {
+            *self.counts.served.entry(attempt.number.min(MAX_ATTEMPT)).or_default() += 1;
+            self.attempts.succeeded(attempt);
         }
-        *self.counts.answers.entry(status.as_u16()).or_default() += 1;
+        *self.counts.responses.entry(status.as_u16()).or_default() += 1;
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let (ids, forgotten) = (self.tries.ids() as u64, self.tries.forgotten());
+        let (ids, forgotten) = (self.attempts.ids() as u64, self.attempts.forgotten());
         Counts { ids, forgotten, ..self.counts.clone() }
     }
 }

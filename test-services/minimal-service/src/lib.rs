@@ -1,61 +1,57 @@
-//! A test service that fails on purpose and counts the tries it sees.
+//! A test service that fails on purpose and counts the attempts of each request.
 //!
-//! It is one library with two homes: the image's static binary (`main.rs`, over TCP) and a task of the embedded
-//! cluster (over that cluster's network). It keeps no global state and never ends the process; many run side by side.
+//! The library runs in two places: in the static binary of the image (`main.rs`, over TCP) and as a task of the embedded
+//! cluster (over the network of that cluster). It has no global state and never exits the process, so that many services
+//! can run in one process.
 //!
 //! ```text
-//!   SERVICE_PORT ── server ── service ─┬─ fault (fail this one?)   ┐
+//!   SERVICE_PORT ── server ── service ─┬─ fault (which action?)    ┐
 //!                                      ├─ echo                     ├─ ledger ── admin ── server ── ADMIN_PORT
-//!                                      └─ bounce ── upstream ──▶   ┘   (counts, tries)
+//!                                      └─ bounce ── upstream ──▶   ┘   (counts, attempts)
 //! ```
 //!
-//! What it speaks on both ports is in `docs/test-service.md`.
+//! `docs/test-service.md` describes the requests and responses of both ports.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use meshy_net::SharedNetwork;
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 mod admin;
-mod answer;
+mod attempts;
+mod body;
 mod bounce;
 mod clock;
 mod config;
 mod echo;
 mod fault;
+mod headers;
 mod ledger;
 mod random;
+mod response;
 mod server;
 mod service;
-mod tries;
+mod state;
 mod upstream;
 
-pub use admin::{Ids, TriesAnswer, TriesQuestion};
+pub use admin::{AttemptsRequest, AttemptsResponse, Ids};
 pub use config::{Config, ConfigError};
 pub use fault::{Fault, FaultChange};
+pub use headers::{ATTEMPT, REQUEST_ID};
 pub use ledger::Counts;
+pub use state::Logs;
 
-use server::{DRAIN_DEADLINE, Door, Phase};
-use service::State;
+use server::{CLOSE_TIMEOUT, Port};
+use state::{Phase, State};
 
-/// The request header that names one request across all its tries; the answer repeats it.
-pub const REQUEST_ID: &str = "meshy-request-id";
-
-/// The answer header that says which try of its request this was, counted from 1 by the service that answers.
-pub const TRY: &str = "meshy-try";
-
-/// What [`run`] gives back after `GET /crash`, as a container killed by SIGKILL would.
+/// The exit code that [`run`] returns after `GET /crash`: that of a container killed by SIGKILL.
 pub const CRASHED: u8 = 137;
 
-/// Where log lines go, without their line ends; called from any thread, must not block.
-pub type Logs = Arc<dyn Fn(String) + Send + Sync>;
-
-/// Serves until `shutdown` resolves and open requests are answered; gives the exit code of the container.
+/// Serves until `shutdown` resolves and open requests are complete; returns the exit code of the container.
 ///
-/// 0: drained after `shutdown`. 1: a port could not be listened on (a log line says which). [`CRASHED`]: someone asked
-/// for `/crash`; open connections are cut without an answer. Dropping the future cuts everything at once, too.
+/// The exit code is 0 after `shutdown`; 1 if the service cannot listen on a port (a log line names it); [`CRASHED`] after
+/// `GET /crash`, which closes all connections without a response. Dropping the future also closes them at once.
 pub async fn run(
     config: Config,
     network: SharedNetwork,
@@ -65,48 +61,50 @@ pub async fn run(
     for warning in &config.warnings {
         logs(format!("WARN {warning}"));
     }
-    let mut doors = Vec::new();
-    for (door, port) in [(Door::Service, config.service_port), (Door::Admin, config.admin_port)] {
-        match network.listen(([0, 0, 0, 0], port).into()).await {
-            Ok(listener) => doors.push((door, listener)),
+    let mut listeners = Vec::new();
+    for (port, number) in [(Port::Service, config.service_port), (Port::Admin, config.admin_port)] {
+        match network.listen(([0, 0, 0, 0], number).into()).await {
+            Ok(listener) => listeners.push((port, listener)),
             Err(error) => {
-                logs(format!("ERROR listen on port {port}: {error}"));
+                logs(format!("ERROR cannot listen on {port} port {number}: {error}"));
                 return 1;
             }
         }
     }
-    for (door, listener) in &doors {
-        logs(format!("INFO {door} listens on {}", listener.local_addr()));
+    for (port, listener) in &listeners {
+        logs(format!("INFO {port} listens on {}", listener.local_addr()));
     }
 
-    let phase = watch::Sender::new(Phase::Serving);
-    let linger = config.linger;
-    let state = Arc::new(State::new(config, network, logs.clone(), phase));
+    let drain = config.drain;
+    let state = Arc::new(State::new(config, network, logs.clone()));
     let serving = async {
-        let mut doors =
-            doors.into_iter().map(|(door, listener)| server::serve(door, listener, state.clone()));
-        let (service, admin) = (doors.next().expect("two doors"), doors.next().expect("two doors"));
+        let mut ports =
+            listeners.into_iter().map(|(port, listener)| server::serve(port, listener, state.clone()));
+        let (service, admin) = (ports.next().expect("two ports"), ports.next().expect("two ports"));
         tokio::join!(service, admin);
     };
-    let draining = async {
+    let shutting_down = async {
         shutdown.await;
-        logs("INFO asked to stop, answering what is open".to_owned());
-        state.enter(Phase::Lingering);
-        sleep(linger).await;
+        logs("INFO shutdown requested, waiting for open requests".to_owned());
         state.enter(Phase::Draining);
+        sleep(drain).await;
+        state.enter(Phase::Closing);
         std::future::pending::<()>().await;
     };
-    let late = async {
-        state.reached(Phase::Draining).await;
-        sleep(DRAIN_DEADLINE).await;
-        logs(format!("WARN requests still open after {} s, leaving them", DRAIN_DEADLINE.as_secs()));
+    let timed_out = async {
+        state.wait_for(Phase::Closing).await;
+        sleep(CLOSE_TIMEOUT).await;
+        logs(format!(
+            "WARN requests still open after {} s, closing their connections",
+            CLOSE_TIMEOUT.as_secs()
+        ));
     };
     tokio::select! {
         () = serving => { logs("INFO stopped".to_owned()); 0 }
-        () = draining => unreachable!("waits for the others"),
-        () = late => 0,
-        () = state.reached(Phase::Crashed) => {
-            logs("ERROR asked to crash".to_owned());
+        () = shutting_down => unreachable!("never resolves"),
+        () = timed_out => 0,
+        () = state.wait_for(Phase::Crashed) => {
+            logs("ERROR crash requested by GET /crash".to_owned());
             CRASHED
         }
     }

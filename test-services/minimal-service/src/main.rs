@@ -1,4 +1,4 @@
-//! The image's program: the service over TCP, configured by the environment, log lines on stdout.
+//! The program of the image: the service over TCP, configured by environment variables, with its log on stdout.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use meshy_net::Tcp;
 use minimal_service::{Config, Logs, run};
 use tokio::signal::unix::{SignalKind, signal};
 
-// One thread: a pod of the lessons has a tenth of a core, and one thread answers tens of thousands a second.
+// One thread is enough: a pod has at most half a core, and one thread serves tens of thousands of requests per second.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let logs: Logs = Arc::new(|line: String| {
-        // Whoever closed the pipe does not want the lines; that is no reason to stop serving.
+        // A closed stdout does not stop the service.
         let _ = writeln!(std::io::stdout(), "{line}");
     });
     let config = match Config::from_env(environment()) {
@@ -25,7 +25,7 @@ async fn main() -> ExitCode {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        logs("ERROR listen for signals".to_owned());
+        logs("ERROR cannot install signal handlers".to_owned());
         return ExitCode::FAILURE;
     };
     let shutdown = async move {
@@ -37,11 +37,11 @@ async fn main() -> ExitCode {
     ExitCode::from(run(config, Arc::new(Tcp), logs, shutdown).await)
 }
 
-/// The environment; `HOSTNAME` from the kernel where no container runtime has set it.
+/// Returns the environment variables; `HOSTNAME` defaults to the kernel's host name.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    let kernels = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let kernels = kernels.map(|name| ("HOSTNAME".to_owned(), name));
+    let default = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let default = default.map(|name| ("HOSTNAME".to_owned(), name));
     let set = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    kernels.into_iter().chain(set)
+    default.into_iter().chain(set)
 }

@@ -1,19 +1,19 @@
-//! Chance, repeatable from a seed.
+//! Random numbers that a seed makes reproducible.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// SplitMix64 (Steele, Lea, Flood 2014). Written out, since lessons print what a seed gives: a library's generator may
-/// change with its version.
+/// The generator SplitMix64 (Steele, Lea, Flood 2014). It is implemented here because lessons print results of a seed, and
+/// a library's generator may change with its version.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The generator of a seed; without one, each call gives another.
+    /// Returns the generator for a seed; without a seed, each call returns a different one.
     pub(crate) fn new(seed: Option<u64>) -> Self {
         Self(seed.unwrap_or_else(|| RandomState::new().hash_one(0u8)))
     }
 
-    /// 64 even bits.
+    /// Returns 64 uniformly distributed bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -22,7 +22,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number in 0..1, of 53 bits.
+    /// Returns a uniformly distributed number in 0..1 with 53 bits.
     pub(crate) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_gives_the_published_numbers() {
+    fn a_seed_produces_the_published_numbers() {
         let mut random = Random::new(Some(1_234_567));
         assert_eq!(
             [random.bits(), random.bits(), random.bits()],
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_seed_each_differs() {
+    fn without_a_seed_generators_differ() {
         assert_ne!(Random::new(None).bits(), Random::new(None).bits());
     }
 }

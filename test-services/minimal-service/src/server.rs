@@ -1,4 +1,4 @@
-//! Connections: accepting them, answering on them, ending them.
+//! Accepts, serves and closes connections.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,43 +12,32 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use meshy_net::{BoxIo, Listener};
 use tokio::task::JoinSet;
 
-use crate::service::State;
+use crate::state::{Phase, State};
 use crate::{admin, service};
 
-/// What is given to open requests after the lingering. Kubernetes kills after 30 s unless told otherwise.
-pub(crate) const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+/// How long open requests may take after the drain. The default grace period of Kubernetes is 30 s.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// A connection without a whole request head for this long is closed: an idle one, or a client that trickles.
-const IDLE: Duration = Duration::from_secs(120);
+/// A connection that does not send a complete request head for this long is closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Connections of one port at most; more wait in the system's backlog.
-const CONNECTIONS: usize = 4096;
+/// The most connections of one port; more wait in the backlog of the listener.
+const MAX_CONNECTIONS: usize = 4096;
 
-/// The buffer of a connection at most, and so the largest request head.
-const BUFFER: usize = 64 * 1024;
+/// The largest buffer of a connection, and so the largest request head.
+const MAX_BUFFER: usize = 64 * 1024;
 
-/// A pause after an accept that failed: out of descriptors, say, which an immediate try cannot cure.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause after a failed accept: without file descriptors, for example, an immediate accept would fail again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where a service is in its life.
+/// One of the two ports of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Serving,
-    /// Asked to stop: new connections are still taken, each answer ends its connection.
-    Lingering,
-    /// No new connections; open requests are answered.
-    Draining,
-    Crashed,
-}
-
-/// The two ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Port {
     Service,
     Admin,
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Service => "service",
@@ -57,52 +46,52 @@ impl fmt::Display for Door {
     }
 }
 
-/// Serves a port until the drain has come and its connections have ended.
-pub(crate) async fn serve(door: Door, mut listener: Box<dyn Listener>, state: Arc<State>) {
-    // Owned here: whoever drops this future cuts the connections, too.
+/// Serves a port until the service closes and the connections of the port have ended.
+pub(crate) async fn serve(port: Port, mut listener: Box<dyn Listener>, state: Arc<State>) {
+    // The set is owned by this future, so dropping the future closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => { connections.spawn(converse(door, stream, state.clone())); }
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) => { connections.spawn(serve_connection(port, stream, state.clone())); }
                 Err(error) => {
-                    state.log(format!("ERROR accept on the {door} port: {error}"));
-                    tokio::time::sleep(PAUSE).await;
+                    state.log(format!("ERROR cannot accept a connection on the {port} port: {error}"));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(_) = connections.join_next() => {}
-            () = state.reached(Phase::Draining) => break,
+            () = state.wait_for(Phase::Closing) => break,
         }
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
 
-/// Answers the requests of one connection.
-async fn converse(door: Door, stream: BoxIo, state: Arc<State>) {
+/// Serves the requests of one connection.
+async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>) {
     let respond = |request| {
         let state = state.clone();
         async move {
-            let mut answer = match door {
-                Door::Service => service::respond(&state, request).await,
-                Door::Admin => admin::respond(&state, request).await,
+            let mut response = match port {
+                Port::Service => service::respond(&state, request).await,
+                Port::Admin => admin::respond(&state, request).await,
             };
             if state.phase() != Phase::Serving {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(response)
         }
     };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .max_buf_size(BUFFER)
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service_fn(respond));
     let mut connection = std::pin::pin!(connection);
-    // An error is the client's: it went away or did not speak HTTP. Nobody here could do anything about it.
+    // An error is caused by the client, which closed the connection or sent invalid HTTP; it needs no action here.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = state.reached(Phase::Draining) => {}
+        () = state.wait_for(Phase::Closing) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

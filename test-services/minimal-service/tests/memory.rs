@@ -1,4 +1,4 @@
-//! What an idle service costs. A test program of its own, since it looks at the whole process.
+//! The memory of an idle service. It is a separate test program because it measures the whole process.
 #![cfg(target_os = "linux")]
 
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use meshy_net::Tcp;
 use minimal_service::{Config, run};
 use tokio::sync::mpsc;
 
-/// Two ports each: within the usual limit of 1024 descriptors.
+/// The number of services: with two ports each they stay below the usual limit of 1024 file descriptors.
 const SERVICES: usize = 200;
 
-/// The embedded cluster's promise for a task pod.
-const MOST: usize = 64 << 10;
+/// The memory budget of a task pod in the embedded cluster, in bytes.
+const BUDGET: usize = 64 << 10;
 
 #[tokio::test]
-async fn an_idle_service_costs_at_most_64_kib() {
+async fn an_idle_service_uses_at_most_64_kib() {
     let (ready, mut listening) = mpsc::unbounded_channel();
     let logs = Arc::new(move |line: String| drop(ready.send(line)));
     let before = resident();
@@ -28,11 +28,11 @@ async fn an_idle_service_costs_at_most_64_kib() {
         assert!(line.contains("listens on"), "{line}");
     }
     let each = resident().saturating_sub(before) / SERVICES;
-    eprintln!("an idle service costs {each} bytes");
-    assert!(each <= MOST, "{each} bytes");
+    eprintln!("an idle service uses {each} bytes");
+    assert!(each <= BUDGET, "{each} bytes");
 }
 
-/// Resident memory of this process in bytes.
+/// Returns the resident memory of this process in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();

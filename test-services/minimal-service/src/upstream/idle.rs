@@ -1,79 +1,85 @@
-//! Connections between two requests: kept for a moment, and closed when no request comes.
+//! Idle connections to upstreams: kept for a moment after a request, then closed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, sleep};
 
-use super::Sender;
+/// The sending half of a connection.
+pub(super) type Sender = SendRequest<Empty<Bytes>>;
 
-/// Connections kept to one host and port, and hosts that connections are kept to.
-const PER_HOST: usize = 64;
-const HOSTS: usize = 64;
+/// The most idle connections per host and port, and the most hosts and ports with idle connections.
+const PER_AUTHORITY: usize = 64;
+const AUTHORITIES: usize = 64;
 
-/// How long a connection is kept without a request. Measured on a real Linkerd: as long as a client holds a connection to a
-/// service, its proxy holds what it discovered of that service, so a new ServiceProfile would be ignored through any
-/// silence. Short beside the 5 s after which a proxy asks anew, so that silence is silence; long beside the pauses of a load.
-const KEPT: Duration = Duration::from_secs(1);
+/// How long an idle connection is kept. Measured on a real Linkerd: while a client holds a connection to a service, its
+/// proxy keeps what it discovered about that service and ignores a new ServiceProfile. One second is short compared to
+/// the 5 s after which a proxy repeats the discovery, and long compared to the pauses within a load.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often they are looked through, while there are any.
-const LOOK: Duration = Duration::from_millis(250);
+/// The interval of the check for expired connections, which runs while there are idle connections.
+const CHECK: Duration = Duration::from_millis(250);
 
-/// The kept connections by host and port.
+/// The idle connections by host and port.
 #[derive(Clone, Default)]
 pub(super) struct Idle(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
-    places: HashMap<String, Vec<(Sender, Instant)>>,
-    watched: bool,
+    authorities: HashMap<String, Vec<(Sender, Instant)>>,
+    /// Whether the task that closes expired connections runs.
+    expiring: bool,
 }
 
 impl Idle {
-    /// The connection that was used last, as it is the least likely to be closed by its other end.
-    pub(super) fn take(&self, place: &str) -> Option<Sender> {
+    /// Removes and returns the connection that was used last, because its peer is the least likely to have closed it.
+    pub(super) fn take(&self, authority: &str) -> Option<Sender> {
         let mut inner = self.lock();
-        let senders = inner.places.get_mut(place)?;
+        let senders = inner.authorities.get_mut(authority)?;
         while let Some((sender, _)) = senders.pop() {
             if !sender.is_closed() {
                 return Some(sender);
             }
         }
-        inner.places.remove(place);
+        inner.authorities.remove(authority);
         None
     }
 
-    pub(super) fn keep(&self, place: &str, sender: Sender) {
+    /// Keeps a connection for the next request to this host and port.
+    pub(super) fn keep(&self, authority: &str, sender: Sender) {
         let mut inner = self.lock();
-        let kept = (sender, Instant::now());
-        if let Some(senders) = inner.places.get_mut(place) {
+        let idle = (sender, Instant::now());
+        if let Some(senders) = inner.authorities.get_mut(authority) {
             senders.retain(|(sender, _)| !sender.is_closed());
-            if senders.len() < PER_HOST {
-                senders.push(kept);
+            if senders.len() < PER_AUTHORITY {
+                senders.push(idle);
             }
         } else {
-            if inner.places.len() == HOSTS {
-                inner.places.clear();
+            if inner.authorities.len() == AUTHORITIES {
+                inner.authorities.clear();
             }
-            inner.places.insert(place.to_owned(), vec![kept]);
+            inner.authorities.insert(authority.to_owned(), vec![idle]);
         }
-        if !std::mem::replace(&mut inner.watched, true) {
-            tokio::spawn(self.clone().watch());
+        if !std::mem::replace(&mut inner.expiring, true) {
+            tokio::spawn(self.clone().expire());
         }
     }
 
-    /// Closes what no request wants, until nothing is kept.
-    async fn watch(self) {
+    /// Closes connections that were idle for [`IDLE_TIMEOUT`], until none is left.
+    async fn expire(self) {
         loop {
-            sleep(LOOK).await;
+            sleep(CHECK).await;
             let mut inner = self.lock();
-            inner.places.retain(|_, senders| {
-                senders.retain(|(_, since)| since.elapsed() < KEPT);
+            inner.authorities.retain(|_, senders| {
+                senders.retain(|(_, since)| since.elapsed() < IDLE_TIMEOUT);
                 !senders.is_empty()
             });
-            if inner.places.is_empty() {
-                inner.watched = false;
+            if inner.authorities.is_empty() {
+                inner.expiring = false;
                 return;
             }
         }

@@ -1,4 +1,4 @@
-//! The exchanges of `docs/test-service.md`, as they stand there.
+//! Runs the requests of `docs/test-service.md` and compares the responses with the page.
 
 use http::Request;
 use serde_json::Value;
@@ -7,19 +7,19 @@ use crate::lab::Lab;
 
 const PAGE: &str = include_str!("../../../../docs/test-service.md");
 
-/// A request and what the page says comes back.
+/// A request of the page and its expected response.
 struct Exchange<'a> {
     text: &'a str,
     request: (&'a str, &'a str),
     request_headers: Vec<(&'a str, &'a str)>,
     request_body: String,
     status: &'a str,
-    answer_headers: Vec<(&'a str, &'a str)>,
-    answer_body: String,
+    response_headers: Vec<(&'a str, &'a str)>,
+    response_body: String,
 }
 
 #[tokio::test]
-async fn every_exchange_on_the_page_is_true() {
+async fn every_exchange_of_the_page_matches_the_service() {
     let lab = Lab::default();
     let _minimal = lab.start("minimal-service", &[]).await;
     let _bounced = lab.start("bounced-service", &[("SEQUENCE", "500,500,200")]).await;
@@ -33,20 +33,20 @@ async fn every_exchange_on_the_page_is_true() {
         for (name, value) in &exchange.request_headers {
             request = request.header(*name, *value);
         }
-        let reply = lab.ask(name, port.parse().unwrap(), request, &exchange.request_body).await;
-        let shown = exchange.text;
-        assert_eq!(reply.status.as_str(), exchange.status, "{shown}");
-        for (name, value) in &exchange.answer_headers {
-            assert_eq!(reply.header(name), *value, "{name} of\n{shown}");
+        let response = lab.send(name, port.parse().unwrap(), request, &exchange.request_body).await;
+        let text = exchange.text;
+        assert_eq!(response.status.as_str(), exchange.status, "{text}");
+        for (name, value) in &exchange.response_headers {
+            assert_eq!(response.header(name), *value, "{name} of\n{text}");
         }
-        match serde_json::from_str::<Value>(&exchange.answer_body) {
+        match serde_json::from_str::<Value>(&exchange.response_body) {
             Ok(expected) => {
-                assert!(holds(&reply.json(), &expected), "{}\nis not what follows\n{shown}", reply.body)
+                assert!(contains(&response.json(), &expected), "{}\ndoes not match\n{text}", response.body)
             }
             Err(_) => assert!(
-                fits(&reply.body, &exchange.answer_body),
-                "{}\nis not what follows\n{shown}",
-                reply.body
+                matches(&response.body, &exchange.response_body),
+                "{}\ndoes not match\n{text}",
+                response.body
             ),
         }
         run += 1;
@@ -60,50 +60,58 @@ fn every_variable_is_on_the_page() {
     let arms = config
         .lines()
         .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => ").map(|arm| arm.0));
-    let mut seen = 0;
+    let mut count = 0;
     for variable in arms {
         assert!(PAGE.contains(&format!("| `{variable}` |")), "{variable}");
-        seen += 1;
+        count += 1;
     }
-    assert_eq!(seen, 10, "variables that the configuration reads");
+    assert_eq!(count, 10, "variables that the configuration reads");
 }
 
 fn exchanges() -> impl Iterator<Item = Exchange<'static>> {
     let blocks = PAGE.split("```http\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     blocks.map(|text| {
-        let (asked, answered) = text.split_once("\nHTTP/1.1 ").expect("an answer");
-        let (line, asked) = asked.split_once('\n').unwrap();
+        let (request, response) = text.split_once("\nHTTP/1.1 ").expect("a response");
+        let (line, request) = request.split_once('\n').unwrap();
         let mut words = line.split(' ');
-        let request = (words.next().unwrap(), words.next().unwrap());
-        let (status, answered) = answered.split_once('\n').unwrap();
-        let (request_headers, request_body) = head(asked);
-        let (answer_headers, answer_body) = head(answered);
+        let method_and_path = (words.next().unwrap(), words.next().unwrap());
+        let (status, response) = response.split_once('\n').unwrap();
+        let (request_headers, request_body) = head(request);
+        let (response_headers, response_body) = head(response);
         let status = &status[..3];
-        Exchange { text, request, request_headers, request_body, status, answer_headers, answer_body }
+        Exchange {
+            text,
+            request: method_and_path,
+            request_headers,
+            request_body,
+            status,
+            response_headers,
+            response_body,
+        }
     })
 }
 
-/// Headers up to the empty line, and the body behind it.
+/// Returns the headers up to the empty line, and the body after it.
 fn head(text: &str) -> (Vec<(&str, &str)>, String) {
-    let headless = text.strip_prefix('\n').map(|body| ("", body));
-    let (head, body) = headless.or_else(|| text.split_once("\n\n")).unwrap_or((text, ""));
+    let no_headers = text.strip_prefix('\n').map(|body| ("", body));
+    let (head, body) = no_headers.or_else(|| text.split_once("\n\n")).unwrap_or((text, ""));
     (head.lines().filter_map(|line| line.split_once(": ")).collect(), body.trim_end().to_owned())
 }
 
-/// Whether JSON holds all that is expected; `…` is anything.
-fn holds(found: &Value, expected: &Value) -> bool {
+/// Returns whether the JSON contains all that is expected; `…` matches any value.
+fn contains(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (_, Value::String(anything)) if anything == "…" => true,
         (Value::Object(found), Value::Object(expected)) => {
-            expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| holds(found, value)))
+            expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| contains(found, value)))
         }
         _ => found == expected,
     }
 }
 
-/// Whether text is as expected line by line; `…` is anything up to the line's end.
-fn fits(found: &str, expected: &str) -> bool {
-    // What says the request's length depends on the client, and the page leaves it out.
+/// Returns whether the text matches the expected lines; `…` matches the rest of a line.
+fn matches(found: &str, expected: &str) -> bool {
+    // The page does not show the length of the request, which depends on the client.
     let lines = found.trim_end().lines().filter(|line| !line.starts_with("Content-Length: "));
     let (found, expected): (Vec<_>, Vec<_>) = (lines.collect(), expected.lines().collect());
     found.len() == expected.len()

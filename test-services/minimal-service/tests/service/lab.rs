@@ -1,4 +1,4 @@
-//! Services under test and a client that asks them.
+//! Services under test and a client that sends requests to them.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,7 +17,7 @@ use crate::network::Wire;
 pub(crate) const SERVICE: u16 = 9090;
 pub(crate) const ADMIN: u16 = 9091;
 
-/// Some services on one network.
+/// Services on one in-memory network.
 #[derive(Default)]
 pub(crate) struct Lab {
     pub(crate) wire: Arc<Wire>,
@@ -30,15 +30,15 @@ pub(crate) struct Running {
     pub(crate) lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// An answer, whole.
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Reply {
+impl Response {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -49,10 +49,11 @@ impl Reply {
 }
 
 impl Lab {
-    /// Starts a service under a name with an environment; it listens when this returns.
+    /// Starts a service with a host name and environment variables; it listens when this returns.
     pub(crate) async fn start(&self, name: &str, env: &[(&str, &str)]) -> Running {
-        let own = [("HOSTNAME", name)];
-        let pairs = env.iter().chain(&own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let host_name = [("HOSTNAME", name)];
+        let pairs =
+            env.iter().chain(&host_name).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::from_env(pairs).unwrap();
         let (stop, stopped) = oneshot::channel();
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -60,7 +61,7 @@ impl Lab {
         let ready = Mutex::new(Some(ready));
         let kept = lines.clone();
         let logs = Arc::new(move |line: String| {
-            // The line of the second port is the last before the service serves.
+            // The admin port is the second one: after its line, both ports accept connections.
             if line.starts_with("INFO admin listens")
                 && let Some(ready) = ready.lock().unwrap().take()
             {
@@ -75,7 +76,7 @@ impl Lab {
             }
         };
         let code = tokio::spawn(run(config, network, logs, shutdown));
-        // Not listening is an outcome, too: whoever tests it looks at the code.
+        // If the service does not listen, `ready` is dropped; such a test checks the exit code.
         let _ = listening.await;
         Running { stop, code, lines }
     }
@@ -87,42 +88,42 @@ impl Lab {
         sender
     }
 
-    /// Asks over a new connection.
-    pub(crate) async fn ask(
+    /// Sends a request over a new connection.
+    pub(crate) async fn send(
         &self,
         name: &str,
         port: u16,
         request: http::request::Builder,
         body: &str,
-    ) -> Reply {
-        ask(&mut self.connect(name, port).await, request, body).await.unwrap()
+    ) -> Response {
+        send(&mut self.connect(name, port).await, request, body).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, name: &str, path: &str) -> Reply {
-        self.ask(name, SERVICE, Request::get(path), "").await
+    pub(crate) async fn get(&self, name: &str, path: &str) -> Response {
+        self.send(name, SERVICE, Request::get(path), "").await
     }
 
-    /// Bounces off one service to an endpoint.
-    pub(crate) async fn bounce(&self, name: &str, endpoint: &str) -> Reply {
+    /// Sends a bounce request to a service, for an endpoint.
+    pub(crate) async fn bounce(&self, name: &str, endpoint: &str) -> Response {
         let body = format!(r#"{{"rebound":"true","endpoint":"{endpoint}"}}"#);
-        self.ask(name, SERVICE, Request::post("/bounce"), &body).await
+        self.send(name, SERVICE, Request::post("/bounce"), &body).await
     }
 
     pub(crate) async fn admin(&self, name: &str, path: &str) -> Value {
-        self.ask(name, ADMIN, Request::get(path), "").await.json()
+        self.send(name, ADMIN, Request::get(path), "").await.json()
     }
 }
 
-/// Asks over a connection that stays.
-pub(crate) async fn ask(
+/// Sends a request over an open connection.
+pub(crate) async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     request: http::request::Builder,
     body: &str,
-) -> hyper::Result<Reply> {
+) -> hyper::Result<Response> {
     sender.ready().await?;
     let mut request = request.body(Full::from(body.to_owned())).unwrap();
     request.headers_mut().entry("host").or_insert(HeaderValue::from_static("service.test"));
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
-    Ok(Reply { status: head.status, headers: head.headers, body })
+    Ok(Response { status: head.status, headers: head.headers, body })
 }

@@ -1,9 +1,10 @@
-//! The service as its clients see it, over a network that exists only in the test.
+//! Tests the service through its two ports, over an in-memory network.
 
 mod admin;
-mod answers;
 mod bounce;
 mod docs;
 mod lab;
-mod life;
+mod lifecycle;
+mod modules;
 mod network;
+mod responses;

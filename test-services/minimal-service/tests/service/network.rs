@@ -1,4 +1,4 @@
-//! A network of in-memory streams, with names.
+//! An in-memory network with host names.
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
@@ -10,7 +10,7 @@ use meshy_net::{BoxFuture, BoxIo, Listener, Network};
 use tokio::io::duplex;
 use tokio::sync::mpsc;
 
-/// The network that all members share.
+/// The network that all hosts share.
 #[derive(Default)]
 pub(crate) struct Wire {
     listeners: Mutex<HashMap<SocketAddr, mpsc::UnboundedSender<BoxIo>>>,
@@ -19,8 +19,8 @@ pub(crate) struct Wire {
     pub(crate) connects: AtomicUsize,
 }
 
-/// One member's side of it.
-pub(crate) struct Member {
+/// One host of the network.
+pub(crate) struct Host {
     wire: Arc<Wire>,
     address: IpAddr,
 }
@@ -32,12 +32,12 @@ struct Port {
 }
 
 impl Wire {
-    /// Joins under a name; the address follows the number of members.
-    pub(crate) fn join(self: &Arc<Self>, name: &str) -> Member {
+    /// Adds a host with a name and the next free address; a name that exists keeps its address.
+    pub(crate) fn join(self: &Arc<Self>, name: &str) -> Host {
         let mut names = self.names.lock().unwrap();
         let address = IpAddr::from([10, 0, 0, u8::try_from(names.len()).unwrap() + 1]);
         let address = *names.entry(name.to_owned()).or_insert(address);
-        Member { wire: self.clone(), address }
+        Host { wire: self.clone(), address }
     }
 
     pub(crate) fn address(&self, name: &str, port: u16) -> SocketAddr {
@@ -54,10 +54,10 @@ impl Wire {
     }
 }
 
-impl Network for Member {
+impl Network for Host {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>>> {
-        let known = self.wire.names.lock().unwrap().get(host).copied();
-        Box::pin(async move { Ok(vec![known.ok_or(Error::from(ErrorKind::NotFound))?]) })
+        let address = self.wire.names.lock().unwrap().get(host).copied();
+        Box::pin(async move { Ok(vec![address.ok_or(Error::from(ErrorKind::NotFound))?]) })
     }
 
     fn connect(&self, to: SocketAddr) -> BoxFuture<'_, Result<BoxIo>> {

@@ -1,98 +1,98 @@
-//! How it ends.
+//! Shutdown, crash and failed start of a service.
 
 use std::time::Duration;
 
 use http::Request;
 use meshy_net::Network;
 
-use crate::lab::{Lab, SERVICE, ask};
+use crate::lab::{Lab, SERVICE, send};
 
 #[tokio::test]
-async fn a_crash_gives_137_and_no_answer() {
+async fn a_crash_exits_with_137_without_a_response() {
     let lab = Lab::default();
     let a = lab.start("a", &[]).await;
     let mut client = lab.connect("a", SERVICE).await;
-    assert!(ask(&mut client, Request::get("/crash"), "").await.is_err());
+    assert!(send(&mut client, Request::get("/crash"), "").await.is_err());
     assert_eq!(a.code.await.unwrap(), 137);
-    assert!(lab.wire.open(lab.wire.address("a", SERVICE)).is_err(), "nobody listens any more");
+    assert!(lab.wire.open(lab.wire.address("a", SERVICE)).is_err(), "the port is closed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_open_is_answered_before_the_end() {
+async fn open_requests_complete_before_the_service_stops() {
     let lab = Lab::default();
     let a = lab.start("a", &[("DELAY_MAX", "20"), ("SEED", "1")]).await;
     let mut idle = lab.connect("a", SERVICE).await;
-    ask(&mut idle, Request::get("/health"), "").await.unwrap();
+    send(&mut idle, Request::get("/health"), "").await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..5 {
         let mut client = lab.connect("a", SERVICE).await;
-        clients.push(tokio::spawn(async move { ask(&mut client, Request::get("/"), "").await }));
+        clients.push(tokio::spawn(async move { send(&mut client, Request::get("/"), "").await }));
     }
-    // In the paused clock this passes only when all five are waiting for their delay.
+    // The clock is paused: it advances only when all five requests wait for their delay.
     tokio::time::sleep(Duration::from_millis(1)).await;
     a.stop.send(()).unwrap();
     for client in clients {
         assert_eq!(client.await.unwrap().unwrap().status, 200);
     }
     assert_eq!(a.code.await.unwrap(), 0);
-    assert!(ask(&mut idle, Request::get("/health"), "").await.is_err(), "the idle connection was closed");
+    assert!(send(&mut idle, Request::get("/health"), "").await.is_err(), "the idle connection was closed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_never_ends_does_not_hold_it_for_ever() {
+async fn a_request_that_never_completes_delays_the_shutdown_by_25_seconds() {
     let lab = Lab::default();
     let a = lab.start("a", &[]).await;
     let _silent = lab.wire.join("silent").listen(([0, 0, 0, 0], SERVICE).into()).await.unwrap();
     let mut client = lab.connect("a", SERVICE).await;
     let body = r#"{"rebound":"true","endpoint":"http://silent:9090"}"#;
-    let bounce = ask(&mut client, Request::post("/bounce"), body);
-    let ending = async {
+    let bounce = send(&mut client, Request::post("/bounce"), body);
+    let shutdown = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let start = tokio::time::Instant::now();
         a.stop.send(()).unwrap();
         assert_eq!(a.code.await.unwrap(), 0);
         start.elapsed()
     };
-    let (reply, took) = tokio::join!(bounce, ending);
-    assert!(reply.is_err(), "nobody answered, and yet: {reply:?}");
+    let (response, took) = tokio::join!(bounce, shutdown);
+    assert!(response.is_err(), "unexpected response: {response:?}");
     assert_eq!(took.as_secs(), 25);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_it_lingers_new_connections_are_served_once() {
+async fn a_draining_service_serves_new_connections_and_closes_each() {
     let lab = Lab::default();
     let a = lab.start("a", &[("DRAIN_SECONDS", "2")]).await;
     let mut kept = lab.connect("a", SERVICE).await;
-    ask(&mut kept, Request::get("/"), "").await.unwrap();
+    send(&mut kept, Request::get("/"), "").await.unwrap();
     a.stop.send(()).unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let reply = lab.get("a", "/").await;
-    assert_eq!((reply.status.as_u16(), reply.header("connection")), (200, "close"));
-    let reply = ask(&mut kept, Request::get("/"), "").await.unwrap();
-    assert_eq!(reply.header("connection"), "close", "a kept connection gets its last answer");
+    let response = lab.get("a", "/").await;
+    assert_eq!((response.status.as_u16(), response.header("connection")), (200, "close"));
+    let response = send(&mut kept, Request::get("/"), "").await.unwrap();
+    assert_eq!(response.header("connection"), "close", "an open connection gets its last response");
     let start = tokio::time::Instant::now();
     assert_eq!(a.code.await.unwrap(), 0);
     assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
-async fn a_taken_port_is_an_end_with_1_and_a_line() {
+async fn a_port_in_use_exits_with_1_and_an_error_line() {
     let lab = Lab::default();
     let _a = lab.start("a", &[]).await;
-    let again = lab.start("a", &[]).await;
-    assert_eq!(again.code.await.unwrap(), 1);
-    assert!(again.lines.lock().unwrap()[0].starts_with("ERROR listen on port 9090: "));
+    let second = lab.start("a", &[]).await;
+    assert_eq!(second.code.await.unwrap(), 1);
+    assert!(second.lines.lock().unwrap()[0].starts_with("ERROR cannot listen on service port 9090: "));
 }
 
 #[tokio::test]
-async fn dropping_the_run_frees_its_ports_and_cuts_its_connections() {
+async fn dropping_the_future_closes_its_ports_and_connections() {
     let lab = Lab::default();
     let a = lab.start("a", &[]).await;
     let mut client = lab.connect("a", SERVICE).await;
-    ask(&mut client, Request::get("/"), "").await.unwrap();
+    send(&mut client, Request::get("/"), "").await.unwrap();
     a.code.abort();
     assert!(a.code.await.unwrap_err().is_cancelled());
-    assert!(ask(&mut client, Request::get("/"), "").await.is_err());
+    assert!(send(&mut client, Request::get("/"), "").await.is_err());
     let _a = lab.start("a", &[]).await;
     assert_eq!(lab.get("a", "/").await.status, 200);
 }
