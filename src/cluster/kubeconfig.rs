@@ -245,6 +245,31 @@ pub async fn remove(given: Option<&Path>, lab: &Path, context: &str) -> anyhow::
     Ok(removed)
 }
 
+/// Removes the entries of a lab that a version without marks created: `context` and what has its name, unless it is marked.
+///
+/// # Errors
+/// Those of [`remove`].
+pub async fn remove_unmarked(
+    given: Option<&Path>,
+    lab: &Path,
+    context: &str,
+    previous: Option<&str>,
+) -> anyhow::Result<Removed> {
+    let file = file(given)?;
+    let place = resolve(&file)?;
+    if !place.exists() {
+        return Ok(Removed::default());
+    }
+    let _guard = guard::lock(&place, lab, context).await?;
+    let text = read::changeable(&place)?.unwrap_or_default();
+    let out = change(&file, entries::without_unmarked(&text, context, previous))?;
+    if out.text != text {
+        write::replace(&place, &out.text)?;
+    }
+    let switched = out.switched.map(|(before, now)| (file, before, now));
+    Ok(Removed { contexts: out.removed, kept: Vec::new(), switched: switched.into_iter().collect() })
+}
+
 async fn take_out(file: &Path, lab: &Path, id: &str, removed: &mut Removed) -> anyhow::Result<()> {
     let place = resolve(file)?;
     let guard = guard::lock(&place, lab, id).await?;

@@ -78,6 +78,7 @@ async fn remove_entries(
     let removed = kubeconfig::remove(given, &folder, own).await.hint(kubeconfig_is_left(name))?;
     removed.report(&context.report);
     remains.removed.extend(removed.lines());
+    remains.unknown.extend(removed.kept);
     Ok(())
 }
 
@@ -96,7 +97,14 @@ pub(super) async fn remove_recorded_entries(
         context.report.warn(format!("{error}: no entries are removed"));
         return Ok(Vec::new());
     }
-    let removed = kubeconfig::remove(given, &folder, &record.context).await;
+    // A version without marks in kubeconfigs created the lab, and has recorded that it put its entries there.
+    let is_old = record.made && kubeconfig::Note::load(&folder)?.is_none();
+    let removed = if is_old {
+        let previous = record.previous_context.as_deref();
+        kubeconfig::remove_unmarked(given, &folder, &record.context, previous).await
+    } else {
+        kubeconfig::remove(given, &folder, &record.context).await
+    };
     let removed = removed.hint(kubeconfig_is_left(&record.name))?;
     removed.report(&context.report);
     Ok(removed.lines().collect())

@@ -65,7 +65,7 @@ fn a_down_on_a_full_disk_removes_the_state_first_and_the_next_one_completes_it()
         fs::read_dir(home.lab("meshy")).expect("it is there").flatten().map(|f| f.file_name()).collect();
     left.retain(|file| file != "kubeconfig-lock");
     left.sort();
-    assert_eq!(left, ["lab.json", "lock"], "what the next run needs");
+    assert_eq!(left, ["kubeconfig-entry", "lab.json", "lock"], "what the next run needs");
     assert_eq!(fs::read_to_string(home.kubeconfig()).expect("it is there"), before);
 
     home.good("down --yes");

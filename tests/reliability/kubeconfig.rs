@@ -206,8 +206,7 @@ fn the_home_is_byte_identical_after_up_and_down() {
         if let Some(text) = text {
             write(&home, text);
         }
-        // The state folder itself is meshy's.
-        fs::create_dir_all(home.path().join(".local/state/meshy")).expect("a folder");
+        fs::create_dir_all(home.path().join(".local/state")).expect("a folder");
         let before = everything(home.path());
         home.good("up --provider embedded");
         assert!(read(&home).contains("embedded-meshy"));

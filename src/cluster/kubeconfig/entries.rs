@@ -132,6 +132,39 @@ pub fn without(text: &str, id: &str) -> anyhow::Result<Without> {
     Ok(Without { text, removed: out.removed, switched: out.switched, created })
 }
 
+/// Returns a kubeconfig's text without the unmarked entries named `context`, which a version without marks created for a lab.
+/// If it was the current context, `previous` is current again.
+///
+/// # Errors
+/// The text is not a kubeconfig, or its style does not allow to remove a single entry.
+pub(super) fn without_unmarked(text: &str, context: &str, previous: Option<&str>) -> anyhow::Result<Without> {
+    let (bom, out) =
+        behind_byte_order_mark(text, |text| remove_unmarked(Edit::of(text)?, context, previous))?;
+    let text = bom.to_owned() + out.edit.text();
+    Ok(Without { text, removed: out.removed, switched: out.switched, created: None })
+}
+
+fn remove_unmarked(mut edit: Edit, context: &str, previous: Option<&str>) -> anyhow::Result<Clean> {
+    let mut removed = Vec::new();
+    for (section, _) in SECTIONS {
+        let is_unmarked = |entry: &Value| entry["name"] == context && mark::lab(entry).is_none();
+        while let Some(index) = edit.entries(section).iter().position(is_unmarked) {
+            edit.take(section, index, Some("[]"))?;
+            if section == "contexts" {
+                removed.push(context.to_owned());
+            }
+        }
+    }
+    let mut switched = None;
+    if !removed.is_empty() && edit.current_context() == Some(context) {
+        let back = previous.filter(|previous| edit.has_context(previous)).unwrap_or_default();
+        let plain = serde_yaml::to_string(&json!(back)).context("cannot write YAML")?;
+        edit.set("current-context", plain.trim())?;
+        switched = Some((context.to_owned(), Some(back.to_owned()).filter(|back| !back.is_empty())));
+    }
+    Ok(Clean { edit: edit.checked()?, removed, switched, created: None })
+}
+
 /// Reports an entry named `context` that lab `id` did not create.
 ///
 /// # Errors
