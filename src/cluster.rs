@@ -177,7 +177,7 @@ pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
         let record = provider.plan(context, spec, known).await?;
         Ok((provider, record))
     };
-    match planned.await {
+    match context.within(planned).await {
         Ok((provider, record)) => Ok(Claim { provider, record, _lock: lock }),
         Err(error) => {
             if new && !context.global.dry_run {

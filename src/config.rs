@@ -33,6 +33,11 @@ pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec
     Ok(merged)
 }
 
+/// The file that is read with these arguments, if it is there.
+pub fn file(args: &[OsString]) -> PathBuf {
+    named(args).unwrap_or_else(|| PathBuf::from(FILE))
+}
+
 /// `--config FILE` of a command line that clap has not read yet.
 fn named(args: &[OsString]) -> Option<PathBuf> {
     for (i, arg) in args.iter().enumerate() {

@@ -5,10 +5,13 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use crate::activity::{self, Kind};
 use crate::cluster;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::lab::Record;
+
+mod watched;
 
 impl Context {
     /// The lab's record, if the lab exists.
@@ -62,13 +65,44 @@ impl Context {
 /// # Errors
 /// The kubeconfig cannot be read or lacks the context.
 pub(crate) async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    let file = match kubeconfig {
-        Some(file) => Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display())),
-        None => Kubeconfig::read().context("cannot read the kubeconfig"),
+    let (name, kubeconfig) = (context.to_owned(), kubeconfig.map(Path::to_owned));
+    // Off the runtime: files may be pipes, and a user's exec plugin runs as long as it likes.
+    let runtime = tokio::runtime::Handle::current();
+    let open = move || {
+        let file = read(kubeconfig.as_deref())?;
+        let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+        let reading = activity::begin(Kind::File, format!("reading the credentials of context `{name}`"));
+        let config = runtime.block_on(kube::Config::from_custom_kubeconfig(file, &options));
+        let mut config =
+            config.with_context(|| format!("cannot use context `{name}`")).exit(Exit::Prerequisite)?;
+        // `--timeout` decides, and names what was waited for.
+        (config.connect_timeout, config.write_timeout) = (None, None);
+        let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+        let _waiting = plugin.map(|plugin| {
+            drop(reading);
+            activity::begin(
+                Kind::Program,
+                format!("waiting for the exec plugin `{plugin}` of context `{name}` to end"),
+            )
+        });
+        kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
     };
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
-    let config = kube::Config::from_custom_kubeconfig(file?, &options).await;
-    let config =
-        config.with_context(|| format!("cannot use context `{context}`")).exit(Exit::Prerequisite)?;
-    kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
+    match tokio::task::spawn_blocking(open).await {
+        Ok(plain) => Ok(watched::client(plain?, context)),
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+/// Reads a kubeconfig, or those of the user.
+fn read(kubeconfig: Option<&Path>) -> anyhow::Result<Kubeconfig> {
+    match kubeconfig {
+        Some(file) => {
+            let _reading = activity::reading(file);
+            Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))
+        }
+        None => {
+            let _reading = activity::begin(Kind::File, "reading the kubeconfig");
+            Kubeconfig::read().context("cannot read the kubeconfig")
+        }
+    }
 }

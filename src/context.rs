@@ -1,12 +1,18 @@
 //! What every command is handed: the global flags, the report, the deadline.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
+use crate::activity;
 use crate::cli::{Color, Global, Output};
+use crate::limit;
 use crate::ui::Report;
+
+/// Longer than any run.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The surroundings of one run.
 #[derive(Debug)]
@@ -15,23 +21,25 @@ pub struct Context {
     pub global: Global,
     /// Where the run tells what it does (stderr and events).
     pub report: Report,
-    /// When the whole run must be over.
+    /// When the command must end its own waits: a little before the program ends, so that there is time for the reason and
+    /// for cleaning up. See [`limit`].
     pub deadline: Instant,
 }
 
 impl Context {
-    /// Prepares a run.
+    /// Prepares a run that has `left` until the program ends.
     ///
     /// # Errors
     /// The events file cannot be opened.
-    pub fn new(global: Global) -> anyhow::Result<Self> {
+    pub fn new(global: Global, left: Duration) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let deadline = now.checked_add(left.saturating_sub(limit::grace(left))).unwrap_or(now + FOREVER);
         match global.color {
             Color::Auto => {}
             Color::Always => set_colors(true),
             Color::Never => set_colors(false),
         }
         let report = Report::new(global.events.as_deref())?;
-        let deadline = Instant::now() + global.timeout;
         Ok(Self { global, report, deadline })
     }
 
@@ -40,9 +48,29 @@ impl Context {
         if self.global.name == "meshy" { String::new() } else { format!(" --name {}", self.global.name) }
     }
 
-    /// What is left of the run's time.
+    /// What is left until the deadline; a year for a command that runs until the user ends it.
     pub fn remaining(&self) -> Duration {
+        if !limit::is_set() {
+            return FOREVER;
+        }
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs work until the deadline. What comes after it, such as taking back a change, has the rest of the time.
+    ///
+    /// # Errors
+    /// The work's; time ran out, with what was waited for.
+    pub async fn within<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        // A command that runs until the user ends it has no deadline.
+        if !limit::is_set() {
+            return work.await;
+        }
+        let mut work = pin!(work);
+        match timeout_at(self.deadline, &mut work).await {
+            Ok(done) => done,
+            // Before the work is dropped, and with it what it waits for.
+            Err(_late) => Err(limit::timed_out(activity::longest().as_ref())),
+        }
     }
 
     /// Whether data is wanted as JSON.

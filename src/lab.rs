@@ -149,7 +149,7 @@ impl Record {
     /// The record cannot be read or understood.
     pub fn load(name: &str) -> anyhow::Result<Option<Self>> {
         let file = folder(name)?.join("lab.json");
-        let text = match fs::read(&file) {
+        let text = match crate::input::regular(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),

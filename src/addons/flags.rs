@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::certificates::Identity;
 use super::{Choice, Ingress, Mesh, Options, linkerd};
 use crate::error::{Advise, Exit};
+use crate::input;
 use crate::k8s::{Object, manifest};
 
 /// What is installed beside the test services.
@@ -105,11 +106,7 @@ fn objects(file: &PathBuf) -> anyhow::Result<Vec<Object>> {
 }
 
 fn read(file: &PathBuf) -> anyhow::Result<String> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
+    let text = input::any_text(file);
     text.with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage)
 }
 

@@ -114,6 +114,8 @@ async fn end(name: &str) -> anyhow::Result<bool> {
     let Some(pid) = running(name)? else { return Ok(false) };
     for signal in [Signal::TERM, Signal::KILL] {
         let _ = kill_process(pid, signal);
+        // One that was stopped handles no signal but KILL before it goes on.
+        let _ = kill_process(pid, Signal::CONT);
         let path = lab::folder(name)?.join(LOCK);
         let gone = tokio::task::spawn_blocking(move || File::open(path).and_then(|f| f.lock_shared()));
         if timeout(GRACE, gone).await.is_ok() {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use crate::input;
 use crate::private;
 
 mod edit;
@@ -138,7 +139,7 @@ pub fn without(text: &str, context: &str, previous: Option<&str>) -> anyhow::Res
 
 /// Whether the file holds the context.
 pub fn has(given: Option<&Path>, context: &str) -> bool {
-    let text = file(given).ok().and_then(|file| fs::read_to_string(file).ok());
+    let text = file(given).ok().and_then(|file| input::regular_text(&file).ok());
     text.and_then(|text| edit::Edit::of(&text).ok()).is_some_and(|edit| edit.has_context(context))
 }
 
@@ -150,7 +151,7 @@ fn change(file: &Path, lab: &Path, f: impl FnOnce(&str) -> anyhow::Result<String
         fs::create_dir_all(folder).with_context(|| format!("cannot make folder {}", folder.display()))?;
     }
     let _guard = guard::lock(&file, lab)?;
-    let old = match fs::read_to_string(&file) {
+    let old = match input::regular_text(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),

@@ -1,5 +1,7 @@
 //! `meshy demo`: the whole story in one run.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use clap::Parser as _;
 use console::{Term, style};
@@ -11,10 +13,14 @@ use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
 use crate::error::Exit;
+use crate::limit;
 use crate::live::Live;
 use crate::runs::Run;
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
+
+/// How long the demo takes at most as it was told to: on a real Linkerd some minutes pass until all clients follow.
+pub(crate) const LENGTH: Duration = Duration::from_secs(600);
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -52,7 +58,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         bring_up(context, args.like_linkerd).await?;
     }
     let stage = Stage::open(context, args.fast, args.like_linkerd).await?;
-    let told = tell(context, &args, &stage).await;
+    if args.present {
+        // The speaker decides when it is over.
+        limit::lift();
+    }
+    let told = context.within(tell(context, &args, &stage)).await;
     let closed = stage.close().await;
     let exit = told?;
     closed?;

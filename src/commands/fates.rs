@@ -24,6 +24,12 @@ pub struct Args {
     window: Duration,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.window
+    }
+}
+
 /// Watches and shows.
 ///
 /// # Errors

@@ -37,6 +37,12 @@ pub struct Args {
     seed: u64,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        if self.from_cluster { self.scenario.over } else { Duration::ZERO }
+    }
+}
+
 /// The scenario's flags, shared with `sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScenarioArgs {

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use crate::cli::duration;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::limit;
 use crate::metrics::stat::{By, Row, table};
 use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
@@ -40,6 +41,12 @@ pub struct Look {
     /// How long to watch the counters; 0s shows them since each proxy's start
     #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
     pub(super) window: Duration,
+}
+
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.look.window
+    }
 }
 
 impl Look {
@@ -103,6 +110,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         if !args.watch || context.remaining().is_zero() {
             return Ok(Exit::Done);
         }
+        limit::lift();
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use futures::StreamExt as _;
 use futures::stream;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::input;
 use crate::support::{Archive, redact};
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
@@ -77,6 +78,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot make {}", args.file.display()))
         .hint("an existing file is never overwritten; name another one")
         .exit(Exit::Usage)?;
+    let incomplete = Incomplete(&args.file);
     let step = context.report.step("Collecting", format!("lab `{}`", context.global.name));
     let mut archive = Archive::default();
     archive.add("versions.txt", &format!("meshy {}\n{}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
@@ -84,12 +86,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         archive.add("lab.json", &serde_json::to_string_pretty(&lab)?);
     }
     local_logs(context, &mut archive)?;
-    match context.client().await {
-        Ok(client) => cluster(&client, &mut archive).await,
+    match client(context).await {
+        Ok(client) => cluster(context, &client, &mut archive).await,
         Err(error) => archive.missing("cluster", format!("{error:#}")),
     }
     let (bytes, entries, left_out) = archive.finish()?;
     file.write_all(&bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
+    std::mem::forget(incomplete);
     step.done(format!("{} files", entries.len()));
     let written = Written { file: args.file, entries, left_out };
     context.data(&written, |w| {
@@ -110,7 +113,7 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "log") {
             let name = format!("lab/{}", entry.file_name().to_string_lossy());
-            match fs::read(&path) {
+            match input::regular(&path) {
                 Ok(text) => archive.add(&name, &String::from_utf8_lossy(&text)),
                 Err(error) => archive.missing(&name, error.to_string()),
             }
@@ -119,7 +122,27 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn cluster(client: &kube::Client, archive: &mut Archive) {
+/// How long one request may take now: what was collected is written also when there is little time.
+fn patience(context: &Context) -> Duration {
+    PATIENCE.min(context.remaining())
+}
+
+async fn client(context: &Context) -> anyhow::Result<kube::Client> {
+    let opened = timeout(patience(context), context.client()).await;
+    opened.unwrap_or_else(|_| Err(anyhow!("its credentials were not there in time")))
+}
+
+/// A file that was made and is not complete: removed when dropped.
+struct Incomplete<'a>(&'a Path);
+
+impl Drop for Incomplete<'_> {
+    fn drop(&mut self) {
+        // Also on a timeout: the next run must not find a file in its way.
+        let _ = fs::remove_file(self.0);
+    }
+}
+
+async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive) {
     for (group, version, kind) in KINDS {
         let name = format!("objects/{}.json", kind.to_lowercase());
         let list = async {
@@ -127,7 +150,7 @@ async fn cluster(client: &kube::Client, archive: &mut Archive) {
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             api.list(&ListParams::default()).await
         };
-        match timeout(PATIENCE, list).await {
+        match timeout(patience(context), list).await {
             Ok(Ok(list)) => {
                 archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
             }
@@ -139,12 +162,12 @@ async fn cluster(client: &kube::Client, archive: &mut Archive) {
             }
         }
     }
-    logs(client, archive).await;
+    logs(context, client, archive).await;
 }
 
-async fn logs(client: &kube::Client, archive: &mut Archive) {
+async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     let all: Api<Pod> = Api::all(client.clone());
-    let Ok(Ok(pods)) = timeout(PATIENCE, all.list(&ListParams::default())).await else { return };
+    let Ok(Ok(pods)) = timeout(patience(context), all.list(&ListParams::default())).await else { return };
     let containers = pods.items.into_iter().flat_map(|pod| {
         let spec = pod.spec.unwrap_or_default();
         let (ns, name) = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
@@ -160,7 +183,7 @@ async fn logs(client: &kube::Client, archive: &mut Archive) {
                     tail_lines: Some(LOG_LINES),
                     ..Default::default()
                 };
-                let text = timeout(PATIENCE, api.logs(&pod, &wanted)).await;
+                let text = timeout(patience(context), api.logs(&pod, &wanted)).await;
                 (format!("logs/{ns}/{pod}/{container}.log"), text)
             }
         })

@@ -1,6 +1,7 @@
 //! `meshy sweep`: one value over a range, as a table and a curve.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::predict::ScenarioArgs;
 use super::traffic::stop_by_ctrl_c;
+use crate::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::error::Exit;
@@ -55,6 +57,17 @@ pub struct Args {
     /// Write the curve as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+/// How long a point takes beside its load: clients follow the new value, and old counts leave the window.
+const BETWEEN_POINTS: Duration = Duration::from_secs(60);
+
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        let points = self.values.0.len().try_into().unwrap_or(u32::MAX);
+        let point = self.scenario.over.saturating_add(BETWEEN_POINTS);
+        if self.measured { point.saturating_mul(points) } else { Duration::ZERO }
+    }
 }
 
 /// Values in their order.
@@ -117,6 +130,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             })
             .collect();
         let svg = chart::curve(&name.to_lowercase(), &curve);
+        let _writing = activity::writing(file);
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {
@@ -178,7 +192,8 @@ async fn measure_on(
         context.report.say(format!("\n{title}"));
         let live = Live::new(&context.report, point.prediction.scenario.requests_per_second);
         let at = begun.elapsed().as_secs_f64();
-        let step = bench.measure(&title, &point.prediction.scenario, stop.clone(), &live).await;
+        let measured = bench.measure(&title, &point.prediction.scenario, stop.clone(), &live);
+        let step = context.within(measured).await;
         live.end();
         match step {
             Ok(step) => {

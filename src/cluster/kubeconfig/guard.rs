@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 
+use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
+use crate::limit;
 
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,9 +53,12 @@ pub(super) fn lock(file: &Path, lab: &Path) -> anyhow::Result<Guard> {
         return Err(error).with_context(|| format!("cannot write {}", note.display()));
     }
     let begun = Instant::now();
+    // Earlier than the program ends: the files beside the kubeconfig must go.
+    let patience = limit::left().map_or(PATIENCE, |left| PATIENCE.min(left));
+    let _waiting = activity::begin(Kind::File, format!("waiting for the lock {}", lock.display()));
     let linked = loop {
         match fs::hard_link(&aside, &lock) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && begun.elapsed() < PATIENCE => {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && begun.elapsed() < patience => {
                 // No more often than the holders need: a lock file gives no news.
                 sleep(Duration::from_millis(10));
             }
