@@ -56,6 +56,15 @@ impl Context {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// How long a command that is told to watch for `wanted` watches: at most what is left, with a warning.
+    pub fn window(&self, wanted: Duration) -> Duration {
+        let window = wanted.min(self.remaining());
+        if window < wanted {
+            self.report.warn(format!("`--timeout` shortens the window to {:.1} s", window.as_secs_f64()));
+        }
+        window
+    }
+
     /// Runs work until the deadline. What comes after it, such as taking back a change, has the rest of the time.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ impl Look {
         let step =
             context.report.step("Watching", format!("the proxies for {:.0} s", self.window.as_secs_f64()));
         let before = sight(client, pods.to_vec(), POD_DEADLINE).await;
-        tokio::time::sleep(self.window.min(context.remaining())).await;
+        tokio::time::sleep(context.window(self.window)).await;
         let after = sight(client, pods.to_vec(), POD_DEADLINE).await;
         step.done(format!("{} proxies", after.pods.len()));
         Window::between(&before, &after)
