@@ -109,7 +109,7 @@ pub async fn install_all(
     let failure = match (ingress, mesh) {
         (Ok(ingress), Ok(mesh)) => return Ok(Installed { ingress, mesh }),
         (Err(first), Err(second)) => first
-            .context(format!("Linkerd is not installed either: {second:#}"))
+            .context(format!("Linkerd is not installed either: {}", error::plain(&second)))
             .context("the add-ons are not installed"),
         (Err(error), _) | (_, Err(error)) => error,
     };

@@ -26,11 +26,13 @@ pub mod kubeconfig;
 mod nodes;
 mod ports;
 mod pull;
+pub mod reach;
 mod ready;
 mod reboot;
 mod registry;
 pub mod serve;
 mod spec;
+mod suspended;
 
 pub use consent::consent;
 pub use spec::Spec;
@@ -117,6 +119,29 @@ pub trait Provider: Send + Sync {
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
 
+    /// What of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
+    ///
+    /// # Errors
+    /// As [`Provider::look`].
+    fn stopped<'a>(
+        &'a self,
+        context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        Box::pin(async move {
+            let parts = self.look(context, record).await?;
+            Ok(parts.iter().find(|p| !p.well).map(|p| format!("{} is {}", p.name, p.state)))
+        })
+    }
+
+    /// As [`Provider::stopped`], for a cluster that is a process of this machine: without a request to anybody.
+    ///
+    /// # Errors
+    /// The process cannot be looked for.
+    fn stopped_process(&self, _record: &Record) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Starts what was stopped.
     ///
     /// # Errors
@@ -166,6 +191,10 @@ pub struct Claim {
 /// # Errors
 /// Another meshy is at work on it for long; a prerequisite is missing; the lab was made otherwise.
 pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
+    // Before the lock, which is the first file of a new lab.
+    let seen = context.lab()?;
+    let chosen = choose(context, seen.as_ref()).await?;
+    entries_fit(context, seen.as_ref(), chosen)?;
     let lock = lab::lock(context).await?;
     let known = context.lab()?;
     if let Some(known) = &known {
@@ -173,7 +202,9 @@ pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
     }
     let new = known.is_none();
     let planned = async {
-        let provider = choose(context, known.as_ref()).await?;
+        // Another run may have created or removed the lab meanwhile.
+        let chosen = if seen == known { chosen } else { choose(context, known.as_ref()).await? };
+        let provider = provider(chosen);
         let record = provider.plan(context, spec, known).await?;
         Ok((provider, record))
     };
@@ -188,11 +219,23 @@ pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
     }
 }
 
+/// Checks that the kubeconfig takes the entries of the lab, before anything is created.
+fn entries_fit(context: &Context, known: Option<&Record>, chosen: lab::Provider) -> anyhow::Result<()> {
+    let name = &context.global.name;
+    if chosen == lab::Provider::Existing {
+        return Ok(());
+    }
+    let of_lab = known.and_then(|lab| lab.kubeconfig.as_deref());
+    let given = of_lab.or(context.global.kubeconfig.as_deref());
+    let entry = known.map_or_else(|| format!("{}-{name}", word(chosen)), |lab| lab.context.clone());
+    kubeconfig::check(given, &lab::folder(name)?, &entry)
+}
+
 /// A lab's entries stay in the file that they were put in.
 fn keeps_its_kubeconfig(context: &Context, known: &Record) -> anyhow::Result<()> {
     let Some(asked) = context.global.kubeconfig.as_deref() else { return Ok(()) };
     let asked = std::path::absolute(asked).context("cannot find the current folder")?;
-    let has = kubeconfig::file(known.kubeconfig.as_deref())?;
+    let has = kubeconfig::of_lab(known.kubeconfig.as_deref(), &lab::folder(&known.name)?)?;
     if asked == has {
         return Ok(());
     }
@@ -214,7 +257,7 @@ pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
 ///
 /// # Errors
 /// The lab has another provider than was asked for.
-async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<Box<dyn Provider>> {
+async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<lab::Provider> {
     let asked = match (context.global.provider, &context.global.context) {
         (ProviderChoice::Kind, _) => Some(lab::Provider::Kind),
         (ProviderChoice::Embedded, _) => Some(lab::Provider::Embedded),
@@ -232,17 +275,17 @@ async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<Box
                 .id("lab-provider")
                 .exit(Exit::Usage);
         }
-        return Ok(provider(known.provider));
+        return Ok(known.provider);
     }
     if let Some(asked) = asked {
-        return Ok(provider(asked));
+        return Ok(asked);
     }
     let (chosen, why) = match kind::unusable().await {
         None => (lab::Provider::Kind, "an engine, docker and kind answer".to_owned()),
         Some(why) => (lab::Provider::Embedded, why),
     };
     context.report.say(format!("provider `{}`: {why}", word(chosen)));
-    Ok(provider(chosen))
+    Ok(chosen)
 }
 
 /// The lab that a command acts on.

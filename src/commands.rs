@@ -14,6 +14,7 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod down;
+mod experiment;
 pub mod explain;
 pub mod fates;
 pub mod fault;
@@ -59,6 +60,9 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
     let Some(command) = command else {
         return overview::run(context).await;
     };
+    if may_use_a_cluster(&command) {
+        context.check_named()?;
+    }
     match command {
         Command::Build(args) => build::run(context, args).await,
         Command::Cluster(args) => cluster::run(context, args).await,
@@ -100,4 +104,26 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Up(args) => up::run(context, args).await,
         Command::Versions(args) => versions::run(context, args).await,
     }
+}
+
+/// Whether a wrong `--context` must be reported before anything else happens. Commands that only sometimes connect report it
+/// when they do.
+fn may_use_a_cluster(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Build(_)
+            | Command::Compare(_)
+            | Command::Completions(_)
+            | Command::Doctor(_)
+            | Command::Explain(_)
+            | Command::Files(_)
+            | Command::Images(_)
+            | Command::InternalServe(_)
+            | Command::Lint(_)
+            | Command::Predict(_)
+            | Command::Push(_)
+            | Command::Report(_)
+            | Command::Runs(_)
+            | Command::Versions(_)
+    )
 }

@@ -1,17 +1,25 @@
 //! From the flags to a client: the lab's own cluster, or the one that `--context` names. Never the current context.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::client::{Body, ClientBuilder};
+use tower::util::MapRequestLayer;
 
-use crate::activity::{self, Kind};
-use crate::cluster;
+use crate::cluster::{self, kubeconfig};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::lab::Record;
+use crate::k8s;
+use crate::lab::{self, Record};
 
+mod credential;
+mod exec;
+mod load;
+mod proxy;
+mod settings;
 mod watched;
+
+use load::Loaded;
 
 impl Context {
     /// The lab's record, if the lab exists.
@@ -25,11 +33,14 @@ impl Context {
     /// A client for the lab's cluster or for `--context`.
     ///
     /// # Errors
-    /// There is no such lab or context; the kubeconfig cannot be read. The cluster itself is not asked yet.
+    /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. The cluster itself is not asked yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         match (&self.global.context, self.lab()?) {
             (Some(context), _) => client(context, self.global.kubeconfig.as_deref()).await,
-            (None, Some(lab)) => self.client_of(&lab).await,
+            (None, Some(lab)) => {
+                cluster::reach::refuse_stopped(&lab)?;
+                self.client_of(&lab).await
+            }
             (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
                 .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
                 .id("lab-absent")
@@ -37,10 +48,21 @@ impl Context {
         }
     }
 
-    /// As [`Context::client`], for a command that changes the cluster: one that no lab is on is asked for first.
+    /// Checks that the kubeconfig has the context that `--context` names, before anything is asked or done.
     ///
     /// # Errors
-    /// As there; the answer is no.
+    /// It has none of that name; a kubeconfig cannot be read.
+    pub fn check_named(&self) -> anyhow::Result<()> {
+        let Some(named) = &self.global.context else { return Ok(()) };
+        let loaded = Loaded::read(kubeconfig::files(self.global.kubeconfig.as_deref())?)?;
+        loaded.context(named).map(drop)
+    }
+
+    /// As [`Context::client`], for a command that changes the cluster: before one that no lab is on is changed, the user is
+    /// asked.
+    ///
+    /// # Errors
+    /// Those of [`Context::client`]; the user did not consent.
     pub async fn client_for_change(&self, act: &str) -> anyhow::Result<kube::Client> {
         if let Some(named) = &self.global.context
             && Record::on_context(named)?.is_none()
@@ -53,56 +75,80 @@ impl Context {
     /// A client for a lab's cluster.
     ///
     /// # Errors
-    /// The kubeconfig cannot be read or lacks the lab's context.
+    /// The kubeconfig cannot be read, or its context of that name is not the lab's.
     pub async fn client_of(&self, lab: &Record) -> anyhow::Result<kube::Client> {
-        let kubeconfig = self.global.kubeconfig.as_deref().or(lab.kubeconfig.as_deref());
-        client(&lab.context, kubeconfig).await
+        client_of(lab, self.global.kubeconfig.as_deref()).await
     }
 }
 
-/// A client for a context.
+/// A client for a lab's cluster, through the given kubeconfig or else the one that the lab's context is in.
 ///
 /// # Errors
-/// The kubeconfig cannot be read or lacks the context.
-pub(crate) async fn client(context: &str, kubeconfig: Option<&Path>) -> anyhow::Result<kube::Client> {
-    let (name, kubeconfig) = (context.to_owned(), kubeconfig.map(Path::to_owned));
-    // Off the runtime: files may be pipes, and a user's exec plugin runs as long as it likes.
-    let runtime = tokio::runtime::Handle::current();
-    let open = move || {
-        let file = read(kubeconfig.as_deref())?;
-        let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
-        let reading = activity::begin(Kind::File, format!("reading the credentials of context `{name}`"));
-        let config = runtime.block_on(kube::Config::from_custom_kubeconfig(file, &options));
-        let mut config =
-            config.with_context(|| format!("cannot use context `{name}`")).exit(Exit::Prerequisite)?;
+/// The kubeconfig cannot be read, or its context of that name is not the lab's.
+pub(crate) async fn client_of(lab: &Record, given: Option<&Path>) -> anyhow::Result<kube::Client> {
+    let given = given.or(lab.kubeconfig.as_deref());
+    let folder = lab::folder(&lab.name)?;
+    // A lab on a cluster that meshy did not create has put no entry into a kubeconfig.
+    let Some(note) = kubeconfig::Note::load(&folder)? else { return client(&lab.context, given).await };
+    let loaded = Loaded::read(vec![kubeconfig::of_lab(given, &folder)?])?;
+    let context = loaded.context(&lab.context);
+    let context = context.hint("`meshy up` adds the lab's context again").exit(Exit::Prerequisite)?;
+    if context.lab() != Some(&note.id) {
+        let file = context.file.display();
+        return Err(anyhow!(
+            "context `{}` of {file} is not the one that lab `{}` created",
+            lab.context,
+            lab.name
+        ))
+        .hint("rename or remove that context, then `meshy up` adds the lab's own again")
+        .id("kubeconfig-foreign")
+        .exit(Exit::Prerequisite);
+    }
+    connect(&loaded, &lab.context).await
+}
+
+/// A client for a context of the given kubeconfig or of the user's.
+///
+/// # Errors
+/// A kubeconfig cannot be read; there is no such context; what it refers to is invalid.
+pub(crate) async fn client(context: &str, given: Option<&Path>) -> anyhow::Result<kube::Client> {
+    connect(&Loaded::read(kubeconfig::files(given)?)?, context).await
+}
+
+async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client> {
+    let found = loaded.context(context)?;
+    let build = async {
+        let (mut config, credential) = settings::of(loaded, &found).await?;
         // `--timeout` decides, and names what was waited for.
         (config.connect_timeout, config.write_timeout) = (None, None);
-        let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-        let _waiting = plugin.map(|plugin| {
-            drop(reading);
-            activity::begin(
-                Kind::Program,
-                format!("waiting for the exec plugin `{plugin}` of context `{name}` to end"),
-            )
-        });
-        kube::Client::try_from(config).context("cannot prepare the connection to the cluster")
+        let server = config.cluster_url.clone();
+        let builder =
+            ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
+        let ready = |plain| k8s::checked(watched::client(plain, context), &server);
+        let Some(current) = credential.renewed() else { return Ok(ready(builder.build())) };
+        let authorize = move |mut request: http::Request<Body>| {
+            let header = current.read().expect("no panic while held").clone();
+            request.headers_mut().insert(http::header::AUTHORIZATION, header);
+            request
+        };
+        Ok(ready(builder.with_layer(&MapRequestLayer::new(authorize)).build()))
     };
-    match tokio::task::spawn_blocking(open).await {
-        Ok(plain) => Ok(watched::client(plain?, context)),
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    let built: anyhow::Result<kube::Client> = build.await;
+    let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));
+    match built {
+        Err(error) if crate::error::exit_of(&error) == Exit::Failed => Err(error).exit(Exit::Prerequisite),
+        built => built,
     }
 }
 
-/// Reads a kubeconfig, or those of the user.
-fn read(kubeconfig: Option<&Path>) -> anyhow::Result<Kubeconfig> {
-    match kubeconfig {
-        Some(file) => {
-            let _reading = activity::reading(file);
-            Kubeconfig::read_from(file).with_context(|| format!("cannot read {}", file.display()))
-        }
-        None => {
-            let _reading = activity::begin(Kind::File, "reading the kubeconfig");
-            Kubeconfig::read().context("cannot read the kubeconfig")
-        }
-    }
+/// Makes a client from a kubeconfig's text, as any command with `--context` does. For tests with hostile kubeconfigs: a
+/// program that the text names is not run.
+///
+/// # Errors
+/// The text is not a kubeconfig with a usable context of that name.
+#[doc(hidden)]
+pub async fn client_from_text(text: &str, context: &str) -> anyhow::Result<kube::Client> {
+    let mut loaded = Loaded::of_text(&PathBuf::from("/nonexistent/config"), text)?;
+    loaded.forget_plugins();
+    connect(&loaded, context).await
 }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use crate::activity;
 use crate::cli::{Color, Global, Output};
@@ -70,16 +70,18 @@ impl Context {
     /// # Errors
     /// The work's; time ran out, with what was waited for.
     pub async fn within<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        // A command that runs until the user ends it has no deadline.
-        if !limit::is_set() {
-            return work.await;
-        }
-        let mut work = pin!(work);
-        match timeout_at(self.deadline, &mut work).await {
-            Ok(done) => done,
-            // Before the work is dropped, and with it what it waits for.
-            Err(_late) => Err(limit::timed_out(activity::longest().as_ref())),
-        }
+        at_most(self.remaining(), work).await
+    }
+
+    /// Runs work that ends by itself at the deadline, and cancels it where it does not: half of the time that is left then is
+    /// for what must come after it.
+    ///
+    /// # Errors
+    /// The work's; time ran out, with what was waited for.
+    pub async fn nearly<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let remaining = self.remaining();
+        let after = limit::left().map_or(Duration::ZERO, |left| left.saturating_sub(remaining));
+        at_most(remaining + after / 2, work).await
     }
 
     /// Whether data is wanted as JSON.
@@ -94,6 +96,15 @@ impl Context {
     pub fn data<T: Serialize>(&self, document: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         let text = if self.json() { serde_json::to_string_pretty(document)? } else { text(document) };
         crate::ui::data(&text)
+    }
+}
+
+async fn at_most<T>(time: Duration, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut work = pin!(work);
+    match timeout(time, &mut work).await {
+        Ok(done) => done,
+        // Before the work is dropped, and with it what it waits for.
+        Err(_late) => Err(limit::timed_out(activity::longest().as_ref())),
     }
 }
 

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use crate::error::{Advise, Exit};
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::{Dialect, Service, client_view};
-use crate::metrics::{self, Window, scrape::POD_DEADLINE, sight};
+use crate::metrics::routes::Service;
+use crate::policy::{self, Clients, Evidence, PolicyChange, Session};
 use crate::predict::Interval;
 use crate::runs::Verdict;
 use crate::services::{self, FaultChange};
+use crate::summary;
 use crate::traffic::{self, Plan, Target};
 use crate::ui::table::points;
-use crate::{policy, summary};
 
 use stage::Stage;
 
@@ -103,10 +103,47 @@ impl Pace {
     pub const FAST: Self = Self { rate: 8.0, length: 0.16, seed: Some(366) };
 }
 
-/// Plays one scene: switches the profile, waits until it is in force, measures.
+/// The percentage of requests that fail in the demo.
+const QUOTA: u8 = 70;
+
+/// How long the clients of a case may take to use a policy.
+const IN_USE: Duration = Duration::from_secs(45);
+
+/// Sets a scene: switches the profile, waits until the client uses it, and lets the service fail as the scene needs it.
 ///
 /// # Errors
-/// The cluster's; the profile does not come into force.
+/// The cluster's; the client does not use the profile in time.
+pub async fn set(
+    stage: &Stage,
+    session: &mut Session,
+    scene: &Scene,
+    pace: Pace,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    switch(stage, session, scene.profile, scene.ingress, deadline).await?;
+    let service = bounced();
+    let seed = pace.seed.map(Some);
+    let change =
+        FaultChange { quota: Some(QUOTA), reject: Some(true), sequence: Some(vec![]), seed, delay_max: None };
+    if seed.is_some() {
+        return session.fault(&service, &change).await;
+    }
+    let pods = services::pods(&stage.client, &service.namespace, &service.name).await?;
+    // An image of others has no admin port: what its service does is then its own matter.
+    match services::fault(&stage.client, &pods).await {
+        Ok(fault) if (fault.ratio() * 100.0).round() == f64::from(QUOTA) => Ok(()),
+        Ok(_) => session.fault(&service, &change).await,
+        Err(error) => {
+            tracing::debug!("the fault of `{}` is not known: {error:#}", service.name);
+            Ok(())
+        }
+    }
+}
+
+/// Measures a scene that is set.
+///
+/// # Errors
+/// The cluster's.
 pub async fn play(
     stage: &Stage,
     scene: &Scene,
@@ -115,13 +152,6 @@ pub async fn play(
     live: &Live,
 ) -> anyhow::Result<Step> {
     let service = bounced();
-    switch(stage, scene.profile, scene.ingress).await?;
-    if let Some(seed) = pace.seed {
-        let pods = services::pods(&stage.client, &service.namespace, &service.name).await?;
-        let change =
-            FaultChange { quota: Some(70), reject: Some(true), sequence: Some(vec![]), seed: Some(seed) };
-        services::change_fault(&stage.client, &pods, &change).await?;
-    }
     let length = Duration::from_secs_f64((scene.seconds * pace.length).max(1.0));
     let plan = Plan { rate: pace.rate, length, ..Plan::default() };
     let case = if scene.ingress { "ingress" } else { "service" };
@@ -139,72 +169,85 @@ pub fn target(stage: &Stage, ingress: bool) -> Target {
     if ingress { Target::ingress_case(stage.ingress) } else { Target::service_case(stage.ingress) }
 }
 
-/// Applies or deletes the profile and proves it on a request of the case's client.
+/// Removes the retries of the failing service, wherever they come from, so that the scenes begin without any.
+///
+/// # Errors
+/// The API's; another field manager holds the policies.
+pub async fn begin(session: &mut Session) -> anyhow::Result<()> {
+    session.hold(&[profile_change(true)?]).await?;
+    session.without_retries(&bounced()).await
+}
+
+fn profile_change(on: bool) -> anyhow::Result<PolicyChange> {
+    let service = bounced();
+    Ok(match on {
+        true => PolicyChange::profile(policy::shipped()?),
+        false => PolicyChange::no_profile(&policy::profile_name(&service), &service.namespace),
+    })
+}
+
+/// Applies the profile or removes it, and waits until a request of the case's client shows that it uses that.
 ///
 /// # Errors
 /// The API's; the client's proxy does not follow in time.
-pub async fn switch(stage: &Stage, on: bool, ingress: bool) -> anyhow::Result<()> {
+pub async fn switch(
+    stage: &Stage,
+    session: &mut Session,
+    on: bool,
+    ingress: bool,
+    deadline: Instant,
+) -> anyhow::Result<()> {
+    session.apply(&profile_change(on)?).await?;
+    let evidence = if on { Evidence::ProfileRoutes } else { Evidence::NoProfile };
+    in_use(stage, session, &evidence, ingress, deadline).await
+}
+
+/// Waits until a request of the case's client shows that it uses a policy.
+///
+/// # Errors
+/// The ingress cannot be reached; the client's proxy does not follow in time; the run was asked to end.
+pub(crate) async fn in_use(
+    stage: &Stage,
+    session: &Session,
+    evidence: &Evidence,
+    ingress: bool,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     let service = bounced();
-    if on {
-        policy::apply_profile(&stage.client, &service).await?;
-    } else {
-        policy::delete_profile(&stage.client, &service).await?;
-    }
-    if until(on, stage.at_once, async || follows(stage, ingress).await).await? {
+    let deadline = deadline.min(Instant::now() + IN_USE);
+    let used = async {
+        let caller = stage.caller(ingress);
+        let mut clients = Clients::known(&stage.client, &service, caller, deadline).await?;
+        let probe = async || probe(stage, ingress).await;
+        clients.probed(evidence, stage.pauses(), probe, deadline).await
+    };
+    if session.wait(used).await? {
         return Ok(());
     }
-    let state = if on { "follow the profile" } else { "leave the profile" };
-    Err(anyhow!("the clients of `{}` did not {state} in time", service.name))
-        .hint("`meshy sp show` tells each client's state; other traffic keeps a proxy at what it knew")
+    Err(anyhow!("the clients of `{}` do not use the changed policy", service.name))
+        .hint("`meshy sp show` shows the state of each client; other traffic keeps a proxy from a new discovery")
         .exit(Exit::Timeout)
 }
 
-/// Looks until what is seen is so; false when it is not in time.
-async fn until(
-    so: bool,
-    at_once: bool,
-    mut look: impl AsyncFnMut() -> anyhow::Result<bool>,
-) -> anyhow::Result<bool> {
-    // A real proxy drops what it discovered after five idle seconds, which begin when the client closes its connection (the
-    // test service does within 1.3 s), and sooner asked is never idle.
-    let pause = if at_once { Duration::from_millis(200) } else { Duration::from_secs(8) };
-    let deadline = Instant::now() + Duration::from_secs(45);
-    while look().await? != so {
-        if Instant::now() > deadline {
-            return Ok(false);
-        }
-        tokio::time::sleep(pause).await;
-    }
-    Ok(true)
-}
-
-/// Whether the case's client retries by profile: one request, and whether a profile's route counts it.
-async fn follows(stage: &Stage, ingress: bool) -> anyhow::Result<bool> {
-    let look = || async {
-        let pods = metrics::pods::list(&stage.client, None).await?;
-        anyhow::Ok(sight(&stage.client, pods, POD_DEADLINE).await)
-    };
-    let before = look().await?;
+/// Sends one request.
+async fn probe(stage: &Stage, ingress: bool) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
     let sent = traffic::run(target(stage, ingress), plan, stop, |_| {}).await;
-    if let Some(outcome) = sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
-        return Err(anyhow!("{outcome}"))
-            .with_context(|| format!("cannot reach the ingress at {}", stage.ingress));
+    match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
+        None => Ok(()),
+        Some(outcome) => Err(anyhow!("{outcome}"))
+            .with_context(|| format!("cannot reach the ingress at {}", stage.ingress)),
     }
-    let after = look().await?;
-    let window = Window::between(&before, &after);
-    let routes = client_view(window.pods.iter().map(|pod| &pod.change), &bounced());
-    Ok(routes.keys().any(|(dialect, route)| *dialect == Dialect::Profile && route != "[DEFAULT]"))
 }
 
 /// On a real Linkerd a proxy that has once known the profile follows each later change at once; one that discovered the
 /// service before the first profile does not, until it was idle.
 ///
 /// # Errors
-/// As [`play`].
-pub async fn warm_up(stage: &Stage) -> anyhow::Result<()> {
-    warm(async |on, ingress| switch(stage, on, ingress).await).await
+/// As [`switch`].
+pub async fn warm_up(stage: &Stage, session: &mut Session, deadline: Instant) -> anyhow::Result<()> {
+    warm(async |on, ingress| switch(stage, session, on, ingress, deadline).await).await
 }
 
 /// Each case's client must have seen the profile once before it goes again.
@@ -268,6 +311,8 @@ pub fn table(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Pauses;
+    use crate::policy::probe::until;
     use crate::traffic::Summary;
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {
@@ -314,8 +359,8 @@ mod tests {
     /// Switches and says how long it took until the case's proxy followed.
     async fn switched(proxies: &mut [Proxy; 2], on: bool, ingress: bool) -> Duration {
         let begun = Instant::now();
-        let followed =
-            until(on, false, async || Ok(proxies[usize::from(ingress)].follows(on))).await.unwrap();
+        let probe = async || Ok(proxies[usize::from(ingress)].follows(on) == on);
+        let followed = until(Pauses::LikeLinkerd, begun + IN_USE, probe).await.unwrap();
         assert!(followed, "on {on}, ingress {ingress}");
         begun.elapsed()
     }
@@ -339,13 +384,6 @@ mod tests {
                 "{scene:?}"
             );
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_proxy_that_never_follows_ends_the_wait() {
-        let begun = Instant::now();
-        assert!(!until(true, false, async || Ok(false)).await.unwrap());
-        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 
     #[test]

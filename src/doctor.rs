@@ -110,7 +110,12 @@ async fn asked_engine() -> Vec<Check> {
             return vec![Check::new("engine", Verdict::Missing, format!("{error:#}"), todo)];
         }
     };
-    let info = engine.docker.info().await.unwrap_or_default();
+    let info = match engine.docker.info().await {
+        Ok(info) => info,
+        Err(error) => {
+            return vec![Check::new("engine", Verdict::Missing, error.to_string(), "restart the engine")];
+        }
+    };
     let at = format!(
         "{} at {} ({})",
         info.server_version.unwrap_or_default(),

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use console::style;
 
+pub mod api;
+
+use api::Shown;
+
 /// The exit status of the program. A signal gives 128 plus its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -124,6 +128,50 @@ pub fn hints(error: &anyhow::Error) -> Vec<&str> {
     found
 }
 
+/// An error with its causes on one line, for a table or a warning.
+pub fn plain(error: &anyhow::Error) -> String {
+    texts(error).join(": ")
+}
+
+/// What failed and then each cause, as far as it says something new.
+fn texts(error: &anyhow::Error) -> Vec<String> {
+    texts_of(error.chain())
+}
+
+fn texts_of<'a>(chain: impl Iterator<Item = &'a (dyn std::error::Error + 'static)>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in chain {
+        let cause = unwrapped(cause);
+        let (text, last) = match api::shown(cause) {
+            Some(Shown::As(text)) => (text, false),
+            Some(Shown::WithItsSources(text)) => (text, true),
+            Some(Shown::ByItsSource) => continue,
+            None => (cause.to_string(), false),
+        };
+        // Libraries often repeat their cause in their own text; once is enough.
+        if !texts.last().is_some_and(|shown| shown.contains(&text)) {
+            texts.push(text);
+        }
+        if last {
+            break;
+        }
+    }
+    texts
+}
+
+/// Returns the cause of that type, also inside an error with a hint.
+pub fn cause<T: std::error::Error + 'static>(error: &anyhow::Error) -> Option<&T> {
+    error.chain().find_map(|cause| unwrapped(cause).downcast_ref())
+}
+
+/// The error inside an [`Advised`], which shows it.
+fn unwrapped<'a>(mut cause: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    while let Some(advised) = cause.downcast_ref::<Advised>() {
+        cause = &*advised.inner;
+    }
+    cause
+}
+
 /// Prints an error on stderr: what failed, the causes, the hints.
 pub fn print(error: &anyhow::Error) {
     eprint!("{}", render(error));
@@ -133,15 +181,11 @@ pub fn print(error: &anyhow::Error) {
 pub fn render(error: &anyhow::Error) -> String {
     use fmt::Write;
     let mut text = String::new();
-    let mut shown = error.to_string();
-    let _ = writeln!(text, "{} {shown}", style("error:").for_stderr().red().bold());
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // Libraries often repeat their cause in their own text; once is enough.
-        if !shown.contains(&cause) {
-            let _ = writeln!(text, "  {} {cause}", style("cause:").for_stderr().bold());
-        }
-        shown = cause;
+    let mut texts = texts(error).into_iter();
+    let first = texts.next().unwrap_or_default();
+    let _ = writeln!(text, "{} {first}", style("error:").for_stderr().red().bold());
+    for cause in texts {
+        let _ = writeln!(text, "  {} {cause}", style("cause:").for_stderr().bold());
     }
     let mut hints = hints(error);
     // The same trouble of two parts has the same cure.
@@ -178,6 +222,29 @@ mod tests {
             render(&error),
             "error: cannot reach the Docker engine\n  cause: connection refused\n\nhint: start the engine\n"
         );
+    }
+
+    #[test]
+    fn an_error_of_the_kubernetes_client_is_shown_without_rust_types() {
+        let status = kube::core::Status::failure("address not allowed", "BadRequest").with_code(400).boxed();
+        let error = kube::Error::Api(status);
+        assert!(error.to_string().contains("Status {"), "the client's own text would do by now: {error}");
+        assert_eq!(api::words(&error), "address not allowed");
+        let error = Err::<(), _>(error).hint("a hint").context("cannot read the pod").unwrap_err();
+        assert_eq!(plain(&error), "cannot read the pod: address not allowed");
+        let status = kube::core::Status::failure("gone", "Expired").with_code(410).boxed();
+        let watch = kube::runtime::watcher::Error::InitialListFailed(kube::Error::Api(status));
+        assert_eq!(plain(&watch.into()), "cannot list the objects to watch: gone");
+    }
+
+    #[test]
+    fn a_cause_is_found_inside_an_error_with_a_hint() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("inner")]
+        struct Inner;
+        let error = Err::<(), _>(Inner).hint("a").exit(Exit::Usage).context("outer").unwrap_err();
+        assert!(cause::<Inner>(&error).is_some());
+        assert!(cause::<Inner>(&anyhow!("inner")).is_none());
     }
 
     #[test]

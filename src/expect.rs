@@ -149,6 +149,21 @@ enum Unit {
     Plain,
 }
 
+/// What failed, in one line with what was measured; none where every condition holds.
+pub fn failure(judged: &[Judged]) -> Option<String> {
+    let failed: Vec<String> = judged
+        .iter()
+        .filter(|one| !one.holds)
+        .map(|one| match one.measured.as_str() {
+            "-" => format!("{} (not measured)", one.condition),
+            measured => format!("{} (measured {measured})", one.condition),
+        })
+        .collect();
+    let noun = if judged.len() == 1 { "expectation" } else { "expectations" };
+    let all = judged.len();
+    (!failed.is_empty()).then(|| format!("{} of {all} {noun} failed: {}", failed.len(), failed.join(", ")))
+}
+
 /// The judgements as Markdown, for a pipeline's summary.
 pub fn markdown(judged: &[Judged]) -> String {
     let mut text = "| expected | measured | |\n| --- | --- | --- |\n".to_owned();
@@ -198,6 +213,20 @@ mod tests {
         for wrong in ["", "success", "success>=99", "p99<200", "luck>1%", "success>=many%"] {
             assert!(wrong.parse::<Expectations>().unwrap_err().contains("write for example"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_failure_names_the_conditions_and_what_was_measured() {
+        let judge = |text: &str| failure(&text.parse::<Expectations>().unwrap().judge(&step()));
+        assert_eq!(judge("success>=99%,p99<200ms"), None);
+        assert_eq!(
+            judge("success>=100%").unwrap(),
+            "1 of 1 expectation failed: success>=100% (measured 99.00 %)"
+        );
+        let failed = judge("success>=99%,p95<50ms,actual-success>1%").unwrap();
+        let wanted =
+            "2 of 3 expectations failed: p95<50ms (measured 50.0 ms), actual-success>1% (not measured)";
+        assert_eq!(failed, wanted);
     }
 
     #[test]

@@ -46,6 +46,11 @@ pub fn overlays() -> Vec<String> {
     OVERLAYS.dirs().map(|d| d.path().display().to_string()).collect()
 }
 
+/// A shipped ServiceProfile as YAML, by the name of its file.
+pub fn profile(name: &str) -> Option<&'static str> {
+    LINKERD.get_file(Path::new("service-profiles").join(name))?.contents_utf8()
+}
+
 /// The page of an error or of a lint finding.
 pub fn page(id: &str) -> Option<&'static str> {
     let name = format!("{id}.md");

@@ -31,14 +31,6 @@ pub(crate) fn regular(path: &Path) -> io::Result<Vec<u8>> {
     limited(file)
 }
 
-/// As [`regular`], for text.
-///
-/// # Errors
-/// As there; it is not UTF-8.
-pub(crate) fn regular_text(path: &Path) -> io::Result<String> {
-    text(regular(path)?)
-}
-
 /// Returns the bytes of a file or of a pipe to its end; `-` is stdin. The wait for a pipe's writer is bounded by
 /// `--timeout` alone.
 ///

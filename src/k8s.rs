@@ -1,7 +1,7 @@
 //! Kubernetes as meshy uses it: manifests to objects, server-side apply in order, waits that know their reason.
 //!
 //! ```text
-//! manifest (YAML → objects) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
+//! transport (checks each response) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
 //! ```
 
 pub mod apply;
@@ -12,10 +12,12 @@ pub mod kinds;
 pub mod manifest;
 pub mod own;
 mod rank;
+mod transport;
 pub mod wait;
 
 pub use apply::{Applied, Apply, Manager};
-pub use kinds::Kinds;
+pub use kinds::{Kinds, NotServed};
+pub use transport::checked;
 
 /// An object of any kind.
 pub type Object = kube::api::DynamicObject;

@@ -16,7 +16,7 @@ pub mod cluster;
 pub mod commands;
 pub mod compare;
 pub mod config;
-mod connect;
+pub mod connect;
 pub mod context;
 pub mod demo;
 pub mod doctor;

@@ -53,7 +53,10 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     }
     let context = Context::new(global, timeout.saturating_sub(begun.elapsed()))?;
     let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
-    commands::run(&context, command).await.map_err(cluster::engine::blame)
+    match commands::run(&context, command).await.map_err(cluster::engine::blame) {
+        Ok(exit) => Ok(exit),
+        Err(error) => Err(cluster::reach::explain(&context, error).await),
+    }
 }
 
 fn planned(command: Option<&Command>) -> Duration {

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::error;
 use crate::live::Live;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use crate::metrics::{self, Fates, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use crate::predict::{self, Policy, Prediction, Scenario};
-use crate::services::{self, Seen};
+use crate::services::{self, NotTestService, Seen};
 use crate::traffic::{self, Plan, Summary, Target};
 
 use marks::{Mark, Marks};
@@ -53,6 +54,9 @@ pub struct Mesh {
     pub fates: Fates,
     /// What was to be expected of so many requests.
     pub prediction: Option<Prediction>,
+    /// Why nothing was predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpredicted: Option<String>,
     /// Pods whose counts are missing, and why.
     pub gaps: Vec<String>,
 }
@@ -63,9 +67,10 @@ pub struct Before {
     service: Service,
     servers: Vec<Pod>,
     sight: Sight,
-    seen: Option<Seen>,
+    /// None for an application that is not the test service.
+    seen: Result<Option<Seen>, String>,
     policy: Policy,
-    fail_ratio: Option<f64>,
+    fail_ratio: Result<f64, String>,
 }
 
 /// Looks at all proxies, and at the service's own counts where it has some.
@@ -75,9 +80,9 @@ pub struct Before {
 pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
     let policy = crate::policy::of(client, service).await?;
-    // A foreign application has no admin port; what only it can tell is then shown as not known.
-    let seen = services::seen(client, &servers).await.ok();
-    let fail_ratio = services::fault(client, &servers).await.ok().map(|fault| fault.ratio());
+    let seen = known(services::seen(client, &servers).await);
+    let fault = services::fault(client, &servers).await;
+    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| error::plain(&error));
     let pods = metrics::pods::list(client, None).await?;
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
@@ -97,29 +102,51 @@ impl Before {
         let pods = metrics::pods::list(&self.client, None).await?;
         let after = sight(&self.client, pods, POD_DEADLINE).await;
         let seen = match &self.seen {
-            Some(_) => services::seen(&self.client, &self.servers).await.ok(),
-            None => None,
+            Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
+            Ok(None) => Ok(None),
+            Err(why) => Err(why.clone()),
         };
-        let served = self.seen.as_ref().zip(seen).and_then(|(before, after)| after.since(before));
-        let window = Window::between(&self.sight, &after);
+        let mut window = Window::between(&self.sight, &after);
+        let served = match (self.seen, seen) {
+            (Ok(Some(before)), Ok(Some(after))) => after.since(&before),
+            (_, Err(why)) => {
+                window.gaps.push(format!("what service `{}` counted itself: {why}", self.service.name));
+                None
+            }
+            _ => None,
+        };
         let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
         let own = |pod: &&PodWindow| self.servers.iter().any(|server| server.name == pod.pod.name);
         let own: Vec<_> = window.pods.iter().filter(own).map(|pod| &pod.change).collect();
-        let prediction = sent.zip(self.fail_ratio).map(|((rate, seconds), fail_ratio)| {
+        let (fail_ratio, unpredicted) = match self.fail_ratio {
+            Ok(ratio) => (Some(ratio), None),
+            Err(why) => (None, Some(why)),
+        };
+        let prediction = sent.zip(fail_ratio).map(|((rate, seconds), fail_ratio)| {
             let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1) as u32;
             let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
             predict::predict(Scenario { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
         });
         Ok(Mesh {
             policy: self.policy,
-            fail_ratio: self.fail_ratio,
+            fail_ratio,
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
             fates: Fates::of(&routes, served.as_ref()),
             prediction,
+            unpredicted,
             gaps: window.gaps,
             service: self.service,
         })
+    }
+}
+
+/// None where the application is not the test service, which alone has such counts; else why they are not known.
+fn known(seen: anyhow::Result<Seen>) -> Result<Option<Seen>, String> {
+    match seen {
+        Ok(seen) => Ok(Some(seen)),
+        Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),
+        Err(error) => Err(error::plain(&error)),
     }
 }
 
@@ -154,7 +181,7 @@ pub async fn step(
     let mut watched = None;
     let mut before = None;
     if let Some((client, service)) = mesh {
-        watched = Some(Marks::of(client, service).await);
+        watched = Some(Marks::of(client, service).await?);
         before = Some(self::before(client, service).await?);
     }
     let (begun, mut marks) = (Instant::now(), Vec::new());
@@ -181,6 +208,7 @@ pub async fn step(
             mesh.fates.added_latency_ms = added_latency(&traffic);
             // A prediction is for one policy.
             mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
+            mesh.gaps.extend(watched.iter().flat_map(Marks::broken));
             Some(mesh)
         }
         None => None,
@@ -199,4 +227,47 @@ fn added_latency(traffic: &Summary) -> Option<f64> {
     let count: u64 = retried.iter().map(|(count, _)| count).sum();
     let weighted: f64 = retried.iter().map(|(count, p50)| *count as f64 * p50).sum();
     (count > 0).then(|| weighted / count as f64 - first)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{Api, Patch, PatchParams, PostParams};
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_measurement_without_a_prediction_keeps_the_reason() {
+        // No node: the pod is said to run, and nothing can reach its ports.
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let client = kube::Client::new(server.service(), "default");
+        let services: Api<k8s_openapi::api::core::v1::Service> = Api::default_namespaced(client.clone());
+        let service = json!({"metadata": {"name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+        services.create(&PostParams::default(), &serde_json::from_value(service).unwrap()).await.unwrap();
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::default_namespaced(client.clone());
+        let pod = json!({"metadata": {"name": "web-1", "labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let runs = Patch::Merge(json!({"status": {"phase": "Running"}}));
+        pods.patch_status("web-1", &PatchParams::default(), &runs).await.unwrap();
+
+        let service = Service { namespace: "default".to_owned(), name: "web".to_owned() };
+        let mesh = before(&client, &service).await.unwrap().after(Some((4.0, 1.0))).await.unwrap();
+        assert_eq!((mesh.fail_ratio, mesh.prediction), (None, None));
+        let why = mesh.unpredicted.expect("a reason");
+        assert!(why.contains("cannot reach the admin port of pod `web-1`"), "{why}");
+        assert!(
+            mesh.gaps.iter().any(|gap| gap.starts_with("what service `web` counted itself: ")),
+            "{:?}",
+            mesh.gaps
+        );
+    }
+
+    #[test]
+    fn only_an_application_of_others_has_no_counts_without_a_reason() {
+        let not_ours = NotTestService { pod: "web-1".to_owned(), why: "status 404".to_owned() };
+        assert_eq!(known(Err(not_ours.into())), Ok(None));
+        assert_eq!(known(Err(anyhow::anyhow!("forbidden"))), Err("forbidden".to_owned()));
+    }
 }

@@ -7,6 +7,7 @@
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
 mod ask;
+mod families;
 pub mod fates;
 pub mod latency;
 pub mod pods;
@@ -17,7 +18,7 @@ pub mod stat;
 pub mod text;
 pub mod window;
 
-pub use ask::ask;
+pub use ask::{PodFailure, ask};
 pub use fates::Fates;
 pub use pods::{Pod, Workload};
 pub use routes::RouteCounts;

@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 use meshy_mesh::names;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Advise;
+use crate::error::{Advise, api};
 use crate::input;
 use crate::lab;
 use crate::measure::Step;
@@ -83,13 +83,24 @@ impl Run {
         }
     }
 
-    /// Notes the versions of what the cluster runs; what it does not tell stays open.
-    pub async fn note_versions(&mut self, client: &kube::Client) {
-        self.kubernetes = client.apiserver_version().await.ok().map(|version| version.git_version);
+    /// Notes the versions of what the cluster runs. What this user may not read stays unknown.
+    ///
+    /// # Errors
+    /// The API server does not respond as it should.
+    pub async fn note_versions(&mut self, client: &kube::Client) -> anyhow::Result<()> {
+        self.kubernetes = match client.apiserver_version().await {
+            Ok(version) => Some(version.git_version),
+            Err(error) if api::is_forbidden(&error) => None,
+            Err(error) => return Err(error).context("cannot read the API server's version"),
+        };
         let meshed = ListParams::default().labels(names::CONTROL_PLANE_NS_LABEL);
-        let pods =
-            Api::<Pod>::all(client.clone()).list(&meshed).await.map(|pods| pods.items).unwrap_or_default();
+        let pods = match Api::<Pod>::all(client.clone()).list(&meshed).await {
+            Ok(pods) => pods.items,
+            Err(error) if api::is_forbidden(&error) => Vec::new(),
+            Err(error) => return Err(error).context("cannot list pods"),
+        };
         self.linkerd = pods.iter().find_map(|pod| pod.annotations().get(names::PROXY_VERSION).cloned());
+        Ok(())
     }
 
     /// Writes it into the folder of runs, whole or not at all, and drops the oldest beyond a hundred.
@@ -238,7 +249,17 @@ mod tests {
         let (service, clients) = (crate::demo::bounced(), RouteCounts::default());
         let prediction = Some(predict(scenario, 1));
         let (servers, gaps) = (clients.clone(), Vec::new());
-        let mesh = Mesh { service, policy, fail_ratio: Some(0.7), clients, servers, fates, prediction, gaps };
+        let mesh = Mesh {
+            service,
+            policy,
+            fail_ratio: Some(0.7),
+            clients,
+            servers,
+            fates,
+            prediction,
+            unpredicted: None,
+            gaps,
+        };
         Step { name: "traffic".to_owned(), mesh: Some(mesh), ..Step::default() }
     }
 

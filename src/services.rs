@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use http::Request;
-use k8s_openapi::api::core::v1::{Pod as Object, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Advise, Exit};
-use crate::metrics::{Pod, ask};
+use crate::error::{self, Advise, Exit, api};
+use crate::metrics::{Pod, PodFailure, ask};
 
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;
@@ -29,9 +29,25 @@ pub struct FaultChange {
     /// Statuses given in turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Vec<u16>>,
-    /// What chance starts from.
+    /// What chance starts from; `Some(None)` removes the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Option<u64>>,
+    /// The longest delay of a response, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    pub delay_max: Option<f64>,
+}
+
+impl FaultChange {
+    /// The change that leads to this fault, whatever it is now. A script and a seed start from their beginning.
+    fn to(fault: &Fault) -> Self {
+        Self {
+            quota: Some(fault.quota),
+            reject: Some(fault.reject),
+            sequence: Some(fault.sequence.clone()),
+            seed: Some(fault.seed),
+            delay_max: Some(fault.delay_max),
+        }
+    }
 }
 
 /// How a test service fails now.
@@ -43,6 +59,20 @@ pub struct Fault {
     pub reject: bool,
     /// Statuses given in turn instead.
     pub sequence: Vec<u16>,
+    /// What chance started from.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Each response waits for a time drawn evenly from 0 to this many seconds.
+    #[serde(default)]
+    pub delay_max: f64,
+}
+
+/// How one pod of a test service fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PodFault {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) fault: Fault,
 }
 
 impl Fault {
@@ -66,6 +96,16 @@ struct Counts {
 struct Ids {
     ids: BTreeMap<String, (u32, bool)>,
     forgotten: u64,
+}
+
+/// A pod runs another application than the test service.
+#[derive(Debug, thiserror::Error)]
+#[error("pod `{pod}` does not run meshy's test service: {why}")]
+pub struct NotTestService {
+    /// Its name.
+    pub pod: String,
+    /// What it does instead.
+    pub why: String,
 }
 
 /// What the replicas of a test service saw so far, to be compared with a later look.
@@ -111,46 +151,86 @@ impl Seen {
     }
 }
 
-/// The names of a namespace's services that select pods, in order.
-///
-/// # Errors
-/// The API fails.
-pub async fn names(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<String>> {
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
-    let selecting = list.items.into_iter().filter(|s| s.spec.as_ref().is_some_and(|s| s.selector.is_some()));
-    let mut names: Vec<String> = selecting.filter_map(|service| service.metadata.name).collect();
-    names.sort();
-    Ok(names)
-}
-
 /// The running pods behind a service.
 ///
 /// # Errors
-/// There is no such service, it selects nothing, or none of its pods runs.
+/// There is no such service, it selects nothing, or none of its pods runs; the API fails.
 pub async fn pods(client: &kube::Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let Some(service) = services.get_opt(name).await.context("cannot read services")? else {
-        let all = services.list(&ListParams::default()).await.map(|list| list.items).unwrap_or_default();
-        let names: Vec<String> = all.into_iter().filter_map(|service| service.metadata.name).collect();
-        return Err(anyhow!("there is no service `{name}` in namespace `{namespace}`"))
-            .hint(format!("there are: {}", names.join(", ")))
-            .exit(Exit::Failed);
+    let Some(service) = services.get_opt(name).await.context("cannot read the service")? else {
+        return Err(absent(&services, namespace, name).await);
     };
-    let selector = service.spec.and_then(|spec| spec.selector).unwrap_or_default();
-    if selector.is_empty() {
+    if selector(&service).is_none() {
         return Err(anyhow!("service `{name}` selects no pods"));
     }
-    let selector: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let api: Api<Object> = Api::namespaced(client.clone(), namespace);
-    let list =
-        api.list(&ListParams::default().labels(&selector.join(","))).await.context("cannot list pods")?;
-    let pods: Vec<Pod> = list.items.iter().map(Pod::of).collect();
-    let running: Vec<Pod> = pods.into_iter().filter(|pod| pod.phase == "Running" && !pod.leaving).collect();
+    let running = running(client, namespace, &service).await?;
     if running.is_empty() {
         return Err(anyhow!("no pod of service `{name}` runs")).hint("`meshy status` shows what is missing");
     }
     Ok(running)
+}
+
+/// The services of a namespace that select pods, in the order of their names, with the pods of each that run.
+///
+/// # Errors
+/// The API fails.
+pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<(String, Vec<Pod>)>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
+    let mut found = Vec::new();
+    for service in list.items {
+        let Some(name) = service.metadata.name.clone().filter(|_| selector(&service).is_some()) else {
+            continue;
+        };
+        found.push((name, running(client, namespace, &service).await?));
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// Checks that a namespace is there. Whoever may not read namespaces cannot tell.
+///
+/// # Errors
+/// It is not there; the API fails.
+pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.get_metadata_opt(name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(anyhow!("there is no namespace `{name}`"))
+            .hint("`meshy stat ns` lists those with pods")
+            .exit(Exit::Usage),
+        Err(error) if api::is_forbidden(&error) => Ok(()),
+        Err(error) => Err(error).context("cannot read the namespace"),
+    }
+}
+
+/// The labels by which a service selects pods; none where it selects none.
+fn selector(service: &Service) -> Option<String> {
+    let labels = service.spec.as_ref()?.selector.as_ref().filter(|labels| !labels.is_empty())?;
+    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Some(each.join(","))
+}
+
+async fn running(client: &kube::Client, namespace: &str, service: &Service) -> anyhow::Result<Vec<Pod>> {
+    let selector = selector(service).unwrap_or_default();
+    let api: Api<Object> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default().labels(&selector)).await.context("cannot list pods")?;
+    let pods = list.items.iter().map(Pod::of);
+    Ok(pods.filter(|pod| pod.phase == "Running" && !pod.leaving).collect())
+}
+
+async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow::Error {
+    // The names are for the hint; without them the error is as true.
+    let names = services.list(&ListParams::default()).await;
+    let names = names.map(|all| all.items.into_iter().filter_map(|s| s.metadata.name).collect::<Vec<_>>());
+    let elsewhere = "`-n NAMESPACE` looks elsewhere";
+    let hint = match names {
+        Ok(names) if names.is_empty() => format!("namespace `{namespace}` has no services; {elsewhere}"),
+        Ok(names) => format!("there are: {}", names.join(", ")),
+        Err(_) => elsewhere.to_owned(),
+    };
+    let error = anyhow!("there is no service `{name}` in namespace `{namespace}`");
+    Err::<(), _>(error).hint(hint).exit(Exit::Failed).unwrap_err()
 }
 
 /// Changes how all replicas of a test service fail; gives what the last one says it does now.
@@ -177,6 +257,39 @@ pub async fn change_fault(
 pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault> {
     let pod = pods.first().context("there is no pod to ask")?;
     admin(client, pod, Request::get("/fault").body(Vec::new())?).await
+}
+
+/// How each of these pods fails.
+///
+/// # Errors
+/// As [`change_fault`].
+pub(crate) async fn pod_faults(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<PodFault>> {
+    let each = pods.iter().map(|pod| async move {
+        let fault = admin(client, pod, Request::get("/fault").body(Vec::new())?).await?;
+        anyhow::Ok(PodFault { namespace: pod.namespace.clone(), pod: pod.name.clone(), fault })
+    });
+    futures::future::try_join_all(each).await
+}
+
+/// Lets a pod fail as it did when its fault was read; a pod that is gone took its fault with it. Returns whether anything
+/// had to be changed.
+///
+/// # Errors
+/// The API's; the pod cannot be reached.
+pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> anyhow::Result<bool> {
+    let api: Api<Object> = Api::namespaced(client.clone(), &before.namespace);
+    let there =
+        api.get_opt(&before.pod).await.with_context(|| format!("cannot read pod `{}`", before.pod))?;
+    let Some(pod) = there.as_ref().map(Pod::of).filter(|pod| pod.phase == "Running" && !pod.leaving) else {
+        return Ok(false);
+    };
+    let now: Fault = admin(client, &pod, Request::get("/fault").body(Vec::new())?).await?;
+    if now == before.fault {
+        return Ok(false);
+    }
+    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
+    let _: Fault = admin(client, &pod, request).await?;
+    Ok(true)
 }
 
 /// What the replicas have seen so far.
@@ -210,12 +323,17 @@ async fn admin<T: for<'a> Deserialize<'a>>(
     pod: &Pod,
     request: Request<Vec<u8>>,
 ) -> anyhow::Result<T> {
-    let answer = ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request)
-        .await
-        .with_context(|| format!("cannot reach the admin port of pod `{}`", pod.name))
-        .hint("only meshy's own test service has one")?;
-    serde_json::from_str(&answer)
-        .with_context(|| format!("cannot understand the admin port of `{}`", pod.name))
+    let not_ours = |why: String| {
+        let error = NotTestService { pod: pod.name.clone(), why };
+        Err(error).hint("only meshy's own test service has an admin port")
+    };
+    match ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request).await {
+        Ok(body) => serde_json::from_str(&body).or_else(|error| not_ours(error.to_string())),
+        Err(error) => match error::cause::<PodFailure>(&error) {
+            Some(failure) => not_ours(failure.to_string()),
+            None => Err(error).with_context(|| format!("cannot reach the admin port of pod `{}`", pod.name)),
+        },
+    }
 }
 
 #[cfg(test)]
@@ -237,6 +355,15 @@ mod tests {
         assert_eq!(after.since(&before), Some([(1, 1), (3, 1)].into()));
         let forgot = summed(vec![replica(&[("a", 1, true)], 5)]);
         assert_eq!(forgot.since(&before), None);
+    }
+
+    #[test]
+    fn a_restored_fault_names_every_field_and_removes_a_seed() {
+        let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
+        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
+        let wanted =
+            serde_json::json!({"quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5});
+        assert_eq!(change, wanted);
     }
 
     #[test]

@@ -100,6 +100,9 @@ pub fn of_mesh(mesh: &Mesh) -> String {
             success.high * 100.0,
         ));
     }
+    if let Some(why) = &mesh.unpredicted {
+        text.push_str(&format!("nothing was predicted: {why}\n"));
+    }
     for gap in &mesh.gaps {
         text.push_str(&format!("not counted: {gap}\n"));
     }

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
+use meshy_mesh::names;
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::demo::{self, stage::Stage};
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::policy;
+use crate::policy::{self, Evidence, PolicyChange, Session};
 use crate::predict::{Interval, Policy, Scenario};
-use crate::services::{self, FaultChange};
+use crate::services::FaultChange;
 use crate::traffic::Plan;
-
-/// How long proxies may take to hear of a changed value: on a real Linkerd a second or two (measured), in the stand-in
-/// as long as a watch takes.
-const HEARD: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(300));
 
 /// What a point gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,33 +48,63 @@ impl Measured {
     }
 }
 
-/// A stage on which policies are tried; it goes back to what it was with [`Bench::leave`].
+/// A stage on which policies are tried; the session restores it.
 pub struct Bench<'a> {
     stage: &'a Stage,
-    policy: policy::Was,
-    fault: services::Fault,
+    session: &'a mut Session,
+    deadline: Instant,
 }
 
 impl<'a> Bench<'a> {
-    /// Remembers the policy and the fault as they are.
+    /// Removes the retries of the service, as each point begins without any.
     ///
     /// # Errors
-    /// The API's; the service is no test service.
-    pub async fn enter(stage: &'a Stage) -> anyhow::Result<Self> {
-        let service = demo::bounced();
-        let pods = services::pods(&stage.client, &service.namespace, &service.name).await?;
-        let fault = services::fault(&stage.client, &pods).await?;
-        let policy = policy::remember(&stage.client, &service).await?;
-        if !stage.at_once {
-            demo::warm_up(stage).await?;
+    /// The API's; another field manager holds the policies; the service is no test service.
+    pub async fn enter(
+        stage: &'a Stage,
+        session: &'a mut Session,
+        points: &[Scenario],
+        deadline: Instant,
+    ) -> anyhow::Result<Self> {
+        let changes: Vec<PolicyChange> = points
+            .iter()
+            .filter_map(|scenario| change(scenario.policy).transpose())
+            .collect::<Result<_, _>>()?;
+        session.hold(&changes).await?;
+        session.without_retries(&demo::bounced()).await?;
+        let mut bench = Self { stage, session, deadline };
+        bench.fails(0).await?;
+        if !bench.stage.at_once {
+            demo::warm_up(bench.stage, bench.session, deadline).await?;
         }
-        Ok(Self { stage, policy, fault })
+        Ok(bench)
     }
 
-    /// Sets a scenario and sends its traffic.
+    /// Sets a scenario: the policy of the point before is gone and this one is in use.
     ///
     /// # Errors
-    /// The API's; the policy does not come into force.
+    /// The API's; the client's proxy does not use the policy in time.
+    pub async fn set(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+        // While every attempt fails, one request shows whether there are retries.
+        self.fails(100).await?;
+        self.session.without_retries(&demo::bounced()).await?;
+        self.in_use(&Evidence::NoRetries).await?;
+        if let Some(change) = change(scenario.policy)? {
+            // A budget must not be spent on probes; its profile was absent, so its routes are evidence enough.
+            let budget = matches!(scenario.policy, Policy::Budget { .. });
+            if budget {
+                self.fails(0).await?;
+            }
+            self.session.apply(&change).await?;
+            self.in_use(if budget { &Evidence::ProfileRoutes } else { &Evidence::Retries }).await?;
+        }
+        self.fails((scenario.fail_ratio * 100.0).round() as u8).await
+    }
+
+    /// Sends the traffic of a scenario that is set.
+    ///
+    /// # Errors
+    /// The API's.
     pub async fn measure(
         &self,
         name: &str,
@@ -84,46 +112,42 @@ impl<'a> Bench<'a> {
         stop: watch::Receiver<bool>,
         live: &Live,
     ) -> anyhow::Result<Step> {
-        let (client, service) = (&self.stage.client, demo::bounced());
-        let pods = services::pods(client, &service.namespace, &service.name).await?;
-        let quota = (scenario.fail_ratio * 100.0).round() as u8;
-        let fault =
-            FaultChange { quota: Some(quota), reject: Some(true), sequence: Some(vec![]), seed: None };
-        services::change_fault(client, &pods, &fault).await?;
-        // Off between two points, so that each begins with a full budget.
-        demo::switch(self.stage, false, false).await?;
-        let limit = match scenario.policy {
-            Policy::Limit { limit } => Some(limit),
-            Policy::None | Policy::Budget { .. } => None,
-        };
-        policy::annotate_limit(client, &service, limit).await?;
-        if let Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } = scenario.policy {
-            demo::switch(self.stage, true, false).await?;
-            let budget = (retry_ratio, min_retries_per_second, ttl_seconds);
-            policy::apply_budget(client, &service, budget).await?;
-        }
-        tokio::time::sleep(if self.stage.at_once { HEARD.1 } else { HEARD.0 }).await;
         let length = Duration::from_secs_f64(scenario.over_seconds);
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
         let load = (demo::target(self.stage, false), plan);
-        measure::step(name, "service", Some((client, &service)), load, stop, live).await
+        let service = demo::bounced();
+        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, live).await
     }
 
-    /// Puts back policy and fault.
-    ///
-    /// # Errors
-    /// The API's.
-    pub async fn leave(self) -> anyhow::Result<()> {
-        let (client, service) = (&self.stage.client, demo::bounced());
-        policy::restore(client, &service, self.policy).await?;
-        let pods = services::pods(client, &service.namespace, &service.name).await?;
-        let fault = FaultChange {
-            quota: Some(self.fault.quota),
-            reject: Some(self.fault.reject),
-            sequence: Some(self.fault.sequence),
-            seed: None,
+    async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {
+        let change = FaultChange {
+            quota: Some(quota),
+            reject: Some(true),
+            sequence: Some(Vec::new()),
+            ..FaultChange::default()
         };
-        services::change_fault(client, &pods, &fault).await?;
-        Ok(())
+        self.session.fault(&demo::bounced(), &change).await
     }
+
+    async fn in_use(&self, evidence: &Evidence) -> anyhow::Result<()> {
+        demo::in_use(self.stage, self.session, evidence, false, self.deadline).await
+    }
+}
+
+/// The change that leads from no retries to a policy; none for no retries.
+fn change(policy: Policy) -> anyhow::Result<Option<PolicyChange>> {
+    Ok(match policy {
+        // A limit of 0 in the annotation would count as unset, which means 1.
+        Policy::None | Policy::Limit { limit: 0 } => None,
+        Policy::Limit { limit } => {
+            let annotations =
+                [(names::RETRY_HTTP, "5xx".to_owned()), (names::RETRY_LIMIT, limit.to_string())];
+            let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
+            Some(PolicyChange::retries(&demo::bounced(), &annotations))
+        }
+        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
+            let profile = policy::shipped_with_budget(retry_ratio, min_retries_per_second, ttl_seconds)?;
+            Some(PolicyChange::profile(profile))
+        }
+    })
 }

@@ -164,11 +164,11 @@ async fn the_ingress_controller_is_meshed_proven_and_unmeshed() {
 async fn a_profile_is_proven_by_its_clients_counters() {
     let lab = Lab::start("sp", false).await;
     let text = lab.expect("sp apply", 0).await;
-    assert!(text.contains("no client has talked to it yet"), "{text}");
+    assert!(text.contains("idle; no client has sent a request yet"), "{text}");
     let traffic = lab.traffic();
     traffic.flows().await;
     let text = lab.expect("sp apply", 0).await;
-    assert!(text.contains("1 in force") && text.contains("as it was"), "{text}");
+    assert!(text.contains("1 in force") && text.contains("unchanged"), "{text}");
     assert!(text.contains("every 5 requests earn one retry"), "{text}");
     let text = lab.expect("sp show -o json", 0).await;
     assert!(text.contains(r#""state": "in-force""#), "{text}");
@@ -182,6 +182,59 @@ async fn a_profile_is_proven_by_its_clients_counters() {
     lab.expect("retry delete", 0).await;
     let text = lab.expect("retry show", 0).await;
     assert!(text.contains("no retry annotations"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_client_is_not_waited_for() {
+    let lab = Lab::start("idle", false).await;
+    let traffic = lab.traffic();
+    traffic.flows().await;
+    drop(traffic);
+    for line in ["sp apply", "sp show", "sp delete", "retry apply"] {
+        let begun = Instant::now();
+        let text = lab.expect(line, 0).await;
+        // A proxy keeps an unused discovery for 5 s; waiting for that is what must not happen.
+        assert!(begun.elapsed() < Duration::from_secs(5), "`{line}` took {:?}", begun.elapsed());
+        assert!(text.contains("idle; the next request will use the policy"), "`{line}`: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_proxies_of_clients_are_scraped_again_and_again() {
+    let lab = Lab::start("scrapes", false).await;
+    let traffic = lab.traffic();
+    traffic.flows().await;
+    let text = lab.expect("-vv --color never sp apply", 0).await;
+    let scrapes = |service: &str| {
+        let of =
+            |line: &&str| line.contains(&format!("/pods/{service}-")) && line.contains(":4191/proxy/metrics");
+        text.lines().filter(of).filter(|line| line.contains("requesting")).count()
+    };
+    // The pod of the service itself has a proxy as well, and calls no service.
+    assert_eq!(scrapes("bounced-service"), 1, "{text}");
+    assert!(scrapes("minimal-service") >= 3, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_other_tools_stay_and_are_named() {
+    let lab = Lab::start("others", false).await;
+    let services: kube::Api<k8s_openapi::api::core::v1::Service> =
+        kube::Api::namespaced(lab.cluster.client(), "default");
+    let theirs = serde_json::json!({"metadata": {"annotations": {"retry.linkerd.io/limit": "9"}}});
+    let params =
+        kube::api::PatchParams { field_manager: Some("kubectl-annotate".to_owned()), ..Default::default() };
+    services.patch("bounced-service", &params, &kube::api::Patch::Merge(theirs)).await.unwrap();
+    let text = lab.expect("retry apply --limit 3", 1).await;
+    assert!(
+        text.contains("field `.metadata.annotations.retry.linkerd.io/limit` is held by `kubectl-annotate`"),
+        "{text}"
+    );
+    lab.expect("retry apply --limit 9", 0).await;
+    let text = lab.expect("retry delete", 0).await;
+    assert!(text.contains("other tools wrote retry.linkerd.io/limit, which stays"), "{text}");
+    lab.expect("retry apply --limit 3 --force", 0).await;
+    let text = lab.expect("retry show", 0).await;
+    assert!(text.contains("at most 3 times"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use futures::StreamExt as _;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::Api;
@@ -21,6 +21,7 @@ use crate::error::{Advise, Exit};
 pub async fn ready(client: &Client, namespace: &str, service: &str, deadline: Instant) -> anyhow::Result<()> {
     let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let config = watcher::Config::default().labels(&format!("kubernetes.io/service-name={service}"));
+    let mut last = None;
     let wait = async {
         let mut known = BTreeMap::new();
         let mut events = pin!(watch(slices, config).default_backoff());
@@ -34,17 +35,26 @@ pub async fn ready(client: &Client, namespace: &str, service: &str, deadline: In
                 }
                 Ok(Event::Init) => known.clear(),
                 Ok(Event::InitDone) => {}
-                Err(error) => tracing::debug!(%error, service, "endpoints cannot be watched"),
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
             }
+            last = None;
             if known.values().any(|ready| *ready) {
                 return;
             }
         }
     };
-    timeout_at(deadline, wait)
-        .await
-        .with_context(|| format!("service `{service}` in `{namespace}` has no ready endpoint"))
-        .exit(Exit::Timeout)
+    if timeout_at(deadline, wait).await.is_ok() {
+        return Ok(());
+    }
+    let error = match last {
+        Some(error) => anyhow::Error::new(error)
+            .context(format!("cannot see the endpoints of service `{service}` in `{namespace}`")),
+        None => anyhow!("service `{service}` in `{namespace}` has no ready endpoint"),
+    };
+    Err(error).exit(Exit::Timeout)
 }
 
 fn has_ready(slice: &EndpointSlice) -> bool {

@@ -88,7 +88,7 @@ fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let found = runtime.block_on(async {
         let asked = async {
-            let client = connect::client(&lab.context, lab.kubeconfig.as_deref()).await?;
+            let client = connect::client_of(&lab, None).await?;
             ask(client).await
         };
         tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::{timeout, timeout_at};
 
-use super::{BuiltIn, Part, Provider, Spec, kubeconfig};
+use super::{BuiltIn, Part, Provider, Spec, kubeconfig, suspended};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::exec::leash;
@@ -24,6 +24,9 @@ use crate::private;
 
 /// The hidden command that is the background process.
 pub(super) const SERVE: &str = "internal-serve";
+
+/// What a lab's status calls the process.
+const CLUSTER: &str = "embedded cluster";
 
 /// How long a process may take to end in good order before it is killed: its snapshot is written in milliseconds.
 const GRACE: Duration = Duration::from_secs(10);
@@ -125,6 +128,16 @@ async fn end(name: &str) -> anyhow::Result<bool> {
     Err(anyhow!("process {} of the embedded cluster does not end", pid.as_raw_nonzero()))
 }
 
+/// Whether the cluster's process runs, and its state in words.
+fn condition(process: Option<Pid>) -> (bool, String) {
+    let Some(pid) = process else { return (false, "not running".to_owned()) };
+    let number = pid.as_raw_nonzero();
+    if suspended::is_suspended(pid) {
+        return (false, format!("suspended: process {number} was stopped by a signal"));
+    }
+    (true, format!("running as process {number}; a stand-in, not Kubernetes"))
+}
+
 fn last_line(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
@@ -170,11 +183,12 @@ impl Provider for Embedded {
         Box::pin(async move {
             let name = record.name.clone();
             let step = context.report.step("Creating", format!("cluster `{name}`"));
-            if running(&name)?.is_some()
+            if let Some(pid) = running(&name)?
                 && record.made
-                && kubeconfig::has(record.kubeconfig.as_deref(), &record.context)
+                && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
             {
-                step.done("already there");
+                let resumed = suspended::resume(pid).context("cannot resume its process")?;
+                step.done(if resumed { "its process was suspended and runs again" } else { "already there" });
                 return Ok(record);
             }
             // A process that a killed `up` left has told its address to nobody.
@@ -182,7 +196,13 @@ impl Provider for Embedded {
             let again = record.made;
             let ready = self.spawn(context, &name).await?;
             let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
-            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &lab::folder(&name)?, &entries)?;
+            let folder = lab::folder(&name)?;
+            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
+            if merged.is_err() {
+                end(&name).await?;
+            }
+            let merged = merged?;
+            merged.report(&context.report);
             if merged.previous.is_some() {
                 record.previous_context = merged.previous;
             }
@@ -200,15 +220,14 @@ impl Provider for Embedded {
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
-            let pid = running(&record.name)?;
-            let state = match pid {
-                Some(pid) => {
-                    format!("running as process {}; a stand-in, not Kubernetes", pid.as_raw_nonzero())
-                }
-                None => "not running".to_owned(),
-            };
-            Ok(vec![Part { name: "embedded cluster".to_owned(), well: pid.is_some(), state, address: None }])
+            let (well, state) = condition(running(&record.name)?);
+            Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
         })
+    }
+
+    fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
+        let (well, state) = condition(running(&record.name)?);
+        Ok((!well).then(|| format!("{CLUSTER} is {state}")))
     }
 
     fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
@@ -225,7 +244,7 @@ impl Provider for Embedded {
 
     fn delete<'a>(
         &'a self,
-        _context: &'a Context,
+        context: &'a Context,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
@@ -235,10 +254,9 @@ impl Provider for Embedded {
                 removed.push("the embedded cluster's process".to_owned());
             }
             let folder = lab::folder(name)?;
-            let previous = record.previous_context.as_deref();
-            if kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context, previous)? {
-                removed.push(format!("kubeconfig context `{}`", record.context));
-            }
+            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
+            out.report(&context.report);
+            removed.extend(out.lines());
             let _ = fs::remove_file(own_kubeconfig(name)?);
             Ok(removed)
         })

@@ -107,7 +107,8 @@ impl Kind {
             }
         };
         let entries = kubeconfig::Entries::of(&text, &record.context)?;
-        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries)?;
+        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await?;
+        merged.report(&context.report);
         if merged.changed {
             record.previous_context = merged.previous.or(record.previous_context.take());
         }
@@ -193,8 +194,9 @@ impl Provider for Kind {
                 record.kubeconfig = Some(std::path::absolute(asked)?);
             }
             spec.note(&mut record, begun);
-            record.made_network =
-                record.made_network || engine.docker.inspect_network(NETWORK, None).await.is_err();
+            let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
+            let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
+            record.made_network |= network.is_none();
             Ok(record)
         })
     }
@@ -318,6 +320,22 @@ impl Provider for Kind {
         })
     }
 
+    fn stopped<'a>(
+        &'a self,
+        _context: &'a Context,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            if nodes.is_empty() {
+                return Ok(Some("none of its nodes is there".to_owned()));
+            }
+            let stopped = nodes.iter().find(|node| !node.running);
+            Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))
+        })
+    }
+
     fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             self.ensure_registry(context, &record).await?;
@@ -339,7 +357,7 @@ impl Provider for Kind {
 
     fn delete<'a>(
         &'a self,
-        _context: &'a Context,
+        context: &'a Context,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
@@ -363,10 +381,9 @@ impl Provider for Kind {
             }
             removed.extend(registry::remove(&engine, name).await?);
             let folder = lab::folder(name)?;
-            let previous = record.previous_context.as_deref();
-            if kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context, previous)? {
-                removed.push(format!("kubeconfig context `{}`", record.context));
-            }
+            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
+            out.report(&context.report);
+            removed.extend(out.lines());
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }

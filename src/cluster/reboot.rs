@@ -14,7 +14,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::k8s::wait;
 use crate::ui::Step;
 
@@ -62,7 +62,7 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
             Ok(Event::Delete(pod)) => {
                 old.remove(&pod.uid());
             }
-            Err(error) => *why = error.to_string(),
+            Err(error) => *why = error::plain(&error.into()),
         }
         match old.values().next() {
             Some((node, pod)) => *why = format!("node `{node}` has not told anew how its pod `{pod}` is"),

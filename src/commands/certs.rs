@@ -18,7 +18,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let found = expiry::certificates(&client).await?;
     if found.is_empty() {
-        let why = if checks::built_in(&client).await {
+        let why = if checks::built_in(&client).await? {
             "the control plane is built into this cluster"
         } else {
             "no Linkerd here"

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
+use crate::cluster::reach;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::mesh::checks::{self, Outcome, Verdict};
@@ -27,19 +28,28 @@ struct Document {
 /// Prints the table of checks.
 ///
 /// # Errors
-/// There is no such lab or context. What the checks find is no error: it is the status.
+/// There is no such lab or context, or the API server does not respond as it should. What the checks find is no error: it is
+/// the status.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     loop {
-        let checks = checks::run(&client).await;
+        let (checks, failure) = match checks::run(&client).await {
+            Ok(checks) => (checks, None),
+            Err(error) => (vec![checks::unread_api(&error)], Some(error)),
+        };
         let failing = checks.iter().filter(|c| c.verdict == Verdict::Failed).count();
         let late = Instant::now() + Duration::from_secs(2) >= context.deadline;
-        if failing > 0 && args.wait && !late {
+        // A stopped lab does not start by itself.
+        let stopped = failure.is_some() && reach::stopped(context).await?.is_some();
+        if failing > 0 && args.wait && !late && !stopped {
             // Ten things are looked at, from nodes to a webhook's answer; no single watch covers them.
             sleep(Duration::from_secs(2)).await;
             continue;
         }
         context.data(&Document { ok: failing == 0, checks }, |d| table(&d.checks))?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
         return Ok(match (failing, args.wait) {
             (0, _) => Exit::Done,
             (_, true) => Exit::Timeout,

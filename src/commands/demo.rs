@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Parser as _;
 use console::{Term, style};
 
+use super::experiment::{self, Ends};
 use super::gate::{self, Gate};
-use super::traffic::stop_by_ctrl_c;
 use crate::cli::{Cli, Command, ProviderChoice};
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
-use crate::error::Exit;
+use crate::error::{Advise as _, Exit};
+use crate::expect::Judged;
 use crate::limit;
 use crate::live::Live;
-use crate::runs::Run;
+use crate::measure::Step;
+use crate::policy::{Session, Stopped};
+use crate::runs::{Run, Verdict};
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
 
@@ -35,6 +38,15 @@ pub struct Args {
     /// Keep the embedded lab that the demo brings up
     #[arg(long)]
     keep: bool,
+    /// With --fast: on the lab that is up, which is restored afterwards
+    #[arg(long, requires = "fast")]
+    on_lab: bool,
+    /// Take over policy fields that other tools hold; they get them back at the end
+    #[arg(long)]
+    force: bool,
+    /// Only restore the policies and faults that a killed demo or sweep left on the lab
+    #[arg(long, conflicts_with_all = ["fast", "present", "keep", "like_linkerd", "on_lab", "force"])]
+    restore: bool,
     /// On the embedded cluster that the demo brings up: a new profile is unseen by a client until its discovery was idle
     /// for 5 s, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
@@ -46,8 +58,11 @@ pub struct Args {
 /// Tells the story.
 ///
 /// # Errors
-/// The stage cannot be set, or the cluster fails on the way.
+/// The stage cannot be set, or the cluster fails on the way; policies or faults of before cannot be restored.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.restore {
+        return experiment::restore_left(context).await;
+    }
     if context.global.dry_run {
         SCENES
             .iter()
@@ -57,16 +72,27 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.keep && context.lab()?.is_none() {
         bring_up(context, args.like_linkerd).await?;
     }
-    let stage = Stage::open(context, args.fast, args.like_linkerd).await?;
+    let fresh = args.fast && !args.on_lab;
+    let stage = Stage::open(context, fresh, args.like_linkerd).await?;
+    let next = next(&stage);
+    let mut run = Run::begin("demo", &stage.lab, stage.provider);
     if args.present {
         // The speaker decides when it is over.
         limit::lift();
     }
-    let told = context.within(tell(context, &args, &stage)).await;
-    let closed = stage.close().await;
-    let exit = told?;
-    closed?;
-    Ok(exit)
+    let ends = Ends::listen(context)?;
+    let played = async |stage: &Stage, session: &mut Session| {
+        run.note_versions(&stage.client).await?;
+        let played = play(context, &args, (stage, session), &ends, &mut run.steps).await;
+        // What was measured until then is shown and recorded.
+        if ends.ended() && played.as_ref().is_err_and(|error| error.is::<Stopped>()) {
+            Ok(())
+        } else {
+            played
+        }
+    };
+    experiment::on(context, stage, ("demo", args.force), &ends, played).await?;
+    conclude(context, &args, run, &ends, &next)
 }
 
 /// `meshy up --provider embedded` with this run's own global flags.
@@ -80,26 +106,32 @@ async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<Exit> {
+/// Plays the scenes until the last one or until the run is ended.
+async fn play(
+    context: &Context,
+    args: &Args,
+    (stage, session): (&Stage, &mut Session),
+    ends: &Ends,
+    steps: &mut Vec<Step>,
+) -> anyhow::Result<()> {
     let pace = if args.fast { Pace::FAST } else { Pace::FULL };
-    let mut run = Run::begin("demo", &stage.lab, stage.provider);
-    run.note_versions(&stage.client).await;
+    demo::begin(session).await?;
     if !stage.at_once {
         let step = context.report.step("Warming", "the clients' proxies, so that later switches act at once");
-        demo::warm_up(stage).await?;
+        demo::warm_up(stage, session, context.deadline).await?;
         step.done("");
     }
-    let stop = stop_by_ctrl_c();
     let hush = args.present.then(Hush::begin);
     let begun = std::time::Instant::now();
     for (number, scene) in SCENES.iter().enumerate() {
-        introduce(context, hush.as_ref(), number, scene).await?;
+        session.wait(introduce(context, hush.as_ref(), number, scene)).await?;
         let live = Live::new(&context.report, pace.rate);
         if scene.profile != number.checked_sub(1).is_some_and(|before| SCENES[before].profile) {
             live.mark(if scene.profile { "profile on" } else { "profile off" });
         }
         let at = begun.elapsed().as_secs_f64();
-        let mut step = demo::play(stage, scene, pace, stop.clone(), &live).await?;
+        demo::set(stage, session, scene, pace, context.deadline).await?;
+        let mut step = demo::play(stage, scene, pace, ends.stop(), &live).await?;
         live.end();
         step.begun_seconds = at;
         let interrupted = step.traffic.interrupted;
@@ -108,10 +140,18 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
         for sentence in summary::explain(&step).iter().take(told) {
             wrapped(sentence, WIDTH).iter().for_each(|line| context.report.say(line));
         }
-        run.steps.push(step);
+        steps.push(step);
         if interrupted {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Judges, records and prints what was measured.
+fn conclude(context: &Context, args: &Args, mut run: Run, ends: &Ends, next: &str) -> anyhow::Result<Exit> {
+    if run.steps.is_empty() && ends.ended() {
+        return ends.exit("demo");
     }
     let verdict = demo::verdict(&run.steps);
     run.verdict = Some(verdict.clone());
@@ -129,12 +169,24 @@ async fn tell(context: &Context, args: &Args, stage: &Stage) -> anyhow::Result<E
         judged.iter().for_each(|one| text.push_str(&format!("{}\n", summary::of_judged(one))));
         text
     })?;
-    context.report.say(format!("\nnext:\n{}", next(stage)));
-    Ok(match run.steps.last() {
-        Some(step) if step.traffic.interrupted => Exit::Interrupted,
-        _ if verdict.holds => gate::exit(&judged),
-        _ => Exit::Expectation,
-    })
+    if ends.ended() && run.steps.len() < SCENES.len()
+        || run.steps.last().is_some_and(|s| s.traffic.interrupted)
+    {
+        return ends.exit("demo");
+    }
+    context.report.say(format!("\nnext:\n{next}"));
+    exit(&verdict, &judged)
+}
+
+/// How a demo ends that was not ended early.
+fn exit(verdict: &Verdict, judged: &[Judged]) -> anyhow::Result<Exit> {
+    match (verdict.holds, gate::exit(judged)) {
+        (true, exit) => exit,
+        (false, Ok(_)) => Err(anyhow!("the demo failed: {}", verdict.text)).exit(Exit::Expectation),
+        (false, Err(error)) => {
+            Err(error.context(format!("the demo failed: {}", verdict.text))).exit(Exit::Expectation)
+        }
+    }
 }
 
 fn next(stage: &Stage) -> String {
@@ -190,7 +242,43 @@ async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> 
         let term = term.clone();
         // A thread of its own: the cluster in this process goes on while the speaker speaks.
         let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
-        key.context("cannot read the keyboard")?;
+        match key {
+            // Ctrl-C is a key here; the signal that the terminal makes of it then ends the wait for this.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
+            key => drop(key.context("cannot read the keyboard")?),
+        }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{exit_of, render};
+
+    #[test]
+    fn a_demo_that_failed_is_an_error_with_the_expectations_that_failed_too() {
+        let verdict = |holds| Verdict { holds, text: "The story did not come true.".to_owned() };
+        let (condition, measured) = ("success>=99%".to_owned(), "30.00 %".to_owned());
+        let failed = [Judged { condition, measured, holds: false }];
+        assert_eq!(exit(&verdict(true), &[]).unwrap(), Exit::Done);
+        let expectation = "1 of 1 expectation failed: success>=99% (measured 30.00 %)";
+        for (holds, judged, lines) in [
+            (true, &failed[..], vec![format!("error: {expectation}")]),
+            (false, &[][..], vec!["error: the demo failed: The story did not come true.".to_owned()]),
+            (
+                false,
+                &failed[..],
+                vec![
+                    "error: the demo failed: The story did not come true.".to_owned(),
+                    format!("  cause: {expectation}"),
+                ],
+            ),
+        ] {
+            let error = exit(&verdict(holds), judged).unwrap_err();
+            assert_eq!(exit_of(&error), Exit::Expectation);
+            let text = render(&error);
+            assert_eq!(console::strip_ansi_codes(&text).lines().collect::<Vec<_>>(), lines);
+        }
+    }
 }

@@ -33,7 +33,7 @@ fn change(text: &str) -> Result<FaultChange, String> {
         quota: Some(quota),
         reject: Some(true),
         sequence: Some(Vec::new()),
-        seed: None,
+        ..FaultChange::default()
     };
     if text == "off" {
         return Ok(quota(0));
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         None => context.client().await?,
     };
     let pods = services::pods(&client, &args.namespace, &args.service).await?;
-    let change = args.change.map(|change| FaultChange { seed: args.seed, ..change });
+    let change = args.change.map(|change| FaultChange { seed: args.seed.map(Some), ..change });
     let fault = match change {
         Some(change) if context.global.dry_run => {
             let pods: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();

@@ -3,10 +3,10 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::activity;
-use crate::error::Exit;
+use crate::error::{Advise as _, Exit};
 use crate::expect::{self, Expectations, Judged};
 use crate::measure::Step;
 
@@ -46,6 +46,12 @@ impl Gate {
 }
 
 /// How a command ends whose only question is whether the conditions hold.
-pub(super) fn exit(judged: &[Judged]) -> Exit {
-    if judged.iter().all(|one| one.holds) { Exit::Done } else { Exit::Expectation }
+///
+/// # Errors
+/// The conditions that do not: what was measured is on stdout already, in whatever format.
+pub(super) fn exit(judged: &[Judged]) -> anyhow::Result<Exit> {
+    match expect::failure(judged) {
+        None => Ok(Exit::Done),
+        Some(failure) => Err(anyhow!(failure)).exit(Exit::Expectation),
+    }
 }

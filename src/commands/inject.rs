@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use crate::addons::ingress_nginx;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::input;
 use crate::k8s::{Kinds, Object};
 use crate::mesh::explain;
 use crate::mesh::injection::{self, Outcome};
-use crate::mesh::workloads::{self, Selection};
+use crate::mesh::workloads::{self, NoWorkload, Selection};
 
 /// How a proxy routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -103,7 +103,11 @@ impl Which {
         if self.workloads.is_empty() && !self.all && self.selector.is_none() {
             selection.names = vec![format!("deploy/{}", ingress_nginx::CONTROLLER)];
             selection.namespace = ingress_nginx::NAMESPACE.to_owned();
-            return workloads::find(client, &selection).await.context("there is no ingress controller to mesh").hint(
+            let found = workloads::find(client, &selection).await;
+            if !found.as_ref().is_err_and(|error| error::cause::<NoWorkload>(error).is_some()) {
+                return found;
+            }
+            return found.context("there is no ingress controller to mesh").hint(
                 "name the workloads: `meshy inject deploy/NAME -n NAMESPACE`; `meshy up --ingress nginx` brings a controller",
             );
         }

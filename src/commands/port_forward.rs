@@ -14,7 +14,7 @@ use tokio::signal;
 
 use crate::activity::{self, Kind};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::limit;
 use crate::ui::Report;
 
@@ -97,7 +97,7 @@ impl Way {
             tokio::spawn(async move {
                 if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
                 {
-                    report.warn(format!("a connection broke off: {error:#}"));
+                    report.warn(format!("lost a connection: {}", error::plain(&error)));
                 }
             });
         }

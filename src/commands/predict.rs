@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::duration;
 use crate::context::Context;
-use crate::error::Exit;
+use crate::error::{self, Exit};
 use crate::measure;
 use crate::metrics::RouteCounts;
 use crate::metrics::routes::Service;
@@ -148,8 +148,16 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     tokio::time::sleep(window).await;
     let mesh = before.after(None).await?;
     watched.done(format!("{} requests", mesh.clients.requests_count));
-    // A foreign application does not say how it fails: its tries do.
-    let told = services::fault(&client, &pods).await.ok().map(|fault| fault.ratio());
+    // Another application does not say how it fails: its attempts do.
+    let told = match services::fault(&client, &pods).await {
+        Ok(fault) => Some(fault.ratio()),
+        Err(error) => {
+            context
+                .report
+                .warn(format!("the share of failures is the measured one: {}", error::plain(&error)));
+            None
+        }
+    };
     let seen = mesh.clients.actual_success().map(|good| 1.0 - good);
     scenario.fail_ratio = told.or(seen).unwrap_or(scenario.fail_ratio);
     if mesh.clients.requests_count > 0 {

@@ -7,11 +7,10 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::k8s::Kinds;
-use crate::mesh::clients::{self, Client, Evidence, State};
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use crate::metrics::Sight;
 use crate::metrics::routes::Service;
+use crate::policy::{Client, Clients, Evidence, State};
 
 /// What is to be proven.
 #[derive(Debug)]
@@ -33,9 +32,9 @@ pub(super) async fn run(
     context: &Context,
     kinds: &Kinds,
     proof: Proof,
-    before: Sight,
+    clients: Clients,
 ) -> anyhow::Result<Exit> {
-    let seen = observe(context, kinds, &proof, before).await?;
+    let seen = observe(context, kinds, &proof, clients).await?;
     let document =
         Document { service: &proof.service.name, namespace: &proof.service.namespace, clients: &seen };
     context.data(&document, |d| table(d.clients))?;
@@ -47,36 +46,36 @@ pub(super) async fn observe(
     context: &Context,
     kinds: &Kinds,
     proof: &Proof,
-    before: Sight,
+    mut clients: Clients,
 ) -> anyhow::Result<Vec<Client>> {
-    let client = kinds.client();
-    let step = context.report.step("Proving", format!("clients of `{}`", proof.service.name));
-    let mut seen =
-        clients::observe(client, &proof.service, &proof.evidence, before, context.deadline).await?;
+    let step = context.report.step("Verifying", format!("clients of `{}`", proof.service.name));
+    let mut seen = clients.settled(&proof.evidence, context.deadline).await;
     if proof.restart && seen.iter().any(|c| c.state == State::Stale) {
         step.waiting("restarting clients that keep what they discovered before");
         restart(context, kinds, &seen).await?;
-        let before = clients::sight(client).await?;
-        seen = clients::observe(client, &proof.service, &proof.evidence, before, context.deadline).await?;
+        seen = clients.settled(&proof.evidence, context.deadline).await;
     }
+    step.done(words(&seen));
+    Ok(seen)
+}
+
+/// How many clients are in which state. Idle ones need no number: nothing is wrong with them.
+fn words(seen: &[Client]) -> String {
     let count = |state| seen.iter().filter(|c| c.state == state).count();
+    if seen.is_empty() {
+        return "idle; no client has sent a request yet, the first one will use the policy".to_owned();
+    }
+    if count(State::Idle) == seen.len() {
+        return "idle; the next request will use the policy".to_owned();
+    }
     let parts = [
         (State::InForce, "in force"),
-        (State::Pending, "pending"),
+        (State::Idle, "idle"),
         (State::Stale, "stale"),
         (State::Unknown, "unknown"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(s, _)| count(*s) > 0)
-        .map(|(s, word)| format!("{} {word}", count(*s)))
-        .collect();
-    step.done(if parts.is_empty() {
-        "no client has talked to it yet: the first request follows".to_owned()
-    } else {
-        parts.join(", ")
-    });
-    Ok(seen)
+    let parts = parts.into_iter().map(|(state, word)| (count(state), word)).filter(|(count, _)| *count > 0);
+    parts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 /// A client that talks and does not follow is an error.
@@ -113,7 +112,7 @@ async fn restart(context: &Context, kinds: &Kinds, seen: &[Client]) -> anyhow::R
 pub(super) fn table(clients: &[Client]) -> String {
     let word = |state| match state {
         State::InForce => "in force",
-        State::Pending => "pending",
+        State::Idle => "idle",
         State::Stale => "stale",
         State::Unknown => "unknown",
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use meshy_mesh::lint;
 use meshy_mesh::policy::Retry;
 use serde::Serialize;
@@ -11,11 +11,11 @@ use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object};
-use crate::mesh::clients::{self, Evidence};
-use crate::mesh::policy::{self, Retries};
+use crate::k8s::{Kinds, Object};
 use crate::mesh::survey;
 use crate::metrics::routes::Service;
+use crate::policy::objects::{self, Retries};
+use crate::policy::{self, Clients, Options, PolicyChange};
 
 /// The service of the lesson.
 const LESSON: &str = "bounced-service";
@@ -95,6 +95,9 @@ pub struct ApplyArgs {
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
+    /// Take over fields that other tools hold
+    #[arg(long)]
+    force: bool,
 }
 
 /// Runs `meshy retry`.
@@ -117,35 +120,36 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     let there = target::read(&client, &service).await?;
-    let (object, evidence) = match args.place {
-        As::Service => (policy::on_service(name, namespace, &annotations)?, Evidence::Policy(None)),
+    let change = match args.place {
+        As::Service => PolicyChange::retries(&service, &annotations),
         As::Route => {
-            let route = policy::retry_route(name);
-            let object = policy::route(
+            let (route, port) = (objects::retry_route(name), target::port(&there)?);
+            PolicyChange::route(objects::route(
                 &route,
                 name,
                 namespace,
-                target::port(&there)?,
+                port,
                 &annotations,
                 &[(name.clone(), 1)],
-            )?;
-            (object, Evidence::Policy(Some(route)))
+            )?)
         }
     };
     tell_findings(context, &client, name).await?;
-    let before = clients::sight(&client).await?;
-    // A route is all meshy's; a Service stays whose it was, or `down` would take it.
-    let apply = Apply::new(&kinds, Manager::Policy, context.deadline).mark(args.place == As::Route);
-    let apply = apply.force(true).dry_run(context.global.dry_run);
+    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    if !options.dry_run {
+        policy::restore_left(&kinds, &context.report).await?;
+    }
+    let clients = Clients::of(&client, &service, context.deadline).await?;
     let work = async {
-        let applied = apply.run(vec![object]).await?;
-        anyhow::Ok(((), crate::k8s::apply::summary(&applied)))
+        let outcome = change.apply(&kinds, &options).await?.outcome;
+        anyhow::Ok(((), outcome.words().to_owned()))
     };
     context.report.run("Applying", format!("retries of `{name}`"), work).await?;
-    if context.global.dry_run {
+    if options.dry_run {
         return Ok(Exit::Done);
     }
-    proof::run(context, &kinds, Proof { service, evidence, restart: args.restart_clients }, before).await
+    let wanted = Proof { service, evidence: change.evidence().clone(), restart: args.restart_clients };
+    proof::run(context, &kinds, wanted, clients).await
 }
 
 /// A profile on the same service would make all of this vain.
@@ -179,29 +183,27 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
         context.report.say(format!("would remove the retries of `{name}`"));
         return Ok(Exit::Done);
     }
+    policy::restore_left(&kinds, &context.report).await?;
+    let options = Options { force: false, dry_run: false, deadline: context.deadline };
     if on_service {
-        // Applying without the annotations gives them up; those that others wrote stay.
-        let bare = policy::on_service(name, namespace, &Default::default())?;
-        Apply::new(&kinds, Manager::Policy, context.deadline).force(true).run(vec![bare]).await?;
+        // Those that others wrote stay.
+        PolicyChange::retries(&service, &Default::default()).apply(&kinds, &options).await?;
     }
     if on_route {
-        delete_route(&kinds, namespace, &policy::retry_route(name)).await?;
+        PolicyChange::no_route(&objects::retry_route(name), namespace).apply(&kinds, &options).await?;
     }
     context.report.say(format!("retries of `{name}` removed"));
-    Ok(Exit::Done)
-}
-
-/// Deletes an HTTPRoute; gives whether it was there.
-pub(super) async fn delete_route(kinds: &Kinds, namespace: &str, name: &str) -> anyhow::Result<bool> {
-    let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await else {
-        return Ok(false);
-    };
-    let routes: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
-    match routes.delete(name, &DeleteParams::default()).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot delete the route `{name}`")),
+    let now = target::read(&client, &service).await?;
+    let left: Vec<&str> = now
+        .annotations()
+        .keys()
+        .map(String::as_str)
+        .filter(|key| key.starts_with(policy::RETRY_PREFIX))
+        .collect();
+    if on_service && !left.is_empty() {
+        context.report.warn(format!("other tools wrote {}, which stays", left.join(", ")));
     }
+    Ok(Exit::Done)
 }
 
 #[derive(Debug, Serialize)]
@@ -233,7 +235,8 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     if on_service {
         add(format!("service `{name}`"), there.annotations())?;
     }
-    if on_route && let Ok((resource, _)) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await {
+    if on_route && let Some((resource, _)) = kinds.served("gateway.networking.k8s.io/v1", "HTTPRoute").await?
+    {
         let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
         for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
             let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));

@@ -116,12 +116,9 @@ async fn targets(
         let name = target.rsplit('/').next().unwrap_or_default();
         return Ok(vec![(service(name), services::pods(client, namespace, name).await?)]);
     }
-    let mut found = Vec::new();
-    for name in services::names(client, namespace).await? {
-        if let Ok(pods) = services::pods(client, namespace, &name).await {
-            found.push((service(&name), pods));
-        }
-    }
+    let all = services::with_pods(client, namespace).await?;
+    let running = all.into_iter().filter(|(_, pods)| !pods.is_empty());
+    let found: Vec<_> = running.map(|(name, pods)| (service(&name), pods)).collect();
     if found.is_empty() {
         return Err(anyhow!("no service in namespace `{namespace}` has a running pod"))
             .hint("`meshy status` shows what is missing; `-n` names another namespace");

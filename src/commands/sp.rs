@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
-use kube::api::{Api, DeleteParams};
+use kube::api::Api;
 use meshy_mesh::lint::{self, Level};
 use meshy_mesh::names;
 use meshy_mesh::profile::ServiceProfile;
@@ -16,14 +16,11 @@ use super::proof::{self, Proof};
 use super::toggle::{Load, Toggle};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object, manifest};
-use crate::mesh::clients::{self, Evidence};
+use crate::files;
+use crate::k8s::{Kinds, Object, manifest};
 use crate::mesh::survey;
 use crate::metrics::routes::Service;
-
-/// The profiles that come with meshy, by name.
-const SHIPPED: &[(&str, &str)] =
-    &[("bounced-service-sp.yaml", include_str!("../../linkerd/service-profiles/bounced-service-sp.yaml"))];
+use crate::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
 
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +57,7 @@ pub struct ApplyArgs {
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
-    /// Apply although lint finds an error
+    /// Apply although lint finds an error, and take over fields that other tools hold
     #[arg(long)]
     force: bool,
     /// Send traffic for so long before and after, and show the difference
@@ -125,11 +122,14 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         profile.service().ok_or_else(|| anyhow!("the profile names no service")).exit(Exit::Usage)?;
     let service = Service { name: name.to_owned(), namespace: own.to_owned() };
     let object: Object = serde_json::from_value(object)?;
-    if context.global.dry_run {
-        Apply::new(&kinds, Manager::Manifests, context.deadline).dry_run(true).run(vec![object]).await?;
+    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let change = PolicyChange::profile(object);
+    if options.dry_run {
+        change.apply(&kinds, &options).await?;
         context.report.say(format!("would apply the profile of `{name}`; the API server takes it"));
         return Ok(Exit::Done);
     }
+    policy::restore_left(&kinds, &context.report).await?;
     let measured = match args.measure {
         Some(length) => Some(Toggle::begin(context, &client, &service, length, &args.load).await?),
         None => None,
@@ -138,23 +138,16 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         context.report.say("interrupted; the profile was not applied");
         return Ok(Exit::Interrupted);
     }
-    let before = clients::sight(&client).await?;
-    let apply = Apply::new(&kinds, Manager::Manifests, context.deadline).mark(true);
+    let clients = Clients::of(&client, &service, context.deadline).await?;
     let work = async {
-        let applied = apply.run(vec![object]).await?;
-        let first = applied.first();
-        let word = match first {
-            Some(a) if a.created => "created",
-            Some(a) if a.changed => "changed",
-            _ => "as it was",
-        };
-        anyhow::Ok(((), word.to_owned()))
+        let outcome = change.apply(&kinds, &options).await?.outcome;
+        anyhow::Ok(((), outcome.words().to_owned()))
     };
     context.report.run("Applying", format!("profile of `{}`", service.name), work).await?;
     context.report.say(format!("budget: {}", profile.budget().in_words()));
-    let wanted = Proof { service, evidence: Evidence::Profile, restart: args.restart_clients };
-    let Some(measured) = measured else { return proof::run(context, &kinds, wanted, before).await };
-    let seen = proof::observe(context, &kinds, &wanted, before).await?;
+    let wanted = Proof { service, evidence: change.evidence().clone(), restart: args.restart_clients };
+    let Some(measured) = measured else { return proof::run(context, &kinds, wanted, clients).await };
+    let seen = proof::observe(context, &kinds, &wanted, clients).await?;
     // A stale client's traffic would show the old policy as the new one's.
     proof::judge(&seen)?;
     measured.end(context, &client, &seen).await
@@ -164,31 +157,32 @@ async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
     let (name, namespace) = named(&args.profile, &args.namespace)?;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
-    let api = profiles(&kinds, &namespace).await?;
+    // A cluster without ServiceProfiles is an error with a hint.
+    profiles(&kinds, &namespace).await?;
     if context.global.dry_run {
         context.report.say(format!("would delete the profile `{name}` in `{namespace}`"));
         return Ok(Exit::Done);
     }
-    let before = clients::sight(&client).await?;
-    match api.delete(&name, &DeleteParams::default()).await {
-        Ok(_) => context.report.say(format!("profile `{name}` deleted")),
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
-            context.report.say(format!("there was no profile `{name}` in `{namespace}`"));
-            return Ok(Exit::Done);
-        }
-        Err(error) => return Err(error).with_context(|| format!("cannot delete the profile `{name}`")),
-    }
+    policy::restore_left(&kinds, &context.report).await?;
     let (service, own) = names::parse_service_fqdn(&name).unwrap_or((&name, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
-    proof::run(context, &kinds, Proof { service, evidence: Evidence::NoProfile, restart: false }, before)
-        .await
+    let clients = Clients::of(&client, &service, context.deadline).await?;
+    let change = PolicyChange::no_profile(&name, &namespace);
+    let options = Options { force: false, dry_run: false, deadline: context.deadline };
+    if change.apply(&kinds, &options).await?.outcome == Outcome::Absent {
+        context.report.say(format!("there was no profile `{name}` in `{namespace}`"));
+        return Ok(Exit::Done);
+    }
+    context.report.say(format!("profile `{name}` deleted"));
+    let wanted = Proof { service, evidence: change.evidence().clone(), restart: false };
+    proof::run(context, &kinds, wanted, clients).await
 }
 
 #[derive(Debug, Serialize)]
 struct Shown {
     profile: serde_json::Value,
     budget: String,
-    clients: Vec<clients::Client>,
+    clients: Vec<Client>,
 }
 
 async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
@@ -204,7 +198,8 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let profile = ServiceProfile::read_leniently(&json!(there)).context("cannot understand the profile")?;
     let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
-    let clients = clients::observe_all(&client, &service, &Evidence::Profile, context.deadline).await?;
+    let mut clients = Clients::of(&client, &service, context.deadline).await?;
+    let clients = clients.settled(&Evidence::Profile, context.deadline).await;
     let shown = Shown { profile: profile.to_value(), budget: profile.budget().in_words(), clients };
     context.data(&shown, |shown| {
         let yaml = serde_yaml::to_string(&shown.profile).unwrap_or_default();
@@ -215,9 +210,8 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
 
 /// Where ServiceProfiles of a namespace are.
 async fn profiles(kinds: &Kinds, namespace: &str) -> anyhow::Result<Api<Object>> {
-    let (resource, _) = kinds
-        .resource(names::PROFILE_API_VERSION, names::PROFILE_KIND)
-        .await
+    let served = kinds.served(names::PROFILE_API_VERSION, names::PROFILE_KIND).await?;
+    let (resource, _) = served
         .context("this cluster has no ServiceProfiles")
         .hint("`meshy up` installs Linkerd")
         .exit(Exit::Prerequisite)?;
@@ -241,12 +235,11 @@ fn named(what: &str, namespace: &str) -> anyhow::Result<(String, String)> {
 fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
     let name = file.to_string_lossy();
     let bare = !name.contains('/') && !file.exists();
-    let wanted = |shipped: &str| shipped == name || shipped.trim_end_matches("-sp.yaml") == name;
-    let text = match SHIPPED.iter().find(|(shipped, _)| bare && wanted(shipped)) {
-        Some((_, text)) => (*text).to_owned(),
-        None => {
-            super::lint::read(file).hint("without a path: bounced-service-sp.yaml, which comes with meshy")?
-        }
+    let named = [name.to_string(), format!("{name}-sp.yaml")];
+    let text = match named.iter().filter(|_| bare).find_map(|name| files::profile(name)) {
+        Some(text) => text.to_owned(),
+        None => super::lint::read(file)
+            .hint(format!("without a path: {}, which comes with meshy", policy::SHIPPED))?,
     };
     let mut objects = manifest::parse(&text).with_context(|| format!("in {name}")).exit(Exit::Usage)?;
     objects.retain(|o| manifest::kind(o) == names::PROFILE_KIND);

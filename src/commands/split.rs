@@ -5,14 +5,12 @@ use kube::api::Api;
 use serde_json::{Value, json};
 
 use super::proof::{self, Proof};
-use super::retry::delete_route;
 use super::target::{self, Target};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object};
-use crate::mesh::clients::{self, Evidence};
-use crate::mesh::policy;
+use crate::k8s::{Kinds, Object};
 use crate::metrics::routes::Service;
+use crate::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
 
 /// The service of the lesson.
 const LESSON: &str = "minimal-service";
@@ -55,6 +53,9 @@ pub struct ApplyArgs {
     /// The other service's share in percent
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100), value_name = "PERCENT")]
     weight: u32,
+    /// Take over fields that other tools hold
+    #[arg(long)]
+    force: bool,
 }
 
 /// Runs `meshy split`.
@@ -75,7 +76,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 context.report.say(format!("would remove the split of `{name}`"));
                 return Ok(Exit::Done);
             }
-            let was = delete_route(&kinds, &namespace, &policy::split_route(&name)).await?;
+            policy::restore_left(&kinds, &context.report).await?;
+            let options = Options { force: false, dry_run: false, deadline: context.deadline };
+            let change = PolicyChange::no_route(&objects::split_route(&name), &namespace);
+            let was = change.apply(&kinds, &options).await?.outcome == Outcome::Deleted;
             let word = if was { "removed" } else { "not there" };
             context.report.say(format!("split of `{name}` {word}"));
             Ok(Exit::Done)
@@ -93,33 +97,30 @@ async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Res
     let next = Service { name: other.clone(), namespace: namespace.clone() };
     target::read(client, &next).await.hint(format!("`meshy deploy {other}` brings it"))?;
     let backends = [(name.clone(), 100 - args.weight), (other.clone(), args.weight)];
-    let route = policy::split_route(name);
-    let object =
-        policy::route(&route, name, namespace, target::port(&there)?, &Default::default(), &backends)?;
-    let before = clients::sight(client).await?;
-    let apply = Apply::new(kinds, Manager::Policy, context.deadline).mark(true);
-    let apply = apply.force(true).dry_run(context.global.dry_run);
+    let (route, port) = (objects::split_route(name), target::port(&there)?);
+    let route = objects::route(&route, name, namespace, port, &Default::default(), &backends)?;
+    let change = PolicyChange::route(route);
+    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    if !options.dry_run {
+        policy::restore_left(kinds, &context.report).await?;
+    }
+    let clients = Clients::of(client, &service, context.deadline).await?;
     let work = async {
-        let applied = apply.run(vec![object]).await?;
-        anyhow::Ok(((), crate::k8s::apply::summary(&applied)))
+        let outcome = change.apply(kinds, &options).await?.outcome;
+        anyhow::Ok(((), outcome.words().to_owned()))
     };
     context.report.run("Applying", format!("{} % of `{name}` to `{other}`", args.weight), work).await?;
-    if context.global.dry_run {
+    if options.dry_run {
         return Ok(Exit::Done);
     }
-    proof::run(
-        context,
-        kinds,
-        Proof { service, evidence: Evidence::Policy(Some(route)), restart: false },
-        before,
-    )
-    .await
+    let wanted = Proof { service, evidence: change.evidence().clone(), restart: false };
+    proof::run(context, kinds, wanted, clients).await
 }
 
 async fn show(context: &Context, kinds: &Kinds, service: &Service) -> anyhow::Result<Exit> {
     let (resource, _) = kinds.resource("gateway.networking.k8s.io/v1", "HTTPRoute").await?;
     let routes: Api<Object> = Api::namespaced_with(kinds.client().clone(), &service.namespace, &resource);
-    let route = routes.get_opt(&policy::split_route(&service.name)).await?;
+    let route = routes.get_opt(&objects::split_route(&service.name)).await?;
     let backends = route.as_ref().and_then(|r| r.data.pointer("/spec/rules/0/backendRefs")).cloned();
     let backends = backends.unwrap_or(Value::Array(Vec::new()));
     let name = route.as_ref().map(ResourceExt::name_any);

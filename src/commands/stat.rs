@@ -10,6 +10,7 @@ use crate::error::{Advise, Exit};
 use crate::limit;
 use crate::metrics::stat::{By, Row, table};
 use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
+use crate::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
 /// What to show.
@@ -101,6 +102,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             return Err(anyhow!("there is no {kind} `{name}` in namespace `{}`", args.look.namespace)).hint(
                 format!("`meshy stat {kind}` shows what there is; services appear when they are asked"),
             );
+        }
+        if rows.is_empty() && !args.look.all_namespaces && by != By::Namespace {
+            services::namespace(&client, &args.look.namespace).await?;
+            context.report.say(format!("namespace `{}` has no {kind}", args.look.namespace));
         }
         if !rows.is_empty() && rows.iter().all(|row| row.meshed_count == Some(0)) {
             context.report.warn("none of these pods has a proxy; `meshy inject` gives them one");

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::addons::expiry;
 use crate::cluster::{self, Part};
 use crate::context::Context;
-use crate::error::Exit;
+use crate::error::{self, Exit};
 use crate::lab::Record;
 use crate::ui::table;
 
@@ -74,12 +74,16 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn look(context: &Context, record: &Record) -> Status {
-    let up = format!("meshy up{}", context.name_flag());
+    let provider = cluster::provider(record.provider);
+    // Where that cannot be told, the parts below cannot either and say so.
+    let stopped = provider.stopped(context, record).await.ok().flatten().is_some();
+    let verb = if stopped { "start" } else { "up" };
+    let repair = format!("meshy {verb}{}", context.name_flag());
     let mut missing = Vec::new();
-    let mut miss = |what: String| missing.push(Missing { what, repair: up.clone() });
-    let parts = cluster::provider(record.provider).look(context, record).await;
+    let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
+    let parts = provider.look(context, record).await;
     let parts = parts.unwrap_or_else(|error| {
-        miss(format!("{error:#}"));
+        miss(error::plain(&error));
         Vec::new()
     });
     parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
@@ -95,12 +99,16 @@ async fn look(context: &Context, record: &Record) -> Status {
         parts,
     };
     let answer = async {
+        if stopped {
+            // It does not respond, and its parts say why.
+            return Ok(());
+        }
         let client = context.client_of(record).await?;
         inside(&client, record, &mut status).await
     };
     match timeout(PATIENCE.min(context.remaining()), answer).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => miss(format!("{error:#}")),
+        Ok(Err(error)) => miss(error::plain(&error)),
         Err(_) => miss("the cluster does not answer".to_owned()),
     }
     for node in status.nodes.iter().filter(|n| !n.ready) {
@@ -141,7 +149,9 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     // The Secrets are an administrator's to read; without that right the rest is still worth showing.
     match expiry::certificates(client).await {
         Ok(all) => status.warnings.extend(all.iter().filter_map(expiry::Certificate::warning)),
-        Err(error) => status.warnings.push(format!("the certificates were not looked at: {error:#}")),
+        Err(error) => {
+            status.warnings.push(format!("the certificates were not read: {}", error::plain(&error)))
+        }
     }
     Ok(())
 }

@@ -16,8 +16,9 @@ use kube::discovery::pinned_kind;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::cluster::reach;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit, api};
 use crate::input;
 use crate::support::{Archive, redact};
 
@@ -87,8 +88,15 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     local_logs(context, &mut archive)?;
     match client(context).await {
-        Ok(client) => cluster(context, &client, &mut archive).await,
-        Err(error) => archive.missing("cluster", format!("{error:#}")),
+        Ok(client) => {
+            if let Some(error) = cluster(context, &client, &mut archive).await {
+                context.report.warn(error::plain(&reach::explain(context, error).await));
+            }
+        }
+        Err(error) => {
+            archive.missing("cluster", error::plain(&error));
+            context.report.warn(error::render(&error).trim_end());
+        }
     }
     let (bytes, entries, left_out) = archive.finish()?;
     file.write_all(&bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
@@ -142,7 +150,9 @@ impl Drop for Incomplete<'_> {
     }
 }
 
-async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive) {
+/// Collects objects and logs. Returns the first failure of the API server.
+async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive) -> Option<anyhow::Error> {
+    let mut failure = None;
     for (group, version, kind) in KINDS {
         let name = format!("objects/{}.json", kind.to_lowercase());
         let list = async {
@@ -154,20 +164,29 @@ async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive
             Ok(Ok(list)) => {
                 archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
             }
-            Ok(Err(error)) => archive.missing(&name, error.to_string()),
+            Ok(Err(error)) => {
+                archive.missing(&name, api::words(&error));
+                failure =
+                    failure.or_else(|| Some(error.into()).filter(|error| api::failure(error).is_some()));
+            }
             Err(_) => {
-                // One unanswered question is enough: the others would each wait as long.
-                archive.missing(&name, "no answer in time; the rest of the cluster was not asked".to_owned());
-                return;
+                // One request without a response is enough: the others would each wait as long.
+                archive.missing(&name, "no response in time; nothing more was requested".to_owned());
+                return failure.or_else(|| Some(anyhow!("the API server did not respond in time")));
             }
         }
     }
     logs(context, client, archive).await;
+    failure
 }
 
 async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     let all: Api<Pod> = Api::all(client.clone());
-    let Ok(Ok(pods)) = timeout(patience(context), all.list(&ListParams::default())).await else { return };
+    let pods = match timeout(patience(context), all.list(&ListParams::default())).await {
+        Ok(Ok(pods)) => pods,
+        Ok(Err(error)) => return archive.missing("logs", api::words(&error)),
+        Err(_) => return archive.missing("logs", "no response in time".to_owned()),
+    };
     let containers = pods.items.into_iter().flat_map(|pod| {
         let spec = pod.spec.unwrap_or_default();
         let (ns, name) = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
@@ -191,8 +210,8 @@ async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     while let Some((name, text)) = texts.next().await {
         match text {
             Ok(Ok(text)) => archive.add(&name, &redact(&text)),
-            Ok(Err(error)) => archive.missing(&name, error.to_string()),
-            Err(_) => archive.missing(&name, "no answer in time".to_owned()),
+            Ok(Err(error)) => archive.missing(&name, api::words(&error)),
+            Err(_) => archive.missing(&name, "no response in time".to_owned()),
         }
     }
 }

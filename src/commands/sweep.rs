@@ -7,14 +7,15 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
-use super::traffic::stop_by_ctrl_c;
 use crate::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::error::Exit;
 use crate::live::Live;
 use crate::measure::Step;
+use crate::policy::{Session, Stopped};
 use crate::predict::{self, Policy, Prediction, Scenario};
 use crate::report::chart;
 use crate::runs::Run;
@@ -54,6 +55,9 @@ pub struct Args {
     /// Measure each point, too: on the lab that is up, else on an embedded cluster of its own
     #[arg(long, conflicts_with = "clients")]
     measured: bool,
+    /// With --measured: take over policy fields that other tools hold; they get them back at the end
+    #[arg(long, requires = "measured")]
+    force: bool,
     /// Write the curve as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -119,8 +123,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut points: Vec<Point> = args.values.0.iter().map(point).collect();
     let name =
         args.value.to_possible_value().map(|value| value.get_name().to_uppercase()).unwrap_or_default();
-    let exit =
-        if args.measured { measure(context, &name.to_lowercase(), &mut points).await? } else { Exit::Done };
+    let ends = match args.measured {
+        true => Some(measure(context, &name.to_lowercase(), args.force, &mut points).await?),
+        false => None,
+    };
     if let Some(file) = &args.svg {
         let curve: Vec<_> = points
             .iter()
@@ -159,61 +165,59 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
         table.render()
     })?;
-    Ok(exit)
+    match ends.filter(Ends::ended) {
+        Some(ends) => ends.exit("sweep"),
+        None => Ok(Exit::Done),
+    }
 }
 
-/// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded.
-async fn measure(context: &Context, name: &str, points: &mut [Point]) -> anyhow::Result<Exit> {
+/// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded, and the lab's
+/// policies and faults are restored.
+async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ends> {
     let stage = Stage::open(context, false, false).await?;
-    let measured = measure_on(context, &stage, name, points).await;
-    let closed = stage.close().await;
-    let exit = measured?;
-    closed?;
-    Ok(exit)
+    let mut record = Run::begin("sweep", &stage.lab, stage.provider);
+    let ends = Ends::listen(context)?;
+    let measured = async |stage: &Stage, session: &mut Session| {
+        record.note_versions(&stage.client).await?;
+        let measured = measure_on(context, name, (stage, session), &ends, points, &mut record.steps).await;
+        if ends.ended() && measured.as_ref().is_err_and(|error| error.is::<Stopped>()) {
+            return Ok(());
+        }
+        measured
+    };
+    experiment::on(context, stage, ("sweep", force), &ends, measured).await?;
+    record.save_or_warn(&context.report);
+    context.report.say("");
+    Ok(ends)
 }
 
 async fn measure_on(
     context: &Context,
-    stage: &Stage,
     name: &str,
+    (stage, session): (&Stage, &mut Session),
+    ends: &Ends,
     points: &mut [Point],
-) -> anyhow::Result<Exit> {
-    let bench = Bench::enter(stage).await?;
-    let mut record = Run::begin("sweep", &stage.lab, stage.provider);
-    record.note_versions(&stage.client).await;
-    let stop = stop_by_ctrl_c();
+    steps: &mut Vec<Step>,
+) -> anyhow::Result<()> {
+    let scenarios: Vec<Scenario> = points.iter().map(|point| point.prediction.scenario).collect();
+    let mut bench = Bench::enter(stage, session, &scenarios, context.deadline).await?;
     let begun = std::time::Instant::now();
-    let mut failed = None;
-    for point in points {
-        if *stop.borrow() {
-            break;
-        }
+    for (point, scenario) in points.iter_mut().zip(scenarios) {
         let title = format!("{name} {}", point.value);
         context.report.say(format!("\n{title}"));
-        let live = Live::new(&context.report, point.prediction.scenario.requests_per_second);
-        let at = begun.elapsed().as_secs_f64();
-        let measured = bench.measure(&title, &point.prediction.scenario, stop.clone(), &live);
-        let step = context.within(measured).await;
-        live.end();
-        match step {
-            Ok(step) => {
-                point.measured = Some(Measured::of(&step));
-                record.steps.push(Step { begun_seconds: at, ..step });
-            }
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
+        bench.set(&scenario).await?;
+        if ends.ended() {
+            break;
         }
+        let live = Live::new(&context.report, scenario.requests_per_second);
+        let at = begun.elapsed().as_secs_f64();
+        let step = bench.measure(&title, &scenario, ends.stop(), &live).await;
+        live.end();
+        let step = step?;
+        point.measured = Some(Measured::of(&step));
+        steps.push(Step { begun_seconds: at, ..step });
     }
-    // Whatever happened: the lab goes back to what it was.
-    bench.leave().await?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    record.save_or_warn(&context.report);
-    context.report.say("");
-    Ok(if *stop.borrow() { Exit::Interrupted } else { Exit::Done })
+    Ok(())
 }
 
 fn vary(base: Scenario, what: Value, value: f64) -> Scenario {

@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::mesh::clients::Client;
 use crate::metrics::routes::Service;
+use crate::policy::Client;
 use crate::runs::Run;
 use crate::summary;
 use crate::traffic::{Plan, Target};
@@ -73,7 +73,7 @@ impl Toggle {
             stop: stop_by_ctrl_c(),
             begun: std::time::Instant::now(),
         };
-        toggle.record.note_versions(client).await;
+        toggle.record.note_versions(client).await?;
         toggle.measure(context, client, "before").await?;
         Ok(toggle)
     }

@@ -15,7 +15,7 @@ use crate::cli::duration;
 use crate::cluster;
 use crate::context::Context;
 use crate::demo;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::expect::Judged;
 use crate::live::Live;
 use crate::measure::{self, Step};
@@ -118,7 +118,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
     let mut record = Run::begin("traffic", &context.global.name, provider);
     if let Some((client, _)) = &seen {
-        record.note_versions(client).await;
+        record.note_versions(client).await?;
     }
     let stop = stop_by_ctrl_c();
     let live = Live::new(&context.report, plan.rate);
@@ -152,7 +152,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     Ok(match interrupted {
         true => Exit::Interrupted,
-        false => gate::exit(&judged),
+        false => gate::exit(&judged)?,
     })
 }
 
@@ -187,7 +187,7 @@ async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
             let report = context.report.clone();
             let task = tokio::spawn(async move {
                 if let Err(error) = carried.await {
-                    report.warn(format!("the port-forward ended: {error:#}"));
+                    report.warn(format!("the port-forward ended: {}", error::plain(&error)));
                 }
             });
             // A bounce ends at another service, and that is the one whose retries count.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context as _, anyhow};
 use meshy_embedded::{Cluster, Options};
 use meshy_mesh::inject::Mode;
+use tokio::sync::watch;
 
 use crate::addons::ingress_nginx;
 use crate::cluster;
@@ -15,7 +16,9 @@ use crate::k8s::Kinds;
 use crate::lab::Provider;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
+use crate::metrics::Workload;
 use crate::overlay;
+use crate::policy::{Pauses, Session};
 
 /// A cluster with the two services and a meshed ingress.
 pub struct Stage {
@@ -35,6 +38,39 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// Namespace and workload of the client that sends the requests of a case to the failing service.
+    pub fn caller(&self, ingress: bool) -> (String, Workload) {
+        let (namespace, name) = if ingress {
+            (ingress_nginx::NAMESPACE, ingress_nginx::CONTROLLER)
+        } else {
+            ("default", "minimal-service")
+        };
+        (namespace.to_owned(), Workload { kind: "deployment".to_owned(), name: name.to_owned() })
+    }
+
+    /// How long to wait between two probes of a policy.
+    pub fn pauses(&self) -> Pauses {
+        if self.at_once { Pauses::Short } else { Pauses::LikeLinkerd }
+    }
+
+    /// The changes that a command makes; on a lab they are restored at its end.
+    ///
+    /// # Errors
+    /// As [`Session::begin`].
+    pub async fn session(
+        &self,
+        context: &Context,
+        command: &str,
+        force: bool,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Session> {
+        let (kinds, options) = (Kinds::new(self.client.clone()), (force, context.deadline));
+        match &self.own {
+            Some(_) => Ok(Session::unrestored(&kinds, options, stop)),
+            None => Session::begin(&kinds, command, options, stop, &context.report).await,
+        }
+    }
+
     /// Opens the stage. `fresh` never takes a lab that is up; `like_linkerd` is for a cluster of its own, a lab keeps its
     /// setting.
     ///
@@ -101,7 +137,7 @@ impl Stage {
             ..Selection::default()
         };
         let found =
-            workloads::find(&self.client, &selection).await.context("there is no ingress controller")?;
+            workloads::find(&self.client, &selection).await.context("cannot mesh the ingress controller")?;
         let kinds = Kinds::new(self.client.clone());
         for workload in &found {
             injection::set(&kinds, workload, Some(Mode::Ingress), &context.report, context.deadline).await?;

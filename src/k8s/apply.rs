@@ -7,10 +7,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::{Patch, PatchParams, ValidationDirective};
 use kube::core::{PartialObjectMeta, Request, Status};
 use kube::{Resource as _, ResourceExt as _};
+use tokio::time::Instant;
 
 pub use super::conflict::Conflict;
 use super::rank::{self, Rank};
 use super::{Kinds, MANAGED_BY, MESHY, Object, conflict, manifest, wait};
+use crate::error::api::{self, words_of};
 use crate::error::{Advise, Exit};
 
 /// How many objects are on their way at once. Each is a connection (kube speaks HTTP/1.1), whose handshake costs more than
@@ -73,7 +75,7 @@ pub struct Apply {
     force: bool,
     dry_run: bool,
     mark: bool,
-    deadline: tokio::time::Instant,
+    deadline: Instant,
 }
 
 /// What became of one object.
@@ -91,7 +93,7 @@ pub struct Applied {
 
 impl Apply {
     /// Applies as `manager` into namespace `default` where an object names none, without force.
-    pub fn new(kinds: &Kinds, manager: Manager, deadline: tokio::time::Instant) -> Self {
+    pub fn new(kinds: &Kinds, manager: Manager, deadline: Instant) -> Self {
         let namespace = "default".to_owned();
         Self { kinds: kinds.clone(), manager, namespace, force: false, dry_run: false, mark: false, deadline }
     }
@@ -156,7 +158,8 @@ impl Apply {
         let mut force = false;
         let mut left_out: Vec<Conflict> = Vec::new();
         loop {
-            let conflicts = match self.send(api.resource_url(), &object, force).await? {
+            let sent = self.send(api.resource_url(), &object, force).await;
+            let conflicts = match sent.with_context(|| format!("cannot apply {what}"))? {
                 Answer::Kept { created, changed_at } => {
                     let changed = created || changed_at.is_none_or(|at| at >= begun);
                     return Ok(Applied { object, created, changed, left_out });
@@ -164,7 +167,7 @@ impl Apply {
                 Answer::Refused(status) => {
                     let conflicts = conflict::conflicts(&status);
                     if conflicts.is_empty() || force {
-                        return Err(anyhow!("{}", words(&status)))
+                        return Err(anyhow!("{}", words_of(&status)))
                             .with_context(|| format!("cannot apply {what}"));
                     }
                     conflicts
@@ -224,10 +227,10 @@ impl Apply {
                 Ok(response) => {
                     let code = response.status();
                     let body = http_body_util::BodyExt::collect(response.into_body()).await;
-                    let body = body.context("the cluster's answer broke off")?.to_bytes();
+                    let body = body?.to_bytes();
                     if code.is_success() {
-                        let kept: PartialObjectMeta<Object> = serde_json::from_slice(&body)
-                            .context("cannot understand the cluster's answer")?;
+                        let kept: PartialObjectMeta<Object> =
+                            serde_json::from_slice(&body).context("cannot read the API server's response")?;
                         let changed_at = self.written_at(&kept);
                         return Ok(Answer::Kept { created: code.as_u16() == 201, changed_at });
                     }
@@ -238,12 +241,10 @@ impl Apply {
                     if !overloaded || attempt >= TRIES {
                         return Ok(Answer::Refused(Box::new(status)));
                     }
-                    words(&status)
+                    words_of(&status)
                 }
-                Err(error) if attempt >= TRIES => {
-                    return Err(error).context("cannot reach the cluster").exit(Exit::Prerequisite);
-                }
-                Err(error) => error.to_string(),
+                Err(error) if attempt >= TRIES => return Err(error.into()),
+                Err(error) => api::words(&error),
             };
             tracing::debug!(%name, attempt, "apply did not get through: {passing}");
             tokio::time::sleep(pause).await;
@@ -265,15 +266,6 @@ impl Apply {
 enum Answer {
     Kept { created: bool, changed_at: Option<i64> },
     Refused(Box<Status>),
-}
-
-/// The API server's own words, or what little there is.
-fn words(status: &Status) -> String {
-    match (status.message.is_empty(), status.reason.is_empty()) {
-        (false, _) => status.message.clone(),
-        (true, false) => status.reason.clone(),
-        (true, true) => format!("the cluster answered with status {}", status.code),
-    }
 }
 
 /// Seconds since 1970.

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::DeleteParams;
 use tokio::time::Instant;
 
+use super::kinds::absent_if_not_served;
 use super::{Kinds, Object, manifest, rank, wait};
 
 /// How many deletions are on their way at once.
@@ -15,7 +16,7 @@ const AT_ONCE: usize = 8;
 /// cluster does not serve. Gives the descriptions of what was there.
 ///
 /// # Errors
-/// A refusal, or an object that is not gone at the deadline (naming the finalizers that hold it).
+/// The API server does not respond as it should, a refusal, or an object that is not gone at the deadline (naming the finalizers that hold it).
 pub async fn delete(kinds: &Kinds, objects: Vec<Object>, deadline: Instant) -> anyhow::Result<Vec<String>> {
     let mut deleted = Vec::new();
     for (_, group) in rank::groups(objects).into_iter().rev() {
@@ -31,7 +32,7 @@ pub async fn delete(kinds: &Kinds, objects: Vec<Object>, deadline: Instant) -> a
 
 async fn one(kinds: &Kinds, object: Object, deadline: Instant) -> anyhow::Result<Option<String>> {
     let what = manifest::describe(&object);
-    let Ok(api) = kinds.api(&object, "default").await else { return Ok(None) };
+    let Some(api) = absent_if_not_served(kinds.api(&object, "default").await)? else { return Ok(None) };
     let name = object.name_any();
     match api.delete(&name, &DeleteParams::foreground()).await {
         Ok(_) => {}

@@ -17,7 +17,7 @@ use self::workload::Workload;
 use super::judge::{lacks, pods};
 use super::manifest::{describe, kind};
 use super::{Kinds, Object};
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::limit;
 use crate::ui::Step;
 
@@ -28,6 +28,9 @@ pub const IMAGE_UNAVAILABLE: &str = "image-unavailable";
 
 /// How often a wait looks at the clock; news come by themselves.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often discovery is read while a new kind is waited for.
+const SERVED: Duration = Duration::from_millis(50);
 
 /// Waits until all objects are ready: workloads rolled out, definitions established, other kinds at once. Shows on `step`
 /// what it waits for.
@@ -89,21 +92,24 @@ pub(super) async fn established(kinds: &Kinds, crds: &[&Object], deadline: Insta
         let kind = spec["names"]["kind"].as_str().unwrap_or_default();
         let versions = spec["versions"].as_array().into_iter().flatten();
         for version in versions.filter(|v| v["served"] == true).filter_map(|v| v["name"].as_str()) {
-            // Discovery follows the condition a little later and cannot be watched.
-            let served = async {
-                loop {
-                    kinds.forget();
-                    match kinds.resource(&format!("{group}/{version}"), kind).await {
-                        Ok(_) => break,
-                        Err(_) => sleep(Duration::from_millis(50)).await,
-                    }
-                }
-            };
-            let late = || format!("the cluster does not serve `{kind}` of `{group}/{version}` yet");
-            timeout_at(deadline, served).await.with_context(late).exit(Exit::Timeout)?;
+            served(kinds, &format!("{group}/{version}"), kind, deadline).await?;
         }
     }
     Ok(())
+}
+
+/// Waits until the API server serves a kind: discovery follows the definition's condition a little later and cannot be
+/// watched.
+async fn served(kinds: &Kinds, api_version: &str, kind: &str, deadline: Instant) -> anyhow::Result<()> {
+    loop {
+        kinds.forget();
+        let Err(why) = kinds.resource(api_version, kind).await else { return Ok(()) };
+        if Instant::now() + SERVED >= deadline {
+            let late = format!("the API server does not serve the new kind `{kind}` yet");
+            return Err(why).context(late).exit(Exit::Timeout);
+        }
+        sleep(SERVED).await;
+    }
 }
 
 /// Waits until an object fulfils a condition: the closure gives what it still lacks, none when it is fulfilled; it is
@@ -130,7 +136,7 @@ where
                     None => return,
                     Some(why) => last = why,
                 },
-                Err(error) => last = error.to_string(),
+                Err(error) => last = error::plain(&error.into()),
             }
             if let Some(step) = step {
                 step.waiting(&last);
@@ -234,7 +240,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     let changes = watcher::watch_object(api, &name).default_backoff();
     let changes = changes.map(|c| match c {
         Ok(o) => News::Object(o.map(Box::new)),
-        Err(error) => News::Trouble(error.to_string()),
+        Err(error) => News::Trouble(error::plain(&error.into())),
     });
     let selected = workload::pods_of(object);
     let has_pods = selected.is_some();
@@ -267,7 +273,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
             News::Object(None) => missing = Some("it is not there".to_owned()),
             News::Pod(event) => workload.note(*event),
             News::PodTrouble(error) => {
-                if let Some(why) = workload.blind(&error) {
+                if let Some(why) = workload.blind(error) {
                     reasons.set(&what, why);
                     continue;
                 }

@@ -3,7 +3,8 @@
 //! The objects that make a policy are watched: the ServiceProfile, the Service's annotations, and the HTTPRoutes that
 //! name the Service as a parent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 use futures::stream::{BoxStream, SelectAll, StreamExt as _};
 use k8s_openapi::api::core::v1::Service as CoreService;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use crate::k8s::Kinds;
 use crate::metrics::routes::Service;
 use crate::predict::Policy;
-use crate::{policy, summary};
+use crate::{error, policy, summary};
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =
@@ -42,6 +43,8 @@ pub struct Mark {
 /// A watch of one service's policy; it ends with this value.
 pub struct Marks {
     changes: mpsc::Receiver<(Instant, String)>,
+    /// The watches that do not work at the moment, and why.
+    broken: Arc<Mutex<BTreeMap<usize, String>>>,
     task: JoinHandle<()>,
 }
 
@@ -52,15 +55,33 @@ impl Drop for Marks {
 }
 
 impl Marks {
-    /// Begins to watch. Kinds that the cluster does not serve are left out; a watch that breaks is taken up again.
-    pub async fn of(client: &kube::Client, service: &Service) -> Self {
+    /// Begins to watch. Kinds that the cluster does not serve are left out; a watch that breaks is begun again.
+    ///
+    /// # Errors
+    /// The kinds cannot be looked up.
+    pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
         // More changes than this in a second are no experiment; the rest then waits for its turn.
         let (tell, changes) = mpsc::channel(64);
-        let mut events = events(client, service).await;
+        let mut events = events(client, service).await?;
         let service = service.clone();
+        let broken = Arc::new(Mutex::new(BTreeMap::new()));
+        let noted = broken.clone();
         let task = tokio::spawn(async move {
             let mut known = Known::default();
             while let Some((source, event)) = events.next().await {
+                let event = {
+                    let mut noted = noted.lock().expect("no panic while held");
+                    match event {
+                        Ok(event) => {
+                            noted.remove(&source.0);
+                            event
+                        }
+                        Err(error) => {
+                            noted.insert(source.0, error::plain(&error.into()));
+                            continue;
+                        }
+                    }
+                };
                 for text in known.take(source, event, &service) {
                     if tell.send((Instant::now(), text)).await.is_err() {
                         return;
@@ -68,7 +89,13 @@ impl Marks {
                 }
             }
         });
-        Self { changes, task }
+        Ok(Self { changes, broken, task })
+    }
+
+    /// Why changes of policy may be missing, for each watch that does not work.
+    pub fn broken(&self) -> Vec<String> {
+        let broken = self.broken.lock().expect("no panic while held");
+        broken.values().map(|why| format!("changes of the policy: {why}")).collect()
     }
 
     /// What changed since the last call, as marks of traffic that began at `begun`.
@@ -96,15 +123,15 @@ enum What {
 async fn events(
     client: &kube::Client,
     service: &Service,
-) -> SelectAll<BoxStream<'static, (Source, watcher::Event<DynamicObject>)>> {
+) -> anyhow::Result<SelectAll<BoxStream<'static, (Source, Event)>>> {
     let kinds = Kinds::new(client.clone());
     let mut wanted =
         vec![(What::Annotations, ApiResource::erase::<CoreService>(&()), Some(service.name.clone()))];
-    if let Ok((resource, _)) = kinds.resource(names::PROFILE_API_VERSION, names::PROFILE_KIND).await {
+    if let Some((resource, _)) = kinds.served(names::PROFILE_API_VERSION, names::PROFILE_KIND).await? {
         wanted.push((What::Profile, resource, Some(policy::profile_name(service))));
     }
     for version in ROUTES {
-        if let Ok((resource, _)) = kinds.resource(version, "HTTPRoute").await {
+        if let Some((resource, _)) = kinds.served(version, "HTTPRoute").await? {
             // Two versions of one group show the same objects.
             let known = |(_, r, _): &&(What, ApiResource, Option<String>)| {
                 r.group == resource.group && r.kind == resource.kind
@@ -122,11 +149,9 @@ async fn events(
             config = config.fields(&format!("metadata.name={name}"));
         }
         let stream = watcher(api, config).default_backoff();
-        let stream =
-            stream.filter_map(move |event: Event| async move { Some(((number, what), event.ok()?)) });
-        all.push(stream.boxed());
+        all.push(stream.map(move |event: Event| ((number, what), event)).boxed());
     }
-    all
+    Ok(all)
 }
 
 /// What each watch has shown so far.
@@ -242,7 +267,11 @@ fn words(what: What, policy: &Value) -> String {
         pairs.collect::<Vec<_>>().join(", ")
     };
     match what {
-        What::Profile => policy::of_profile(policy).map_or("no route".to_owned(), |policy| brief(&policy)),
+        What::Profile => {
+            // A spec that cannot be read is no policy that could be named.
+            let spec = serde_json::from_value(policy["spec"].clone()).unwrap_or_default();
+            policy::of_spec(&spec).map_or("no route".to_owned(), |policy| brief(&policy))
+        }
         What::Annotations => listed(policy),
         What::Route => {
             let rules = policy["spec"]["rules"].as_array().map_or(0, Vec::len);
@@ -277,7 +306,7 @@ mod tests {
         object(json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile", "metadata": {"name": "p"},
             "spec": {
-                "routes": [{"name": "GET /", "isRetryable": true}],
+                "routes": [{"name": "GET /", "condition": {}, "isRetryable": true}],
                 "retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": min, "ttl": "10s"},
             },
         }))

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use anyhow::Context as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
@@ -14,10 +15,12 @@ use crate::addons::expiry::WARN_DAYS;
 use crate::addons::linkerd::existing::{self, Found};
 use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
 use crate::addons::{certificates, ingress_nginx};
+use crate::error::{self, api};
 use crate::k8s::Kinds;
 use crate::metrics;
 
 pub mod corridor;
+mod pods;
 
 /// The embedded cluster's mark on what only shows as an object.
 const BUILT_IN: &str = "meshy.dev/built-in";
@@ -61,7 +64,8 @@ type Check = for<'a> fn(&'a Surroundings) -> BoxFuture<'a, Seen>;
 struct Surroundings {
     client: Client,
     kinds: Kinds,
-    built_in: bool,
+    /// Whether the control plane is part of the cluster, or why that is not known.
+    built_in: Result<bool, String>,
 }
 
 /// All checks in the order of the table. One that needs an earlier one says so itself: nothing is left out silently.
@@ -75,59 +79,68 @@ const CHECKS: &[(&str, &str, Check)] = &[
     ("certificates", "trust anchor", |s| Box::pin(trust_anchors(s))),
     ("certificates", "issuer", |s| Box::pin(issuer(s))),
     ("certificates", "webhooks", |s| Box::pin(serving(s))),
-    ("data plane", "proxies", |s| Box::pin(proxies(s))),
+    ("data plane", "proxies", |s| Box::pin(data_plane(s, pods::proxies))),
+    ("data plane", "meshed pods", |s| Box::pin(data_plane(s, pods::ready))),
 ];
 
 /// Runs all checks.
-pub async fn run(client: &Client) -> Vec<Outcome> {
-    let info = client.apiserver_version().await;
-    let mut all = vec![match &info {
-        Ok(info) => {
-            outcome("cluster", "API server", (Verdict::Ok, format!("answers, {}", info.git_version), None))
-        }
-        Err(error) => outcome(
-            "cluster",
-            "API server",
-            (
-                Verdict::Failed,
-                error.to_string(),
-                Some("`meshy status` shows what is there; `meshy up` repairs it"),
-            ),
-        ),
-    }];
-    let Ok(info) = info else { return all };
+///
+/// # Errors
+/// The API server does not respond as it should, so that nothing can be checked.
+pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
+    let info = client.apiserver_version().await.context("cannot read the API server's version")?;
+    let answers = (Verdict::Ok, format!("answers, {}", info.git_version), None);
+    let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
-    let found = existing::look(client).await.unwrap_or(Found::Nothing);
-    let surroundings = Surroundings { client: client.clone(), kinds, built_in: built_in(client).await };
+    let found = existing::look(client).await;
+    let built_in = built_in(client).await.map_err(|error| error::plain(&error));
+    let surroundings = Surroundings { client: client.clone(), kinds, built_in };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let surroundings = &surroundings;
         async move { outcome(group, check, run(surroundings).await) }
     });
     all.extend(futures::future::join_all(checks).await);
-    all.push(outcome("versions", "corridor", corridor_check(&info, &found)));
-    all
+    let versions = match found {
+        Ok(found) => corridor_check(&info, &found),
+        Err(error) => unasked(error::plain(&error)),
+    };
+    all.push(outcome("versions", "corridor", versions));
+    Ok(all)
+}
+
+/// The table's row when nothing can be checked.
+pub fn unread_api(error: &anyhow::Error) -> Outcome {
+    outcome("cluster", "API server", (Verdict::Failed, error::plain(error), None))
 }
 
 /// Whether the control plane is part of the cluster itself, which its Deployments then say by an annotation.
-pub async fn built_in(client: &Client) -> bool {
+///
+/// # Errors
+/// The API server does not respond as it should, or forbids to look.
+pub async fn built_in(client: &Client) -> anyhow::Result<bool> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
-    let injector = deployments.get_opt("linkerd-proxy-injector").await.ok().flatten();
-    injector.is_some_and(|d| d.annotations().contains_key(BUILT_IN))
+    let injector = deployments.get_opt("linkerd-proxy-injector").await;
+    let injector = injector.context("cannot look for the control plane")?;
+    Ok(injector.is_some_and(|d| d.annotations().contains_key(BUILT_IN)))
 }
 
 fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Seen) -> Outcome {
     Outcome { group, check, verdict, saw, hint: hint.map(str::to_owned) }
 }
 
-fn unasked(error: impl std::fmt::Display) -> Seen {
-    (Verdict::Failed, format!("cannot be asked: {error}"), None)
+fn unasked(why: impl std::fmt::Display) -> Seen {
+    (Verdict::Failed, format!("cannot be read: {why}"), None)
+}
+
+fn unread(error: &kube::Error) -> Seen {
+    unasked(api::words(error))
 }
 
 async fn nodes(s: &Surroundings) -> Seen {
     let nodes: Api<Node> = Api::all(s.client.clone());
     let list = match nodes.list(&ListParams::default()).await {
         Ok(list) => list.items,
-        Err(error) => return unasked(error),
+        Err(error) => return unread(&error),
     };
     let ready = |node: &&Node| {
         let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
@@ -155,7 +168,7 @@ async fn registry(s: &Surroundings) -> Seen {
             (Verdict::Ok, format!("announced as {}", host.trim_matches('"')), None)
         }
         Ok(None) => (Verdict::Skipped, "none is announced in kube-public".to_owned(), None),
-        Err(error) => unasked(error),
+        Err(error) => unread(&error),
     }
 }
 
@@ -164,7 +177,7 @@ async fn ingress(s: &Surroundings) -> Seen {
     match deployments.get_opt(ingress_nginx::CONTROLLER).await {
         Ok(Some(deployment)) => replicas(&[deployment], "`meshy up` waits for it and says what it lacks"),
         Ok(None) => (Verdict::Skipped, "no ingress-nginx here".to_owned(), None),
-        Err(error) => unasked(error),
+        Err(error) => unread(&error),
     }
 }
 
@@ -172,14 +185,14 @@ async fn control_plane(s: &Surroundings) -> Seen {
     let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), NAMESPACE);
     let list = match deployments.list(&ListParams::default()).await {
         Ok(list) => list.items,
-        Err(error) => return unasked(error),
+        Err(error) => return unread(&error),
     };
     if list.is_empty() {
         return (Verdict::Failed, "no Linkerd here".to_owned(), Some("`meshy up` installs it"));
     }
     let (verdict, saw, hint) =
         replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy images` what they need");
-    (verdict, if s.built_in { format!("{saw}, built into this cluster") } else { saw }, hint)
+    (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
 }
 
 fn replicas(deployments: &[Deployment], hint: &'static str) -> Seen {
@@ -197,8 +210,10 @@ fn replicas(deployments: &[Deployment], hint: &'static str) -> Seen {
 }
 
 async fn gateway_api(s: &Surroundings) -> Seen {
-    if s.built_in {
-        return (Verdict::Ok, "built in".to_owned(), None);
+    match &s.built_in {
+        Ok(true) => return (Verdict::Ok, "built in".to_owned(), None),
+        Ok(false) => {}
+        Err(why) => return unasked(why),
     }
     match gateway::look(&s.client).await {
         Ok(gateway::Definitions::Absent) => (
@@ -209,17 +224,20 @@ async fn gateway_api(s: &Surroundings) -> Seen {
         Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
         Ok(gateway::Definitions::Foreign(version)) => (Verdict::Ok, version, None),
         Err(error) => {
-            (Verdict::Failed, format!("{error:#}"), Some("Linkerd ignores routes that it cannot read"))
+            (Verdict::Failed, error::plain(&error), Some("Linkerd ignores routes that it cannot read"))
         }
     }
 }
 
 async fn webhooks(s: &Surroundings) -> Seen {
-    if s.built_in {
+    if let Err(why) = &s.built_in {
+        return unasked(why);
+    }
+    if s.built_in == Ok(true) {
         return match proof::injector(&s.kinds).await {
             Ok(proof::Answer::Called) => (Verdict::Ok, "the built-in injector answers".to_owned(), None),
             Ok(proof::Answer::Silent(why)) => (Verdict::Failed, why, None),
-            Err(error) => unasked(error),
+            Err(error) => unasked(error::plain(&error)),
         };
     }
     match proof::first_silent(&s.kinds).await {
@@ -229,7 +247,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
             format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
             Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
         ),
-        Err(error) => unasked(format!("{error:#}")),
+        Err(error) => unasked(error::plain(&error)),
     }
 }
 
@@ -240,7 +258,7 @@ async fn trust_anchors(s: &Surroundings) -> Seen {
             expiry(map.data.and_then(|d| d.get("ca-bundle.crt").cloned()).unwrap_or_default().as_str())
         }
         Ok(None) => absent(s),
-        Err(error) => unasked(error),
+        Err(error) => unread(&error),
     }
 }
 
@@ -248,7 +266,7 @@ async fn issuer(s: &Surroundings) -> Seen {
     match secret(s, identity::ISSUER_SECRET, "crt.pem").await {
         Ok(Some(pem)) => expiry(&pem),
         Ok(None) => absent(s),
-        Err(error) => unasked(error),
+        Err(error) => unread(&error),
     }
 }
 
@@ -258,7 +276,7 @@ async fn serving(s: &Surroundings) -> Seen {
         let seen = match secret(s, &format!("{service}-k8s-tls"), "tls.crt").await {
             Ok(Some(pem)) => expiry(&pem),
             Ok(None) => absent(s),
-            Err(error) => unasked(error),
+            Err(error) => unread(&error),
         };
         if worst.as_ref().is_none_or(|w| rank(seen.0) > rank(w.0)) {
             worst = Some(seen);
@@ -277,10 +295,10 @@ const fn rank(verdict: Verdict) -> u8 {
 }
 
 fn absent(s: &Surroundings) -> Seen {
-    if s.built_in {
-        (Verdict::Skipped, "the cluster keeps its own".to_owned(), None)
-    } else {
-        (Verdict::Failed, "it is not there".to_owned(), Some("`meshy up` makes it"))
+    match &s.built_in {
+        Ok(true) => (Verdict::Skipped, "the cluster keeps its own".to_owned(), None),
+        Ok(false) => (Verdict::Failed, "it is not there".to_owned(), Some("`meshy up` makes it")),
+        Err(why) => unasked(why),
     }
 }
 
@@ -295,7 +313,7 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     let now = SystemTime::now();
     let all = match certificates::describe_all(pem) {
         Ok(all) => all,
-        Err(error) => return (Verdict::Failed, format!("cannot be read: {error:#}"), None),
+        Err(error) => return (Verdict::Failed, format!("cannot be read: {}", error::plain(&error)), None),
     };
     let days = all.iter().map(|about| about.days_left(now)).min().unwrap_or_default();
     let hint = Some(
@@ -308,37 +326,22 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     }
 }
 
-async fn proxies(s: &Surroundings) -> Seen {
+/// Judges the pods that have a proxy, without the control plane's own.
+async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
     let pods: Api<Pod> = Api::all(s.client.clone());
-    let list = match pods.list(&ListParams::default()).await {
+    let mut meshed = match pods.list(&ListParams::default()).await {
         Ok(list) => list.items,
-        Err(error) => return unasked(error),
+        Err(error) => return unread(&error),
     };
-    let meshed: Vec<&Pod> = list
-        .iter()
-        .filter(|pod| {
-            let pod = metrics::Pod::of(pod);
-            pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
-        })
-        .collect();
+    meshed.retain(|pod| {
+        let pod = metrics::Pod::of(pod);
+        pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
+    });
     if meshed.is_empty() {
-        return (
-            Verdict::Skipped,
-            "no meshed pod".to_owned(),
-            Some("`meshy inject` meshes the ingress controller"),
-        );
+        let hint = "`meshy inject` meshes the ingress controller";
+        return (Verdict::Skipped, "no meshed pod".to_owned(), Some(hint));
     }
-    let ready = |pod: &&&Pod| {
-        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-        conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
-    };
-    let count = meshed.iter().filter(ready).count();
-    let saw = format!("{count} of {} meshed pods ready", meshed.len());
-    if count == meshed.len() {
-        (Verdict::Ok, saw, None)
-    } else {
-        (Verdict::Failed, saw, Some("`meshy inject --explain POD` says what a pod's proxy lacks"))
-    }
+    judge(&meshed)
 }
 
 fn corridor_check(info: &Info, found: &Found) -> Seen {

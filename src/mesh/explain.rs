@@ -8,6 +8,21 @@ use kube::{Client, ResourceExt as _};
 use meshy_mesh::names;
 
 use crate::addons::linkerd::proof::has_proxy;
+use crate::error::api;
+
+/// How the injector is registered with the API server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Injector {
+    /// The cluster has one built in.
+    #[default]
+    BuiltIn,
+    /// There is no webhook configuration.
+    Absent,
+    /// This user may not read webhook configurations.
+    Forbidden,
+    /// Its webhook configuration was created then, in seconds since 1970.
+    Since(Option<i64>),
+}
 
 /// What is known of a pod's surroundings.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +31,8 @@ pub struct Surroundings {
     pub namespace_asks: Option<String>,
     /// Whether the namespace is left out by the webhook's selector.
     pub namespace_left_out: bool,
-    /// When the injector's webhook was made, in seconds since 1970; none when there is none or it cannot be asked for.
-    pub injector_since: Option<i64>,
-    /// Whether there is a webhook configuration; none when this cluster serves no such kind.
-    pub injector_registered: Option<bool>,
+    /// How the injector is registered.
+    pub injector: Injector,
     /// Warnings of the pod's events, newest last.
     pub warnings: Vec<String>,
 }
@@ -36,13 +49,15 @@ async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
     let name = pod.namespace().unwrap_or_else(|| "default".to_owned());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = namespaces.get_opt(&name).await.context("cannot read the namespace")?;
-    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    // A cluster with a built-in injector has no such kind, and answers "not found" for it too.
-    let served = hooks.list_metadata(&ListParams::default().limit(1)).await.is_ok();
-    let hook = if served { hooks.get_opt("linkerd-proxy-injector-webhook-config").await.ok() } else { None };
+    let hook = injector(client).await.context("cannot read the injector's webhook")?;
     let events: Api<Event> = Api::namespaced(client.clone(), &name);
     let about = ListParams::default().fields(&format!("involvedObject.name={}", pod.name_any()));
-    let events = events.list(&about).await.map(|l| l.items).unwrap_or_default();
+    let events = match events.list(&about).await {
+        Ok(list) => list.items,
+        // Without them the status has to do.
+        Err(error) if api::is_forbidden(&error) => Vec::new(),
+        Err(error) => return Err(error).context("cannot list the events of the pod"),
+    };
     let warnings = events.into_iter().filter(|e| e.type_.as_deref() == Some("Warning"));
     Ok(Surroundings {
         namespace_asks: namespace.as_ref().and_then(|n| n.annotations().get(names::INJECT).cloned()),
@@ -51,14 +66,25 @@ async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
                 == Some(names::DISABLED)
                 || matches!(n.name_any().as_str(), "kube-system" | "cert-manager")
         }),
-        injector_since: hook
-            .as_ref()
-            .and_then(|h| h.as_ref())
-            .and_then(|h| h.creation_timestamp())
-            .map(|t| t.0.as_second()),
-        injector_registered: hook.map(|h| h.is_some()),
+        injector: hook,
         warnings: warnings.filter_map(|e| e.message).collect(),
     })
+}
+
+/// How the injector is registered. A cluster with a built-in injector does not serve webhook configurations.
+async fn injector(client: &Client) -> anyhow::Result<Injector> {
+    let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let named = ListParams::default().fields("metadata.name=linkerd-proxy-injector-webhook-config");
+    match hooks.list(&named).await {
+        Ok(list) => Ok(match list.items.first() {
+            Some(hook) => Injector::Since(hook.creation_timestamp().map(|t| t.0.as_second())),
+            None => Injector::Absent,
+        }),
+        // A list is not found only where the kind is not served.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Injector::BuiltIn),
+        Err(error) if api::is_forbidden(&error) => Ok(Injector::Forbidden),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The decision, apart from the asking.
@@ -98,9 +124,14 @@ pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
         return why;
     }
     let born = pod.creation_timestamp().map(|t| t.0.as_second());
-    match (around.injector_registered, around.injector_since, born) {
-        (Some(false), ..) => why.push("there is no injector: `meshy up` installs Linkerd".to_owned()),
-        (_, Some(since), Some(born)) if born < since => {
+    match (around.injector, born) {
+        (Injector::Absent, _) => why.push("there is no injector: `meshy up` installs Linkerd".to_owned()),
+        (Injector::Forbidden, _) => why.push(
+            "it asked for a proxy and has none; whether the injector is registered cannot be seen: you may not read webhook \
+             configurations"
+                .to_owned(),
+        ),
+        (Injector::Since(Some(since)), Some(born)) if born < since => {
             why.push("created before the injector: restart its workload with `meshy inject`".to_owned());
         }
         _ => why.push(
@@ -113,7 +144,7 @@ pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
 }
 
 /// What containers wait for, images first of all.
-fn waiting(pod: &Pod) -> Vec<String> {
+pub(super) fn waiting(pod: &Pod) -> Vec<String> {
     let Some(status) = &pod.status else { return Vec::new() };
     let init = status.init_container_statuses.iter().flatten();
     let all = init.chain(status.container_statuses.iter().flatten());
@@ -152,11 +183,7 @@ mod tests {
 
     fn registered(since: &str) -> Surroundings {
         let since = since.parse::<jiff::Timestamp>().unwrap().as_second();
-        Surroundings {
-            injector_registered: Some(true),
-            injector_since: Some(since),
-            ..Surroundings::default()
-        }
+        Surroundings { injector: Injector::Since(Some(since)), ..Surroundings::default() }
     }
 
     #[test]
@@ -171,7 +198,7 @@ mod tests {
         assert!(why(Some("enabled"), left_out).contains("leaves this namespace out"));
         assert!(why(Some("enabled"), registered("2026-08-21T11:00:00Z")).starts_with("created before"));
         assert!(why(Some("enabled"), around()).starts_with("webhook failing"));
-        let none = Surroundings { injector_registered: Some(false), ..Surroundings::default() };
+        let none = Surroundings { injector: Injector::Absent, ..Surroundings::default() };
         assert!(why(Some("enabled"), none).starts_with("there is no injector"));
         let host = pod_with(Some("enabled"), json!({"containers": [], "hostNetwork": true}));
         assert!(reasons(&host, &around())[0].starts_with("host network"));

@@ -236,9 +236,14 @@ pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod
     Ok(proofs)
 }
 
+/// The name of the metric depends on the proxy's version.
+const CERTIFICATE_END: [&str; 2] =
+    ["control_identity_cert_expiration_timestamp_seconds", "identity_cert_expiration_timestamp_seconds"];
+
 fn certificate_end(scrape: &metrics::Scrape) -> Option<u64> {
-    let end = scrape.of("identity_cert_expiration_timestamp_seconds").map(|(_, value)| value).next()?;
-    (end > 0.0).then_some(end as u64)
+    let ends = CERTIFICATE_END.iter().flat_map(|name| scrape.of(name));
+    let end = ends.map(|(_, value)| value).find(|end| *end > 0.0)?;
+    Some(end as u64)
 }
 
 fn proxy_kind(pod: &Pod) -> Option<&'static str> {
@@ -294,4 +299,22 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
         .hint(format!("`meshy inject --explain {name} -n {}` looks closer", outcome.namespace))
         .id("pod-unmeshed")
         .exit(Exit::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::text;
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_from_a_real_proxys_metrics() {
+        let dump = text::parse(include_str!("../../tests/fixtures/proxy-server.prom")).unwrap();
+        assert_eq!(certificate_end(&dump), Some(1_795_434_588));
+        let window = dump.since(Some(&dump));
+        assert_eq!(certificate_end(&window), Some(1_795_434_588), "a time is not a count that increases");
+        let older = text::parse("identity_cert_expiration_timestamp_seconds 1700000000\n").unwrap();
+        assert_eq!(certificate_end(&older), Some(1_700_000_000));
+        let none = text::parse("control_identity_cert_expiration_timestamp_seconds 0\n").unwrap();
+        assert_eq!(certificate_end(&none), None, "the proxy has no certificate yet");
+    }
 }

@@ -31,7 +31,7 @@ const LEFT_OUT: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "lo
 /// All that lint needs of a cluster.
 ///
 /// # Errors
-/// The cluster cannot be asked. A kind that it does not serve is none that could be wrong.
+/// The API server does not respond as it should. A kind that it does not serve has no objects.
 pub async fn world(client: &Client) -> anyhow::Result<World> {
     let kinds = Kinds::new(client.clone());
     let all = JUDGED.iter().map(|kind| (kind, true)).chain(KNOWN.iter().map(|kind| (kind, false)));
@@ -56,7 +56,7 @@ pub async fn world(client: &Client) -> anyhow::Result<World> {
 }
 
 async fn list(kinds: &Kinds, version: &str, kind: &str) -> anyhow::Result<Vec<Value>> {
-    let Ok((resource, _)) = kinds.resource(version, kind).await else { return Ok(Vec::new()) };
+    let Some((resource, _)) = kinds.served(version, kind).await? else { return Ok(Vec::new()) };
     let api: Api<Object> = Api::all_with(kinds.client().clone(), &resource);
     let objects = api.list(&ListParams::default()).await.with_context(|| format!("cannot list {kind}s"))?;
     let typed = |mut object: Object| {

@@ -1,6 +1,6 @@
 //! Which workloads a user means.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use futures::TryStreamExt as _;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
@@ -14,6 +14,11 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ("apps/v1", "StatefulSet", &["sts", "statefulset", "statefulsets"]),
     ("apps/v1", "DaemonSet", &["ds", "daemonset", "daemonsets"]),
 ];
+
+/// There is no such workload.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NoWorkload(String);
 
 /// Which workloads are meant.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +42,8 @@ pub async fn find(client: &Client, selection: &Selection) -> anyhow::Result<Vec<
         let found = list(client, &selection.namespace, selection.selector.as_deref()).await?;
         if found.is_empty() {
             let by = selection.selector.as_ref().map(|s| format!(" with labels `{s}`")).unwrap_or_default();
-            bail!("there is no workload{by} in namespace `{}`", selection.namespace);
+            let namespace = &selection.namespace;
+            return Err(NoWorkload(format!("there is no workload{by} in namespace `{namespace}`")).into());
         }
         return Ok(found);
     }
@@ -63,7 +69,7 @@ async fn list(client: &Client, namespace: &str, selector: Option<&str>) -> anyho
         let (kinds, params) = (&kinds, &params);
         async move {
             // A small cluster may serve Deployments only.
-            let Ok((resource, _)) = kinds.resource(version, kind).await else { return Ok(Vec::new()) };
+            let Some((resource, _)) = kinds.served(version, kind).await? else { return Ok(Vec::new()) };
             let api: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
             let list =
                 api.list(params).await.with_context(|| format!("cannot list {kind}s in `{namespace}`"))?;
@@ -90,15 +96,18 @@ fn parse(wanted: &str) -> anyhow::Result<(&'static str, &'static str, &str)> {
 }
 
 async fn absent(api: &Api<Object>, kind: &str, name: &str, namespace: &str) -> anyhow::Error {
-    let there = api.list_metadata(&ListParams::default()).await.map(|l| l.items).unwrap_or_default();
-    let names: Vec<String> = there.iter().map(ResourceExt::name_any).collect();
-    let near = names.iter().min_by_key(|other| strsim::levenshtein(other, name));
-    let hint = match near {
-        Some(near) if strsim::levenshtein(near, name) <= 4 => format!("did you mean `{near}`?"),
-        Some(_) => format!("there are: {}", names.join(", ")),
-        None => format!("there is none in `{namespace}`; `-n NAMESPACE` looks elsewhere"),
+    let kind = kind.to_lowercase();
+    // The names are for the hint; without them the error is as true.
+    let names = api.list_metadata(&ListParams::default()).await;
+    let names = names.map(|there| there.iter().map(ResourceExt::name_any).collect::<Vec<String>>());
+    let near = names.iter().flatten().min_by_key(|other| strsim::levenshtein(other, name));
+    let hint = match (near, &names) {
+        (Some(near), _) if strsim::levenshtein(near, name) <= 4 => format!("did you mean `{near}`?"),
+        (Some(_), Ok(names)) => format!("there are: {}", names.join(", ")),
+        (_, Ok(_)) => format!("namespace `{namespace}` has no {kind}; `-n NAMESPACE` looks elsewhere"),
+        (_, Err(_)) => "`-n NAMESPACE` looks elsewhere".to_owned(),
     };
-    let error = anyhow!("there is no {} `{name}` in namespace `{namespace}`", kind.to_lowercase());
+    let error = NoWorkload(format!("there is no {kind} `{name}` in namespace `{namespace}`"));
     Err::<(), _>(error).hint(hint).exit(Exit::Usage).unwrap_err()
 }
 

@@ -1,19 +1,50 @@
 //! One HTTP request to a pod's port: through the API server's pod proxy path, else through a port-forward.
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 
+use crate::error::api;
+
 /// A dump of a proxy that talks to a thousand services has some 20 MiB.
 const LARGEST: usize = 64 << 20;
 
-/// The answer's body. The request's URI is a path.
+/// How much of a refusal's body is quoted, in characters.
+const QUOTED: usize = 200;
+
+/// The words of an API server that reached the pod's address and found no listener at the port.
+const REFUSED: &str = "connection refused";
+
+/// A pod was reached and did not do what the request asks for.
+#[derive(Debug, thiserror::Error)]
+pub enum PodFailure {
+    /// It returned a status that is not a success.
+    #[error("pod `{pod}` returned status {status}: {body}")]
+    Status {
+        /// Its name.
+        pod: String,
+        /// The status.
+        status: StatusCode,
+        /// The beginning of the body.
+        body: String,
+    },
+    /// Nothing listens at the port.
+    #[error("nothing listens at port {port} of pod `{pod}`")]
+    Closed {
+        /// Its name.
+        pod: String,
+        /// The port.
+        port: u16,
+    },
+}
+
+/// Sends a request to a pod's port and returns the body of the response. The request's URI is a path.
 ///
 /// # Errors
-/// Neither way leads there, or the pod answered with a status above 299.
+/// A [`PodFailure`], or neither way leads to the pod.
 pub async fn ask(
     client: &kube::Client,
     namespace: &str,
@@ -29,11 +60,16 @@ pub async fn ask(
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
-    let (status, body) = by_port_forward(client, namespace, pod, port, Request::from_parts(head, body))
-        .await
+    let first = api::words(&first);
+    if first.to_lowercase().contains(REFUSED) {
+        return Err(PodFailure::Closed { pod: pod.to_owned(), port }.into());
+    }
+    let forwarded = by_port_forward(client, namespace, pod, port, Request::from_parts(head, body)).await;
+    let (status, body) = forwarded
         .with_context(|| format!("neither the pod's proxy path ({first}) nor a port-forward works"))?;
     if !status.is_success() {
-        bail!("pod `{pod}` answered {status}: {}", body.trim());
+        let body = body.trim().chars().take(QUOTED).collect();
+        return Err(PodFailure::Status { pod: pod.to_owned(), status, body }.into());
     }
     Ok(body)
 }

@@ -9,6 +9,7 @@ use super::ask::ask;
 use super::pods::Pod;
 use super::series::Scrape;
 use super::text;
+use crate::error;
 
 /// The proxy's admin port.
 const ADMIN_PORT: u16 = 4191;
@@ -43,7 +44,7 @@ pub async fn sight(client: &kube::Client, pods: Vec<Pod>, deadline: Duration) ->
     let begun = Instant::now();
     let asked = pods.into_iter().filter(Pod::scrapable).map(|pod| async move {
         let scrape = match tokio::time::timeout(deadline, scrape(client, &pod)).await {
-            Ok(scrape) => scrape.map_err(|error| format!("{error:#}")),
+            Ok(scrape) => scrape.map_err(|error| error::plain(&error)),
             Err(_) => Err(format!("no answer within {:.0} s", deadline.as_secs_f64())),
         };
         Sighted { pod, scrape }

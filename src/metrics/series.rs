@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::families::{self, Kind};
+
 /// A series: its name and its labels, kept as the proxy wrote them. A proxy writes a series' labels in the same order
 /// each time, so the text itself is the identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,7 +102,11 @@ impl Scrape {
     }
 
     /// The series of one name with their values.
+    ///
+    /// # Panics
+    /// In debug builds, where the family is not among those that are kept.
     pub fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a Series, f64)> {
+        debug_assert!(families::kind(name).is_some(), "no scrape keeps `{name}`: add it to `families`");
         self.values
             .iter()
             .filter(move |(series, _)| series.name() == name)
@@ -132,7 +138,8 @@ impl Scrape {
         let before = before.filter(|before| before.started() == self.started());
         let change = |(series, now): (&Series, &f64)| {
             let then = before.and_then(|before| before.values.get(series)).copied().unwrap_or(0.0);
-            let value = if is_gauge(series.name()) || *now < then { *now } else { *now - then };
+            let is_state = families::kind(series.name()) == Some(Kind::Gauge);
+            let value = if is_state || *now < then { *now } else { *now - then };
             (series.clone(), value)
         };
         Self { values: self.values.iter().map(change).collect() }
@@ -142,10 +149,6 @@ impl Scrape {
     pub fn started(&self) -> Option<f64> {
         self.of("process_start_time_seconds").map(|(_, value)| value).next()
     }
-}
-
-fn is_gauge(name: &str) -> bool {
-    matches!(name, "tcp_open_connections" | "process_start_time_seconds") || name.ends_with("_endpoints")
 }
 
 #[cfg(test)]
@@ -171,18 +174,23 @@ mod tests {
 
     #[test]
     fn a_difference_is_the_increase_of_counters_and_the_state_of_gauges() {
-        let before = scrape(&[("a_total", 10.0), ("gone_total", 5.0), ("tcp_open_connections", 9.0)]);
-        let after = scrape(&[("a_total", 12.0), ("new_total", 3.0), ("tcp_open_connections", 4.0)]);
+        let before =
+            scrape(&[("request_total", 10.0), ("response_total", 5.0), ("tcp_open_connections", 9.0)]);
+        let after =
+            scrape(&[("request_total", 12.0), ("route_request_total", 3.0), ("tcp_open_connections", 4.0)]);
         let change = after.since(Some(&before));
-        assert_eq!(change, scrape(&[("a_total", 2.0), ("new_total", 3.0), ("tcp_open_connections", 4.0)]));
+        assert_eq!(
+            change,
+            scrape(&[("request_total", 2.0), ("route_request_total", 3.0), ("tcp_open_connections", 4.0)])
+        );
     }
 
     #[test]
     fn a_proxy_that_restarted_counts_from_zero() {
-        let before = scrape(&[("process_start_time_seconds", 100.0), ("a_total", 10.0)]);
-        let after = scrape(&[("process_start_time_seconds", 200.0), ("a_total", 12.0)]);
-        assert_eq!(after.since(Some(&before)).sum("a_total", |_| true), 12.0);
-        let unsaid = scrape(&[("a_total", 4.0)]).since(Some(&scrape(&[("a_total", 10.0)])));
-        assert_eq!(unsaid.sum("a_total", |_| true), 4.0);
+        let before = scrape(&[("process_start_time_seconds", 100.0), ("request_total", 10.0)]);
+        let after = scrape(&[("process_start_time_seconds", 200.0), ("request_total", 12.0)]);
+        assert_eq!(after.since(Some(&before)).sum("request_total", |_| true), 12.0);
+        let unsaid = scrape(&[("request_total", 4.0)]).since(Some(&scrape(&[("request_total", 10.0)])));
+        assert_eq!(unsaid.sum("request_total", |_| true), 4.0);
     }
 }

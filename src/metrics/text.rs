@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::families;
 use super::series::{Scrape, Series, closing_quote};
 
 /// A line that is no sample.
@@ -13,17 +14,6 @@ pub struct ParseError {
     /// What is wrong with it.
     pub why: &'static str,
 }
-
-/// Families that the tables read; of the rest of a dump (runtime, control plane, stacks) nothing is kept.
-const KEPT: [&str; 7] = [
-    "request_",
-    "response_",
-    "route_",
-    "tcp_open_",
-    "process_start_time",
-    "outbound_http_route_",
-    "outbound_http_balancer_endpoints",
-];
 
 /// The highest value that is kept: beyond it not each number has a float of its own, and proxies begin at zero again.
 const HIGHEST: f64 = (1_u64 << 53) as f64;
@@ -42,7 +32,7 @@ pub fn parse(text: &str) -> Result<Scrape, ParseError> {
         }
         let wrong = |why| ParseError { line: number + 1, why };
         let (name, labels, value) = sample(line).map_err(wrong)?;
-        if KEPT.iter().any(|family| name.starts_with(family)) {
+        if families::kind(name).is_some() {
             if !(0.0..=HIGHEST).contains(&value) {
                 return Err(wrong("the value is not a count"));
             }

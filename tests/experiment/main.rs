@@ -9,5 +9,6 @@ mod browser;
 mod demo;
 mod documents;
 mod lab;
+mod restore;
 mod server;
 mod traffic;

@@ -28,6 +28,9 @@ fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
     let bad =
         bad.env("GITHUB_STEP_SUMMARY", home.path().join("summary.md")).output().expect("the program starts");
     assert_eq!(bad.status.code(), Some(5), "{}", said(&bad));
+    let failed =
+        "error: 2 of 2 expectations failed: success>=99% (measured 75.00 %), added-load<1% (not measured)";
+    assert!(said(&bad).lines().any(|line| line == failed), "{}", said(&bad));
     let bad = document("traffic", &String::from_utf8(bad.stdout).expect("text"));
     // What nothing tells does not hold.
     assert_eq!(bad["expectations"][1]["measured"], "-");
@@ -124,7 +127,11 @@ fn recorded_runs_are_listed_told_compared_and_made_a_page() {
     let page = fs::read_to_string(home.path().join("page.html")).expect("the page");
     assert_eq!(fs::read_to_string(home.path().join("short.html")).expect("the page"), page);
     assert!(page.contains("<svg") && page.ends_with("</html>\n"));
-    assert_eq!(home.run(&format!("report {first} --expect success>=99%")).status.code(), Some(5));
+    for output in ["text", "json"] {
+        let failed = home.run(&format!("report {first} --expect success>=99%,rps>1 -o {output}"));
+        assert_eq!(failed.status.code(), Some(5));
+        assert_eq!(said(&failed), "error: 1 of 2 expectations failed: success>=99% (measured 33.33 %)\n");
+    }
     let folder = home.path().join(".local/state/meshy/runs");
     let text = fs::read_to_string(folder.join(format!("{first}.json"))).expect("the run");
     document("run", &text);

@@ -5,6 +5,7 @@
 #[path = "../support/home.rs"]
 mod home;
 
+mod connect;
 mod crash;
 mod dry;
 mod engine;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::NAMESPACE;
 use crate::addons::{certificates, endpoints};
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit, api};
 use crate::k8s::Kinds;
 use crate::ui::Step;
 
@@ -133,12 +133,16 @@ fn broken_network() -> Value {
 /// What is in the way, as far as it can be seen from here: readiness of the program, its certificate, else the way to it.
 pub async fn diagnose(kinds: &Kinds, service: &str) -> String {
     let now = Instant::now() + Duration::from_secs(2);
-    if endpoints::ready(kinds.client(), NAMESPACE, service, now).await.is_err() {
-        return format!("readiness: service `{service}` has no ready endpoint");
+    if let Err(error) = endpoints::ready(kinds.client(), NAMESPACE, service, now).await {
+        return format!("readiness: {}", error::plain(&error));
     }
-    let bundle = bundle(kinds.client(), service).await;
     let secrets: Api<Secret> = Api::namespaced(kinds.client().clone(), NAMESPACE);
-    let secret = secrets.get_opt(&format!("{service}-k8s-tls")).await.ok().flatten();
+    let name = format!("{service}-k8s-tls");
+    let read = futures::try_join!(bundle(kinds.client(), service), secrets.get_opt(&name));
+    let (bundle, secret) = match read {
+        Ok(read) => read,
+        Err(error) => return format!("its certificate cannot be read: {}", api::words(&error)),
+    };
     match tls_fault(bundle.as_deref(), secret.and_then(|s| s.data).unwrap_or_default(), SystemTime::now()) {
         Some(fault) => format!("TLS: {fault}"),
         None => "network: the endpoint is ready and its certificate fits, but the API server's call does not arrive (a node \
@@ -148,16 +152,18 @@ pub async fn diagnose(kinds: &Kinds, service: &str) -> String {
 }
 
 /// The authority that the API server trusts when it calls the service; none where there is no such configuration.
-async fn bundle(client: &Client, service: &str) -> Option<Vec<u8>> {
+async fn bundle(client: &Client, service: &str) -> kube::Result<Option<Vec<u8>>> {
     let name = format!("{service}-webhook-config");
     let found = if service == "linkerd-proxy-injector" {
         let hooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-        hooks.get_opt(&name).await.ok()??.webhooks?.into_iter().next()?.client_config
+        let first = hooks.get_opt(&name).await?.and_then(|hook| hook.webhooks?.into_iter().next());
+        first.map(|hook| hook.client_config)
     } else {
         let hooks: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-        hooks.get_opt(&name).await.ok()??.webhooks?.into_iter().next()?.client_config
+        let first = hooks.get_opt(&name).await?.and_then(|hook| hook.webhooks?.into_iter().next());
+        first.map(|hook| hook.client_config)
     };
-    Some(found.ca_bundle?.0)
+    Ok(found.and_then(|config| config.ca_bundle).map(|bundle| bundle.0))
 }
 
 /// What is wrong between the authority that is trusted and the certificate in a webhook's Secret.

@@ -1,218 +1,204 @@
-//! Changing single entries of a kubeconfig's text. What is not changed keeps its bytes: comments, order, quoting.
+//! Changing single entries of a kubeconfig's text. What is not changed keeps its bytes: comments, order, quoting, line
+//! endings.
 //!
-//! The text is edited by lines, as far as it is written in the usual block style. Each edit is checked against the same edit
-//! on the parsed value; where they differ (flow style, JSON, anchors) the value is written anew instead.
+//! The changed text is checked against the same changes of the parsed value. Where they differ (anchors, a style that the
+//! editor does not know), the change is refused: the file is never written anew.
 
-use anyhow::Context as _;
-use serde_json::{Value, json};
+use anyhow::anyhow;
+use serde_json::{Map, Value, json};
 
-/// The lists that a context's entries stand in.
-pub(super) const SECTIONS: [&str; 3] = ["clusters", "contexts", "users"];
+use super::mark::SECTIONS;
+use super::{block, flow, read};
 
-/// A kubeconfig being edited.
-#[derive(Debug)]
+/// A kubeconfig being edited. Until [`Edit::checked`] nothing says that the text means the value.
+#[derive(Clone, Debug)]
 pub(super) struct Edit {
     text: String,
+    /// An object.
     value: Value,
 }
 
 impl Edit {
-    /// Reads a text; an empty one is an empty kubeconfig.
+    /// Parses a text; one without content is an empty kubeconfig.
+    ///
+    /// # Errors
+    /// The text is not a kubeconfig.
     pub(super) fn of(text: &str) -> anyhow::Result<Self> {
-        let blank = text.trim().is_empty();
-        let value = if blank { Value::Null } else { serde_yaml::from_str(text).context("it is no YAML")? };
-        if !blank && !value.is_object() {
-            anyhow::bail!("it is no kubeconfig");
-        }
-        if blank {
-            let text = "apiVersion: v1\nkind: Config\n".to_owned();
-            return Ok(Self { text, value: json!({"apiVersion": "v1", "kind": "Config"}) });
-        }
-        // Nothing that could be added to, and nothing to be thrown away for it.
-        for section in SECTIONS {
+        let value = match parse(text)? {
+            Value::Null => Value::Object(Map::new()),
+            value @ Value::Object(_) => value,
+            _ => anyhow::bail!("expected a kubeconfig, found another value"),
+        };
+        for (section, _) in SECTIONS {
             let fits = value.get(section).is_none_or(|found| found.is_null() || found.is_array());
-            anyhow::ensure!(fits, "it is no kubeconfig: `{section}` is no list");
+            anyhow::ensure!(fits, "invalid kubeconfig: `{section}` is not a list");
         }
         Ok(Self { text: text.to_owned(), value })
     }
 
-    /// The text as it is now.
-    pub(super) fn text(self) -> String {
-        self.text
+    /// Returns the text as it is now.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
-    pub(super) fn current_context(&self) -> Option<String> {
-        self.value["current-context"].as_str().map(str::to_owned)
+    /// Returns the entries of a list.
+    pub(super) fn entries(&self, section: &str) -> &[Value] {
+        self.value[section].as_array().map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn has_context(&self, name: &str) -> bool {
-        self.value["contexts"].as_array().into_iter().flatten().any(|c| c["name"] == name)
+        self.entries("contexts").iter().any(|context| context["name"] == name)
     }
 
-    /// Puts an entry into a section in place of one of its name.
-    pub(super) fn put(&mut self, section: &str, entry: &Value) -> anyhow::Result<()> {
-        let there = self.value[section].as_array().into_iter().flatten().find(|e| e["name"] == entry["name"]);
-        if there == Some(entry) {
+    /// Returns the current context, if the kubeconfig names one.
+    pub(super) fn current_context(&self) -> Option<&str> {
+        self.value["current-context"].as_str().filter(|name| !name.is_empty())
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.value.as_object().into_iter().flat_map(Map::keys).map(String::as_str)
+    }
+
+    /// Returns the text of a top-level value, or `None` if the key is absent.
+    pub(super) fn value_text(&self, key: &str) -> Option<String> {
+        match flow::root(&self.text) {
+            Some(open) => flow::member(&self.text, open, key).map(|(_, range)| self.text[range].to_owned()),
+            None => block::value(&self.text, key),
+        }
+    }
+
+    /// Sets a top-level value by its text.
+    ///
+    /// # Errors
+    /// The text cannot be changed like that.
+    pub(super) fn set(&mut self, key: &str, text: &str) -> anyhow::Result<()> {
+        let value = parse(text)?;
+        let text = match flow::root(&self.text) {
+            Some(open) => set_member(&self.text, open, key, text, &value),
+            None => Some(block::set(&self.text, key, text)),
+        };
+        self.value[key] = value;
+        self.settle(text)
+    }
+
+    /// Removes a top-level key, if it is there.
+    ///
+    /// # Errors
+    /// The text cannot be changed like that.
+    pub(super) fn remove(&mut self, key: &str) -> anyhow::Result<()> {
+        if self.value.as_object_mut().and_then(|map| map.remove(key)).is_none() {
             return Ok(());
         }
-        self.take(section, entry["name"].as_str().unwrap_or_default())?;
-        let mut wanted = self.value.clone();
-        match &mut wanted[section] {
-            Value::Array(items) => items.push(entry.clone()),
+        let text = match flow::root(&self.text) {
+            Some(open) => {
+                flow::member(&self.text, open, key).and_then(|(index, _)| flow::take(&self.text, open, index))
+            }
+            None => block::remove(&self.text, key),
+        };
+        self.settle(text)
+    }
+
+    /// Adds an entry at the end of a list.
+    ///
+    /// # Errors
+    /// The text cannot be changed like that.
+    pub(super) fn push(&mut self, section: &str, entry: &Value) -> anyhow::Result<()> {
+        let empty = self.entries(section).is_empty();
+        match &mut self.value[section] {
+            Value::Array(entries) => entries.push(entry.clone()),
             other => *other = json!([entry]),
         }
-        let text = insert(&self.text, section, entry);
-        self.settle(text, wanted)
-    }
-
-    /// Takes an entry out of a section, if it is there.
-    pub(super) fn take(&mut self, section: &str, name: &str) -> anyhow::Result<()> {
-        let mut wanted = self.value.clone();
-        let Some(items) = wanted[section].as_array_mut() else { return Ok(()) };
-        let before = items.len();
-        items.retain(|e| e["name"] != name);
-        if items.len() == before {
-            return Ok(());
-        }
-        let text = cut(&self.text, section, name);
-        self.settle(text, wanted)
-    }
-
-    /// Sets the current context, or empties it.
-    pub(super) fn set_current_context(&mut self, name: Option<&str>) -> anyhow::Result<()> {
-        let name = name.unwrap_or_default();
-        if self.value["current-context"].as_str().unwrap_or_default() == name {
-            return Ok(());
-        }
-        let mut wanted = self.value.clone();
-        wanted["current-context"] = json!(name);
-        let plain = serde_yaml::to_string(&json!(name)).context("cannot write YAML")?;
-        let line = format!("current-context: {}\n", plain.trim());
-        let mut found = false;
-        let mut text = String::new();
-        for old in self.text.split_inclusive('\n') {
-            let value = old.strip_prefix("current-context:");
-            if value.is_some_and(|value| value.is_empty() || value.starts_with(char::is_whitespace)) {
-                found = true;
-                text.push_str(&line);
-            } else {
-                text.push_str(old);
+        let text = match flow::root(&self.text) {
+            Some(open) if empty => {
+                let list = &self.value[section];
+                set_member(&self.text, open, section, &list.to_string(), list)
             }
-        }
-        if !found {
-            end_line(&mut text);
-            text.push_str(&line);
-        }
-        self.settle(Some(text), wanted)
+            Some(open) => flow::member(&self.text, open, section).and_then(|(_, range)| {
+                flow::push(&self.text, range.start, &serde_json::to_string(entry).ok()?)
+            }),
+            None if empty => block::push(&block::set(&self.text, section, ""), section, entry),
+            None => block::push(&self.text, section, entry),
+        };
+        self.settle(text)
     }
 
-    fn settle(&mut self, text: Option<String>, wanted: Value) -> anyhow::Result<()> {
-        let good = |text: &String| serde_yaml::from_str::<Value>(text).is_ok_and(|v| same(&v, &wanted));
-        self.text = match text.filter(good) {
-            Some(text) => text,
-            None => serde_yaml::to_string(&wanted).context("cannot write YAML")?,
+    /// Removes an entry of a list. A list that is empty then has the value `emptied`, or loses its key if that is `None`.
+    ///
+    /// # Errors
+    /// The text cannot be changed like that.
+    pub(super) fn take(&mut self, section: &str, index: usize, emptied: Option<&str>) -> anyhow::Result<()> {
+        let entries = self.value[section].as_array_mut();
+        let Some(entries) = entries.filter(|entries| index < entries.len()) else { return Ok(()) };
+        entries.remove(index);
+        let empty = entries.is_empty();
+        let text = match flow::root(&self.text) {
+            Some(open) => flow::member(&self.text, open, section)
+                .and_then(|(_, range)| flow::take(&self.text, range.start, index)),
+            None => block::take(&self.text, section, index),
         };
-        anyhow::ensure!(good(&self.text), "it has a value that would not be the same when written anew");
-        self.value = wanted;
+        self.settle(text)?;
+        match emptied {
+            _ if !empty => Ok(()),
+            Some(emptied) => {
+                anyhow::ensure!(is_empty(Some(&parse(emptied)?)), "`{emptied}` is not an empty list");
+                self.set(section, emptied)
+            }
+            None => self.remove(section),
+        }
+    }
+
+    /// Checks that the text means the value.
+    ///
+    /// # Errors
+    /// It does not: the kubeconfig is written in a style that the editor does not know.
+    pub(super) fn checked(self) -> anyhow::Result<Self> {
+        let found = parse(&self.text).map_err(|_| unknown_style())?;
+        anyhow::ensure!(same(&found, &self.value), unknown_style());
+        Ok(self)
+    }
+
+    fn settle(&mut self, text: Option<String>) -> anyhow::Result<()> {
+        self.text = text.ok_or_else(unknown_style)?;
         Ok(())
     }
 }
 
-/// Equal, where a section that lost its last entry may be empty, null or absent.
-fn same(a: &Value, b: &Value) -> bool {
-    let empty = |v: Option<&Value>| v.is_none_or(|v| v.is_null() || v.as_array().is_some_and(Vec::is_empty));
-    match (a, b) {
-        (Value::Object(a), Value::Object(b)) => a.keys().chain(b.keys()).all(|key| {
-            let (a, b) = (a.get(key), b.get(key));
-            a == b || (SECTIONS.contains(&key.as_str()) && empty(a) && empty(b))
-        }),
-        _ => a == b,
+fn parse(text: &str) -> anyhow::Result<Value> {
+    if text.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    read::document(text)
+}
+
+fn unknown_style() -> anyhow::Error {
+    anyhow!("its style does not allow to change a single entry and to keep every other byte")
+}
+
+/// Sets a member of a map in flow style. A text that only block style allows is written as JSON.
+fn set_member(text: &str, open: usize, key: &str, value: &str, parsed: &Value) -> Option<String> {
+    let json = value.trim_start().starts_with(['"', '[', '{']) || value.trim() == "null";
+    let value = if json { value.to_owned() } else { parsed.to_string() };
+    match flow::member(text, open, key) {
+        Some((_, range)) => Some([&text[..range.start], &value, &text[range.end..]].concat()),
+        None => flow::push(text, open, &format!("{}: {value}", json!(key))),
     }
 }
 
-/// The lines of a section: where its key stands and where it ends. None where it is absent or not in block style.
-fn section_lines(lines: &[&str], section: &str) -> Option<(usize, usize)> {
-    let key = format!("{section}:");
-    let start = lines.iter().position(|l| l.trim_end() == key)?;
-    let inside = |l: &&str| l.starts_with([' ', '#']) || l.trim().is_empty() || item_indent(l) == Some(0);
-    let length = lines[start + 1..].iter().take_while(|l| inside(l)).count();
-    // Comments and blank lines at the end belong to what follows.
-    let mut end = start + 1 + length;
-    while end > start + 1 && (lines[end - 1].trim().is_empty() || lines[end - 1].starts_with('#')) {
-        end -= 1;
-    }
-    Some((start, end))
-}
-
-fn insert(text: &str, section: &str, entry: &Value) -> Option<String> {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let yaml = serde_yaml::to_string(&json!([entry])).ok()?;
-    let Some((start, end)) = section_lines(&lines, section) else {
-        // `clusters: []` and `clusters: null` are what tools leave behind.
-        let key = format!("{section}:");
-        let empty = |l: &&str| l.strip_prefix(&key).is_some_and(|r| matches!(r.trim(), "[]" | "null" | "~"));
-        let mut new = String::new();
-        match lines.iter().position(empty) {
-            Some(at) => {
-                new.extend(lines[..at].iter().copied());
-                new.push_str(&format!("{key}\n{yaml}"));
-                end_line(&mut new);
-                new.extend(lines[at + 1..].iter().copied());
-            }
-            None => {
-                new.push_str(text);
-                end_line(&mut new);
-                new.push_str(&format!("{key}\n{yaml}"));
-                end_line(&mut new);
-            }
-        }
-        return Some(new);
+/// Equal, except that a list without entries may be empty, null or absent.
+fn same(found: &Value, wanted: &Value) -> bool {
+    let map = |value: &Value| match value {
+        Value::Null => Some(Map::new()),
+        Value::Object(map) => Some(map.clone()),
+        _ => None,
     };
-    let indent = lines[start + 1..end].iter().find_map(|line| item_indent(line)).unwrap_or(0);
-    let mut new: String = lines[..end].concat();
-    end_line(&mut new);
-    for line in yaml.lines() {
-        new.push_str(&" ".repeat(indent));
-        new.push_str(line);
-        new.push('\n');
-    }
-    new.push_str(&lines[end..].concat());
-    Some(new)
+    let (Some(found), Some(wanted)) = (map(found), map(wanted)) else { return false };
+    found.keys().chain(wanted.keys()).all(|key| {
+        let (found, wanted) = (found.get(key), wanted.get(key));
+        let list = SECTIONS.iter().any(|(section, _)| section == key);
+        found == wanted || (list && is_empty(found) && is_empty(wanted))
+    })
 }
 
-fn cut(text: &str, section: &str, name: &str) -> Option<String> {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let (start, end) = section_lines(&lines, section)?;
-    let indent = lines[start + 1..end].iter().find_map(|line| item_indent(line))?;
-    let heads: Vec<usize> = (start + 1..end).filter(|i| item_indent(lines[*i]) == Some(indent)).collect();
-    for (i, head) in heads.iter().enumerate() {
-        let tail = heads.get(i + 1).copied().unwrap_or(end);
-        let item: Value = serde_yaml::from_str(&lines[*head..tail].concat()).ok()?;
-        if item[0]["name"] == name {
-            let mut new = lines[..*head].to_vec();
-            if heads.len() == 1 {
-                let key = lines[start].trim_end();
-                let emptied = format!("{key} []\n");
-                let rest = lines[tail..].concat();
-                return Some(lines[..start].concat() + &emptied + &rest);
-            }
-            new.extend(&lines[tail..]);
-            return Some(new.concat());
-        }
-    }
-    None
-}
-
-/// How far the item of a list that begins in this line is indented.
-fn item_indent(line: &str) -> Option<usize> {
-    let item = line.trim_start_matches(' ');
-    // Without a space behind it the dash is part of a word.
-    let begins = item.strip_prefix('-').is_some_and(|rest| rest.starts_with(char::is_whitespace));
-    begins.then(|| line.len() - item.len())
-}
-
-fn end_line(text: &mut String) {
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
-    }
+fn is_empty(list: Option<&Value>) -> bool {
+    list.is_none_or(|value| value.is_null() || value.as_array().is_some_and(Vec::is_empty))
 }

@@ -1,14 +1,15 @@
 //! The lock file beside a kubeconfig that kubectl and kind respect: held while it exists.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use tokio::time::{Instant, sleep};
 
+use super::write::{NEW, beside};
 use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
 use crate::limit;
@@ -16,10 +17,10 @@ use crate::limit;
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where a lab notes which lock file it is about to make.
-const NOTE: &str = "kubeconfig-lock";
+/// The file in a lab's folder that names the lock file it is about to create, by inode.
+pub(super) const NOTE: &str = "kubeconfig-lock";
 
-/// A held lock; given back when dropped.
+/// A held lock, released when dropped.
 #[derive(Debug)]
 pub(super) struct Guard {
     lock: PathBuf,
@@ -28,52 +29,70 @@ pub(super) struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Nothing better can be done about a failure than the next run's clearing by the note.
+        // If that fails, the next run of the lab finds the file by the note.
         if fs::remove_file(&self.lock).is_ok() {
             let _ = fs::remove_file(&self.note);
         }
     }
 }
 
-/// Takes the lock of a kubeconfig. `lab` is the lab's folder, whose own lock the caller holds: a lock file left by a crash of an
-/// earlier run of this lab is told by the note in there and removed.
+/// The lock file under the name that it is created with; removed when dropped.
+struct Aside(PathBuf);
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Takes the lock of a kubeconfig. `lab` is the lab's folder, whose own lock the caller holds, and `id` is the lab's: a lock
+/// file left by a crash of an earlier run of this lab is recognized by the note in the folder and removed.
 ///
 /// # Errors
-/// Someone else holds it for long; the file system's.
-pub(super) fn lock(file: &Path, lab: &Path) -> anyhow::Result<Guard> {
-    let lock = PathBuf::from(format!("{}.lock", file.display()));
+/// Another program holds it for more than 5 s; the lock file or the note cannot be written.
+pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Guard> {
+    let lock = beside(file, ".lock");
     let note = lab.join(NOTE);
     clear(&note, &lock);
-    // Made aside, noted, then linked into place: so the note says exactly which file is ours at any moment of a crash.
-    let aside = PathBuf::from(format!("{}.lock.meshy-{}", file.display(), std::process::id()));
-    let made = private(&aside).with_context(|| format!("cannot make {}", aside.display()))?;
-    let inode = made.metadata().context("cannot look at the lock file")?.ino();
-    if let Err(error) = take_down(lab, &note, inode) {
-        let _ = fs::remove_file(&aside);
-        return Err(error).with_context(|| format!("cannot write {}", note.display()));
+    // Created under another name, noted, then linked into place: so the note names the file at any moment of a crash. The
+    // name is the lab's, so its next run replaces what a killed one left.
+    let aside = Aside(beside(file, &format!(".lock.meshy-{id}")));
+    let path = &aside.0;
+    let created = private(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let inode =
+        created.metadata().with_context(|| format!("cannot read the state of {}", path.display()))?.ino();
+    match write_note(lab, &note, inode) {
+        // On a full disk `down` must work: it goes on without what only a crash in the next milliseconds needs.
+        Err(error) if error.kind() != ErrorKind::StorageFull => {
+            return Err(error).with_context(|| format!("cannot write {}", note.display()));
+        }
+        _ => {}
     }
-    let begun = Instant::now();
+    let begin = Instant::now();
     // Earlier than the program ends: the files beside the kubeconfig must go.
     let patience = limit::left().map_or(PATIENCE, |left| PATIENCE.min(left));
     let _waiting = activity::begin(Kind::File, format!("waiting for the lock {}", lock.display()));
     let linked = loop {
-        match fs::hard_link(&aside, &lock) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && begun.elapsed() < patience => {
-                // No more often than the holders need: a lock file gives no news.
-                sleep(Duration::from_millis(10));
+        match fs::hard_link(path, &lock) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && begin.elapsed() < patience => {
+                // A lock file sends no event when it goes.
+                sleep(Duration::from_millis(10)).await;
             }
             linked => break linked,
         }
     };
-    let _ = fs::remove_file(&aside);
     if let Err(error) = linked {
         let _ = fs::remove_file(&note);
-        return Err(anyhow!("{error}"))
-            .with_context(|| format!("another program holds {}", lock.display()))
+        if error.kind() != ErrorKind::AlreadyExists {
+            return Err(error).with_context(|| format!("cannot create {}", lock.display()));
+        }
+        return Err(anyhow!("another program holds {}", lock.display()))
             .hint("if no kubectl or kind is at work, remove that file")
             .id("kubeconfig-locked")
             .exit(Exit::Prerequisite);
     }
+    // Whoever wrote it had the lock and was killed.
+    let _ = fs::remove_file(beside(file, NEW));
     Ok(Guard { lock, note })
 }
 
@@ -81,7 +100,7 @@ fn private(path: &Path) -> std::io::Result<fs::File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-fn take_down(lab: &Path, note: &Path, inode: u64) -> std::io::Result<()> {
+fn write_note(lab: &Path, note: &Path, inode: u64) -> std::io::Result<()> {
     fs::create_dir_all(lab)?;
     write!(private(note)?, "{inode}")
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::Object;
 use super::super::judge::{Outlook, Outlooks, Trouble};
 use super::super::manifest::kind;
-use crate::error::Advise;
+use crate::error::{self, Advise, api};
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
@@ -99,16 +99,15 @@ impl Workload {
     }
 
     /// Notes why the pods cannot be watched, in words if that may pass.
-    pub(super) fn blind(&mut self, error: &watcher::Error) -> Option<String> {
+    pub(super) fn blind(&mut self, error: watcher::Error) -> Option<String> {
         use watcher::Error::{InitialListFailed, WatchStartFailed};
-        if let InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status)) =
-            error
-            && status.code == 403
+        if let InitialListFailed(error) | WatchStartFailed(error) = &error
+            && api::is_forbidden(error)
         {
             self.listed = Listed::Never;
             return None;
         }
-        Some(error.to_string())
+        Some(error::plain(&error.into()))
     }
 
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
@@ -162,7 +161,8 @@ impl Workload {
         match sets.get_metadata_opt(&owner.name).await {
             Ok(Some(set)) => set.annotations().get(REVISION).is_none_or(|r| r == revision),
             Ok(None) => false,
-            Err(_) => true,
+            // Without the right to look, every pod counts; a request that failed is sent again at the next look.
+            Err(error) => api::is_forbidden(&error),
         }
     }
 

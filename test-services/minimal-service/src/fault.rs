@@ -35,12 +35,17 @@ pub struct FaultChange {
     /// As [`Fault::sequence`]; starts from its first status, `[]` ends the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Vec<u16>>,
-    /// As [`Fault::seed`]; chance starts anew from it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
+    /// As [`Fault::seed`]; chance starts again from it. `Some(None)`, which is `null`, removes the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub seed: Option<Option<u64>>,
     /// As [`Fault::delay_max`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_max: Option<f64>,
+}
+
+/// Distinguishes `null` from an absent key.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// A setting out of its range.
@@ -119,7 +124,7 @@ impl Faults {
         fault.quota = change.quota.unwrap_or(fault.quota);
         fault.reject = change.reject.unwrap_or(fault.reject);
         fault.delay_max = change.delay_max.unwrap_or(fault.delay_max);
-        fault.seed = change.seed.or(fault.seed);
+        fault.seed = change.seed.unwrap_or(fault.seed);
         if let Some(sequence) = &change.sequence {
             fault.sequence.clone_from(sequence);
         }
@@ -127,8 +132,8 @@ impl Faults {
         if change.sequence.is_some() {
             self.step = 0;
         }
-        if change.seed.is_some() {
-            self.chance = Random::new(change.seed);
+        if let Some(seed) = change.seed {
+            self.chance = Random::new(seed);
         }
         self.fault = fault;
         Ok(())
@@ -214,6 +219,17 @@ mod tests {
         let wrong = FaultChange { quota: Some(30), sequence: Some(vec![99]), ..FaultChange::default() };
         assert_eq!(faults.change(wrong).unwrap_err().key, "sequence");
         assert_eq!(faults.fault().quota, 20);
+    }
+
+    #[test]
+    fn a_seed_is_removed_by_null_and_kept_without_a_key() {
+        let mut faults = Faults::new(Fault::default());
+        for (change, seed) in
+            [(r#"{"seed":7}"#, Some(7)), (r#"{"quota":1}"#, Some(7)), (r#"{"seed":null}"#, None)]
+        {
+            faults.change(serde_json::from_str(change).unwrap()).unwrap();
+            assert_eq!(faults.fault().seed, seed, "{change}");
+        }
     }
 
     #[test]

@@ -44,24 +44,6 @@ impl Retries {
     }
 }
 
-/// The annotations on the Service itself; only these fields are named, so that only these are ours.
-///
-/// # Errors
-/// None.
-pub fn on_service(
-    service: &str,
-    namespace: &str,
-    annotations: &BTreeMap<String, String>,
-) -> anyhow::Result<Object> {
-    let mut object = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": service, "namespace": namespace},
-    });
-    if !annotations.is_empty() {
-        object["metadata"]["annotations"] = json!(annotations);
-    }
-    Ok(serde_json::from_value(object)?)
-}
-
 /// The name of the HTTPRoute that carries a service's retries.
 pub fn retry_route(service: &str) -> String {
     format!("{service}-retry")
