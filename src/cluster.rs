@@ -30,6 +30,7 @@ pub mod reach;
 mod ready;
 mod reboot;
 mod registry;
+pub(crate) mod remains;
 pub mod serve;
 mod spec;
 mod suspended;
@@ -200,23 +201,11 @@ pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
     if let Some(known) = &known {
         keeps_its_kubeconfig(context, known)?;
     }
-    let new = known.is_none();
-    let planned = async {
-        // Another run may have created or removed the lab meanwhile.
-        let chosen = if seen == known { chosen } else { choose(context, known.as_ref()).await? };
-        let provider = provider(chosen);
-        let record = provider.plan(context, spec, known).await?;
-        Ok((provider, record))
-    };
-    match context.within(planned).await {
-        Ok((provider, record)) => Ok(Claim { provider, record, _lock: lock }),
-        Err(error) => {
-            if new && !context.global.dry_run {
-                lab::discard(&context.global.name);
-            }
-            Err(error)
-        }
-    }
+    // Another run may have created or removed the lab meanwhile.
+    let chosen = if seen == known { chosen } else { choose(context, known.as_ref()).await? };
+    let provider = provider(chosen);
+    let record = provider.plan(context, spec, known).await?;
+    Ok(Claim { provider, record, _lock: lock })
 }
 
 /// Checks that the kubeconfig takes the entries of the lab, before anything is created.

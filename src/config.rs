@@ -1,25 +1,31 @@
 //! `meshy.yaml`: global flags in a file. Its keys are the flags' names; flags win.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
 use crate::error::{Advise, Exit};
+use crate::lab::LabName;
+use crate::private;
 
 /// The file that is read when it is in the current folder.
 const FILE: &str = "meshy.yaml";
 
+/// The largest file that is read.
+const LARGEST: u64 = 1 << 20;
+
 /// Puts what the file says before the flags of a command line, where clap lets the later one win.
 ///
 /// # Errors
-/// A named file is absent, or a file is no YAML, has an unknown key (with the nearest right one) or a value that is no
-/// scalar.
+/// A named file is absent, or a file is no YAML, has an unknown key (with the nearest right one), a value that is no scalar or
+/// an invalid name.
 pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
     let named = named(&args);
     let file = named.clone().unwrap_or_else(|| PathBuf::from(FILE));
-    let text = match std::fs::read_to_string(&file) {
+    let text = match read(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(args),
         Err(error) => {
@@ -36,6 +42,12 @@ pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec
 /// The file that is read with these arguments, if it is there.
 pub fn file(args: &[OsString]) -> PathBuf {
     named(args).unwrap_or_else(|| PathBuf::from(FILE))
+}
+
+/// The text of a file, which may be behind a link; a FIFO, which would be waited for, is an error.
+fn read(file: &Path) -> io::Result<String> {
+    let bytes = private::read(&std::fs::canonicalize(file)?, LARGEST)?;
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 /// `--config FILE` of a command line that clap has not read yet.
@@ -62,6 +74,9 @@ fn flags(text: &str, args: &[OsString], command: &clap::Command) -> anyhow::Resu
         let Some(arg) = known.iter().find(|a| a.get_long() == Some(&key) && key != "config") else {
             return Err(unknown(&key, &known));
         };
+        if key == "name" {
+            valid_name(&value)?;
+        }
         // Clap refuses a flag that is given twice, so the file's is left out where the command line has its own.
         if given(args, arg) {
             continue;
@@ -79,6 +94,17 @@ fn flags(text: &str, args: &[OsString], command: &clap::Command) -> anyhow::Resu
         }
     }
     Ok(flags)
+}
+
+/// Clap checks it, too, but does not know that it came from the file.
+fn valid_name(value: &Value) -> anyhow::Result<()> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        // Refused as a value of any flag.
+        other => return Err(anyhow!("`name` cannot be `{other}`")),
+    };
+    text.parse::<LabName>().map(drop).with_context(|| format!("invalid lab name `{text}`"))
 }
 
 fn given(args: &[OsString], arg: &clap::Arg) -> bool {
@@ -119,6 +145,16 @@ mod tests {
         assert_eq!(merged(text, "meshy up").unwrap(), ["--name=train", "--timeout=5m", "--yes"]);
         assert_eq!(merged(text, "meshy up --name=x --timeout 1m").unwrap(), ["--yes"]);
         assert_eq!(merged("output: json", "meshy status -o text").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_name_that_is_not_a_dns_label_is_refused_even_where_a_flag_wins() {
+        for bad in ["..", "''", "a/b", "Lab", "1.5", "[a]", "~"] {
+            for line in ["meshy down", "meshy down --name x"] {
+                assert!(merged(&format!("name: {bad}"), line).is_err(), "{bad}");
+            }
+        }
+        assert_eq!(merged("name: 2024", "meshy down").unwrap(), ["--name=2024"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::activity;
 use crate::cli::{Color, Global, Output};
+use crate::lab::LabName;
 use crate::limit;
 use crate::ui::Report;
 
@@ -45,7 +46,11 @@ impl Context {
 
     /// The flag that names this lab, for commands that are shown to the user; empty for the default one.
     pub fn name_flag(&self) -> String {
-        if self.global.name == "meshy" { String::new() } else { format!(" --name {}", self.global.name) }
+        if *self.global.name == *LabName::DEFAULT {
+            String::new()
+        } else {
+            format!(" --name {}", self.global.name)
+        }
     }
 
     /// What is left until the deadline; a year for a command that runs until the user ends it.

@@ -185,7 +185,7 @@ pub fn render(error: &anyhow::Error) -> String {
     let first = texts.next().unwrap_or_default();
     let _ = writeln!(text, "{} {first}", style("error:").for_stderr().red().bold());
     for cause in texts {
-        let _ = writeln!(text, "  {} {cause}", style("cause:").for_stderr().bold());
+        let _ = writeln!(text, "  {} {}", style("cause:").for_stderr().bold(), without_label(&cause));
     }
     let mut hints = hints(error);
     // The same trouble of two parts has the same cure.
@@ -201,6 +201,12 @@ pub fn render(error: &anyhow::Error) -> String {
         let _ = writeln!(text, "{} `meshy explain {id}`", style("more:").for_stderr().cyan().bold());
     }
     text
+}
+
+/// A cause without the words that another program, or meshy in another process, put before it.
+fn without_label(cause: &str) -> &str {
+    let cause = cause.trim();
+    ["error: ", "cause: "].iter().find_map(|word| cause.strip_prefix(word)).map_or(cause, str::trim_start)
 }
 
 #[cfg(test)]
@@ -245,6 +251,16 @@ mod tests {
         let error = Err::<(), _>(Inner).hint("a").exit(Exit::Usage).context("outer").unwrap_err();
         assert!(cause::<Inner>(&error).is_some());
         assert!(cause::<Inner>(&anyhow!("inner")).is_none());
+    }
+
+    #[test]
+    fn a_cause_that_another_process_printed_as_one_is_not_marked_twice() {
+        let error = anyhow!("  cause: Node \"a b\" is invalid").context("the embedded cluster did not start");
+        console::set_colors_enabled_stderr(false);
+        assert_eq!(
+            render(&error),
+            "error: the embedded cluster did not start\n  cause: Node \"a b\" is invalid\n"
+        );
     }
 
     #[test]

@@ -1,19 +1,24 @@
 //! A lab: the record in the state folder that ties a name to its cluster.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
 use crate::addons;
 use crate::private;
 
+pub(crate) mod files;
+mod folder;
+mod load;
 mod lock;
+mod name;
 
+pub(crate) use files::RECORD;
+pub(crate) use folder::{ensure_folder, exists, names, remove_empty};
+pub use folder::{folder, labs_folder};
 pub use lock::{Lock, lock};
+pub use name::{InvalidLabName, LabName};
 
 /// Where a lab's cluster comes from; a lab keeps it for life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +32,27 @@ pub enum Provider {
     Embedded,
 }
 
+impl Provider {
+    /// Returns the kubeconfig context that meshy makes for a lab; none where the cluster, and so its context, is the user's.
+    pub(crate) fn own_context(self, name: &LabName) -> Option<String> {
+        match self {
+            Self::Kind => Some(format!("kind-{name}")),
+            Self::Embedded => Some(format!("embedded-{name}")),
+            Self::Existing => None,
+        }
+    }
+}
+
 /// What is known of a lab across runs. Unknown fields of a newer meshy are an error: better than dropping them.
+///
+/// Two fields lead out of the lab's folder, by their nature: `kubeconfig` is the user's file, in which only the entries of this
+/// lab's own context are ever changed (`load` refuses a record with another context), and `overlays` are folders
+/// that are only read. No other field is a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The lab's name.
-    pub name: String,
+    /// The lab's name, which is its folder's.
+    pub name: LabName,
     /// Where its cluster comes from.
     pub provider: Provider,
     /// The kubeconfig context that reaches it.
@@ -87,41 +107,11 @@ pub struct Record {
     pub addresses: BTreeMap<String, String>,
 }
 
-/// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
-///
-/// # Errors
-/// No home folder is known.
-pub fn labs_folder() -> anyhow::Result<PathBuf> {
-    let base = etcetera::choose_base_strategy().context("cannot find the home folder")?;
-    let state = base.state_dir().unwrap_or_else(|| base.data_dir());
-    Ok(state.join("meshy").join("labs"))
-}
-
-/// A lab's own folder; it need not exist.
-///
-/// # Errors
-/// No home folder is known.
-pub fn folder(name: &str) -> anyhow::Result<PathBuf> {
-    Ok(labs_folder()?.join(name))
-}
-
-/// Takes away what the lock of a lab that never came to be leaves: a refusal has no side effect. Folders with anything else in
-/// them stay.
-pub fn discard(name: &str) {
-    let Ok(folder) = folder(name) else { return };
-    let _ = fs::remove_file(folder.join("lock"));
-    for folder in folder.ancestors().take(3) {
-        if fs::remove_dir(folder).is_err() {
-            break;
-        }
-    }
-}
-
 impl Record {
     /// The record of a lab that nothing is known of yet.
-    pub fn new(name: &str, provider: Provider, context: String) -> Self {
+    pub fn new(name: &LabName, provider: Provider, context: String) -> Self {
         Self {
-            name: name.to_owned(),
+            name: name.clone(),
             provider,
             context,
             kubeconfig: None,
@@ -143,29 +133,13 @@ impl Record {
         }
     }
 
-    /// The record of a lab, if there is one.
-    ///
-    /// # Errors
-    /// The record cannot be read or understood.
-    pub fn load(name: &str) -> anyhow::Result<Option<Self>> {
-        let file = folder(name)?.join("lab.json");
-        let text = match crate::input::regular(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
-        };
-        let record = serde_json::from_slice(&text);
-        Ok(Some(record.with_context(|| format!("cannot understand the lab's record {}", file.display()))?))
-    }
-
     /// Writes the record so that a reader sees the old one or the new one, never a part.
     ///
     /// # Errors
     /// The file system's.
     pub fn save(&self) -> anyhow::Result<()> {
-        let folder = folder(&self.name)?;
-        private::ensure_folder(&folder)?;
-        private::replace(&folder.join("lab.json"), &serde_json::to_vec_pretty(self)?)
+        let folder = ensure_folder(&self.name)?;
+        private::replace(&folder.join(RECORD), &serde_json::to_vec_pretty(self)?)
     }
 
     /// The record of the lab whose cluster a kubeconfig's context names.
@@ -181,14 +155,6 @@ impl Record {
     /// # Errors
     /// The state folder or a record cannot be read.
     pub fn all() -> anyhow::Result<Vec<Self>> {
-        let folder = labs_folder()?;
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
-        };
-        let mut names: Vec<String> = entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-        names.sort();
-        names.iter().filter_map(|name| Self::load(name).transpose()).collect()
+        names()?.iter().filter_map(|name| Self::load(name).transpose()).collect()
     }
 }

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use crate::exec::children;
-use crate::lab::Record;
+use crate::lab::{self, LabName, Record};
 use crate::{activity, connect, files, runs};
 
 /// How long a key press may wait for the cluster.
@@ -51,7 +51,7 @@ fn fitting(typed: &OsStr, all: Vec<String>) -> Vec<CompletionCandidate> {
 }
 
 fn labs() -> Vec<String> {
-    Record::all().unwrap_or_default().into_iter().map(|lab| lab.name).collect()
+    lab::names().unwrap_or_default().into_iter().map(String::from).collect()
 }
 
 fn recorded() -> Vec<String> {
@@ -83,8 +83,8 @@ fn workloads() -> Vec<String> {
 
 /// Asks the cluster of the lab that `--name` would mean without a flag. No answer in time is no answer.
 fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>) -> Option<Vec<String>> {
-    let name = std::env::var("MESHY_NAME").unwrap_or_else(|_| "meshy".to_owned());
-    let lab = Record::load(&name).ok()??;
+    let name = std::env::var("MESHY_NAME").unwrap_or_else(|_| LabName::DEFAULT.to_owned());
+    let lab = Record::load(&name.parse().ok()?).ok()??;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let found = runtime.block_on(async {
         let asked = async {

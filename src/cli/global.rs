@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::lab::LabName;
+
 /// How data is printed on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -56,9 +58,9 @@ pub enum ProviderChoice {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The lab's name; several labs can stand side by side
-    #[arg(long, global = true, env = "MESHY_NAME", default_value = "meshy", value_name = "NAME")]
-    pub name: String,
+    /// The lab's name, a DNS label of at most 53 characters; several labs can stand side by side
+    #[arg(long, global = true, env = "MESHY_NAME", default_value = LabName::DEFAULT, value_name = "NAME")]
+    pub name: LabName,
     /// Where the cluster comes from
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = false)]
     pub provider: ProviderChoice,

@@ -1,26 +1,30 @@
 //! The stand-in inside this program: a background process of the same binary.
 
-use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
-use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
+use rustix::fs::OFlags;
+use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
-use super::{BuiltIn, Part, Provider, Spec, kubeconfig, suspended};
+use super::{BuiltIn, Part, Provider, Spec, kubeconfig, remains, suspended};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::error::{self, Advise, Exit};
 use crate::exec::leash;
-use crate::lab::{self, Record};
+use crate::lab::{self, LabName, Record, files};
 use crate::private;
+
+pub(super) mod answer;
+pub(super) mod process;
+
+use answer::{Answer, Ready};
+use process::{DISCARD, KEEP, end, running};
 
 /// The hidden command that is the background process.
 pub(super) const SERVE: &str = "internal-serve";
@@ -28,37 +32,18 @@ pub(super) const SERVE: &str = "internal-serve";
 /// What a lab's status calls the process.
 const CLUSTER: &str = "embedded cluster";
 
-/// How long a process may take to end in good order before it is killed: its snapshot is written in milliseconds.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a process may hold its lock without having written its number there.
-const SIGNING: Duration = Duration::from_secs(1);
-
-/// The lock that the background process holds for life: whether it runs is asked of the kernel and not of a file with a number.
-pub(super) const LOCK: &str = "embedded.lock";
-
-/// What the process writes to its log.
-pub(super) const LOG: &str = "embedded.log";
-
-/// What the background process says when it is ready, in one line on its stdout.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Ready {
-    /// A kubeconfig for the cluster.
-    pub(super) kubeconfig: String,
-    /// Where its ingress listens.
-    pub(super) ingress_port: u16,
-}
+/// How much of the end of the log is searched for its last line.
+const LOG_TAIL: u64 = 64 << 10;
 
 /// The provider.
 pub(super) struct Embedded;
 
 impl Embedded {
-    async fn spawn(&self, context: &Context, name: &str) -> anyhow::Result<Ready> {
-        let folder = lab::folder(name)?;
-        private::ensure_folder(&folder)?;
-        let log_file = folder.join(LOG);
-        let log = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&log_file);
-        let log = log.with_context(|| format!("cannot open {}", log_file.display()))?;
+    async fn spawn(&self, context: &Context, name: &LabName) -> anyhow::Result<Ready> {
+        let log_file = lab::ensure_folder(name)?.join(files::EMBEDDED_LOG);
+        let log = files::open(name, files::EMBEDDED_LOG, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+        let log = log.context("the lab's folder is gone")?;
+        let logged = log.metadata().map_or(0, |log| log.len());
         let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(&program);
@@ -79,56 +64,24 @@ impl Embedded {
         let mut reader = BufReader::new(reader);
         let read = timeout_at(context.deadline, reader.read_line(&mut line)).await;
         read.map_err(|_| anyhow!("the embedded cluster was not ready in time")).exit(Exit::Timeout)??;
-        if line.is_empty() {
-            let last = last_line(&log_file);
-            return Err(anyhow!("{last}"))
-                .context("the embedded cluster did not start")
-                .hint(format!("its log is {}", log_file.display()));
-        }
-        serde_json::from_str(&line).context("cannot understand the new process")
-    }
-}
-
-/// The number of the running process; none when none runs.
-fn running(name: &str) -> anyhow::Result<Option<Pid>> {
-    let path = lab::folder(name)?.join(LOCK);
-    let Ok(file) = File::open(&path) else { return Ok(None) };
-    let begun = Instant::now();
-    loop {
-        match file.try_lock_shared() {
-            Ok(()) => return Ok(None),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot look at {}", path.display()));
+        let error = if line.is_empty() {
+            let said = last_line(&log_file, logged);
+            anyhow!("{}", said.unwrap_or_else(|| "its process ended without a message".to_owned()))
+        } else {
+            match serde_json::from_str(&line).context("cannot understand the new process")? {
+                Answer::Ready(ready) => return Ok(ready),
+                Answer::Failed(why) => why.into_error(),
             }
-        }
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        match text.trim().parse().ok().and_then(Pid::from_raw) {
-            Some(pid) => return Ok(Some(pid)),
-            // Between its lock and its number lie microseconds, unless it is being killed right there.
-            None if begun.elapsed() < SIGNING => std::thread::sleep(Duration::from_millis(1)),
-            None => return Err(anyhow!("{} is locked and names no process", path.display())),
+        };
+        let failed = Err(error).context("the embedded cluster did not start");
+        match failed.as_ref().map_err(error::hints) {
+            Err(hints) if !hints.is_empty() => failed,
+            _ => failed.hint(format!("its log is {}", log_file.display())),
         }
     }
 }
 
-/// Ends the background process and waits until the kernel says that it is gone. Says whether there was one.
-async fn end(name: &str) -> anyhow::Result<bool> {
-    let Some(pid) = running(name)? else { return Ok(false) };
-    for signal in [Signal::TERM, Signal::KILL] {
-        let _ = kill_process(pid, signal);
-        // One that was stopped handles no signal but KILL before it goes on.
-        let _ = kill_process(pid, Signal::CONT);
-        let path = lab::folder(name)?.join(LOCK);
-        let gone = tokio::task::spawn_blocking(move || File::open(path).and_then(|f| f.lock_shared()));
-        if timeout(GRACE, gone).await.is_ok() {
-            return Ok(true);
-        }
-    }
-    Err(anyhow!("process {} of the embedded cluster does not end", pid.as_raw_nonzero()))
-}
-
-/// Whether the cluster's process runs, and its state in words.
+/// Returns whether the cluster's process runs, and its state in words.
 fn condition(process: Option<Pid>) -> (bool, String) {
     let Some(pid) = process else { return (false, "not running".to_owned()) };
     let number = pid.as_raw_nonzero();
@@ -138,13 +91,15 @@ fn condition(process: Option<Pid>) -> (bool, String) {
     (true, format!("running as process {number}; a stand-in, not Kubernetes"))
 }
 
-fn last_line(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it ended without a word").to_owned()
-}
-
-fn own_kubeconfig(name: &str) -> anyhow::Result<PathBuf> {
-    Ok(lab::folder(name)?.join("kubeconfig"))
+/// Returns the last line that was written to a log after its first `before` bytes.
+fn last_line(log: &Path, before: u64) -> Option<String> {
+    let mut file = private::open(log, OFlags::RDONLY).ok()?;
+    let end = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(before.max(end.saturating_sub(LOG_TAIL)))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 impl Provider for Embedded {
@@ -183,7 +138,7 @@ impl Provider for Embedded {
         Box::pin(async move {
             let name = record.name.clone();
             let step = context.report.step("Creating", format!("cluster `{name}`"));
-            if let Some(pid) = running(&name)?
+            if let Some(pid) = running(&name)?.map(|process| process.pid)
                 && record.made
                 && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
             {
@@ -192,14 +147,14 @@ impl Provider for Embedded {
                 return Ok(record);
             }
             // A process that a killed `up` left has told its address to nobody.
-            end(&name).await?;
+            end(&name, KEEP).await?;
             let again = record.made;
             let ready = self.spawn(context, &name).await?;
             let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
             let folder = lab::folder(&name)?;
             let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
             if merged.is_err() {
-                end(&name).await?;
+                end(&name, KEEP).await?;
             }
             let merged = merged?;
             merged.report(&context.report);
@@ -220,13 +175,13 @@ impl Provider for Embedded {
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
-            let (well, state) = condition(running(&record.name)?);
+            let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
             Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
         })
     }
 
     fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
-        let (well, state) = condition(running(&record.name)?);
+        let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
         Ok((!well).then(|| format!("{CLUSTER} is {state}")))
     }
 
@@ -237,7 +192,11 @@ impl Provider for Embedded {
     fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
             let step = context.report.step("Stopping", format!("cluster `{}`", record.name));
-            step.done(if end(&record.name).await? { "its objects are kept" } else { "it was not running" });
+            step.done(if end(&record.name, KEEP).await? {
+                "its objects are kept"
+            } else {
+                "it was not running"
+            });
             Ok(())
         })
     }
@@ -250,14 +209,12 @@ impl Provider for Embedded {
         Box::pin(async move {
             let name = &record.name;
             let mut removed = Vec::new();
-            if end(name).await? {
+            if end(name, DISCARD).await? {
                 removed.push("the embedded cluster's process".to_owned());
             }
-            let folder = lab::folder(name)?;
-            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
-            out.report(&context.report);
-            removed.extend(out.lines());
-            let _ = fs::remove_file(own_kubeconfig(name)?);
+            // Before the kubeconfig: on a full disk this makes the room that its edit needs.
+            files::remove_state(name)?;
+            removed.extend(remains::remove_recorded_entries(context, record).await?);
             Ok(removed)
         })
     }

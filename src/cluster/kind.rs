@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
-use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry};
+use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, remains};
 use crate::context::Context;
 use crate::doctor;
 use crate::error::{Advise, Exit};
 use crate::exec::{Failure, Program, find, first_line};
-use crate::lab::{self, Record};
+use crate::lab::{self, LabName, Record, files};
 use crate::private;
 use crate::ui::Step;
 
@@ -57,11 +57,11 @@ async fn programs() -> anyhow::Result<()> {
     first_line("kind", &["version"], Duration::from_secs(5)).await.map(drop)
 }
 
-fn certs_d(name: &str) -> anyhow::Result<PathBuf> {
-    Ok(lab::folder(name)?.join("certs.d"))
+fn certs_d(name: &LabName) -> anyhow::Result<PathBuf> {
+    Ok(lab::folder(name)?.join(files::CERTS_D))
 }
 
-async fn own_nodes(engine: &Engine, name: &str) -> anyhow::Result<Vec<Node>> {
+async fn own_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>> {
     let nodes = nodes::list(engine, name, &certs_d(name)?).await?;
     if nodes.iter().any(|n| !n.ours) {
         return Err(anyhow!("there is a kind cluster `{name}` that meshy did not make"))
@@ -76,7 +76,7 @@ impl Kind {
     async fn create(&self, context: &Context, engine: &Engine, record: &Record) -> anyhow::Result<()> {
         let folder = lab::folder(&record.name)?;
         let config = kind_config(record, &certs_d(&record.name)?);
-        let own = folder.join("kubeconfig");
+        let own = folder.join(files::KUBECONFIG);
         let program = Program::new("kind")
             .args(["create", "cluster", "--name", &record.name, "--config", "-", "--kubeconfig"])
             .args([own])
@@ -95,7 +95,7 @@ impl Kind {
     /// Kind's own words, with what the user can do where they are known.
     async fn merge(&self, context: &Context, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
         let folder = lab::folder(&record.name)?;
-        let own = folder.join("kubeconfig");
+        let own = folder.join(files::KUBECONFIG);
         // Kind knows the address of the API server, which an engine may have given anew.
         let text = match std::fs::read_to_string(&own) {
             Ok(text) => text,
@@ -221,7 +221,7 @@ impl Provider for Kind {
                     step.waiting("removing what an earlier run left half made");
                     nodes::remove(&engine, &nodes).await?;
                 }
-                let _ = std::fs::remove_file(lab::folder(&name)?.join("kubeconfig"));
+                let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
                 if let Err(error) = self.create(context, &engine, &record).await {
                     step.failed();
                     return Err(error);
@@ -362,40 +362,43 @@ impl Provider for Kind {
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
-            let name = &record.name;
-            let mut removed = Vec::new();
-            // Again after a while where a run was killed: a docker program that its kind had started may still bring a
-            // container, and nobody is left to ask.
-            let rounds = if record.made { 1 } else { 2 };
-            for round in 0..rounds {
-                if round > 0 {
-                    tokio::time::sleep(STRAGGLER).await;
-                }
-                let nodes: Vec<Node> = nodes::list(&engine, name, &certs_d(name)?)
-                    .await?
-                    .into_iter()
-                    .filter(|n| n.ours)
-                    .collect();
-                nodes::remove(&engine, &nodes).await?;
-                removed.extend(nodes.iter().map(|n| format!("container `{}`", n.name)));
-            }
-            removed.extend(registry::remove(&engine, name).await?);
-            let folder = lab::folder(name)?;
-            let out = kubeconfig::remove(record.kubeconfig.as_deref(), &folder, &record.context).await?;
-            out.report(&context.report);
-            removed.extend(out.lines());
+            let mut removed = remove_containers(&engine, record).await?;
+            removed.extend(remains::remove_recorded_entries(context, record).await?);
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }
-            let left: Vec<String> = nodes::list(&engine, name, &certs_d(name)?)
-                .await?
-                .into_iter()
-                .filter_map(|n| n.ours.then_some(n.name))
-                .collect();
-            anyhow::ensure!(left.is_empty(), "containers are left: {}", left.join(", "));
             Ok(removed)
         })
     }
+}
+
+/// Removes the nodes and the registry of a lab, and proves it; gives what was removed.
+///
+/// # Errors
+/// The engine's; a container remains.
+pub(super) async fn remove_containers(engine: &Engine, record: &Record) -> anyhow::Result<Vec<String>> {
+    let name = &record.name;
+    let mut removed = Vec::new();
+    // Again after a while where a run was killed: a docker program that its kind had started may still bring a
+    // container, and nobody is left to ask.
+    let rounds = if record.made { 1 } else { 2 };
+    for round in 0..rounds {
+        if round > 0 {
+            tokio::time::sleep(STRAGGLER).await;
+        }
+        let nodes = made_nodes(engine, name).await?;
+        nodes::remove(engine, &nodes).await?;
+        removed.extend(nodes.iter().map(|n| format!("container `{}`", n.name)));
+    }
+    removed.extend(registry::remove(engine, name).await?);
+    let left: Vec<String> = made_nodes(engine, name).await?.into_iter().map(|n| n.name).collect();
+    anyhow::ensure!(left.is_empty(), "containers are left: {}", left.join(", "));
+    Ok(removed)
+}
+
+/// The nodes of that name that meshy made.
+async fn made_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>> {
+    Ok(nodes::list(engine, name, &certs_d(name)?).await?.into_iter().filter(|n| n.ours).collect())
 }
 
 /// A node as `status` shows it: amiss while it does not run, and where it is not where it was.
@@ -472,7 +475,7 @@ mod tests {
     fn told_by(said: &str) -> String {
         let record = Record {
             node_image: Some("kindest/node:v9".into()),
-            ..Record::new("x", lab::Provider::Kind, "kind-x".into())
+            ..Record::new(&"x".parse().unwrap(), lab::Provider::Kind, "kind-x".into())
         };
         let error = anyhow::Error::new(Failure { said: said.to_owned() }).context("`kind` failed");
         format!("{:#}", told(error, &record))

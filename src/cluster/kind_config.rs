@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn ports_are_mapped_on_loopback_from_the_control_plane_only() {
-        let mut record = Record::new("meshy", Provider::Kind, "kind-meshy".into());
+        let mut record = Record::new(&"meshy".parse().unwrap(), Provider::Kind, "kind-meshy".into());
         (record.workers, record.http_port, record.https_port) = (2, Some(8080), Some(8443));
         let config: Value = serde_json::from_str(&kind_config(&record, Path::new("/s/certs.d"))).unwrap();
         let nodes = config["nodes"].as_array().unwrap();

@@ -153,7 +153,7 @@ async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyh
     let image = record.registry_image.as_deref().unwrap_or("registry:2");
     ensure_image(engine, image).await?;
     let labels =
-        HashMap::from([(MANAGED_BY.to_owned(), MESHY.to_owned()), (LAB.to_owned(), record.name.clone())]);
+        HashMap::from([(MANAGED_BY.to_owned(), MESHY.to_owned()), (LAB.to_owned(), record.name.to_string())]);
     let volume = VolumeCreateRequest {
         name: Some(name.to_owned()),
         labels: Some(labels.clone()),

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_lab_that_is_there_refuses_other_nodes_and_a_begun_one_takes_them() {
-        let mut record = Record::new("x", Provider::Kind, "kind-x".into());
+        let mut record = Record::new(&"x".parse().unwrap(), Provider::Kind, "kind-x".into());
         let one = Spec { workers: Some(1), node_image: Some("n:1".into()), ..Spec::default() };
         one.note(&mut record, false);
         assert_eq!((record.workers, record.node_image.as_deref()), (1, Some("n:1")));

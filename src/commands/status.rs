@@ -88,7 +88,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     });
     parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
     let mut status = Status {
-        name: record.name.clone(),
+        name: record.name.to_string(),
         provider: cluster::word(record.provider),
         context: record.context.clone(),
         nodes: Vec::new(),

@@ -19,11 +19,14 @@ use tokio::time::timeout;
 use crate::cluster::reach;
 use crate::context::Context;
 use crate::error::{self, Advise, Exit, api};
-use crate::input;
+use crate::private;
 use crate::support::{Archive, redact};
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The largest log in the lab's folder that goes in.
+const LOG_BYTES: u64 = 64 << 20;
 
 /// How much of each container's log goes in.
 const LOG_LINES: i64 = 500;
@@ -121,7 +124,7 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "log") {
             let name = format!("lab/{}", entry.file_name().to_string_lossy());
-            match input::regular(&path) {
+            match private::read(&path, LOG_BYTES) {
                 Ok(text) => archive.add(&name, &String::from_utf8_lossy(&text)),
                 Err(error) => archive.missing(&name, error.to_string()),
             }

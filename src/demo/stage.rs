@@ -89,7 +89,7 @@ impl Stage {
                     provider: cluster::word(lab.provider),
                     stand_in,
                     at_once: stand_in && !lab.like_linkerd,
-                    lab: lab.name,
+                    lab: lab.name.to_string(),
                     own: None,
                 }
             }

@@ -1,38 +1,73 @@
 //! One meshy at a time for a lab: a lock that the kernel gives back when its holder dies, however it dies.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Seek as _, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use tokio::time::timeout;
+use clap::CommandFactory as _;
+use rustix::fs::OFlags;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::folder;
+use super::files::{self, LOCK};
+use super::folder::has_record;
+use super::{LabName, exists, folder, remove_empty};
+use crate::cli::Cli;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
 use crate::private;
 
+/// How long a run may hold the lock without having written there who it is; it takes microseconds.
+const SIGNING: Duration = Duration::from_secs(1);
+
+/// How often a folder may go while its lock is taken: each time another run has removed the lab just then.
+const ROUNDS: u32 = 100;
+
 /// The right to change a lab; given back when dropped. A dry run changes nothing and holds none.
+///
+/// A lab without a record leaves nothing: then the lock goes with the folder it is in, if nothing else is there.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Option<File>,
+    held: Option<(File, LabName)>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let Some((file, name)) = self.held.take() else { return };
+        // The next holder must not be taken for this one.
+        let _ = file.set_len(0);
+        if folder(&name).is_ok_and(|folder| !has_record(&folder)) {
+            remove_empty(&name);
+        }
+    }
 }
 
 /// Takes a lab's lock; while another meshy holds it, waits and says who that is. With `--dry-run` no file is touched.
 ///
 /// # Errors
-/// The other one did not finish in time; the state folder cannot be written.
+/// The other one did not finish in time; the state folder cannot be written; something else is in the lock's place.
 pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
     if context.global.dry_run {
-        return Ok(Lock { _file: None });
+        return Ok(Lock { held: None });
     }
     let name = &context.global.name;
+    exists(name)?;
     let folder = folder(name)?;
+    let path = folder.join(LOCK);
+    let mut rounds = 0..ROUNDS;
     loop {
-        private::ensure_folder(&folder)?;
-        let path = folder.join("lock");
-        let mut file = open(&path)?;
+        // Another run may be removing the folder.
+        let made = private::make_folder(&folder);
+        if made.as_ref().is_err_and(|error| is_gone(error, &folder)) && rounds.next().is_some() {
+            continue;
+        }
+        made.with_context(|| format!("cannot make folder {}", folder.display()))?;
+        let Some(mut file) = files::open(name, LOCK, OFlags::RDWR | OFlags::CREATE)? else {
+            anyhow::ensure!(rounds.next().is_some(), "cannot make {}", path.display());
+            continue;
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(error)) => {
@@ -41,43 +76,93 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
             Err(TryLockError::WouldBlock) => file = wait(context, file).await?,
         }
         // The one before may have been a `down` that took the folder away: then this is the lock of nothing.
-        let held = file.metadata().ok().map(|m| m.ino());
-        if fs::metadata(&path).ok().map(|m| m.ino()) != held {
+        let held = file.metadata().ok().map(|m| (m.dev(), m.ino()));
+        if fs::symlink_metadata(&path).ok().map(|m| (m.dev(), m.ino())) != held {
             continue;
         }
-        sign(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
-        return Ok(Lock { _file: Some(file) });
+        // Only those who wait read it: a full disk is no reason not to remove a lab.
+        let _ = sign(&mut file);
+        return Ok(Lock { held: Some((file, name.clone())) });
     }
 }
 
-fn open(path: &PathBuf) -> anyhow::Result<File> {
-    let file =
-        fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.with_context(|| format!("cannot open {}", path.display()))
+/// Whether another run removed the folder while it was made here.
+fn is_gone(error: &io::Error, folder: &Path) -> bool {
+    match error.kind() {
+        ErrorKind::NotFound => true,
+        // Seen as there, and gone before it was seen to be a folder.
+        ErrorKind::AlreadyExists => fs::symlink_metadata(folder).is_err(),
+        _ => false,
+    }
 }
 
 /// Says in the file who holds it, for the one who waits.
-fn sign(file: &mut File) -> std::io::Result<()> {
+fn sign(file: &mut File) -> io::Result<()> {
+    let cli = Cli::command();
+    let mut words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    let verb = words.find(|word| cli.find_subcommand(word).is_some()).unwrap_or_default();
     file.set_len(0)?;
     file.rewind()?;
-    write!(file, "{} {}", std::process::id(), std::env::args().nth(1).unwrap_or_default())
+    write!(file, "{} {verb}", std::process::id())
 }
 
-async fn wait(context: &Context, mut file: File) -> anyhow::Result<File> {
-    let mut who = String::new();
-    let _ = file.read_to_string(&mut who);
-    let (pid, verb) = who.split_once(' ').unwrap_or((&who, ""));
-    let holder = format!("`meshy {verb}` (process {pid})");
-    let step = context.report.step("Waiting", format!("for {holder}"));
+/// Reads who holds the lock; none before the holder has written it.
+fn holder(file: &File) -> Option<String> {
+    let mut bytes = [0; 64];
+    let read = file.read_at(&mut bytes, 0).ok()?;
+    let text = std::str::from_utf8(&bytes[..read]).ok()?;
+    let (pid, verb) = text.split_once(' ')?;
+    let pid: u32 = pid.parse().ok()?;
+    let is_verb = !verb.is_empty() && verb.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    Some(if is_verb { format!("`meshy {verb}` (process {pid})") } else { format!("meshy (process {pid})") })
+}
+
+async fn wait(context: &Context, file: File) -> anyhow::Result<File> {
+    let signed = (Instant::now() + SIGNING).min(context.deadline);
+    let who = loop {
+        match holder(&file) {
+            Some(who) => break who,
+            // Between its lock and its name lies a moment; a full disk keeps the name out for ever.
+            None if Instant::now() >= signed => break "another meshy".to_owned(),
+            None => {}
+        }
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(_) => sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let step = context.report.step("Waiting", format!("for {who}"));
     let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
     match timeout(context.remaining(), locking).await {
         Ok(file) => {
             step.done("it is done");
             file?.context("cannot lock the lab")
         }
-        Err(_) => Err(anyhow!("{holder} is still at work on lab `{}`", context.global.name))
+        Err(_) => Err(anyhow!("{who} is still at work on lab `{}`", context.global.name))
             .hint("wait for it or end it; `--name` makes another lab beside this one")
             .id("lab-busy")
             .exit(Exit::Timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_that_has_not_written_its_name_yet_is_not_named() {
+        let file = tempfile::tempfile().unwrap();
+        for (text, who) in [
+            ("", None),
+            ("47", None),
+            ("\u{1}\u{2} up", None),
+            ("4711 up", Some("`meshy up` (process 4711)")),
+            ("4711 ", Some("meshy (process 4711)")),
+            ("4711 \u{1b}[2J", Some("meshy (process 4711)")),
+        ] {
+            file.set_len(0).unwrap();
+            file.write_all_at(text.as_bytes(), 0).unwrap();
+            assert_eq!(holder(&file).as_deref(), who, "{text:?}");
+        }
     }
 }

@@ -63,7 +63,10 @@ fn doctor_is_over_in_two_seconds_whatever_hangs() {
     let listener = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
         // Kept open without a word.
-        let _held: Vec<_> = listener.incoming().collect();
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            held.push(stream);
+        }
     });
     let path = home.path_with_programs("exec sleep 30");
     let begun = Instant::now();

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use crate::home::Home;
 
 /// `meshy LINE` where no file can grow beyond `blocks` of 512 bytes, as on a full disk.
@@ -39,4 +41,37 @@ fn a_home_that_cannot_be_written_is_named() {
     let talk = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{talk}");
     assert!(talk.contains("/dev/null"), "{talk}");
+}
+
+#[test]
+fn a_down_on_a_full_disk_removes_the_state_first_and_the_next_one_completes_it() {
+    let home = Home::new();
+    // The cluster's process inherits that the signal is ignored.
+    let mut up = home.through_shell("trap '' XFSZ", "up --provider embedded");
+    assert!(up.status().expect("a shell").success());
+    let [cluster] = home.processes()[..] else { panic!("one process") };
+    let pid = i32::try_from(cluster).ok().and_then(Pid::from_raw);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    prlimit(pid, Resource::Fsize, none).expect("its limit can be set");
+    let before = fs::read_to_string(home.kubeconfig()).expect("it is there");
+
+    let output = cramped(&home, "down --yes", 0);
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{talk}");
+    assert!(talk.contains(&*home.path().to_string_lossy()), "no path in\n{talk}");
+    assert!(talk.contains("run `meshy down --name meshy` again"), "{talk}");
+    assert_eq!(home.processes(), Vec::<u32>::new(), "the process is left");
+    let mut left: Vec<_> =
+        fs::read_dir(home.lab("meshy")).expect("it is there").flatten().map(|f| f.file_name()).collect();
+    left.retain(|file| file != "kubeconfig-lock");
+    left.sort();
+    assert_eq!(left, ["lab.json", "lock"], "what the next run needs");
+    assert_eq!(fs::read_to_string(home.kubeconfig()).expect("it is there"), before);
+
+    home.good("down --yes");
+    assert!(!home.lab("meshy").exists());
+    let kubeconfig = fs::read_to_string(home.kubeconfig()).expect("it is there");
+    assert!(!kubeconfig.contains("embedded-meshy"), "{kubeconfig}");
+    let left: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("it is there").flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }

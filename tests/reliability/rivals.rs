@@ -81,3 +81,48 @@ fn a_run_that_waits_too_long_names_the_holder_and_leaves_the_lab_alone() {
     drop(lock);
     home.good("down --yes");
 }
+
+#[test]
+fn a_holder_that_has_not_signed_yet_is_not_named_by_an_empty_name() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    let file = home.lab("meshy").join("lock");
+    let lock = fs::File::options().read(true).write(true).open(&file).expect("the lab's lock");
+    lock.lock().expect("nobody else holds it");
+    fs::write(&file, "").expect("no name");
+    let output = home.run("up --timeout 300ms");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{talk}");
+    assert!(talk.contains("another meshy is still at work on lab `meshy`"), "{talk}");
+    drop(lock);
+    home.good("down --yes");
+}
+
+#[test]
+fn downs_at_once_all_end_well_and_leave_nothing() {
+    let home = Home::new();
+    let record = include_str!("../fixtures/lab-c3662c0.json");
+    for round in 0..20 {
+        // Without a process most of the time is in the files, where the runs meet.
+        if round % 5 == 0 {
+            home.good("up --provider embedded");
+        } else {
+            fs::create_dir_all(home.lab("meshy")).expect("a folder");
+            fs::write(home.lab("meshy").join("lab.json"), record).expect("a record");
+        }
+        let spawn = |_| {
+            let mut command = home.command("down --yes");
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+        };
+        let downs: Vec<_> = (0..4).map(spawn).collect();
+        for down in downs {
+            let output = down.wait_with_output().expect("its end");
+            let talk = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "round {round}: {}: {talk}", output.status);
+        }
+        assert_eq!(home.processes(), Vec::<u32>::new(), "round {round}: a process is left");
+        let left = fs::read_dir(home.lab("meshy"))
+            .map(|files| files.flatten().map(|f| f.path()).collect::<Vec<_>>());
+        assert!(left.is_err(), "round {round}: {left:?} are left");
+    }
+}

@@ -84,6 +84,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The snapshot holds something else than the objects of a cluster.
+    #[error("restore the objects from `{file}`: {reason}")]
+    Snapshot {
+        /// Its path.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The API server refused or failed.
     #[error("{0}")]
     Api(String),

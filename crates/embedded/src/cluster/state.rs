@@ -14,6 +14,9 @@ const SNAPSHOT: &str = "snapshot.json";
 /// The API's certificate authority and token.
 const KEYS: &str = "keys.json";
 
+/// The largest file that is read: several times what a cluster of 2,000 pods, the most that it runs, is written as.
+const LARGEST: u64 = 256 << 20;
+
 /// What clients know the API by.
 pub(super) struct Keys {
     pub(super) authority: Authority,
@@ -52,7 +55,8 @@ impl Keys {
 pub(super) fn server(folder: Option<&Path>, options: meshy_apiserver::Options) -> Result<Server, Error> {
     let Some(file) = folder.map(|folder| folder.join(SNAPSHOT)) else { return Ok(Server::new(options)) };
     let Some(bytes) = read(&file)? else { return Ok(Server::new(options)) };
-    let server = Server::restore(options, &bytes)?;
+    let server = Server::restore(options, &bytes)
+        .map_err(|error| Error::Snapshot { file: file.clone(), reason: error.to_string() })?;
     fs::remove_file(&file).map_err(|source| Error::State { act: "remove", file, source })?;
     Ok(server)
 }
@@ -62,8 +66,17 @@ pub(super) fn keep(folder: &Path, server: &Server) -> Result<(), Error> {
     write(&folder.join(SNAPSHOT), &server.snapshot())
 }
 
+/// The file's bytes, if it is there. Never waits, as reading a FIFO would, and follows no link out of the folder.
 fn read(file: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::read(file) {
+    let read = || {
+        let there = fs::symlink_metadata(file)?;
+        if !there.is_file() || there.len() > LARGEST {
+            let expected = format!("it is not a regular file of at most {LARGEST} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, expected));
+        }
+        fs::read(file)
+    };
+    match read() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::State { act: "read", file: file.to_owned(), source }),

@@ -1,0 +1,67 @@
+//! Which process `down` ends: the lab's own and no other.
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+
+use crate::home::Home;
+
+/// A program that is not meshy and holds a lock, as the kernel sees it, until it is killed.
+fn holder(file: File) -> Child {
+    file.lock().expect("nobody else holds it");
+    Command::new("sleep").arg("600").stdin(Stdio::from(file)).spawn().expect("sleep starts")
+}
+
+fn open(home: &Home, file: &str) -> File {
+    let path = home.lab("meshy").join(file);
+    File::options().read(true).write(true).create(true).truncate(false).open(path).expect("a lock")
+}
+
+#[test]
+fn a_program_that_is_not_meshy_is_not_ended_for_the_number_in_a_lock() {
+    let home = Home::new();
+    home.good("up --provider embedded --overlay minimal-service");
+    home.good("stop");
+    let mut sleep = holder(open(&home, "embedded.lock"));
+    fs::write(home.lab("meshy").join("embedded.lock"), sleep.id().to_string()).expect("a number");
+    for line in ["stop", "start", "up", "down"] {
+        let output = home.run(line);
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{line}: {talk}");
+        assert!(
+            talk.contains("is locked by a process that is not the cluster of lab `meshy`"),
+            "{line}: {talk}"
+        );
+        assert!(sleep.try_wait().expect("it can be asked").is_none(), "{line} ended another's program");
+    }
+    sleep.kill().expect("it runs");
+    sleep.wait().expect("its end");
+    home.good("down");
+    assert!(!home.lab("meshy").exists());
+}
+
+#[test]
+fn the_process_of_another_lab_is_not_ended_for_its_number_in_a_lock() {
+    let home = Home::new();
+    home.good("up --provider embedded --overlay minimal-service --name victim");
+    let [victim] = home.processes()[..] else { panic!("one process") };
+    home.good("up --provider embedded --overlay minimal-service");
+    // The lab's own process is found by its lock then.
+    fs::write(home.lab("meshy").join("embedded.lock"), victim.to_string()).expect("a number");
+    home.good("down");
+    assert_eq!(home.processes(), [victim]);
+    home.good("down --name victim");
+    assert_eq!(home.processes(), Vec::<u32>::new());
+}
+
+#[test]
+fn a_stopped_process_is_ended_at_once_and_one_whose_number_is_lost_is_found() {
+    let home = Home::new();
+    home.good("up --provider embedded --overlay minimal-service");
+    fs::write(home.lab("meshy").join("embedded.lock"), "junk").expect("a file");
+    let [cluster] = home.processes()[..] else { panic!("one process") };
+    crate::home::signal(cluster, rustix::process::Signal::STOP);
+    let begun = std::time::Instant::now();
+    home.good("down");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(home.processes(), Vec::<u32>::new());
+}
