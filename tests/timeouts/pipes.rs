@@ -47,14 +47,14 @@ fn a_pipe_as_meshy_yaml_ends_every_command_in_time() {
 #[test]
 fn a_pipe_as_a_kubeconfig_ends_every_command_in_time() {
     let home = Home::new();
-    let given = pipe(home.path().join("pipe"));
+    let given = pipe(home.path().join("pipe-as-kubeconfig"));
     let lines: Vec<&str> = (0..10).flat_map(|_| TEN).collect();
     let ended = run_all(&[(); AT_ONCE], &lines, |(), line| {
         let mut command = command(&home, line);
         command.args(["--context", "x", "--kubeconfig"]).arg(&given);
         command
     });
-    judge_pipe("pipe as --kubeconfig", &ended, "pipe");
+    judge_pipe("pipe as --kubeconfig", &ended, "pipe-as-kubeconfig");
     let ended = run_all(&[(); AT_ONCE], &TEN, |(), line| {
         let mut command = command(&home, line);
         command.args(["--context", "x"]).env("KUBECONFIG", &given);

@@ -1,6 +1,7 @@
 //! API servers that accept connections and do not respond as they should.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use crate::commands::{all_once_and_ten_ten_times, needs_the_api};
@@ -54,4 +55,25 @@ fn an_api_server_that_never_responds_is_named_after_the_timeout() {
 #[test]
 fn an_api_server_that_sends_a_byte_a_second_is_named_after_the_timeout() {
     judge("slow server", &on(Mode::Slow), &["the API server"]);
+}
+
+/// The 30 s that the client library gives a connection end no command, and the user hears that it waits.
+#[test]
+fn a_server_that_completes_no_tls_handshake_is_waited_for_until_the_timeout() {
+    // Connections wait in its queue.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("https://{}", listener.local_addr().expect("its address"));
+    let home = Home::new();
+    let text = format!(
+        "{{apiVersion: v1, kind: Config, \
+         clusters: [{{name: c, cluster: {{server: '{url}', insecure-skip-tls-verify: true}}}}], \
+         users: [{{name: u, user: {{token: t}}}}], \
+         contexts: [{{name: {CONTEXT}, context: {{cluster: c, user: u}}}}]}}\n"
+    );
+    fs::write(home.path().join("kubeconfig"), text).expect("a kubeconfig");
+    let output = home.run(&format!("stat --context {CONTEXT} --kubeconfig kubeconfig --timeout 31s"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{}, {stderr}", output.status);
+    assert!(stderr.contains("timed out after 31 s while waiting for the API server"), "{stderr}");
+    assert!(stderr.starts_with("still waiting for the API server"), "{stderr}");
 }
