@@ -1,5 +1,8 @@
 //! The command line: global flags and one variant per verb. Each verb's own flags stand beside its code.
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use clap::{Parser, Subcommand};
 
 use crate::commands;
@@ -118,6 +121,32 @@ pub enum Command {
     Versions(commands::versions::Args),
 }
 
+impl Command {
+    /// For how long the command works as it was told to, beside what it waits for: it sends load or watches for a given time.
+    pub fn planned(&self) -> Duration {
+        match self {
+            Self::Demo(_) => commands::demo::LENGTH,
+            Self::Fates(args) => args.planned(),
+            Self::Predict(args) => args.planned(),
+            Self::Routes(args) => args.planned(),
+            Self::Sp(args) => args.planned(),
+            Self::Stat(args) => args.planned(),
+            Self::Sweep(args) => args.planned(),
+            Self::Traffic(args) => args.planned(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// `--timeout DURATION` of a command line that clap has not read yet. One that is not valid is left to clap.
+pub fn given_timeout(args: &[OsString]) -> Option<Duration> {
+    let words = args.iter().map(|arg| arg.to_str().unwrap_or_default()).take_while(|arg| *arg != "--");
+    let mut words = words.skip_while(|word| *word != "--timeout" && !word.starts_with("--timeout="));
+    let first = words.next()?;
+    let value = first.strip_prefix("--timeout=").or_else(|| words.next())?;
+    duration(value).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -141,6 +170,27 @@ mod tests {
         for flag in command.get_arguments().filter_map(|a| a.get_long()) {
             assert!(has_word(&format!("--{flag}")), "`--{flag}` is missing");
         }
+    }
+
+    #[test]
+    fn the_timeout_is_found_before_the_command_line_is_parsed() {
+        let given = |line: &str| given_timeout(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(given("meshy up --timeout 2s"), Some(Duration::from_secs(2)));
+        assert_eq!(given("meshy --timeout=1m up"), Some(Duration::from_secs(60)));
+        for line in ["meshy up", "meshy up --timeout", "meshy up --timeout x", "meshy up -- --timeout 2s"] {
+            assert_eq!(given(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_load_of_an_hour_has_more_time_than_an_hour() {
+        let planned = |line: &str| Cli::parse_from(line.split(' ')).command.map(|c| c.planned().as_secs());
+        assert_eq!(planned("meshy traffic --duration 1h"), Some(3600));
+        assert_eq!(planned("meshy sp apply --measure 30s"), Some(60));
+        assert_eq!(planned("meshy sweep rps 1,2,3 --measured --over 1m"), Some(3 * 120));
+        assert_eq!(planned("meshy sweep rps 1,2,3"), Some(0));
+        assert_eq!(planned("meshy stat --window 20s"), Some(20));
+        assert_eq!(planned("meshy status"), Some(0));
     }
 
     #[test]

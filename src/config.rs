@@ -39,6 +39,11 @@ pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec
     Ok(merged)
 }
 
+/// The file that is read with these arguments, if it is there.
+pub fn file(args: &[OsString]) -> PathBuf {
+    named(args).unwrap_or_else(|| PathBuf::from(FILE))
+}
+
 /// The text of a file, which may be behind a link; a FIFO, which would be waited for, is an error.
 fn read(file: &Path) -> io::Result<String> {
     let bytes = private::read(&std::fs::canonicalize(file)?, LARGEST)?;

@@ -17,6 +17,7 @@ mod exec;
 mod load;
 mod proxy;
 mod settings;
+mod watched;
 
 use load::Loaded;
 
@@ -117,17 +118,20 @@ pub(crate) async fn client(context: &str, given: Option<&Path>) -> anyhow::Resul
 async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client> {
     let found = loaded.context(context)?;
     let build = async {
-        let (config, credential) = settings::of(loaded, &found).await?;
+        let (mut config, credential) = settings::of(loaded, &found).await?;
+        // `--timeout` decides, and names what was waited for.
+        (config.connect_timeout, config.write_timeout) = (None, None);
         let server = config.cluster_url.clone();
         let builder =
             ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
-        let Some(current) = credential.renewed() else { return Ok(k8s::checked(builder.build(), &server)) };
+        let ready = |plain| k8s::checked(watched::client(plain, context), &server);
+        let Some(current) = credential.renewed() else { return Ok(ready(builder.build())) };
         let authorize = move |mut request: http::Request<Body>| {
             let header = current.read().expect("no panic while held").clone();
             request.headers_mut().insert(http::header::AUTHORIZATION, header);
             request
         };
-        Ok(k8s::checked(builder.with_layer(&MapRequestLayer::new(authorize)).build(), &server))
+        Ok(ready(builder.with_layer(&MapRequestLayer::new(authorize)).build()))
     };
     let built: anyhow::Result<kube::Client> = build.await;
     let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));

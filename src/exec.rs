@@ -9,8 +9,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout_at};
 
+use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
 
+pub(crate) mod children;
 pub mod leash;
 
 /// A program to run.
@@ -71,19 +73,34 @@ impl Program {
     pub async fn run(self, deadline: Instant) -> anyhow::Result<String> {
         let mut command = self.command()?;
         command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // Not `kill_on_drop`: it leaves behind what the program has started. `Tree` ends both.
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.envs(self.env.iter().map(|(k, v)| (k, v)));
         let name = &self.name;
         tracing::debug!(?command, "run");
+        let _waiting = activity::begin(Kind::Program, format!("waiting for `{}` to end", self.line()));
         let mut child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
-        if let (Some(mut stdin), Some(text)) = (child.stdin.take(), &self.input) {
-            // A program that ends before it has read all tells more by its status than the broken pipe does.
-            let _ = stdin.write_all(text.as_bytes()).await;
-        }
-        let output = timeout_at(deadline, child.wait_with_output()).await;
-        let output = output.map_err(|_| anyhow!("`{name}` did not end in time")).exit(Exit::Timeout)?;
+        let stdin = child.stdin.take();
+        let tree = children::Tree::of(child.id());
+        let output = async {
+            if let (Some(mut stdin), Some(text)) = (stdin, &self.input) {
+                // A program that ends before it has read all tells more by its status than the broken pipe does.
+                let _ = stdin.write_all(text.as_bytes()).await;
+            }
+            child.wait_with_output().await
+        };
+        let output = timeout_at(deadline, output).await;
+        let output = output.map_err(|_| anyhow!("`{name}` did not end in time"));
+        let output = output.hint("`--timeout` sets how long a command may take").exit(Exit::Timeout)?;
+        tree.ended();
         let output = output.with_context(|| format!("cannot wait for `{name}`"))?;
         result(name, output)
+    }
+
+    /// Its name and first words, for messages.
+    fn line(&self) -> String {
+        let words = self.args.iter().take(2).map(|word| word.to_string_lossy());
+        std::iter::once((&*self.name).into()).chain(words).collect::<Vec<_>>().join(" ")
     }
 
     /// On Linux through meshy itself, which asks the kernel to end it with its parent before it becomes the program: a
@@ -129,4 +146,37 @@ pub fn find(name: &str) -> Option<std::path::PathBuf> {
 pub async fn first_line(name: &str, args: &[&str], patience: Duration) -> anyhow::Result<String> {
     let text = Program::new(name).args(args.iter().copied()).run(Instant::now() + patience).await?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_program_that_is_out_of_time_is_ended_with_what_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", file.display());
+        let run = Program::new("sh").args(["-c", &script]).run(Instant::now() + Duration::from_secs(60));
+        let started = async {
+            loop {
+                match std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<i32>().ok()) {
+                    Some(pid) => return pid,
+                    None => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        // Dropped in the middle, as by a timeout or ctrl-C.
+        let sleeper = tokio::select! {
+            ended = run => panic!("{ended:?}"),
+            pid = started => pid,
+        };
+        let state = || std::fs::read_to_string(format!("/proc/{sleeper}/stat")).unwrap_or_default();
+        let begun = Instant::now();
+        while !state().is_empty() && !state().contains(") Z") {
+            assert!(begun.elapsed() < Duration::from_secs(10), "the process lives: {}", state());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

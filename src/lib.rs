@@ -9,6 +9,7 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
+pub mod activity;
 pub mod addons;
 pub mod cli;
 pub mod cluster;
@@ -24,8 +25,10 @@ pub mod exec;
 pub mod expect;
 pub mod files;
 pub mod image;
+mod input;
 pub mod k8s;
 pub mod lab;
+pub mod limit;
 pub mod live;
 pub mod measure;
 pub mod mesh;

@@ -1,50 +1,75 @@
 //! The `meshy` program: parse, log, run, print the error once, end with a documented exit status.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser as _};
-use meshy::cli::{Cli, spelling, with_candidates};
+use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
 use meshy::error::Exit;
-use meshy::{cluster, commands, config, error, exec, ui};
+use meshy::{activity, cluster, commands, config, error, exec, limit, ui};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the printing of an error may take when the time is over.
+const PRINTING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    let begun = Instant::now();
     if let Some(failure) = exec::leash::run(std::env::args_os()) {
         error::print(&failure);
         return Exit::Failed.into();
     }
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let args = spelling::plain(std::env::args_os().collect());
-    let cli = match config::merge(args, &Cli::command()) {
-        Ok(args) => Cli::parse_from(args),
-        Err(failure) => {
-            error::print(&failure);
-            return error::exit_of(&failure).into();
-        }
+    let outcome = if args.get(1).is_some_and(|word| word == cluster::serve::COMMAND) {
+        limit::run_without(run(args, begun))
+    } else {
+        // Until all flags are known: a meshy.yaml that cannot be read must not be waited for any longer.
+        let given = cli::given_timeout(&args);
+        limit::set(begun, given.unwrap_or(limit::DEFAULT), given.is_some());
+        limit::run(move || run(args, begun))
     };
-    ui::log::init(cli.global.verbose, cli.global.color.on_stderr());
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(cause) => {
-            error::print(&anyhow::Error::new(cause).context("cannot start the asynchronous runtime"));
-            return Exit::Failed.into();
-        }
-    };
-    let outcome = runtime.block_on(async {
-        let context = Context::new(cli.global)?;
-        let outcome = commands::run(&context, cli.command).await.map_err(cluster::engine::blame);
-        match outcome {
-            Ok(exit) => Ok(exit),
-            Err(error) => Err(cluster::reach::explain(&context, error).await),
-        }
-    });
-    // A blocking read (a terminal's key, a stuck pipe) must not keep the process alive after its work is done.
-    runtime.shutdown_background();
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            error::print(&failure);
-            error::exit_of(&failure).into()
+            let exit = error::exit_of(&failure);
+            print(failure);
+            exit.into()
         }
     }
+}
+
+async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
+    let reading = activity::begin(activity::Kind::File, format!("reading {}", config::file(&args).display()));
+    let args = config::merge(args, &Cli::command())?;
+    drop(reading);
+    let Cli { global, command } = Cli::parse_from(args);
+    ui::log::init(global.verbose, global.color.on_stderr());
+    let timeout = global.timeout.unwrap_or_else(|| limit::DEFAULT.saturating_add(planned(command.as_ref())));
+    if !matches!(command, Some(Command::InternalServe(_))) {
+        limit::set(begun, timeout, global.timeout.is_some());
+    }
+    let context = Context::new(global, timeout.saturating_sub(begun.elapsed()))?;
+    let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
+    match commands::run(&context, command).await.map_err(cluster::engine::blame) {
+        Ok(exit) => Ok(exit),
+        Err(error) => Err(cluster::reach::explain(&context, error).await),
+    }
+}
+
+fn planned(command: Option<&Command>) -> Duration {
+    command.map_or(Duration::ZERO, Command::planned)
+}
+
+/// Prints an error. A reader of stderr that has stopped is not waited for beyond the end of the time.
+fn print(failure: anyhow::Error) {
+    let Some(left) = limit::left() else { return error::print(&failure) };
+    let (printed, done) = mpsc::channel();
+    std::thread::spawn(move || {
+        error::print(&failure);
+        let _ = printed.send(());
+    });
+    let _ = done.recv_timeout(left.max(PRINTING));
 }

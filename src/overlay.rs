@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use meshy_kustomize::{Disk, Memory, Output};
 
+use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
 use crate::files;
 use crate::image::service::{NAME, TAG};
@@ -21,6 +22,7 @@ const REGISTRY: &str = "localhost:5000";
 /// # Errors
 /// There is none of that name; whatever kustomize refuses.
 pub fn build(name: &str) -> anyhow::Result<Output> {
+    let _building = activity::begin(Kind::Work, format!("building overlay `{name}`"));
     let built = if on_disk(name) {
         meshy_kustomize::build(&Disk, Path::new(name))
     } else {

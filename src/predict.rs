@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::activity::{self, Kind};
+
 pub use interval::Interval;
 
 /// When failed requests are sent again.
@@ -116,6 +118,7 @@ pub struct Prediction {
 
 /// Predicts; the same scenario and seed give the same numbers.
 pub fn predict(scenario: Scenario, seed: u64) -> Prediction {
+    let _simulating = activity::begin(Kind::Work, "simulating requests");
     let remark = scenario.policy.void();
     let effective =
         Scenario { policy: if remark.is_some() { Policy::None } else { scenario.policy }, ..scenario };

@@ -11,6 +11,7 @@ use meshy_mesh::names;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Advise, api};
+use crate::input;
 use crate::lab;
 use crate::measure::Step;
 use crate::private;
@@ -183,7 +184,7 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
 }
 
 fn read(file: &Path) -> anyhow::Result<Run> {
-    let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
     let run: serde_json::Value =
         serde_json::from_slice(&text).with_context(|| format!("{} is no recorded run", file.display()))?;
     match run["version"].as_u64() {

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Write};
 
+use crate::activity::{self, Kind};
+
 pub mod hush;
 pub mod log;
 mod report;
@@ -15,6 +17,7 @@ pub use table::Table;
 /// # Errors
 /// Stdout cannot be written for another reason.
 pub fn data(text: &str) -> anyhow::Result<()> {
+    let _writing = activity::begin(Kind::File, "writing to stdout");
     let mut out = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     match out

@@ -1,5 +1,8 @@
 //! Tab completion knows what there is: asked as a shell's script asks.
 
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 #[path = "support/home.rs"]
 mod home;
 
@@ -33,6 +36,19 @@ fn tab_completion_knows_labs_overlays_pages_and_targets() {
     home.good("up --provider embedded");
     assert_eq!(offered(&home, &["inject", "deploy/m"]), ["deploy/minimal-service"]);
     assert_eq!(offered(&home, &["fates", "b"]), ["bounced-service"]);
+}
+
+#[test]
+fn tab_completion_waits_for_no_file_of_a_lab() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    let (file, aside) = (home.kubeconfig(), home.path().join("aside"));
+    std::fs::rename(&file, &aside).expect("a kubeconfig");
+    assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo runs").success());
+    let begun = Instant::now();
+    assert_eq!(offered(&home, &["fates", "b"]), ["bounced-service"], "the shipped services");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    std::fs::rename(&aside, &file).expect("the kubeconfig");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The add-ons' flags of `up`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::certificates::Identity;
 use super::{Choice, Ingress, Mesh, Options, linkerd};
 use crate::error::{Advise, Exit};
+use crate::input;
 use crate::k8s::{Object, manifest};
 
 /// What is installed beside the test services.
@@ -89,7 +90,7 @@ impl Flags {
     }
 }
 
-fn objects_of_linkerd(file: &PathBuf) -> anyhow::Result<Vec<Object>> {
+fn objects_of_linkerd(file: &Path) -> anyhow::Result<Vec<Object>> {
     let objects = objects(file)?;
     let is_config = |o: &Object| o.metadata.name.as_deref() == Some("linkerd-config");
     anyhow::ensure!(
@@ -100,16 +101,12 @@ fn objects_of_linkerd(file: &PathBuf) -> anyhow::Result<Vec<Object>> {
     Ok(objects)
 }
 
-fn objects(file: &PathBuf) -> anyhow::Result<Vec<Object>> {
+fn objects(file: &Path) -> anyhow::Result<Vec<Object>> {
     manifest::parse(&read(file)?).with_context(|| format!("in {}", file.display())).exit(Exit::Usage)
 }
 
-fn read(file: &PathBuf) -> anyhow::Result<String> {
-    let text = if file.as_os_str() == "-" {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
+fn read(file: &Path) -> anyhow::Result<String> {
+    let text = input::any_text(file);
     text.with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage)
 }
 

@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
+use crate::exec::children;
 use crate::lab::{self, LabName, Record};
-use crate::{connect, files, runs};
+use crate::{activity, connect, files, runs};
 
 /// How long a key press may wait for the cluster.
 const PATIENCE: Duration = Duration::from_millis(800);
@@ -85,11 +86,17 @@ fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>
     let name = std::env::var("MESHY_NAME").unwrap_or_else(|_| LabName::DEFAULT.to_owned());
     let lab = Record::load(&name.parse().ok()?).ok()??;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    runtime.block_on(async {
+    let found = runtime.block_on(async {
         let asked = async {
             let client = connect::client_of(&lab, None).await?;
             ask(client).await
         };
         tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()
-    })
+    });
+    // A file that is still being read, or a plugin that still runs, must not hold up the shell.
+    runtime.shutdown_background();
+    if activity::has_program() {
+        children::end();
+    }
+    found
 }

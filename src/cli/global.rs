@@ -73,9 +73,9 @@ pub struct Global {
     /// A meshy.yaml to read instead of the current folder's
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How long the whole command may take
-    #[arg(long, global = true, value_parser = duration, default_value = "10m", value_name = "DURATION")]
-    pub timeout: Duration,
+    /// How long the whole command may take; by default 10m, and longer by the time for which load is sent or watched
+    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
     /// How data is printed on stdout
     #[arg(long, short, global = true, value_enum, default_value_t)]
     pub output: Output,

@@ -26,6 +26,8 @@ pub fn consent(context: &Context, act: &str, cluster: &str) -> anyhow::Result<()
     }
     context.report.say(format!("{act} the cluster of context `{cluster}`, which meshy did not make? [y/N]"));
     let mut answer = String::new();
+    let _waiting =
+        crate::activity::begin(crate::activity::Kind::Work, "waiting for an answer on the terminal");
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());

@@ -1,5 +1,7 @@
 //! `meshy demo`: the whole story in one run.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
 use clap::Parser as _;
 use console::{Term, style};
@@ -12,12 +14,16 @@ use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
 use crate::error::{Advise as _, Exit};
 use crate::expect::Judged;
+use crate::limit;
 use crate::live::Live;
 use crate::measure::Step;
 use crate::policy::{Session, Stopped};
 use crate::runs::{Run, Verdict};
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
+
+/// How long the demo takes at most as it was told to: on a real Linkerd some minutes pass until all clients follow.
+pub(crate) const LENGTH: Duration = Duration::from_secs(600);
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
@@ -70,6 +76,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let stage = Stage::open(context, fresh, args.like_linkerd).await?;
     let next = next(&stage);
     let mut run = Run::begin("demo", &stage.lab, stage.provider);
+    if args.present {
+        // The speaker decides when it is over.
+        limit::lift();
+    }
     let ends = Ends::listen(context)?;
     let played = async |stage: &Stage, session: &mut Session| {
         run.note_versions(&stage.client).await?;

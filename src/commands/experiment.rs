@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
 use crate::demo::stage::Stage;
@@ -34,12 +34,12 @@ impl Ends {
         let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let (interrupt, interrupted) = watch::channel(false);
         let (end, stop) = watch::channel(false);
-        let deadline = context.deadline;
+        let remaining = context.remaining();
         tokio::spawn(async move {
             tokio::select! {
                 _ = int.recv() => drop(interrupt.send_replace(true)),
                 _ = term.recv() => drop(interrupt.send_replace(true)),
-                () = sleep_until(deadline) => {}
+                () = sleep(remaining) => {}
             }
             end.send_replace(true);
             // Kept, so that the receivers see the value and no closed channel.
@@ -86,7 +86,7 @@ pub(super) async fn on<T>(
     let done = match stage.session(context, command, force, ends.stop()).await {
         Err(error) => Err(error),
         Ok(mut session) => {
-            let done = work(&stage, &mut session).await;
+            let done = context.nearly(work(&stage, &mut session)).await;
             match (restore(context, session, ends).await, done) {
                 (Ok(()), done) => done,
                 (Err(error), Ok(_)) => Err(error),

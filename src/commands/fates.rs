@@ -24,6 +24,12 @@ pub struct Args {
     window: Duration,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.window
+    }
+}
+
 /// Watches and shows.
 ///
 /// # Errors
@@ -37,7 +43,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let step =
         context.report.step("Watching", format!("`{}` for {:.0} s", service.name, args.window.as_secs_f64()));
-    tokio::time::sleep(args.window.min(context.remaining())).await;
+    tokio::time::sleep(context.window(args.window)).await;
     let mesh = before.after(None).await?;
     step.done(format!("{} requests", mesh.fates.requests_count));
     mesh.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
+use crate::activity;
 use crate::error::{Advise as _, Exit};
 use crate::expect::{self, Expectations, Judged};
 use crate::measure::Step;
@@ -37,6 +38,7 @@ impl Gate {
             whole.push_str(&format!("\n{}", expect::markdown(judged)));
         }
         whole.push('\n');
+        let _writing = activity::writing(file);
         let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
         open.and_then(|mut out| out.write_all(whole.as_bytes()))
             .with_context(|| format!("cannot write {}", file.display()))

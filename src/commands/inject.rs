@@ -1,6 +1,6 @@
 //! `meshy inject`: a proxy into a workload, and proof of it.
 
-use std::io::Read as _;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Pod;
@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::addons::ingress_nginx;
 use crate::context::Context;
 use crate::error::{self, Advise, Exit};
+use crate::input;
 use crate::k8s::{Kinds, Object};
 use crate::mesh::explain;
 use crate::mesh::injection::{self, Outcome};
@@ -171,8 +172,7 @@ pub(super) fn filter(
     context: &Context,
     change: impl Fn(&mut Value) -> Vec<inject::Outcome>,
 ) -> anyhow::Result<Exit> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read stdin")?;
+    let text = input::any_text(Path::new("-")).context("cannot read stdin")?;
     let documents: Vec<Value> =
         serde_yaml::from_multiple(&text).context("stdin is not YAML").exit(Exit::Usage)?;
     let mut out = Vec::new();

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::input;
 use crate::mesh::survey;
 
 /// Flags of `meshy lint`.
@@ -79,10 +80,6 @@ fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// A file's text, or stdin's for `-`.
 pub(super) fn read(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
-    } else {
-        std::fs::read_to_string(file)
-    };
+    let text = input::any_text(file);
     text.with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage)
 }

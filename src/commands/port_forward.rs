@@ -12,8 +12,10 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal;
 
+use crate::activity::{self, Kind};
 use crate::context::Context;
 use crate::error::{self, Advise, Exit};
+use crate::limit;
 use crate::ui::Report;
 
 /// The flags of `meshy port-forward`.
@@ -54,6 +56,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let address = listener.local_addr().context("cannot ask for the port")?;
     let forward = Forward { address, pod, port };
     context.data(&forward, |f| format!("{} → {} port {}", f.address, f.pod, f.port))?;
+    limit::lift();
+    let _forwarding = activity::begin(Kind::Work, format!("forwarding port {}", forward.address.port()));
     let way = Way { client, namespace: args.namespace, target: args.target, remote };
     tokio::select! {
         ended = way.lead(listener, &context.report) => ended.map(|()| Exit::Done),

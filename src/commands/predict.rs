@@ -37,6 +37,12 @@ pub struct Args {
     seed: u64,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        if self.from_cluster { self.scenario.over } else { Duration::ZERO }
+    }
+}
+
 /// The scenario's flags, shared with `sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScenarioArgs {
@@ -137,7 +143,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     scenario.policy = policy::of(&client, &service).await?;
     let before = measure::before(&client, &service).await?;
     let watched = context.report.step("Watching", format!("`{}`", service.name));
-    tokio::time::sleep(args.scenario.over.min(context.remaining())).await;
+    let window = context.window(args.scenario.over);
+    scenario.over_seconds = window.as_secs_f64();
+    tokio::time::sleep(window).await;
     let mesh = before.after(None).await?;
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.

@@ -7,6 +7,7 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use tokio_util::io::StreamReader;
 
+use crate::activity;
 use crate::cluster::{self, engine};
 use crate::context::Context;
 use crate::error::{Advise, Exit};
@@ -62,9 +63,17 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 async fn read(image: &str) -> anyhow::Result<Image> {
     let arch = Arch::here().context("no images are known for this machine's architecture")?;
-    if Path::new(image).is_file() {
-        let archive =
-            Archive::open(Path::new(image)).await.with_context(|| format!("cannot open {image}"))?;
+    let file = Path::new(image);
+    // An image of the engine may have the name of a folder that is here.
+    if file.exists() && !file.is_dir() {
+        if !file.is_file() {
+            // An archive is read in any order, and a pipe only once.
+            return Err(anyhow!("not a regular file"))
+                .context(format!("cannot open {image}"))
+                .exit(Exit::Usage);
+        }
+        let _reading = activity::reading(file);
+        let archive = Archive::open(file).await.with_context(|| format!("cannot open {image}"))?;
         return archive
             .image(None, arch)
             .await

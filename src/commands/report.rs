@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::gate::{self, Gate};
+use crate::activity;
 use crate::context::Context;
 use crate::error::Exit;
 use crate::expect::Judged;
@@ -40,7 +41,9 @@ pub(super) struct Document<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let run = runs::load(&args.run)?;
     let html = report::html(&run);
+    let writing = activity::writing(&args.out);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
+    drop(writing);
     let judged = args.gate.judge(run.steps.last());
     let text = run.verdict.as_ref().map_or_else(
         || "```text\n".to_owned() + &summary::of_steps(&run.steps) + "\n```",

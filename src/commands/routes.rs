@@ -1,5 +1,7 @@
 //! `meshy routes`: requests and tries of each route, as clients count them and as the service's own proxies do.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 use serde::Serialize;
 
@@ -26,6 +28,12 @@ pub struct Args {
     from: Option<String>,
     #[command(flatten)]
     look: Look,
+}
+
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.look.window
+    }
 }
 
 #[derive(Serialize)]

@@ -89,6 +89,16 @@ pub struct ShowArgs {
     namespace: String,
 }
 
+impl Args {
+    /// `--measure` sends load before and after the change.
+    pub(crate) fn planned(&self) -> Duration {
+        match &self.command {
+            Command::Apply(args) => args.measure.unwrap_or_default().saturating_mul(2),
+            Command::Delete(_) | Command::Show(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// Runs `meshy sp`.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use crate::cli::duration;
 use crate::context::Context;
 use crate::error::{Advise, Exit};
+use crate::limit;
 use crate::metrics::stat::{By, Row, table};
 use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
 use crate::services;
@@ -43,6 +44,12 @@ pub struct Look {
     pub(super) window: Duration,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.look.window
+    }
+}
+
 impl Look {
     fn namespace(&self) -> Option<&str> {
         (!self.all_namespaces).then_some(self.namespace.as_str())
@@ -58,7 +65,7 @@ impl Look {
         let step =
             context.report.step("Watching", format!("the proxies for {:.0} s", self.window.as_secs_f64()));
         let before = sight(client, pods.to_vec(), POD_DEADLINE).await;
-        tokio::time::sleep(self.window.min(context.remaining())).await;
+        tokio::time::sleep(context.window(self.window)).await;
         let after = sight(client, pods.to_vec(), POD_DEADLINE).await;
         step.done(format!("{} proxies", after.pods.len()));
         Window::between(&before, &after)
@@ -108,6 +115,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         if !args.watch || context.remaining().is_zero() {
             return Ok(Exit::Done);
         }
+        limit::lift();
     }
 }
 

@@ -106,7 +106,7 @@ async fn look(context: &Context, record: &Record) -> Status {
         let client = context.client_of(record).await?;
         inside(&client, record, &mut status).await
     };
-    match timeout(PATIENCE, answer).await {
+    match timeout(PATIENCE.min(context.remaining()), answer).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => miss(error::plain(&error)),
         Err(_) => miss("the cluster does not answer".to_owned()),

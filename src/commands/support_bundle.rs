@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -82,6 +82,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot make {}", args.file.display()))
         .hint("an existing file is never overwritten; name another one")
         .exit(Exit::Usage)?;
+    let incomplete = Incomplete(&args.file);
     let step = context.report.step("Collecting", format!("lab `{}`", context.global.name));
     let mut archive = Archive::default();
     archive.add("versions.txt", &format!("meshy {}\n{}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
@@ -89,9 +90,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         archive.add("lab.json", &serde_json::to_string_pretty(&lab)?);
     }
     local_logs(context, &mut archive)?;
-    match context.client().await {
+    match client(context).await {
         Ok(client) => {
-            if let Some(error) = cluster(&client, &mut archive).await {
+            if let Some(error) = cluster(context, &client, &mut archive).await {
                 context.report.warn(error::plain(&reach::explain(context, error).await));
             }
         }
@@ -102,6 +103,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let (bytes, entries, left_out) = archive.finish()?;
     file.write_all(&bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
+    std::mem::forget(incomplete);
     step.done(format!("{} files", entries.len()));
     let written = Written { file: args.file, entries, left_out };
     context.data(&written, |w| {
@@ -131,8 +133,28 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How long one request may take now: what was collected is written also when there is little time.
+fn patience(context: &Context) -> Duration {
+    PATIENCE.min(context.remaining())
+}
+
+async fn client(context: &Context) -> anyhow::Result<kube::Client> {
+    let opened = timeout(patience(context), context.client()).await;
+    opened.unwrap_or_else(|_| Err(anyhow!("its credentials were not there in time")))
+}
+
+/// A file that was made and is not complete: removed when dropped.
+struct Incomplete<'a>(&'a Path);
+
+impl Drop for Incomplete<'_> {
+    fn drop(&mut self) {
+        // Also on a timeout: the next run must not find a file in its way.
+        let _ = fs::remove_file(self.0);
+    }
+}
+
 /// Collects objects and logs. Returns the first failure of the API server.
-async fn cluster(client: &kube::Client, archive: &mut Archive) -> Option<anyhow::Error> {
+async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive) -> Option<anyhow::Error> {
     let mut failure = None;
     for (group, version, kind) in KINDS {
         let name = format!("objects/{}.json", kind.to_lowercase());
@@ -141,7 +163,7 @@ async fn cluster(client: &kube::Client, archive: &mut Archive) -> Option<anyhow:
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
             api.list(&ListParams::default()).await
         };
-        match timeout(PATIENCE, list).await {
+        match timeout(patience(context), list).await {
             Ok(Ok(list)) => {
                 archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
             }
@@ -157,13 +179,13 @@ async fn cluster(client: &kube::Client, archive: &mut Archive) -> Option<anyhow:
             }
         }
     }
-    logs(client, archive).await;
+    logs(context, client, archive).await;
     failure
 }
 
-async fn logs(client: &kube::Client, archive: &mut Archive) {
+async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     let all: Api<Pod> = Api::all(client.clone());
-    let pods = match timeout(PATIENCE, all.list(&ListParams::default())).await {
+    let pods = match timeout(patience(context), all.list(&ListParams::default())).await {
         Ok(Ok(pods)) => pods,
         Ok(Err(error)) => return archive.missing("logs", api::words(&error)),
         Err(_) => return archive.missing("logs", "no response in time".to_owned()),
@@ -183,7 +205,7 @@ async fn logs(client: &kube::Client, archive: &mut Archive) {
                     tail_lines: Some(LOG_LINES),
                     ..Default::default()
                 };
-                let text = timeout(PATIENCE, api.logs(&pod, &wanted)).await;
+                let text = timeout(patience(context), api.logs(&pod, &wanted)).await;
                 (format!("logs/{ns}/{pod}/{container}.log"), text)
             }
         })

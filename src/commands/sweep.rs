@@ -1,6 +1,7 @@
 //! `meshy sweep`: one value over a range, as a table and a curve.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
+use crate::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::error::Exit;
@@ -59,6 +61,17 @@ pub struct Args {
     /// Write the curve as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+/// How long a point takes beside its load: clients follow the new value, and old counts leave the window.
+const BETWEEN_POINTS: Duration = Duration::from_secs(60);
+
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        let points = self.values.0.len().try_into().unwrap_or(u32::MAX);
+        let point = self.scenario.over.saturating_add(BETWEEN_POINTS);
+        if self.measured { point.saturating_mul(points) } else { Duration::ZERO }
+    }
 }
 
 /// Values in their order.
@@ -123,6 +136,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             })
             .collect();
         let svg = chart::curve(&name.to_lowercase(), &curve);
+        let _writing = activity::writing(file);
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {

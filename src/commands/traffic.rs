@@ -83,6 +83,12 @@ pub struct Args {
     gate: Gate,
 }
 
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        self.duration
+    }
+}
+
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Document<'a> {
@@ -100,12 +106,9 @@ pub(super) struct Document<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let Aim { mut target, case, seen, _way } = aim(context, &args).await?;
     args.headers.iter().try_for_each(|header| target.header(header))?;
-    let plan = Plan {
-        rate: args.rps,
-        length: args.duration.min(context.remaining()),
-        connections: args.connections.into(),
-        patience: args.request_timeout,
-    };
+    let length = args.duration.min(context.remaining());
+    let plan =
+        Plan { rate: args.rps, length, connections: args.connections.into(), patience: args.request_timeout };
     let target_name = format!("{}", target.address);
     if context.global.dry_run {
         let (method, path, address) = (&target.method, &target.path, target.address);
@@ -138,6 +141,15 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
         text
     })?;
+    if length < args.duration && !interrupted {
+        return Err(anyhow!(
+            "the time was over before the load was: {length:.1?} of {:.1?} were sent",
+            args.duration
+        ))
+        .hint("`--timeout` sets how long a command may take; without it a load has the time that it needs")
+        .id("timed-out")
+        .exit(Exit::Timeout);
+    }
     Ok(match interrupted {
         true => Exit::Interrupted,
         false => gate::exit(&judged)?,

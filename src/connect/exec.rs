@@ -14,7 +14,9 @@ use tokio::process::Command;
 
 use super::credential::beside;
 use super::load::{Exec, Found, User, shown};
+use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
+use crate::exec::children;
 
 /// How much a plugin may print, in bytes; a token or certificate has a few thousand.
 const LIMIT: u64 = 1 << 20;
@@ -93,13 +95,18 @@ impl Plugin {
         command.envs(self.exec.env.iter().flatten().map(|variable| (&variable.name, &variable.value)));
         command.env("KUBERNETES_EXEC_INFO", info.to_string());
         command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).kill_on_drop(true);
+        command.stdout(Stdio::piped());
+        let plugin = shown(&self.exec.command);
+        let _waiting =
+            activity::begin(Kind::Program, format!("waiting for the exec plugin `{plugin}` to end"));
         let mut child = command.spawn().context("cannot start it")?;
+        let tree = children::Tree::of(child.id());
         let stdout = child.stdout.take().context("it has no stdout")?;
         let mut text = Vec::new();
         stdout.take(LIMIT + 1).read_to_end(&mut text).await.context("cannot read its output")?;
         anyhow::ensure!(text.len() as u64 <= LIMIT, "it printed more than {} MiB", LIMIT >> 20);
         let status = child.wait().await.context("cannot wait for it")?;
+        tree.ended();
         anyhow::ensure!(status.success(), "it ended with {status}");
         String::from_utf8(text).map_err(|_| anyhow!("its output is not UTF-8"))
     }

@@ -18,6 +18,7 @@ use super::judge::{lacks, pods};
 use super::manifest::{describe, kind};
 use super::{Kinds, Object};
 use crate::error::{self, Advise, Exit};
+use crate::limit;
 use crate::ui::Step;
 
 mod workload;
@@ -63,7 +64,9 @@ pub async fn ready(
         Ok(done) => done,
         Err(_) => {
             drop(waits);
-            let quotes = timeout(LOOK, quotes(kinds, objects, &reasons)).await.unwrap_or_default();
+            let quotes = timeout(limit::left().unwrap_or(LOOK).min(LOOK), quotes(kinds, objects, &reasons))
+                .await
+                .unwrap_or_default();
             Err(reasons.error(&quotes))
         }
     }

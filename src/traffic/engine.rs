@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use super::outcome::{self, Outcome};
 use super::record::{Recorder, Summary, Tick};
 use super::target::Target;
+use crate::activity::{self, Kind};
 
 /// How much traffic.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
     mut each_second: impl FnMut(&Tick),
 ) -> Summary {
+    let _sending = activity::begin(Kind::Work, format!("sending load to {}", target.address));
     let (tell, mut ticks) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
     let begin = move || {

@@ -12,6 +12,8 @@ use console::{Alignment, Term, measure_text_width, pad_str, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::activity::{self, Activity, Kind};
+
 /// How wide the verb's column is.
 const VERB: usize = 12;
 
@@ -53,6 +55,8 @@ impl Report {
             None => None,
             Some(path) if path == Path::new("-") => Some(Mutex::new(Events::Stdout)),
             Some(path) => {
+                // A pipe opens when it has a reader.
+                let _opening = activity::begin(Kind::File, format!("opening events file {}", path.display()));
                 let file = OpenOptions::new().create(true).append(true).open(path);
                 let file = file.with_context(|| format!("cannot open events file {}", path.display()))?;
                 Some(Mutex::new(Events::File(file)))
@@ -98,6 +102,7 @@ impl Report {
     pub fn event(&self, event: Value) {
         let Some(events) = &self.0.events else { return };
         let line = format!("{event}\n");
+        let _writing = activity::begin(Kind::File, "writing events");
         // Events are a by-product: a full disk must not end the run that they tell about.
         let _ = match &mut *events.lock().expect("no panic while held") {
             Events::File(file) => file.write_all(line.as_bytes()),
@@ -135,7 +140,9 @@ impl Report {
             }
             _ => None,
         };
-        Step { report: self.clone(), verb: verb.to_owned(), thing, begun: Instant::now(), bar, open: true }
+        let verb = verb.to_owned();
+        let activity = activity::begin(Kind::Step, doing(&verb, &thing));
+        Step { report: self.clone(), verb, thing, begun: Instant::now(), bar, activity, open: true }
     }
 
     /// Runs a step's future; its text ends the step's line.
@@ -162,6 +169,7 @@ pub struct Step {
     thing: String,
     begun: Instant,
     bar: Option<ProgressBar>,
+    activity: Activity,
     open: bool,
 }
 
@@ -171,6 +179,7 @@ impl Step {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}  {}", self.thing, style(reason).for_stderr().dim()));
         }
+        self.activity.update(format!("{}: {reason}", doing(&self.verb, &self.thing)));
         self.report
             .event(json!({"event": "waiting", "verb": self.verb, "thing": self.thing, "reason": reason}));
     }
@@ -236,6 +245,11 @@ impl Drop for Step {
     }
 }
 
+/// A step in the middle of a sentence: `creating cluster \`meshy\``.
+fn doing(verb: &str, thing: &str) -> String {
+    format!("{} {thing}", verb.to_lowercase())
+}
+
 fn verb_column(verb: &str) -> String {
     let text = pad_str(verb, VERB, console::Alignment::Right, None);
     style(text).for_stderr().green().bold().to_string()
@@ -243,6 +257,7 @@ fn verb_column(verb: &str) -> String {
 
 /// Whoever read it may be gone: that is no reason to end in the middle of the work.
 fn to_stderr(line: &str) {
+    let _writing = activity::begin(Kind::File, "writing to stderr");
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

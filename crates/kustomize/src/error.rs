@@ -81,6 +81,14 @@ pub enum Error {
         /// How many objects fit.
         found: usize,
     },
+    /// A tree that is too large to build, often because a base is reached by many paths.
+    #[error("the tree has more than {most} {what}")]
+    Limit {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many are allowed.
+        most: usize,
+    },
     /// A directive that contradicts itself or the objects it works on.
     #[error("{0}")]
     Invalid(String),
@@ -122,8 +130,12 @@ impl Refusal {
 }
 
 impl Error {
-    /// The same error, met while working on `place`.
+    /// The same error, met while working on `place`. A limit concerns the whole tree and gets no place: its error would
+    /// list as many places as the tree has levels.
     pub(crate) fn within(self, place: impl Into<String>) -> Self {
+        if matches!(self, Self::Limit { .. }) {
+            return self;
+        }
         Self::In { place: place.into(), source: Box::new(self) }
     }
 

@@ -18,6 +18,9 @@
 //! - `key:` without a value stays null when its object is patched; kustomize then drops it, though not `key: null`.
 //! - An annotation written `0644` becomes `"420"`, there `"0644"`.
 //! - A replacement inside a YAML text is refused where comments or an order of keys would be lost.
+//! - A tree of more than 5,000 kustomizations (one that several others name counts each time), 200,000 objects gathered on
+//!   the way, or 100 levels is refused; kustomize has no limits.
+//! - A pipe, a device or a socket in place of a file is refused; kustomize reads it.
 //!
 //! ```
 //! use meshy_kustomize::{Memory, build};

@@ -38,6 +38,11 @@ impl<'a> Loader<'a> {
         &self.root
     }
 
+    /// How many folders are being built, this one included.
+    pub(crate) fn depth(&self) -> usize {
+        self.visited.len()
+    }
+
     /// Finds out what `path` is: a file below this folder, or another folder.
     pub(crate) fn entry(&self, path: &str) -> Result<Entry<'a>, Error> {
         let found = self.resolve(path)?;

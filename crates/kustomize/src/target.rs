@@ -23,6 +23,39 @@ struct Build {
     files: HashMap<PathBuf, Rc<Vec<Resource>>>,
     /// Likewise each kustomization, by its folder.
     kustomizations: HashMap<PathBuf, Rc<Kustomization>>,
+    /// How often a kustomization was built: one that several others name counts each time.
+    built: usize,
+    /// How many objects were gathered, counted again in each kustomization that passes them on.
+    gathered: usize,
+}
+
+/// The most kustomizations that one build works on. kustomize has no such limit: a base that is reached by 2^30 paths keeps
+/// it at work until the machine's memory is used up.
+const MOST_BUILT: usize = 5_000;
+
+/// The most objects that one build gathers over all its kustomizations.
+const MOST_GATHERED: usize = 200_000;
+
+/// The deepest nesting of kustomizations. Each level takes a part of the stack.
+const DEEPEST: usize = 100;
+
+impl Build {
+    /// Counts a kustomization that is about to be built.
+    fn enter(&mut self, loader: &Loader<'_>) -> Result<(), Error> {
+        self.built += 1;
+        limit("kustomizations", self.built, MOST_BUILT)?;
+        limit("kustomizations inside each other", loader.depth(), DEEPEST)
+    }
+
+    /// Counts objects that are about to be gathered.
+    fn gather(&mut self, objects: usize) -> Result<(), Error> {
+        self.gathered = self.gathered.saturating_add(objects);
+        limit("objects", self.gathered, MOST_GATHERED)
+    }
+}
+
+fn limit(what: &'static str, count: usize, most: usize) -> Result<(), Error> {
+    if count <= most { Ok(()) } else { Err(Error::Limit { what, most }) }
 }
 
 /// Builds the tree at `dir`.
@@ -50,6 +83,7 @@ fn accumulate(
     kustomization: &Kustomization,
     mut set: Set,
 ) -> Result<Set, Error> {
+    build.enter(loader)?;
     for path in &kustomization.resources {
         add(build, loader, path, &mut set).map_err(|error| error.within(format!("resource `{path}`")))?;
     }
@@ -68,6 +102,7 @@ fn add(build: &mut Build, loader: &Loader<'_>, path: &str, set: &mut Set) -> Res
     match loader.entry(path)? {
         Entry::File(found) => {
             let resources = file(build, loader, &found)?;
+            build.gather(resources.len())?;
             resources.iter().try_for_each(|resource| set.append(resource.clone()))
         }
         Entry::Folder(inner) => {
@@ -76,7 +111,9 @@ fn add(build: &mut Build, loader: &Loader<'_>, path: &str, set: &mut Set) -> Res
                 return Err(Error::invalid("it is a component: name it under `components`"));
             }
             let built = accumulate(build, &inner, &kustomization, Set::default())?;
-            built.into_list().into_iter().try_for_each(|resource| set.append(resource))
+            let built = built.into_list();
+            build.gather(built.len())?;
+            built.into_iter().try_for_each(|resource| set.append(resource))
         }
     }
 }

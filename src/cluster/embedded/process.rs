@@ -83,6 +83,8 @@ pub(crate) async fn end(name: &LabName, signals: &[Signal]) -> anyhow::Result<bo
     let path = lock_file(name)?;
     for signal in signals {
         process.handle.send(process.pid, *signal);
+        // One that was stopped handles no signal but KILL before it goes on.
+        process.handle.send(process.pid, Signal::CONT);
         let path = path.clone();
         let gone = move || private::open(&path, OFlags::RDONLY).and_then(|file| file.lock_shared());
         if timeout(GRACE, tokio::task::spawn_blocking(gone)).await.is_ok() {

@@ -10,7 +10,9 @@ use anyhow::{Context as _, anyhow};
 use tokio::time::{Instant, sleep};
 
 use super::write::{NEW, beside};
+use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
+use crate::limit;
 
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -67,9 +69,12 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
         _ => {}
     }
     let begin = Instant::now();
+    // Earlier than the program ends: the files beside the kubeconfig must go.
+    let patience = limit::left().map_or(PATIENCE, |left| PATIENCE.min(left));
+    let _waiting = activity::begin(Kind::File, format!("waiting for the lock {}", lock.display()));
     let linked = loop {
         match fs::hard_link(path, &lock) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists && begin.elapsed() < PATIENCE => {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && begin.elapsed() < patience => {
                 // A lock file sends no event when it goes.
                 sleep(Duration::from_millis(10)).await;
             }

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{DEADLINE, RegistryError};
+use crate::activity::{self, Activity, Kind};
 
 /// What is asked.
 pub(super) struct Request {
@@ -47,6 +48,7 @@ impl Reply {
 
 /// Asks and reads the whole reply.
 pub(super) async fn whole(authority: &str, request: Request) -> Result<Reply, RegistryError> {
+    let _waiting = waiting(authority);
     let (largest, act) = (request.largest, request.act.clone());
     let exchange = async {
         let (head, mut body) = send(authority, request).await?.into_parts();
@@ -69,6 +71,7 @@ pub(super) async fn stream(
     request: Request,
     mut each: impl FnMut(&[u8]),
 ) -> Result<(), RegistryError> {
+    let _waiting = waiting(authority);
     let act = request.act.clone();
     let reply = timeout(DEADLINE, send(authority, request)).await.unwrap_or_else(|_| Err(late(authority)))?;
     if reply.status() != StatusCode::OK {
@@ -123,6 +126,10 @@ async fn next(authority: &str, body: &mut Incoming) -> Result<Option<Bytes>, Reg
         }
     }
     Ok(None)
+}
+
+fn waiting(authority: &str) -> Activity {
+    activity::begin(Kind::Server, format!("waiting for the registry {authority} to respond"))
 }
 
 fn unreachable(authority: &str, reason: &dyn std::fmt::Display) -> RegistryError {

@@ -26,15 +26,25 @@ impl Source for Disk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        // Before it is opened: opening a pipe waits for its writer.
+        regular(&std::fs::metadata(path)?)?;
         let file = std::fs::File::open(path)?;
         // Room for all of it at once, and for the read that finds the end.
         let length = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE));
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
-        // One byte over the limit tells a file that is too large; a pipe or device has no length to ask for.
+        // One byte over the limit tells a file that is too large; it may grow while it is read.
         file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 MiB"));
         }
         Ok(bytes)
     }
+}
+
+/// Refuses a pipe, a device and a socket, whose content does not stand in the tree.
+fn regular(found: &std::fs::Metadata) -> io::Result<()> {
+    if found.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }

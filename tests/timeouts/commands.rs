@@ -1,0 +1,110 @@
+//! The command lines that the tests run.
+
+use clap::CommandFactory as _;
+use meshy::cli::Cli;
+
+/// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
+pub(crate) const ALL: [&str; 50] = [
+    "",
+    "build minimal-service",
+    "certs",
+    "check",
+    "check --wait",
+    "cluster",
+    "compare",
+    "completions bash",
+    "demo --fast",
+    "deploy",
+    "deploy --no-wait bounced-service",
+    "doctor",
+    "down",
+    "explain",
+    "fates",
+    "fault",
+    "fault 70",
+    "files list",
+    "images",
+    "inject",
+    "inject deploy/minimal-service",
+    "lint",
+    "port-forward deploy/minimal-service 0:9090",
+    "predict --from-cluster",
+    "push {folder}/image",
+    "registry",
+    "report --out {folder}/report.html",
+    "retry apply",
+    "retry delete",
+    "retry show",
+    "routes",
+    "runs",
+    "sp apply",
+    "sp delete",
+    "sp show",
+    "split apply",
+    "split delete",
+    "split show",
+    "start",
+    "stat",
+    "stat --watch",
+    "status",
+    "stop",
+    "support-bundle {folder}/bundle.tar.gz",
+    "sweep rps 1,2 --measured",
+    "traffic --url http://bounced-service.default.svc:9090/",
+    "undeploy",
+    "uninject",
+    "up --image example.org/service:1",
+    "versions",
+];
+
+/// Those that run ten times.
+pub(crate) const TEN: [&str; 10] =
+    ["certs", "check", "deploy", "fault", "inject", "lint", "routes", "sp apply", "stat", "undeploy"];
+
+/// Everything that one test runs, those that run ten times in turn.
+pub(crate) fn all_once_and_ten_ten_times() -> Vec<&'static str> {
+    let ten = (0..10).flat_map(|_| TEN);
+    ALL.into_iter().chain(ten).collect()
+}
+
+/// Whether a command does all that it has to do without the cluster, as far as it is not there.
+pub(crate) fn needs_the_api(line: &str) -> bool {
+    const WITHOUT: [&str; 22] = [
+        "",
+        "build",
+        "cluster",
+        "compare",
+        "completions",
+        "demo",
+        "doctor",
+        "down",
+        "explain",
+        "files",
+        "images",
+        "push",
+        "registry",
+        "report",
+        "runs",
+        "start",
+        "status",
+        "stop",
+        "support-bundle",
+        "sweep",
+        "up",
+        "versions",
+    ];
+    !WITHOUT.contains(&line.split(' ').next().unwrap_or_default())
+}
+
+#[test]
+fn the_lines_name_every_command() {
+    let names: Vec<String> = Cli::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    let named = |name: &String| ALL.iter().any(|line| line.split(' ').next() == Some(name));
+    let missing: Vec<&String> = names.iter().filter(|name| !named(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(TEN.iter().all(|line| ALL.contains(line) && needs_the_api(line)));
+}
