@@ -7,11 +7,11 @@ use crate::id::Gvk;
 use crate::kustomization::SpecText;
 use crate::resource::Resource;
 
-/// A place in objects of a kind. Empty parts of the kind stand for any.
+/// A place in objects of a kind. Empty parts of the kind match any value.
 #[derive(Debug, Clone)]
 pub(crate) struct FieldSpec {
     gvk: Gvk,
-    /// Field names from the outside in; `[]` after a name says that it is a list.
+    /// Field names from the outside in; `[]` after a name marks a list.
     path: Vec<String>,
     create: bool,
 }
@@ -44,7 +44,7 @@ impl FieldSpec {
 
     /// Calls `set` with each field of `resource` that this names.
     ///
-    /// Where the specification says so, an absent field is made first: `leaf` says as what, `None` that none is made.
+    /// Creates an absent field first if the specification has `create`: `leaf` is its type, `None` creates no field.
     pub(crate) fn visit(
         &self,
         resource: &mut Resource,

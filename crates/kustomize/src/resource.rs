@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::id::{Gvk, Id};
 
-/// An object and what became of it so far.
+/// An object and its previous ids.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Resource {
     pub(crate) object: Value,
@@ -35,7 +35,7 @@ pub(crate) enum Behavior {
 }
 
 impl Resource {
-    /// Takes an object that has a kind and a name.
+    /// Returns the resource of an object that has a kind and a name.
     pub(crate) fn new(object: Value) -> Self {
         Self {
             object,
@@ -47,7 +47,7 @@ impl Resource {
         }
     }
 
-    /// Takes an object from a file, if it is one.
+    /// Returns the resource of an object from a file. Returns an error if it has no kind or name.
     pub(crate) fn checked(object: Value) -> Result<Self, Error> {
         let resource = Self::new(object);
         resource.check()?;
@@ -165,7 +165,7 @@ impl Resource {
         self.metadata_mut().insert("name".to_owned(), name.into());
     }
 
-    /// Sets the namespace, or takes the field away where `namespace` is empty.
+    /// Sets the namespace, or removes the field where `namespace` is empty.
     pub(crate) fn set_namespace(&mut self, namespace: &str) {
         if namespace.is_empty() {
             self.metadata_mut().remove("namespace");
@@ -189,7 +189,7 @@ pub(crate) fn object_in<'a>(parent: &'a mut Value, field: &str) -> &'a mut Map<S
     slot.as_object_mut().expect("it was just made one")
 }
 
-/// A scalar as text would show it, empty for what is absent or no text.
+/// Returns a string value; empty if it is absent or has another type.
 fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
 }

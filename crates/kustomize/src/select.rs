@@ -1,4 +1,4 @@
-//! Which objects a patch or a replacement means.
+//! Selects the objects of a patch or a replacement.
 
 mod labels;
 

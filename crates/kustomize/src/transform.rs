@@ -1,4 +1,4 @@
-//! What a kustomization does to the objects it has gathered.
+//! Applies the transforms of a kustomization to its objects.
 
 mod images;
 mod labels;

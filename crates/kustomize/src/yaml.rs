@@ -1,4 +1,4 @@
-//! YAML in and out. The only module that knows the YAML library.
+//! Parses and prints YAML. The only module that uses the YAML library.
 
 mod fold;
 mod print;
@@ -48,7 +48,7 @@ fn failure(place: &str, error: &serde_yaml::Error) -> Error {
     Error::Parse { place: place.to_owned(), reason }
 }
 
-/// Writes `1.0` as `1`: JSON, which kustomize's objects pass through, knows no difference.
+/// Writes `1.0` as `1`: JSON, which kustomize uses for objects, does not distinguish them.
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(whole_numbers),

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 
-/// What labels must be like; none at all holds for everything.
+/// The requirements of a label selector; an empty list matches everything.
 pub(crate) struct Requirements(Vec<Requirement>);
 
 struct Requirement {
@@ -22,7 +22,7 @@ enum Holds {
 impl Requirements {
     /// Reads the API's selector syntax.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::invalid(format!("`{text}` is no selector of labels"));
+        let wrong = || Error::invalid(format!("invalid label selector `{text}`"));
         let parts = split(text).ok_or_else(wrong)?;
         parts.into_iter().map(|part| requirement(part).ok_or_else(wrong)).collect::<Result<_, _>>().map(Self)
     }

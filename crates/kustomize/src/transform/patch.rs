@@ -180,7 +180,7 @@ fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error
     resource.check()
 }
 
-/// Lets `replace` set a field that its map does not have yet: kustomize's library does not look.
+/// Lets `replace` set a field that its map does not have yet: kustomize's library does not check this.
 fn lenient(operation: &mut Value, object: &Value) {
     let parent = operation["path"].as_str().and_then(|path| path.rsplit_once('/')).map(|(parent, _)| parent);
     if operation["op"] == "replace"
@@ -190,7 +190,7 @@ fn lenient(operation: &mut Value, object: &Value) {
     }
 }
 
-/// A pointer with negative indices, which the standard lacks and kustomize takes, counted from the start.
+/// A pointer with negative indices, which kustomize accepts in addition to the standard, counted from the start.
 fn from_the_end(pointer: &str, object: &Value) -> String {
     let mut counted = String::new();
     let mut at = Some(object);

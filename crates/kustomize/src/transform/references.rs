@@ -1,4 +1,4 @@
-//! Name references: what named an object by its old name gets its new one.
+//! Updates name references to renamed objects.
 
 mod table;
 
@@ -35,7 +35,7 @@ pub(crate) fn references(list: &mut [Resource]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What referrers need to know of the objects, by the names they had.
+/// The objects by their previous names, for lookups of references.
 struct Directory {
     known: Vec<Known>,
     by_old_name: HashMap<String, Vec<usize>>,
@@ -135,8 +135,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The object that was once called `name` and fits best: in the reach of the referrer, and through the same
-    /// prefixes and suffixes where that is needed to tell objects apart.
+    /// Returns the best match for the previous name `name`: in the reach of the referrer, and with the same prefixes and
+    /// suffixes where that is needed to distinguish objects.
     fn find(&self, name: &str, namespace: Option<&str>, by_namespace: bool) -> Result<Option<&Known>, Error> {
         let Some(indices) = self.directory.by_old_name.get(name) else { return Ok(None) };
         let in_original = namespace.is_some_and(|namespace| {

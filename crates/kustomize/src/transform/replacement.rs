@@ -130,8 +130,7 @@ fn part(value: &Value, options: &FieldOptions) -> Result<Value, Error> {
     if options.delimiter.is_empty() {
         return Ok(value.clone());
     }
-    let text =
-        text(value).ok_or_else(|| Error::invalid("only text has parts to be told apart by `delimiter`"))?;
+    let text = text(value).ok_or_else(|| Error::invalid("`delimiter` requires a text value"))?;
     let index = usize::try_from(options.index).ok();
     let part = index.and_then(|index| text.split(&options.delimiter).nth(index));
     let part = part.ok_or_else(|| Error::invalid(format!("`{text}` has no part {}", options.index)))?;
@@ -156,12 +155,12 @@ fn write(resource: &mut Resource, value: &Value, target: &TargetSelector) -> Res
     resource.check()
 }
 
-/// Copies `value` to a field, or to the part of it that the options mean. A scalar's type stays what it was; in a field
-/// that was just made it is read anew.
+/// Copies `value` to a field, or to the part of it that the options select. A scalar keeps its type; in a created field
+/// the type is derived from the text.
 fn set(field: &mut Value, value: &Value, options: &FieldOptions) -> Result<(), Error> {
     let mut value = value.clone();
     if !options.delimiter.is_empty() {
-        let wrong = || Error::invalid("only text has parts to be told apart by `delimiter`");
+        let wrong = || Error::invalid("`delimiter` requires a text value");
         let (old, new) = (text(field).ok_or_else(wrong)?, text(&value).ok_or_else(wrong)?);
         let mut parts: Vec<&str> = old.split(&options.delimiter).collect();
         match usize::try_from(options.index) {

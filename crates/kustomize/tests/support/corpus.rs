@@ -8,9 +8,9 @@ use meshy_kustomize::{Disk, Error, Output, build};
 
 /// A tree and its recorded verdict.
 pub(crate) struct Tree {
-    /// The folder's name, which says what the tree is about.
+    /// The folder's name, which describes the tree.
     pub(crate) name: String,
-    /// Where the tree lies.
+    /// The path of the folder.
     pub(crate) root: PathBuf,
 }
 

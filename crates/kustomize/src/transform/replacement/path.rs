@@ -74,7 +74,7 @@ impl Path<'_> {
             Value::Array(items) => {
                 let index = part
                     .parse::<usize>()
-                    .map_err(|_| Error::invalid(format!("`{part}` is no index of a list")))?;
+                    .map_err(|_| Error::invalid(format!("invalid list index `{part}`")))?;
                 if index == items.len() && self.create.is_some() {
                     items.push(inner.empty());
                 }
@@ -115,7 +115,7 @@ impl Path<'_> {
             return Err(Error::invalid(format!("`[{key}={want}]` is not in a list")));
         };
         let regex = Regex::new(want)
-            .map_err(|error| Error::invalid(format!("`{want}` is no regular expression: {error}")))?;
+            .map_err(|error| Error::invalid(format!("invalid regular expression `{want}`: {error}")))?;
         let fits = |item: &Value| {
             let have = if key.is_empty() { Some(item) } else { item.get(key) };
             have.is_some_and(|have| regex.is_match(&shown(have)))
