@@ -76,7 +76,7 @@ pub enum Error {
     /// A patch, merge or replacement that finds no object, or more than one.
     #[error("{what} matches {found} objects, not one")]
     Target {
-        /// The directive and the object it asks for.
+        /// The directive and the object that it selects.
         what: String,
         /// How many objects fit.
         found: usize,
@@ -122,7 +122,7 @@ impl Refusal {
 }
 
 impl Error {
-    /// The same error, met while working on `place`.
+    /// Returns the same error, met while working on `place`.
     pub(crate) fn within(self, place: impl Into<String>) -> Self {
         Self::In { place: place.into(), source: Box::new(self) }
     }

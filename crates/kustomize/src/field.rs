@@ -67,7 +67,7 @@ pub(crate) enum Leaf {
     Scalar,
 }
 
-/// The walk itself: through maps by name, through all elements of lists.
+/// Returns the walk itself: through maps by name, through all elements of lists.
 pub(crate) fn walk(
     value: &mut Value,
     path: &[String],
@@ -104,7 +104,7 @@ pub(crate) fn walk(
     }
 }
 
-/// The parts of a path, a separator after a backslash being part of a name.
+/// Returns the parts of a path, a separator after a backslash being part of a name.
 pub(crate) fn split(path: &str, separator: char) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut joins = false;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// The hash of an object's content: ten characters without vowels.
+/// Returns the hash of an object's content: ten characters without vowels.
 ///
 /// kustomize hashes the content's JSON as Go writes it; `name` is always empty in it, since the name is not content.
 pub(crate) fn of(object: &Value) -> Result<String, Error> {

@@ -54,7 +54,7 @@ impl Resource {
         Ok(resource)
     }
 
-    /// Whether it is an object still, with a kind and a name: JSON patches and replacements change any field.
+    /// Returns whether it is an object still, with a kind and a name: JSON patches and replacements change any field.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refused = |what: &str| Err(Error::invalid(format!("{what}: {}", excerpt(&self.object))));
         if !self.object.is_object() {
@@ -84,7 +84,7 @@ impl Resource {
         text(self.metadata("name"))
     }
 
-    /// The namespace as written, empty where none is.
+    /// Returns the namespace as written, empty where none is.
     pub(crate) fn namespace(&self) -> &str {
         text(self.metadata("namespace"))
     }
@@ -97,27 +97,27 @@ impl Resource {
         self.object.get("metadata")?.get(field).filter(|value| !value.is_null())
     }
 
-    /// The label of that key.
+    /// Returns the label of that key.
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
         self.metadata("labels")?.get(key)?.as_str()
     }
 
-    /// The annotation of that key.
+    /// Returns the annotation of that key.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata("annotations")?.get(key)?.as_str()
     }
 
-    /// The id it has now.
+    /// Returns the id it has now.
     pub(crate) fn id(&self) -> Id {
         Id::new(self.gvk(), self.name(), self.namespace())
     }
 
-    /// The id it came into the build with.
+    /// Returns the id it came into the build with.
     pub(crate) fn original_id(&self) -> Id {
         self.previous_ids().next().unwrap_or_else(|| self.id())
     }
 
-    /// The ids it had before, the oldest first. They carry today's group and version.
+    /// Returns the ids it had before, the oldest first. They carry today's group and version.
     pub(crate) fn previous_ids(&self) -> impl Iterator<Item = Id> {
         let gvk = self.gvk();
         self.previous.iter().map(move |previous| Id {
@@ -127,12 +127,12 @@ impl Resource {
         })
     }
 
-    /// The names it had before.
+    /// Returns the names it had before.
     pub(crate) fn previous_names(&self) -> impl Iterator<Item = &str> {
         self.previous.iter().map(|previous| previous.name.as_str())
     }
 
-    /// Whether it has, or once had, this id.
+    /// Returns whether it has, or once had, this id.
     pub(crate) fn ever_was(&self, id: &Id) -> bool {
         if self.name() != id.name && self.previous_names().all(|name| name != id.name) {
             return false;
@@ -174,13 +174,13 @@ impl Resource {
         }
     }
 
-    /// The object's metadata, made where it is absent.
+    /// Returns the object's metadata, made where it is absent.
     pub(crate) fn metadata_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.object, "metadata")
     }
 }
 
-/// The object below `field`, made where it is absent or something else.
+/// Returns the object below `field`, made where it is absent or something else.
 pub(crate) fn object_in<'a>(parent: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
     let slot = &mut parent[field];
     if !slot.is_object() {
@@ -194,7 +194,7 @@ fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The beginning of an object, short enough for an error.
+/// Returns the beginning of an object, short enough for an error.
 fn excerpt(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(120) {

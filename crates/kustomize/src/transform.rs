@@ -20,7 +20,7 @@ pub(crate) use names::hash;
 pub(crate) use order::order;
 pub(crate) use references::references;
 
-/// All transforms of one kustomization, in kustomize's order: patches see the names of the base, replacements see
+/// Returns all transforms of one kustomization, in kustomize's order: patches see the names of the base, replacements see
 /// everything done.
 pub(crate) fn all(
     loader: &Loader<'_>,

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 pub use print::print;
 
-/// The documents in `text`, empty ones left out. `place` names the text in an error.
+/// Returns the documents in `text`, empty ones left out. `place` names the text in an error.
 pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
     // Windows' line ends would become part of block scalars.
     let text = text.replace("\r\n", "\n");
@@ -22,7 +22,7 @@ pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
     Ok(documents)
 }
 
-/// The first document in `text`, null where there is none, read as kustomize reads its own files: of a key that is there
+/// Returns the first document in `text`, null where there is none, read as kustomize reads its own files: of a key that is there
 /// twice the last value counts, and `yes` and `no` are booleans.
 pub(crate) fn first_document(text: &str, place: &str) -> Result<Value, Error> {
     let parsed = serde_yaml::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins, false));

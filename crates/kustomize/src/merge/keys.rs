@@ -127,7 +127,7 @@ static WITH_CONDITIONS: Shape =
 static COMPONENT_STATUS: Shape =
     Shape::Map(&[("metadata", Shape::Same(&META)), ("conditions", list(&["type"]))]);
 
-/// The shape of objects of a kind, `None` for kinds that the API of that version does not have.
+/// Returns the shape of objects of a kind, `None` for kinds that the API of that version does not have.
 pub(crate) fn shape(gvk: &Gvk) -> Option<&'static Shape> {
     let (kind, version) = (gvk.kind.as_str(), gvk.version.as_str());
     let stable_or_beta = version == "v1" || version == "v1beta1";

@@ -115,13 +115,13 @@ struct Key<'a> {
 }
 
 impl Key<'_> {
-    /// Whether an element is meant by those names that have a value; at least one has.
+    /// Returns whether an element is meant by those names that have a value; at least one has.
     fn finds(&self, element: &Value) -> bool {
         let mut pairs = self.names.iter().zip(self.values).filter(|(_, value)| !value.is_empty()).peekable();
         pairs.peek().is_some() && pairs.all(|(name, value)| text(element.get(*name)) == *value)
     }
 
-    /// Whether an element has all names, with these values where there are some.
+    /// Returns whether an element has all names, with these values where there are some.
     fn covers(&self, element: &Value) -> bool {
         let mut pairs = self.names.iter().zip(self.values);
         pairs.len() > 0
@@ -136,7 +136,7 @@ impl Key<'_> {
 struct Elements(Vec<Value>);
 
 impl Elements {
-    /// Puts an element in the place of those that the key covers, or at the end; without one only takes those away.
+    /// Puts an element in the place of those that the key covers, or at the end; without one only removes those.
     fn put(&mut self, key: &Key<'_>, element: Option<Value>) {
         let mut found = false;
         let mut kept = Vec::with_capacity(self.0.len() + 1);

@@ -27,7 +27,7 @@ impl Requirements {
         parts.into_iter().map(|part| requirement(part).ok_or_else(wrong)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether all hold for labels that `get` looks up.
+    /// Returns whether all hold for labels that `get` looks up.
     pub(crate) fn hold<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|Requirement { key, holds }| {
             let value = get(key);
@@ -44,7 +44,7 @@ impl Requirements {
     }
 }
 
-/// The requirements, which commas outside parentheses separate.
+/// Returns the requirements, which commas outside parentheses separate.
 fn split(text: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (0, 0_u32);

@@ -9,7 +9,7 @@ use super::Source;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
-/// The largest file read: the API server takes no object above 3 MiB, so a larger file is not a manifest.
+/// The largest file read: the API server rejects objects above 3 MiB, so a larger file is not a manifest.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 impl Source for Disk {

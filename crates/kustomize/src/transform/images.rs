@@ -114,7 +114,7 @@ impl Pattern {
     }
 }
 
-/// Whether `tail` is nothing, a tag, a digest or both.
+/// Returns whether `tail` is nothing, a tag, a digest or both.
 fn is_tail(tail: &[u8]) -> bool {
     let word = |text: &[u8]| text.iter().all(|b| b.is_ascii_alphanumeric() || b"_.{}-".contains(b));
     let mut halves = tail.splitn(2, |b| *b == b'@');

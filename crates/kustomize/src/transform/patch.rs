@@ -10,7 +10,7 @@ use crate::resource::Resource;
 use crate::select::{self, Selector};
 use crate::{target, yaml};
 
-/// Bytes of JSON that all copies of one JSON patch may add to an object: as much as a Kubernetes API takes. A few copies of
+/// Bytes of JSON that all copies of one JSON patch may add to an object: the limit of the Kubernetes API. A few copies of
 /// each other's results would double the object each time.
 const MOST_COPIED: usize = 3 << 20;
 
@@ -103,7 +103,7 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
     }
 }
 
-/// The text of a patch, which stands in the entry or in a file.
+/// Returns the text of a patch, which stands in the entry or in a file.
 fn text(loader: &Loader<'_>, patch: &Patch) -> Result<String, Error> {
     match (patch.path.as_str(), patch.patch.trim()) {
         ("", "") => Err(Error::invalid("a patch has neither `path` nor `patch`")),

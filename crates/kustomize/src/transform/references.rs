@@ -81,7 +81,7 @@ struct Referrer<'a> {
 }
 
 impl Referrer<'_> {
-    /// Whether an object lies where references of this one can reach.
+    /// Returns whether an object lies where references of this one can reach.
     fn reaches(&self, target: &Known) -> bool {
         self.known.id.cluster_scoped()
             || target.id.cluster_scoped()
@@ -182,7 +182,7 @@ impl Lookup<'_> {
         Err(Error::invalid(format!("`{name}` in `{referrer}` could mean any of {}", ids.join(", "))))
     }
 
-    /// Whether an object came by its name through the same prefixes and suffixes as the referrer; with `lenient`, none
+    /// Returns whether an object came by its name through the same prefixes and suffixes as the referrer; with `lenient`, none
     /// at all on one side fits too.
     fn same_way(&self, other: &Known, lenient: bool) -> bool {
         let same = |a: &[String], b: &[String]| {
@@ -196,7 +196,7 @@ impl Lookup<'_> {
     }
 }
 
-/// The kind of role that a binding names.
+/// Returns the kind of role that a binding names.
 fn role(binding: &Value) -> Option<Gvk> {
     let reference = binding.get("roleRef")?;
     let part = |field: &str| Some(reference.get(field)?.as_str()?.to_owned());

@@ -77,7 +77,7 @@ fn replace(
     Ok(())
 }
 
-/// Whether a target's `select` and `reject` leave an object in.
+/// Returns whether a target's `select` and `reject` leave an object in.
 fn meant(resource: &Resource, select: &Selector, reject: &[Selector]) -> bool {
     let gvk = resource.gvk();
     let now = (gvk, resource.name().to_owned(), resource.namespace().to_owned());
@@ -91,7 +91,7 @@ fn meant(resource: &Resource, select: &Selector, reject: &[Selector]) -> bool {
         && fits(select)
 }
 
-/// The value that a source means, in exactly one object.
+/// Returns the value that a source means, in exactly one object.
 fn read(source: &SourceSelector, list: &[Resource]) -> Result<Value, Error> {
     let wanted = source.gvk();
     let fits = |resource: &&Resource| {
@@ -125,7 +125,7 @@ fn read(source: &SourceSelector, list: &[Resource]) -> Result<Value, Error> {
     part(value, &source.options)
 }
 
-/// The part of a value between delimiters.
+/// Returns the part of a value between delimiters.
 fn part(value: &Value, options: &FieldOptions) -> Result<Value, Error> {
     if options.delimiter.is_empty() {
         return Ok(value.clone());

@@ -98,7 +98,7 @@ fn number_text(number: &Number) -> String {
     format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
-/// The order of keys in Go's YAML: runs of digits by their value, letters after everything else.
+/// Returns the order of keys in Go's YAML: runs of digits by their value, letters after everything else.
 fn natural(a: &str, b: &str) -> Ordering {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut digits = false;

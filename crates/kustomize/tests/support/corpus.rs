@@ -15,7 +15,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// The folder that is built: `app` where the tree has one.
+    /// Returns the folder that is built: `app` where the tree has one.
     pub(crate) fn start(&self) -> PathBuf {
         let app = self.root.join("app");
         if app.is_dir() { app } else { self.root.clone() }
@@ -31,7 +31,7 @@ impl Tree {
     }
 }
 
-/// All trees.
+/// Returns all trees.
 pub(crate) fn trees() -> Vec<Tree> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
     let mut trees: Vec<Tree> = std::fs::read_dir(&root)

@@ -43,7 +43,7 @@ impl Rule {
     }
 }
 
-/// The rules for objects of that kind.
+/// Returns the rules for objects of that kind.
 pub(super) fn for_kind(kind: &str) -> impl Iterator<Item = &'static Rule> {
     RULES.get(kind).into_iter().flatten()
 }
