@@ -169,7 +169,7 @@ async fn a_profile_is_proven_by_its_clients_counters() {
     traffic.flows().await;
     let text = lab.expect("sp apply", 0).await;
     assert!(text.contains("1 in force") && text.contains("unchanged"), "{text}");
-    assert!(text.contains("every 5 requests earn one retry"), "{text}");
+    assert!(text.contains("1 retry per 5 requests"), "{text}");
     let text = lab.expect("sp show -o json", 0).await;
     assert!(text.contains(r#""state": "in-force""#), "{text}");
     let text = lab.expect("retry apply", 6).await;

@@ -57,7 +57,7 @@ fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {
             .exit(Exit::Usage)?;
         for document in documents.into_iter().filter(|d| !d.is_null()) {
             seen += 1;
-            world.judge(document, Some(&name));
+            world.add_target(document, Some(&name));
         }
     }
     if seen == 0 {

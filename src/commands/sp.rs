@@ -260,7 +260,7 @@ async fn judge(
     force: bool,
 ) -> anyhow::Result<()> {
     let mut world = survey::world(client).await?;
-    world.judge_alone(object.clone());
+    world.set_only_target(object.clone());
     let findings = lint::lint(&world);
     if findings.is_empty() {
         return Ok(());

@@ -41,14 +41,14 @@ pub async fn world(client: &Client) -> anyhow::Result<World> {
     });
     let lists: Vec<(Vec<Value>, bool)> = lists.collect::<FuturesOrdered<_>>().try_collect().await?;
     let mut world = World::new();
-    world.complete();
+    world.mark_complete();
     for (objects, judged) in lists {
         for object in objects {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
             if judged && !LEFT_OUT.contains(&namespace) {
-                world.judge(object, None);
+                world.add_target(object, None);
             } else {
-                world.know(object);
+                world.add_reference(object);
             }
         }
     }

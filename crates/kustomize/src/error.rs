@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of someone who looks at the tree.
+//! The errors of a build.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub enum Error {
     In {
         /// The kustomization, file or directive being worked on.
         place: String,
-        /// What was met there.
+        /// The cause.
         source: Box<Error>,
     },
     /// A file or folder that the tree names cannot be read.
@@ -20,7 +20,7 @@ pub enum Error {
     Read {
         /// The path as far as it could be resolved.
         path: PathBuf,
-        /// The system's own words.
+        /// The error of the operating system.
         reason: io::Error,
     },
     /// A folder without a kustomization file.
@@ -56,7 +56,7 @@ pub enum Error {
     Parse {
         /// The file or inline text.
         place: String,
-        /// What the parser says.
+        /// The message of the parser.
         reason: String,
     },
     /// Something that kustomize would do and this crate does not.
@@ -76,7 +76,7 @@ pub enum Error {
     /// A patch, merge or replacement that finds no object, or more than one.
     #[error("{what} matches {found} objects, not one")]
     Target {
-        /// The directive and the object it asks for.
+        /// The directive and the object that it selects.
         what: String,
         /// How many objects fit.
         found: usize,
@@ -94,7 +94,7 @@ pub enum Error {
     Invalid(String),
 }
 
-/// What is left out on purpose.
+/// A feature of kustomize that this crate does not support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -104,7 +104,7 @@ pub enum Refusal {
     /// Helm charts.
     #[error("it needs helm")]
     Helm,
-    /// Generators, transformers and validators of one's own.
+    /// Custom generators, transformers and validators.
     #[error("it is a plugin")]
     Plugin,
     /// `vars`, which kustomize has deprecated.
@@ -116,7 +116,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What to do instead, as one line.
+    /// Returns the alternative, as one line.
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
@@ -130,7 +130,7 @@ impl Refusal {
 }
 
 impl Error {
-    /// The same error, met while working on `place`. A limit concerns the whole tree and gets no place: its error would
+    /// Returns the same error, met while working on `place`. A limit concerns the whole tree and gets no place: its error would
     /// list as many places as the tree has levels.
     pub(crate) fn within(self, place: impl Into<String>) -> Self {
         if matches!(self, Self::Limit { .. }) {
@@ -144,7 +144,7 @@ impl Error {
         Self::Invalid(text.into())
     }
 
-    /// The innermost error, without the layers that tell where it was met.
+    /// Returns the innermost error, without the layers of context.
     #[must_use]
     pub fn cause(&self) -> &Error {
         match self {

@@ -7,11 +7,11 @@ use crate::id::Gvk;
 use crate::kustomization::SpecText;
 use crate::resource::Resource;
 
-/// A place in objects of a kind. Empty parts of the kind stand for any.
+/// A place in objects of a kind. Empty parts of the kind match any value.
 #[derive(Debug, Clone)]
 pub(crate) struct FieldSpec {
     gvk: Gvk,
-    /// Field names from the outside in; `[]` after a name says that it is a list.
+    /// Field names from the outside in; `[]` after a name marks a list.
     path: Vec<String>,
     create: bool,
 }
@@ -44,7 +44,7 @@ impl FieldSpec {
 
     /// Calls `set` with each field of `resource` that this names.
     ///
-    /// Where the specification says so, an absent field is made first: `leaf` says as what, `None` that none is made.
+    /// Creates an absent field first if the specification has `create`: `leaf` is its type, `None` creates no field.
     pub(crate) fn visit(
         &self,
         resource: &mut Resource,
@@ -67,7 +67,7 @@ pub(crate) enum Leaf {
     Scalar,
 }
 
-/// The walk itself: through maps by name, through all elements of lists.
+/// Returns the walk itself: through maps by name, through all elements of lists.
 pub(crate) fn walk(
     value: &mut Value,
     path: &[String],
@@ -104,7 +104,7 @@ pub(crate) fn walk(
     }
 }
 
-/// The parts of a path, a separator after a backslash being part of a name.
+/// Returns the parts of a path, a separator after a backslash being part of a name.
 pub(crate) fn split(path: &str, separator: char) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     let mut joins = false;

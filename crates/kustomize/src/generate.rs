@@ -11,7 +11,7 @@ use crate::kustomization::{GeneratorArgs, GeneratorOptions, Kustomization};
 use crate::loader::Loader;
 use crate::resource::{Behavior, Resource};
 
-/// The objects that a kustomization makes: ConfigMaps, then Secrets.
+/// Returns the objects that a kustomization makes: ConfigMaps, then Secrets.
 pub(crate) fn all(loader: &Loader<'_>, kustomization: &Kustomization) -> Result<Vec<Resource>, Error> {
     let common = kustomization.generator_options.as_ref();
     let make = |kind: &'static str| {

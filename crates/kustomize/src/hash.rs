@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// The hash of an object's content: ten characters that spell no word.
+/// Returns the hash of an object's content: ten characters without vowels.
 ///
 /// kustomize hashes the content's JSON as Go writes it; `name` is always empty in it, since the name is not content.
 pub(crate) fn of(object: &Value) -> Result<String, Error> {
@@ -33,7 +33,7 @@ pub(crate) fn of(object: &Value) -> Result<String, Error> {
     Ok(hex.chars().map(harmless).collect())
 }
 
-/// Without vowels and digits that look like them, chance spells nothing.
+/// Replaces vowels and digits that resemble them, like kustomize does, to avoid words.
 fn harmless(digit: char) -> char {
     match digit {
         '0' => 'g',
@@ -47,7 +47,7 @@ fn harmless(digit: char) -> char {
 
 /// JSON as Go writes it: keys sorted, and what means something in HTML escaped; indented by two blanks or without any.
 pub(crate) fn json(value: &Value, indented: bool) -> String {
-    // Sorted through a map of our own, since a crate elsewhere may have switched the library's map to another order.
+    // Sorted through a separate map, since a crate elsewhere may have switched the library's map to another order.
     let text = if indented {
         serde_json::to_string_pretty(&sorted(value))
     } else {

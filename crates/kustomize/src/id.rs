@@ -1,10 +1,10 @@
-//! What names an object: group, version, kind, name and namespace.
+//! The id of an object: group, version, kind, name and namespace.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// Group, version and kind. In a selector an empty part stands for any.
+/// Group, version and kind. In a selector an empty part matches any value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(default)]
 pub(crate) struct Gvk {
@@ -19,7 +19,7 @@ impl Gvk {
         Self { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
     }
 
-    /// Whether this is one of those that `selector` means.
+    /// Returns whether `selector` matches.
     pub(crate) fn is(&self, selector: &Gvk) -> bool {
         self.fits(&selector.group, &selector.version, &selector.kind)
     }
@@ -31,7 +31,7 @@ impl Gvk {
             && (kind.is_empty() || self.kind == kind)
     }
 
-    /// Whether objects of this kind certainly lie outside namespaces. A kind that kustomize does not know counts as
+    /// Returns whether objects of this kind are cluster-scoped. A kind that is not in kustomize's table counts as
     /// namespaced.
     pub(crate) fn cluster_scoped(&self) -> bool {
         CLUSTER_SCOPED.iter().any(|(group, versions, kinds)| {
@@ -67,15 +67,15 @@ const CLUSTER_SCOPED: &[(&str, &[&str], &[&str])] = &[
     ("storage.k8s.io", &["v1", "v1beta1"], &["CSIDriver", "CSINode", "StorageClass", "VolumeAttachment"]),
 ];
 
-/// The namespace that stands for "none" where ids are compared.
+/// The namespace of cluster-scoped objects in comparisons of ids.
 const NO_NAMESPACE: &str = "_non_namespaceable_";
 
-/// What names an object, as far as two of them can be compared.
+/// The id of an object, normalized for comparisons.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Id {
     pub(crate) gvk: Gvk,
     pub(crate) name: String,
-    /// Never empty: `default` where none is written, a name of its own for cluster-scoped kinds.
+    /// Never empty: `default` where the manifest has none, [`NO_NAMESPACE`] for cluster-scoped kinds.
     pub(crate) namespace: String,
 }
 
@@ -90,7 +90,7 @@ impl Id {
     }
 }
 
-/// The namespace an object counts to when `written` is in its manifest.
+/// Returns the effective namespace of an object whose manifest has the namespace `written`.
 pub(crate) fn effective_namespace<'a>(gvk: &Gvk, written: &'a str) -> &'a str {
     if gvk.cluster_scoped() {
         NO_NAMESPACE

@@ -102,7 +102,7 @@ impl Kustomization {
         }
     }
 
-    /// Whether it is a part to be mixed into others.
+    /// Returns whether it is a part to be mixed into others.
     pub(crate) fn is_component(&self) -> bool {
         self.kind.as_deref() == Some("Component")
     }

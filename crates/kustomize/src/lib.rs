@@ -1,7 +1,7 @@
 //! Builds kustomize trees in-process: files in, objects out.
 //!
-//! The crate answers what `kustomize build` (5.8) answers for everything that needs neither network nor foreign
-//! programs. Remote resources, helm charts, plugins and `vars` are refused by name.
+//! The output equals that of `kustomize build` (5.8) for trees that need neither network nor other programs. Remote
+//! resources, helm charts, plugins and `vars` are rejected with an error that names them.
 //!
 //! ```text
 //!  Source ── loader ── kustomization ──┐
@@ -57,7 +57,7 @@ pub use crate::error::{Error, Refusal};
 pub use crate::source::{Content, Disk, Memory, Source};
 pub use crate::yaml::print as to_yaml;
 
-/// What a build gives.
+/// The result of a build.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     /// The objects, in the order in which kustomize would print them.
@@ -67,7 +67,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// The objects as a YAML stream in kustomize's own formatting.
+    /// Returns the objects as a YAML stream in the format of kustomize.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         yaml::print(&self.objects)
@@ -78,8 +78,8 @@ impl Output {
 ///
 /// # Errors
 ///
-/// Whatever kustomize refuses too (absent files, files outside the root, cycles, duplicate ids, patches without a
-/// target, malformed YAML…), and what this crate leaves out: see [`Refusal`].
+/// Returns an error for each tree that kustomize rejects (missing files, files outside the root, cycles, duplicate ids,
+/// patches without a target, malformed YAML…), and for unsupported features: see [`Refusal`].
 pub fn build(source: &dyn Source, dir: &Path) -> Result<Output, Error> {
     target::build(source, dir)
 }

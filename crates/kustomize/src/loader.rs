@@ -1,4 +1,4 @@
-//! Which files and folders a kustomization may name.
+//! Checks which files and folders a kustomization may reference.
 //!
 //! kustomize's rule: files lie in or below the kustomization's own folder, links resolved; folders may lie anywhere but
 //! never contain a folder that is being built.
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Refusal};
 use crate::source::Source;
 
-/// A folder being built, and how one came to it.
+/// Resolves paths relative to the folder that is being built.
 #[derive(Clone)]
 pub(crate) struct Loader<'a> {
     source: &'a dyn Source,
     root: PathBuf,
-    /// The folders on the way, this one last.
+    /// The folders of the chain of references, the current one last.
     visited: Vec<PathBuf>,
 }
 
-/// What a path under `resources` leads to.
+/// The target of a path under `resources`.
 pub(crate) enum Entry<'a> {
     File(PathBuf),
     Folder(Loader<'a>),
 }
 
 impl<'a> Loader<'a> {
-    /// The folder where a build starts.
+    /// Returns the loader of the folder where a build starts.
     pub(crate) fn start(source: &'a dyn Source, dir: &Path) -> Result<Self, Error> {
         if remote(&dir.to_string_lossy()) && source.canonical(dir).is_err() {
             return Err(refused(&dir.to_string_lossy()));
@@ -38,12 +38,12 @@ impl<'a> Loader<'a> {
         &self.root
     }
 
-    /// How many folders are being built, this one included.
+    /// Returns how many folders are being built, including this one.
     pub(crate) fn depth(&self) -> usize {
         self.visited.len()
     }
 
-    /// Finds out what `path` is: a file below this folder, or another folder.
+    /// Resolves `path` to a file below this folder or to another folder.
     pub(crate) fn entry(&self, path: &str) -> Result<Entry<'a>, Error> {
         let found = self.resolve(path)?;
         if self.source.is_dir(&found) {
@@ -53,14 +53,14 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The folder that `path` names.
+    /// Returns the loader of the folder at `path`.
     pub(crate) fn folder(&self, path: &str) -> Result<Loader<'a>, Error> {
         let found = self.resolve(path)?;
         folder(self.source, &found)?;
         self.enter(path, found)
     }
 
-    /// The bytes of the file that `path` names.
+    /// Returns the bytes of the file at `path`.
     pub(crate) fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
         let found = self.resolve(path)?;
         if self.source.is_dir(&found) {
@@ -69,18 +69,18 @@ impl<'a> Loader<'a> {
         self.read_found(&self.confined(found)?)
     }
 
-    /// The bytes of a file that [`entry`](Self::entry) gave.
+    /// Returns the bytes of a file that [`entry`](Self::entry) returned.
     pub(crate) fn read_found(&self, found: &Path) -> Result<Vec<u8>, Error> {
         self.source.read(found).map_err(|reason| Error::Read { path: found.to_path_buf(), reason })
     }
 
-    /// Like [`read`](Self::read), but text.
+    /// Returns the text of the file at `path`. Returns an error if it is not UTF-8.
     pub(crate) fn read_text(&self, path: &str) -> Result<String, Error> {
         String::from_utf8(self.read(path)?)
             .map_err(|_| Error::Parse { place: format!("`{path}`"), reason: "it is not UTF-8".to_owned() })
     }
 
-    /// Whether `path` is a file here.
+    /// Returns whether `path` is a file in this folder.
     pub(crate) fn has_file(&self, path: &str) -> bool {
         self.source.is_file(&self.root.join(path))
     }
@@ -130,8 +130,7 @@ fn refused(path: &str) -> Error {
     Error::Refused { what: format!("`{path}`"), refusal: Refusal::Remote }
 }
 
-/// Whether kustomize would look for `path` on another machine: a URL, a git address, or a well-known forge without a
-/// scheme.
+/// Returns whether kustomize treats `path` as remote: a URL, a git address, or a well-known forge without a scheme.
 fn remote(path: &str) -> bool {
     let scheme = path
         .split_once("://")

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 pub(crate) use keys::{Shape, shape};
 
-/// What a patch says about the map or list it stands in.
+/// The field of a patch with the directive for the map or list that contains it.
 const DIRECTIVE: &str = "$patch";
 
 #[derive(Clone, Copy, PartialEq, Eq)]

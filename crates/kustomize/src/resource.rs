@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::error::Error;
 use crate::id::{Gvk, Id};
 
-/// An object and what became of it so far.
+/// An object and its previous ids.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Resource {
     pub(crate) object: Value,
@@ -35,7 +35,7 @@ pub(crate) enum Behavior {
 }
 
 impl Resource {
-    /// Takes an object that has a kind and a name.
+    /// Returns the resource of an object that has a kind and a name.
     pub(crate) fn new(object: Value) -> Self {
         Self {
             object,
@@ -47,14 +47,14 @@ impl Resource {
         }
     }
 
-    /// Takes an object from a file, if it is one.
+    /// Returns the resource of an object from a file. Returns an error if it has no kind or name.
     pub(crate) fn checked(object: Value) -> Result<Self, Error> {
         let resource = Self::new(object);
         resource.check()?;
         Ok(resource)
     }
 
-    /// Whether it is an object still, with a kind and a name: JSON patches and replacements change any field.
+    /// Returns whether it is an object still, with a kind and a name: JSON patches and replacements change any field.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refused = |what: &str| Err(Error::invalid(format!("{what}: {}", excerpt(&self.object))));
         if !self.object.is_object() {
@@ -84,7 +84,7 @@ impl Resource {
         text(self.metadata("name"))
     }
 
-    /// The namespace as written, empty where none is.
+    /// Returns the namespace as written, empty where none is.
     pub(crate) fn namespace(&self) -> &str {
         text(self.metadata("namespace"))
     }
@@ -97,27 +97,27 @@ impl Resource {
         self.object.get("metadata")?.get(field).filter(|value| !value.is_null())
     }
 
-    /// The label of that key.
+    /// Returns the label of that key.
     pub(crate) fn label(&self, key: &str) -> Option<&str> {
         self.metadata("labels")?.get(key)?.as_str()
     }
 
-    /// The annotation of that key.
+    /// Returns the annotation of that key.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata("annotations")?.get(key)?.as_str()
     }
 
-    /// The id it has now.
+    /// Returns the id it has now.
     pub(crate) fn id(&self) -> Id {
         Id::new(self.gvk(), self.name(), self.namespace())
     }
 
-    /// The id it came into the build with.
+    /// Returns the id it came into the build with.
     pub(crate) fn original_id(&self) -> Id {
         self.previous_ids().next().unwrap_or_else(|| self.id())
     }
 
-    /// The ids it had before, the oldest first. They carry today's group and version.
+    /// Returns the ids it had before, the oldest first. They carry today's group and version.
     pub(crate) fn previous_ids(&self) -> impl Iterator<Item = Id> {
         let gvk = self.gvk();
         self.previous.iter().map(move |previous| Id {
@@ -127,12 +127,12 @@ impl Resource {
         })
     }
 
-    /// The names it had before.
+    /// Returns the names it had before.
     pub(crate) fn previous_names(&self) -> impl Iterator<Item = &str> {
         self.previous.iter().map(|previous| previous.name.as_str())
     }
 
-    /// Whether it has, or once had, this id.
+    /// Returns whether it has, or once had, this id.
     pub(crate) fn ever_was(&self, id: &Id) -> bool {
         if self.name() != id.name && self.previous_names().all(|name| name != id.name) {
             return false;
@@ -165,7 +165,7 @@ impl Resource {
         self.metadata_mut().insert("name".to_owned(), name.into());
     }
 
-    /// Sets the namespace, or takes the field away where `namespace` is empty.
+    /// Sets the namespace, or removes the field where `namespace` is empty.
     pub(crate) fn set_namespace(&mut self, namespace: &str) {
         if namespace.is_empty() {
             self.metadata_mut().remove("namespace");
@@ -174,13 +174,13 @@ impl Resource {
         }
     }
 
-    /// The object's metadata, made where it is absent.
+    /// Returns the object's metadata, made where it is absent.
     pub(crate) fn metadata_mut(&mut self) -> &mut Map<String, Value> {
         object_in(&mut self.object, "metadata")
     }
 }
 
-/// The object below `field`, made where it is absent or something else.
+/// Returns the object below `field`, made where it is absent or something else.
 pub(crate) fn object_in<'a>(parent: &'a mut Value, field: &str) -> &'a mut Map<String, Value> {
     let slot = &mut parent[field];
     if !slot.is_object() {
@@ -189,12 +189,12 @@ pub(crate) fn object_in<'a>(parent: &'a mut Value, field: &str) -> &'a mut Map<S
     slot.as_object_mut().expect("it was just made one")
 }
 
-/// A scalar as text would show it, empty for what is absent or no text.
+/// Returns a string value; empty if it is absent or has another type.
 fn text(value: Option<&Value>) -> &str {
     value.and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The beginning of an object, short enough for an error.
+/// Returns the beginning of an object, short enough for an error.
 fn excerpt(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(120) {

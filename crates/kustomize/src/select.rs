@@ -1,4 +1,4 @@
-//! Which objects a patch or a replacement means.
+//! Selects the objects of a patch or a replacement.
 
 mod labels;
 
@@ -41,7 +41,7 @@ impl Selector {
         })
     }
 
-    /// Whether a patch with this target works on `resource`: by the name and namespace it has or came with.
+    /// Returns whether a patch with this target works on `resource`: by the name and namespace it has or came with.
     pub(crate) fn selects(&self, resource: &Resource) -> bool {
         let gvk = resource.gvk();
         if !self.fits_gvk(&gvk) || !self.fits_text(resource) {
@@ -52,7 +52,7 @@ impl Selector {
             && (self.name.fits(&first.name) || self.name.fits(&now.name))
     }
 
-    /// Whether one id, with the namespace as written, is meant.
+    /// Returns whether one id, with the namespace as written, is meant.
     pub(crate) fn fits_id(&self, gvk: &Gvk, name: &str, namespace: &str) -> bool {
         self.fits_gvk(gvk) && self.name.fits(name) && self.namespace.fits(namespace)
     }
@@ -61,17 +61,17 @@ impl Selector {
         self.group.fits(&gvk.group) && self.version.fits(&gvk.version) && self.kind.fits(&gvk.kind)
     }
 
-    /// Whether labels and annotations fit.
+    /// Returns whether labels and annotations fit.
     pub(crate) fn fits_text(&self, resource: &Resource) -> bool {
         self.labels.hold(|key| resource.label(key)) && self.annotations.hold(|key| resource.annotation(key))
     }
 
-    /// Whether it names any part of an id.
+    /// Returns whether it names any part of an id.
     pub(crate) fn by_id(&self) -> bool {
         self.by_id
     }
 
-    /// Whether it names labels or annotations.
+    /// Returns whether it names labels or annotations.
     pub(crate) fn by_text(&self) -> bool {
         self.by_text
     }
@@ -112,7 +112,7 @@ impl Pattern {
     }
 }
 
-/// The one object in `list` that has, or had, `id`.
+/// Returns the one object in `list` that has, or had, `id`.
 pub(crate) fn one<'a>(list: &'a mut [Resource], id: &Id, what: &str) -> Result<&'a mut Resource, Error> {
     let mut found = list.iter_mut().filter(|resource| resource.ever_was(id));
     match (found.next(), found.count()) {

@@ -17,7 +17,7 @@ pub(crate) struct Set {
 }
 
 impl Set {
-    /// The objects for changing, adding and removing.
+    /// Returns the objects for changing, adding and removing.
     pub(crate) fn list_mut(&mut self) -> &mut Vec<Resource> {
         self.ids = None;
         &mut self.list

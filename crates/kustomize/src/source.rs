@@ -1,4 +1,4 @@
-//! Where a tree's files come from.
+//! The sources of the files of a tree.
 
 mod disk;
 mod memory;
@@ -11,25 +11,25 @@ pub use memory::{Content, Memory};
 
 /// A place to read a tree from: the disk, or a tree inside the binary.
 pub trait Source {
-    /// The one true path of `path`: absolute, without links, `.` and `..`.
+    /// Returns the canonical path of `path`: absolute, without links, `.` and `..`.
     ///
     /// # Errors
     ///
-    /// When nothing is there.
+    /// Returns an error if `path` does not exist.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
 
-    /// Whether a folder is at `path`, which is canonical.
+    /// Returns whether `path`, which is canonical, is a folder.
     fn is_dir(&self, path: &Path) -> bool;
 
-    /// Whether a file is at `path`, links followed.
+    /// Returns whether `path` is a file, following links.
     fn is_file(&self, path: &Path) -> bool {
         self.canonical(path).is_ok_and(|found| !self.is_dir(&found))
     }
 
-    /// The bytes of the file at `path`, which is canonical.
+    /// Returns the bytes of the file at `path`, which is canonical.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// Returns an error if the file cannot be read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 }

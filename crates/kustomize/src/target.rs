@@ -128,7 +128,7 @@ fn mix(build: &mut Build, loader: &Loader<'_>, path: &str, set: Set) -> Result<S
     accumulate(build, &inner, &kustomization, set)
 }
 
-/// The kustomization in the loader's folder.
+/// Returns the kustomization in the loader's folder.
 fn kustomization(build: &mut Build, loader: &Loader<'_>) -> Result<Rc<Kustomization>, Error> {
     if let Some(kustomization) = build.kustomizations.get(loader.root()) {
         return Ok(Rc::clone(kustomization));
@@ -148,12 +148,12 @@ fn file(build: &mut Build, loader: &Loader<'_>, found: &Path) -> Result<Rc<Vec<R
     Ok(resources)
 }
 
-/// The objects in `text`, lists of objects taken apart.
+/// Returns the objects in `text`, lists of objects taken apart.
 pub(crate) fn resources(text: &str, place: &str) -> Result<Vec<Resource>, Error> {
     from_documents(yaml::documents(text, place)?)
 }
 
-/// The objects among `documents`, lists of objects taken apart.
+/// Returns the objects among `documents`, lists of objects taken apart.
 pub(crate) fn from_documents(documents: Vec<Value>) -> Result<Vec<Resource>, Error> {
     let mut objects = Vec::new();
     documents.into_iter().try_for_each(|document| flatten(document, &mut objects))?;
@@ -178,12 +178,12 @@ fn flatten(object: Value, objects: &mut Vec<Resource>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether an object is configuration of tools, kept out of the output.
+/// Returns whether an object is configuration of tools, kept out of the output.
 fn is_local(resource: &Resource) -> bool {
     resource.annotation("config.kubernetes.io/local-config").is_some_and(|value| value != "false")
 }
 
-/// The object as it is printed: annotations are text, and a map of none is left out.
+/// Returns the object as it is printed: annotations are text, and a map of none is left out.
 fn finished(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         match metadata.get_mut("annotations") {

@@ -1,4 +1,4 @@
-//! What a kustomization does to the objects it has gathered.
+//! Applies the transforms of a kustomization to its objects.
 
 mod images;
 mod labels;
@@ -20,7 +20,7 @@ pub(crate) use names::hash;
 pub(crate) use order::order;
 pub(crate) use references::references;
 
-/// All transforms of one kustomization, in kustomize's order: patches see the names of the base, replacements see
+/// Returns all transforms of one kustomization, in kustomize's order: patches see the names of the base, replacements see
 /// everything done.
 pub(crate) fn all(
     loader: &Loader<'_>,

@@ -1,4 +1,4 @@
-//! YAML in and out. The only module that knows the YAML library.
+//! Parses and prints YAML. The only module that uses the YAML library.
 
 mod fold;
 mod print;
@@ -11,7 +11,7 @@ use crate::error::Error;
 
 pub use print::print;
 
-/// The documents in `text`, empty ones left out. `place` names the text in an error.
+/// Returns the documents in `text`, empty ones left out. `place` names the text in an error.
 pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
     // Windows' line ends would become part of block scalars.
     let text = text.replace("\r\n", "\n");
@@ -22,7 +22,7 @@ pub(crate) fn documents(text: &str, place: &str) -> Result<Vec<Value>, Error> {
     Ok(documents)
 }
 
-/// The first document in `text`, null where there is none, read as kustomize reads its own files: of a key that is there
+/// Returns the first document in `text`, null where there is none, read as kustomize reads its own files: of a key that is there
 /// twice the last value counts, and `yes` and `no` are booleans.
 pub(crate) fn first_document(text: &str, place: &str) -> Result<Value, Error> {
     let parsed = serde_yaml::from_multiple_with_options(text, options(DuplicateKeyPolicy::LastWins, false));
@@ -48,7 +48,7 @@ fn failure(place: &str, error: &serde_yaml::Error) -> Error {
     Error::Parse { place: place.to_owned(), reason }
 }
 
-/// Writes `1.0` as `1`: JSON, which kustomize's objects pass through, knows no difference.
+/// Writes `1.0` as `1`: JSON, which kustomize uses for objects, does not distinguish them.
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(whole_numbers),

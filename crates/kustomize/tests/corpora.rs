@@ -1,4 +1,4 @@
-//! What the fuzz target has learned of trees, replayed.
+//! Replays the corpus of the fuzz target for trees.
 
 #[path = "support/fuzzed.rs"]
 mod fuzzed;
@@ -6,6 +6,6 @@ mod fuzzed;
 mod replay;
 
 #[test]
-fn what_was_learned_of_trees_holds() {
+fn the_tree_corpus_passes() {
     replay::replay("kustomize", fuzzed::case);
 }

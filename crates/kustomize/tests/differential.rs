@@ -1,7 +1,7 @@
 //! The same trees, and as many generated ones, built by kustomize itself: object by object the same.
 //!
 //! Needs the testbed: `MESHY_TESTBED=/path/to/testbed cargo test -p meshy-kustomize --test differential`. With
-//! `MESHY_RECORD=1` kustomize's verdicts on the trees are written down anew.
+//! `MESHY_RECORD=1` kustomize's verdicts on the trees are recorded again.
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -15,7 +15,7 @@ use corpus::{Verdicts, shown, trees};
 use meshy_kustomize::{Disk, build};
 use serde_json::Value;
 
-/// How many generated trees are compared; `MESHY_GENERATED` says otherwise.
+/// How many generated trees are compared; `MESHY_GENERATED` overrides it.
 const GENERATED: u64 = 60;
 
 #[test]
@@ -73,14 +73,14 @@ fn generated_trees_build_to_the_objects_that_kustomize_makes() {
             (Ok(_), Err(error)) => {
                 verdicts.check(false, || format!("seed {seed}: {}", shown(&error, dir.path())))
             }
-            (Err(said), Ok(_)) => verdicts.check(false, || format!("seed {seed}: kustomize says {said}")),
+            (Err(said), Ok(_)) => verdicts.check(false, || format!("seed {seed}: kustomize failed: {said}")),
         }
     }
     verdicts.finish();
     assert!(built > generated / 2, "only {built} of {generated} trees can be built: the generator is wrong");
 }
 
-/// The testbed's kustomize; without a testbed the tests say that they are skipped.
+/// Returns the testbed's kustomize; without a testbed the tests report that they are skipped.
 fn kustomize() -> Option<PathBuf> {
     let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
         eprintln!("skipped: no testbed (MESHY_TESTBED is not set)");
@@ -92,7 +92,7 @@ fn kustomize() -> Option<PathBuf> {
     Some(Path::new(folder.lines().last().unwrap_or_default().trim()).join("kustomize"))
 }
 
-/// What kustomize prints, or what it says instead.
+/// Returns the output of kustomize, or its error.
 fn run(kustomize: &Path, dir: &Path) -> Result<String, String> {
     let output = Command::new(kustomize).arg("build").arg(dir).output().expect("kustomize runs");
     if output.status.success() {

@@ -1,4 +1,4 @@
-//! What is left out is refused by name, and old spellings say what to write today.
+//! Unsupported fields are rejected by name, and deprecated fields have a warning with the replacement.
 
 use std::path::Path;
 
@@ -65,7 +65,7 @@ fn an_unknown_field_names_the_nearest_one() {
 }
 
 #[test]
-fn an_old_spelling_is_told_once_with_the_new_one() {
+fn a_deprecated_field_has_one_warning_with_the_replacement() {
     for (text, old, new) in [
         ("bases: [base]\n", "bases", "resources: [PATH…]"),
         ("resources: [map.yaml]\ncommonLabels: {a: b}\n", "commonLabels", "includeSelectors: true"),
@@ -91,7 +91,7 @@ fn an_old_spelling_is_told_once_with_the_new_one() {
 }
 
 #[test]
-fn todays_spellings_warn_of_nothing() {
+fn current_fields_have_no_warnings() {
     let output =
         built("resources: [map.yaml, base]\nlabels: [{pairs: {a: b}}]\npatches: [{path: patch.yaml}]\n")
             .unwrap();

@@ -1,7 +1,7 @@
-//! Every tree builds to what kustomize 5.8.1 made of it.
+//! Compares each tree with the recorded output of kustomize 5.8.1.
 //!
 //! `expected.yaml` and `expected.error` are kustomize's own output; `MESHY_TESTBED=… cargo test --test differential`
-//! shows that they still hold, with `MESHY_RECORD=1` it writes them anew. `verdict` is this crate's own text for an error.
+//! shows that they still hold, with `MESHY_RECORD=1` it records them again. `verdict` is the error text of this crate.
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -30,7 +30,7 @@ fn every_tree_prints_what_kustomize_prints() {
 }
 
 #[test]
-fn every_tree_that_kustomize_refuses_is_refused_in_our_own_words() {
+fn every_tree_that_kustomize_rejects_has_the_recorded_error() {
     let mut verdicts = Verdicts::default();
     for tree in trees().into_iter().filter(|tree| tree.printed().is_none()) {
         assert!(tree.root.join("expected.error").is_file(), "{} has no verdict of kustomize", tree.name);
@@ -51,7 +51,7 @@ fn every_tree_that_kustomize_refuses_is_refused_in_our_own_words() {
 #[test]
 fn a_tree_in_memory_builds_as_on_disk() {
     let mut verdicts = Verdicts::default();
-    // Memory knows no links.
+    // Memory does not support links.
     for tree in trees().into_iter().filter(|tree| !tree.name.contains("link")) {
         let there = build(&in_memory(&tree), &tree.start());
         let here = tree.build();

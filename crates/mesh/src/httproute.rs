@@ -1,167 +1,168 @@
-//! HTTPRoute as far as Linkerd follows it, read leniently: what is not named here is left aside.
+//! The fields of an HTTPRoute that Linkerd uses. Unknown fields are ignored.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// An HTTPRoute of Gateway API (or of Linkerd's own group, which has the same shape).
+/// An HTTPRoute of the group `gateway.networking.k8s.io` or `policy.linkerd.io`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HttpRoute {
-    /// Name, namespace, annotations.
+    /// The name, the namespace and the annotations.
     #[serde(default)]
     pub metadata: RouteMetadata,
-    /// The rules.
+    /// The parents, the hostnames and the rules.
     #[serde(default)]
     pub spec: RouteSpec,
 }
 
-/// What is read of a route's metadata.
+/// The fields of a route's metadata that this crate reads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouteMetadata {
-    /// The route's name.
+    /// `metadata.name`; empty where absent.
     #[serde(default)]
     pub name: String,
-    /// Its namespace.
+    /// `metadata.namespace`; absent in manifests that leave it to `kubectl apply`.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Among them the retry and timeout annotations, which hold for every rule.
+    /// All annotations. The retry and timeout annotations apply to every rule of the route.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Whose traffic, and where it goes.
+/// The `spec` of a route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteSpec {
-    /// The Services whose clients follow this route.
+    /// The objects that the route is attached to: the Services whose clients follow it.
     #[serde(default)]
     pub parent_refs: Vec<ParentRef>,
-    /// Hosts; none: any.
+    /// The hostnames that the route applies to; empty: all hostnames.
     #[serde(default)]
     pub hostnames: Vec<String>,
-    /// Rules; the best match over all routes wins, not the first.
+    /// The rules. The most specific match of all routes applies, not the first one.
     #[serde(default)]
     pub rules: Vec<Rule>,
 }
 
-/// A parent: for a mesh a Service.
+/// A reference to a parent: a Service in a mesh, a Gateway elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ParentRef {
-    /// `core` or empty for a Service; Gateway API's own where absent.
+    /// The API group: `core` or empty for a Service; `gateway.networking.k8s.io` where absent.
     #[serde(default)]
     pub group: Option<String>,
-    /// `Service` for a mesh, `Gateway` where absent.
+    /// The kind; `Gateway` where absent.
     #[serde(default)]
     pub kind: Option<String>,
-    /// The parent's name.
+    /// The name of the parent.
     #[serde(default)]
     pub name: String,
-    /// Its namespace; the route's where absent.
+    /// The namespace of the parent; the namespace of the route where absent.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// One port; all where absent.
+    /// The port that the route applies to; all ports where absent.
     #[serde(default)]
     pub port: Option<u16>,
 }
 
 impl ParentRef {
-    /// Whether the parent is a Service, so that the mesh and not a gateway follows the route.
+    /// Returns whether the parent is a Service: then the mesh, not a gateway, uses the route.
     pub fn is_service(&self) -> bool {
         self.kind.as_deref() == Some("Service") && matches!(self.group.as_deref(), Some("core" | ""))
     }
 }
 
-/// What is matched, what is done, where it goes.
+/// A rule: which requests it matches, how it changes them and where it sends them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rule {
-    /// One of these; none: everything.
+    /// The matches, of which one must hold; empty: all requests match.
     #[serde(default)]
     pub matches: Vec<Match>,
-    /// Filters as they stand.
+    /// The filters, as raw JSON.
     #[serde(default)]
     pub filters: Vec<Value>,
-    /// Where it goes; none: the parent itself.
+    /// The backends that get the requests; empty: the parent itself.
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
-    /// Timeouts in the route itself; the annotation wins.
+    /// The timeouts of the rule. The annotation `timeout.linkerd.io/request` overrides them.
     #[serde(default)]
     pub timeouts: RuleTimeouts,
 }
 
-/// Timeouts of a rule, in Gateway API's notation (Go's, without fractions).
+/// The timeouts of a rule, as Gateway API durations (Go durations without fractions).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleTimeouts {
-    /// Over all tries.
+    /// The timeout of a request, all attempts together.
     #[serde(default)]
     pub request: Option<String>,
-    /// One try; Linkerd does not read it.
+    /// The timeout of one attempt. Linkerd ignores it.
     #[serde(default)]
     pub backend_request: Option<String>,
 }
 
-/// One match: all of its parts must hold.
+/// A match. All of its parts must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// The path.
+    /// The condition on the path, without the query.
     #[serde(default)]
     pub path: Option<ValueMatch>,
-    /// Headers.
+    /// The conditions on headers.
     #[serde(default)]
     pub headers: Vec<ValueMatch>,
-    /// Query parameters.
+    /// The conditions on query parameters.
     #[serde(default)]
     pub query_params: Vec<ValueMatch>,
-    /// The method.
+    /// The HTTP method, compared exactly.
     #[serde(default)]
     pub method: Option<String>,
 }
 
-/// A value compared: `Exact`, `PathPrefix` or `RegularExpression`.
+/// A comparison of a path, a header or a query parameter with a value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ValueMatch {
-    /// How; absent: `PathPrefix` for a path, `Exact` else.
+    /// The type of the comparison: `Exact`, `PathPrefix` or `RegularExpression`. Where absent: `PathPrefix` for a path,
+    /// `Exact` for a header or query parameter.
     #[serde(rename = "type", default)]
     pub how: Option<String>,
-    /// The header's or parameter's name.
+    /// The name of the header or query parameter; absent for a path.
     #[serde(default)]
     pub name: Option<String>,
-    /// What it is compared with.
+    /// The value to compare with.
     #[serde(default)]
     pub value: Option<String>,
 }
 
-/// A backend and its share.
+/// A backend and its weight.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackendRef {
-    /// `core` or empty, as where absent; anything else is no Service.
+    /// The API group: `core`, empty or absent for a Service.
     #[serde(default)]
     pub group: Option<String>,
-    /// `Service`, as where absent.
+    /// The kind; `Service` where absent.
     #[serde(default)]
     pub kind: Option<String>,
-    /// The Service.
+    /// The name of the backend.
     #[serde(default)]
     pub name: String,
-    /// Its namespace; the route's where absent.
+    /// The namespace of the backend; the namespace of the route where absent.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Its port.
+    /// The port of the Service.
     #[serde(default)]
     pub port: Option<u16>,
-    /// Its share in relation to the others'; 1 where absent, 0: nothing.
+    /// The weight relative to the sum of all weights; 1 where absent. A backend of weight 0 gets no requests.
     #[serde(default)]
     pub weight: Option<u32>,
-    /// Filters for its share alone, as they stand.
+    /// The filters for requests to this backend, as raw JSON.
     #[serde(default)]
     pub filters: Vec<Value>,
 }
 
 impl BackendRef {
-    /// Whether it names a Service.
+    /// Returns whether the backend is a Service.
     pub fn is_service(&self) -> bool {
         matches!(self.kind.as_deref(), None | Some("Service"))
             && matches!(self.group.as_deref(), None | Some("core" | ""))
@@ -169,21 +170,21 @@ impl BackendRef {
 }
 
 impl HttpRoute {
-    /// Reads an object.
+    /// Parses an HTTPRoute object.
     ///
     /// # Errors
-    /// A field that is read here has another type.
+    /// Returns an error if a known field has an unexpected type.
     pub fn from_value(object: &Value) -> Result<Self, serde_json::Error> {
         serde_json::from_value(object.clone())
     }
 
-    /// The services (name, namespace) whose clients follow this route.
+    /// Returns the name and namespace of each Service whose clients follow this route.
     pub fn services(&self) -> impl Iterator<Item = (&str, &str)> {
-        let own = self.metadata.namespace.as_deref().unwrap_or("default");
+        let route_namespace = self.metadata.namespace.as_deref().unwrap_or("default");
         self.spec
             .parent_refs
             .iter()
             .filter(|parent| parent.is_service())
-            .map(move |parent| (parent.name.as_str(), parent.namespace.as_deref().unwrap_or(own)))
+            .map(move |parent| (parent.name.as_str(), parent.namespace.as_deref().unwrap_or(route_namespace)))
     }
 }

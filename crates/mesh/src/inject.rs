@@ -1,5 +1,5 @@
-//! The injection annotation on any workload. The proxy itself is added at pod creation by the injector in the cluster;
-//! a manifest only has to ask.
+//! Sets and removes the injection annotation of workloads. The injector in the cluster adds the proxy when a pod with
+//! the annotation is created.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,19 +8,19 @@ use serde_json::{Map, Value, json};
 
 use crate::names;
 
-/// What the annotation asks for.
+/// The value of the injection annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A proxy that routes by the original destination.
+    /// Inject a proxy that routes by the original destination.
     Enabled,
-    /// A proxy that routes by `l5d-dst-override`, for ingress controllers.
+    /// Inject a proxy that routes by the header `l5d-dst-override`, for ingress controllers.
     Ingress,
-    /// No proxy.
+    /// Do not inject a proxy.
     Disabled,
 }
 
 impl Mode {
-    /// The annotation's value.
+    /// Returns the value as written in the annotation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Enabled => names::ENABLED,
@@ -44,42 +44,43 @@ impl FromStr for Mode {
             names::ENABLED => Ok(Self::Enabled),
             names::INGRESS => Ok(Self::Ingress),
             names::DISABLED => Ok(Self::Disabled),
-            _ => Err(format!("`{text}` is none of enabled, ingress, disabled")),
+            _ => Err(format!("invalid value `{text}`, expected `enabled`, `ingress` or `disabled`")),
         }
     }
 }
 
-/// What became of one object.
+/// The result of [`annotate`] or [`remove`] for one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The object's kind, in the API's spelling.
+    /// The kind of the object.
     pub kind: String,
-    /// The object's name; empty when it has none (`generateName`).
+    /// The name of the object; empty if it has none (`generateName`).
     pub name: String,
-    /// What was done.
+    /// The change that was made to the object.
     pub done: Done,
 }
 
-/// What was done to an object.
+/// The change that was made to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// The annotation was set or changed.
     Annotated,
-    /// The annotation was taken away.
+    /// The annotation was removed.
     Removed,
-    /// It was as asked before.
+    /// The object is unchanged: it already had the annotation, or it had none to remove.
     Already,
-    /// Its pods use the node's network, where a proxy cannot redirect traffic; left as it was.
+    /// The object is unchanged: its pods use the host network, where a proxy cannot redirect traffic.
     HostNetwork,
-    /// It makes no pods; left as it was.
+    /// The object is unchanged: it is not a Pod and has no pod template, or the template is malformed.
     NotAWorkload,
 }
 
-/// Sets the annotation on the pod template of a workload, on a Pod itself, and on everything in a List.
+/// Sets the annotation on a Pod, on the pod template of a workload, or on each item of a List. Returns the result for
+/// each object.
 pub fn annotate(object: &mut Value, mode: Mode) -> Vec<Outcome> {
     each(object, &mut |pod| {
         let host_network = pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
-        // Linkerd's injector refuses such a pod; to ask for it would promise what cannot come.
+        // Linkerd's injector skips such a pod, so the annotation would have no effect.
         if host_network && mode != Mode::Disabled {
             return Done::HostNetwork;
         }
@@ -92,7 +93,8 @@ pub fn annotate(object: &mut Value, mode: Mode) -> Vec<Outcome> {
     })
 }
 
-/// Takes the annotation away.
+/// Removes the annotation from a Pod, from the pod template of a workload, or from each item of a List. Returns the
+/// result for each object. Also removes an empty map of annotations.
 pub fn remove(object: &mut Value) -> Vec<Outcome> {
     each(object, &mut |pod| {
         let Some(annotations) = pod.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
@@ -108,13 +110,13 @@ pub fn remove(object: &mut Value) -> Vec<Outcome> {
     })
 }
 
-/// The annotation on a workload's pod template or on a Pod.
+/// Returns the value of the annotation on a Pod or on the pod template of a workload.
 pub fn requested(object: &Value) -> Option<&str> {
     let pod = object.pointer(template_pointer(object.get("kind")?.as_str()?)?)?;
     pod.get("metadata")?.get("annotations")?.get(names::INJECT)?.as_str()
 }
 
-/// Where a kind keeps what its pods look like, as a JSON pointer; `None` for what makes no pods.
+/// Returns the JSON pointer to the pod template of a kind; empty for a Pod, `None` for a kind without pods.
 pub fn template_pointer(kind: &str) -> Option<&'static str> {
     match kind {
         "Pod" => Some(""),
@@ -138,14 +140,14 @@ fn each(object: &mut Value, change: &mut dyn FnMut(&mut Value) -> Done) -> Vec<O
     vec![Outcome { kind, name, done }]
 }
 
-/// The annotations of a pod or template, made where absent; none if the object is misshapen.
+/// Returns the annotations of a pod or pod template, and creates them if absent; `None` if the object is malformed.
 fn annotations(pod: &mut Value) -> Option<&mut Map<String, Value>> {
-    let metadata = filled(pod.as_object_mut()?, "metadata")?;
-    filled(metadata, "annotations")
+    let metadata = object_or_create(pod.as_object_mut()?, "metadata")?;
+    object_or_create(metadata, "annotations")
 }
 
-/// A member that is an object; `null` and absent become an empty one, as YAML writers leave either.
-fn filled<'a>(parent: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+/// Returns a member as an object, and creates it if it is absent or null; `None` if it has another type.
+fn object_or_create<'a>(parent: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
     let value = parent.entry(key).or_insert(Value::Null);
     if value.is_null() {
         *value = json!({});
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_workload_is_annotated_on_its_template() {
+    fn the_pod_template_of_each_workload_kind_is_annotated() {
         for kind in ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"] {
             let pointer = template_pointer(kind).unwrap();
             let mut object = workload(kind, pointer);
@@ -176,14 +178,14 @@ mod tests {
                 object.pointer(&format!("{pointer}/metadata/annotations/linkerd.io~1inject")),
                 Some(&json!("enabled"))
             );
-            assert_eq!(object["metadata"].get("annotations"), None, "not on the {kind} itself");
+            assert_eq!(object["metadata"].get("annotations"), None, "the {kind} itself has no annotations");
             assert_eq!(requested(&object), Some("enabled"));
             assert_eq!(annotate(&mut object, Mode::Enabled)[0].done, Done::Already);
         }
     }
 
     #[test]
-    fn a_list_is_annotated_item_by_item_and_other_kinds_pass() {
+    fn each_workload_of_a_list_is_annotated() {
         let pod = json!({"kind": "Pod", "metadata": {"name": "p", "annotations": null}, "spec": {}});
         let service = json!({"kind": "Service", "metadata": {"name": "s"}});
         let mut list = json!({"kind": "List", "items": [pod, service.clone()]});
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_leaves_the_object_as_it_was() {
+    fn removing_the_annotation_restores_the_object() {
         let before = workload("Deployment", "/spec/template");
         let mut object = before.clone();
         annotate(&mut object, Mode::Enabled);
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nodes_network_is_left_alone() {
+    fn a_workload_with_host_network_is_unchanged() {
         let mut object = workload("DaemonSet", "/spec/template");
         object["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
         let before = object.clone();
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misshapen_object_is_left_alone() {
+    fn a_malformed_object_is_unchanged() {
         let mut object = json!({"kind": "Deployment", "spec": {"template": "x"}});
         assert_eq!(annotate(&mut object, Mode::Enabled)[0].done, Done::NotAWorkload);
         assert_eq!(annotate(&mut json!(null), Mode::Enabled)[0].done, Done::NotAWorkload);

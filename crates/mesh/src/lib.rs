@@ -1,17 +1,17 @@
-//! What Linkerd reads of Kubernetes objects, without a cluster and without a proxy.
+//! Parses and checks the Kubernetes objects that Linkerd reads. Needs neither a cluster nor a proxy.
 //!
 //! ```text
-//!   names        annotations, labels, groups: spelled once
-//!   duration     Go's durations (profiles) and Linkerd's own (annotations)
-//!   profile      ServiceProfile, typed; its budget and whether the proxy takes it
-//!   policy       retry.linkerd.io/*, timeout.linkerd.io/* and the circuit breaker's annotations
-//!   httproute    HTTPRoute as far as Linkerd follows it
-//!   inject       the injection annotation on any workload
-//!   lint         objects → findings: what is accepted by the API server and still does not do what it says
+//!   names        constants for annotations, labels, API groups and ports
+//!   duration     Go durations (profiles) and annotation durations
+//!   profile      ServiceProfile and its retry budget
+//!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
+//!   httproute    the fields of an HTTPRoute that Linkerd uses
+//!   inject       the injection annotation of workloads
+//!   lint         objects → findings: problems that the API server does not report
 //! ```
 //!
-//! Everything here takes values and gives values. The embedded cluster's translator, the `lint`, `sp`, `retry` and
-//! `inject` commands share it, so that they cannot disagree about what an object means.
+//! All functions are pure. The embedded cluster and the commands `lint`, `sp`, `retry` and `inject` share them, so that
+//! they interpret an object in the same way.
 
 pub mod duration;
 pub mod httproute;

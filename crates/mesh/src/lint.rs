@@ -1,6 +1,6 @@
-//! Objects that the API server accepts and that still do not do what they say.
+//! Finds problems in objects that the API server accepts: fields and annotations without the intended effect.
 //!
-//! Each rule has an id, which is also the name of its page under `docs/lint/`.
+//! Each rule has an id, which is also the name of its page in `docs/lint/`.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,51 +20,51 @@ mod world;
 pub use rules::{RULES, Rule};
 pub use world::World;
 
-/// How bad a finding is.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// What is written has no effect, or another one than it says.
+    /// The object has no effect, or another effect than written.
     Error,
-    /// It works, but likely not as meant.
+    /// The object has the written effect, which is probably not the intended one.
     Warning,
 }
 
-/// Where a finding is.
+/// The location of a finding: file, object and field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
-    /// The file, for objects read from one.
+    /// The path of the file; `None` for objects that were not read from a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// The object's kind.
+    /// The kind of the object.
     pub kind: String,
-    /// Its namespace, where it says one.
+    /// The namespace of the object; `None` if its metadata has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Its name.
+    /// The name of the object; empty if its metadata has none.
     pub name: String,
     /// The field, for example `spec.routes[0].condition.pathRegex`.
     pub field: String,
 }
 
-/// One thing that is not as it seems.
+/// A problem in one field of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The rule, and its page in the docs.
+    /// The id of the rule, and the name of its page in `docs/lint/`.
     pub id: &'static str,
-    /// How bad.
+    /// The level, which is the same for all findings of a rule.
     pub level: Level,
-    /// Where.
+    /// The location in the object, and the file if there is one.
     pub place: Place,
-    /// What is there.
+    /// The problem, with the value of the field.
     pub what: String,
-    /// Why it matters.
+    /// The effect of the problem in the cluster.
     pub why: &'static str,
-    /// What to do.
+    /// The suggested correction.
     pub todo: String,
 }
 
-/// Looks at the world's targets and says what is not as it seems, in the order of the objects.
+/// Checks the targets of the world and returns the findings, in the order of the objects.
 pub fn lint(world: &World) -> Vec<Finding> {
     let mut found = Vec::new();
     for item in world.targets() {
@@ -73,7 +73,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
             "ServiceProfile" => profile::lint(world, &mut sink),
             "Service" => service::lint(world, &mut sink),
             "HTTPRoute" => {
-                // Linkerd's own group has another, older shape under the same kind.
+                // The HTTPRoute of `policy.linkerd.io` has other fields.
                 if sink.object()["apiVersion"].as_str().is_some_and(|v| v.starts_with(names::GATEWAY_GROUP)) {
                     fields::lint(&mut sink);
                 }
@@ -88,7 +88,7 @@ pub fn lint(world: &World) -> Vec<Finding> {
     found
 }
 
-/// Takes the findings of one object.
+/// Collects the findings of one object.
 struct Sink<'a> {
     item: &'a world::Item,
     found: &'a mut Vec<Finding>,

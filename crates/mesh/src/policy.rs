@@ -1,52 +1,55 @@
-//! The newer dialect: retries, timeouts and the circuit breaker as annotations on a Service or a route.
+//! The policy annotations of a Service or a route: retries, timeouts and the circuit breaker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::{duration, names};
 
-/// Annotations of one object.
+/// The annotations of one object, by key.
 pub type Annotations = BTreeMap<String, String>;
 
-/// An annotation that the policy controller cannot read; it then drops the whole set and logs it.
+/// An invalid annotation. The policy controller then ignores the related annotations and writes a warning to its log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {what}")]
 pub struct PolicyError {
-    /// The annotation.
+    /// The key of the annotation.
     pub key: String,
-    /// What is wrong with its value.
+    /// The problem with its value.
     pub what: String,
 }
 
-/// Retries by annotation: no budget, at most `limit` for each request.
+/// The retry policy of the annotations `retry.linkerd.io/*`: a limit for each request and no retry budget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Ranges of statuses, both ends included; empty: none.
+    /// The ranges of HTTP statuses to retry, both ends included; empty: no status is retried.
     pub statuses: Vec<(u16, u16)>,
-    /// Retries for one request; `0` and absent both mean 1.
+    /// The maximum number of retries of a request, at least 1. The annotation values 0 and absent mean 1.
     pub limit: u16,
-    /// How long one try but the last may wait for its headers.
+    /// The timeout for the response headers of each attempt except the last one.
     pub timeout: Option<Duration>,
 }
 
 impl Retry {
-    /// Reads `retry.linkerd.io/http`, `/limit` and `/timeout`; none when not one of them says anything.
+    /// Parses `retry.linkerd.io/http`, `/limit` and `/timeout`. Returns `None` if all are absent or 0.
     ///
     /// # Errors
-    /// One of them cannot be read.
+    /// Returns the first annotation with an invalid value.
     pub fn from_annotations(annotations: &Annotations) -> Result<Option<Self>, PolicyError> {
         let limit = annotations.get(names::RETRY_LIMIT).map(|value| {
-            value
-                .parse::<u16>()
-                .map_err(|_| fault(names::RETRY_LIMIT, format!("`{value}` is not a number from 0 to 65535")))
+            value.parse::<u16>().map_err(|_| {
+                invalid(
+                    names::RETRY_LIMIT,
+                    format!("invalid limit `{value}`, expected a number from 0 to 65535"),
+                )
+            })
         });
         let limit = limit.transpose()?.filter(|limit| *limit != 0);
-        let timeout = time(annotations, names::RETRY_TIMEOUT)?.filter(|t| !t.is_zero());
+        let timeout = duration_of(annotations, names::RETRY_TIMEOUT)?.filter(|t| !t.is_zero());
         let statuses = annotations.get(names::RETRY_HTTP).map(|value| {
             statuses(value).ok_or_else(|| {
-                fault(
+                invalid(
                     names::RETRY_HTTP,
-                    format!("`{value}` is not a list of 5xx, gateway-error, codes and ranges"),
+                    format!("invalid conditions `{value}`, expected a list of 5xx, gateway-error, codes and ranges"),
                 )
             })
         });
@@ -57,13 +60,14 @@ impl Retry {
         Ok(Some(Self { statuses: statuses.unwrap_or_default(), limit: limit.unwrap_or(1), timeout }))
     }
 
-    /// Whether an answer with this status is asked for again.
+    /// Returns whether a response with this HTTP status is retried.
     pub fn covers(&self, status: u16) -> bool {
         self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
     }
 }
 
-/// Reads a list of conditions: `5xx`, `gateway-error`, `503`, `500-504`; nothing if one cannot be read.
+/// Parses a comma-separated list of conditions (`5xx`, `gateway-error`, `503`, `500-504`) into ranges of HTTP statuses, both
+/// ends included. Returns `None` if a condition is invalid.
 pub fn statuses(list: &str) -> Option<Vec<(u16, u16)>> {
     let code = |text: &str| text.parse().ok().filter(|code| (100..600).contains(code));
     list.split(',')
@@ -78,41 +82,42 @@ pub fn statuses(list: &str) -> Option<Vec<(u16, u16)>> {
         .collect()
 }
 
-/// Timeouts by annotation.
+/// The timeouts of the annotations `timeout.linkerd.io/*`; `None` where absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Over all tries.
+    /// The timeout of a request, all attempts together.
     pub request: Option<Duration>,
-    /// One backend's response.
+    /// The timeout of the response of a backend.
     pub response: Option<Duration>,
-    /// Silence on a stream.
+    /// The maximum time without data on a stream.
     pub idle: Option<Duration>,
 }
 
 impl Timeouts {
-    /// Reads `timeout.linkerd.io/*`.
+    /// Parses `timeout.linkerd.io/request`, `/response` and `/idle`.
     ///
     /// # Errors
-    /// One of them cannot be read.
+    /// Returns the first annotation with an invalid value.
     pub fn from_annotations(annotations: &Annotations) -> Result<Self, PolicyError> {
         Ok(Self {
-            request: time(annotations, names::TIMEOUT_REQUEST)?,
-            response: time(annotations, names::TIMEOUT_RESPONSE)?,
-            idle: time(annotations, names::TIMEOUT_IDLE)?,
+            request: duration_of(annotations, names::TIMEOUT_REQUEST)?,
+            response: duration_of(annotations, names::TIMEOUT_RESPONSE)?,
+            idle: duration_of(annotations, names::TIMEOUT_IDLE)?,
         })
     }
 }
 
-/// The circuit breaker `consecutive`: this many failures in a row shut an endpoint out for a growing time.
+/// The circuit breaker `consecutive`: makes an endpoint unavailable after consecutive failures, each time for a longer
+/// penalty.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Consecutive {
-    /// Failures in a row; 7 where absent.
+    /// The number of consecutive failures that opens the circuit breaker; 7 where absent.
     pub max_failures: u32,
-    /// The first penalty; 1 s where absent.
+    /// The shortest penalty; 1 s where absent.
     pub min_penalty: Duration,
     /// The longest penalty; 60 s where absent.
     pub max_penalty: Duration,
-    /// How much of a penalty is chance; 0.5 where absent.
+    /// The random part of a penalty, relative to the penalty; 0.5 where absent.
     pub jitter_ratio: f32,
 }
 
@@ -128,18 +133,19 @@ impl Default for Consecutive {
 }
 
 impl Consecutive {
-    /// Reads `balancer.linkerd.io/failure-accrual` and its parameters; none when it is not on or not `consecutive`.
+    /// Parses `balancer.linkerd.io/failure-accrual` and its parameters. Returns `None` if the circuit breaker is absent or
+    /// `unified`.
     ///
     /// # Errors
-    /// A value cannot be read.
+    /// Returns the first annotation with an invalid value.
     pub fn from_annotations(annotations: &Annotations) -> Result<Option<Self>, PolicyError> {
         match annotations.get(names::FAILURE_ACCRUAL).map(String::as_str) {
             None | Some("unified") => return Ok(None),
             Some("consecutive") => {}
             Some(mode) => {
-                return Err(fault(
+                return Err(invalid(
                     names::FAILURE_ACCRUAL,
-                    format!("`{mode}` is neither `consecutive` nor `unified`"),
+                    format!("invalid value `{mode}`, expected `consecutive` or `unified`"),
                 ));
             }
         }
@@ -148,23 +154,26 @@ impl Consecutive {
         let number = |end: &str| {
             annotations
                 .get(&key(end))
-                .map(|v| v.parse::<f32>().map_err(|_| fault(&key(end), format!("`{v}` is not a number"))))
+                .map(|v| {
+                    v.parse::<f32>()
+                        .map_err(|_| invalid(&key(end), format!("invalid value `{v}`, expected a number")))
+                })
                 .transpose()
         };
         Ok(Some(Self {
             max_failures: number("max-failures")?.map_or(default.max_failures, |n| n as u32),
-            min_penalty: time(annotations, &key("min-penalty"))?.unwrap_or(default.min_penalty),
-            max_penalty: time(annotations, &key("max-penalty"))?.unwrap_or(default.max_penalty),
+            min_penalty: duration_of(annotations, &key("min-penalty"))?.unwrap_or(default.min_penalty),
+            max_penalty: duration_of(annotations, &key("max-penalty"))?.unwrap_or(default.max_penalty),
             jitter_ratio: number("jitter-ratio")?.unwrap_or(default.jitter_ratio),
         }))
     }
 }
 
-fn time(annotations: &Annotations, key: &str) -> Result<Option<Duration>, PolicyError> {
-    annotations.get(key).map(|value| duration::annotation(value).map_err(|e| fault(key, e))).transpose()
+fn duration_of(annotations: &Annotations, key: &str) -> Result<Option<Duration>, PolicyError> {
+    annotations.get(key).map(|value| duration::annotation(value).map_err(|e| invalid(key, e))).transpose()
 }
 
-fn fault(key: &str, what: impl ToString) -> PolicyError {
+fn invalid(key: &str, what: impl ToString) -> PolicyError {
     PolicyError { key: key.to_owned(), what: what.to_string() }
 }
 
@@ -177,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_codes_ranges_and_two_words() {
+    fn retry_conditions_are_codes_ranges_and_named_classes() {
         assert_eq!(
             statuses("5xx,gateway-error,429,500-503"),
             Some(vec![(500, 599), (502, 504), (429, 429), (500, 503)])
@@ -188,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_zero_is_the_default_of_one() {
+    fn a_limit_of_0_means_the_default_of_1() {
         let retry =
             Retry::from_annotations(&annotations(&[(names::RETRY_HTTP, "5xx"), (names::RETRY_LIMIT, "0")]));
         assert_eq!(retry.unwrap().unwrap().limit, 1);
     }
 
     #[test]
-    fn one_bad_value_voids_the_set() {
+    fn one_invalid_value_invalidates_the_retry_policy() {
         let error = Retry::from_annotations(&annotations(&[
             (names::RETRY_HTTP, "5xx"),
             (names::RETRY_TIMEOUT, "1.5s"),
@@ -204,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn no_annotation_is_no_policy() {
+    fn objects_without_annotations_have_no_policy() {
         assert_eq!(Retry::from_annotations(&Annotations::new()), Ok(None));
         assert_eq!(Consecutive::from_annotations(&Annotations::new()), Ok(None));
     }

@@ -1,4 +1,4 @@
-//! ServiceProfile: routes by method and path, what counts as a failure, and one retry budget.
+//! ServiceProfile: routes by method and path, the definition of a failure, and the retry budget.
 
 use std::time::Duration;
 
@@ -8,160 +8,160 @@ use serde_json::{Value, json};
 mod budget;
 mod validate;
 
-pub use budget::{Budget, BudgetFault};
+pub use budget::{Budget, BudgetError};
 
 use crate::{duration, names};
 
-/// A ServiceProfile, read strictly: an unknown field is an error here, as it is for Linkerd's validator.
+/// A ServiceProfile. An unknown field is an error, as in Linkerd's validator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceProfile {
-    /// `linkerd.io/v1alpha2`.
+    /// The API version: `linkerd.io/v1alpha2`.
     #[serde(rename = "apiVersion", default)]
     pub api_version: String,
-    /// `ServiceProfile`.
+    /// The kind: `ServiceProfile`.
     #[serde(default)]
     pub kind: String,
-    /// Name (the service's full DNS name) and namespace.
+    /// The name (the full DNS name of the service) and the namespace.
     pub metadata: Metadata,
-    /// The rules.
+    /// The routes and the retry budget.
     #[serde(default)]
     pub spec: Spec,
 }
 
-/// What is read of an object's metadata.
+/// The fields of an object's metadata that this crate reads.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The object's name.
+    /// `metadata.name`.
     pub name: String,
-    /// Its namespace; absent in files that leave it to the one who applies them.
+    /// `metadata.namespace`; absent in manifests that leave it to `kubectl apply`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
 }
 
-/// The rules of a profile.
+/// The `spec` of a profile.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
-    /// Tried in this order; the first that matches wins.
+    /// The routes. The first route that matches a request applies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
-    /// Shared by all retryable routes of one client's proxy; absent means [`Budget::default`].
+    /// The retry budget, shared by all retryable routes of one client's proxy; [`Budget::default`] where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_budget: Option<Budget>,
-    /// A traffic split by weight, the older way.
+    /// The backends of a traffic split by weight. HTTPRoutes replace this field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dst_overrides: Vec<WeightedDst>,
-    /// Ports that the proxy must not look into; their notation differs between schema and programs, so it is kept raw.
+    /// The ports without protocol detection. Raw JSON, since the schema and the controller use different notations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opaque_ports: Option<Value>,
 }
 
-/// Requests that are counted together and retried alike.
+/// A route: requests with common metrics, timeout and retries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Route {
-    /// The label `rt_route` in the metrics.
+    /// The value of the metrics label `rt_route`.
     pub name: String,
-    /// Which requests.
+    /// The condition that a request must match.
     pub condition: RequestMatch,
-    /// Which answers are failures; none: 5xx, or what `grpc-status` says.
+    /// The classification of responses. Where no class matches, a 5xx status or a `grpc-status` other than 0 is a failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub response_classes: Vec<ResponseClass>,
-    /// Whether a failed answer is asked for again while the budget lasts.
+    /// Whether failed requests are retried until the retry budget is exhausted.
     #[serde(default)]
     pub is_retryable: bool,
-    /// Over all tries together, in Go's notation; absent: none.
+    /// The timeout of a request, all attempts together, as a Go duration; no timeout where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
 }
 
-/// A condition on a request. Several fields in one object must all hold.
+/// A condition on a request. All fields that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestMatch {
-    /// The method, in capitals.
+    /// The HTTP method in upper case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// A regular expression for the whole path without its query.
+    /// A regular expression that must match the whole path, without the query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_regex: Option<String>,
-    /// Each of these.
+    /// Conditions that must all hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<RequestMatch>>,
-    /// One of these at least.
+    /// Conditions of which at least one must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<Vec<RequestMatch>>,
-    /// Not this.
+    /// A condition that must not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<RequestMatch>>,
 }
 
-/// Answers that are a success or a failure by decree.
+/// A class of responses that count as successes or as failures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResponseClass {
-    /// Which answers.
+    /// The condition that a response must match.
     pub condition: ResponseMatch,
-    /// Whether they are failures.
+    /// Whether the responses of this class are failures.
     #[serde(default)]
     pub is_failure: bool,
 }
 
-/// A condition on an answer's status. Several fields in one object must all hold.
+/// A condition on the status of a response. All fields that are set must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResponseMatch {
-    /// A range of statuses.
+    /// The range that must contain the HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusRange>,
-    /// Each of these.
+    /// Conditions that must all hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<ResponseMatch>>,
-    /// One of these at least.
+    /// Conditions of which at least one must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<Vec<ResponseMatch>>,
-    /// Not this.
+    /// A condition that must not hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<ResponseMatch>>,
 }
 
-/// Statuses from `min` to `max`, both included.
+/// A range of HTTP statuses, both ends included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StatusRange {
-    /// The lowest; 0 where absent.
+    /// The lowest status; 0 where absent.
     #[serde(default)]
     pub min: u32,
-    /// The highest; 0 where absent, and then nothing is in the range but what `min` leaves.
+    /// The highest status; 0 where absent, which leaves the range empty if `min` is set.
     #[serde(default)]
     pub max: u32,
 }
 
-/// One side of a split by `dstOverrides`.
+/// A backend of a traffic split by `dstOverrides`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedDst {
-    /// Host, with or without a port.
+    /// The host, with or without a port.
     pub authority: String,
-    /// A Kubernetes quantity: `500m`, `1`, `"0.5"`.
+    /// The weight as a Kubernetes quantity: `500m`, `1`, `"0.5"`.
     pub weight: Value,
 }
 
-/// A profile that Linkerd's validator would refuse.
+/// The first rule of Linkerd's validator that a profile violates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct ProfileError {
     /// The field, for example `spec.routes[0].condition`.
     pub place: String,
-    /// What is wrong there.
+    /// The problem with the value of the field.
     pub what: String,
 }
 
 impl ServiceProfile {
-    /// Reads an object and holds it to the rules of Linkerd's validator.
+    /// Parses a ServiceProfile object and applies the rules of Linkerd's validator.
     ///
     /// # Errors
-    /// The first rule that it breaks, with the field.
+    /// Returns the first violated rule, with the field.
     pub fn from_value(object: &Value) -> Result<Self, ProfileError> {
         let profile: Self = serde_json::from_value(object.clone())
             .map_err(|e| ProfileError { place: "object".to_owned(), what: e.to_string() })?;
@@ -169,31 +169,32 @@ impl ServiceProfile {
         Ok(profile)
     }
 
-    /// Reads an object whatever its values are; for lint, which has more to say than the first fault.
+    /// Parses a ServiceProfile object without checking its values. For lint, which reports all problems and not only the
+    /// first one.
     ///
     /// # Errors
-    /// A field is unknown, missing or of another type.
+    /// Returns an error if a field is unknown, missing or of an unexpected type.
     pub fn read_leniently(object: &Value) -> Result<Self, serde_json::Error> {
         serde_json::from_value(object.clone())
     }
 
-    /// The service and its namespace that the profile's name stands for.
+    /// Returns the name and namespace of the service; `None` if the profile's name is not the full DNS name of a service.
     pub fn service(&self) -> Option<(&str, &str)> {
         names::parse_service_fqdn(&self.metadata.name)
     }
 
-    /// The budget as the controller hands it to proxies: the default where the profile has none.
+    /// Returns the retry budget that the controller sends to proxies: the default where the profile has none.
     pub fn budget(&self) -> Budget {
         self.spec.retry_budget.clone().unwrap_or_default()
     }
 
-    /// Whether the profile takes the place of the service's newer policy (annotations, HTTPRoutes, circuit breaker):
-    /// it does as soon as it has a route or an override.
+    /// Returns whether the profile overrides the service's annotations, HTTPRoutes and circuit breaker: true if it has a
+    /// route or a `dstOverrides` entry.
     pub fn replaces_policy(&self) -> bool {
         !self.spec.routes.is_empty() || !self.spec.dst_overrides.is_empty()
     }
 
-    /// The profile as an object to apply.
+    /// Returns the profile as an object with `apiVersion` and `kind`, ready to apply.
     pub fn to_value(&self) -> Value {
         let mut value = json!(self);
         value["apiVersion"] = json!(names::PROFILE_API_VERSION);
@@ -203,7 +204,8 @@ impl ServiceProfile {
 }
 
 impl Route {
-    /// The timeout over all tries; none when absent or not a duration (the controller logs and goes on without).
+    /// Returns the timeout of a request, all attempts together; `None` if it is absent, 0 or invalid (the controller logs
+    /// an invalid timeout and ignores it).
     pub fn timeout(&self) -> Option<Duration> {
         duration::go(self.timeout.as_deref()?).ok().filter(|d| !d.is_zero())
     }
@@ -213,7 +215,7 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn seed() -> Value {
+    fn profile() -> Value {
         json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
             "metadata": {"name": "bounced-service.default.svc.cluster.local", "namespace": "default"},
@@ -225,25 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_profile_is_read_and_written_back() {
-        let profile = ServiceProfile::from_value(&seed()).unwrap();
+    fn a_profile_is_unchanged_after_writing_and_parsing_it() {
+        let profile = ServiceProfile::from_value(&profile()).unwrap();
         assert_eq!(profile.service(), Some(("bounced-service", "default")));
         assert_eq!(profile.budget().ttl(), Ok(Duration::from_secs(10)));
         assert!(profile.replaces_policy());
-        let again = ServiceProfile::from_value(&profile.to_value()).unwrap();
-        assert_eq!(again, profile);
+        let reparsed = ServiceProfile::from_value(&profile.to_value()).unwrap();
+        assert_eq!(reparsed, profile);
     }
 
     #[test]
-    fn a_misspelled_field_is_refused_by_name() {
-        let mut object = seed();
+    fn the_error_names_an_unknown_field() {
+        let mut object = profile();
         object["spec"]["routes"][0]["isRetriable"] = json!(true);
         let error = ServiceProfile::from_value(&object).unwrap_err();
         assert!(error.what.contains("isRetriable"), "{error}");
     }
 
     #[test]
-    fn what_the_validator_refuses_is_refused_with_its_place() {
+    fn an_invalid_value_is_rejected_with_its_field() {
         let cases = [
             ("/spec/routes/0/condition", json!({}), "spec.routes[0].condition"),
             ("/spec/routes/0/name", json!(""), "spec.routes[0].name"),
@@ -253,7 +255,7 @@ mod tests {
             ("/metadata/name", json!("Bounced"), "metadata.name"),
         ];
         for (pointer, value, place) in cases {
-            let mut object = seed();
+            let mut object = profile();
             object["spec"]["routes"][0]["timeout"] = json!("1s");
             *object.pointer_mut(pointer).unwrap() = value;
             assert_eq!(ServiceProfile::from_value(&object).unwrap_err().place, place);
@@ -261,8 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_routes_leaves_the_newer_policy_in_force() {
-        let mut object = seed();
+    fn a_profile_without_routes_does_not_replace_other_policies() {
+        let mut object = profile();
         object["spec"]["routes"] = json!([]);
         assert!(!ServiceProfile::from_value(&object).unwrap().replaces_policy());
     }

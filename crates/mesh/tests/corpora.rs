@@ -1,4 +1,4 @@
-//! What the fuzz target has learned of profiles and other objects, replayed.
+//! Replays the corpus of the fuzz target for profiles and other objects.
 
 #[path = "support/fuzzed.rs"]
 mod fuzzed;
@@ -6,6 +6,6 @@ mod fuzzed;
 mod replay;
 
 #[test]
-fn what_was_learned_of_profiles_holds() {
+fn the_profile_corpus_passes() {
     replay::replay("profile", fuzzed::case);
 }

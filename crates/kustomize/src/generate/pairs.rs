@@ -43,7 +43,7 @@ pub(super) fn load(loader: &Loader<'_>, args: &GeneratorArgs) -> Result<BTreeMap
     Ok(pairs)
 }
 
-/// The lines of an env file, a byte order mark left out.
+/// Returns the lines of an env file, a byte order mark left out.
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     bytes.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line))

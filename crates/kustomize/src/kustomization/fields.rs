@@ -97,7 +97,7 @@ pub(crate) struct Patch {
     pub(crate) options: PatchOptions,
 }
 
-/// What a patch may change besides content.
+/// What a patch may change in addition to the content.
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PatchOptions {
@@ -191,7 +191,7 @@ pub(crate) struct TargetSelector {
 pub(crate) struct FieldOptions {
     pub(crate) delimiter: String,
     pub(crate) index: i64,
-    /// Known to kustomize, and without effect there.
+    /// kustomize accepts this field and ignores it.
     #[serde(rename = "encoding")]
     pub(crate) _encoding: String,
     pub(crate) create: bool,
@@ -203,7 +203,7 @@ pub(crate) struct FieldOptions {
 pub(crate) struct GeneratorArgs {
     pub(crate) name: String,
     pub(crate) namespace: String,
-    /// What to do to an object that is there already. kustomize takes a word it does not know for none.
+    /// The behavior if the object exists already. kustomize treats an unknown value as absent.
     pub(crate) behavior: String,
     pub(crate) literals: Vec<String>,
     pub(crate) files: Vec<String>,

@@ -2,12 +2,12 @@
 
 use crate::id::Gvk;
 
-/// What is known of a value's shape. Where nothing is known lists are replaced as a whole.
+/// The shape of a value. Lists of unknown shape are replaced as a whole.
 #[derive(Debug)]
 pub(crate) enum Shape {
     /// A map with fields that lead to lists with keys.
     Map(&'static [(&'static str, Shape)]),
-    /// A list whose elements these keys tell apart; without keys a set of scalars.
+    /// A list whose elements these keys identify; without keys a set of scalars.
     List {
         /// The fields that make an element's key.
         keys: &'static [&'static str],
@@ -127,7 +127,7 @@ static WITH_CONDITIONS: Shape =
 static COMPONENT_STATUS: Shape =
     Shape::Map(&[("metadata", Shape::Same(&META)), ("conditions", list(&["type"]))]);
 
-/// The shape of objects of a kind, `None` for kinds that the API of that version does not have.
+/// Returns the shape of objects of a kind, `None` for kinds that the API of that version does not have.
 pub(crate) fn shape(gvk: &Gvk) -> Option<&'static Shape> {
     let (kind, version) = (gvk.kind.as_str(), gvk.version.as_str());
     let stable_or_beta = version == "v1" || version == "v1beta1";

@@ -2,7 +2,7 @@
 //!
 //! What comes of a merge is what kustomize makes of it, its habits included: the patch's elements come first; where an
 //! element takes several keys, merged ones keep their place; an element that leaves out a key that others have is not
-//! merged (a Service's port without a protocol, beside one with it).
+//! merged (a Service's port without a protocol, if another port has one).
 
 use serde_json::Value;
 
@@ -44,15 +44,15 @@ pub(super) fn merge(
     if keys.len() > 1 {
         complete(&mut wanted);
     }
-    // A key that no element has tells nothing.
-    let told: Vec<usize> =
+    // Ignores a key that no element has.
+    let used: Vec<usize> =
         (0..keys.len()).filter(|&at| wanted.iter().any(|values| !values[at].is_empty())).collect();
-    let told = if told.is_empty() { (0..keys.len()).collect() } else { told };
-    let keys: Vec<&str> = told.iter().map(|&at| keys[at]).collect();
+    let used = if used.is_empty() { (0..keys.len()).collect() } else { used };
+    let keys: Vec<&str> = used.iter().map(|&at| keys[at]).collect();
     let mut merged = Elements(Vec::new());
     let mut target = Elements(target);
     for values in wanted {
-        let values: Vec<String> = told.iter().map(|&at| values[at].clone()).collect();
+        let values: Vec<String> = used.iter().map(|&at| values[at].clone()).collect();
         let key = Key { names: &keys, values: &values };
         let given = patch.iter().find(|item| key.finds(item)).copied();
         let result = match (target.0.iter_mut().find(|item| key.finds(item)), given) {
@@ -107,7 +107,7 @@ fn complete(wanted: &mut [Vec<String>]) {
     }
 }
 
-/// What tells one element from the others.
+/// The key that identifies an element.
 struct Key<'a> {
     names: &'a [&'a str],
     /// As many as names, or fewer where an element leaves some out.
@@ -115,13 +115,13 @@ struct Key<'a> {
 }
 
 impl Key<'_> {
-    /// Whether an element is meant by those names that have a value; at least one has.
+    /// Returns whether an element is meant by those names that have a value; at least one has.
     fn finds(&self, element: &Value) -> bool {
         let mut pairs = self.names.iter().zip(self.values).filter(|(_, value)| !value.is_empty()).peekable();
         pairs.peek().is_some() && pairs.all(|(name, value)| text(element.get(*name)) == *value)
     }
 
-    /// Whether an element has all names, with these values where there are some.
+    /// Returns whether an element has all names, with these values where there are some.
     fn covers(&self, element: &Value) -> bool {
         let mut pairs = self.names.iter().zip(self.values);
         pairs.len() > 0
@@ -136,7 +136,7 @@ impl Key<'_> {
 struct Elements(Vec<Value>);
 
 impl Elements {
-    /// Puts an element in the place of those that the key covers, or at the end; without one only takes those away.
+    /// Puts an element in the place of those that the key covers, or at the end; without one only removes those.
     fn put(&mut self, key: &Key<'_>, element: Option<Value>) {
         let mut found = false;
         let mut kept = Vec::with_capacity(self.0.len() + 1);
@@ -153,7 +153,7 @@ impl Elements {
     }
 }
 
-/// Whether an element speaks about the list: it is a directive and nothing else.
+/// Returns whether an element is only a directive for the list.
 fn is_directive(item: &Value) -> bool {
     item.as_object().is_some_and(|fields| fields.len() == 1 && fields.contains_key(DIRECTIVE))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 
-/// What labels must be like; none at all holds for everything.
+/// The requirements of a label selector; an empty list matches everything.
 pub(crate) struct Requirements(Vec<Requirement>);
 
 struct Requirement {
@@ -22,12 +22,12 @@ enum Holds {
 impl Requirements {
     /// Reads the API's selector syntax.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::invalid(format!("`{text}` is no selector of labels"));
+        let wrong = || Error::invalid(format!("invalid label selector `{text}`"));
         let parts = split(text).ok_or_else(wrong)?;
         parts.into_iter().map(|part| requirement(part).ok_or_else(wrong)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether all hold for labels that `get` looks up.
+    /// Returns whether all hold for labels that `get` looks up.
     pub(crate) fn hold<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|Requirement { key, holds }| {
             let value = get(key);
@@ -44,7 +44,7 @@ impl Requirements {
     }
 }
 
-/// The requirements, which commas outside parentheses separate.
+/// Returns the requirements, which commas outside parentheses separate.
 fn split(text: &str) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let (mut start, mut depth) = (0, 0_u32);

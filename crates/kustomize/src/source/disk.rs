@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::Source;
 
-/// The machine's own file system. Which files a kustomization may name is the loader's decision, not this type's.
+/// The file system. The loader, not this type, checks which files a kustomization may reference.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
-/// The largest file read: the API server takes no object above 3 MiB, so whatever is larger is not a manifest.
+/// The largest file read: the API server rejects objects above 3 MiB, so a larger file is not a manifest.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 impl Source for Disk {
@@ -32,7 +32,7 @@ impl Source for Disk {
         // Room for all of it at once, and for the read that finds the end.
         let length = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE));
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
-        // One byte over the limit tells a file that is too large; it may grow while it is read.
+        // Reads one byte more than the limit to detect larger files: a file may grow while it is read.
         file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > MAX_FILE {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 MiB"));

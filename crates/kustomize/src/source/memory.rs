@@ -14,7 +14,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// A tree without files.
+    /// Returns a tree without files.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -64,7 +64,7 @@ impl Source for Memory {
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        // Paths sort by component, so whatever lies below a folder follows it directly.
+        // Paths sort by component, so the files below a folder directly follow it.
         self.files
             .range(path.to_path_buf()..)
             .next()

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::kustomization::Image;
 use crate::resource::Resource;
 
-/// Sets the images, first wherever a list of containers is, then in the places a pod has besides.
+/// Sets the images, first wherever a list of containers is, then in the other fields of a pod.
 pub(super) fn set(images: &[Image], list: &mut [Resource]) -> Result<(), Error> {
     for image in images {
         let Some(pattern) = Pattern::of(&image.name) else { continue };
@@ -85,7 +85,7 @@ fn split(image: &str) -> (&str, &str, &str) {
     }
 }
 
-/// Which images a name means. kustomize takes the name for a regular expression.
+/// Which images a name means. kustomize uses the name as a regular expression.
 enum Pattern {
     /// A name in which only a dot is special, which is nearly every name: matched by hand, since compiling an
     /// expression costs more than all of an overlay's other work.
@@ -114,7 +114,7 @@ impl Pattern {
     }
 }
 
-/// Whether `tail` is nothing, a tag, a digest or both.
+/// Returns whether `tail` is nothing, a tag, a digest or both.
 fn is_tail(tail: &[u8]) -> bool {
     let word = |text: &[u8]| text.iter().all(|b| b.is_ascii_alphanumeric() || b"_.{}-".contains(b));
     let mut halves = tail.splitn(2, |b| *b == b'@');

@@ -22,7 +22,7 @@ pub(super) fn suffix(suffix: &str, list: &mut [Resource]) {
     }
 }
 
-/// Definitions and API services are named for what they define, and namespaces for what others say.
+/// Returns whether prefixes and suffixes apply: not to CustomResourceDefinitions, APIServices and Namespaces.
 fn renamed(resource: &Resource) -> bool {
     let gvk = resource.original_id().gvk;
     let fixed = gvk.kind == "CustomResourceDefinition"

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::field::{FieldSpec, Leaf};
 use crate::resource::Resource;
 
-/// Where a namespace stands besides an object's own metadata.
+/// The fields with a namespace outside the metadata of an object.
 static ELSEWHERE: LazyLock<[FieldSpec; 2]> = LazyLock::new(|| {
     [
         FieldSpec::new("apiregistration.k8s.io", "", "APIService", "spec/service/namespace", true),
@@ -52,7 +52,8 @@ pub(super) fn set(namespace: &str, list: &mut [Resource]) -> Result<(), Error> {
     }
 }
 
-/// Subjects called `default` are every namespace's own service account: they move along. Others follow their object.
+/// Sets the namespace of subjects named `default`, the service account of each namespace. Other subjects follow their
+/// object.
 fn default_subjects(namespace: &str, binding: &mut Resource) {
     let Some(Value::Array(subjects)) = binding.object.get_mut("subjects") else { return };
     for subject in subjects.iter_mut().filter_map(Value::as_object_mut) {

@@ -36,7 +36,7 @@ const FIRST: &[&str] = &[
 /// Kinds that would get in the way of others: they come last.
 const LAST: &[&str] = &["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
-/// Sorts the objects as `options` say; without options by kind, as `kustomize build` does.
+/// Sorts the objects by `options`; without options by kind, as `kustomize build` does.
 pub(crate) fn order(list: &mut [Resource], options: Option<&SortOptions>) -> Result<(), Error> {
     let legacy = options.and_then(|options| options.legacy_sort_options.as_ref());
     match options.map(|options| options.order.as_str()) {

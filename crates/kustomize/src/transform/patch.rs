@@ -10,7 +10,7 @@ use crate::resource::Resource;
 use crate::select::{self, Selector};
 use crate::{target, yaml};
 
-/// Bytes of JSON that all copies of one JSON patch may add to an object: as much as a Kubernetes API takes. A few copies of
+/// Bytes of JSON that all copies of one JSON patch may add to an object: the limit of the Kubernetes API. A few copies of
 /// each other's results would double the object each time.
 const MOST_COPIED: usize = 3 << 20;
 
@@ -103,7 +103,7 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
     }
 }
 
-/// The text of a patch, which stands in the entry or in a file.
+/// Returns the text of a patch, which stands in the entry or in a file.
 fn text(loader: &Loader<'_>, patch: &Patch) -> Result<String, Error> {
     match (patch.path.as_str(), patch.patch.trim()) {
         ("", "") => Err(Error::invalid("a patch has neither `path` nor `patch`")),
@@ -180,7 +180,7 @@ fn apply_json(operations: &[Value], resource: &mut Resource) -> Result<(), Error
     resource.check()
 }
 
-/// Lets `replace` set a field that its map does not have yet: kustomize's library does not look.
+/// Lets `replace` set a field that its map does not have yet: kustomize's library does not check this.
 fn lenient(operation: &mut Value, object: &Value) {
     let parent = operation["path"].as_str().and_then(|path| path.rsplit_once('/')).map(|(parent, _)| parent);
     if operation["op"] == "replace"
@@ -190,7 +190,7 @@ fn lenient(operation: &mut Value, object: &Value) {
     }
 }
 
-/// A pointer with negative indices, which the standard lacks and kustomize takes, counted from the start.
+/// A pointer with negative indices, which kustomize accepts in addition to the standard, counted from the start.
 fn from_the_end(pointer: &str, object: &Value) -> String {
     let mut counted = String::new();
     let mut at = Some(object);

@@ -1,4 +1,4 @@
-//! Name references: what named an object by its old name gets its new one.
+//! Updates name references to renamed objects.
 
 mod table;
 
@@ -35,7 +35,7 @@ pub(crate) fn references(list: &mut [Resource]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What referrers need to know of the objects, by the names they had.
+/// The objects by their previous names, for lookups of references.
 struct Directory {
     known: Vec<Known>,
     by_old_name: HashMap<String, Vec<usize>>,
@@ -81,7 +81,7 @@ struct Referrer<'a> {
 }
 
 impl Referrer<'_> {
-    /// Whether an object lies where references of this one can reach.
+    /// Returns whether an object lies where references of this one can reach.
     fn reaches(&self, target: &Known) -> bool {
         self.known.id.cluster_scoped()
             || target.id.cluster_scoped()
@@ -135,8 +135,8 @@ impl Lookup<'_> {
         }
     }
 
-    /// The object that was once called `name` and fits best: in the reach of the referrer, and through the same
-    /// prefixes and suffixes where that is needed to tell objects apart.
+    /// Returns the best match for the previous name `name`: in the reach of the referrer, and with the same prefixes and
+    /// suffixes where that is needed to distinguish objects.
     fn find(&self, name: &str, namespace: Option<&str>, by_namespace: bool) -> Result<Option<&Known>, Error> {
         let Some(indices) = self.directory.by_old_name.get(name) else { return Ok(None) };
         let in_original = namespace.is_some_and(|namespace| {
@@ -182,7 +182,7 @@ impl Lookup<'_> {
         Err(Error::invalid(format!("`{name}` in `{referrer}` could mean any of {}", ids.join(", "))))
     }
 
-    /// Whether an object came by its name through the same prefixes and suffixes as the referrer; with `lenient`, none
+    /// Returns whether an object came by its name through the same prefixes and suffixes as the referrer; with `lenient`, none
     /// at all on one side fits too.
     fn same_way(&self, other: &Known, lenient: bool) -> bool {
         let same = |a: &[String], b: &[String]| {
@@ -196,7 +196,7 @@ impl Lookup<'_> {
     }
 }
 
-/// The kind of role that a binding names.
+/// Returns the kind of role that a binding names.
 fn role(binding: &Value) -> Option<Gvk> {
     let reference = binding.get("roleRef")?;
     let part = |field: &str| Some(reference.get(field)?.as_str()?.to_owned());

@@ -77,7 +77,7 @@ fn replace(
     Ok(())
 }
 
-/// Whether a target's `select` and `reject` leave an object in.
+/// Returns whether a target's `select` and `reject` leave an object in.
 fn meant(resource: &Resource, select: &Selector, reject: &[Selector]) -> bool {
     let gvk = resource.gvk();
     let now = (gvk, resource.name().to_owned(), resource.namespace().to_owned());
@@ -91,7 +91,7 @@ fn meant(resource: &Resource, select: &Selector, reject: &[Selector]) -> bool {
         && fits(select)
 }
 
-/// The value that a source means, in exactly one object.
+/// Returns the value that a source means, in exactly one object.
 fn read(source: &SourceSelector, list: &[Resource]) -> Result<Value, Error> {
     let wanted = source.gvk();
     let fits = |resource: &&Resource| {
@@ -125,13 +125,12 @@ fn read(source: &SourceSelector, list: &[Resource]) -> Result<Value, Error> {
     part(value, &source.options)
 }
 
-/// The part of a value between delimiters.
+/// Returns the part of a value between delimiters.
 fn part(value: &Value, options: &FieldOptions) -> Result<Value, Error> {
     if options.delimiter.is_empty() {
         return Ok(value.clone());
     }
-    let text =
-        text(value).ok_or_else(|| Error::invalid("only text has parts to be told apart by `delimiter`"))?;
+    let text = text(value).ok_or_else(|| Error::invalid("`delimiter` requires a text value"))?;
     let index = usize::try_from(options.index).ok();
     let part = index.and_then(|index| text.split(&options.delimiter).nth(index));
     let part = part.ok_or_else(|| Error::invalid(format!("`{text}` has no part {}", options.index)))?;
@@ -156,12 +155,12 @@ fn write(resource: &mut Resource, value: &Value, target: &TargetSelector) -> Res
     resource.check()
 }
 
-/// Copies `value` to a field, or to the part of it that the options mean. A scalar's type stays what it was; in a field
-/// that was just made it is read anew.
+/// Copies `value` to a field, or to the part of it that the options select. A scalar keeps its type; in a created field
+/// the type is derived from the text.
 fn set(field: &mut Value, value: &Value, options: &FieldOptions) -> Result<(), Error> {
     let mut value = value.clone();
     if !options.delimiter.is_empty() {
-        let wrong = || Error::invalid("only text has parts to be told apart by `delimiter`");
+        let wrong = || Error::invalid("`delimiter` requires a text value");
         let (old, new) = (text(field).ok_or_else(wrong)?, text(&value).ok_or_else(wrong)?);
         let mut parts: Vec<&str> = old.split(&options.delimiter).collect();
         match usize::try_from(options.index) {

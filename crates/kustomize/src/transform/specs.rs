@@ -1,10 +1,10 @@
-//! Where in objects labels, annotations, images and replica counts stand: the places that kustomize 5.8 knows.
+//! The fields with labels, annotations, images and replica counts that kustomize 5.8 supports.
 
 use std::sync::LazyLock;
 
 use crate::field::FieldSpec;
 
-/// Group, version, kind and path; empty parts of the kind stand for any.
+/// Group, version, kind and path; empty parts of the kind match any value.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 fn made(rows: &[Row]) -> Vec<FieldSpec> {

@@ -1,4 +1,4 @@
-//! Texts on one line, broken at blanks where the line grows beyond Go's 80 columns.
+//! Writes scalars on one line and breaks them at spaces after column 80, like Go's YAML library.
 
 use super::print::pad;
 use super::scalar::printable;
@@ -15,7 +15,7 @@ pub(super) struct Line {
     pub(super) width: usize,
 }
 
-/// Without quotes.
+/// Writes a plain scalar.
 pub(super) fn plain(out: &mut String, text: &str, line: Line) {
     let mut column = column(out);
     let mut characters = text.chars().peekable();
@@ -32,7 +32,7 @@ pub(super) fn plain(out: &mut String, text: &str, line: Line) {
     }
 }
 
-/// In single quotes, which know one escape: their own doubling.
+/// Writes a scalar in single quotes. A single quote in the text is doubled.
 pub(super) fn single(out: &mut String, text: &str, line: Line) {
     out.push('\'');
     let mut column = column(out);
@@ -56,7 +56,7 @@ pub(super) fn single(out: &mut String, text: &str, line: Line) {
     out.push('\'');
 }
 
-/// In double quotes, with escapes.
+/// Writes a scalar in double quotes, with escapes.
 pub(super) fn double(out: &mut String, text: &str, line: Line) {
     out.push('"');
     let mut column = column(out);
@@ -109,14 +109,14 @@ fn escape(out: &mut String, c: char) {
     }
 }
 
-/// Breaks the line; gives the column of the next.
+/// Breaks the line and returns the column of the next line.
 fn fold(out: &mut String, line: Line) -> usize {
     out.push('\n');
     pad(out, line.indent);
     line.indent
 }
 
-/// How many characters the last line has.
+/// Returns the number of characters of the last line.
 fn column(out: &str) -> usize {
     out[out.rfind('\n').map_or(0, |end| end + 1)..].chars().count()
 }

@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 
 use super::scalar;
 
-/// `objects` as a YAML stream, formatted as kustomize formats it.
+/// Returns `objects` as a YAML stream in the format of kustomize.
 #[must_use]
 pub fn print(objects: &[Value]) -> String {
     let mut out = String::new();
@@ -19,7 +19,7 @@ pub fn print(objects: &[Value]) -> String {
     out
 }
 
-/// What stands before a value on its line.
+/// The text before a value on its line.
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     /// Nothing: it begins the document.
@@ -70,7 +70,7 @@ fn block(out: &mut String, value: &Value, indent: usize, place: Place) {
     }
 }
 
-/// Starts the entry of that index: on the line of a `-`, or on a line of its own.
+/// Starts the entry of that index: on the line of a `-`, or on a new line.
 fn begin(out: &mut String, indent: usize, place: Place, index: usize) {
     match (place, index) {
         (Place::Item, 0) => out.push(' '),
@@ -98,7 +98,7 @@ fn number_text(number: &Number) -> String {
     format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
-/// The order of keys in Go's YAML: runs of digits by their value, letters after everything else.
+/// Returns the order of keys in Go's YAML: runs of digits by their value, letters after everything else.
 fn natural(a: &str, b: &str) -> Ordering {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut digits = false;

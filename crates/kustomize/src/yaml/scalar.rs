@@ -1,4 +1,4 @@
-//! How a text is written: plain, quoted or as a block.
+//! Writes a string as a plain, quoted or block scalar.
 
 use super::fold;
 use super::print::pad;
@@ -50,7 +50,7 @@ fn literal(out: &mut String, text: &str, indent: usize) {
     }
 }
 
-/// Which ways of writing a text are open to it.
+/// The YAML styles that can represent a string.
 struct Shape {
     /// Without quotes.
     plain: bool,
@@ -87,7 +87,7 @@ impl Shape {
             if flags || ((first || next.is_none()) && (c == ' ' || breaks(c))) || breaks(c) {
                 shape.plain = false;
             }
-            // A blank before a line's end would be lost to the eye, and one at the very end too.
+            // A block scalar must not have trailing spaces.
             if c == ' ' && next.is_none_or(breaks) {
                 shape.block = false;
                 shape.double |= next.is_some();
@@ -102,12 +102,13 @@ impl Shape {
     }
 }
 
-/// What Go's YAML prints as it is; it escapes everything outside the basic plane.
+/// Returns whether Go's YAML library prints the character without an escape. It escapes all characters outside the basic
+/// multilingual plane.
 pub(super) fn printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{A0}'..='\u{D7FF}' | '\u{E000}'..='\u{FEFE}' | '\u{FF00}'..='\u{FFFD}')
 }
 
-/// Whether a YAML reader would take `text` without quotes for something other than text.
+/// Returns whether a YAML parser would read `text` without quotes as something other than a string.
 fn reads_as_other(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "~", "null", "Null", "NULL", "true", "True", "TRUE", "false", "False", "FALSE", "y", "Y", "yes",
@@ -119,7 +120,7 @@ fn reads_as_other(text: &str) -> bool {
 
 fn number(text: &str) -> bool {
     let bare = text.replace('_', "");
-    // An underscore never begins a number, and a lone sign is none.
+    // A number does not start with an underscore and has at least one digit.
     if text.starts_with('_')
         || !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
     {

@@ -8,14 +8,14 @@ use meshy_kustomize::{Disk, Error, Output, build};
 
 /// A tree and its recorded verdict.
 pub(crate) struct Tree {
-    /// The folder's name, which says what the tree is about.
+    /// The folder's name, which describes the tree.
     pub(crate) name: String,
-    /// Where the tree lies.
+    /// The path of the folder.
     pub(crate) root: PathBuf,
 }
 
 impl Tree {
-    /// The folder that is built: `app` where the tree has one.
+    /// Returns the folder that is built: `app` where the tree has one.
     pub(crate) fn start(&self) -> PathBuf {
         let app = self.root.join("app");
         if app.is_dir() { app } else { self.root.clone() }
@@ -31,7 +31,7 @@ impl Tree {
     }
 }
 
-/// All trees.
+/// Returns all trees.
 pub(crate) fn trees() -> Vec<Tree> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
     let mut trees: Vec<Tree> = std::fs::read_dir(&root)

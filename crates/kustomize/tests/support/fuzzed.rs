@@ -1,4 +1,4 @@
-//! Any files as a tree: objects whose YAML gives the same objects again, or an error.
+//! The fuzz target for builds: arbitrary files end in an error, or in objects whose YAML builds to the same objects.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Trees by chance: a base of workloads that name each other, and overlays that each do something else to it.
+//! Generates random trees: a base of workloads with references, and overlays with random transforms.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ impl Tree<'_> {
         self.file("base/kustomization.yaml", &kustomization);
     }
 
-    /// A workload with its service, service account and whatever else chance brings.
+    /// A workload with its service, service account and random additions.
     fn workload(&mut self, name: &str) -> String {
         let kind = self.one(&["Deployment", "Deployment", "StatefulSet", "DaemonSet"]);
         let image = self.one(&["nginx", "nginx:1.25", "localhost:5000/app:v1", "ghcr.io/x/y@sha256:00ff"]);

@@ -1,11 +1,11 @@
-//! Annotations in Linkerd's groups that Linkerd does not read, and the injection annotation where it has no effect.
+//! Checks of annotations in Linkerd's groups: unknown keys, and injection annotations without effect.
 
 use serde_json::Value;
 
 use super::Sink;
 use crate::{inject, names};
 
-/// The keys that Linkerd 2.20 reads on Services, routes, workloads and namespaces, without their group.
+/// The annotation keys that Linkerd 2.20 reads on Services, routes, workloads and namespaces, by group.
 const KNOWN: &[(&str, &[&str])] = &[
     ("retry.linkerd.io", &["http", "grpc", "limit", "timeout"]),
     ("timeout.linkerd.io", &["request", "response", "idle"]),
@@ -94,7 +94,7 @@ pub(super) fn lint(sink: &mut Sink<'_>) {
         if sink.item.annotations("").contains_key(names::INJECT)
             && !sink.item.annotations(pointer).contains_key(names::INJECT)
         {
-            let what = format!("`{}` stands on the {kind} itself", names::INJECT);
+            let what = format!("`{}` is set on the {kind}, not on its pod template", names::INJECT);
             sink.add(
                 "inject-place",
                 format!("metadata.annotations[{}]", names::INJECT),
@@ -103,14 +103,15 @@ pub(super) fn lint(sink: &mut Sink<'_>) {
             );
         }
     }
-    let wants = sink.item.annotations(pointer).get(names::INJECT).is_some_and(|v| v != names::DISABLED);
-    if wants && sink.object().pointer(&format!("{pointer}/spec/hostNetwork")) == Some(&Value::Bool(true)) {
-        let what = "the pods use the node's network";
+    let requested = sink.item.annotations(pointer).get(names::INJECT).is_some_and(|v| v != names::DISABLED);
+    if requested && sink.object().pointer(&format!("{pointer}/spec/hostNetwork")) == Some(&Value::Bool(true))
+    {
+        let what = "the pods use the host network";
         sink.add(
             "inject-host-network",
             format!("{field}.annotations[{}]", names::INJECT),
             what,
-            "drop `hostNetwork: true`, or the annotation",
+            "remove `hostNetwork: true` or the annotation",
         );
     }
 }
@@ -119,30 +120,30 @@ fn unknown(sink: &mut Sink<'_>, pointer: &str, field: &str) {
     for key in sink.item.annotations(pointer).keys() {
         let Some((group, name)) = key.split_once('/') else { continue };
         let Some((_, names)) = KNOWN.iter().find(|(known, _)| *known == group) else {
-            // A group of Linkerd's that differs by a letter; alpha, beta and extensions' groups are not listed here.
-            let near =
+            // A misspelled group. `KNOWN` does not list the alpha and beta groups and the groups of extensions.
+            let nearest =
                 KNOWN.iter().find(|(known, _)| strsim::levenshtein(known, group) <= 2 && known.len() > 10);
-            if let Some((near, _)) = near {
-                let todo = format!("write `{near}/{name}`");
+            if let Some((nearest, _)) = nearest {
+                let todo = format!("write `{nearest}/{name}`");
                 sink.add(
                     "annotation-unknown",
                     format!("{field}.annotations[{key}]"),
-                    format!("group `{group}` is nobody's"),
+                    format!("unknown group `{group}`"),
                     todo,
                 );
             }
             continue;
         };
         if !names.contains(&name) {
-            let near = names.iter().min_by_key(|known| strsim::levenshtein(known, name));
-            let near = near.filter(|known| strsim::levenshtein(known, name) <= 3);
-            let todo = near.map_or("remove it, or look it up in Linkerd's reference".to_owned(), |near| {
-                format!("write `{group}/{near}`")
+            let nearest = names.iter().min_by_key(|known| strsim::levenshtein(known, name));
+            let nearest = nearest.filter(|known| strsim::levenshtein(known, name) <= 3);
+            let todo = nearest.map_or("remove it, or correct the key".to_owned(), |nearest| {
+                format!("write `{group}/{nearest}`")
             });
             sink.add(
                 "annotation-unknown",
                 format!("{field}.annotations[{key}]"),
-                format!("`{key}` is not a key of Linkerd 2.20"),
+                format!("Linkerd 2.20 does not read `{key}`"),
                 todo,
             );
         }
@@ -155,6 +156,11 @@ fn value(sink: &mut Sink<'_>, pointer: &str, field: &str) {
         && value.parse::<inject::Mode>().is_err()
     {
         let field = format!("{field}.annotations[{}]", names::INJECT);
-        sink.add("inject-value", field, format!("value `{value}`"), "write enabled, ingress or disabled");
+        sink.add(
+            "inject-value",
+            field,
+            format!("invalid value `{value}`"),
+            "write `enabled`, `ingress` or `disabled`",
+        );
     }
 }

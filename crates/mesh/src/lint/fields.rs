@@ -1,11 +1,12 @@
-//! Fields of an HTTPRoute that Linkerd does not know. It ignores such a route as a whole (linkerd.io, features, Gateway API).
+//! Checks of HTTPRoute fields that Linkerd does not support. Linkerd ignores a route with such a field
+//! (<https://linkerd.io/2/features/gateway-api/>).
 
 use serde_json::Value;
 
 use super::Sink;
 
-/// The fields at one place, and what stands below them. From Gateway API 1.2.1's HTTPRoute, standard channel: the oldest
-/// that Linkerd 2.20 takes, and the one whose fields it knows.
+/// The names of the fields of an object, and the fields of its members. From the HTTPRoute of Gateway API 1.2.1, standard
+/// channel: the oldest version that Linkerd 2.20 supports, and the one whose fields it supports.
 struct Fields(&'static [&'static str], &'static [(&'static str, &'static Fields)]);
 
 const FILTER: Fields = Fields(
@@ -38,22 +39,22 @@ const SPEC: Fields =
 
 pub(super) fn lint(sink: &mut Sink<'_>) {
     let mut unknown = Vec::new();
-    look(&sink.object()["spec"], &SPEC, "spec", &mut unknown);
+    find_unknown(&sink.object()["spec"], &SPEC, "spec", &mut unknown);
     for (place, field) in unknown {
         let todo = match field.as_str() {
             "retry" => "remove it; `meshy retry apply --as route` writes the annotations that Linkerd reads"
                 .to_owned(),
             _ => "remove it".to_owned(),
         };
-        sink.add("route-field-unknown", format!("{place}.{field}"), format!("field `{field}`"), todo);
+        sink.add("route-field-unknown", format!("{place}.{field}"), format!("unknown field `{field}`"), todo);
     }
 }
 
-fn look(value: &Value, known: &Fields, place: &str, unknown: &mut Vec<(String, String)>) {
+fn find_unknown(value: &Value, known: &Fields, place: &str, unknown: &mut Vec<(String, String)>) {
     match value {
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                look(item, known, &format!("{place}[{i}]"), unknown);
+                find_unknown(item, known, &format!("{place}[{i}]"), unknown);
             }
         }
         Value::Object(map) => {
@@ -61,7 +62,7 @@ fn look(value: &Value, known: &Fields, place: &str, unknown: &mut Vec<(String, S
                 if !known.0.contains(&key.as_str()) {
                     unknown.push((place.to_owned(), key.clone()));
                 } else if let Some((_, fields)) = known.1.iter().find(|(name, _)| name == key) {
-                    look(below, fields, &format!("{place}.{key}"), unknown);
+                    find_unknown(below, fields, &format!("{place}.{key}"), unknown);
                 }
             }
         }

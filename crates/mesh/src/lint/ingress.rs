@@ -1,4 +1,4 @@
-//! What can be wrong with an Ingress whose controller is meshed in ingress mode.
+//! Checks of an Ingress whose controller has a proxy in ingress mode.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use super::{Sink, World};
 pub(super) fn lint(_: &World, sink: &mut Sink<'_>) {
     for (field, backend) in backends(&sink.object().clone()) {
         if let Some(port) = backend.pointer("/service/port/name").and_then(Value::as_str) {
-            let what = format!("port `{port}` is a name");
+            let what = format!("named port `{port}`");
             sink.add(
                 "ingress-named-port",
                 format!("{field}.service.port.name"),
                 what,
-                "write the port's number: `port: {number: N}`",
+                "write the port number: `port: {number: N}`",
             );
         }
     }

@@ -1,9 +1,9 @@
-//! What can be wrong with a ServiceProfile.
+//! Checks of a ServiceProfile.
 
 use super::{Sink, World, regexes, shadow};
 use crate::names;
 use crate::policy::Annotations;
-use crate::profile::{Budget, BudgetFault, RequestMatch, ResponseMatch, ServiceProfile};
+use crate::profile::{Budget, BudgetError, RequestMatch, ResponseMatch, ServiceProfile};
 
 pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
     let profile = match ServiceProfile::read_leniently(sink.object()) {
@@ -13,12 +13,12 @@ pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
                 "profile-invalid",
                 "spec",
                 error.to_string(),
-                "correct the field; `meshy sp show` prints a whole profile",
+                "correct the field; `meshy sp show` prints a complete profile",
             );
         }
     };
     if let Err(error) = ServiceProfile::from_value(sink.object())
-        // A budget's faults have rules of their own, which say more.
+        // The retry budget has separate rules with better messages.
         && !error.place.starts_with("spec.retryBudget")
     {
         sink.add("profile-invalid", error.place, error.what, "correct the field");
@@ -37,20 +37,23 @@ pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
                 "route-shadowed",
                 at,
                 format!(
-                    "route `{}` comes after `{}`, which takes all of its requests",
+                    "route `{}` follows `{}`, which matches all of its requests",
                     route.name, earlier.name
                 ),
-                format!("move `{}` before `{}`, or narrow the earlier one", route.name, earlier.name),
+                format!(
+                    "move `{}` before `{}`, or make `{}` more specific",
+                    route.name, earlier.name, earlier.name
+                ),
             );
         }
     }
-    if let Some(given) = &profile.spec.retry_budget {
-        budget(sink, given);
+    if let Some(retry_budget) = &profile.spec.retry_budget {
+        budget(sink, retry_budget);
         if !profile.spec.routes.iter().any(|route| route.is_retryable) {
             sink.add(
                 "budget-unused",
                 "spec.retryBudget",
-                "no route says `isRetryable: true`",
+                "no route has `isRetryable: true`",
                 "set `isRetryable: true` on the routes to retry",
             );
         }
@@ -62,20 +65,20 @@ fn named_service(world: &World, sink: &mut Sink<'_>, profile: &ServiceProfile) {
     let Some((service, namespace)) = profile.service() else {
         let first = name.split('.').next().unwrap_or_default();
         let namespace = profile.metadata.namespace.as_deref().unwrap_or("default");
-        let likely = names::service_fqdn(first, namespace);
+        let expected = names::service_fqdn(first, namespace);
         return sink.add(
             "profile-name",
             "metadata.name",
-            format!("`{name}` is not a service's full name"),
-            format!("call it `{likely}`"),
+            format!("`{name}` is not the full DNS name of a service"),
+            format!("rename it to `{expected}`"),
         );
     };
     match world.service(service, namespace) {
         None if world.is_complete() => sink.add(
             "service-absent",
             "metadata.name",
-            format!("there is no service `{service}` in namespace `{namespace}`"),
-            "deploy the service, or correct the name",
+            format!("service `{service}` not found in namespace `{namespace}`"),
+            "create the service, or correct the name",
         ),
         None => {}
         Some(item) => {
@@ -84,24 +87,24 @@ fn named_service(world: &World, sink: &mut Sink<'_>, profile: &ServiceProfile) {
                     "service-headless",
                     "metadata.name",
                     format!("service `{service}` is headless"),
-                    "give clients a service with a cluster IP",
+                    "create a service with a cluster IP for the clients",
                 );
             } else if !world.has_meshed_clients(item) {
                 sink.add(
                     "clients-absent",
                     "metadata.name",
-                    format!("no pod but those of `{service}` has a proxy"),
-                    "mesh the clients: `meshy inject deploy/NAME`, or `meshy inject` for the ingress controller",
+                    format!("only pods of `{service}` have a proxy"),
+                    "inject the proxy into the clients: `meshy inject deploy/NAME`, or `meshy inject` for the ingress controller",
                 );
             }
             if profile.replaces_policy() {
-                beside_policy(world, sink, service, namespace, &item.annotations(""));
+                overridden_policy(world, sink, service, namespace, &item.annotations(""));
             }
         }
     }
 }
 
-fn beside_policy(
+fn overridden_policy(
     world: &World,
     sink: &mut Sink<'_>,
     service: &str,
@@ -110,40 +113,40 @@ fn beside_policy(
 ) {
     let prefixes = ["retry.linkerd.io/", "timeout.linkerd.io/", names::FAILURE_ACCRUAL];
     let policy = annotations.keys().filter(|key| prefixes.iter().any(|p| key.starts_with(p)));
-    let mut silenced: Vec<String> = policy.map(|key| format!("annotation `{key}`")).collect();
-    silenced
+    let mut overridden: Vec<String> = policy.map(|key| format!("annotation `{key}`")).collect();
+    overridden
         .extend(world.routes_of(service, namespace).iter().map(|r| format!("{} `{}`", r.kind(), r.name())));
-    if !silenced.is_empty() {
+    if !overridden.is_empty() {
         sink.add(
-            "profile-beside-policy",
+            "profile-overrides-policy",
             "spec.routes",
-            format!("service `{service}` also has {}, which the profile switches off", silenced.join(", ")),
-            "keep one dialect: `meshy sp delete`, or `meshy retry delete`",
+            format!("service `{service}` also has {}, which the profile overrides", overridden.join(", ")),
+            "keep one of them: `meshy sp delete`, or `meshy retry delete`",
         );
     }
 }
 
 fn budget(sink: &mut Sink<'_>, budget: &Budget) {
-    match budget.validity() {
-        Err(fault @ (BudgetFault::Ttl(_) | BudgetFault::TtlRange(_))) => {
-            sink.add("budget-ttl", "spec.retryBudget.ttl", fault.to_string(), "write a ttl from 1s to 60s");
+    match budget.validate() {
+        Err(error @ (BudgetError::Ttl(_) | BudgetError::TtlRange(_))) => {
+            sink.add("budget-ttl", "spec.retryBudget.ttl", error.to_string(), "set a ttl from 1s to 60s");
         }
-        Err(fault @ BudgetFault::Ratio(_)) => {
+        Err(error @ BudgetError::Ratio(_)) => {
             sink.add(
                 "budget-ratio",
                 "spec.retryBudget.retryRatio",
-                fault.to_string(),
-                "write a ratio from 0 to 1000; 0.2 is usual",
+                error.to_string(),
+                "set a ratio from 0 to 1000; the default is 0.2",
             );
         }
         Ok(_) => {
-            let (said, acts) = (budget.retry_ratio, f64::from(budget.effective_ratio()));
-            if (acts - said).abs() > said.abs() * 0.01 {
+            let (ratio, effective) = (budget.retry_ratio, f64::from(budget.effective_ratio()));
+            if (effective - ratio).abs() > ratio.abs() * 0.01 {
                 sink.add(
                     "budget-rounding",
                     "spec.retryBudget.retryRatio",
-                    format!("retryRatio {said} acts as {acts:.3}"),
-                    format!("write {acts:.3}, or a ratio of the form 1/n"),
+                    format!("the proxy rounds retryRatio {ratio} to {effective:.3}"),
+                    format!("write {effective:.3}, or a ratio of the form 1/n"),
                 );
             }
         }
@@ -156,7 +159,12 @@ fn condition(sink: &mut Sink<'_>, condition: &RequestMatch, at: &str) {
         && method.chars().any(|c| !c.is_ascii_uppercase() && c != '-')
     {
         let todo = format!("write `{}`", method.to_uppercase());
-        sink.add("method-unknown", format!("{at}.method"), format!("method `{method}`"), todo);
+        sink.add(
+            "method-unknown",
+            format!("{at}.method"),
+            format!("method `{method}` is not in upper case"),
+            todo,
+        );
     }
     if let Some(regex) = &condition.path_regex {
         regexes::lint(sink, regex, &format!("{at}.pathRegex"));
@@ -178,8 +186,8 @@ fn statuses(sink: &mut Sink<'_>, condition: &ResponseMatch, at: &str) {
         sink.add(
             "status-range",
             format!("{at}.status"),
-            format!("min {} without a max", range.min),
-            "write both ends",
+            format!("min is {} and max is not set", range.min),
+            "set both min and max",
         );
     }
     for (field, children) in [("all", &condition.all), ("any", &condition.any)] {

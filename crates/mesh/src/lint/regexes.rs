@@ -1,4 +1,4 @@
-//! Expressions for paths that do not match what they look like.
+//! Checks of path expressions that match other paths than intended.
 
 use regex::Regex;
 
@@ -12,33 +12,38 @@ pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
             "regex-invalid",
             at,
             format!("`{text}`: {reason}"),
-            "correct the expression; look-around and back references are not known",
+            "correct the expression; look-around and back-references are not supported",
         );
     }
     let body = text.trim().trim_start_matches('^').trim_end_matches('$');
     if let Some(before) = body.split_once('?').map(|(before, _)| before)
         && body.contains("?")
-        && looks_like_a_query(body)
+        && has_query(body)
     {
-        let todo = format!("leave the query away: `{}`", before.trim_end_matches('\\'));
-        return sink.add("regex-never", at, format!("`{text}` asks for a query"), todo);
+        let todo = format!("remove the query: `{}`", before.trim_end_matches('\\'));
+        return sink.add("regex-never", at, format!("`{text}` contains a query"), todo);
     }
-    let starts = body.chars().next();
-    // A path begins with a slash (or is `*`); a letter or digit that must come first can never be there.
-    if starts.is_some_and(|c| c.is_ascii_alphanumeric()) {
+    let first = body.chars().next();
+    // A path starts with a slash (or is `*`), so an expression that requires a letter or digit first never matches.
+    if first.is_some_and(|c| c.is_ascii_alphanumeric()) {
         let optional = body.chars().nth(1).is_some_and(|c| matches!(c, '?' | '*'));
         if !optional && !body.contains('|') {
-            let todo = format!("write `/{body}`, or `.*{body}` for paths that end so");
-            return sink.add("regex-never", at, format!("`{text}` does not begin with `/`"), todo);
+            let todo = format!("write `/{body}`, or `.*{body}` for paths that end with it");
+            return sink.add("regex-never", at, format!("`{text}` does not start with `/`"), todo);
         }
     }
-    if let Some(place) = glob(body) {
-        let todo = format!("write `{}.*` for everything below", &body[..=place]);
-        sink.add("regex-glob", at, format!("`{text}` repeats the `/` and matches nothing below it"), todo);
+    if let Some(slash) = glob(body) {
+        let todo = format!("write `{}.*` to match all paths below", &body[..=slash]);
+        sink.add(
+            "regex-glob",
+            at,
+            format!("`{text}` repeats the `/` and does not match the paths below it"),
+            todo,
+        );
     }
 }
 
-/// The expression as the proxy builds it: trimmed, and anchored at both ends.
+/// Compiles an expression like the proxy does: trimmed, and anchored at both ends.
 pub(super) fn anchored(text: &str) -> Result<Regex, regex::Error> {
     let body = text.trim();
     let start = if body.starts_with('^') { "" } else { "^" };
@@ -46,8 +51,8 @@ pub(super) fn anchored(text: &str) -> Result<Regex, regex::Error> {
     Regex::new(&format!("{start}{body}{end}"))
 }
 
-/// `name=` after a question mark: a query rather than an optional part.
-fn looks_like_a_query(body: &str) -> bool {
+/// Returns whether `name=` follows a question mark: a query, not an optional character.
+fn has_query(body: &str) -> bool {
     body.split_once('?').is_some_and(|(_, rest)| {
         let name = rest.split('=').next().unwrap_or_default();
         rest.contains('=')
@@ -56,7 +61,7 @@ fn looks_like_a_query(body: &str) -> bool {
     })
 }
 
-/// The place of a slash that a star follows, as in a shell's `/api/*`.
+/// Returns the position of a slash that a `*` follows, as in the shell pattern `/api/*`.
 fn glob(body: &str) -> Option<usize> {
-    body.find("/*").filter(|place| place + 2 == body.len() || body[place + 2..].starts_with('/'))
+    body.find("/*").filter(|slash| slash + 2 == body.len() || body[slash + 2..].starts_with('/'))
 }

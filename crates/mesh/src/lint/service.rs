@@ -1,4 +1,4 @@
-//! What can be wrong with the newer dialect on Services and routes.
+//! Checks of the policy annotations of Services and routes, and of the parents and backends of routes.
 
 use super::{Sink, World};
 use crate::httproute::HttpRoute;
@@ -11,12 +11,12 @@ pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
     if Retry::from_annotations(&annotations).is_ok_and(|r| r.is_some())
         && !world.has_meshed_clients(sink.item)
     {
-        let what = format!("no pod but those of `{}` has a proxy", sink.item.name());
+        let what = format!("only pods of `{}` have a proxy", sink.item.name());
         sink.add(
             "clients-absent",
             "metadata.annotations",
             what,
-            "mesh the clients: `meshy inject deploy/NAME`",
+            "inject the proxy into the clients: `meshy inject deploy/NAME`",
         );
     }
 }
@@ -29,24 +29,24 @@ pub(super) fn lint_route(world: &World, sink: &mut Sink<'_>) {
             sink.add(
                 "service-absent",
                 "spec.parentRefs",
-                format!("there is no service `{name}` in namespace `{namespace}`"),
-                "deploy the service, or correct the name",
+                format!("service `{name}` not found in namespace `{namespace}`"),
+                "create the service, or correct the name",
             );
         }
     }
     if !world.is_complete() {
         return;
     }
-    let own = sink.item.namespace_or_default().to_owned();
+    let route_namespace = sink.item.namespace_or_default().to_owned();
     for (i, rule) in route.spec.rules.iter().enumerate() {
         for (j, backend) in rule.backend_refs.iter().enumerate() {
-            let namespace = backend.namespace.as_deref().unwrap_or(&own);
+            let namespace = backend.namespace.as_deref().unwrap_or(&route_namespace);
             if world.service(&backend.name, namespace).is_none() {
                 sink.add(
                     "service-absent",
                     format!("spec.rules[{i}].backendRefs[{j}]"),
-                    format!("there is no service `{}` in namespace `{namespace}`", backend.name),
-                    "deploy the service, or correct the name",
+                    format!("service `{}` not found in namespace `{namespace}`", backend.name),
+                    "create the service, or correct the name",
                 );
             }
         }
@@ -55,20 +55,20 @@ pub(super) fn lint_route(world: &World, sink: &mut Sink<'_>) {
 
 fn values(sink: &mut Sink<'_>, annotations: &Annotations) {
     let field = |key: &str| format!("metadata.annotations[{key}]");
-    let faults = [
+    let errors = [
         Retry::from_annotations(annotations).err(),
         Timeouts::from_annotations(annotations).err(),
         Consecutive::from_annotations(annotations).err(),
     ];
-    for fault in faults.into_iter().flatten() {
-        sink.add("annotation-value", field(&fault.key), fault.what, "correct the value");
+    for error in errors.into_iter().flatten() {
+        sink.add("annotation-value", field(&error.key), error.what, "correct the value");
     }
     if annotations.get(names::RETRY_LIMIT).is_some_and(|v| v.parse() == Ok(0)) {
         sink.add(
             "retry-limit-zero",
             field(names::RETRY_LIMIT),
             "limit `0`",
-            "to retry nothing, remove the retry annotations",
+            "set a limit of at least 1, or remove the retry annotations",
         );
     }
     let has = |key: &str| annotations.contains_key(key);

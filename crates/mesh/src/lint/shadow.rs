@@ -1,10 +1,10 @@
-//! Whether an earlier condition takes everything that a later one would. Undecided cases count as "no": a finding must
-//! be true.
+//! Decides whether an earlier condition matches all requests of a later one. Undecided cases count as "no", to avoid
+//! false findings.
 
 use super::regexes;
 use crate::profile::RequestMatch;
 
-/// Whether every request that `later` takes is taken by `earlier`.
+/// Returns whether `earlier` matches every request that `later` matches.
 pub(super) fn covers(earlier: &RequestMatch, later: &RequestMatch) -> bool {
     if earlier == later {
         return true;
@@ -19,12 +19,13 @@ pub(super) fn covers(earlier: &RequestMatch, later: &RequestMatch) -> bool {
     method && path && all && any
 }
 
-/// The methods and paths that a request must have for the condition to hold, as far as they stand there plainly.
+/// Returns the methods that the condition requires outside `any` and `not`.
 fn methods(condition: &RequestMatch) -> Vec<&str> {
     let own = condition.method.as_deref().into_iter();
     own.chain(condition.all.iter().flatten().flat_map(methods)).collect()
 }
 
+/// Returns the path expressions that the condition requires outside `any` and `not`.
 fn paths(condition: &RequestMatch) -> Vec<&str> {
     let own = condition.path_regex.as_deref().into_iter();
     own.chain(condition.all.iter().flatten().flat_map(paths)).collect()

@@ -1,4 +1,4 @@
-//! One test a rule: an object that has the fault, and the seed's, which has none.
+//! Tests of each rule: an object with the problem, and the objects of the original demo, which have no findings.
 
 use serde_json::{Value, json};
 
@@ -28,21 +28,21 @@ fn pod(app: &str, meshed: bool) -> Value {
     json!({"kind": "Pod", "metadata": {"name": app, "namespace": "default", "labels": labels}})
 }
 
-/// The lesson's cluster: a service, its profile, a meshed client; then whatever is put in.
+/// Returns the ids of the findings for `objects` in a cluster with a meshed server pod and a meshed client pod.
 fn ids(objects: &[Value]) -> Vec<&'static str> {
     let mut world = World::new();
-    world.complete();
-    world.know(pod("bounced-service", true));
-    world.know(pod("minimal-service", true));
+    world.mark_complete();
+    world.add_reference(pod("bounced-service", true));
+    world.add_reference(pod("minimal-service", true));
     for object in objects {
-        world.judge(object.clone(), None);
+        world.add_target(object.clone(), None);
     }
     lint(&world).into_iter().map(|f| f.id).collect()
 }
 
 fn with(pointer: &str, value: Value) -> Vec<&'static str> {
     let mut profile = profile();
-    *profile.pointer_mut(pointer).expect("the seed's profile has it") = value;
+    *profile.pointer_mut(pointer).expect("the profile has this field") = value;
     ids(&[service(), profile])
 }
 
@@ -55,44 +55,44 @@ fn annotated(pairs: Value) -> Value {
 const ROUTE: &str = "/spec/routes/0/condition";
 
 #[test]
-fn the_seeds_objects_have_no_finding() {
+fn the_objects_of_the_original_demo_have_no_findings() {
     assert_eq!(ids(&[service(), profile()]), [""; 0]);
 }
 
 #[test]
-fn a_short_name_is_not_a_profiles_name() {
+fn a_profile_with_a_short_name_is_reported() {
     assert_eq!(with("/metadata/name", json!("bounced-service")), ["profile-name"]);
 }
 
 #[test]
-fn an_absent_service_is_found_only_where_the_world_is_whole() {
+fn a_missing_service_is_reported_in_a_complete_world_only() {
     assert_eq!(ids(&[profile()]), ["service-absent"]);
     let mut world = World::new();
-    world.judge(profile(), Some("bounced-service-sp.yaml"));
+    world.add_target(profile(), Some("bounced-service-sp.yaml"));
     assert_eq!(lint(&world), []);
 }
 
 #[test]
-fn a_headless_service_is_found() {
+fn a_headless_service_is_reported() {
     let mut headless = service();
     headless["spec"]["clusterIP"] = json!("None");
     assert_eq!(ids(&[headless, profile()]), ["service-headless"]);
 }
 
 #[test]
-fn a_service_without_meshed_clients_is_found() {
+fn a_service_without_meshed_clients_is_reported() {
     let mut world = World::new();
-    world.complete();
+    world.mark_complete();
     for pod in [pod("bounced-service", true), pod("minimal-service", false)] {
-        world.know(pod);
+        world.add_reference(pod);
     }
-    world.know(service());
-    world.judge(profile(), None);
+    world.add_reference(service());
+    world.add_target(profile(), None);
     assert_eq!(lint(&world)[0].id, "clients-absent");
 }
 
 #[test]
-fn a_budget_that_the_proxy_drops_is_found() {
+fn a_budget_that_the_proxy_drops_or_rounds_is_reported() {
     assert_eq!(with("/spec/retryBudget/ttl", json!("2m")), ["budget-ttl"]);
     assert_eq!(with("/spec/retryBudget/ttl", json!("10")), ["budget-ttl"]);
     assert_eq!(with("/spec/retryBudget/retryRatio", json!(1001)), ["budget-ratio"]);
@@ -102,7 +102,7 @@ fn a_budget_that_the_proxy_drops_is_found() {
 }
 
 #[test]
-fn a_regex_that_is_not_what_it_seems_is_found() {
+fn a_path_expression_with_an_unintended_meaning_is_reported() {
     let path = |regex: &str| with(ROUTE, json!({"pathRegex": regex}));
     assert_eq!(path("/api/*"), ["regex-glob"]);
     assert_eq!(path("/api/*/items"), ["regex-glob"]);
@@ -110,18 +110,18 @@ fn a_regex_that_is_not_what_it_seems_is_found() {
     assert_eq!(path("/api?user=1"), ["regex-never"]);
     assert_eq!(path("/(api"), ["regex-invalid"]);
     assert_eq!(path("/(?!health).*"), ["regex-invalid"]);
-    for fine in ["/", "/.*", "^/api/[^/]*$", "/a?b", "/items/\\d+", ".*\\.html"] {
-        assert_eq!(path(fine), [""; 0], "{fine}");
+    for valid in ["/", "/.*", "^/api/[^/]*$", "/a?b", "/items/\\d+", ".*\\.html"] {
+        assert_eq!(path(valid), [""; 0], "{valid}");
     }
 }
 
 #[test]
-fn a_method_in_small_letters_is_found() {
+fn a_method_in_lower_case_is_reported() {
     assert_eq!(with(ROUTE, json!({"all": [{"method": "get"}, {"pathRegex": "/.*"}]})), ["method-unknown"]);
 }
 
 #[test]
-fn a_route_that_gets_no_request_is_found() {
+fn a_route_that_gets_no_requests_is_reported() {
     let second = |first: Value, second: Value| {
         with(
             "/spec/routes",
@@ -149,7 +149,7 @@ fn a_route_that_gets_no_request_is_found() {
 }
 
 #[test]
-fn a_status_range_without_an_end_is_found() {
+fn a_status_range_without_an_end_is_reported() {
     let classes = json!([{"name": "r", "condition": {"method": "GET"}, "isRetryable": true,
         "responseClasses": [{"condition": {"status": {"min": 500}}, "isFailure": true}]}]);
     assert_eq!(with("/spec/routes", classes), ["status-range"]);
@@ -162,16 +162,16 @@ fn an_unknown_field_makes_a_profile_invalid() {
 }
 
 #[test]
-fn two_dialects_on_one_service_are_found() {
+fn a_profile_that_overrides_other_policies_is_reported() {
     let service_retries = annotated(json!({"retry.linkerd.io/http": "5xx"}));
-    assert_eq!(ids(&[service_retries, profile()]), ["profile-beside-policy"]);
+    assert_eq!(ids(&[service_retries, profile()]), ["profile-overrides-policy"]);
     let route = json!({"kind": "HTTPRoute", "metadata": {"name": "r", "namespace": "default"},
         "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "bounced-service"}]}});
-    assert_eq!(ids(&[service(), route, profile()]), ["profile-beside-policy"]);
+    assert_eq!(ids(&[service(), route, profile()]), ["profile-overrides-policy"]);
 }
 
 #[test]
-fn annotations_that_say_nothing_or_something_else_are_found() {
+fn annotations_without_the_intended_effect_are_reported() {
     let one = |pairs: Value| ids(&[annotated(pairs)]);
     assert_eq!(
         one(json!({"retry.linkerd.io/http": "5xx", "retry.linkerd.io/limit": "0"})),
@@ -184,16 +184,16 @@ fn annotations_that_say_nothing_or_something_else_are_found() {
     assert_eq!(
         one(json!({"retries.linkerd.io/http": "5xx"})),
         [""; 0],
-        "three letters away is another's group"
+        "a group that differs in three letters is not a misspelling"
     );
     assert_eq!(one(json!({"retry.linkred.io/http": "5xx"})), ["annotation-unknown"]);
     assert_eq!(one(json!({"viz.linkerd.io/tap-enabled": "true"})), [""; 0]);
 }
 
 #[test]
-fn injection_that_has_no_effect_is_found() {
-    let workload = |own: Value, template: Value, host: bool| {
-        ids(&[json!({"kind": "Deployment", "metadata": {"name": "d", "annotations": own},
+fn injection_without_effect_is_reported() {
+    let workload = |annotations: Value, template: Value, host: bool| {
+        ids(&[json!({"kind": "Deployment", "metadata": {"name": "d", "annotations": annotations},
             "spec": {"template": {"metadata": {"annotations": template}, "spec": {"hostNetwork": host}}}})])
     };
     let enabled = json!({"linkerd.io/inject": "enabled"});
@@ -204,7 +204,7 @@ fn injection_that_has_no_effect_is_found() {
 }
 
 #[test]
-fn a_named_port_of_an_ingress_is_found() {
+fn a_named_port_of_an_ingress_is_reported() {
     let ingress = |port: Value| {
         ids(&[json!({"kind": "Ingress", "metadata": {"name": "i"}, "spec": {"rules": [
             {"http": {"paths": [{"backend": {"service": {"name": "s", "port": port}}}]}}]}})])
@@ -214,44 +214,45 @@ fn a_named_port_of_an_ingress_is_found() {
 }
 
 #[test]
-fn a_finding_says_where_why_and_what_to_do() {
+fn a_finding_has_the_location_the_effect_and_the_correction() {
     let mut world = World::new();
     let mut object = profile();
     object["spec"]["retryBudget"]["ttl"] = json!("2m");
-    world.judge(json!({"kind": "List", "items": [object]}), Some("sp.yaml"));
+    world.add_target(json!({"kind": "List", "items": [object]}), Some("sp.yaml"));
     let finding = &lint(&world)[0];
     assert_eq!(finding.place.file.as_deref(), Some("sp.yaml"));
     assert_eq!(finding.place.field, "spec.retryBudget.ttl");
-    assert!(finding.why.contains("retries nothing") && finding.todo.contains("1s to 60s"));
+    assert!(finding.why.contains("retries no request") && finding.todo.contains("1s to 60s"));
 }
 
-/// A page's YAML blocks, each judged as a whole cluster that has bounced-service unless the block brings it.
-fn judge_blocks(page: &str) -> Vec<Vec<&'static str>> {
+/// Returns the ids of the findings of each YAML block of a page. Each block is a complete cluster together with
+/// bounced-service, which the block may define itself.
+fn findings_of_blocks(page: &str) -> Vec<Vec<&'static str>> {
     let blocks = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default());
     blocks
         .map(|block| {
             let mut world = World::new();
-            world.complete();
+            world.mark_complete();
             for object in serde_yaml::from_multiple::<Value>(block).expect("the block is YAML") {
-                world.judge(object, None);
+                world.add_target(object, None);
             }
-            world.know(service());
+            world.add_reference(service());
             lint(&world).into_iter().map(|f| f.id).collect()
         })
         .collect()
 }
 
 #[test]
-fn each_page_shows_the_finding_and_then_none() {
+fn each_page_has_one_block_with_the_finding_and_one_without() {
     for rule in RULES {
         let page =
             std::fs::read_to_string(pages().join(format!("{}.md", rule.id))).expect("each rule has a page");
-        assert_eq!(judge_blocks(&page), [vec![rule.id], vec![]], "docs/lint/{}.md", rule.id);
+        assert_eq!(findings_of_blocks(&page), [vec![rule.id], vec![]], "docs/lint/{}.md", rule.id);
     }
 }
 
 #[test]
-fn every_rule_has_its_page_and_every_page_its_rule() {
+fn each_rule_has_a_page_and_each_page_has_a_rule() {
     let mut pages: Vec<String> = std::fs::read_dir(pages())
         .expect("the docs are in the repository")
         .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".md")?.to_owned()))

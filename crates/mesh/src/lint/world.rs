@@ -1,4 +1,4 @@
-//! The objects that lint looks at, and those it may look up.
+//! The objects that lint checks, and the objects that it uses for lookups.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::Value;
 use super::Place;
 use crate::{httproute::HttpRoute, names};
 
-/// Objects, some of them to be judged, the others there to be looked up.
+/// A set of objects. Lint checks the targets and uses the other objects for lookups, for example of a Service.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     items: Vec<Item>,
     complete: bool,
 }
 
-/// One object.
+/// An object of a [`World`].
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) object: Value,
@@ -23,30 +23,30 @@ pub(super) struct Item {
 }
 
 impl World {
-    /// A world with nothing in it.
+    /// Returns a world without objects.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an object to be judged. A List is taken apart.
-    pub fn judge(&mut self, object: Value, file: Option<&str>) {
+    /// Adds an object that lint checks. Adds each item of a List. `file` is the file that contains the object.
+    pub fn add_target(&mut self, object: Value, file: Option<&str>) {
         self.add(object, file, true);
     }
 
-    /// Adds an object to be looked up only.
-    pub fn know(&mut self, object: Value) {
+    /// Adds an object for lookups. Adds each item of a List.
+    pub fn add_reference(&mut self, object: Value) {
         self.add(object, None, false);
     }
 
-    /// Says that what is not in this world does not exist, as in a listing of a whole cluster. Without it, files are
-    /// judged by what they say and not by what they leave to others.
-    pub fn complete(&mut self) {
+    /// Marks the world as complete: an object that is not in it does not exist, as in a listing of a whole cluster. In an
+    /// incomplete world, for example a few files, lint does not report missing objects.
+    pub fn mark_complete(&mut self) {
         self.complete = true;
     }
 
-    /// Makes this object the only one to be judged; an older one of the same name is forgotten, all others are kept to be
-    /// looked up.
-    pub fn judge_alone(&mut self, object: Value) {
+    /// Makes this object the only target. It replaces an object of the same kind, name and namespace; all other objects are
+    /// kept for lookups.
+    pub fn set_only_target(&mut self, object: Value) {
         let target = Item { object, file: None, target: true };
         let same = |item: &Item| {
             item.kind() == target.kind()
@@ -58,7 +58,7 @@ impl World {
         self.items.push(target);
     }
 
-    /// The name of a ServiceProfile with routes for a service of this name, in any namespace.
+    /// Returns the name of a ServiceProfile that overrides the policies of a service of this name, in any namespace.
     pub fn profile_of(&self, service: &str) -> Option<String> {
         self.of_kind("ServiceProfile")
             .filter_map(|item| crate::profile::ServiceProfile::read_leniently(&item.object).ok())
@@ -94,7 +94,7 @@ impl World {
         self.of_kind("Service").find(|s| s.name() == name && s.namespace_or_default() == namespace)
     }
 
-    /// The routes whose parent is this service.
+    /// Returns the routes whose parent is this service.
     pub(super) fn routes_of(&self, name: &str, namespace: &str) -> Vec<&Item> {
         self.items
             .iter()
@@ -106,7 +106,7 @@ impl World {
             .collect()
     }
 
-    /// Whether some pod other than the service's own has a proxy; true when pods are not known.
+    /// Returns whether a pod outside the service has a proxy; true if the world is incomplete or has no pods.
     pub(super) fn has_meshed_clients(&self, service: &Item) -> bool {
         let mut pods = self.of_kind("Pod").peekable();
         if !self.complete || pods.peek().is_none() {
@@ -116,10 +116,13 @@ impl World {
         pods.any(|pod| {
             let labels = pod.object.pointer("/metadata/labels");
             let label = |key: &str| labels.and_then(|labels| labels.get(key));
-            let own = selector.is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| label(k) == Some(v)))
+            let is_server = selector
+                .is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| label(k) == Some(v)))
                 && pod.namespace_or_default() == service.namespace_or_default();
-            // The control plane's own pods are meshed too and call nobody's services.
-            label(names::CONTROL_PLANE_NS_LABEL).is_some() && label(names::COMPONENT_LABEL).is_none() && !own
+            // The pods of the control plane have a proxy, but are not clients of the service.
+            label(names::CONTROL_PLANE_NS_LABEL).is_some()
+                && label(names::COMPONENT_LABEL).is_none()
+                && !is_server
         })
     }
 }

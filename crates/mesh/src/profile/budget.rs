@@ -1,4 +1,4 @@
-//! The retry budget of a profile, and whether the proxy takes it.
+//! The retry budget of a profile, and whether the proxy accepts it.
 
 use std::time::Duration;
 
@@ -6,67 +6,68 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::{self, DurationError};
 
-/// How many retries one client's proxy may add to what it is asked for.
+/// A retry budget: the limit of the retries that one client's proxy may add to its requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
-    /// Retries earned by each request that ended (0.2: one for every five).
+    /// The number of retries that each completed request adds to the budget; 0.2: 1 retry per 5 requests.
     pub retry_ratio: f64,
-    /// Retries a second that need not be earned.
+    /// The number of retries per second that are allowed in addition.
     pub min_retries_per_second: u32,
-    /// How long what was earned can be spent, in Go's notation.
+    /// How long an unused retry stays in the budget, as a Go duration.
     pub ttl: String,
 }
 
-/// Why the proxy throws a budget away, and with it every retry of the profile.
+/// Why the proxy rejects a budget. Without a budget it retries no request of the profile.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum BudgetFault {
-    /// The controller cannot read the time to live.
+pub enum BudgetError {
+    /// The controller cannot parse the `ttl`.
     #[error("ttl: {0}")]
     Ttl(#[from] DurationError),
-    /// Outside 1 to 60 s.
-    #[error("ttl {0:?} is outside 1 s to 60 s")]
+    /// The `ttl` is outside 1 s to 60 s.
+    #[error("invalid ttl {0:?}, expected 1 s to 60 s")]
     TtlRange(Duration),
-    /// Outside 0 to 1000.
-    #[error("retryRatio {0} is outside 0 to 1000")]
+    /// The `retryRatio` is outside 0 to 1000.
+    #[error("invalid retryRatio {0}, expected 0 to 1000")]
     Ratio(f64),
 }
 
 impl Default for Budget {
-    /// What the controller fills in for a profile without a budget.
+    /// Returns the budget that the controller uses for a profile without one.
     fn default() -> Self {
         Self { retry_ratio: 0.2, min_retries_per_second: 10, ttl: "10s".to_owned() }
     }
 }
 
 impl Budget {
-    /// The time to live.
+    /// Returns the parsed `ttl`.
     ///
     /// # Errors
-    /// It is not a duration in Go's notation.
+    /// Returns an error if `ttl` is not a Go duration.
     pub fn ttl(&self) -> Result<Duration, DurationError> {
         duration::go(&self.ttl)
     }
 
-    /// Whether the proxy takes the budget. One that it does not take is dropped whole: no retry at all, and no word
-    /// about it but in the proxy's log.
+    /// Checks whether the proxy accepts the budget, and returns the parsed `ttl`. The proxy drops an invalid budget, writes
+    /// this to its log only, and retries no request.
     ///
     /// # Errors
-    /// The reason.
-    pub fn validity(&self) -> Result<Duration, BudgetFault> {
+    /// Returns the reason why the proxy rejects the budget.
+    pub fn validate(&self) -> Result<Duration, BudgetError> {
         let ttl = self.ttl()?;
         if !(Duration::from_secs(1)..=Duration::from_secs(60)).contains(&ttl) {
-            return Err(BudgetFault::TtlRange(ttl));
+            return Err(BudgetError::TtlRange(ttl));
         }
         if !(0.0..=1000.0).contains(&self.retry_ratio) {
-            return Err(BudgetFault::Ratio(self.retry_ratio));
+            return Err(BudgetError::Ratio(self.retry_ratio));
         }
         Ok(ttl)
     }
 
-    /// The ratio that the proxy's budget really keeps: a retry costs a whole number of requests, so 0.3 acts as 1/3.
+    /// Returns the ratio that the proxy applies. The proxy rounds the cost of a retry to a whole number of requests, so 0.3
+    /// becomes 1/3.
     pub fn effective_ratio(&self) -> f32 {
-        // The proxy gets the ratio as a 32-bit number and calculates with that.
+        // The proxy receives the ratio as a 32-bit float.
         let ratio = self.retry_ratio as f32;
         if ratio <= 0.0 {
             0.0
@@ -77,24 +78,30 @@ impl Budget {
         }
     }
 
-    /// The budget in one sentence.
+    /// Returns a description of the budget in one sentence, for example "1 retry per 5 requests, plus 10 retries per
+    /// second; unused retries expire after 10s; each client has a separate budget".
     pub fn in_words(&self) -> String {
-        if let Err(fault) = self.validity() {
-            return format!("not taken by the proxy ({fault}): nothing is retried");
+        if let Err(error) = self.validate() {
+            return format!("rejected by the proxy ({error}): no request is retried");
         }
         let ratio = self.effective_ratio();
-        let earned = if ratio == 0.0 {
-            "no retry is earned by requests".to_owned()
+        let per_request = if ratio == 0.0 {
+            String::new()
         } else if ratio < 1.0 {
-            format!("every {:.0} requests earn one retry", 1.0 / ratio)
+            format!("1 retry per {:.0} requests, plus ", 1.0 / ratio)
         } else {
-            format!("every request earns {ratio:.0} retries")
+            format!("{} per request, plus ", retries((ratio * 100.0).round() / 100.0))
         };
         format!(
-            "{earned}, beside {} a second that are free; what is not spent within {} is lost; each client has its own",
-            self.min_retries_per_second, self.ttl
+            "{per_request}{} per second; unused retries expire after {}; each client has a separate budget",
+            retries(self.min_retries_per_second as f32),
+            self.ttl
         )
     }
+}
+
+fn retries(count: f32) -> String {
+    format!("{count} {}", if count == 1.0 { "retry" } else { "retries" })
 }
 
 #[cfg(test)]
@@ -106,18 +113,18 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_takes_a_budget_within_its_bounds_only() {
-        assert!(Budget::default().validity().is_ok());
-        assert!(budget(0.0, "1s").validity().is_ok() && budget(1000.0, "60s").validity().is_ok());
-        assert_eq!(budget(0.2, "61s").validity(), Err(BudgetFault::TtlRange(Duration::from_secs(61))));
-        assert_eq!(budget(0.2, "999ms").validity(), Err(BudgetFault::TtlRange(Duration::from_millis(999))));
-        assert_eq!(budget(1000.5, "10s").validity(), Err(BudgetFault::Ratio(1000.5)));
-        assert!(matches!(budget(0.2, "10").validity(), Err(BudgetFault::Ttl(_))));
-        assert!(budget(f64::NAN, "10s").validity().is_err());
+    fn a_budget_outside_the_bounds_of_the_proxy_is_invalid() {
+        assert!(Budget::default().validate().is_ok());
+        assert!(budget(0.0, "1s").validate().is_ok() && budget(1000.0, "60s").validate().is_ok());
+        assert_eq!(budget(0.2, "61s").validate(), Err(BudgetError::TtlRange(Duration::from_secs(61))));
+        assert_eq!(budget(0.2, "999ms").validate(), Err(BudgetError::TtlRange(Duration::from_millis(999))));
+        assert_eq!(budget(1000.5, "10s").validate(), Err(BudgetError::Ratio(1000.5)));
+        assert!(matches!(budget(0.2, "10").validate(), Err(BudgetError::Ttl(_))));
+        assert!(budget(f64::NAN, "10s").validate().is_err());
     }
 
     #[test]
-    fn a_ratio_is_rounded_to_a_whole_price() {
+    fn the_cost_of_a_retry_is_rounded_to_whole_requests() {
         assert_eq!(budget(0.2, "10s").effective_ratio(), 0.2);
         assert!((budget(0.3, "10s").effective_ratio() - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(budget(0.7, "10s").effective_ratio(), 1.0);
@@ -126,11 +133,26 @@ mod tests {
     }
 
     #[test]
-    fn the_seeds_budget_reads_as_a_sentence() {
+    fn a_budget_is_described_in_one_sentence() {
         assert_eq!(
             Budget::default().in_words(),
-            "every 5 requests earn one retry, beside 10 a second that are free; what is not spent within 10s is lost; \
-             each client has its own"
+            "1 retry per 5 requests, plus 10 retries per second; unused retries expire after 10s; each client has a \
+             separate budget"
+        );
+        let start = |ratio: f64, min_retries_per_second: u32| {
+            let budget = Budget { min_retries_per_second, ..budget(ratio, "10s") };
+            budget.in_words().split(';').next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(start(0.0, 10), "10 retries per second");
+        assert_eq!(start(1.0, 1), "1 retry per request, plus 1 retry per second");
+        assert_eq!(start(1.5, 0), "1.5 retries per request, plus 0 retries per second");
+    }
+
+    #[test]
+    fn the_description_of_an_invalid_budget_has_the_reason() {
+        assert_eq!(
+            budget(0.2, "2m").in_words(),
+            "rejected by the proxy (invalid ttl 120s, expected 1 s to 60 s): no request is retried"
         );
     }
 }

@@ -25,7 +25,7 @@ impl Rule {
         &self.referrer
     }
 
-    /// Whether the field is the role of a binding, which says itself what kind it names.
+    /// Returns whether the field is the role of a binding, which also contains the kind of the role.
     pub(super) fn is_role(&self) -> bool {
         self.path == ["roleRef", "name"]
     }
@@ -43,7 +43,7 @@ impl Rule {
     }
 }
 
-/// The rules for objects of that kind.
+/// Returns the rules for objects of that kind.
 pub(super) fn for_kind(kind: &str) -> impl Iterator<Item = &'static Rule> {
     RULES.get(kind).into_iter().flatten()
 }

@@ -7,7 +7,7 @@ use super::structured;
 use crate::error::Error;
 use crate::field;
 
-/// The parts of a path. A dot after a backslash or in brackets belongs to a name.
+/// Returns the parts of a path. A dot after a backslash or in brackets belongs to a name.
 pub(super) fn split(path: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut open: Option<String> = None;
@@ -32,7 +32,7 @@ pub(super) fn split(path: &str) -> Vec<String> {
     parts
 }
 
-/// The value at a path: names in maps, `[key=value]`, numbers and `-` (the last) in lists.
+/// Returns the value at a path: names in maps, `[key=value]`, numbers and `-` (the last) in lists.
 pub(super) fn get<'a>(value: &'a Value, parts: &[String]) -> Option<&'a Value> {
     parts.iter().try_fold(value, |value, part| match value {
         Value::Object(fields) => fields.get(part),
@@ -74,7 +74,7 @@ impl Path<'_> {
             Value::Array(items) => {
                 let index = part
                     .parse::<usize>()
-                    .map_err(|_| Error::invalid(format!("`{part}` is no index of a list")))?;
+                    .map_err(|_| Error::invalid(format!("invalid list index `{part}`")))?;
                 if index == items.len() && self.create.is_some() {
                     items.push(inner.empty());
                 }
@@ -115,7 +115,7 @@ impl Path<'_> {
             return Err(Error::invalid(format!("`[{key}={want}]` is not in a list")));
         };
         let regex = Regex::new(want)
-            .map_err(|error| Error::invalid(format!("`{want}` is no regular expression: {error}")))?;
+            .map_err(|error| Error::invalid(format!("invalid regular expression `{want}`: {error}")))?;
         let fits = |item: &Value| {
             let have = if key.is_empty() { Some(item) } else { item.get(key) };
             have.is_some_and(|have| regex.is_match(&shown(have)))
@@ -143,7 +143,7 @@ impl Path<'_> {
     }
 }
 
-/// The two sides of `[key=value]`.
+/// Returns the two sides of `[key=value]`.
 fn condition(part: &str) -> Option<(&str, &str)> {
     part.strip_prefix('[')?.strip_suffix(']')?.split_once('=')
 }
