@@ -1,4 +1,4 @@
-//! What all parts of the server share.
+//! The state that all parts of the server share.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::address::Addresses;
 use crate::admission::Admission;
 use crate::error::Result;
-use crate::kinds::{Kind, Kinds};
+use crate::kinds::{Kind, KindRegistry};
 use crate::pods::PodBackend;
 use crate::store::{Object, Store};
 use crate::{Options, Token};
@@ -15,7 +15,7 @@ use crate::{Options, Token};
 /// The state behind a [`crate::Server`].
 pub(crate) struct Core {
     pub(crate) store: Store,
-    pub(crate) kinds: Kinds,
+    pub(crate) kinds: KindRegistry,
     pub(crate) version: String,
     pub(crate) token: Token,
     pub(crate) addresses: Mutex<Addresses>,
@@ -28,7 +28,7 @@ impl Core {
     pub(crate) fn new(options: Options, store: Store) -> Self {
         let core = Self {
             store,
-            kinds: Kinds::new(),
+            kinds: KindRegistry::new(),
             version: options.version,
             token: options.token,
             addresses: Mutex::new(Addresses::new()),
@@ -38,7 +38,7 @@ impl Core {
         };
         for definition in core.store.collection("customresourcedefinitions.apiextensions.k8s.io").list(None).0
         {
-            core.kinds.define(&definition);
+            core.kinds.add_definition(&definition);
         }
         core
     }
@@ -59,42 +59,42 @@ impl Core {
         *self.pods.write().unwrap_or_else(PoisonError::into_inner) = Some(backend);
     }
 
-    /// What a stored object changes here: a definition serves its kinds from now on.
-    pub(crate) fn stored(&self, kind: &Kind, object: &Arc<Object>) {
+    /// Applies the effects of a stored object on the server: a definition registers its kinds.
+    pub(crate) fn after_store(&self, kind: &Kind, object: &Arc<Object>) {
         if kind.kind == "CustomResourceDefinition" && !kind.is_custom() {
-            self.kinds.define(object);
-            self.openapi.forget();
+            self.kinds.add_definition(object);
+            self.openapi.clear();
         }
     }
 
-    /// What a removed object changes here.
-    pub(crate) fn removed(&self, kind: &Kind, object: &Arc<Object>) {
+    /// Applies the effects of a removed object on the server: a definition removes its kinds and their objects, a Service
+    /// releases its address and node ports.
+    pub(crate) fn after_remove(&self, kind: &Kind, object: &Arc<Object>) {
         match kind.kind.as_str() {
             _ if kind.is_custom() => {}
             "CustomResourceDefinition" => {
-                self.remove_all_of(object);
-                self.kinds.undefine(object);
-                self.openapi.forget();
+                self.remove_instances(object);
+                self.kinds.remove_definition(object);
+                self.openapi.clear();
             }
             "Service" => self.release(object),
             _ => {}
         }
     }
 
-    /// A definition that goes takes its objects with it.
-    fn remove_all_of(&self, definition: &Value) {
+    /// Removes all objects of a definition's kind.
+    fn remove_instances(&self, definition: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let spec = &definition["spec"];
         let resource = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
         let collection = self.store.collection(&resource);
         for object in collection.list(None).0 {
-            // A write that comes between leaves an object of a kind that is no longer served; it is gone with it.
+            // A concurrent write may leave an object behind; it cannot be read, because its kind is not served any more.
             let _ = collection.remove(&object.key(), object.revision(), None);
         }
     }
 
-    /// Gives a new or changed object what the server hands out: a Service's addresses and node ports, a definition's
-    /// accepted names.
+    /// Sets the fields that the server allocates: address and node ports of a Service, accepted names of a definition.
     pub(crate) fn allocate(
         &self,
         kind: &Kind,
@@ -106,7 +106,7 @@ impl Core {
             _ if kind.is_custom() => Ok(()),
             "Service" => self.allocate_service(old, value, dry_run),
             "CustomResourceDefinition" => {
-                crate::defaults::definition::accept(value);
+                crate::defaults::definition::set_accepted(value);
                 Ok(())
             }
             _ => Ok(()),

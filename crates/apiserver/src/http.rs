@@ -23,17 +23,17 @@ use crate::error::{ApiError, Result};
 
 pub(crate) mod body;
 mod change;
+mod duplicate_fields;
 pub(crate) mod path;
 mod query;
 mod read;
-mod repeated;
 mod stream;
 mod subresource;
 
-use path::{Place, Target};
+use path::{ResourcePath, Route};
 pub(crate) use query::Query;
 
-/// The body of an answer: whole, or a stream.
+/// The body of a response, complete or streamed.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// The API as a tower service.
@@ -67,8 +67,8 @@ where
     }
 }
 
-/// A request whose body is still to be read.
-pub(crate) struct Call {
+/// A request without its body.
+pub(crate) struct ApiRequest {
     pub(crate) core: Arc<Core>,
     pub(crate) method: Method,
     pub(crate) query: Query,
@@ -78,12 +78,12 @@ pub(crate) struct Call {
     pub(crate) uri: http::Uri,
 }
 
-impl Call {
+impl ApiRequest {
     pub(crate) fn header(&self, name: &http::HeaderName) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// Who becomes owner of fields: as asked, else the program's name from its user agent.
+    /// Returns the field manager: the query parameter `fieldManager`, else the program name in the user agent.
     pub(crate) fn manager(&self) -> String {
         match self.query.get("fieldManager") {
             "" => self
@@ -94,12 +94,12 @@ impl Call {
                 .chars()
                 .take(128)
                 .collect(),
-            asked => asked.to_owned(),
+            manager => manager.to_owned(),
         }
     }
 }
 
-/// Answers a request of anyone who was let in.
+/// Handles a request that is already authenticated.
 pub(crate) async fn handle<B>(core: Arc<Core>, mut request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -109,61 +109,62 @@ where
     let (parts, body) = request.into_parts();
     let query = match Query::parse(parts.uri.query().unwrap_or_default()) {
         Ok(query) => query,
-        Err(error) => return answer_error(&error),
+        Err(error) => return error_response(&error),
     };
-    let call = Call { core, method: parts.method, query, headers: parts.headers, upgrade, uri: parts.uri };
-    route(call, body).await.unwrap_or_else(|error| answer_error(&error))
+    let request =
+        ApiRequest { core, method: parts.method, query, headers: parts.headers, upgrade, uri: parts.uri };
+    route(request, body).await.unwrap_or_else(|error| error_response(&error))
 }
 
-async fn route<B>(call: Call, body: B) -> Result<Response<Body>>
+async fn route<B>(request: ApiRequest, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    let path = call.uri.path().to_owned();
-    match path::parse(&call.core.kinds.now(), &path)? {
-        Place::Plain => crate::discovery::answer_get(&call, &path),
-        Place::Target(target) => serve(call, target, body).await,
+    let path = request.uri.path().to_owned();
+    match path::parse(&request.core.kinds.current(), &path)? {
+        Route::Document => crate::discovery::respond_to_get(&request, &path),
+        Route::Resource(path) => serve(request, path, body).await,
     }
 }
 
-async fn serve<B>(call: Call, target: Target, body: B) -> Result<Response<Body>>
+async fn serve<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
     if matches!(
-        target.subresource.as_str(),
+        path.subresource.as_str(),
         "log" | "portforward" | "proxy" | "exec" | "attach" | "eviction" | "token" | "binding"
     ) {
-        return subresource::serve(call, target, body).await;
+        return subresource::serve(request, path, body).await;
     }
-    match call.method {
-        Method::GET => read::serve(&call, &target),
+    match request.method {
+        Method::GET => read::serve(&request, &path),
         Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
             let bytes = body::collect(body).await?;
-            change::serve(&call, &target, bytes).await
+            change::serve(&request, &path, bytes).await
         }
         _ => Err(ApiError::method_not_allowed()),
     }
 }
 
-/// A whole body of JSON text.
-pub(crate) fn answer_bytes(code: u16, bytes: Bytes) -> Response<Body> {
+/// Returns a response with a body of JSON text.
+pub(crate) fn json_text_response(code: u16, bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
-/// A whole body made from a value.
-pub(crate) fn answer(code: u16, value: &Value) -> Response<Body> {
-    answer_bytes(code, Bytes::from(value.to_string()))
+/// Returns a response with a JSON body.
+pub(crate) fn json_response(code: u16, value: &Value) -> Response<Body> {
+    json_text_response(code, Bytes::from(value.to_string()))
 }
 
-/// An error as its Status object.
-pub(crate) fn answer_error(error: &ApiError) -> Response<Body> {
-    let mut response = answer(error.code, &error.to_status());
+/// Returns the response for an error: its Status object.
+pub(crate) fn error_response(error: &ApiError) -> Response<Body> {
+    let mut response = json_response(error.code, &error.to_status());
     if error.code == 401 {
         response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

@@ -1,4 +1,4 @@
-//! The four ways to change an object by saying less than all of it.
+//! The four patch formats.
 
 pub(crate) mod apply;
 pub(crate) mod json;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 
-/// Picks objects by their labels and fields.
+/// A label selector and a field selector.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selector {
     labels: Vec<Requirement>,
@@ -15,11 +15,11 @@ pub(crate) struct Selector {
 #[derive(Clone, Debug)]
 struct Requirement {
     key: String,
-    test: Test,
+    operator: Operator,
 }
 
 #[derive(Clone, Debug)]
-enum Test {
+enum Operator {
     Exists,
     Absent,
     In(Vec<String>),
@@ -29,7 +29,10 @@ enum Test {
 }
 
 impl Selector {
-    /// Reads both selectors as a query gives them.
+    /// Parses the selectors of a request.
+    ///
+    /// # Errors
+    /// 400 for an invalid selector or an unsupported field.
     pub(crate) fn parse(kind: &Kind, labels: &str, fields: &str) -> Result<Self> {
         let labels = parse_labels(labels)
             .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
@@ -42,22 +45,22 @@ impl Selector {
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
-        self.labels.iter().all(|requirement| requirement.holds(labels[&requirement.key].as_str()))
-            && self.fields.iter().all(|(path, equal, wanted)| (field(object, path) == *wanted) == *equal)
+        self.labels.iter().all(|requirement| requirement.matches(labels[&requirement.key].as_str()))
+            && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
     }
 }
 
 impl Requirement {
-    fn holds(&self, value: Option<&str>) -> bool {
-        match (&self.test, value) {
-            (Test::Exists, found) => found.is_some(),
-            (Test::Absent, found) => found.is_none(),
-            (Test::In(wanted), Some(found)) => wanted.iter().any(|one| one == found),
-            (Test::NotIn(unwanted), Some(found)) => !unwanted.iter().any(|one| one == found),
-            (Test::NotIn(_), None) => true,
-            (Test::Greater(than), Some(found)) => found.parse().is_ok_and(|found: i64| found > *than),
-            (Test::Less(than), Some(found)) => found.parse().is_ok_and(|found: i64| found < *than),
-            (Test::In(_) | Test::Greater(_) | Test::Less(_), None) => false,
+    fn matches(&self, value: Option<&str>) -> bool {
+        match (&self.operator, value) {
+            (Operator::Exists, found) => found.is_some(),
+            (Operator::Absent, found) => found.is_none(),
+            (Operator::In(values), Some(found)) => values.iter().any(|value| value == found),
+            (Operator::NotIn(values), Some(found)) => !values.iter().any(|value| value == found),
+            (Operator::NotIn(_), None) => true,
+            (Operator::Greater(than), Some(found)) => found.parse().is_ok_and(|found: i64| found > *than),
+            (Operator::Less(than), Some(found)) => found.parse().is_ok_and(|found: i64| found < *than),
+            (Operator::In(_) | Operator::Greater(_) | Operator::Less(_), None) => false,
         }
     }
 }
@@ -66,7 +69,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
     split(text).into_iter().map(str::trim).filter(|part| !part.is_empty()).map(requirement).collect()
 }
 
-/// Splits at commas outside of parentheses.
+/// Splits a selector at commas outside of parentheses.
 fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut depth, mut from) = (Vec::new(), 0_u32, 0);
     for (at, letter) in text.char_indices() {
@@ -85,44 +88,45 @@ fn split(text: &str) -> Vec<&str> {
 }
 
 fn requirement(part: &str) -> std::result::Result<Requirement, String> {
-    let make = |key: &str, test: Test| {
+    let make = |key: &str, operator: Operator| {
         let key = key.trim();
         if key.is_empty() || key.contains(|c: char| c.is_whitespace() || "()=!<>,".contains(c)) {
             return Err(format!("found '{part}', expected: a label key"));
         }
-        Ok(Requirement { key: key.to_owned(), test })
+        Ok(Requirement { key: key.to_owned(), operator })
     };
     let value = |text: &str| {
         let text = text.trim();
-        let fits = text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        if fits { Ok(text.to_owned()) } else { Err(format!("invalid label value: {text:?}")) }
+        let is_valid =
+            text.len() <= 63 && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        if is_valid { Ok(text.to_owned()) } else { Err(format!("invalid label value: {text:?}")) }
     };
     if let Some(key) = part.strip_prefix('!') {
-        return make(key, Test::Absent);
+        return make(key, Operator::Absent);
     }
     if let Some((key, found)) = part.split_once("!=") {
-        return make(key, Test::NotIn(vec![value(found)?]));
+        return make(key, Operator::NotIn(vec![value(found)?]));
     }
     if let Some((key, found)) = part.split_once('=') {
-        return make(key, Test::In(vec![value(found.strip_prefix('=').unwrap_or(found))?]));
+        return make(key, Operator::In(vec![value(found.strip_prefix('=').unwrap_or(found))?]));
     }
-    for (sign, test) in [('>', Test::Greater as fn(i64) -> Test), ('<', Test::Less)] {
+    for (sign, operator) in [('>', Operator::Greater as fn(i64) -> Operator), ('<', Operator::Less)] {
         if let Some((key, bound)) = part.split_once(sign) {
             let bound = bound.trim().parse().map_err(|_| format!("values: Invalid value: \"{bound}\": for 'Gt', 'Lt' operators, the value must be an integer"))?;
-            return make(key, test(bound));
+            return make(key, operator(bound));
         }
     }
     if let Some((head, tail)) = part.split_once('(') {
-        let inside = tail.trim().strip_suffix(')').ok_or_else(|| format!("found '{part}', expected: ')'"))?;
-        let values = inside.split(',').map(value).collect::<std::result::Result<Vec<_>, _>>()?;
-        let words: Vec<&str> = head.split_whitespace().collect();
-        return match words.as_slice() {
-            [key, "in"] => make(key, Test::In(values)),
-            [key, "notin"] => make(key, Test::NotIn(values)),
+        let list = tail.trim().strip_suffix(')').ok_or_else(|| format!("found '{part}', expected: ')'"))?;
+        let values = list.split(',').map(value).collect::<std::result::Result<Vec<_>, _>>()?;
+        let parts: Vec<&str> = head.split_whitespace().collect();
+        return match parts.as_slice() {
+            [key, "in"] => make(key, Operator::In(values)),
+            [key, "notin"] => make(key, Operator::NotIn(values)),
             _ => Err(format!("found '{head}', expected: in, notin, =, ==, !=, gt, lt")),
         };
     }
-    make(part, Test::Exists)
+    make(part, Operator::Exists)
 }
 
 fn parse_fields(kind: &Kind, text: &str) -> Result<Vec<(String, bool, String)>> {
@@ -206,13 +210,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn picks(labels: &str) -> bool {
+    fn matches(labels: &str) -> bool {
         let selector = Selector { labels: parse_labels(labels).expect("a selector"), fields: Vec::new() };
         selector.matches(&json!({"metadata": {"labels": {"app": "web", "n": "5"}}}))
     }
 
     #[test]
-    fn label_selectors_pick_as_in_kubernetes() {
+    fn label_selectors_match_as_in_kubernetes() {
         for yes in [
             "",
             "app=web",
@@ -224,10 +228,10 @@ mod tests {
             "n>4",
             "x!=y",
         ] {
-            assert!(picks(yes), "{yes}");
+            assert!(matches(yes), "{yes}");
         }
         for no in ["app=x", "app in (a,b)", "!app", "other", "n<5", "x=y"] {
-            assert!(!picks(no), "{no}");
+            assert!(!matches(no), "{no}");
         }
         assert!(parse_labels("a in b").is_err());
     }

@@ -1,4 +1,4 @@
-//! The server as its holder sees it.
+//! The server and its options.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use crate::core::Core;
 use crate::store::{Expect, Key, Store};
-use crate::{Admission, ApiError, Local, PodBackend, Result, Service, Token};
+use crate::{Admission, ApiError, LocalClient, PodBackend, Result, Service, Token};
 
-/// What a server is made with.
+/// Options of a server.
 pub struct Options {
-    /// The version it reports, as `v1.35.0`.
+    /// Reported Kubernetes version, for example `v1.35.0`.
     pub version: String,
-    /// What a client shows to be let in over a socket.
+    /// Bearer token of clients that connect over a socket.
     pub token: Token,
-    /// Hooks in the path of writes, in order.
+    /// Admission hooks, called in this order.
     pub admission: Vec<Arc<dyn Admission>>,
-    /// Where pods run; without it logs and port-forward answer 503.
+    /// Backend for logs, proxy and port-forward of pods; without it these requests return 503.
     pub pods: Option<Arc<dyn PodBackend>>,
 }
 
@@ -26,65 +26,65 @@ impl Default for Options {
     }
 }
 
-/// A Kubernetes API. Cheap to clone; all clones are one server.
+/// A Kubernetes API server. Clones share one state.
 #[derive(Clone)]
 pub struct Server {
     pub(crate) core: Arc<Core>,
 }
 
 impl Server {
-    /// A server with the namespaces every cluster has.
+    /// Returns a server with the default namespaces.
     pub fn new(options: Options) -> Self {
         let server = Self { core: Arc::new(Core::new(options, Store::new())) };
         server.create_namespaces();
         server
     }
 
-    /// A server that goes on where [`Server::snapshot`] stopped.
+    /// Returns a server with the state of a [`Server::snapshot`].
     ///
     /// # Errors
-    /// When the bytes are no snapshot, or of a format this program does not read.
+    /// 400 if the bytes are not a snapshot, or have an unsupported format.
     pub fn restore(options: Options, snapshot: &[u8]) -> Result<Self> {
         let document: Value = serde_json::from_slice(snapshot)
             .map_err(|error| ApiError::bad_request(format!("cannot read the snapshot: {error}")))?;
         let store = Store::restore(document).map_err(ApiError::bad_request)?;
         let server = Self { core: Arc::new(Core::new(options, store)) };
-        server.core.reclaim_addresses();
+        server.core.reserve_addresses();
         server.create_namespaces();
         Ok(server)
     }
 
-    /// Everything stored, for [`Server::restore`]. Holds secrets: keep it where only the user can read.
+    /// Returns all objects as JSON for [`Server::restore`]. They contain secrets: write the file with mode 0600.
     pub fn snapshot(&self) -> Vec<u8> {
         self.core.store.snapshot().to_string().into_bytes()
     }
 
-    /// The API as a tower service, for hyper and for `kube::Client::new`. Whoever holds it is administrator.
+    /// Returns the API as a tower service, for hyper and `kube::Client::new`. Its requests are not authenticated.
     pub fn service(&self) -> Service {
         Service::new(self.core.clone())
     }
 
-    /// The API by function calls, for controllers in this process.
-    pub fn store(&self) -> Local {
-        Local::new(self.core.clone())
+    /// Returns an in-process client for controllers.
+    pub fn client(&self) -> LocalClient {
+        LocalClient::new(self.core.clone())
     }
 
-    /// Adds a hook in the path of writes, after those before it.
+    /// Adds an admission hook after the existing ones.
     pub fn add_admission(&self, hook: Arc<dyn Admission>) {
         self.core.add_hook(hook);
     }
 
-    /// Says where pods run.
+    /// Sets the backend for pods.
     pub fn set_pods(&self, backend: Arc<dyn PodBackend>) {
         self.core.set_pods(backend);
     }
 
-    /// The revision of the last write.
+    /// Returns the revision of the last write.
     pub fn revision(&self) -> u64 {
         self.core.store.revision()
     }
 
-    /// What a client shows to be let in.
+    /// Returns the bearer token.
     pub fn token(&self) -> &Token {
         &self.core.token
     }
@@ -102,7 +102,7 @@ impl Server {
                     },
                     "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
                 });
-                // Nobody else can have made it: the server is not handed out yet.
+                // No other write is possible: the server is not returned yet.
                 let _ = namespaces.put(key, Expect::Absent, value);
             }
         }

@@ -1,7 +1,7 @@
-//! The path of a write, from the object as sent to the object as stored.
+//! Write requests, from the received object to the stored object.
 //!
 //! ```text
-//!   decode ─ defaults ─ owners of fields ─ admission (mutate) ─ prepare ─ validate ─ admission (validate) ─ store
+//!   decode ─ defaults ─ field managers ─ admission (mutate) ─ prepare ─ validate ─ admission (validate) ─ store
 //! ```
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::kinds::Kind;
 use crate::options::{FieldValidation, WriteOptions};
 use crate::schema::decode::Decoder;
 use crate::store::Object;
-use crate::{Operation, Review, defaults};
+use crate::{AdmissionRequest, Operation, defaults};
 
 mod create;
 mod delete;
@@ -23,26 +23,29 @@ mod prepare;
 mod scale;
 mod update;
 
-pub use delete::Deleted;
+pub use delete::DeleteResult;
 pub use patch::Patch;
 pub(crate) use prepare::{now, uid};
-pub(crate) use scale::{of as scale_of, text as selector_text};
+pub(crate) use scale::{format_selector, to_scale};
 
-/// What a write did.
+/// The result of a write.
 #[derive(Clone, Debug)]
-pub struct Written {
-    /// The object as stored (dry run: as it would be).
+pub struct WriteResult {
+    /// The stored object; for a dry run the object that would be stored.
     pub object: Arc<Object>,
-    /// It was not there before.
+    /// Whether the write created the object.
     pub created: bool,
-    /// What the client should be told.
+    /// Warnings for the client, sent as `Warning` headers.
     pub warnings: Vec<String>,
 }
 
-/// How often a patch is tried again when another write came between. Each try means that some write succeeded.
-const TRIES: usize = 16;
+/// Maximum attempts of a write that conflicts with concurrent writes. Each conflict means that another write succeeded.
+const ATTEMPTS: usize = 16;
 
-/// Brings an object as sent into its kind's shape, defaults filled in.
+/// Decodes a received object into the type of its kind and sets defaults.
+///
+/// # Errors
+/// 400 for a value of a wrong type, and for unknown or duplicate fields with strict validation.
 pub(crate) fn decode(
     kind: &Kind,
     value: Value,
@@ -51,66 +54,78 @@ pub(crate) fn decode(
 ) -> Result<Value> {
     let mut decoder = Decoder::default();
     let version = kind.api_version();
-    let refuse = |what: String| {
+    let error = |message: String| {
         ApiError::bad_request(format!(
-            "{0} in version \"{1}\" cannot be handled as a {0}: {what}",
+            "{0} in version \"{1}\" cannot be handled as a {0}: {message}",
             kind.kind, kind.version
         ))
     };
-    let mut value = decoder.object(&kind.ty, value).map_err(|mismatch| refuse(mismatch.0))?;
-    if !decoder.unknown.is_empty() || !options.repeated.is_empty() {
+    let mut value = decoder.object(&kind.ty, value).map_err(|mismatch| error(mismatch.0))?;
+    if !decoder.unknown.is_empty() || !options.duplicate_fields.is_empty() {
         decoder.unknown.sort();
         let unknown = decoder.unknown.iter().map(|path| format!("unknown field \"{path}\""));
-        let repeated = options.repeated.iter().map(|path| format!("duplicate field \"{path}\""));
-        let named: Vec<String> = unknown.chain(repeated).collect();
+        let duplicate = options.duplicate_fields.iter().map(|path| format!("duplicate field \"{path}\""));
+        let messages: Vec<String> = unknown.chain(duplicate).collect();
         match options.validation {
             FieldValidation::Ignore => {}
-            FieldValidation::Warn => warnings.extend(named),
+            FieldValidation::Warn => warnings.extend(messages),
             FieldValidation::Strict if kind.is_custom() => {
-                let mut error = ApiError::bad_request(format!("strict decoding error: {}", named.join(", ")));
+                let mut error =
+                    ApiError::bad_request(format!("strict decoding error: {}", messages.join(", ")));
                 error.details = Value::Null;
                 return Err(error);
             }
             FieldValidation::Strict => {
-                return Err(refuse(format!("strict decoding error: {}", named.join(", "))));
+                return Err(error(format!("strict decoding error: {}", messages.join(", "))));
             }
         }
     }
     value["apiVersion"] = version.into();
     value["kind"] = kind.kind.clone().into();
-    defaults::fill(kind, &mut value);
+    defaults::set_defaults(kind, &mut value);
     Ok(value)
 }
 
 impl Core {
-    /// Lets the hooks change an object, and brings what they made of it into shape again.
-    pub(crate) async fn mutate(&self, kind: &Kind, review: &Review, object: &mut Value) -> Result<()> {
+    /// Runs the mutating admission hooks and decodes the object again if they changed it.
+    pub(crate) async fn mutate(
+        &self,
+        kind: &Kind,
+        request: &AdmissionRequest,
+        object: &mut Value,
+    ) -> Result<()> {
         let hooks = self.hooks();
         if hooks.is_empty() {
             return Ok(());
         }
         let before = object.clone();
         for hook in hooks {
-            hook.mutate(review, object).await?;
+            hook.mutate(request, object).await?;
         }
         if *object != before {
-            let quiet = WriteOptions { validation: FieldValidation::Ignore, ..WriteOptions::default() };
-            *object = decode(kind, object.take(), &quiet, &mut Vec::new())?;
+            let options = WriteOptions { validation: FieldValidation::Ignore, ..WriteOptions::default() };
+            *object = decode(kind, object.take(), &options, &mut Vec::new())?;
         }
         Ok(())
     }
 
-    pub(crate) async fn admit(&self, review: &Review, object: &Value) -> Result<()> {
+    /// Runs the validating admission hooks.
+    pub(crate) async fn admit(&self, request: &AdmissionRequest, object: &Value) -> Result<()> {
         for hook in self.hooks() {
-            hook.validate(review, object).await?;
+            hook.validate(request, object).await?;
         }
         Ok(())
     }
 }
 
-pub(crate) fn review(kind: &Kind, operation: Operation, object: &Value, options: &WriteOptions) -> Review {
+pub(crate) fn admission_request(
+    kind: &Kind,
+    operation: Operation,
+    object: &Value,
+    options: &WriteOptions,
+) -> AdmissionRequest {
     let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
-    Review {
+    AdmissionRequest {
         operation,
         resource: kind.resource(),
         namespace: text("namespace"),
@@ -121,9 +136,9 @@ pub(crate) fn review(kind: &Kind, operation: Operation, object: &Value, options:
     }
 }
 
-/// Kind and version of an object as sent must be those of the path it was sent to.
+/// Checks that kind and version of a received object match the path of the request.
 pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
-    let (version, word) =
+    let (version, name) =
         (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
     if !value.is_object() {
         return Err(ApiError::bad_request(format!(
@@ -134,7 +149,7 @@ pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
             if value.is_array() { "array" } else { "string" },
         )));
     }
-    if (word.is_empty() || word == kind.kind) && (version.is_empty() || version == kind.api_version()) {
+    if (name.is_empty() || name == kind.kind) && (version.is_empty() || version == kind.api_version()) {
         return Ok(());
     }
     if kind.is_custom() {
@@ -153,7 +168,7 @@ pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
         }
     };
     Err(ApiError::bad_request(format!(
-        "{word} in version \"{short}\" cannot be handled as a {0}: converting ({short}.{word}) to ({1}.{0}): unknown conversion",
+        "{name} in version \"{short}\" cannot be handled as a {0}: converting ({short}.{name}) to ({1}.{0}): unknown conversion",
         kind.kind,
         package(&kind.group),
     )))

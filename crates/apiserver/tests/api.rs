@@ -1,4 +1,4 @@
-//! The API as its users meet it: through kube-rs without a socket, over HTTPS, and by function calls.
+//! The API through kube-rs without a socket, over HTTPS, and through the in-process client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use meshy_apiserver::{
-    Admission, ApiError, Authority, DeleteOptions, LogOptions, Options, PodBackend, Review, Server,
-    WriteOptions, kubeconfig,
+    Admission, AdmissionRequest, ApiError, CertificateAuthority, DeleteOptions, LogOptions, Options,
+    PodBackend, Server, WriteOptions, kubeconfig,
 };
 use meshy_net::{BoxFuture, BoxIo};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Nothing here takes longer on a slow machine; a test that waits for more is stuck.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout that is also sufficient on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn client(server: &Server) -> kube::Client {
     kube::Client::new(server.service(), "default")
@@ -31,45 +31,45 @@ fn map(name: &str, data: Value) -> ConfigMap {
 }
 
 #[tokio::test]
-async fn a_watcher_of_kube_rs_sees_what_is_there_and_what_comes() {
+async fn kube_rs_watcher_receives_existing_and_changed_objects() {
     let server = Server::new(Options::default());
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     maps.create(&PostParams::default(), &map("a", json!({"x": "1"}))).await.expect("creates");
     for config in [watcher::Config::default(), watcher::Config::default().streaming_lists()] {
-        let mut seen = watcher(maps.clone(), config).default_backoff().applied_objects().boxed();
-        let next = async |seen: &mut futures::stream::BoxStream<'_, watcher::Result<ConfigMap>>| {
-            tokio::time::timeout(PATIENCE, seen.next())
+        let mut events = watcher(maps.clone(), config).default_backoff().applied_objects().boxed();
+        let next = async |events: &mut futures::stream::BoxStream<'_, watcher::Result<ConfigMap>>| {
+            tokio::time::timeout(TIMEOUT, events.next())
                 .await
                 .expect("in time")
                 .expect("a stream")
                 .expect("an object")
         };
-        assert_eq!(next(&mut seen).await.metadata.name.as_deref(), Some("a"));
+        assert_eq!(next(&mut events).await.metadata.name.as_deref(), Some("a"));
         let patch = json!({"data": {"y": rand::random::<u32>().to_string()}});
         maps.patch("a", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patches");
-        assert!(next(&mut seen).await.data.expect("data").contains_key("y"));
+        assert!(next(&mut events).await.data.expect("data").contains_key("y"));
     }
 }
 
 #[tokio::test]
-async fn applying_the_same_twice_keeps_the_version_and_a_conflict_names_the_owner() {
+async fn unchanged_apply_keeps_the_resource_version_and_conflicts_name_the_manager() {
     let server = Server::new(Options::default());
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     let config = map("a", json!({"x": "1"}));
     let first = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
-    let again = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
-    assert_eq!(first.metadata.resource_version, again.metadata.resource_version);
+    let second = maps.patch("a", &PatchParams::apply("one"), &Patch::Apply(&config)).await.expect("applies");
+    assert_eq!(first.metadata.resource_version, second.metadata.resource_version);
     let other = map("a", json!({"x": "2"}));
     let error =
         maps.patch("a", &PatchParams::apply("two"), &Patch::Apply(&other)).await.expect_err("conflicts");
     assert!(error.to_string().contains("conflict with \"one\": .data.x"), "{error}");
     let forced = PatchParams::apply("two").force();
-    let taken = maps.patch("a", &forced, &Patch::Apply(&other)).await.expect("takes it");
-    assert_eq!(taken.data.expect("data")["x"], "2");
+    let applied = maps.patch("a", &forced, &Patch::Apply(&other)).await.expect("applies");
+    assert_eq!(applied.data.expect("data")["x"], "2");
 }
 
 #[tokio::test]
-async fn pages_of_a_list_are_one_snapshot_while_others_write() {
+async fn list_pages_are_consistent_during_concurrent_writes() {
     let server = Server::new(Options::default());
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     for number in 0..30 {
@@ -91,8 +91,8 @@ async fn pages_of_a_list_are_one_snapshot_while_others_write() {
             None => break,
         }
     }
-    let wanted: Vec<String> = (0..30).map(|number| format!("m{number:02}")).collect();
-    assert_eq!(names, wanted);
+    let expected: Vec<String> = (0..30).map(|number| format!("m{number:02}")).collect();
+    assert_eq!(names, expected);
 }
 
 fn definition() -> Value {
@@ -110,13 +110,18 @@ fn definition() -> Value {
 }
 
 #[tokio::test]
-async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
+async fn custom_resources_get_defaults_pruning_and_validation() {
     let server = Server::new(Options::default());
-    let store = server.store();
-    store
-        .create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t"))
+    let local = server.client();
+    local
+        .create(
+            "customresourcedefinitions.apiextensions.k8s.io",
+            "",
+            definition(),
+            &WriteOptions::with_manager("t"),
+        )
         .await
-        .expect("defines");
+        .expect("creates the definition");
     let resource =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1", "Box"), "boxes");
     let boxes: Api<DynamicObject> = Api::default_namespaced_with(client(&server), &resource);
@@ -129,30 +134,28 @@ async fn a_definition_serves_its_kind_with_defaults_pruning_and_validation() {
     let error =
         boxes.create(&PostParams::default(), &object(json!({"size": 0}))).await.expect_err("too small");
     assert!(error.to_string().contains("should be greater than or equal to 1"), "{error}");
-    let made =
+    let created =
         boxes.create(&PostParams::default(), &object(json!({"size": 2, "junk": 1}))).await.expect("creates");
-    assert_eq!(made.data["spec"], json!({"size": 2, "mode": "plain"}));
-    // The other version shows the same object.
+    assert_eq!(created.data["spec"], json!({"size": 2, "mode": "plain"}));
+    // The same object is served in the other version.
     let old =
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("example.io", "v1beta1", "Box"), "boxes");
-    let found = Api::<DynamicObject>::default_namespaced_with(client(&server), &old)
-        .get("b")
-        .await
-        .expect("is there");
+    let found =
+        Api::<DynamicObject>::default_namespaced_with(client(&server), &old).get("b").await.expect("exists");
     assert_eq!(found.types.expect("types").api_version, "example.io/v1beta1");
-    // Lists merge by the definition's keys.
+    // Lists are merged by the keys in the definition.
     for (manager, part) in [("one", "x"), ("two", "y")] {
         let config = object(json!({"parts": [{"name": part, "n": 1}]}));
         boxes.patch("b", &PatchParams::apply(manager), &Patch::Apply(&config)).await.expect("applies");
     }
-    let both = boxes.get("b").await.expect("is there");
+    let both = boxes.get("b").await.expect("exists");
     assert_eq!(both.data["spec"]["parts"], json!([{"name": "x", "n": 1}, {"name": "y", "n": 1}]));
 }
 
-/// The answers are the real server's (1.36.3), its causes in its own words.
+/// The messages are those of kube-apiserver 1.36.3.
 #[tokio::test]
-async fn bounds_patterns_and_formats_of_a_definition_are_told_as_the_real_server_tells_them() {
-    let store = Server::new(Options::default()).store();
+async fn schema_violations_have_the_messages_of_kube_apiserver() {
+    let local = Server::new(Options::default()).client();
     let mut definition = definition();
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"spec": {
         "type": "object", "properties": {
@@ -163,18 +166,18 @@ async fn bounds_patterns_and_formats_of_a_definition_are_told_as_the_real_server
     }}}});
     let options = WriteOptions::default();
     let defined = "customresourcedefinitions.apiextensions.k8s.io";
-    store.create(defined, "", definition, &options).await.expect("defines");
+    local.create(defined, "", definition, &options).await.expect("creates the definition");
     let create = async |name: &str, spec: Value| {
         let object =
             json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": name}, "spec": spec});
-        store.create("boxes.example.io", "default", object, &options).await
+        local.create("boxes.example.io", "default", object, &options).await
     };
     let good = json!({"p": "10s5ms", "t": "2026-11-23T00:00:00Z", "i": 3, "m": 9, "x": 4, "u": {"a": "1"}});
     create("good", good).await.expect("creates");
     let bad = json!({"p": "10 s", "t": "yesterday", "i": 3_000_000_000_u64, "m": 4, "x": 3, "u": {"a": "1", "b": "2"}});
-    let error = create("bad", bad).await.expect_err("all six are wrong");
+    let error = create("bad", bad).await.expect_err("six invalid fields");
     let text = error.to_status().to_string();
-    for told in [
+    for message in [
         "spec.x in body should be greater than 3",
         "Checked value must be of type integer with format int32 in spec.i",
         "spec.m in body should be a multiple of 3",
@@ -182,45 +185,50 @@ async fn bounds_patterns_and_formats_of_a_definition_are_told_as_the_real_server
         "spec.t in body must be of type date-time",
         "Too many: 2: must have at most 1 item",
     ] {
-        assert!(text.contains(told), "{told}: {text}");
+        assert!(text.contains(message), "{message}: {text}");
     }
 }
 
 #[tokio::test]
-async fn a_snapshot_brings_everything_back_and_old_watches_are_told() {
+async fn restored_server_has_all_objects_and_expires_old_watches() {
     let server = Server::new(Options::default());
-    let store = server.store();
-    store
-        .create("customresourcedefinitions.apiextensions.k8s.io", "", definition(), &WriteOptions::by("t"))
+    let local = server.client();
+    local
+        .create(
+            "customresourcedefinitions.apiextensions.k8s.io",
+            "",
+            definition(),
+            &WriteOptions::with_manager("t"),
+        )
         .await
-        .expect("defines");
+        .expect("creates the definition");
     let object =
         json!({"apiVersion": "example.io/v1", "kind": "Box", "metadata": {"name": "b"}, "spec": {"size": 1}});
-    let made = store
-        .create("boxes.example.io", "default", object, &WriteOptions::by("t"))
+    let created = local
+        .create("boxes.example.io", "default", object, &WriteOptions::with_manager("t"))
         .await
         .expect("creates")
         .object;
-    let again = Server::restore(Options::default(), &server.snapshot()).expect("restores");
-    let found = again.store().get("boxes.example.io", "default", "b").expect("is there");
-    assert_eq!(found.value(), made.value());
-    assert_eq!(again.revision(), server.revision());
-    let error = again.store().watch("boxes.example.io", "", 1).next().await.expect_err("too old");
+    let restored = Server::restore(Options::default(), &server.snapshot()).expect("restores");
+    let found = restored.client().get("boxes.example.io", "default", "b").expect("exists");
+    assert_eq!(found.value(), created.value());
+    assert_eq!(restored.revision(), server.revision());
+    let error = restored.client().watch("boxes.example.io", "", 1).next().await.expect_err("too old");
     assert_eq!(error.code, 410);
     assert!(Server::restore(Options::default(), b"{}").is_err());
 }
 
-struct Mark;
+struct AnnotatingHook;
 
-impl Admission for Mark {
+impl Admission for AnnotatingHook {
     fn mutate<'a>(
         &'a self,
-        review: &'a Review,
+        request: &'a AdmissionRequest,
         object: &'a mut Value,
     ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {
-            if review.resource == "configmaps" {
-                object["metadata"]["annotations"]["marked"] = "yes".into();
+            if request.resource == "configmaps" {
+                object["metadata"]["annotations"]["hook"] = "yes".into();
             }
             Ok(())
         })
@@ -228,12 +236,12 @@ impl Admission for Mark {
 
     fn validate<'a>(
         &'a self,
-        _: &'a Review,
+        _: &'a AdmissionRequest,
         object: &'a Value,
     ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {
-            match object["data"]["refuse"].is_string() {
-                true => Err(ApiError::new(403, "Forbidden", "refused by a hook")),
+            match object["data"]["reject"].is_string() {
+                true => Err(ApiError::new(403, "Forbidden", "rejected by a hook")),
                 false => Ok(()),
             }
         })
@@ -241,20 +249,20 @@ impl Admission for Mark {
 }
 
 #[tokio::test]
-async fn a_hook_changes_and_refuses_writes() {
+async fn admission_hook_changes_and_rejects_writes() {
     let server = Server::new(Options::default());
-    server.add_admission(Arc::new(Mark));
+    server.add_admission(Arc::new(AnnotatingHook));
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
-    let made = maps.create(&PostParams::default(), &map("a", json!({}))).await.expect("creates");
-    assert_eq!(made.metadata.annotations.expect("annotations")["marked"], "yes");
+    let created = maps.create(&PostParams::default(), &map("a", json!({}))).await.expect("creates");
+    assert_eq!(created.metadata.annotations.expect("annotations")["hook"], "yes");
     let error =
-        maps.create(&PostParams::default(), &map("b", json!({"refuse": ""}))).await.expect_err("refused");
-    assert!(error.to_string().contains("refused by a hook"), "{error}");
+        maps.create(&PostParams::default(), &map("b", json!({"reject": ""}))).await.expect_err("rejected");
+    assert!(error.to_string().contains("rejected by a hook"), "{error}");
 }
 
-struct Echo;
+struct EchoPods;
 
-impl PodBackend for Echo {
+impl PodBackend for EchoPods {
     fn logs<'a>(
         &'a self,
         _: &'a str,
@@ -286,12 +294,12 @@ impl PodBackend for Echo {
 }
 
 #[tokio::test]
-async fn logs_and_forwarded_ports_reach_the_pod_over_https() {
-    let server = Server::new(Options { pods: Some(Arc::new(Echo)), ..Options::default() });
-    let authority = Authority::new().expect("an authority");
+async fn logs_and_port_forward_work_over_https() {
+    let server = Server::new(Options { pods: Some(Arc::new(EchoPods)), ..Options::default() });
+    let authority = CertificateAuthority::new().expect("an authority");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let served = server.serve(listener, &authority).expect("serves");
-    let document = kubeconfig("test", &served.url(), &authority, server.token());
+    let running = server.serve(listener, &authority).expect("serves");
+    let document = kubeconfig("test", &running.url(), &authority, server.token());
     let config = kube::config::Kubeconfig::from_yaml(&document.to_string()).expect("a kubeconfig");
     let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("a context");
     let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(config.clone()).expect("a client"));
@@ -301,25 +309,25 @@ async fn logs_and_forwarded_ports_reach_the_pod_over_https() {
     let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
     let mut stream = forwarder.take_stream(9090).expect("a stream");
     stream.write_all(b"hello").await.expect("writes");
-    let mut back = [0; 5];
-    tokio::time::timeout(PATIENCE, stream.read_exact(&mut back)).await.expect("in time").expect("reads");
-    assert_eq!(&back, b"hello");
+    let mut received = [0; 5];
+    tokio::time::timeout(TIMEOUT, stream.read_exact(&mut received)).await.expect("in time").expect("reads");
+    assert_eq!(&received, b"hello");
 
     let mut anonymous = config;
     anonymous.auth_info.token = None;
     let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(anonymous).expect("a client"));
-    let error = pods.list(&ListParams::default()).await.expect_err("not let in");
+    let error = pods.list(&ListParams::default()).await.expect_err("unauthorized");
     assert!(matches!(error, kube::Error::Api(status) if status.code == 401));
 }
 
 async fn send(server: &Server, method: &str, path: &str, content: &str, body: Vec<u8>) -> u16 {
     let request = http::Request::builder().method(method).uri(path).header("content-type", content);
     let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).expect("a request");
-    tower::ServiceExt::oneshot(server.service(), request).await.expect("an answer").status().as_u16()
+    tower::ServiceExt::oneshot(server.service(), request).await.expect("a response").status().as_u16()
 }
 
 #[tokio::test]
-async fn abuse_is_answered_with_the_right_refusal() {
+async fn invalid_requests_get_the_right_status() {
     let server = Server::new(Options::default());
     let path = "/api/v1/namespaces/default/configmaps";
     let json = "application/json";
@@ -373,21 +381,21 @@ async fn abuse_is_answered_with_the_right_refusal() {
 }
 
 #[tokio::test]
-async fn a_pod_on_a_node_gets_its_grace() {
-    let store = Server::new(Options::default()).store();
+async fn scheduled_pod_gets_its_grace_period() {
+    let local = Server::new(Options::default()).client();
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
-    store.create("pods", "default", pod, &WriteOptions::default()).await.expect("creates");
-    let marked = store.delete("pods", "default", "p", &DeleteOptions::default()).await.expect("marks");
-    assert!(!marked.gone && marked.object["metadata"]["deletionGracePeriodSeconds"] == 30);
-    let now = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
-    assert!(store.delete("pods", "default", "p", &now).await.expect("deletes").gone);
+    local.create("pods", "default", pod, &WriteOptions::default()).await.expect("creates");
+    let deletion = local.delete("pods", "default", "p", &DeleteOptions::default()).await.expect("deletes");
+    assert!(!deletion.removed && deletion.object["metadata"]["deletionGracePeriodSeconds"] == 30);
+    let immediately = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    assert!(local.delete("pods", "default", "p", &immediately).await.expect("deletes").removed);
 }
 
 #[tokio::test]
-async fn the_namespaces_of_the_cluster_itself_cannot_be_deleted() {
-    let store = Server::new(Options::default()).store();
+async fn system_namespaces_cannot_be_deleted() {
+    let local = Server::new(Options::default()).client();
     for name in ["default", "kube-system", "kube-public"] {
-        let refused = store.delete("namespaces", "", name, &DeleteOptions::default()).await;
-        assert_eq!(refused.expect_err("the cluster's own").code, 403, "{name}");
+        let result = local.delete("namespaces", "", name, &DeleteOptions::default()).await;
+        assert_eq!(result.expect_err("protected").code, 403, "{name}");
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use meshy_apiserver::{DeleteOptions, Local, Propagation, WriteOptions};
+use meshy_apiserver::{DeleteOptions, LocalClient, Propagation, WriteOptions};
 use serde_json::Value;
 
 use crate::object::{controller_uid, list, name, namespace, text, uid};
@@ -86,14 +86,14 @@ impl Delete {
 /// The API. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
-    store: Local,
+    store: LocalClient,
     events: Arc<Book>,
     /// Kinds by the words of objects, found once.
     kinds: Arc<RwLock<HashMap<(String, String), Kind>>>,
 }
 
 impl Api {
-    pub(crate) fn new(store: Local) -> Self {
+    pub(crate) fn new(store: LocalClient) -> Self {
         Self { store, events: Arc::default(), kinds: Arc::default() }
     }
 

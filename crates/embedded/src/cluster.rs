@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use meshy_apiserver::{Served, Server};
+use meshy_apiserver::{RunningServer, Server};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -55,7 +55,7 @@ impl Options {
 pub struct Cluster {
     options: Options,
     server: Server,
-    served: Option<Served>,
+    served: Option<RunningServer>,
     keys: Keys,
     ingress: SocketAddr,
     tasks: JoinSet<()>,
@@ -125,7 +125,7 @@ impl Cluster {
                 pods: Some(backend.clone()),
             },
         )?;
-        let api = Api::new(server.store());
+        let api = Api::new(server.client());
 
         let fabric = Fabric::new();
         let topology = Topology::new(fabric.clone());
@@ -178,7 +178,7 @@ impl Cluster {
 
     /// Where the API is served, if it is.
     pub fn api_url(&self) -> Option<String> {
-        self.served.as_ref().map(Served::url)
+        self.served.as_ref().map(RunningServer::url)
     }
 
     /// A client that talks to the API in-process, without a socket.

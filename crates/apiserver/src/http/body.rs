@@ -1,4 +1,4 @@
-//! Bodies of requests: bounded, and of the kinds that are understood.
+//! Request bodies: size limit and decoding.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,10 +9,13 @@ use serde_json::Value;
 use crate::error::{ApiError, Result};
 use crate::schema::{Ty, protobuf};
 
-/// As in Kubernetes: what etcd takes with room for its own words.
+/// Maximum size of a request body in bytes, as in kube-apiserver.
 const LIMIT: usize = 3 * 1024 * 1024;
 
-/// The whole body.
+/// Reads a body of at most [`LIMIT`] bytes.
+///
+/// # Errors
+/// 413 for a larger body, 400 if reading fails.
 pub(crate) async fn collect<B>(body: B) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -26,19 +29,17 @@ where
             "RequestEntityTooLarge",
             format!("Request entity too large: limit is {LIMIT}"),
         )),
-        Err(error) => Err(ApiError::bad_request(format!("cannot read the body: {error}"))),
+        Err(error) => Err(ApiError::bad_request(format!("cannot read the request body: {error}"))),
     }
 }
 
-/// The media type of a body, without its parameters.
+/// Returns the media type of a body without parameters, or an empty string.
 pub(crate) fn media_type(headers: &HeaderMap) -> &str {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim()
 }
 
-/// An object as JSON or YAML; `kind` is the type that is expected, for the words of a refusal.
-///
-/// Kinds of our own tables may come as protobuf too.
+/// Decodes an object from JSON, YAML, or (if `ty` is given) protobuf. `kind` is the expected kind, for error messages.
 pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
     match media_type(headers) {
         "" | "application/json" | "*/*" => {
@@ -57,7 +58,7 @@ pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<
     }
 }
 
-/// An applied configuration: YAML, of which JSON is the usual case.
+/// Decodes YAML. JSON, the usual format, is tried first.
 pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
@@ -67,7 +68,7 @@ pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
     serde_yaml::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
-/// A patch document.
+/// Decodes a JSON patch document.
 pub(crate) fn json(bytes: &Bytes) -> Result<Value> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))

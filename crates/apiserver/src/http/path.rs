@@ -1,39 +1,43 @@
-//! What a path is about.
+//! URL paths.
 
 use std::sync::Arc;
 
 use super::query::decode;
 use crate::error::{ApiError, Result};
-use crate::kinds::{Kind, Set};
+use crate::kinds::{Kind, KindSet};
 
-/// A path's meaning.
-pub(super) enum Place {
-    /// Discovery, health, OpenAPI.
-    Plain,
-    /// Objects.
-    Target(Target),
+/// What a path refers to.
+pub(super) enum Route {
+    /// Discovery, health, version or OpenAPI.
+    Document,
+    /// A collection, an object or a subresource.
+    Resource(ResourcePath),
 }
 
-/// The objects a path names.
-pub(crate) struct Target {
+/// The collection, object or subresource that a path refers to.
+pub(crate) struct ResourcePath {
     pub(crate) kind: Arc<Kind>,
-    /// Empty: all namespaces, or a kind without.
+    /// Empty for all namespaces and for cluster-scoped kinds.
     pub(crate) namespace: String,
-    /// Empty: the collection.
+    /// Empty for the collection.
     pub(crate) name: String,
     pub(crate) subresource: String,
-    /// What follows the subresource (of a proxied path).
+    /// The path after the subresource `proxy`.
     pub(crate) rest: String,
-    /// The deprecated `/watch/` prefix.
+    /// Whether the path has the deprecated `/watch/` prefix.
     pub(crate) watch: bool,
 }
 
-pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
+/// Parses a path.
+///
+/// # Errors
+/// 404 for a resource or subresource that is not served, 400 for an invalid escape.
+pub(super) fn parse(kinds: &KindSet, path: &str) -> Result<Route> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() && rest != [""] => ("", *version, rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() && rest != [""] => (*group, *version, rest),
-        _ => return Ok(Place::Plain),
+        _ => return Ok(Route::Document),
     };
     let (watch, rest) = match rest {
         ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
@@ -41,11 +45,11 @@ pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
     };
     let find = |plural: &str| kinds.get(group, version, plural).cloned();
     let (namespace, plural, rest) = match rest {
-        // A namespace's own subresources look like resources in it.
+        // Subresources of a namespace have the form of resources in it.
         ["namespaces", name, sub @ ("status" | "finalize")] => {
             let kind = find("namespaces").ok_or_else(ApiError::no_such_path)?;
             let name = decode(name)?;
-            return Ok(Place::Target(Target {
+            return Ok(Route::Resource(ResourcePath {
                 kind,
                 namespace: String::new(),
                 name,
@@ -81,5 +85,5 @@ pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
     if !known || (kind.namespaced && namespace.is_empty() && !name.is_empty()) {
         return Err(ApiError::no_such_path());
     }
-    Ok(Place::Target(Target { kind, namespace, name, subresource, rest, watch }))
+    Ok(Route::Resource(ResourcePath { kind, namespace, name, subresource, rest, watch }))
 }

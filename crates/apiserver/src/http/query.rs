@@ -1,9 +1,9 @@
-//! The query of a URL.
+//! Query parameters.
 
 use crate::error::{ApiError, Result};
 use crate::options::{DeleteOptions, FieldValidation, Propagation, WriteOptions};
 
-/// Names and values, decoded, in order.
+/// Decoded names and values in the order of the URL.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -16,12 +16,12 @@ impl Query {
         Ok(Self(pairs.collect::<Result<_>>()?))
     }
 
-    /// A value, empty when it is not there.
+    /// Returns the first value of a parameter, or an empty string.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 
-    /// All values of a name.
+    /// Returns all values of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
@@ -30,6 +30,7 @@ impl Query {
         self.0.iter().any(|(found, _)| found == name)
     }
 
+    /// Returns whether a boolean parameter is present and not false.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.has(name) && !matches!(self.get(name), "false" | "0" | "False" | "F" | "f")
     }
@@ -51,7 +52,7 @@ impl Query {
         }
     }
 
-    /// The options of a write; the manager is given by the caller.
+    /// Returns the options of a write request by this field manager.
     pub(crate) fn write_options(&self, manager: String) -> Result<WriteOptions> {
         let validation = match self.get("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
@@ -66,11 +67,11 @@ impl Query {
             manager: Some(manager),
             force: self.flag("force"),
             validation,
-            repeated: Vec::new(),
+            duplicate_fields: Vec::new(),
         })
     }
 
-    /// The options of a deletion, as far as the query has them.
+    /// Returns the options of a delete request that the query contains.
     pub(crate) fn delete_options(&self) -> Result<DeleteOptions> {
         let propagation = match self.get("propagationPolicy") {
             "" if self.flag("orphanDependents") => Some(Propagation::Orphan),
@@ -88,7 +89,7 @@ impl Query {
     }
 }
 
-/// Decodes `%XX`.
+/// Decodes percent escapes.
 pub(crate) fn decode(text: &str) -> Result<String> {
     if !text.contains('%') {
         return Ok(text.to_owned());

@@ -1,4 +1,4 @@
-//! Get, list and watch.
+//! Get, list and watch requests.
 
 use std::sync::Arc;
 
@@ -9,51 +9,52 @@ use http::Response;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use super::path::Target;
-use super::{Body, Call, answer, answer_bytes, stream};
+use super::path::ResourcePath;
+use super::{ApiRequest, Body, json_response, json_text_response, stream};
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::selector::Selector;
 use crate::store::{Key, Object};
-use crate::{table, write};
+use crate::table::{self, TableOptions};
+use crate::write;
 
-pub(super) fn serve(call: &Call, target: &Target) -> Result<Response<Body>> {
-    let kind = &target.kind;
-    if target.name.is_empty() {
+pub(super) fn serve(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
+    let kind = &path.kind;
+    if path.name.is_empty() {
         let selector =
-            Selector::parse(kind, call.query.get("labelSelector"), call.query.get("fieldSelector"))?;
-        return match target.watch || call.query.flag("watch") {
-            true => stream::watch(call, target, selector),
-            false => list(call, target, &selector),
+            Selector::parse(kind, request.query.get("labelSelector"), request.query.get("fieldSelector"))?;
+        return match path.watch || request.query.flag("watch") {
+            true => stream::watch(request, path, selector),
+            false => list(request, path, &selector),
         };
     }
-    if target.watch {
-        let selector = Selector::parse(kind, "", &format!("metadata.name={}", target.name))?;
-        return stream::watch(call, target, selector);
+    if path.watch {
+        let selector = Selector::parse(kind, "", &format!("metadata.name={}", path.name))?;
+        return stream::watch(request, path, selector);
     }
     let resource = kind.resource();
-    let key = Key::new(&target.namespace, &target.name);
-    let found = call.core.store.collection(&resource).get(&key);
-    let object = found.ok_or_else(|| ApiError::not_found(&resource, &target.name))?;
-    if target.subresource == "scale" {
-        return Ok(answer(200, &write::scale_of(kind, &object)));
+    let key = Key::new(&path.namespace, &path.name);
+    let found = request.core.store.collection(&resource).get(&key);
+    let object = found.ok_or_else(|| ApiError::not_found(&resource, &path.name))?;
+    if path.subresource == "scale" {
+        return Ok(json_response(200, &write::to_scale(kind, &object)));
     }
-    if wants_table(call) {
-        let form = table::Form::of(call);
-        return Ok(answer(200, &table::table(kind, &[object], &form)));
+    if wants_table(request) {
+        let options = TableOptions::from_request(request);
+        return Ok(json_response(200, &table::table(kind, &[object], &options)));
     }
-    Ok(answer_bytes(200, bytes_of(kind, &object)))
+    Ok(json_text_response(200, json_in_version(kind, &object)))
 }
 
-/// Whether the client asked for a server-printed table.
-pub(super) fn wants_table(call: &Call) -> bool {
-    let accept = call.header(&ACCEPT);
+/// Returns whether the client prefers a table printed by the server.
+pub(super) fn wants_table(request: &ApiRequest) -> bool {
+    let accept = request.header(&ACCEPT);
     let first = accept.split(',').next().unwrap_or_default();
     first.contains("as=Table") && first.contains("g=meta.k8s.io")
 }
 
-/// An object's JSON text in a kind's version.
-pub(super) fn bytes_of(kind: &Kind, object: &Object) -> Bytes {
+/// Returns the JSON text of an object in the version of a kind.
+pub(super) fn json_in_version(kind: &Kind, object: &Object) -> Bytes {
     if object["apiVersion"] == kind.api_version().as_str() {
         object.json()
     } else {
@@ -61,7 +62,7 @@ pub(super) fn bytes_of(kind: &Kind, object: &Object) -> Bytes {
     }
 }
 
-/// Where the next page of a list begins.
+/// Position of the next page of a list.
 struct Continue {
     revision: u64,
     after: Key,
@@ -87,19 +88,21 @@ impl Continue {
     }
 }
 
-fn list(call: &Call, target: &Target, selector: &Selector) -> Result<Response<Body>> {
-    let kind = &target.kind;
-    let collection = call.core.store.collection(&kind.resource());
-    let namespace = Some(target.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-    let limit = call.query.number("limit")?.filter(|limit| *limit > 0);
-    let from =
-        Some(call.query.get("continue")).filter(|text| !text.is_empty()).map(Continue::parse).transpose()?;
-    let exact = call.query.get("resourceVersionMatch") == "Exact";
-    let asked = version(call.query.get("resourceVersion"))?;
-    if from.is_some() && asked.is_some_and(|asked| asked > 0) {
+fn list(request: &ApiRequest, path: &ResourcePath, selector: &Selector) -> Result<Response<Body>> {
+    let kind = &path.kind;
+    let collection = request.core.store.collection(&kind.resource());
+    let namespace = Some(path.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+    let limit = request.query.number("limit")?.filter(|limit| *limit > 0);
+    let from = Some(request.query.get("continue"))
+        .filter(|text| !text.is_empty())
+        .map(Continue::parse)
+        .transpose()?;
+    let exact = request.query.get("resourceVersionMatch") == "Exact";
+    let requested = version(request.query.get("resourceVersion"))?;
+    if from.is_some() && requested.is_some_and(|requested| requested > 0) {
         return Err(ApiError::bad_request("specifying resource version is not allowed when using continue"));
     }
-    let gone = || {
+    let expired = || {
         ApiError::expired(
             "The provided continue parameter is too old to display a consistent list result. You can start a new list \
              without the continue parameter, or use the continue token in this response to retrieve the remainder of \
@@ -107,60 +110,60 @@ fn list(call: &Call, target: &Target, selector: &Selector) -> Result<Response<Bo
              created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
         )
     };
-    let (objects, revision) = match (&from, asked) {
-        (Some(from), _) => (collection.list_at(namespace, from.revision).ok_or_else(gone)?, from.revision),
-        (None, Some(asked)) if exact => {
-            let old = collection.list_at(namespace, asked);
+    let (objects, revision) = match (&from, requested) {
+        (Some(from), _) => (collection.list_at(namespace, from.revision).ok_or_else(expired)?, from.revision),
+        (None, Some(requested)) if exact => {
+            let old = collection.list_at(namespace, requested);
             (
                 old.ok_or_else(|| {
-                    ApiError::expired(format!("The provided resource version is too old: {asked}"))
+                    ApiError::expired(format!("The provided resource version is too old: {requested}"))
                 })?,
-                asked,
+                requested,
             )
         }
-        (None, asked) => {
+        (None, requested) => {
             let (objects, revision) = collection.list(namespace);
-            if let Some(asked) = asked.filter(|asked| *asked > revision) {
-                return Err(too_large(asked, revision));
+            if let Some(requested) = requested.filter(|requested| *requested > revision) {
+                return Err(too_large(requested, revision));
             }
             (objects, revision)
         }
     };
-    let mut picked: Vec<Arc<Object>> =
+    let mut selected: Vec<Arc<Object>> =
         objects.into_iter().filter(|object| selector.matches(object)).collect();
     if let Some(from) = &from {
-        picked.retain(|object| object.key() > from.after);
+        selected.retain(|object| object.key() > from.after);
     }
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if let Some(limit) = limit {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let remaining = picked.len().saturating_sub(limit);
-        picked.truncate(limit);
-        if let (1.., Some(last)) = (remaining, picked.last()) {
+        let remaining = selected.len().saturating_sub(limit);
+        selected.truncate(limit);
+        if let (1.., Some(last)) = (remaining, selected.last()) {
             metadata["continue"] = Continue { revision, after: last.key() }.text().into();
             if selector.is_empty() {
                 metadata["remainingItemCount"] = remaining.into();
             }
         }
     }
-    if wants_table(call) {
-        let mut table = table::table(kind, &picked, &table::Form::of(call));
+    if wants_table(request) {
+        let mut table = table::table(kind, &selected, &TableOptions::from_request(request));
         table["metadata"] = metadata;
-        return Ok(answer(200, &table));
+        return Ok(json_response(200, &table));
     }
-    Ok(answer_bytes(200, joined(kind, &metadata, &picked)))
+    Ok(json_text_response(200, list_json(kind, &metadata, &selected)))
 }
 
-/// The 504 for a version that is not there yet.
-pub(super) fn too_large(asked: u64, current: u64) -> ApiError {
+/// Returns the 504 error for a resource version in the future.
+pub(super) fn too_large(requested: u64, current: u64) -> ApiError {
     let mut error =
-        ApiError::new(504, "Timeout", format!("Too large resource version: {asked}, current: {current}"));
+        ApiError::new(504, "Timeout", format!("Too large resource version: {requested}, current: {current}"));
     error.details = json!({"causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}], "retryAfterSeconds": 1});
     error
 }
 
-/// A list's text out of its objects' texts.
-fn joined(kind: &Kind, metadata: &Value, objects: &[Arc<Object>]) -> Bytes {
+/// Builds the JSON text of a list from the JSON texts of its objects.
+fn list_json(kind: &Kind, metadata: &Value, objects: &[Arc<Object>]) -> Bytes {
     let head = format!(
         "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{metadata},\"items\":[",
         kind.kind,
@@ -171,13 +174,13 @@ fn joined(kind: &Kind, metadata: &Value, objects: &[Arc<Object>]) -> Bytes {
         if index > 0 {
             text.put_u8(b',');
         }
-        text.put_slice(&bytes_of(kind, object));
+        text.put_slice(&json_in_version(kind, object));
     }
     text.put_slice(b"]}");
     text.freeze()
 }
 
-/// A resourceVersion of a query; empty is none.
+/// Parses a `resourceVersion` query parameter; an empty one is `None`.
 pub(super) fn version(text: &str) -> Result<Option<u64>> {
     match text {
         "" => Ok(None),

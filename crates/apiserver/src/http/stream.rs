@@ -1,4 +1,4 @@
-//! Watches over HTTP: a line of JSON an event.
+//! Watches over HTTP: one line of JSON for each event.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,40 +14,41 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::path::Target;
-use super::{Body, Call, read};
+use super::path::ResourcePath;
+use super::{ApiRequest, Body, read};
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::selector::Selector;
 use crate::store::Object;
-use crate::table;
+use crate::table::{self, TableOptions};
 use crate::watch::Watch;
 
-/// A client that asks for bookmarks gets one a minute, as in Kubernetes.
-const BOOKMARKS: Duration = Duration::from_secs(60);
-/// A watch without a time of its own lasts 30 to 60 minutes, so that not all end at once.
-const SHORTEST: u64 = 1800;
+/// Interval of bookmarks, as in Kubernetes.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// Minimum duration of a watch without `timeoutSeconds`, in seconds. The actual duration is random, up to twice as long,
+/// so that watches do not end at the same time. From kube-apiserver's `--min-request-timeout`.
+const MIN_DURATION: u64 = 1800;
 
-/// A watch's state between two chunks.
-struct Running {
+/// State of a watch response between two chunks.
+struct EventStream {
     kind: Arc<Kind>,
     watch: Watch,
-    first: VecDeque<Bytes>,
-    table: Option<table::Form>,
+    initial: VecDeque<Bytes>,
+    table: Option<TableOptions>,
     bookmarks: bool,
     next_bookmark: Instant,
     end: Instant,
-    over: bool,
+    done: bool,
 }
 
-pub(super) fn watch(call: &Call, target: &Target, selector: Selector) -> Result<Response<Body>> {
-    let kind = target.kind.clone();
-    let collection = call.core.store.collection(&kind.resource());
-    let namespace = Some(target.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-    let form = read::wants_table(call).then(|| table::Form::of(call));
-    let bookmarks = call.query.flag("allowWatchBookmarks");
-    let initial = call.query.flag("sendInitialEvents");
-    if initial && call.query.get("resourceVersionMatch") != "NotOlderThan" {
+pub(super) fn watch(request: &ApiRequest, path: &ResourcePath, selector: Selector) -> Result<Response<Body>> {
+    let kind = path.kind.clone();
+    let collection = request.core.store.collection(&kind.resource());
+    let namespace = Some(path.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+    let options = read::wants_table(request).then(|| TableOptions::from_request(request));
+    let bookmarks = request.query.flag("allowWatchBookmarks");
+    let send_initial = request.query.flag("sendInitialEvents");
+    if send_initial && request.query.get("resourceVersionMatch") != "NotOlderThan" {
         let message = "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         return Err(ApiError::new(
             422,
@@ -55,57 +56,57 @@ pub(super) fn watch(call: &Call, target: &Target, selector: Selector) -> Result<
             format!("ListOptions.meta.k8s.io \"\" is invalid: {message}"),
         ));
     }
-    let asked = read::version(call.query.get("resourceVersion"))?;
+    let requested = read::version(request.query.get("resourceVersion"))?;
     let (objects, revision) = collection.list(namespace);
-    let mut first = VecDeque::new();
-    let from = match asked {
-        Some(asked) if asked > 0 && !initial => {
-            if asked > revision && asked > call.core.store.revision() {
-                return Err(read::too_large(asked, revision));
+    let mut initial_lines = VecDeque::new();
+    let from = match requested {
+        Some(requested) if requested > 0 && !send_initial => {
+            if requested > revision && requested > request.core.store.revision() {
+                return Err(read::too_large(requested, revision));
             }
-            asked
+            requested
         }
         _ => {
-            let mut headed = false;
+            let mut has_columns = false;
             for object in objects.iter().filter(|object| selector.matches(object)) {
-                first.push_back(line("ADDED", &kind, object, form.as_ref(), &mut headed));
+                initial_lines.push_back(line("ADDED", &kind, object, options.as_ref(), &mut has_columns));
             }
-            if initial && bookmarks {
-                first.push_back(bookmark(&kind, revision, true));
+            if send_initial && bookmarks {
+                initial_lines.push_back(bookmark(&kind, revision, true));
             }
             revision
         }
     };
-    let seconds = match call.query.number("timeoutSeconds")? {
+    let seconds = match request.query.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => seconds,
-        _ => rand::rng().random_range(SHORTEST..2 * SHORTEST),
+        _ => rand::rng().random_range(MIN_DURATION..2 * MIN_DURATION),
     };
     let now = Instant::now();
-    let running = Running {
+    let events = EventStream {
         watch: Watch::new(collection, namespace, selector, from),
         kind,
-        first,
-        table: form,
+        initial: initial_lines,
+        table: options,
         bookmarks,
-        next_bookmark: now + BOOKMARKS,
+        next_bookmark: now + BOOKMARK_INTERVAL,
         end: now + Duration::from_secs(seconds.min(24 * 3600)),
-        over: false,
+        done: false,
     };
-    let lines = stream::unfold(running, |mut running| async move {
-        let line = running.next().await?;
-        Some((Ok(Frame::data(line)), running))
+    let lines = stream::unfold(events, |mut events| async move {
+        let line = events.next().await?;
+        Some((Ok(Frame::data(line)), events))
     });
     let mut response = Response::new(StreamBody::new(lines).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
-impl Running {
+impl EventStream {
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(line) = self.first.pop_front() {
+        if let Some(line) = self.initial.pop_front() {
             return Some(line);
         }
-        if self.over {
+        if self.done {
             return None;
         }
         let wake = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
@@ -117,16 +118,16 @@ impl Running {
                 if plain {
                     return Some(event.line());
                 }
-                // What a selector no longer picks is shown as it last was, under the new version.
-                Some(line(change.word(), &self.kind, &event.object, self.table.as_ref(), &mut true))
+                // An object that no longer matches the selector is sent in its last state, as deleted.
+                Some(line(change.event_type(), &self.kind, &event.object, self.table.as_ref(), &mut true))
             }
             Ok(Err(error)) => {
-                self.over = true;
+                self.done = true;
                 Some(event("ERROR", &error.to_status()))
             }
             Err(_) if Instant::now() >= self.end => None,
             Err(_) => {
-                self.next_bookmark = Instant::now() + BOOKMARKS;
+                self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
                 let revision = self.watch.revision();
                 Some(bookmark(&self.kind, revision, false))
             }
@@ -135,28 +136,28 @@ impl Running {
 }
 
 fn line(
-    word: &str,
+    event_type: &str,
     kind: &Kind,
     object: &Arc<Object>,
-    form: Option<&table::Form>,
-    headed: &mut bool,
+    options: Option<&TableOptions>,
+    has_columns: &mut bool,
 ) -> Bytes {
-    match form {
-        None => crate::store::line(word, &read::bytes_of(kind, object)),
-        Some(form) => {
-            let mut table = table::table(kind, std::slice::from_ref(object), form);
+    match options {
+        None => crate::store::line(event_type, &read::json_in_version(kind, object)),
+        Some(options) => {
+            let mut table = table::table(kind, std::slice::from_ref(object), options);
             table["metadata"] = json!({"resourceVersion": object.revision().to_string()});
-            // Only the first table of a watch carries its columns.
-            if std::mem::replace(headed, true) {
+            // Only the first table of a watch contains the column definitions.
+            if std::mem::replace(has_columns, true) {
                 table["columnDefinitions"] = Value::Null;
             }
-            event(word, &table)
+            event(event_type, &table)
         }
     }
 }
 
-fn event(word: &str, object: &Value) -> Bytes {
-    crate::store::line(word, object.to_string().as_bytes())
+fn event(event_type: &str, object: &Value) -> Bytes {
+    crate::store::line(event_type, object.to_string().as_bytes())
 }
 
 fn bookmark(kind: &Kind, revision: u64, end_of_initial: bool) -> Bytes {

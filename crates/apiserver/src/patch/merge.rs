@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Applies a merge patch: null removes, an object merges, anything else replaces.
+/// Applies a merge patch: null removes a field, objects are merged, other values replace.
 pub(crate) fn apply(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
@@ -27,7 +27,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn null_removes_and_objects_merge() {
+    fn null_removes_fields_and_objects_are_merged() {
         let mut target = json!({"a": {"b": 1, "c": 2}, "d": [1]});
         apply(&mut target, &json!({"a": {"b": null, "e": {"f": null, "g": 1}}, "d": [2]}));
         assert_eq!(target, json!({"a": {"c": 2, "e": {"g": 1}}, "d": [2]}));

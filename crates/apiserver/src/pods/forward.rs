@@ -1,7 +1,7 @@
-//! Port-forward as kube-rs speaks it: `v4.channel.k8s.io` over WebSocket.
+//! Port-forward with the protocol `v4.channel.k8s.io` over WebSocket, which kube-rs uses.
 //!
-//! Each port asked for has two channels, data (even) and error (odd). A message is a channel's number and bytes; the
-//! first message of a channel is the port's number, two bytes, low one first.
+//! Each requested port has two channels, data (even) and error (odd). A message is a channel number followed by bytes; the
+//! first message of each channel is the port number, two bytes in little endian.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,30 +24,31 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use meshy_net::BoxIo;
 
 use crate::error::{ApiError, Result};
-use crate::http::path::Target;
-use crate::http::{Body, Call};
+use crate::http::path::ResourcePath;
+use crate::http::{ApiRequest, Body};
 use crate::pods::PodBackend;
 use crate::store::Key;
 
 const PROTOCOL: &str = "v4.channel.k8s.io";
-/// Bytes taken from a pod at a time; also what waits per channel for a slow client.
-const CHUNK: usize = 16 * 1024;
-/// Messages that wait for a slow client before a pod's stream is no longer read.
-const WAITING: usize = 16;
+/// Maximum bytes of a message.
+const CHUNK_SIZE: usize = 16 * 1024;
+/// Buffered messages for a slow client, before reading from the pods stops.
+const BUFFERED_MESSAGES: usize = 16;
 
-/// Answers the upgrade and forwards until either side ends.
-pub(crate) fn serve(call: Call, target: &Target) -> Result<Response<Body>> {
-    if call.core.store.collection("pods").get(&Key::new(&target.namespace, &target.name)).is_none() {
-        return Err(ApiError::not_found("pods", &target.name));
+/// Accepts the upgrade and forwards data until one side closes the connection.
+pub(crate) fn serve(request: ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
+    if request.core.store.collection("pods").get(&Key::new(&path.namespace, &path.name)).is_none() {
+        return Err(ApiError::not_found("pods", &path.name));
     }
-    let offered = call.header(&SEC_WEBSOCKET_PROTOCOL).split(',').any(|word| word.trim() == PROTOCOL);
-    let header = |name: &HeaderName| call.header(name).to_ascii_lowercase();
-    if header(&UPGRADE) != "websocket" || !offered {
-        let message = "this cluster forwards ports over WebSocket (v4.channel.k8s.io) only, not over SPDY as kubectl asks: \
+    let is_offered =
+        request.header(&SEC_WEBSOCKET_PROTOCOL).split(',').any(|protocol| protocol.trim() == PROTOCOL);
+    let header = |name: &HeaderName| request.header(name).to_ascii_lowercase();
+    if header(&UPGRADE) != "websocket" || !is_offered {
+        let message = "port-forward requires WebSocket (v4.channel.k8s.io); SPDY, which kubectl requests, is not supported: \
                        use `meshy port-forward`";
         return Err(ApiError::bad_request(message));
     }
-    let ports = call.query.all("ports").flat_map(|text| text.split(',')).map(|text| {
+    let ports = request.query.all("ports").flat_map(|text| text.split(',')).map(|text| {
         text.parse::<u16>()
             .map_err(|_| ApiError::bad_request(format!("unable to parse \"{text}\" as a port")))
     });
@@ -55,11 +56,14 @@ pub(crate) fn serve(call: Call, target: &Target) -> Result<Response<Body>> {
     if ports.is_empty() {
         return Err(ApiError::bad_request("query parameter \"ports\" is required"));
     }
-    let pods =
-        call.core.pods().ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no node runs pods here"))?;
-    let key = derive_accept_key(call.header(&SEC_WEBSOCKET_KEY).as_bytes());
-    let upgrade = call.upgrade.ok_or_else(|| ApiError::bad_request("the connection cannot be upgraded"))?;
-    let (namespace, pod) = (target.namespace.clone(), target.name.clone());
+    let pods = request
+        .core
+        .pods()
+        .ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no pod backend is configured"))?;
+    let key = derive_accept_key(request.header(&SEC_WEBSOCKET_KEY).as_bytes());
+    let upgrade =
+        request.upgrade.ok_or_else(|| ApiError::bad_request("the connection cannot be upgraded"))?;
+    let (namespace, pod) = (path.namespace.clone(), path.name.clone());
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => {
@@ -67,7 +71,7 @@ pub(crate) fn serve(call: Call, target: &Target) -> Result<Response<Body>> {
                     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
                 run(socket, pods, &namespace, &pod, &ports).await;
             }
-            Err(error) => tracing::debug!(%error, "port-forward was not upgraded"),
+            Err(error) => tracing::debug!(%error, "port-forward upgrade failed"),
         }
     });
     let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
@@ -84,7 +88,7 @@ type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 async fn run(socket: Socket, pods: Arc<dyn PodBackend>, namespace: &str, pod: &str, ports: &[u16]) {
     let (mut sink, mut source) = socket.split();
-    let (sender, mut messages) = mpsc::channel::<Vec<u8>>(WAITING);
+    let (sender, mut messages) = mpsc::channel::<Vec<u8>>(BUFFERED_MESSAGES);
     let mut writers: HashMap<u8, WriteHalf<BoxIo>> = HashMap::new();
     let mut readers = tokio::task::JoinSet::new();
     for (index, port) in ports.iter().enumerate().take(127) {
@@ -129,7 +133,7 @@ async fn run(socket: Socket, pods: Arc<dyn PodBackend>, namespace: &str, pod: &s
                         break;
                     }
                 }
-                // All pods' streams have ended.
+                // All streams of the pod have ended.
                 None => break,
             },
         }
@@ -138,7 +142,7 @@ async fn run(socket: Socket, pods: Arc<dyn PodBackend>, namespace: &str, pod: &s
 }
 
 async fn read(mut reader: tokio::io::ReadHalf<BoxIo>, channel: u8, sender: mpsc::Sender<Vec<u8>>) {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_SIZE];
     while let Ok(count @ 1..) = reader.read(&mut buffer).await {
         let mut message = Vec::with_capacity(count + 1);
         message.push(channel);

@@ -1,4 +1,4 @@
-//! `pods/NAME:PORT/proxy/PATH`: an HTTP request into a pod.
+//! The subresource `pods/NAME:PORT/proxy/PATH`: forwards an HTTP request to a pod.
 
 use std::time::Duration;
 
@@ -9,35 +9,39 @@ use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
 use crate::error::{ApiError, Result};
-use crate::http::path::Target;
-use crate::http::{Body, Call};
+use crate::http::path::ResourcePath;
+use crate::http::{ApiRequest, Body};
 use crate::store::Key;
 
-/// How long a pod may take to begin its answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout until the response headers of the pod.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Forwards the request over a stream to the pod.
-pub(crate) async fn serve<B>(call: Call, target: Target, body: B) -> Result<Response<Body>>
+/// Forwards a request to a pod.
+///
+/// # Errors
+/// 404 if the pod does not exist, 503 if it cannot be reached, 504 if it does not respond in time.
+pub(crate) async fn serve<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    let (pod, port) = name_and_port(&target.name)?;
-    let pods_now = call.core.store.collection("pods");
+    let (pod, port) = name_and_port(&path.name)?;
+    let stored_pods = request.core.store.collection("pods");
     let found =
-        pods_now.get(&Key::new(&target.namespace, &pod)).ok_or_else(|| ApiError::not_found("pods", &pod))?;
+        stored_pods.get(&Key::new(&path.namespace, &pod)).ok_or_else(|| ApiError::not_found("pods", &pod))?;
     let port = match port {
         Some(port) => port,
-        None => {
-            first_port(&found).ok_or_else(|| ApiError::bad_request(format!("pod {pod} names no port")))?
-        }
+        None => first_port(&found)
+            .ok_or_else(|| ApiError::bad_request(format!("pod {pod} has no container port")))?,
     };
-    let pods =
-        call.core.pods().ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no node runs pods here"))?;
+    let pods = request
+        .core
+        .pods()
+        .ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no pod backend is configured"))?;
     let unreachable = |why: &dyn std::fmt::Display| {
         ApiError::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))
     };
-    let stream = pods.connect(&target.namespace, &pod, port).await?;
+    let stream = pods.connect(&path.namespace, &pod, port).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| unreachable(&error))?;
@@ -46,27 +50,27 @@ where
             tracing::debug!(%error, "proxied connection ended");
         }
     });
-    let query = call.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut request = Request::builder()
-        .method(call.method.clone())
-        .uri(format!("/{}{query}", target.rest))
+    let query = request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut forwarded = Request::builder()
+        .method(request.method.clone())
+        .uri(format!("/{}{query}", path.rest))
         .body(body.map_err(|error| std::io::Error::other(error.to_string())).boxed_unsync())
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
-    *request.headers_mut() = call.headers.clone();
-    // The token is for this server and not for the pod.
+    *forwarded.headers_mut() = request.headers.clone();
+    // The token authenticates to this server only and must not reach the pod.
     for name in [AUTHORIZATION, CONNECTION, UPGRADE, TRANSFER_ENCODING] {
-        request.headers_mut().remove(name);
+        forwarded.headers_mut().remove(name);
     }
     let host = HeaderValue::from_str(&format!("{pod}:{port}")).map_err(ApiError::internal)?;
-    request.headers_mut().insert(HOST, host);
-    let answer = tokio::time::timeout(PATIENCE, sender.send_request(request))
+    forwarded.headers_mut().insert(HOST, host);
+    let response = tokio::time::timeout(RESPONSE_TIMEOUT, sender.send_request(forwarded))
         .await
-        .map_err(|_| ApiError::new(504, "Timeout", "the pod did not answer in time"))?
+        .map_err(|_| ApiError::new(504, "Timeout", "the pod did not respond in time"))?
         .map_err(|error| unreachable(&error))?;
-    let (mut parts, body) = answer.into_parts();
+    let (mut parts, body) = response.into_parts();
     parts.headers.remove(CONNECTION);
     parts.headers.remove(TRANSFER_ENCODING);
-    // The sender lives as long as the body, so that the connection is not closed under it.
+    // The body keeps the sender, because dropping the sender closes the connection.
     let body = body.map_frame(move |frame| {
         let _ = &sender;
         frame
@@ -74,14 +78,14 @@ where
     Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed_unsync()))
 }
 
-/// `[http:]NAME[:PORT]`.
+/// Parses `[http:]NAME[:PORT]`.
 fn name_and_port(text: &str) -> Result<(String, Option<u16>)> {
     let parts: Vec<&str> = text.split(':').collect();
     let (name, port) = match parts.as_slice() {
         [name] => (*name, ""),
         [name, port] => (*name, *port),
         ["http" | "", name, port] => (*name, *port),
-        ["https", ..] => return Err(ApiError::bad_request("the embedded cluster proxies plain http only")),
+        ["https", ..] => return Err(ApiError::bad_request("the embedded cluster proxies plain HTTP only")),
         _ => return Err(ApiError::bad_request(format!("invalid pod request {text:?}"))),
     };
     if port.is_empty() {

@@ -1,7 +1,7 @@
-//! Brings an object into the shape of its type: what Go's decoder and encoder do to it on the way in.
+//! Decoding of objects into their type, with the results of Go's decoder and encoder.
 //!
-//! Unknown fields are dropped and reported, a wrong type is an error, and what is empty and not a pointer goes away,
-//! so that two ways to write the same object become one.
+//! Unknown fields are dropped and reported, a value of a wrong type is an error, and empty fields that are not pointers
+//! are dropped, so that equal objects have one representation.
 
 use base64::prelude::BASE64_STANDARD;
 use base64::{DecodeError, Engine};
@@ -9,31 +9,31 @@ use serde_json::{Map as JsonMap, Value};
 
 use super::{Field, Struct, Ty};
 
-/// Decodes one object; collects the unknown fields it dropped.
+/// Decodes one object and collects its unknown fields.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Paths of fields that the type does not have.
+    /// Paths of unknown fields.
     pub(crate) unknown: Vec<String>,
-    path: Vec<Step>,
+    path: Vec<PathElement>,
 }
 
 #[derive(Debug)]
-enum Step {
+enum PathElement {
     Field(String),
     Index(usize),
 }
 
-/// A value that does not fit its type, in the words of Go's decoder.
+/// The error of a value that does not match its type, with the message of Go's decoder.
 #[derive(Debug)]
 pub(crate) struct Mismatch(pub(crate) String);
 
 impl Decoder {
-    /// The object in its type's shape.
+    /// Returns the decoded object.
     pub(crate) fn object(&mut self, ty: &Ty, value: Value) -> Result<Value, Mismatch> {
         Ok(self.value(ty, value, "")?.unwrap_or_else(|| Value::Object(JsonMap::new())))
     }
 
-    /// `None` when the value says nothing.
+    /// Returns the decoded value, `None` for null.
     fn value(&mut self, ty: &Ty, value: Value, owner: &str) -> Result<Option<Value>, Mismatch> {
         if value.is_null() {
             return Ok(None);
@@ -44,8 +44,8 @@ impl Decoder {
             (Ty::Map(map), Value::Object(entries)) => {
                 let mut out = JsonMap::new();
                 for (key, value) in entries {
-                    self.path.push(Step::Field(key.clone()));
-                    // A null in a map of plain values is that type's empty value.
+                    self.path.push(PathElement::Field(key.clone()));
+                    // A null in a map of scalars is the empty value of the type.
                     let value = if value.is_null() {
                         zero(&map.value)
                     } else {
@@ -59,7 +59,7 @@ impl Decoder {
             (Ty::List(list), Value::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
-                    self.path.push(Step::Index(index));
+                    self.path.push(PathElement::Index(index));
                     let item =
                         if item.is_null() { zero(&list.item) } else { self.value(&list.item, item, owner)? };
                     self.path.pop();
@@ -115,20 +115,20 @@ impl Decoder {
                 if ty.open {
                     out.insert(key, value);
                 } else {
-                    self.unknown.push(self.at(Some(&key)));
+                    self.unknown.push(self.path_to(Some(&key)));
                 }
             }
         }
         for (name, value) in map {
             let field = &ty.fields[&name];
             if ty.custom {
-                self.path.push(Step::Field(name.clone()));
+                self.path.push(PathElement::Field(name.clone()));
                 let value = self.custom(field, value)?;
                 self.path.pop();
                 out.extend(value.map(|value| (name, value)));
                 continue;
             }
-            self.path.push(Step::Field(name.clone()));
+            self.path.push(PathElement::Field(name.clone()));
             let value = self.value(&field.ty, value, owner)?;
             self.path.pop();
             if let Some(value) = value
@@ -147,7 +147,7 @@ impl Decoder {
         Ok(Value::Object(out))
     }
 
-    /// Custom resources keep what they are given: no types are forced here (validation names what does not fit).
+    /// Decodes a value of a custom resource. Types are not checked here but by validation.
     fn custom(&mut self, field: &Field, value: Value) -> Result<Option<Value>, Mismatch> {
         match (&field.ty, value) {
             (Ty::Struct(found), Value::Object(map)) => self.fields(found, map).map(Some),
@@ -155,7 +155,7 @@ impl Decoder {
                 let plain = Field { ty: inner.value.clone(), ..field.clone() };
                 let mut out = JsonMap::new();
                 for (key, value) in map {
-                    self.path.push(Step::Field(key.clone()));
+                    self.path.push(PathElement::Field(key.clone()));
                     let value = self.custom(&plain, value)?;
                     self.path.pop();
                     out.extend(value.map(|value| (key, value)));
@@ -166,7 +166,7 @@ impl Decoder {
                 let plain = Field { ty: list.item.clone(), ..field.clone() };
                 let mut out = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
-                    self.path.push(Step::Index(index));
+                    self.path.push(PathElement::Index(index));
                     out.extend(self.custom(&plain, item)?);
                     self.path.pop();
                 }
@@ -176,17 +176,17 @@ impl Decoder {
         }
     }
 
-    fn at(&self, last: Option<&str>) -> String {
+    fn path_to(&self, last: Option<&str>) -> String {
         let mut text = String::new();
-        for step in &self.path {
-            match step {
-                Step::Field(name) => {
+        for element in &self.path {
+            match element {
+                PathElement::Field(name) => {
                     if !text.is_empty() {
                         text.push('.');
                     }
                     text.push_str(name);
                 }
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                PathElement::Index(index) => text.push_str(&format!("[{index}]")),
             }
         }
         if let Some(last) = last {
@@ -222,19 +222,19 @@ impl Decoder {
     }
 
     fn unmarshal(&self, got: &str, ty: &Ty, owner: &str) -> String {
-        // Go names the field of the struct; steps into a list or map below it are not told.
+        // Go's message contains field names only, without list indices.
         let names: Vec<&str> = self
             .path
             .iter()
-            .filter_map(|step| match step {
-                Step::Field(name) => Some(name.as_str()),
-                Step::Index(_) => None,
+            .filter_map(|element| match element {
+                PathElement::Field(name) => Some(name.as_str()),
+                PathElement::Index(_) => None,
             })
             .collect();
         format!(
             "json: cannot unmarshal {got} into Go struct field {owner}.{} of type {}",
             names.join("."),
-            go(ty)
+            go_type(ty)
         )
     }
 
@@ -243,7 +243,7 @@ impl Decoder {
     }
 }
 
-/// The empty value of a type that is written even when empty.
+/// Returns the empty value of a type for fields that are always written.
 fn zero(ty: &Ty) -> Option<Value> {
     match ty {
         Ty::String | Ty::Bytes => Some("".into()),
@@ -267,7 +267,8 @@ fn is_empty(ty: &Ty, value: &Value) -> bool {
     }
 }
 
-fn go(ty: &Ty) -> String {
+/// Returns the name of a type in Go.
+fn go_type(ty: &Ty) -> String {
     match ty {
         Ty::String => "string".to_owned(),
         Ty::Int32 => "int32".to_owned(),
@@ -275,8 +276,8 @@ fn go(ty: &Ty) -> String {
         Ty::Double => "float64".to_owned(),
         Ty::Bool => "bool".to_owned(),
         Ty::Bytes => "[]uint8".to_owned(),
-        Ty::List(list) => format!("[]{}", go(&list.item)),
-        Ty::Map(map) => format!("map[string]{}", go(&map.value)),
+        Ty::List(list) => format!("[]{}", go_type(&list.item)),
+        Ty::Map(map) => format!("map[string]{}", go_type(&map.value)),
         Ty::Struct(found) => {
             format!("v1.{}", found.name.rsplit('.').next().unwrap_or_default())
         }

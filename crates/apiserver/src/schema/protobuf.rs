@@ -1,6 +1,6 @@
-//! Reads objects that clients send as protobuf: kubectl does for what it makes itself (`create`, `run`).
+//! Decoding of objects in protobuf, which kubectl sends for objects that it builds itself (`create`, `run`).
 //!
-//! Answers are JSON always, which every client of Kubernetes accepts beside protobuf.
+//! Responses are always JSON, which every Kubernetes client accepts.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,18 +8,18 @@ use serde_json::{Map, Value, json};
 
 use super::Ty;
 
-/// What a protobuf body begins with.
+/// Prefix of a protobuf body.
 const MAGIC: &[u8] = b"k8s\0";
-/// Messages within messages; Kubernetes' own types need fewer.
-const DEEPEST: usize = 64;
+/// Maximum nesting of messages; the types of Kubernetes are less deep.
+const MAX_DEPTH: usize = 64;
 
-/// The fields of a message: the way of numbers to each, its name in JSON and its type.
+/// The fields of a message: remaining field numbers, name in JSON and type.
 type Fields<'a> = Vec<(&'a [u32], &'a str, &'a Ty)>;
 
-/// An object out of Kubernetes' envelope (apiVersion, kind, the message's bytes); `ty` is its type.
+/// Decodes an object of type `ty` from the envelope of Kubernetes (apiVersion, kind, message bytes).
 ///
 /// # Errors
-/// A sentence when the bytes are no such message.
+/// If the bytes are not a valid message of this type.
 pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
     let envelope =
         bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
@@ -53,19 +53,19 @@ fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
 }
 
 fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
-    if depth > DEEPEST {
-        return Err("messages are nested too deep".to_owned());
+    if depth > MAX_DEPTH {
+        return Err("messages are nested too deeply".to_owned());
     }
     each(bytes, |number, value| {
-        let here: Fields<'_> = fields
+        let matching: Fields<'_> = fields
             .iter()
             .filter(|(numbers, ..)| numbers.first() == Some(&number))
             .map(|(numbers, name, ty)| (&numbers[1..], *name, *ty))
             .collect();
-        match (here.as_slice(), &value) {
+        match (matching.as_slice(), &value) {
             ([([], name, ty)], _) => put(ty, name, &value, out, depth),
             // A message that JSON inlines.
-            ([_, ..], Wire::Bytes(inner)) => fill(&here, inner, out, depth + 1),
+            ([_, ..], Wire::Bytes(inner)) => fill(&matching, inner, out, depth + 1),
             _ => Ok(()),
         }
     })
@@ -110,18 +110,18 @@ fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, String> {
         (Ty::String, Wire::Bytes(bytes)) => string(bytes)?.into(),
         (Ty::Bytes, Wire::Bytes(bytes)) => BASE64_STANDARD.encode(bytes).into(),
         (Ty::Bool, Wire::Number(number)) => (*number != 0).into(),
-        // Negative numbers come as their two's complement.
+        // Negative numbers are encoded in two's complement.
         (Ty::Int32 | Ty::Int64, Wire::Number(number)) => number.cast_signed().into(),
         (Ty::Double, Wire::Number(number)) => json!(f64::from_bits(*number)),
         (Ty::Quantity, Wire::Bytes(bytes)) => parts(bytes)?.1.into(),
         (Ty::Time | Ty::MicroTime, Wire::Bytes(bytes)) => time(bytes)?,
         (Ty::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
         (Ty::Any { .. }, Wire::Bytes(bytes)) => serde_json::from_str(&parts(bytes)?.1).unwrap_or(Value::Null),
-        _ => return Err("a field has another type than its number says".to_owned()),
+        _ => return Err("a field has an unexpected wire type".to_owned()),
     })
 }
 
-/// The numbers of a message by field, and its text in field 1.
+/// Returns the numeric fields 1 to 3 of a message, and its text field.
 fn parts(bytes: &[u8]) -> Result<([u64; 3], String), String> {
     let (mut numbers, mut text) = ([0; 3], String::new());
     each(bytes, |number, value| {
@@ -150,7 +150,7 @@ fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
     Ok(if is_text == 0 { number.cast_signed().into() } else { text.into() })
 }
 
-/// A field's value as it lies on the wire.
+/// The encoded value of a field.
 enum Wire<'a> {
     Number(u64),
     Bytes(&'a [u8]),
@@ -160,9 +160,10 @@ fn string(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
 }
 
+/// Calls `visit` for each field of a message.
 fn each<'a>(
     mut bytes: &'a [u8],
-    mut take: impl FnMut(u32, Wire<'a>) -> Result<(), String>,
+    mut visit: impl FnMut(u32, Wire<'a>) -> Result<(), String>,
 ) -> Result<(), String> {
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
@@ -177,9 +178,9 @@ fn each<'a>(
                 Wire::Bytes(found)
             }
             5 => Wire::Number(fixed::<4>(&mut bytes)?),
-            other => return Err(format!("wire type {other} is not known")),
+            other => return Err(format!("unknown wire type {other}")),
         };
-        take(number, value)?;
+        visit(number, value)?;
     }
     Ok(())
 }
@@ -209,19 +210,19 @@ mod tests {
     use crate::schema::builtin;
 
     #[test]
-    fn a_namespace_as_kubectl_sends_it_is_read() {
+    fn namespace_sent_by_kubectl_is_decoded() {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(b"\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo");
-        let value = decode(&builtin("core.v1.Namespace"), &bytes).expect("reads");
+        let value = decode(&builtin("core.v1.Namespace"), &bytes).expect("valid message");
         assert_eq!(value, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}}));
     }
 
     #[test]
-    fn what_is_cut_short_is_refused() {
-        let whole = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo";
-        for end in 5..whole.len() {
+    fn truncated_message_is_rejected() {
+        let message = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo";
+        for end in 5..message.len() {
             if end != 21 {
-                assert!(decode(&builtin("core.v1.Namespace"), &whole[..end]).is_err(), "{end}");
+                assert!(decode(&builtin("core.v1.Namespace"), &message[..end]).is_err(), "{end}");
             }
         }
     }

@@ -1,10 +1,10 @@
-//! The document a clean stop leaves behind.
+//! The format of snapshots.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// Changes when older programs could no longer read the document.
+/// Version of the format, increased by incompatible changes.
 const FORMAT: u64 = 1;
 
 pub(super) fn document(revision: u64, collections: &BTreeMap<String, Vec<Value>>) -> Value {

@@ -1,4 +1,4 @@
-//! Deployments and ReplicaSets.
+//! Tables of Deployments and ReplicaSets.
 
 use serde_json::Value;
 
@@ -17,10 +17,10 @@ fn number(value: &Value) -> i64 {
 fn wide(object: &Value) -> [Value; 3] {
     let containers = &object["spec"]["template"]["spec"]["containers"];
     let joined = |field: &str| {
-        let words: Vec<&str> = items(containers).filter_map(|container| container[field].as_str()).collect();
-        Value::from(words.join(","))
+        let values: Vec<&str> = items(containers).filter_map(|container| container[field].as_str()).collect();
+        Value::from(values.join(","))
     };
-    [joined("name"), joined("image"), or_none(crate::write::selector_text(&object["spec"]["selector"]))]
+    [joined("name"), joined("image"), or_none(crate::write::format_selector(&object["spec"]["selector"]))]
 }
 
 pub(super) fn deployment(object: &Value) -> Vec<Value> {

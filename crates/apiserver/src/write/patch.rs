@@ -1,31 +1,31 @@
-//! Patches of all four forms.
+//! Patch requests.
 
 use serde_json::{Value, json};
 
 use super::update::Candidate;
-use super::{TRIES, Written, decode, prepare};
+use super::{ATTEMPTS, WriteResult, decode, prepare};
 use crate::core::Core;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
-use crate::patch::apply::{Applied, apply};
+use crate::patch::apply::{ApplyRequest, apply};
 use crate::patch::{json as json_patch, merge, strategic};
 use crate::store::Key;
 
-/// A change to an object.
+/// A patch document.
 #[derive(Clone, Debug)]
 pub enum Patch {
-    /// RFC 6902.
+    /// JSON patch, RFC 6902.
     Json(Value),
-    /// RFC 7396.
+    /// JSON merge patch, RFC 7396.
     Merge(Value),
-    /// Lists merged by their keys; built-in kinds only.
+    /// Strategic merge patch: lists are merged by key. Built-in kinds only.
     Strategic(Value),
-    /// Server-side apply; needs a manager in the options.
+    /// Server-side apply; requires a field manager in the options.
     Apply(Value),
 }
 
-/// An object as this version of its kind shows it.
+/// Returns an object in the version of a kind.
 pub(crate) fn in_version(kind: &Kind, object: &Value) -> Value {
     let mut value = object.clone();
     let version = kind.api_version();
@@ -36,7 +36,7 @@ pub(crate) fn in_version(kind: &Kind, object: &Value) -> Value {
 }
 
 impl Core {
-    /// Changes an object, or makes one by apply.
+    /// Patches an object; an apply patch creates it if it does not exist.
     pub(crate) async fn patch(
         &self,
         kind: &Kind,
@@ -44,7 +44,7 @@ impl Core {
         subresource: &str,
         patch: &Patch,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         if let Patch::Apply(config) = patch {
             return self.apply(kind, key, subresource, config, options).await;
         }
@@ -78,14 +78,14 @@ impl Core {
         subresource: &str,
         config: &Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         let Some(manager) = options.manager.as_deref().filter(|manager| !manager.is_empty()) else {
             let message = "Required value: is required for apply patch".to_owned();
             let cause = Cause { reason: "FieldValueRequired", message, field: "fieldManager".to_owned() };
             return Err(ApiError::invalid("PatchOptions", "meta.k8s.io", "", &[cause]));
         };
         let mut config = config.clone();
-        let is = |field: &str, wanted: &str| config[field].as_str().is_none_or(|found| found == wanted);
+        let is = |field: &str, expected: &str| config[field].as_str().is_none_or(|found| found == expected);
         if !is("kind", &kind.kind) || !is("apiVersion", &kind.api_version()) || config["kind"].is_null() {
             return Err(ApiError::bad_request(format!(
                 "invalid object type: /, Kind=: expected {}, Kind={}",
@@ -97,15 +97,15 @@ impl Core {
             Some(Value::Object(metadata)) => {
                 metadata.remove("creationTimestamp");
             }
-            // To say nothing of it is not to say that it shall go.
+            // A null metadata means that it is not part of the configuration, not that it is removed.
             Some(Value::Null) => {
                 config.as_object_mut().map(|map| map.remove("metadata"));
             }
             _ => {}
         }
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let live = self.store.collection(&kind.resource()).get(key);
-            let applied = Applied { kind, manager, force: options.force, subresource, config: &config };
+            let request = ApplyRequest { kind, manager, force: options.force, subresource, config: &config };
             match &live {
                 Some(found) => {
                     let old = in_version(kind, found);
@@ -121,14 +121,14 @@ impl Core {
                             } else {
                                 in_version(kind, live)
                             };
-                            let value = apply(&old, &applied)?;
+                            let value = apply(&old, &request)?;
                             let mut warnings = Vec::new();
                             let mut value = decode(kind, value, options, &mut warnings)?;
                             prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
                             Ok(Candidate { value, owned: true, warnings })
                         })
                         .await;
-                    // It went away meanwhile: then this apply makes it anew.
+                    // It was deleted concurrently: the next attempt creates it.
                     match written {
                         Err(error) if error.reason == "NotFound" => continue,
                         other => return other,
@@ -138,7 +138,7 @@ impl Core {
                     return Err(ApiError::not_found(&kind.resource(), &key.name));
                 }
                 None => {
-                    let value = apply(&Value::Null, &applied)?;
+                    let value = apply(&Value::Null, &request)?;
                     let mut warnings = Vec::new();
                     let mut value = decode(kind, value, options, &mut warnings)?;
                     if config["metadata"]["resourceVersion"]
@@ -175,28 +175,28 @@ fn patched(ty: &crate::schema::Ty, custom: bool, value: &mut Value, patch: &Patc
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
         Patch::Strategic(patch) => {
-            strategic::apply(ty, value, patch).map_err(|why| ApiError::new(500, "", why))
+            strategic::apply(ty, value, patch).map_err(|error| ApiError::new(500, "", error))
         }
         Patch::Json(patch) => json_patch::apply(value, patch).map_err(|failure| match failure {
             json_patch::Failure::Malformed(why) => {
                 ApiError::bad_request(format!("error decoding patch: {why}"))
             }
-            json_patch::Failure::TooLong(found) => ApiError::new(
+            json_patch::Failure::TooManyOperations(found) => ApiError::new(
                 413,
                 "RequestEntityTooLarge",
                 format!("The allowed maximum operations in a JSON patch is 10000, got {found}"),
             ),
-            // As the real server: what does not fit is not told.
-            json_patch::Failure::Unfit(_) => {
+            // kube-apiserver does not return the reason either.
+            json_patch::Failure::DoesNotApply(_) => {
                 let message = "the server rejected our request due to an error in our request";
                 ApiError { details: json!({}), ..ApiError::new(422, "Invalid", message) }
             }
         }),
-        Patch::Apply(_) => Err(ApiError::internal("apply is no plain patch")),
+        Patch::Apply(_) => Err(ApiError::internal("unexpected apply patch")),
     }
 }
 
-/// A patch may not make another object of it.
+/// Checks that a patch has not changed kind, version or name.
 fn same_object(kind: &Kind, value: &Value, key: &Key) -> Result<()> {
     if value["kind"] != kind.kind.as_str() || value["apiVersion"] != kind.api_version().as_str() {
         super::check_kind(kind, value)?;
@@ -211,7 +211,7 @@ fn same_object(kind: &Kind, value: &Value, key: &Key) -> Result<()> {
     Ok(())
 }
 
-/// A patch that leads to an object which cannot be decoded is an invalid object, not a bad request.
+/// Converts the decoding error of a patched object: it is an invalid object (422), not a bad request (400).
 fn of_patch(kind: &Kind, name: &str, error: ApiError) -> ApiError {
     let marker = format!("cannot be handled as a {}: ", kind.kind);
     let Some((_, why)) = error.message.split_once(&marker) else { return error };

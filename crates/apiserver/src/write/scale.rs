@@ -1,8 +1,8 @@
-//! The `scale` subresource: replicas of anything that has them.
+//! The `scale` subresource.
 
 use serde_json::{Value, json};
 
-use super::Written;
+use super::WriteResult;
 use super::update::Candidate;
 use crate::core::Core;
 use crate::error::{ApiError, Cause, Result};
@@ -11,8 +11,8 @@ use crate::options::WriteOptions;
 use crate::store::{Key, Object};
 use crate::value::{at, set_at};
 
-/// The Scale object of an object.
-pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
+/// Returns the Scale of an object, null for kinds without this subresource.
+pub(crate) fn to_scale(kind: &Kind, object: &Value) -> Value {
     let Some(paths) = &kind.scale else { return Value::Null };
     let metadata = &object["metadata"];
     let mut scale = json!({
@@ -28,7 +28,7 @@ pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
     }
     let selector = match &paths.selector {
         Some(path) => at(object, path).as_str().map(str::to_owned),
-        None => Some(text(&object["spec"]["selector"])),
+        None => Some(format_selector(&object["spec"]["selector"])),
     };
     if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
         scale["status"]["selector"] = selector.into();
@@ -36,8 +36,8 @@ pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
     scale
 }
 
-/// A label selector in the form of a query.
-pub(crate) fn text(selector: &Value) -> String {
+/// Formats a label selector as in a query parameter.
+pub(crate) fn format_selector(selector: &Value) -> String {
     let mut parts: Vec<String> = selector["matchLabels"]
         .as_object()
         .into_iter()
@@ -62,17 +62,17 @@ pub(crate) fn text(selector: &Value) -> String {
 }
 
 impl Core {
-    /// Reads a Scale, lets `make` change it, and writes its replicas into the object.
+    /// Changes the Scale of an object with `change` and writes its replicas into the object.
     pub(crate) async fn rescale(
         &self,
         kind: &Kind,
         key: &Key,
         options: &WriteOptions,
-        mut make: impl FnMut(Value) -> Result<Value>,
-    ) -> Result<Written> {
+        mut change: impl FnMut(Value) -> Result<Value>,
+    ) -> Result<WriteResult> {
         let path = kind.scale.as_ref().ok_or_else(ApiError::no_such_path)?.spec.clone();
         self.change(kind, key, "scale", options, |live: &std::sync::Arc<Object>| {
-            let scale = make(of(kind, live))?;
+            let scale = change(to_scale(kind, live))?;
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
             if replicas < 0 {
                 let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");

@@ -1,10 +1,10 @@
-//! Changed objects.
+//! Update requests.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{TRIES, Written, check_kind, decode, prepare, review};
+use super::{ATTEMPTS, WriteResult, admission_request, check_kind, decode, prepare};
 use crate::core::Core;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
@@ -13,10 +13,10 @@ use crate::patch::apply::managed;
 use crate::store::{Expect, Key, Object};
 use crate::{Operation, validate};
 
-/// An object on its way to replace another.
+/// An object that is to replace the stored one.
 pub(crate) struct Candidate {
     pub(crate) value: Value,
-    /// The owners of fields are settled (by apply); else the manager becomes owner of what changed.
+    /// Whether `managedFields` are complete (after apply). Otherwise the field manager becomes owner of the changed fields.
     pub(crate) owned: bool,
     pub(crate) warnings: Vec<String>,
 }
@@ -30,7 +30,7 @@ impl Core {
         subresource: &str,
         value: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         check_kind(kind, &value)?;
         let mut warnings = Vec::new();
         let mut value = decode(kind, value, options, &mut warnings)?;
@@ -41,20 +41,20 @@ impl Core {
         .await
     }
 
-    /// Reads, changes and writes an object, again when another write came between.
+    /// Reads, changes and writes an object; starts over if a concurrent write changed it.
     pub(crate) async fn change(
         &self,
         kind: &Kind,
         key: &Key,
         subresource: &str,
         options: &WriteOptions,
-        mut make: impl FnMut(&Arc<Object>) -> Result<Candidate>,
-    ) -> Result<Written> {
+        mut change: impl FnMut(&Arc<Object>) -> Result<Candidate>,
+    ) -> Result<WriteResult> {
         let resource = kind.resource();
         let collection = self.store.collection(&resource);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
-            let candidate = make(&live)?;
+            let candidate = change(&live)?;
             if let Some(written) = self.replace(kind, key, subresource, &live, candidate, options).await? {
                 return Ok(written);
             }
@@ -62,7 +62,7 @@ impl Core {
         Err(ApiError::modified(&resource, &key.name))
     }
 
-    /// Stores a candidate in place of the live object; `None` when that changed meanwhile.
+    /// Replaces the live object with a candidate. Returns `None` if a concurrent write changed the live object.
     async fn replace(
         &self,
         kind: &Kind,
@@ -71,7 +71,7 @@ impl Core {
         live: &Arc<Object>,
         candidate: Candidate,
         options: &WriteOptions,
-    ) -> Result<Option<Written>> {
+    ) -> Result<Option<WriteResult>> {
         let resource = kind.resource();
         let Candidate { mut value, owned, mut warnings } = candidate;
         let old = super::patch::in_version(kind, live);
@@ -94,18 +94,18 @@ impl Core {
             return Err(ApiError::conflict(&resource, &key.name, &why));
         }
         keep_system_fields(&old, &mut value);
-        keep_other_half(kind, subresource, &old, &mut value);
+        keep_unchangeable_fields(kind, subresource, &old, &mut value);
         let manager = options.manager.as_deref().filter(|_| !owned);
         if let Some(manager) = manager {
-            managed::written(kind, &old, &mut value, manager, subresource);
+            managed::track_update(kind, &old, &mut value, manager, subresource);
         } else if !owned {
             value["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
             crate::value::drop_nulls(&mut value["metadata"]);
         }
-        let mut review = review(kind, Operation::Update, &value, options);
-        review.subresource = subresource.to_owned();
-        review.old = Some(old.clone());
-        self.mutate(kind, &review, &mut value).await?;
+        let mut request = admission_request(kind, Operation::Update, &value, options);
+        request.subresource = subresource.to_owned();
+        request.old = Some(old.clone());
+        self.mutate(kind, &request, &mut value).await?;
         self.allocate(kind, Some(&old), &mut value, options.dry_run)?;
         if prepare::has_generation(kind) && spec_changed(kind, &old, &value) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
@@ -118,42 +118,43 @@ impl Core {
         if subresource.is_empty() && old["spec"] != value["spec"] {
             warnings.extend(validate::warnings(kind, &value));
         }
-        self.admit(&review, &value).await?;
+        self.admit(&request, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
-        if managed::same(&old, &value) {
-            return Ok(Some(Written { object: live.clone(), created: false, warnings }));
+        if old == value {
+            return Ok(Some(WriteResult { object: live.clone(), created: false, warnings }));
         }
         if options.dry_run {
             let object = Arc::new(Object::new(value, live.revision()));
-            return Ok(Some(Written { object, created: false, warnings }));
+            return Ok(Some(WriteResult { object, created: false, warnings }));
         }
         let collection = self.store.collection(&resource);
-        let ends = value["metadata"]["deletionTimestamp"].is_string()
-            && is_free(&value)
+        let is_removed = value["metadata"]["deletionTimestamp"].is_string()
+            && has_no_finalizers(&value)
             && old["metadata"]["deletionTimestamp"].is_string()
             && value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0;
-        let stored = if ends {
+        let stored = if is_removed {
             collection.remove(key, live.revision(), Some(value))
         } else {
             collection.put(key.clone(), Expect::Revision(live.revision()), value)
         };
         let Ok(object) = stored else { return Ok(None) };
-        if ends {
-            self.removed(kind, &object);
+        if is_removed {
+            self.after_remove(kind, &object);
         } else {
-            self.stored(kind, &object);
+            self.after_store(kind, &object);
         }
-        Ok(Some(Written { object, created: false, warnings }))
+        Ok(Some(WriteResult { object, created: false, warnings }))
     }
 }
 
-/// Nothing holds a deleted object any longer.
-pub(super) fn is_free(value: &Value) -> bool {
+/// Returns whether an object has no finalizers.
+pub(super) fn has_no_finalizers(value: &Value) -> bool {
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     empty(&value["metadata"]["finalizers"])
         && (value["kind"] != "Namespace" || empty(&value["spec"]["finalizers"]))
 }
 
+/// Restores the metadata fields that only the server sets.
 fn keep_system_fields(old: &Value, value: &mut Value) {
     let Some(metadata) = value["metadata"].as_object_mut() else { return };
     let fields = [
@@ -172,8 +173,8 @@ fn keep_system_fields(old: &Value, value: &mut Value) {
     }
 }
 
-/// An update of the object leaves its status, an update of the status leaves the rest.
-fn keep_other_half(kind: &Kind, subresource: &str, old: &Value, value: &mut Value) {
+/// Restores the fields that an update of this (sub)resource cannot change: the status, or everything but the status.
+fn keep_unchangeable_fields(kind: &Kind, subresource: &str, old: &Value, value: &mut Value) {
     let keep = |value: &mut Value, field: &str| {
         let Some(map) = value.as_object_mut() else { return };
         match old.get(field) {
@@ -229,6 +230,5 @@ fn spec_changed(kind: &Kind, old: &Value, value: &Value) -> bool {
         };
         return others(old) != others(value);
     }
-    // A pod's node is not part of what its generation counts.
     old["spec"] != value["spec"]
 }

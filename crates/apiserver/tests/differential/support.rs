@@ -1,4 +1,4 @@
-//! What the differential test is made of.
+//! Parts of the differential test.
 
 pub(crate) mod compare;
 pub(crate) mod generate;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use meshy_apiserver::Local;
+use meshy_apiserver::LocalClient;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -29,7 +29,7 @@ pub(crate) struct Changes {
 const WAITING: usize = 64;
 
 impl Changes {
-    pub(super) fn of(store: &Local, kind: Kind) -> Self {
+    pub(super) fn of(store: &LocalClient, kind: Kind) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         let mut tasks = JoinSet::new();
         tasks.spawn(follow(store.clone(), kind, sender));
@@ -65,7 +65,7 @@ impl Changes {
 }
 
 /// Feeds a channel; starts over from what is there when it fell too far behind.
-async fn follow(store: Local, kind: Kind, sender: mpsc::Sender<Change>) {
+async fn follow(store: LocalClient, kind: Kind, sender: mpsc::Sender<Change>) {
     let mut known: HashMap<(String, String), Object> = HashMap::new();
     loop {
         let list = store.list(&kind.resource, "");

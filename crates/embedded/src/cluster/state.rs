@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use meshy_apiserver::{Authority, Server, Token};
+use meshy_apiserver::{CertificateAuthority, Server, Token};
 use serde_json::{Value, json};
 
 use super::Error;
@@ -16,7 +16,7 @@ const KEYS: &str = "keys.json";
 
 /// What clients know the API by.
 pub(super) struct Keys {
-    pub(super) authority: Authority,
+    pub(super) authority: CertificateAuthority,
     pub(super) token: Token,
 }
 
@@ -28,21 +28,21 @@ impl Keys {
         if let Some(bytes) = read(&file)? {
             let kept: Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let text = |field: &str| kept[field].as_str().unwrap_or_default();
-            if let Ok(authority) = Authority::load(text("certificate"), text("key")) {
-                return Ok(Self { authority, token: Token::known(text("token")) });
+            if let Ok(authority) = CertificateAuthority::from_pem(text("certificate"), text("key")) {
+                return Ok(Self { authority, token: Token::new(text("token")) });
             }
             tracing::warn!(file = %file.display(), "the keys cannot be read; new ones are made");
         }
         let keys = Self::fresh()?;
         let kept = json!({
-            "certificate": keys.authority.pem(), "key": keys.authority.key_pem(), "token": keys.token.reveal(),
+            "certificate": keys.authority.certificate_pem(), "key": keys.authority.key_pem(), "token": keys.token.secret(),
         });
         write(&file, kept.to_string().as_bytes())?;
         Ok(keys)
     }
 
     fn fresh() -> Result<Self, Error> {
-        Ok(Self { authority: Authority::new()?, token: Token::random() })
+        Ok(Self { authority: CertificateAuthority::new()?, token: Token::random() })
     }
 }
 

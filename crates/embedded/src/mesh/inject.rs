@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use meshy_apiserver::{Admission, Operation, Review};
+use meshy_apiserver::{Admission, AdmissionRequest, Operation};
 use meshy_mesh::names;
 use meshy_net::BoxFuture;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ pub(crate) struct Injector {
 impl Admission for Injector {
     fn mutate<'a>(
         &'a self,
-        review: &'a Review,
+        review: &'a AdmissionRequest,
         pod: &'a mut Value,
     ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {

@@ -1,11 +1,11 @@
-//! Sequences written by hand.
+//! Hand-written sequences of requests.
 
 use std::fmt;
 
 use http::Method;
 use serde_json::{Value, json};
 
-/// Collections the sequences write to, for clearing up.
+/// Collections that the sequences write to.
 pub(crate) const RESOURCES: [&str; 6] = [
     "/api/v1/namespaces/{ns}/configmaps",
     "/api/v1/namespaces/{ns}/secrets",
@@ -15,7 +15,7 @@ pub(crate) const RESOURCES: [&str; 6] = [
     "/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses",
 ];
 
-/// One request. `{ns}` stands for the sequence's namespace.
+/// One request. `{ns}` is replaced by the namespace of the sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) method: Method,
@@ -44,8 +44,8 @@ impl Step {
         Self::new(Method::POST, path, body)
     }
 
-    pub(crate) fn patch(form: &'static str, path: &str, body: Value) -> Self {
-        Self { content: form, ..Self::new(Method::PATCH, path, body) }
+    pub(crate) fn patch(content: &'static str, path: &str, body: Value) -> Self {
+        Self { content, ..Self::new(Method::PATCH, path, body) }
     }
 
     pub(crate) fn apply(manager: &str, force: bool, path: &str, body: Value) -> Self {
@@ -62,10 +62,10 @@ const MAPS: &str = "/api/v1/namespaces/{ns}/configmaps";
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/{ns}/deployments";
 const SERVICES: &str = "/api/v1/namespaces/{ns}/services";
 
-/// A key named twice.
-const TWICE: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "t"}, "dat": {}, "data": {"x": "1", "x": "2"}}"#;
+/// A ConfigMap with an unknown field and a duplicate key.
+const DUPLICATE_KEY: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "t"}, "dat": {}, "data": {"x": "1", "x": "2"}}"#;
 
-pub(crate) fn map(name: &str, data: Value) -> Value {
+pub(crate) fn config_map(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn deployment(name: &str, containers: Value) -> Value {
     }})
 }
 
-/// The sequences, by name.
+/// Returns the sequences by name.
 pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
     let service =
         |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": spec});
@@ -96,8 +96,8 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
         (
             "create".to_owned(),
             vec![
-                Step::post(MAPS, map("a", json!({"x": "1"}))),
-                Step::post(MAPS, map("a", json!({"x": "1"}))),
+                Step::post(MAPS, config_map("a", json!({"x": "1"}))),
+                Step::post(MAPS, config_map("a", json!({"x": "1"}))),
                 Step::post(
                     MAPS,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "g-"}}),
@@ -106,12 +106,12 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                 Step::post(MAPS, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}})),
                 Step::post(MAPS, json!("{bad")),
                 Step::post(MAPS, json!("[]")),
-                Step::post(&format!("{MAPS}?dryRun=All"), map("dry", json!({"x": "1"}))),
+                Step::post(&format!("{MAPS}?dryRun=All"), config_map("dry", json!({"x": "1"}))),
                 Step::get(&format!("{MAPS}/dry")),
                 Step::get(&a),
                 Step::get("/api/v1/namespaces/{ns}/nothings"),
                 Step::get("/apis/nothing.io/v1/things"),
-                Step::post("/api/v1/namespaces/not-there/configmaps", map("a", json!({}))),
+                Step::post("/api/v1/namespaces/not-there/configmaps", config_map("a", json!({}))),
                 Step::post(
                     MAPS,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "other"}}),
@@ -120,7 +120,7 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                     MAPS,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "v", "resourceVersion": "1"}}),
                 ),
-                Step::post(MAPS, map("BAD", json!({"a b": "c"}))),
+                Step::post(MAPS, config_map("BAD", json!({"a b": "c"}))),
             ],
         ),
         (
@@ -155,22 +155,22 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                 Step::patch(MERGE, &format!("{a}?fieldValidation=Strict"), json!({"dat": {"a": "b"}})),
                 Step::patch(MERGE, &format!("{a}?fieldValidation=Warn"), json!({"dat": {"a": "b"}})),
                 Step::patch(MERGE, &a, json!({"data": {"a": 1}})),
-                Step::post(&format!("{MAPS}?fieldValidation=Strict"), json!(TWICE)),
-                Step::post(&format!("{MAPS}?fieldValidation=Warn"), json!(TWICE)),
+                Step::post(&format!("{MAPS}?fieldValidation=Strict"), json!(DUPLICATE_KEY)),
+                Step::post(&format!("{MAPS}?fieldValidation=Warn"), json!(DUPLICATE_KEY)),
             ],
         ),
         (
             "update".to_owned(),
             vec![
-                Step::post(MAPS, map("a", json!({"x": "1"}))),
-                Step::new(Method::PUT, &a, map("a", json!({"y": "2"}))),
+                Step::post(MAPS, config_map("a", json!({"x": "1"}))),
+                Step::new(Method::PUT, &a, config_map("a", json!({"y": "2"}))),
                 Step::new(
                     Method::PUT,
                     &a,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "1"}}),
                 ),
-                Step::new(Method::PUT, &a, map("b", json!({}))),
-                Step::new(Method::PUT, &format!("{MAPS}/none"), map("none", json!({}))),
+                Step::new(Method::PUT, &a, config_map("b", json!({}))),
+                Step::new(Method::PUT, &format!("{MAPS}/none"), config_map("none", json!({}))),
                 Step::new(
                     Method::PUT,
                     &a,
@@ -181,7 +181,7 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                     &a,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": {"l": "1"}}, "data": {"y": "2"}, "immutable": true}),
                 ),
-                Step::new(Method::PUT, &a, map("a", json!({"y": "3"}))),
+                Step::new(Method::PUT, &a, config_map("a", json!({"y": "3"}))),
             ],
         ),
         (
@@ -281,10 +281,10 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
         (
             "apply-map".to_owned(),
             vec![
-                Step::apply("one", false, &a, map("a", json!({"x": "1", "y": "1"}))),
-                Step::apply("two", false, &a, map("a", json!({"x": "1", "z": "1"}))),
-                Step::apply("one", false, &a, map("a", json!({"y": "2"}))),
-                Step::apply("two", false, &a, map("a", json!({"z": "1"}))),
+                Step::apply("one", false, &a, config_map("a", json!({"x": "1", "y": "1"}))),
+                Step::apply("two", false, &a, config_map("a", json!({"x": "1", "z": "1"}))),
+                Step::apply("one", false, &a, config_map("a", json!({"y": "2"}))),
+                Step::apply("two", false, &a, config_map("a", json!({"z": "1"}))),
                 Step::apply(
                     "one",
                     false,
@@ -302,8 +302,8 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                     &a,
                     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": ["x.io/b"]}, "data": {"w": "1"}}),
                 ),
-                Step::apply("one", false, &a, map("a", json!({"w": "2"}))),
-                Step::apply("one", true, &a, map("a", json!({"w": "2"}))),
+                Step::apply("one", false, &a, config_map("a", json!({"w": "2"}))),
+                Step::apply("one", true, &a, config_map("a", json!({"w": "2"}))),
                 Step::new(Method::DELETE, &a, Value::Null),
                 Step::patch(MERGE, &a, json!({"metadata": {"finalizers": null}})),
                 Step::get(&a),
@@ -312,10 +312,10 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
         (
             "apply-without-metadata".to_owned(),
             vec![
-                // The path has the name; what a patch does not say of the metadata stays with its owner.
+                // The name is in the path; metadata that is not in the patch is unchanged.
                 Step::apply("one", false, &b, bare(None)),
                 Step::post(MAPS, {
-                    let mut a = map("a", json!({"x": "1"}));
+                    let mut a = config_map("a", json!({"x": "1"}));
                     a["metadata"]["labels"] = json!({"l": "1"});
                     a["metadata"]["annotations"] = json!({"n": "1"});
                     a
@@ -341,7 +341,7 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
         (
             "delete".to_owned(),
             vec![
-                Step::post(MAPS, map("a", json!({"x": "1"}))),
+                Step::post(MAPS, config_map("a", json!({"x": "1"}))),
                 Step::new(Method::DELETE, &format!("{a}?dryRun=All"), Value::Null),
                 Step::new(
                     Method::DELETE,
@@ -370,8 +370,8 @@ pub(crate) fn fixed() -> Vec<(String, Vec<Step>)> {
                 Step::new(Method::DELETE, &d, Value::Null),
                 Step::post(SERVICES, service(json!({"ports": [{"port": 80}]}))),
                 Step::new(Method::DELETE, &s, Value::Null),
-                Step::post(MAPS, map("l1", json!({}))),
-                Step::post(MAPS, map("l2", json!({}))),
+                Step::post(MAPS, config_map("l1", json!({}))),
+                Step::post(MAPS, config_map("l2", json!({}))),
                 Step::new(Method::DELETE, &format!("{MAPS}?fieldSelector=metadata.name%3Dl1"), Value::Null),
                 Step::new(Method::DELETE, MAPS, Value::Null),
             ],

@@ -1,4 +1,4 @@
-//! Keys that a JSON object names twice. The last one counts, and the client is told.
+//! Duplicate keys in JSON objects. The last one is used, and the client gets a warning.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -6,19 +6,19 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// How many are told; a body full of them is no reason for an answer as long.
-const MOST: usize = 100;
+/// Maximum number of reported paths, so that the response stays small.
+const LIMIT: usize = 100;
 
-/// The paths of keys named twice; empty for text that is no JSON.
+/// Returns the paths of duplicate keys, none for invalid JSON.
 pub(super) fn find(text: &[u8]) -> Vec<String> {
     let found = RefCell::new(Vec::new());
     let mut reader = serde_json::Deserializer::from_slice(text);
-    // What cannot be read is told elsewhere.
+    // Invalid JSON is reported by the decoder.
     let _ = Walk { path: &Path::Root, found: &found }.deserialize(&mut reader);
     found.into_inner()
 }
 
-/// Where the walk is: built on the stack, so that a body without repetitions costs no text.
+/// Path of the current value, built on the stack, so that nothing is allocated without duplicates.
 enum Path<'a> {
     Root,
     Field(&'a Path<'a>, &'a str),
@@ -30,8 +30,8 @@ impl fmt::Display for Path<'_> {
         match self {
             Self::Root => Ok(()),
             Self::Field(Self::Root, name) => f.write_str(name),
-            Self::Field(above, name) => write!(f, "{above}.{name}"),
-            Self::Index(above, index) => write!(f, "{above}[{index}]"),
+            Self::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
             let path = Path::Field(self.path, &key);
-            if seen.contains(&key) && self.found.borrow().len() < MOST {
+            if seen.contains(&key) && self.found.borrow().len() < LIMIT {
                 self.found.borrow_mut().push(path.to_string());
             }
             map.next_value_seed(Walk { path: &path, found: self.found })?;
@@ -111,7 +111,7 @@ mod tests {
     use super::find;
 
     #[test]
-    fn keys_named_twice_are_found_where_they_are() {
+    fn duplicate_keys_are_reported_with_their_paths() {
         assert_eq!(find(br#"{"a": {"x": 1, "x": 2}, "b": [{"c": 1}, {"c": 1, "c": 1}]}"#), ["a.x", "b[1].c"]);
         assert!(find(b"{").is_empty());
     }

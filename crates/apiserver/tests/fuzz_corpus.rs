@@ -1,4 +1,4 @@
-//! What the fuzz targets have learned of patches and requests, replayed.
+//! Replays the corpora of the fuzz targets `patch` and `query`.
 
 #[path = "support/fuzzed.rs"]
 mod fuzzed;
@@ -8,11 +8,11 @@ mod replay;
 use replay::replay;
 
 #[test]
-fn what_was_learned_of_patches_holds() {
+fn patch_corpus_inputs_pass() {
     replay("patch", fuzzed::patch);
 }
 
 #[test]
-fn what_was_learned_of_requests_holds() {
+fn query_corpus_inputs_pass() {
     replay("query", fuzzed::query);
 }
