@@ -2,40 +2,41 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::core::Core;
 use crate::error::{ApiError, Cause, Result};
-use crate::value::{items, items_mut};
+use crate::value::{default, items, items_mut};
 
 /// First two bytes of the service network 10.96.0.0/16, the default of kubeadm.
 const NETWORK: [u8; 2] = [10, 96];
 /// Range of node ports, the default of Kubernetes.
 const NODE_PORTS: std::ops::RangeInclusive<i64> = 30000..=32767;
+/// Fields that a Service of type ExternalName does not have.
+const ADDRESS_FIELDS: [&str; 5] =
+    ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"];
 
-/// Allocated cluster IPs and node ports.
+/// Allocates cluster IPs and node ports.
 #[derive(Debug)]
-pub(crate) struct Addresses {
+pub(crate) struct ServiceAllocator {
+    allocated: Mutex<Allocated>,
+}
+
+#[derive(Debug)]
+struct Allocated {
     addresses: BTreeSet<Ipv4Addr>,
-    next: u16,
+    /// Last two bytes of the last automatically allocated address.
+    last: u16,
     ports: BTreeSet<i64>,
 }
 
-impl Addresses {
-    /// Returns an allocator in which only the address of the Service `kubernetes` is allocated.
-    pub(crate) fn new() -> Self {
-        let [a, b] = NETWORK;
-        // The first 256 addresses are reserved for Services that specify their address, as in Kubernetes.
-        Self { addresses: BTreeSet::from([Ipv4Addr::new(a, b, 0, 1)]), next: 256, ports: BTreeSet::new() }
-    }
-
+impl Allocated {
     fn allocate_address(&mut self) -> Option<Ipv4Addr> {
         let [a, b] = NETWORK;
         for _ in 0..u16::MAX {
-            self.next = if self.next >= 65_534 { 2 } else { self.next + 1 };
-            let [c, d] = self.next.to_be_bytes();
+            self.last = if self.last >= 65_534 { 2 } else { self.last + 1 };
+            let [c, d] = self.last.to_be_bytes();
             let address = Ipv4Addr::new(a, b, c, d);
             if self.addresses.insert(address) {
                 return Some(address);
@@ -51,133 +52,161 @@ impl Addresses {
     }
 }
 
-impl Core {
+impl ServiceAllocator {
+    /// Returns an allocator in which only the address of the Service `kubernetes` is allocated.
+    pub(crate) fn new() -> Self {
+        let [a, b] = NETWORK;
+        // The first 256 addresses are reserved for Services that specify their address, as in Kubernetes.
+        let allocated = Allocated {
+            addresses: BTreeSet::from([Ipv4Addr::new(a, b, 0, 1)]),
+            last: 256,
+            ports: BTreeSet::new(),
+        };
+        Self { allocated: Mutex::new(allocated) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Allocated> {
+        self.allocated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets cluster IP, IP families and node ports of a new or changed Service.
     ///
     /// # Errors
     /// 422 for a requested address that is not available, 500 if all addresses or ports are allocated.
-    pub(crate) fn allocate_service(
-        &self,
-        old: Option<&Value>,
-        value: &mut Value,
-        dry_run: bool,
-    ) -> Result<()> {
-        let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let spec = &mut value["spec"];
+    pub(crate) fn allocate(&self, old: Option<&Value>, service: &mut Value, dry_run: bool) -> Result<()> {
+        let name = service["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let spec = &mut service["spec"];
         let old_spec = old.map(|old| &old["spec"]);
         if spec["type"] == "ExternalName" {
-            for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
-            {
+            for field in ADDRESS_FIELDS {
                 spec.as_object_mut().map(|map| map.remove(field));
             }
             return Ok(());
         }
-        let kept = old_spec.and_then(|old| old["clusterIP"].as_str()).filter(|ip| !ip.is_empty());
-        let requested = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty()).map(str::to_owned);
-        let ip = match (requested, kept) {
-            (requested, Some(kept)) => requested.unwrap_or_else(|| kept.to_owned()),
-            (Some(none), None) if none == "None" => none,
-            (Some(requested), None) => {
-                let parsed: Option<Ipv4Addr> = requested.parse().ok();
-                let [a, b] = NETWORK;
-                let address = parsed.filter(|ip| ip.octets()[..2] == [a, b]);
-                let error = |why: &str| {
-                    let message =
-                        format!("Invalid value: [\"{requested}\"]: failed to allocate IP {requested}: {why}");
-                    let field = "spec.clusterIPs".to_owned();
-                    ApiError::invalid(
-                        "Service",
-                        "",
-                        &name,
-                        &[Cause { reason: "FieldValueInvalid", message, field }],
-                    )
-                };
-                let address =
-                    address.ok_or_else(|| error("the provided network does not match the current range"))?;
-                if addresses.addresses.contains(&address) {
-                    return Err(error("provided IP is already allocated"));
-                }
-                if !dry_run {
-                    addresses.addresses.insert(address);
-                }
-                requested
-            }
-            (None, None) => {
-                let ip = addresses
-                    .allocate_address()
-                    .ok_or_else(|| ApiError::internal("all cluster IPs are allocated"))?;
-                if dry_run {
-                    addresses.addresses.remove(&ip);
-                }
-                ip.to_string()
-            }
-        };
-        spec["clusterIP"] = ip.clone().into();
-        spec["clusterIPs"] = json!([ip]);
-        if kept.is_none() && ip == "None" && spec["selector"].is_null() {
-            // The IP families of a headless Service without selector depend on its endpoints, so both are allowed.
-            crate::value::default(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
-            crate::value::default(spec, "ipFamilyPolicy", "RequireDualStack");
-        }
-        crate::value::default(spec, "ipFamilies", json!(["IPv4"]));
-        crate::value::default(spec, "ipFamilyPolicy", "SingleStack");
-        let has_node_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
-        if !has_node_ports {
-            spec.as_object_mut().map(|map| map.remove("externalTrafficPolicy"));
-        }
-        for port in spec.get_mut("ports").into_iter().flat_map(items_mut) {
-            let given = port["nodePort"].as_i64().filter(|port| *port != 0);
-            if !has_node_ports {
-                if given.is_some() {
-                    port.as_object_mut().map(|map| map.remove("nodePort"));
-                }
-                continue;
-            }
-            let previous = old_spec.into_iter().flat_map(|old| items(&old["ports"]));
-            let previous =
-                previous.filter(|p| p["port"] == port["port"] && p["protocol"] == port["protocol"]);
-            let previous = previous.filter_map(|p| p["nodePort"].as_i64()).next();
-            match (given, previous) {
-                (Some(given), _) => {
-                    addresses.ports.insert(given);
-                }
-                (None, Some(previous)) => port["nodePort"] = previous.into(),
-                (None, None) => {
-                    let free = addresses
-                        .allocate_port()
-                        .ok_or_else(|| ApiError::internal("all node ports are allocated"))?;
-                    port["nodePort"] = free.into();
-                    if dry_run {
-                        addresses.ports.remove(&free);
-                    }
-                }
-            }
-        }
-        Ok(())
+        let mut allocated = self.lock();
+        set_address(&mut allocated, &name, old_spec, spec, dry_run)?;
+        set_node_ports(&mut allocated, old_spec, spec, dry_run)
     }
 
     /// Releases cluster IP and node ports of a removed Service.
     pub(crate) fn release(&self, service: &Value) {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ip) = service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse().ok()) {
-            addresses.addresses.remove(&ip);
+        let mut allocated = self.lock();
+        if let Some(address) = address_of(service) {
+            allocated.addresses.remove(&address);
         }
-        for port in items(&service["spec"]["ports"]).filter_map(|port| port["nodePort"].as_i64()) {
-            addresses.ports.remove(&port);
+        for port in node_ports_of(service) {
+            allocated.ports.remove(&port);
         }
     }
 
-    /// Marks cluster IPs and node ports of all stored Services as allocated.
-    pub(crate) fn reserve_addresses(&self) {
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        for service in self.store.collection("services").list(None).0 {
-            addresses
-                .addresses
-                .extend(service["spec"]["clusterIP"].as_str().and_then(|ip| ip.parse::<Ipv4Addr>().ok()));
-            addresses
-                .ports
-                .extend(items(&service["spec"]["ports"]).filter_map(|port| port["nodePort"].as_i64()));
+    /// Marks cluster IP and node ports of a stored Service as allocated.
+    pub(crate) fn reserve(&self, service: &Value) {
+        let mut allocated = self.lock();
+        allocated.addresses.extend(address_of(service));
+        allocated.ports.extend(node_ports_of(service));
+    }
+}
+
+fn address_of(service: &Value) -> Option<Ipv4Addr> {
+    service["spec"]["clusterIP"].as_str()?.parse().ok()
+}
+
+fn node_ports_of(service: &Value) -> impl Iterator<Item = i64> {
+    items(&service["spec"]["ports"]).filter_map(|port| port["nodePort"].as_i64())
+}
+
+fn set_address(
+    allocated: &mut Allocated,
+    name: &str,
+    old_spec: Option<&Value>,
+    spec: &mut Value,
+    dry_run: bool,
+) -> Result<()> {
+    let kept = old_spec.and_then(|old| old["clusterIP"].as_str()).filter(|ip| !ip.is_empty());
+    let requested = spec["clusterIP"].as_str().filter(|ip| !ip.is_empty()).map(str::to_owned);
+    let ip = match (requested, kept) {
+        (requested, Some(kept)) => requested.unwrap_or_else(|| kept.to_owned()),
+        (Some(none), None) if none == "None" => none,
+        (Some(requested), None) => {
+            let address = check_requested(allocated, name, &requested)?;
+            if !dry_run {
+                allocated.addresses.insert(address);
+            }
+            requested
+        }
+        (None, None) => {
+            let full = || ApiError::internal("all cluster IPs are allocated");
+            let address = allocated.allocate_address().ok_or_else(full)?;
+            if dry_run {
+                allocated.addresses.remove(&address);
+            }
+            address.to_string()
+        }
+    };
+    spec["clusterIP"] = ip.clone().into();
+    spec["clusterIPs"] = json!([ip]);
+    if kept.is_none() && ip == "None" && spec["selector"].is_null() {
+        // The IP families of a headless Service without selector depend on its endpoints, so both are allowed.
+        default(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
+        default(spec, "ipFamilyPolicy", "RequireDualStack");
+    }
+    default(spec, "ipFamilies", json!(["IPv4"]));
+    default(spec, "ipFamilyPolicy", "SingleStack");
+    Ok(())
+}
+
+fn check_requested(allocated: &Allocated, name: &str, requested: &str) -> Result<Ipv4Addr> {
+    let error = |why: &str| {
+        let message = format!("Invalid value: [\"{requested}\"]: failed to allocate IP {requested}: {why}");
+        let field = "spec.clusterIPs".to_owned();
+        ApiError::invalid("Service", "", name, &[Cause { reason: "FieldValueInvalid", message, field }])
+    };
+    let parsed: Option<Ipv4Addr> = requested.parse().ok();
+    let address = parsed.filter(|ip| ip.octets()[..2] == NETWORK);
+    let address = address.ok_or_else(|| error("the provided network does not match the current range"))?;
+    if allocated.addresses.contains(&address) {
+        return Err(error("provided IP is already allocated"));
+    }
+    Ok(address)
+}
+
+fn set_node_ports(
+    allocated: &mut Allocated,
+    old_spec: Option<&Value>,
+    spec: &mut Value,
+    dry_run: bool,
+) -> Result<()> {
+    let has_node_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
+    if !has_node_ports {
+        spec.as_object_mut().map(|map| map.remove("externalTrafficPolicy"));
+    }
+    for port in spec.get_mut("ports").into_iter().flat_map(items_mut) {
+        let given = port["nodePort"].as_i64().filter(|port| *port != 0);
+        if !has_node_ports {
+            if given.is_some() {
+                port.as_object_mut().map(|map| map.remove("nodePort"));
+            }
+            continue;
+        }
+        let previous = old_spec
+            .into_iter()
+            .flat_map(|old| items(&old["ports"]))
+            .filter(|other| other["port"] == port["port"] && other["protocol"] == port["protocol"])
+            .find_map(|other| other["nodePort"].as_i64());
+        match (given, previous) {
+            (Some(given), _) => {
+                allocated.ports.insert(given);
+            }
+            (None, Some(previous)) => port["nodePort"] = previous.into(),
+            (None, None) => {
+                let full = || ApiError::internal("all node ports are allocated");
+                let free = allocated.allocate_port().ok_or_else(full)?;
+                port["nodePort"] = free.into();
+                if dry_run {
+                    allocated.ports.remove(&free);
+                }
+            }
         }
     }
+    Ok(())
 }

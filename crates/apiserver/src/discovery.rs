@@ -3,13 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response};
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
-use crate::error::{ApiError, Result};
-use crate::http::{ApiRequest, Body, json_response};
 use crate::kinds::{Kind, KindSet, priority};
 
 mod aggregated;
@@ -17,67 +12,44 @@ mod aggregated;
 /// Verbs of a resource, in the order that Kubernetes lists them.
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// Responds to a path that is not a resource: discovery, health, version, OpenAPI.
-pub(crate) fn respond(request: &ApiRequest, path: &str) -> Result<Response<Body>> {
-    let kinds = request.core.kinds.current();
-    let path = path.trim_end_matches('/');
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match parts.as_slice() {
-        ["version"] => Ok(json_response(200, &version(&request.core.version))),
-        ["healthz" | "livez" | "readyz", ..] => Ok(text("ok")),
-        ["api" | "apis"] if aggregated::is_accepted(request.header(&ACCEPT)) => {
-            aggregated::respond(request.header(&ACCEPT), &kinds, parts[0] == "api")
-        }
-        ["api"] => Ok(json_response(
-            200,
-            &json!({
-                "kind": "APIVersions", "versions": ["v1"],
-                "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
-            }),
-        )),
-        ["api", "v1"] => {
-            Ok(json_response(200, &resources(&kinds, "", "v1").ok_or_else(ApiError::no_such_path)?))
-        }
+/// A discovery document.
+pub(crate) struct Document {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Value,
+}
+
+/// Returns the document of a path below `/api` or `/apis`, or `None` for an unknown path. `/api` and `/apis` are
+/// aggregated documents if the client accepts them.
+pub(crate) fn document(kinds: &KindSet, path: &[&str], accept: &str) -> Option<Document> {
+    if let ([root @ ("api" | "apis")], Some(version)) = (path, aggregated::accepted_version(accept)) {
+        return Some(aggregated::document(kinds, version, *root == "api"));
+    }
+    let body = match path {
+        ["api"] => json!({
+            "kind": "APIVersions", "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
+        }),
+        ["api", "v1"] => resources(kinds, "", "v1")?,
         ["apis"] => {
             let groups: Vec<Value> =
-                groups(&kinds).iter().map(|(name, versions)| group(name, versions)).collect();
-            Ok(json_response(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
+                groups(kinds).iter().map(|(name, versions)| group(name, versions)).collect();
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
         ["apis", name] => {
-            let groups = groups(&kinds);
-            let versions = groups.get(*name).ok_or_else(ApiError::no_such_path)?;
-            let mut found = group(name, versions);
+            let groups = groups(kinds);
+            let mut found = group(name, groups.get(*name)?);
             found["kind"] = "APIGroup".into();
             found["apiVersion"] = "v1".into();
-            Ok(json_response(200, &found))
+            found
         }
-        ["apis", name, version] => {
-            Ok(json_response(200, &resources(&kinds, name, version).ok_or_else(ApiError::no_such_path)?))
-        }
-        ["openapi", rest @ ..] => crate::openapi::respond(request, rest),
-        [""] => Ok(json_response(
-            200,
-            &json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
-        )),
-        _ => Err(ApiError::no_such_path()),
-    }
+        ["apis", name, version] => resources(kinds, name, version)?,
+        _ => return None,
+    };
+    Some(Document { content_type: "application/json", body })
 }
 
-/// Responds like [`respond`], to GET and HEAD requests only.
-pub(crate) fn respond_to_get(request: &ApiRequest, path: &str) -> Result<Response<Body>> {
-    if request.method != Method::GET && request.method != Method::HEAD {
-        return Err(ApiError::method_not_allowed());
-    }
-    respond(request, path)
-}
-
-fn text(body: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-fn version(text: &str) -> Value {
+/// Returns the document `/version` for a Kubernetes version, for example `v1.35.0`.
+pub(crate) fn version(text: &str) -> Value {
     let mut numbers = text.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
     json!({

@@ -101,6 +101,26 @@ impl ApiError {
         Self::new(410, "Expired", message)
     }
 
+    /// Returns error 410: the continue token of a list is too old.
+    pub(crate) fn continue_expired() -> Self {
+        Self::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+             without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+             the results. Continuing with the provided token results in an inconsistent list - objects that were \
+             created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        )
+    }
+
+    /// Returns error 504: the requested resource version is in the future.
+    pub(crate) fn resource_version_too_large(requested: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {requested}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        Self {
+            details: json!({"causes": [cause], "retryAfterSeconds": 1}),
+            ..Self::new(504, "Timeout", message)
+        }
+    }
+
     /// Returns error 422: the object has invalid fields. `kind` and `group` are those of the object.
     pub fn invalid(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };

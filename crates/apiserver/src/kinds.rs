@@ -54,6 +54,16 @@ impl Kind {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
     }
 
+    /// Returns an object in the version of this kind.
+    pub(crate) fn in_version(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        let version = self.api_version();
+        if object["apiVersion"] != version.as_str() {
+            object["apiVersion"] = version.into();
+        }
+        object
+    }
+
     pub(crate) fn is_custom(&self) -> bool {
         self.custom.is_some()
     }

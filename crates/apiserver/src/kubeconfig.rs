@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::{CertificateAuthority, Token};
+use crate::auth::Token;
+use crate::tls::CertificateAuthority;
 
 /// Returns a kubeconfig as JSON (a subset of YAML) with one context, which is the current one. `server` is
 /// `https://127.0.0.1:PORT`. It contains the token: write it with mode 0600.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::Core;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::options::{DeleteOptions, ListOptions, WriteOptions};
 use crate::selector::Selector;
+use crate::state::ServerState;
 use crate::store::{Key, Object};
 use crate::watch::Watch;
 use crate::write::{DeleteResult, Patch, WriteResult};
@@ -17,7 +17,7 @@ use crate::write::{DeleteResult, Patch, WriteResult};
 /// for all namespaces in lists and watches.
 #[derive(Clone)]
 pub struct LocalClient {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
 }
 
 /// A consistent list of objects and its revision, from which a watch receives all later changes.
@@ -30,23 +30,18 @@ pub struct List {
 }
 
 impl LocalClient {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(crate) fn new(state: Arc<ServerState>) -> Self {
+        Self { state }
     }
 
     fn kind(&self, resource: &str) -> Result<Arc<Kind>> {
-        self.core.kinds.current().by_resource(resource).cloned().ok_or_else(ApiError::no_such_path)
-    }
-
-    /// Returns whether a resource is served.
-    pub fn serves(&self, resource: &str) -> bool {
-        self.kind(resource).is_ok()
+        self.state.kinds.current().by_resource(resource).cloned().ok_or_else(ApiError::no_such_path)
     }
 
     /// Returns all served resources as `plural` or `plural.group`, each with whether it is namespaced.
     pub fn resources(&self) -> Vec<(String, bool)> {
         let mut found: Vec<_> =
-            self.core.kinds.current().iter().map(|kind| (kind.resource(), kind.namespaced)).collect();
+            self.state.kinds.current().iter().map(|kind| (kind.resource(), kind.namespaced)).collect();
         found.sort();
         found.dedup();
         found
@@ -54,7 +49,7 @@ impl LocalClient {
 
     /// Returns the resource of an apiVersion and kind, for example of an owner reference.
     pub fn resource_of(&self, api_version: &str, kind: &str) -> Option<String> {
-        self.core
+        self.state
             .kinds
             .current()
             .iter()
@@ -64,13 +59,13 @@ impl LocalClient {
 
     /// Returns an object, or `None` if it does not exist.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.core.store.collection(resource).get(&Key::new(namespace, name))
+        self.state.store.collection(resource).get(&Key::new(namespace, name))
     }
 
     /// Returns the objects of a namespace, or of all namespaces.
     pub fn list(&self, resource: &str, namespace: &str) -> List {
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        let (items, revision) = self.core.store.collection(resource).list(namespace);
+        let (items, revision) = self.state.store.collection(resource).list(namespace);
         List { items, revision }
     }
 
@@ -89,7 +84,7 @@ impl LocalClient {
     /// Watches the changes after a revision, for example that of a list.
     pub fn watch(&self, resource: &str, namespace: &str, after: u64) -> Watch {
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        Watch::new(self.core.store.collection(resource), namespace, Selector::default(), after)
+        Watch::new(self.state.store.collection(resource), namespace, Selector::default(), after)
     }
 
     /// Creates an object.
@@ -104,7 +99,7 @@ impl LocalClient {
         options: &WriteOptions,
     ) -> Result<WriteResult> {
         let kind = self.kind(resource)?;
-        self.core.create(&kind, namespace, object, options).await
+        self.state.writer().create(&kind, namespace, object, options).await
     }
 
     /// Replaces an object. If it has a resourceVersion, only that version is replaced.
@@ -146,7 +141,7 @@ impl LocalClient {
         let kind = self.kind(resource)?;
         let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default();
         let key = Key::new(text("namespace"), text("name"));
-        self.core.update(&kind, &key, subresource, object, options).await
+        self.state.writer().update(&kind, &key, subresource, object, options).await
     }
 
     /// Patches an object; `subresource` is `status`, `scale` or empty.
@@ -163,7 +158,7 @@ impl LocalClient {
         options: &WriteOptions,
     ) -> Result<WriteResult> {
         let kind = self.kind(resource)?;
-        self.core.patch(&kind, &Key::new(namespace, name), subresource, patch, options).await
+        self.state.writer().patch(&kind, &Key::new(namespace, name), subresource, patch, options).await
     }
 
     /// Deletes an object, or sets its deletion timestamp if finalizers or a grace period delay the removal.
@@ -178,6 +173,6 @@ impl LocalClient {
         options: &DeleteOptions,
     ) -> Result<DeleteResult> {
         let kind = self.kind(resource)?;
-        self.core.delete(&kind, &Key::new(namespace, name), options).await
+        self.state.writer().delete(&kind, &Key::new(namespace, name), options).await
     }
 }

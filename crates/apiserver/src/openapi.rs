@@ -5,64 +5,58 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::Response;
-use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use crate::error::{ApiError, Result};
-use crate::http::{ApiRequest, Body, json_response, json_text_response};
 use crate::kinds::{Kind, KindSet};
 
 mod paths;
 mod types;
 
-/// Cached documents, valid until the kinds change.
+/// Cached documents.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    documents: Mutex<BTreeMap<String, Bytes>>,
+    documents: Mutex<Documents>,
+}
+
+/// The documents of one set of kinds.
+#[derive(Debug, Default)]
+struct Documents {
+    kinds: Option<Arc<KindSet>>,
+    texts: BTreeMap<String, Bytes>,
 }
 
 impl Cache {
-    /// Removes all documents, because the kinds changed.
-    pub(crate) fn clear(&self) {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Returns the document of a path below `/openapi`, or `None` for an unknown path.
+    pub(crate) fn document(&self, kinds: &Arc<KindSet>, path: &[&str]) -> Option<Bytes> {
+        let (group, version) = match path {
+            ["v2"] => return self.get(kinds, path, || Some(build_v2(kinds))),
+            ["v3"] => return self.get(kinds, path, || Some(index(kinds))),
+            ["v3", "api", "v1"] => ("", "v1"),
+            ["v3", "apis", group, version] => (*group, *version),
+            _ => return None,
+        };
+        self.get(kinds, path, || build_v3(kinds, group, version))
     }
 
-    fn get(&self, name: &str, build: impl FnOnce() -> Option<Value>) -> Option<Bytes> {
+    /// Returns a cached document or builds it. Documents of other kinds are removed.
+    fn get(
+        &self,
+        kinds: &Arc<KindSet>,
+        path: &[&str],
+        build: impl FnOnce() -> Option<Value>,
+    ) -> Option<Bytes> {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = documents.get(name) {
-            return Some(found.clone());
+        if !documents.kinds.as_ref().is_some_and(|cached| Arc::ptr_eq(cached, kinds)) {
+            *documents = Documents { kinds: Some(kinds.clone()), texts: BTreeMap::new() };
         }
-        let document = Bytes::from(build()?.to_string());
-        documents.insert(name.to_owned(), document.clone());
-        Some(document)
-    }
-}
-
-/// Responds to a path below `/openapi`.
-pub(crate) fn respond(request: &ApiRequest, rest: &[&str]) -> Result<Response<Body>> {
-    let kinds = request.core.kinds.current();
-    match rest {
-        ["v2"] => {
-            let accept = request.header(&ACCEPT);
-            // A client that accepts only protobuf must not receive JSON with that content type.
-            if accept.contains("protobuf") && !accept.contains("json") {
-                return Err(ApiError::new(406, "NotAcceptable", "only application/json is served here"));
-            }
-            let document = request.core.openapi.get("v2", || Some(build_v2(&kinds)));
-            Ok(json_text_response(200, document.ok_or_else(ApiError::no_such_path)?))
+        let path = path.join("/");
+        if let Some(text) = documents.texts.get(&path) {
+            return Some(text.clone());
         }
-        ["v3"] => Ok(json_response(200, &index(&kinds))),
-        ["v3", "api", "v1"] => group(request, &kinds, "", "v1"),
-        ["v3", "apis", name, version] => group(request, &kinds, name, version),
-        _ => Err(ApiError::no_such_path()),
+        let text = Bytes::from(build()?.to_string());
+        documents.texts.insert(path, text.clone());
+        Some(text)
     }
-}
-
-fn group(request: &ApiRequest, kinds: &KindSet, group: &str, version: &str) -> Result<Response<Body>> {
-    let document =
-        request.core.openapi.get(&format!("{group}/{version}"), || build_v3(kinds, group, version));
-    Ok(json_text_response(200, document.ok_or_else(ApiError::no_such_path)?))
 }
 
 fn index(kinds: &KindSet) -> Value {

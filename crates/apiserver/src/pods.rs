@@ -6,9 +6,6 @@ use meshy_net::{BoxFuture, BoxIo};
 
 use crate::error::Result;
 
-pub(crate) mod forward;
-pub(crate) mod proxy;
-
 /// Options of a log request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {

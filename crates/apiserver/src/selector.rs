@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
+use crate::value::items;
 
 /// A label selector and a field selector.
 #[derive(Clone, Debug, Default)]
@@ -203,6 +204,30 @@ fn field(object: &Value, path: &str) -> String {
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// Formats a label selector as in a query parameter.
+pub(crate) fn format_selector(selector: &Value) -> String {
+    let mut parts: Vec<String> = selector["matchLabels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    for expression in items(&selector["matchExpressions"]) {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let mut values: Vec<&str> = items(&expression["values"]).filter_map(Value::as_str).collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        parts.push(match expression["operator"].as_str() {
+            Some("In") => format!("{key} in ({values})"),
+            Some("NotIn") => format!("{key} notin ({values})"),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.sort();
+    parts.join(",")
 }
 
 #[cfg(test)]

@@ -14,8 +14,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::{Body, error_response, handle};
-use crate::{ApiError, CertificateAuthority, Result, Server};
+use crate::error::{ApiError, Result};
+use crate::http::{Body, handle, response};
+use crate::server::Server;
+use crate::tls::CertificateAuthority;
 
 /// Timeout of the TLS handshake, which normally takes milliseconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,14 +108,14 @@ async fn authenticate(
 ) -> std::result::Result<Response<Body>, Infallible> {
     if !is_loopback_host(&request) {
         let message = "the Host header does not name this machine's loopback address";
-        return Ok(error_response(&ApiError::new(403, "Forbidden", message)));
+        return Ok(response::error(&ApiError::new(403, "Forbidden", message)));
     }
     let is_public = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz" | "/version");
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if !is_public && !has_certificate && !server.token().matches(authorization) {
-        return Ok(error_response(&ApiError::new(401, "Unauthorized", "Unauthorized")));
+        return Ok(response::error(&ApiError::new(401, "Unauthorized", "Unauthorized")));
     }
-    Ok(handle(server.core.clone(), request).await)
+    Ok(handle(server.state.clone(), request).await)
 }
 
 /// Returns whether the Host header names this machine. A web page that resolves its own name to loopback (DNS rebinding)

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::http::ApiRequest;
 use crate::kinds::Kind;
 use crate::store::Object;
 
@@ -15,7 +14,7 @@ mod network;
 mod pod;
 mod workload;
 
-pub(crate) use age::age;
+use age::age;
 
 /// Options of a table request.
 #[derive(Clone, Debug)]
@@ -32,14 +31,20 @@ enum Include {
 }
 
 impl TableOptions {
-    pub(crate) fn from_request(request: &ApiRequest) -> Self {
-        let include = match request.query.get("includeObject") {
+    /// Returns the options of a request with these values of the header `Accept` and the query parameter
+    /// `includeObject`, or `None` if the client does not prefer a table.
+    pub(crate) fn parse(accept: &str, include_object: &str) -> Option<Self> {
+        let preferred = accept.split(',').next().unwrap_or_default();
+        if !preferred.contains("as=Table") || !preferred.contains("g=meta.k8s.io") {
+            return None;
+        }
+        let include = match include_object {
             "None" => Include::None,
             "Object" => Include::Object,
             _ => Include::Metadata,
         };
-        let first = request.header(&http::header::ACCEPT).split(',').next().unwrap_or_default();
-        Self { version: if first.contains("v=v1beta1") { "v1beta1" } else { "v1" }, include }
+        let version = if preferred.contains("v=v1beta1") { "v1beta1" } else { "v1" };
+        Some(Self { version, include })
     }
 }
 
@@ -93,7 +98,7 @@ pub(crate) fn table(kind: &Kind, objects: &[Arc<Object>], options: &TableOptions
         let mut row = json!({"cells": cells});
         match options.include {
             Include::None => {}
-            Include::Object => row["object"] = crate::write::patch::in_version(kind, object),
+            Include::Object => row["object"] = kind.in_version(object),
             Include::Metadata => {
                 row["object"] = json!({
                     "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", options.version),

@@ -10,7 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
-use crate::{ApiError, Result};
+use crate::error::{ApiError, Result};
 
 /// A certificate authority for the server certificate and client certificates. Keys are ECDSA P-256, which take less than
 /// 1 ms to generate.

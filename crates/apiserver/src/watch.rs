@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 
 use crate::error::{ApiError, Result};
 use crate::selector::Selector;
-use crate::store::{Change, Collection, Event};
+use crate::store::{Change, Collection, Event, Object};
 
 /// Maximum changes that are read from the log at once.
 const BATCH: usize = 256;
@@ -82,7 +82,7 @@ impl Watch {
 
     /// Returns the change from the point of view of this watch, or `None` if it is outside of its selection.
     fn view(&self, event: &Event) -> Option<Change> {
-        let selected = |object: &crate::Object| {
+        let selected = |object: &Object| {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
             self.namespace.as_deref().is_none_or(|watched| watched == namespace)
                 && self.selector.matches(object)

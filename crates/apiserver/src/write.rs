@@ -8,25 +8,37 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::Core;
+use crate::address::ServiceAllocator;
+use crate::admission::{Admission, AdmissionRequest, Operation};
+use crate::defaults;
 use crate::error::{ApiError, Result};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, KindRegistry};
 use crate::options::{FieldValidation, WriteOptions};
 use crate::schema::decode::Decoder;
-use crate::store::Object;
-use crate::{AdmissionRequest, Operation, defaults};
+use crate::store::{Object, Store};
 
+mod apply;
 mod create;
 mod delete;
-pub(crate) mod patch;
+mod effects;
+mod patch;
 mod prepare;
 mod scale;
 mod update;
 
 pub use delete::DeleteResult;
 pub use patch::Patch;
-pub(crate) use prepare::{now, uid};
-pub(crate) use scale::{format_selector, to_scale};
+pub(crate) use prepare::uid;
+pub(crate) use scale::to_scale;
+
+/// Writes objects to a store.
+pub(crate) struct Writer<'a> {
+    pub(crate) store: &'a Store,
+    /// Receives the kinds of stored definitions.
+    pub(crate) kinds: &'a KindRegistry,
+    pub(crate) addresses: &'a ServiceAllocator,
+    pub(crate) admission: &'a [Arc<dyn Admission>],
+}
 
 /// The result of a write.
 #[derive(Clone, Debug)]
@@ -46,12 +58,7 @@ const ATTEMPTS: usize = 16;
 ///
 /// # Errors
 /// 400 for a value of a wrong type, and for unknown or duplicate fields with strict validation.
-pub(crate) fn decode(
-    kind: &Kind,
-    value: Value,
-    options: &WriteOptions,
-    warnings: &mut Vec<String>,
-) -> Result<Value> {
+fn decode(kind: &Kind, value: Value, options: &WriteOptions, warnings: &mut Vec<String>) -> Result<Value> {
     let mut decoder = Decoder::default();
     let version = kind.api_version();
     let error = |message: String| {
@@ -86,20 +93,14 @@ pub(crate) fn decode(
     Ok(value)
 }
 
-impl Core {
+impl Writer<'_> {
     /// Runs the mutating admission hooks and decodes the object again if they changed it.
-    pub(crate) async fn mutate(
-        &self,
-        kind: &Kind,
-        request: &AdmissionRequest,
-        object: &mut Value,
-    ) -> Result<()> {
-        let hooks = self.hooks();
-        if hooks.is_empty() {
+    async fn mutate(&self, kind: &Kind, request: &AdmissionRequest, object: &mut Value) -> Result<()> {
+        if self.admission.is_empty() {
             return Ok(());
         }
         let before = object.clone();
-        for hook in hooks {
+        for hook in self.admission {
             hook.mutate(request, object).await?;
         }
         if *object != before {
@@ -110,15 +111,15 @@ impl Core {
     }
 
     /// Runs the validating admission hooks.
-    pub(crate) async fn admit(&self, request: &AdmissionRequest, object: &Value) -> Result<()> {
-        for hook in self.hooks() {
+    async fn admit(&self, request: &AdmissionRequest, object: &Value) -> Result<()> {
+        for hook in self.admission {
             hook.validate(request, object).await?;
         }
         Ok(())
     }
 }
 
-pub(crate) fn admission_request(
+fn admission_request(
     kind: &Kind,
     operation: Operation,
     object: &Value,
@@ -137,7 +138,7 @@ pub(crate) fn admission_request(
 }
 
 /// Checks that kind and version of a received object match the path of the request.
-pub(crate) fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
+fn check_kind(kind: &Kind, value: &Value) -> Result<()> {
     let (version, name) =
         (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
     if !value.is_object() {

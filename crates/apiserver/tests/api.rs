@@ -250,8 +250,8 @@ impl Admission for AnnotatingHook {
 
 #[tokio::test]
 async fn admission_hook_changes_and_rejects_writes() {
-    let server = Server::new(Options::default());
-    server.add_admission(Arc::new(AnnotatingHook));
+    let admission: Vec<Arc<dyn Admission>> = vec![Arc::new(AnnotatingHook)];
+    let server = Server::new(Options { admission, ..Options::default() });
     let maps: Api<ConfigMap> = Api::default_namespaced(client(&server));
     let created = maps.create(&PostParams::default(), &map("a", json!({}))).await.expect("creates");
     assert_eq!(created.metadata.annotations.expect("annotations")["hook"], "yes");
@@ -324,6 +324,21 @@ async fn send(server: &Server, method: &str, path: &str, content: &str, body: Ve
     let request = http::Request::builder().method(method).uri(path).header("content-type", content);
     let request = request.body(http_body_util::Full::new(bytes::Bytes::from(body))).expect("a request");
     tower::ServiceExt::oneshot(server.service(), request).await.expect("a response").status().as_u16()
+}
+
+#[tokio::test]
+async fn openapi_documents_follow_definitions() {
+    let server = Server::new(Options::default());
+    let status = async || send(&server, "GET", "/openapi/v3/apis/example.io/v1", "", Vec::new()).await;
+    let definitions = "customresourcedefinitions.apiextensions.k8s.io";
+    assert_eq!(status().await, 404);
+    for _ in 0..2 {
+        let client = server.client();
+        client.create(definitions, "", definition(), &WriteOptions::default()).await.expect("creates");
+        assert_eq!(status().await, 200);
+        client.delete(definitions, "", "boxes.example.io", &DeleteOptions::default()).await.expect("deletes");
+        assert_eq!(status().await, 404);
+    }
 }
 
 #[tokio::test]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::value::{default, items, items_mut};
-use crate::write::now;
 
 /// Sets names and conversion.
 pub(super) fn set_defaults(spec: &mut Value) {

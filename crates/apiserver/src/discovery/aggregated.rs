@@ -1,50 +1,39 @@
 //! Aggregated discovery: all groups in one document.
 
-use bytes::Bytes;
-use http::Response;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::error::Result;
-use crate::http::{Body, json_text_response};
+use super::Document;
 use crate::kinds::{Kind, KindSet};
 
-/// Returns whether a client accepts aggregated discovery.
-pub(super) fn is_accepted(accept: &str) -> bool {
-    version(accept).is_some()
-}
-
-fn version(accept: &str) -> Option<&'static str> {
+/// Returns the version of aggregated discovery that a client accepts, if any.
+pub(super) fn accepted_version(accept: &str) -> Option<&'static str> {
     let accepted = |version: &str| {
-        accept.split(',').any(|one| {
-            one.contains("as=APIGroupDiscoveryList")
-                && one.contains(&format!("v={version};"))
-                && one.contains("application/json")
-                || one.contains("as=APIGroupDiscoveryList")
-                    && one.trim_end().ends_with(&format!("v={version}"))
-        })
+        accept.split(',').filter(|media_type| media_type.contains("as=APIGroupDiscoveryList")).any(
+            |media_type| {
+                let in_middle = media_type.contains(&format!("v={version};"));
+                (in_middle && media_type.contains("application/json"))
+                    || media_type.trim_end().ends_with(&format!("v={version}"))
+            },
+        )
     };
     ["v2", "v2beta1"].into_iter().find(|version| accepted(version))
 }
 
 /// Returns the document for `/api` (the core group) or `/apis` (the named groups).
-pub(super) fn respond(accept: &str, kinds: &KindSet, core: bool) -> Result<Response<Body>> {
-    let version = version(accept).unwrap_or("v2");
+pub(super) fn document(kinds: &KindSet, version: &str, core: bool) -> Document {
     let groups = match core {
         true => vec![group(kinds, "", &["v1".to_owned()])],
         false => super::groups(kinds).iter().map(|(name, versions)| group(kinds, name, versions)).collect(),
     };
-    let list = json!({
+    let body = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": groups,
     });
-    let mut response = json_text_response(200, Bytes::from(list.to_string()));
-    let media = match version {
+    let content_type = match version {
         "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    Ok(response)
+    Document { content_type, body }
 }
 
 fn group(kinds: &KindSet, name: &str, versions: &[String]) -> Value {

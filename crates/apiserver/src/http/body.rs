@@ -16,7 +16,7 @@ const LIMIT: usize = 3 * 1024 * 1024;
 ///
 /// # Errors
 /// 413 for a larger body, 400 if reading fails.
-pub(crate) async fn collect<B>(body: B) -> Result<Bytes>
+pub(super) async fn collect<B>(body: B) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -34,13 +34,13 @@ where
 }
 
 /// Returns the media type of a body without parameters, or an empty string.
-pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim()
 }
 
 /// Decodes an object from JSON, YAML, or (if `ty` is given) protobuf. `kind` is the expected kind, for error messages.
-pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
+pub(super) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
     match media_type(headers) {
         "" | "application/json" | "*/*" => {
             serde_json::from_slice(bytes).map_err(|error| unreadable(kind, bytes, &error))
@@ -59,7 +59,7 @@ pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<
 }
 
 /// Decodes YAML. JSON, the usual format, is tried first.
-pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
+pub(super) fn yaml(bytes: &Bytes) -> Result<Value> {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
     }
@@ -69,7 +69,7 @@ pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
 }
 
 /// Decodes a JSON patch document.
-pub(crate) fn json(bytes: &Bytes) -> Result<Value> {
+pub(super) fn json(bytes: &Bytes) -> Result<Value> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))
 }

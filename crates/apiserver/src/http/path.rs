@@ -15,17 +15,32 @@ pub(super) enum Route {
 }
 
 /// The collection, object or subresource that a path refers to.
-pub(crate) struct ResourcePath {
-    pub(crate) kind: Arc<Kind>,
+pub(super) struct ResourcePath {
+    pub(super) kind: Arc<Kind>,
     /// Empty for all namespaces and for cluster-scoped kinds.
-    pub(crate) namespace: String,
+    pub(super) namespace: String,
     /// Empty for the collection.
-    pub(crate) name: String,
-    pub(crate) subresource: String,
+    pub(super) name: String,
+    pub(super) subresource: String,
     /// The path after the subresource `proxy`.
-    pub(crate) rest: String,
+    pub(super) rest: String,
     /// Whether the path has the deprecated `/watch/` prefix.
-    pub(crate) watch: bool,
+    pub(super) watch: bool,
+}
+
+impl ResourcePath {
+    /// Returns the namespace of a collection, or `None` for all namespaces.
+    pub(super) fn selected_namespace(&self) -> Option<&str> {
+        Some(self.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Returns whether the subresource is an action of a pod or service account rather than a part of the object.
+    pub(super) fn is_action(&self) -> bool {
+        matches!(
+            self.subresource.as_str(),
+            "log" | "portforward" | "proxy" | "exec" | "attach" | "eviction" | "token" | "binding"
+        )
+    }
 }
 
 /// Parses a path.

@@ -5,10 +5,10 @@ use crate::options::{DeleteOptions, FieldValidation, Propagation, WriteOptions};
 
 /// Decoded names and values in the order of the URL.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
@@ -17,25 +17,25 @@ impl Query {
     }
 
     /// Returns the first value of a parameter, or an empty string.
-    pub(crate) fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 
     /// Returns all values of a parameter.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(found, _)| found == name)
     }
 
     /// Returns whether a boolean parameter is present and not false.
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.has(name) && !matches!(self.get(name), "false" | "0" | "False" | "F" | "f")
     }
 
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>> {
         match self.get(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
@@ -44,7 +44,19 @@ impl Query {
         }
     }
 
-    pub(crate) fn dry_run(&self) -> Result<bool> {
+    /// Returns the parameter `resourceVersion`; an empty one is `None`.
+    pub(super) fn resource_version(&self) -> Result<Option<u64>> {
+        match self.get("resourceVersion") {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ApiError::bad_request(format!(
+                    "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+                ))
+            }),
+        }
+    }
+
+    pub(super) fn dry_run(&self) -> Result<bool> {
         match self.get("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
@@ -53,7 +65,7 @@ impl Query {
     }
 
     /// Returns the options of a write request by this field manager.
-    pub(crate) fn write_options(&self, manager: String) -> Result<WriteOptions> {
+    pub(super) fn write_options(&self, manager: String) -> Result<WriteOptions> {
         let validation = match self.get("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Ignore" => FieldValidation::Ignore,
@@ -72,7 +84,7 @@ impl Query {
     }
 
     /// Returns the options of a delete request that the query contains.
-    pub(crate) fn delete_options(&self) -> Result<DeleteOptions> {
+    pub(super) fn delete_options(&self) -> Result<DeleteOptions> {
         let propagation = match self.get("propagationPolicy") {
             "" if self.flag("orphanDependents") => Some(Propagation::Orphan),
             "" => None,
@@ -90,7 +102,7 @@ impl Query {
 }
 
 /// Decodes percent escapes.
-pub(crate) fn decode(text: &str) -> Result<String> {
+pub(super) fn decode(text: &str) -> Result<String> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{age, or_none};
+use crate::selector::format_selector;
 use crate::value::items;
 
 pub(super) const DEPLOYMENT: &[&str] =
@@ -20,7 +21,7 @@ fn wide(object: &Value) -> [Value; 3] {
         let values: Vec<&str> = items(containers).filter_map(|container| container[field].as_str()).collect();
         Value::from(values.join(","))
     };
-    [joined("name"), joined("image"), or_none(crate::write::format_selector(&object["spec"]["selector"]))]
+    [joined("name"), joined("image"), or_none(format_selector(&object["spec"]["selector"]))]
 }
 
 pub(super) fn deployment(object: &Value) -> Vec<Value> {

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{WriteResult, admission_request, check_kind, decode, prepare};
-use crate::core::Core;
+use super::{WriteResult, Writer, admission_request, check_kind, decode, prepare};
+use crate::admission::Operation;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::managed;
 use crate::schema::decode::Decoder;
 use crate::store::{Expect, Key, Object};
-use crate::{Operation, validate};
+use crate::validate;
 
 /// Returns an object of a kind without any field set.
 fn empty(kind: &Kind) -> Value {
     Decoder::default().object(&kind.ty, Value::Object(serde_json::Map::new())).unwrap_or_default()
 }
 
-impl Core {
+impl Writer<'_> {
     /// Creates an object in a namespace (empty for cluster-scoped kinds).
     pub(crate) async fn create(
         &self,
@@ -96,7 +96,7 @@ impl Core {
     /// Releases what was allocated for an object that was not stored.
     fn release_allocated(&self, kind: &Kind, value: &Value, options: &WriteOptions) {
         if kind.kind == "Service" && !kind.is_custom() && !options.dry_run {
-            self.release(value);
+            self.addresses.release(value);
         }
     }
 

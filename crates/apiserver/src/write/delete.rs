@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{ATTEMPTS, admission_request, prepare, update::has_no_finalizers};
-use crate::Operation;
-use crate::core::Core;
+use super::{ATTEMPTS, Writer, admission_request, prepare};
+use crate::admission::Operation;
+use crate::clock;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::options::{DeleteOptions, Propagation, WriteOptions};
@@ -24,7 +24,7 @@ pub struct DeleteResult {
     pub removed: bool,
 }
 
-impl Core {
+impl Writer<'_> {
     /// Deletes an object, or sets its deletion timestamp if finalizers or a grace period delay the removal.
     pub(crate) async fn delete(
         &self,
@@ -48,7 +48,7 @@ impl Core {
             let mut value = live.value().clone();
             mark_deleted(kind, &mut value, options);
             let grace = value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
-            let removed = has_no_finalizers(&value) && grace == 0;
+            let removed = prepare::has_no_finalizers(&value) && grace == 0;
             let unchanged = value == *live.value();
             if options.dry_run || (unchanged && !removed) {
                 return Ok(DeleteResult { object: Arc::new(Object::new(value, live.revision())), removed });
@@ -101,8 +101,7 @@ fn mark_deleted(kind: &Kind, value: &mut Value, options: &DeleteOptions) {
         if kind.kind == "Pod" && !kind.is_custom() { pod_grace(value, options.grace_seconds) } else { 0 };
     let metadata = &mut value["metadata"];
     if !metadata["deletionTimestamp"].is_string() {
-        let when = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(grace);
-        metadata["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+        metadata["deletionTimestamp"] = clock::after(grace).into();
         metadata["deletionGracePeriodSeconds"] = grace.into();
         if prepare::has_generation(kind) {
             metadata["generation"] = (metadata["generation"].as_i64().unwrap_or_default() + 1).into();

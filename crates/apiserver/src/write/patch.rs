@@ -3,12 +3,10 @@
 use serde_json::{Value, json};
 
 use super::update::Candidate;
-use super::{ATTEMPTS, WriteResult, decode, prepare};
-use crate::core::Core;
+use super::{WriteResult, Writer, decode, prepare};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
-use crate::patch::apply::{ApplyRequest, apply};
 use crate::patch::{json as json_patch, merge, strategic};
 use crate::store::Key;
 
@@ -25,17 +23,7 @@ pub enum Patch {
     Apply(Value),
 }
 
-/// Returns an object in the version of a kind.
-pub(crate) fn in_version(kind: &Kind, object: &Value) -> Value {
-    let mut value = object.clone();
-    let version = kind.api_version();
-    if value["apiVersion"] != version.as_str() {
-        value["apiVersion"] = version.into();
-    }
-    value
-}
-
-impl Core {
+impl Writer<'_> {
     /// Patches an object; an apply patch creates it if it does not exist.
     pub(crate) async fn patch(
         &self,
@@ -59,7 +47,7 @@ impl Core {
                 .await;
         }
         self.change(kind, key, subresource, options, |live| {
-            let mut value = in_version(kind, live);
+            let mut value = kind.in_version(live);
             patched(&kind.ty, kind.is_custom(), &mut value, patch)?;
             same_object(kind, &value, key)?;
             let mut warnings = Vec::new();
@@ -69,93 +57,6 @@ impl Core {
             Ok(Candidate { value, owned: false, warnings })
         })
         .await
-    }
-
-    async fn apply(
-        &self,
-        kind: &Kind,
-        key: &Key,
-        subresource: &str,
-        config: &Value,
-        options: &WriteOptions,
-    ) -> Result<WriteResult> {
-        let Some(manager) = options.manager.as_deref().filter(|manager| !manager.is_empty()) else {
-            let message = "Required value: is required for apply patch".to_owned();
-            let cause = Cause { reason: "FieldValueRequired", message, field: "fieldManager".to_owned() };
-            return Err(ApiError::invalid("PatchOptions", "meta.k8s.io", "", &[cause]));
-        };
-        let mut config = config.clone();
-        let is = |field: &str, expected: &str| config[field].as_str().is_none_or(|found| found == expected);
-        if !is("kind", &kind.kind) || !is("apiVersion", &kind.api_version()) || config["kind"].is_null() {
-            return Err(ApiError::bad_request(format!(
-                "invalid object type: /, Kind=: expected {}, Kind={}",
-                kind.api_version(),
-                kind.kind
-            )));
-        }
-        match config.get_mut("metadata") {
-            Some(Value::Object(metadata)) => {
-                metadata.remove("creationTimestamp");
-            }
-            // A null metadata means that it is not part of the configuration, not that it is removed.
-            Some(Value::Null) => {
-                config.as_object_mut().map(|map| map.remove("metadata"));
-            }
-            _ => {}
-        }
-        for _ in 0..ATTEMPTS {
-            let live = self.store.collection(&kind.resource()).get(key);
-            let request = ApplyRequest { kind, manager, force: options.force, subresource, config: &config };
-            match &live {
-                Some(found) => {
-                    let old = in_version(kind, found);
-                    if let Some(version) = config["metadata"]["resourceVersion"].as_str()
-                        && version != found.revision().to_string()
-                    {
-                        return Err(ApiError::modified(&kind.resource(), &key.name));
-                    }
-                    let written = self
-                        .change(kind, key, subresource, options, |live| {
-                            let old = if live.revision() == found.revision() {
-                                old.clone()
-                            } else {
-                                in_version(kind, live)
-                            };
-                            let value = apply(&old, &request)?;
-                            let mut warnings = Vec::new();
-                            let mut value = decode(kind, value, options, &mut warnings)?;
-                            prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
-                            Ok(Candidate { value, owned: true, warnings })
-                        })
-                        .await;
-                    // It was deleted concurrently: the next attempt creates it.
-                    match written {
-                        Err(error) if error.reason == "NotFound" => continue,
-                        other => return other,
-                    }
-                }
-                None if !subresource.is_empty() => {
-                    return Err(ApiError::not_found(&kind.resource(), &key.name));
-                }
-                None => {
-                    let value = apply(&Value::Null, &request)?;
-                    let mut warnings = Vec::new();
-                    let mut value = decode(kind, value, options, &mut warnings)?;
-                    if config["metadata"]["resourceVersion"]
-                        .as_str()
-                        .is_some_and(|version| !version.is_empty())
-                    {
-                        return Err(ApiError::modified(&kind.resource(), &key.name));
-                    }
-                    prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
-                    match self.store_new(kind, &key.namespace, value, options, warnings).await {
-                        Err(error) if error.reason == "AlreadyExists" => continue,
-                        other => return other,
-                    }
-                }
-            }
-        }
-        Err(ApiError::modified(&kind.resource(), &key.name))
     }
 }
 

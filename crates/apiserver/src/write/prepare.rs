@@ -3,6 +3,7 @@
 use rand::RngExt;
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 
@@ -156,11 +157,6 @@ pub(super) fn has_generation(kind: &Kind) -> bool {
         )
 }
 
-/// Returns the current time in the format of metadata, in whole seconds.
-pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 fn suffix() -> String {
     let mut rng = rand::rng();
     (0..5).map(|_| char::from(SUFFIX_CHARACTERS[rng.random_range(0..SUFFIX_CHARACTERS.len())])).collect()
@@ -173,4 +169,11 @@ pub(crate) fn uid() -> String {
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Returns whether an object has no finalizers.
+pub(super) fn has_no_finalizers(value: &Value) -> bool {
+    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    empty(&value["metadata"]["finalizers"])
+        && (value["kind"] != "Namespace" || empty(&value["spec"]["finalizers"]))
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::WriteResult;
 use super::update::Candidate;
-use crate::core::Core;
+use super::{WriteResult, Writer};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
+use crate::selector::format_selector;
 use crate::store::{Key, Object};
 use crate::value::{at, set_at};
 
@@ -36,32 +36,7 @@ pub(crate) fn to_scale(kind: &Kind, object: &Value) -> Value {
     scale
 }
 
-/// Formats a label selector as in a query parameter.
-pub(crate) fn format_selector(selector: &Value) -> String {
-    let mut parts: Vec<String> = selector["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    for expression in crate::value::items(&selector["matchExpressions"]) {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let mut values: Vec<&str> =
-            crate::value::items(&expression["values"]).filter_map(Value::as_str).collect();
-        values.sort_unstable();
-        let values = values.join(",");
-        parts.push(match expression["operator"].as_str() {
-            Some("In") => format!("{key} in ({values})"),
-            Some("NotIn") => format!("{key} notin ({values})"),
-            Some("DoesNotExist") => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    parts.sort();
-    parts.join(",")
-}
-
-impl Core {
+impl Writer<'_> {
     /// Changes the Scale of an object with `change` and writes its replicas into the object.
     pub(crate) async fn rescale(
         &self,
@@ -79,7 +54,7 @@ impl Core {
                 let cause = Cause { reason: "FieldValueInvalid", message, field: "spec.replicas".to_owned() };
                 return Err(ApiError::invalid("Scale", "autoscaling", &key.name, &[cause]));
             }
-            let mut value = super::patch::in_version(kind, live);
+            let mut value = kind.in_version(live);
             set_at(&mut value, &path, replicas.into());
             value["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"].clone();
             Ok(Candidate { value, owned: false, warnings: Vec::new() })

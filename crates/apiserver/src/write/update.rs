@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ATTEMPTS, WriteResult, admission_request, check_kind, decode, prepare};
-use crate::core::Core;
+use super::{ATTEMPTS, WriteResult, Writer, admission_request, check_kind, decode, prepare};
+use crate::admission::Operation;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::managed;
 use crate::store::{Expect, Key, Object};
-use crate::{Operation, validate};
+use crate::validate;
 
 /// An object that is to replace the stored one.
 pub(crate) struct Candidate {
@@ -21,7 +21,7 @@ pub(crate) struct Candidate {
     pub(crate) warnings: Vec<String>,
 }
 
-impl Core {
+impl Writer<'_> {
     /// Replaces an object, or one of its subresources.
     pub(crate) async fn update(
         &self,
@@ -74,7 +74,7 @@ impl Core {
     ) -> Result<Option<WriteResult>> {
         let resource = kind.resource();
         let Candidate { mut value, owned, mut warnings } = candidate;
-        let old = super::patch::in_version(kind, live);
+        let old = kind.in_version(live);
         match value["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
             "" | "0" if kind.is_custom() && !owned && subresource.is_empty() => {
                 let message = "Invalid value: 0: must be specified for an update".to_owned();
@@ -129,7 +129,7 @@ impl Core {
         }
         let collection = self.store.collection(&resource);
         let is_removed = value["metadata"]["deletionTimestamp"].is_string()
-            && has_no_finalizers(&value)
+            && prepare::has_no_finalizers(&value)
             && old["metadata"]["deletionTimestamp"].is_string()
             && value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0;
         let stored = if is_removed {
@@ -145,13 +145,6 @@ impl Core {
         }
         Ok(Some(WriteResult { object, created: false, warnings }))
     }
-}
-
-/// Returns whether an object has no finalizers.
-pub(super) fn has_no_finalizers(value: &Value) -> bool {
-    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    empty(&value["metadata"]["finalizers"])
-        && (value["kind"] != "Namespace" || empty(&value["spec"]["finalizers"]))
 }
 
 /// Restores the metadata fields that only the server sets.

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::compare::compare;
 use super::field_set::FieldSet;
+use crate::clock::now;
 use crate::error::ApiError;
 use crate::kinds::Kind;
-use crate::write::now;
 
 /// Maximum entries of updates; older ones are merged, as in Kubernetes.
 const MAX_UPDATE_ENTRIES: usize = 10;

@@ -23,9 +23,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use meshy_net::BoxIo;
 
+use super::path::ResourcePath;
+use super::request::ApiRequest;
+use super::response::Body;
 use crate::error::{ApiError, Result};
-use crate::http::path::ResourcePath;
-use crate::http::{ApiRequest, Body};
 use crate::pods::PodBackend;
 use crate::store::Key;
 
@@ -36,8 +37,11 @@ const CHUNK_SIZE: usize = 16 * 1024;
 const BUFFERED_MESSAGES: usize = 16;
 
 /// Accepts the upgrade and forwards data until one side closes the connection.
-pub(crate) fn serve(request: ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
-    if request.core.store.collection("pods").get(&Key::new(&path.namespace, &path.name)).is_none() {
+///
+/// # Errors
+/// 400 without a WebSocket upgrade or a valid port, 404 if the pod does not exist, 503 without a pod backend.
+pub(super) fn port_forward(request: ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
+    if request.state.store.collection("pods").get(&Key::new(&path.namespace, &path.name)).is_none() {
         return Err(ApiError::not_found("pods", &path.name));
     }
     let is_offered =
@@ -56,10 +60,7 @@ pub(crate) fn serve(request: ApiRequest, path: &ResourcePath) -> Result<Response
     if ports.is_empty() {
         return Err(ApiError::bad_request("query parameter \"ports\" is required"));
     }
-    let pods = request
-        .core
-        .pods()
-        .ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no pod backend is configured"))?;
+    let pods = request.pod_backend()?;
     let key = derive_accept_key(request.header(&SEC_WEBSOCKET_KEY).as_bytes());
     let upgrade =
         request.upgrade.ok_or_else(|| ApiError::bad_request("the connection cannot be upgraded"))?;

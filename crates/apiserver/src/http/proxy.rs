@@ -8,9 +8,10 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 
+use super::path::ResourcePath;
+use super::request::ApiRequest;
+use super::response::Body;
 use crate::error::{ApiError, Result};
-use crate::http::path::ResourcePath;
-use crate::http::{ApiRequest, Body};
 use crate::store::Key;
 
 /// Timeout until the response headers of the pod.
@@ -20,13 +21,13 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// 404 if the pod does not exist, 503 if it cannot be reached, 504 if it does not respond in time.
-pub(crate) async fn serve<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
+pub(super) async fn proxy<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
     let (pod, port) = name_and_port(&path.name)?;
-    let stored_pods = request.core.store.collection("pods");
+    let stored_pods = request.state.store.collection("pods");
     let found =
         stored_pods.get(&Key::new(&path.namespace, &pod)).ok_or_else(|| ApiError::not_found("pods", &pod))?;
     let port = match port {
@@ -34,10 +35,7 @@ where
         None => first_port(&found)
             .ok_or_else(|| ApiError::bad_request(format!("pod {pod} has no container port")))?,
     };
-    let pods = request
-        .core
-        .pods()
-        .ok_or_else(|| ApiError::new(503, "ServiceUnavailable", "no pod backend is configured"))?;
+    let pods = request.pod_backend()?;
     let unreachable = |why: &dyn std::fmt::Display| {
         ApiError::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))
     };
