@@ -33,8 +33,8 @@ impl Server {
     /// 400 if the bytes are not a snapshot, or have an unsupported format.
     pub fn restore(options: Options, snapshot: &[u8]) -> Result<Self> {
         let document: Value = serde_json::from_slice(snapshot)
-            .map_err(|error| ApiError::bad_request(format!("cannot read the snapshot: {error}")))?;
-        let store = Store::restore(document).map_err(ApiError::bad_request)?;
+            .map_err(|error| ApiError::bad_request(format!("cannot decode the snapshot: {error}")))?;
+        let store = Store::restore(document).map_err(|error| ApiError::bad_request(error.to_string()))?;
         let server = Self { state: Arc::new(ServerState::new(options, store)) };
         server.create_namespaces();
         Ok(server)

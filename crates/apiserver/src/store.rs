@@ -26,6 +26,7 @@ pub(crate) use collection::{Collection, Expect};
 pub(crate) use log::line;
 pub use log::{Change, Event};
 pub use object::{Key, Object};
+pub(crate) use snapshot::SnapshotError;
 
 /// All collections and their common revision counter.
 #[derive(Debug)]
@@ -83,7 +84,10 @@ impl Store {
     }
 
     /// Returns a store with the objects of a snapshot. Watches from an earlier revision get `Expired`.
-    pub(crate) fn restore(document: Value) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// If the document is not a snapshot of the supported format.
+    pub(crate) fn restore(document: Value) -> Result<Self, SnapshotError> {
         let (revision, collections) = snapshot::read(document)?;
         let store = Self {
             revision: Arc::new(AtomicU64::new(revision)),

@@ -67,7 +67,7 @@ fn decode(kind: &Kind, value: Value, options: &WriteOptions, warnings: &mut Vec<
             kind.kind, kind.version
         ))
     };
-    let mut value = decoder.object(&kind.ty, value).map_err(|mismatch| error(mismatch.0))?;
+    let mut value = decoder.object(&kind.ty, value).map_err(|mismatch| error(mismatch.to_string()))?;
     if !decoder.unknown.is_empty() || !options.duplicate_fields.is_empty() {
         decoder.unknown.sort();
         let unknown = decoder.unknown.iter().map(|path| format!("unknown field \"{path}\""));

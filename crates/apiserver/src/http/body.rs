@@ -48,7 +48,7 @@ pub(super) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<
         "application/yaml" => yaml(bytes),
         "application/vnd.kubernetes.protobuf" if ty.is_some() => {
             let ty = ty.unwrap_or(&Ty::Any { atomic: true });
-            protobuf::decode(ty, bytes).map_err(ApiError::bad_request)
+            protobuf::decode(ty, bytes).map_err(|error| ApiError::bad_request(error.to_string()))
         }
         _ => Err(ApiError::new(
             415,

@@ -46,7 +46,7 @@ pub(crate) fn apply(live: &Value, request: &ApplyRequest<'_>) -> Result<Value> {
     if crate::value::items(&request.config["metadata"]["managedFields"]).next().is_some() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    typecheck::check(&kind.ty, request.config, "").map_err(|error| {
+    typecheck::check(&kind.ty, request.config).map_err(|error| {
         let metadata = &request.config["metadata"];
         ApiError::new(
             500,

@@ -9,11 +9,22 @@ const RETAIN: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
 const DELETE_VALUES: &str = "$deleteFromPrimitiveList/";
 
+/// The error of a strategic merge patch, with the messages of Kubernetes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// An unknown value of `$patch`.
+    #[error("unknown patch type: {0}")]
+    UnknownDirective(String),
+    /// A list item without the field that identifies it.
+    #[error("map: {object} does not contain declared merge key: {key}")]
+    MissingMergeKey { object: String, key: String },
+}
+
 /// Applies a strategic merge patch to an object of a type.
 ///
 /// # Errors
 /// If a list item has no merge key, or a directive is unknown.
-pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), String> {
+pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), Error> {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return Ok(());
@@ -30,7 +41,7 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
             return Ok(());
         }
         Some("merge") | None => {}
-        Some(other) => return Err(format!("unknown patch type: {other}")),
+        Some(other) => return Err(Error::UnknownDirective(other.to_owned())),
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -100,7 +111,7 @@ fn merge_list(
     target: &mut Value,
     patch: &[Value],
     order: Option<Vec<Value>>,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     if patch.iter().any(|item| item[DIRECTIVE] == "replace") {
         let kept = patch.iter().filter(|item| item.get(DIRECTIVE).is_none()).cloned().collect();
         *target = Value::Array(kept);
@@ -120,10 +131,9 @@ fn merge_list(
     }
     let mut added = 0;
     for value in patch {
-        let name = value.get(key).ok_or_else(|| {
-            let object = value.to_string();
-            format!("map: {object} does not contain declared merge key: {key}")
-        })?;
+        let name = value
+            .get(key)
+            .ok_or_else(|| Error::MissingMergeKey { object: value.to_string(), key: key.to_owned() })?;
         if value[DIRECTIVE] == "delete" {
             items.retain(|item| item[key] != *name);
             continue;

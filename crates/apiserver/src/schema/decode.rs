@@ -3,10 +3,11 @@
 //! Unknown fields are dropped and reported, a value of a wrong type is an error, and empty fields that are not pointers
 //! are dropped, so that equal objects have one representation.
 
+use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use base64::{DecodeError, Engine};
 use serde_json::{Map as JsonMap, Value};
 
+use super::mismatch::Mismatch;
 use super::{Field, Struct, Ty};
 
 /// Decodes one object and collects its unknown fields.
@@ -22,10 +23,6 @@ enum PathElement {
     Field(String),
     Index(usize),
 }
-
-/// The error of a value that does not match its type, with the message of Go's decoder.
-#[derive(Debug)]
-pub(crate) struct Mismatch(pub(crate) String);
 
 impl Decoder {
     /// Returns the decoded object.
@@ -70,27 +67,15 @@ impl Decoder {
             (Ty::Quantity, Value::Number(number)) => Ok(Some(Value::String(number.to_string()))),
             (Ty::Quantity, Value::String(text)) => match crate::quantity::canonical(&text) {
                 Some(text) => Ok(Some(Value::String(text))),
-                None => Err(Mismatch(format!(
-                    "unable to parse quantity's suffix in \"{text}\": quantities must match the regular expression \
-                     '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                ))),
+                None => Err(Mismatch::Quantity(text)),
             },
             (Ty::Bytes, Value::String(text)) => match BASE64_STANDARD.decode(&text) {
                 Ok(_) => Ok(Some(Value::String(text))),
-                Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => {
-                    Err(Mismatch(format!("illegal base64 data at input byte {at}")))
-                }
-                Err(_) => Err(Mismatch(format!("illegal base64 data at input byte {}", text.len() / 4 * 4))),
+                Err(source) => Err(Mismatch::of_base64(&text, source)),
             },
             (Ty::String | Ty::IntOrString, value @ Value::String(_)) => Ok(Some(value)),
-            (Ty::Time, Value::String(text)) => {
-                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
-                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()))
-            }
-            (Ty::MicroTime, Value::String(text)) => {
-                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
-                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string().into()))
-            }
+            (Ty::Time, Value::String(text)) => time(text, "%Y-%m-%dT%H:%M:%SZ"),
+            (Ty::MicroTime, Value::String(text)) => time(text, "%Y-%m-%dT%H:%M:%S.%6fZ"),
             (Ty::Int32, Value::Number(number))
                 if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
             {
@@ -198,48 +183,23 @@ impl Decoder {
         text
     }
 
+    /// Returns the error of a value of another JSON type than `ty` at the current path in a struct.
     fn mismatch(&self, ty: &Ty, value: &Value, owner: &str) -> Mismatch {
-        let got = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(number) if number.is_i64() || number.is_u64() => match ty {
-                Ty::Int32 | Ty::Int64 => {
-                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
-                }
-                _ => "number",
-            },
-            Value::Number(number) => match ty {
-                Ty::Int32 | Ty::Int64 => {
-                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
-                }
-                _ => "number",
-            },
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        Mismatch(self.unmarshal(got, ty, owner))
-    }
-
-    fn unmarshal(&self, got: &str, ty: &Ty, owner: &str) -> String {
         // Go's message contains field names only, without list indices.
-        let names: Vec<&str> = self
-            .path
-            .iter()
-            .filter_map(|element| match element {
-                PathElement::Field(name) => Some(name.as_str()),
-                PathElement::Index(_) => None,
-            })
-            .collect();
-        format!(
-            "json: cannot unmarshal {got} into Go struct field {owner}.{} of type {}",
-            names.join("."),
-            go_type(ty)
-        )
+        let names = self.path.iter().filter_map(|element| match element {
+            PathElement::Field(name) => Some(name.as_str()),
+            PathElement::Index(_) => None,
+        });
+        let field = format!("{owner}.{}", names.collect::<Vec<_>>().join("."));
+        Mismatch::of_type(ty, value, field)
     }
+}
 
-    fn bad_time(&self, text: &str) -> Mismatch {
-        Mismatch(format!("parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse it"))
+/// Parses a time and formats it as Kubernetes does.
+fn time(text: String, format: &str) -> Result<Option<Value>, Mismatch> {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(Some(time.strftime(format).to_string().into())),
+        Err(source) => Err(Mismatch::Time { text, source }),
     }
 }
 
@@ -264,27 +224,5 @@ fn is_empty(ty: &Ty, value: &Value) -> bool {
         (_, Value::Array(items)) => items.is_empty(),
         (_, Value::Object(map)) => map.is_empty(),
         (_, Value::Null) => true,
-    }
-}
-
-/// Returns the name of a type in Go.
-fn go_type(ty: &Ty) -> String {
-    match ty {
-        Ty::String => "string".to_owned(),
-        Ty::Int32 => "int32".to_owned(),
-        Ty::Int64 => "int64".to_owned(),
-        Ty::Double => "float64".to_owned(),
-        Ty::Bool => "bool".to_owned(),
-        Ty::Bytes => "[]uint8".to_owned(),
-        Ty::List(list) => format!("[]{}", go_type(&list.item)),
-        Ty::Map(map) => format!("map[string]{}", go_type(&map.value)),
-        Ty::Struct(found) => {
-            format!("v1.{}", found.name.rsplit('.').next().unwrap_or_default())
-        }
-        Ty::Quantity => "resource.Quantity".to_owned(),
-        Ty::IntOrString => "intstr.IntOrString".to_owned(),
-        Ty::Time => "v1.Time".to_owned(),
-        Ty::MicroTime => "v1.MicroTime".to_owned(),
-        Ty::Any { .. } => "runtime.RawExtension".to_owned(),
     }
 }

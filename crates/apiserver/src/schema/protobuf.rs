@@ -8,10 +8,49 @@ use serde_json::{Map, Value, json};
 
 use super::Ty;
 
+mod wire;
+
+use wire::{Wire, each};
+
 /// Prefix of a protobuf body.
 const MAGIC: &[u8] = b"k8s\0";
 /// Maximum nesting of messages; the types of Kubernetes are less deep.
 const MAX_DEPTH: usize = 64;
+
+/// The error of bytes that are not an object in protobuf.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The prefix of Kubernetes is missing. The message is that of Kubernetes.
+    #[error("provided data does not appear to be a protobuf message")]
+    NoPrefix,
+    /// The message is truncated. The message is that of Kubernetes.
+    #[error("unexpected EOF")]
+    UnexpectedEnd,
+    /// A wire type that protobuf does not define.
+    #[error("unknown wire type {0}")]
+    UnknownWireType(u64),
+    /// A wire type that does not match the type of the field.
+    #[error("a field has an unexpected wire type")]
+    WireType,
+    /// More than [`MAX_DEPTH`] nested messages.
+    #[error("messages are nested too deeply")]
+    TooDeep,
+    /// A field number above 32 bits.
+    #[error("a field number is too large")]
+    FieldNumber,
+    /// A length above the address space.
+    #[error("a length is too large")]
+    Length,
+    /// A varint above 64 bits.
+    #[error("a number is too long")]
+    Varint,
+    /// A string is not UTF-8.
+    #[error("invalid string: {0}")]
+    Utf8(#[from] std::string::FromUtf8Error),
+    /// A time is out of range.
+    #[error("invalid time: {0}")]
+    Time(#[from] jiff::Error),
+}
 
 /// The fields of a message: remaining field numbers, name in JSON and type.
 type Fields<'a> = Vec<(&'a [u32], &'a str, &'a Ty)>;
@@ -20,9 +59,8 @@ type Fields<'a> = Vec<(&'a [u32], &'a str, &'a Ty)>;
 ///
 /// # Errors
 /// If the bytes are not a valid message of this type.
-pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
-    let envelope =
-        bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, Error> {
+    let envelope = bytes.strip_prefix(MAGIC).ok_or(Error::NoPrefix)?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     each(envelope, |number, value| {
         match (number, value) {
@@ -43,8 +81,8 @@ pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
-fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
-    let Ty::Struct(found) = ty else { return Err("not a message".to_owned()) };
+fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, Error> {
+    let Ty::Struct(found) = ty else { return Err(Error::WireType) };
     let fields =
         found.fields.iter().map(|(name, field)| (field.numbers.as_slice(), name.as_str(), &field.ty));
     let mut out = Map::new();
@@ -52,9 +90,9 @@ fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
     Ok(Value::Object(out))
 }
 
-fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
+fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), Error> {
     if depth > MAX_DEPTH {
-        return Err("messages are nested too deeply".to_owned());
+        return Err(Error::TooDeep);
     }
     each(bytes, |number, value| {
         let matching: Fields<'_> = fields
@@ -77,7 +115,7 @@ fn put(
     value: &Wire<'_>,
     out: &mut Map<String, Value>,
     depth: usize,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     match (ty, value) {
         (Ty::List(list), value) => {
             let item = single(&list.item, value, depth)?;
@@ -104,7 +142,7 @@ fn put(
     Ok(())
 }
 
-fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, String> {
+fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, Error> {
     Ok(match (ty, value) {
         (Ty::Struct(_), Wire::Bytes(bytes)) => message(ty, bytes, depth + 1)?,
         (Ty::String, Wire::Bytes(bytes)) => string(bytes)?.into(),
@@ -117,12 +155,12 @@ fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, String> {
         (Ty::Time | Ty::MicroTime, Wire::Bytes(bytes)) => time(bytes)?,
         (Ty::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
         (Ty::Any { .. }, Wire::Bytes(bytes)) => serde_json::from_str(&parts(bytes)?.1).unwrap_or(Value::Null),
-        _ => return Err("a field has an unexpected wire type".to_owned()),
+        _ => return Err(Error::WireType),
     })
 }
 
 /// Returns the numeric fields 1 to 3 of a message, and its text field.
-fn parts(bytes: &[u8]) -> Result<([u64; 3], String), String> {
+fn parts(bytes: &[u8]) -> Result<([u64; 3], String), Error> {
     let (mut numbers, mut text) = ([0; 3], String::new());
     each(bytes, |number, value| {
         match value {
@@ -135,73 +173,23 @@ fn parts(bytes: &[u8]) -> Result<([u64; 3], String), String> {
     Ok((numbers, text))
 }
 
-fn time(bytes: &[u8]) -> Result<Value, String> {
+fn time(bytes: &[u8]) -> Result<Value, Error> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
     let ([seconds, nanos, _], _) = parts(bytes)?;
     let nanos = i32::try_from(nanos).unwrap_or_default();
-    let time = jiff::Timestamp::new(seconds.cast_signed(), nanos).map_err(|error| error.to_string())?;
+    let time = jiff::Timestamp::new(seconds.cast_signed(), nanos)?;
     Ok(time.to_string().into())
 }
 
-fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
+fn int_or_string(bytes: &[u8]) -> Result<Value, Error> {
     let ([is_text, number, _], text) = parts(bytes)?;
     Ok(if is_text == 0 { number.cast_signed().into() } else { text.into() })
 }
 
-/// The encoded value of a field.
-enum Wire<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-fn string(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
-}
-
-/// Calls `visit` for each field of a message.
-fn each<'a>(
-    mut bytes: &'a [u8],
-    mut visit: impl FnMut(u32, Wire<'a>) -> Result<(), String>,
-) -> Result<(), String> {
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes)?;
-        let number = u32::try_from(tag >> 3).map_err(|_| "a field number is too large")?;
-        let value = match tag & 7 {
-            0 => Wire::Number(varint(&mut bytes)?),
-            1 => Wire::Number(fixed::<8>(&mut bytes)?),
-            2 => {
-                let length = usize::try_from(varint(&mut bytes)?).map_err(|_| "a length is too large")?;
-                let (found, rest) = bytes.split_at_checked(length).ok_or("unexpected EOF")?;
-                bytes = rest;
-                Wire::Bytes(found)
-            }
-            5 => Wire::Number(fixed::<4>(&mut bytes)?),
-            other => return Err(format!("unknown wire type {other}")),
-        };
-        visit(number, value)?;
-    }
-    Ok(())
-}
-
-fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or("unexpected EOF")?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err("a number is too long".to_owned())
-}
-
-fn fixed<const N: usize>(bytes: &mut &[u8]) -> Result<u64, String> {
-    let (found, rest) = bytes.split_first_chunk::<N>().ok_or("unexpected EOF")?;
-    *bytes = rest;
-    Ok(found.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+fn string(bytes: &[u8]) -> Result<String, Error> {
+    Ok(String::from_utf8(bytes.to_vec())?)
 }
 
 #[cfg(test)]

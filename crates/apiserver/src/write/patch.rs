@@ -76,7 +76,7 @@ fn patched(ty: &crate::schema::Ty, custom: bool, value: &mut Value, patch: &Patc
              application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         )),
         Patch::Strategic(patch) => {
-            strategic::apply(ty, value, patch).map_err(|error| ApiError::new(500, "", error))
+            strategic::apply(ty, value, patch).map_err(|error| ApiError::new(500, "", error.to_string()))
         }
         Patch::Json(patch) => json_patch::apply(value, patch).map_err(|failure| match failure {
             json_patch::Failure::Malformed(why) => {
