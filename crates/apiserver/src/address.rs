@@ -44,12 +44,6 @@ impl Allocated {
         }
         None
     }
-
-    fn allocate_port(&mut self) -> Option<i64> {
-        let free = NODE_PORTS.into_iter().find(|port| !self.ports.contains(port))?;
-        self.ports.insert(free);
-        Some(free)
-    }
 }
 
 impl ServiceAllocator {
@@ -85,7 +79,7 @@ impl ServiceAllocator {
         }
         let mut allocated = self.lock();
         set_address(&mut allocated, &name, old_spec, spec, dry_run)?;
-        set_node_ports(&mut allocated, old_spec, spec, dry_run)
+        set_node_ports(&mut allocated, &name, old_spec, spec, dry_run)
     }
 
     /// Releases cluster IP and node ports of a removed Service.
@@ -97,6 +91,12 @@ impl ServiceAllocator {
         for port in node_ports_of(service) {
             allocated.ports.remove(&port);
         }
+    }
+
+    /// Undoes [`ServiceAllocator::allocate`] for a changed Service that was not stored.
+    pub(crate) fn undo(&self, old: &Value, service: &Value) {
+        self.release(service);
+        self.reserve(old);
     }
 
     /// Marks cluster IP and node ports of a stored Service as allocated.
@@ -157,9 +157,8 @@ fn set_address(
 
 fn check_requested(allocated: &Allocated, name: &str, requested: &str) -> Result<Ipv4Addr> {
     let error = |why: &str| {
-        let message = format!("Invalid value: [\"{requested}\"]: failed to allocate IP {requested}: {why}");
-        let field = "spec.clusterIPs".to_owned();
-        ApiError::invalid("Service", "", name, &[Cause { reason: "FieldValueInvalid", message, field }])
+        let why = format!("[\"{requested}\"]: failed to allocate IP {requested}: {why}");
+        invalid(name, "spec.clusterIPs".to_owned(), &why)
     };
     let parsed: Option<Ipv4Addr> = requested.parse().ok();
     let address = parsed.filter(|ip| ip.octets()[..2] == NETWORK);
@@ -172,41 +171,89 @@ fn check_requested(allocated: &Allocated, name: &str, requested: &str) -> Result
 
 fn set_node_ports(
     allocated: &mut Allocated,
+    name: &str,
     old_spec: Option<&Value>,
     spec: &mut Value,
     dry_run: bool,
 ) -> Result<()> {
-    let has_node_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
-    if !has_node_ports {
-        spec.as_object_mut().map(|map| map.remove("externalTrafficPolicy"));
-    }
-    for port in spec.get_mut("ports").into_iter().flat_map(items_mut) {
-        let given = port["nodePort"].as_i64().filter(|port| *port != 0);
-        if !has_node_ports {
-            if given.is_some() {
-                port.as_object_mut().map(|map| map.remove("nodePort"));
-            }
-            continue;
-        }
-        let previous = old_spec
-            .into_iter()
-            .flat_map(|old| items(&old["ports"]))
-            .filter(|other| other["port"] == port["port"] && other["protocol"] == port["protocol"])
-            .find_map(|other| other["nodePort"].as_i64());
-        match (given, previous) {
-            (Some(given), _) => {
-                allocated.ports.insert(given);
-            }
-            (None, Some(previous)) => port["nodePort"] = previous.into(),
-            (None, None) => {
-                let full = || ApiError::internal("all node ports are allocated");
-                let free = allocated.allocate_port().ok_or_else(full)?;
-                port["nodePort"] = free.into();
-                if dry_run {
-                    allocated.ports.remove(&free);
+    let old_ports: Vec<&Value> = old_spec.into_iter().flat_map(|old| items(&old["ports"])).collect();
+    let own: BTreeSet<i64> = old_ports.iter().filter_map(|port| port["nodePort"].as_i64()).collect();
+    let mut used: BTreeSet<i64> = allocated.ports.difference(&own).copied().collect();
+    if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+        // Requested ports first, so that they are not allocated to another port of the Service.
+        for (index, port) in spec.get_mut("ports").into_iter().flat_map(items_mut).enumerate() {
+            keep_node_port(port, &old_ports);
+            if let Some(number) = port["nodePort"].as_i64() {
+                let field = format!("spec.ports[{index}].nodePort");
+                if !NODE_PORTS.contains(&number) {
+                    let (min, max) = (NODE_PORTS.start(), NODE_PORTS.end());
+                    let why = "provided port is not in the valid range. The range of valid ports is";
+                    return Err(invalid(name, field, &format!("{number}: {why} {min}-{max}")));
+                }
+                if !used.insert(number) {
+                    let why = format!("{number}: provided port is already allocated");
+                    return Err(invalid(name, field, &why));
                 }
             }
         }
+        let ports = spec.get_mut("ports").into_iter().flat_map(items_mut);
+        for port in ports.filter(|port| port["nodePort"].is_null()) {
+            let free = NODE_PORTS.into_iter().find(|number| !used.contains(number));
+            let free = free.ok_or_else(|| ApiError::internal("all node ports are allocated"))?;
+            used.insert(free);
+            port["nodePort"] = free.into();
+        }
+    } else {
+        spec.as_object_mut().map(|map| map.remove("externalTrafficPolicy"));
+        for port in spec.get_mut("ports").into_iter().flat_map(items_mut) {
+            port.as_object_mut().map(|map| map.remove("nodePort"));
+        }
+    }
+    if !dry_run {
+        allocated.ports = used;
     }
     Ok(())
+}
+
+/// Sets a node port that is missing or 0 to that of the old port with the same number and protocol, or to null.
+fn keep_node_port(port: &mut Value, old_ports: &[&Value]) {
+    if port["nodePort"].as_i64().is_none_or(|number| number == 0) {
+        let same = |old: &&&Value| old["port"] == port["port"] && old["protocol"] == port["protocol"];
+        port["nodePort"] = old_ports.iter().find(same).map(|old| old["nodePort"].clone()).unwrap_or_default();
+    }
+}
+
+fn invalid(name: &str, field: String, why: &str) -> ApiError {
+    let message = format!("Invalid value: {why}");
+    ApiError::invalid("Service", "", name, &[Cause { reason: "FieldValueInvalid", message, field }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(node_port: i64) -> Value {
+        json!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}})
+    }
+
+    #[test]
+    fn dry_run_allocates_nothing() {
+        let allocator = ServiceAllocator::new();
+        for dry_run in [true, true, false] {
+            allocator.allocate(None, &mut service(30100), dry_run).expect("allocates");
+        }
+        assert!(allocator.allocate(None, &mut service(30100), false).is_err());
+    }
+
+    #[test]
+    fn changed_service_releases_its_old_port_unless_the_change_is_undone() {
+        let allocator = ServiceAllocator::new();
+        let (mut old, mut new) = (service(30100), service(30200));
+        allocator.allocate(None, &mut old, false).expect("allocates");
+        allocator.allocate(Some(&old), &mut new, false).expect("changes the port");
+        allocator.allocate(None, &mut service(30100), true).expect("is free");
+        allocator.undo(&old, &new);
+        allocator.allocate(None, &mut service(30200), true).expect("is free again");
+        assert!(allocator.allocate(None, &mut service(30100), true).is_err());
+    }
 }

@@ -25,8 +25,8 @@ pub struct WriteOptions {
     pub force: bool,
     /// Handling of unknown and duplicate fields.
     pub validation: FieldValidation,
-    /// Paths of duplicate fields in the request body; handled like unknown fields.
-    pub duplicate_fields: Vec<String>,
+    /// Messages about duplicate and unknown fields that were found in the request body; handled like unknown fields.
+    pub strict_errors: Vec<String>,
 }
 
 impl WriteOptions {

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 pub(crate) mod crd;
 pub(crate) mod decode;
-mod mismatch;
+pub(crate) mod mismatch;
 pub(crate) mod protobuf;
 mod tables;
 

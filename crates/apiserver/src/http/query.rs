@@ -79,7 +79,7 @@ impl Query {
             manager: Some(manager),
             force: self.flag("force"),
             validation,
-            duplicate_fields: Vec::new(),
+            strict_errors: Vec::new(),
         })
     }
 

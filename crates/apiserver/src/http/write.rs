@@ -9,7 +9,7 @@ use super::response::{self, Body};
 use super::{body, duplicate_fields, representation};
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
-use crate::options::{FieldValidation, WriteOptions};
+use crate::patch::json::unknown_fields;
 use crate::schema::{Ty, builtin};
 use crate::store::Key;
 use crate::write::{Patch, WriteResult, to_scale};
@@ -23,7 +23,7 @@ pub(super) async fn create(
     let kind = &path.kind;
     let value = body::object(&request.headers, bytes, &kind.kind, protobuf_type(kind))?;
     let mut options = request.query.write_options(request.manager())?;
-    options.duplicate_fields = find_duplicate_fields(request, bytes, &options);
+    options.strict_errors = duplicate_fields(request, bytes);
     let written = request.state.writer().create(kind, &path.namespace, value, &options).await?;
     Ok(respond(request, path, &written))
 }
@@ -44,7 +44,7 @@ pub(super) async fn update(
         return Ok(respond(request, path, &written));
     }
     let value = body::object(&request.headers, bytes, &kind.kind, protobuf_type(kind))?;
-    options.duplicate_fields = find_duplicate_fields(request, bytes, &options);
+    options.strict_errors = duplicate_fields(request, bytes);
     let written = request.state.writer().update(kind, &key, &path.subresource, value, &options).await?;
     Ok(respond(request, path, &written))
 }
@@ -71,20 +71,34 @@ pub(super) async fn patch(
         Patch::Apply(_) => request.query.get("fieldManager").to_owned(),
         _ => request.manager(),
     };
-    let options = request.query.write_options(manager)?;
+    let mut options = request.query.write_options(manager)?;
+    options.strict_errors = patch_errors(&patch, bytes);
     let key = Key::new(&path.namespace, &path.name);
     let written = request.state.writer().patch(&path.kind, &key, &path.subresource, &patch, &options).await?;
     Ok(respond(request, path, &written))
 }
 
-/// Returns the paths of duplicate fields, unless the client ignores them.
-fn find_duplicate_fields(request: &ApiRequest, bytes: &Bytes, options: &WriteOptions) -> Vec<String> {
-    let json = matches!(body::media_type(&request.headers), "" | "application/json");
-    if json && options.validation != FieldValidation::Ignore {
-        duplicate_fields::find(bytes)
-    } else {
-        Vec::new()
+/// Returns messages about duplicate fields in a JSON body.
+fn duplicate_fields(request: &ApiRequest, bytes: &Bytes) -> Vec<String> {
+    let is_json = matches!(body::media_type(&request.headers), "" | "application/json");
+    if is_json { messages("duplicate", &duplicate_fields::find(bytes)) } else { Vec::new() }
+}
+
+/// Returns messages about duplicate and unknown fields in a patch document.
+fn patch_errors(patch: &Patch, bytes: &Bytes) -> Vec<String> {
+    match patch {
+        Patch::Json(patch) => {
+            let mut errors = messages("json patch unknown", &unknown_fields(patch));
+            errors.extend(messages("json patch duplicate", &duplicate_fields::find(bytes)));
+            errors
+        }
+        Patch::Merge(_) | Patch::Strategic(_) => messages("duplicate", &duplicate_fields::find(bytes)),
+        Patch::Apply(_) => Vec::new(),
     }
+}
+
+fn messages(kind: &str, paths: &[String]) -> Vec<String> {
+    paths.iter().map(|path| format!("{kind} field \"{path}\"")).collect()
 }
 
 /// Returns the type for decoding protobuf: only built-in kinds have field numbers.

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::decode::decode;
 use super::update::Candidate;
-use super::{ATTEMPTS, WriteResult, Writer, decode, prepare};
+use super::{ATTEMPTS, WriteResult, Writer, prepare};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
@@ -86,8 +87,10 @@ fn applied(
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>)> {
     let mut warnings = Vec::new();
-    let mut value = decode(request.kind, apply(live, request)?, options, &mut warnings)?;
-    prepare::place(request.kind, &key.namespace, Some(&key.name), &mut value)?;
+    let kind = request.kind;
+    let mut value = decode(kind, apply(live, request)?, options, &mut warnings)
+        .map_err(|error| error.bad_request(kind))?;
+    prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
     Ok((value, warnings))
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{WriteResult, Writer, admission_request, check_kind, decode, prepare};
+use super::decode::{check_kind, decode};
+use super::{WriteResult, Writer, admission_request, prepare};
 use crate::admission::Operation;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
@@ -30,7 +31,8 @@ impl Writer<'_> {
     ) -> Result<WriteResult> {
         check_kind(kind, &value)?;
         let mut warnings = Vec::new();
-        let mut value = decode(kind, value, options, &mut warnings)?;
+        let mut value =
+            decode(kind, value, options, &mut warnings).map_err(|error| error.bad_request(kind))?;
         prepare::place(kind, namespace, None, &mut value)?;
         if let Some(manager) = &options.manager {
             // Kubernetes compares with an object of that kind without any field set.
@@ -78,7 +80,7 @@ impl Writer<'_> {
         }
         self.allocate(kind, None, &mut value, options.dry_run)?;
         if let Err(error) = self.admit(&request, &value).await {
-            self.release_allocated(kind, &value, options);
+            self.undo_allocate(kind, None, &value, options.dry_run);
             return Err(error);
         }
         if options.dry_run {
@@ -86,18 +88,11 @@ impl Writer<'_> {
         }
         let allocated = if kind.kind == "Service" { value["spec"].clone() } else { Value::Null };
         let Ok(object) = collection.put(key, Expect::Absent, value) else {
-            self.release_allocated(kind, &serde_json::json!({"spec": allocated}), options);
+            self.undo_allocate(kind, None, &serde_json::json!({"spec": allocated}), options.dry_run);
             return Err(ApiError::already_exists(&resource, &name));
         };
         self.after_store(kind, &object);
         Ok(WriteResult { object, created: true, warnings })
-    }
-
-    /// Releases what was allocated for an object that was not stored.
-    fn release_allocated(&self, kind: &Kind, value: &Value, options: &WriteOptions) {
-        if kind.kind == "Service" && !kind.is_custom() && !options.dry_run {
-            self.addresses.release(value);
-        }
     }
 
     /// Checks that a namespace exists and is not being terminated.

@@ -28,6 +28,16 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Undoes [`Writer::allocate`] for an object that was not stored.
+    pub(super) fn undo_allocate(&self, kind: &Kind, old: Option<&Value>, value: &Value, dry_run: bool) {
+        if kind.kind == "Service" && !kind.is_custom() && !dry_run {
+            match old {
+                Some(old) => self.addresses.undo(old, value),
+                None => self.addresses.release(value),
+            }
+        }
+    }
+
     /// Applies the effects of a stored object: a definition registers its kinds.
     pub(super) fn after_store(&self, kind: &Kind, object: &Arc<Object>) {
         if kind.kind == "CustomResourceDefinition" && !kind.is_custom() {

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::decode::{check_kind, decode};
 use super::update::Candidate;
-use super::{WriteResult, Writer, decode, prepare};
-use crate::error::{ApiError, Cause, Result};
+use super::{WriteResult, Writer, prepare};
+use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
-use crate::patch::{json as json_patch, merge, strategic};
+use crate::patch::{json, strategic};
+use crate::schema::{Ty, builtin};
 use crate::store::Key;
 
 /// A patch document.
@@ -40,19 +42,19 @@ impl Writer<'_> {
             return self
                 .rescale(kind, key, options, |scale| {
                     let mut scale = scale;
-                    let ty = crate::schema::builtin("autoscaling.v1.Scale");
-                    patched(&ty, false, &mut scale, patch)?;
+                    let ty = builtin("autoscaling.v1.Scale");
+                    apply_patch(&ty, false, &mut scale, patch)?;
                     Ok(scale)
                 })
                 .await;
         }
         self.change(kind, key, subresource, options, |live| {
             let mut value = kind.in_version(live);
-            patched(&kind.ty, kind.is_custom(), &mut value, patch)?;
+            apply_patch(&kind.ty, kind.is_custom(), &mut value, patch)?;
             same_object(kind, &value, key)?;
             let mut warnings = Vec::new();
             let mut value = decode(kind, value, options, &mut warnings)
-                .map_err(|error| of_patch(kind, &key.name, error))?;
+                .map_err(|error| error.invalid_patch(kind, &key.name))?;
             prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
             Ok(Candidate { value, owned: false, warnings })
         })
@@ -60,16 +62,17 @@ impl Writer<'_> {
     }
 }
 
-fn patched(ty: &crate::schema::Ty, custom: bool, value: &mut Value, patch: &Patch) -> Result<()> {
+/// Applies a patch document to an object of a type.
+fn apply_patch(ty: &Ty, is_custom: bool, value: &mut Value, patch: &Patch) -> Result<()> {
     match patch {
         Patch::Merge(patch) if !patch.is_object() => Err(ApiError::bad_request(
             "error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}",
         )),
         Patch::Merge(patch) => {
-            merge::apply(value, patch);
+            json::merge(value, patch);
             Ok(())
         }
-        Patch::Strategic(_) if custom => Err(ApiError::new(
+        Patch::Strategic(_) if is_custom => Err(ApiError::new(
             415,
             "UnsupportedMediaType",
             "the body of the request was in an unknown format - accepted media types include: \
@@ -78,29 +81,28 @@ fn patched(ty: &crate::schema::Ty, custom: bool, value: &mut Value, patch: &Patc
         Patch::Strategic(patch) => {
             strategic::apply(ty, value, patch).map_err(|error| ApiError::new(500, "", error.to_string()))
         }
-        Patch::Json(patch) => json_patch::apply(value, patch).map_err(|failure| match failure {
-            json_patch::Failure::Malformed(why) => {
-                ApiError::bad_request(format!("error decoding patch: {why}"))
-            }
-            json_patch::Failure::TooManyOperations(found) => ApiError::new(
-                413,
-                "RequestEntityTooLarge",
-                format!("The allowed maximum operations in a JSON patch is 10000, got {found}"),
-            ),
-            // kube-apiserver does not return the reason either.
-            json_patch::Failure::DoesNotApply(_) => {
-                let message = "the server rejected our request due to an error in our request";
-                ApiError { details: json!({}), ..ApiError::new(422, "Invalid", message) }
-            }
-        }),
+        Patch::Json(patch) => json::apply(value, patch).map_err(json_patch_error),
         Patch::Apply(_) => Err(ApiError::internal("unexpected apply patch")),
+    }
+}
+
+fn json_patch_error(error: json::Error) -> ApiError {
+    match error {
+        json::Error::Malformed { .. } => ApiError::bad_request(format!("error decoding patch: {error}")),
+        json::Error::TooManyOperations(_) => ApiError::new(413, "RequestEntityTooLarge", error.to_string()),
+        // Like kube-apiserver, without the reason.
+        _ => {
+            tracing::debug!(%error, "a JSON patch does not apply");
+            let message = "the server rejected our request due to an error in our request";
+            ApiError { details: json!({}), ..ApiError::new(422, "Invalid", message) }
+        }
     }
 }
 
 /// Checks that a patch has not changed kind, version or name.
 fn same_object(kind: &Kind, value: &Value, key: &Key) -> Result<()> {
     if value["kind"] != kind.kind.as_str() || value["apiVersion"] != kind.api_version().as_str() {
-        super::check_kind(kind, value)?;
+        check_kind(kind, value)?;
     }
     if value["metadata"]["name"].as_str().is_some_and(|name| name != key.name) {
         return Err(ApiError::bad_request(format!(
@@ -110,16 +112,4 @@ fn same_object(kind: &Kind, value: &Value, key: &Key) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Converts the decoding error of a patched object: it is an invalid object (422), not a bad request (400).
-fn of_patch(kind: &Kind, name: &str, error: ApiError) -> ApiError {
-    let marker = format!("cannot be handled as a {}: ", kind.kind);
-    let Some((_, why)) = error.message.split_once(&marker) else { return error };
-    let cause = Cause {
-        reason: "FieldValueInvalid",
-        message: format!("Invalid value: {why}"),
-        field: "patch".to_owned(),
-    };
-    ApiError::invalid(&kind.kind, &kind.group, name, &[cause])
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{ATTEMPTS, WriteResult, Writer, admission_request, check_kind, decode, prepare};
-use crate::admission::Operation;
+use super::decode::{check_kind, decode};
+use super::{ATTEMPTS, WriteResult, Writer, admission_request, prepare};
+use crate::admission::{AdmissionRequest, Operation};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
@@ -33,7 +34,8 @@ impl Writer<'_> {
     ) -> Result<WriteResult> {
         check_kind(kind, &value)?;
         let mut warnings = Vec::new();
-        let mut value = decode(kind, value, options, &mut warnings)?;
+        let mut value =
+            decode(kind, value, options, &mut warnings).map_err(|error| error.bad_request(kind))?;
         prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
         self.change(kind, key, subresource, options, |_| {
             Ok(Candidate { value: value.clone(), owned: false, warnings: warnings.clone() })
@@ -72,78 +74,123 @@ impl Writer<'_> {
         candidate: Candidate,
         options: &WriteOptions,
     ) -> Result<Option<WriteResult>> {
-        let resource = kind.resource();
         let Candidate { mut value, owned, mut warnings } = candidate;
         let old = kind.in_version(live);
-        match value["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
-            "" | "0" if kind.is_custom() && !owned && subresource.is_empty() => {
-                let message = "Invalid value: 0: must be specified for an update".to_owned();
-                let field = "metadata.resourceVersion".to_owned();
-                let cause = Cause { reason: "FieldValueInvalid", message, field };
-                return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &[cause]));
-            }
-            "" | "0" => {}
-            version if version == live.revision().to_string() => {}
-            _ => return Err(ApiError::modified(&resource, &key.name)),
-        }
-        if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())
-            && old["metadata"]["uid"] != uid
-        {
-            let found = old["metadata"]["uid"].as_str().unwrap_or_default();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-            return Err(ApiError::conflict(&resource, &key.name, &why));
-        }
+        check_resource_version(kind, key, live, &value, owned || !subresource.is_empty())?;
+        check_uid(kind, key, &old, &value)?;
         keep_system_fields(&old, &mut value);
         keep_unchangeable_fields(kind, subresource, &old, &mut value);
-        let manager = options.manager.as_deref().filter(|_| !owned);
-        if let Some(manager) = manager {
-            managed::track_update(kind, &old, &mut value, manager, subresource);
-        } else if !owned {
-            value["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
-            crate::value::drop_nulls(&mut value["metadata"]);
+        if !owned {
+            track_managers(kind, &old, &mut value, subresource, options);
         }
         let mut request = admission_request(kind, Operation::Update, &value, options);
         request.subresource = subresource.to_owned();
         request.old = Some(old.clone());
         self.mutate(kind, &request, &mut value).await?;
         self.allocate(kind, Some(&old), &mut value, options.dry_run)?;
-        if prepare::has_generation(kind) && spec_changed(kind, &old, &value) {
+        let allocated = if kind.kind == "Service" { value.clone() } else { Value::Null };
+        let object = self.check_and_store(kind, key, live, &request, &old, value).await;
+        if !matches!(object, Ok(Some(_))) {
+            self.undo_allocate(kind, Some(&old), &allocated, options.dry_run);
+        }
+        Ok(object?.map(|object| {
+            if subresource.is_empty() && old["spec"] != object["spec"] {
+                warnings.extend(validate::warnings(kind, &object));
+            }
+            WriteResult { object, created: false, warnings }
+        }))
+    }
+
+    /// Validates a changed object and stores it, except for a dry run. Returns `None` if a concurrent write changed the live
+    /// object.
+    async fn check_and_store(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        live: &Arc<Object>,
+        request: &AdmissionRequest,
+        old: &Value,
+        mut value: Value,
+    ) -> Result<Option<Arc<Object>>> {
+        let subresource = &request.subresource;
+        if prepare::has_generation(kind) && increments_generation(kind, subresource, old, &value) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
             value["metadata"]["generation"] = generation.into();
         }
-        let causes = validate::update(kind, &old, &value, subresource);
+        let causes = validate::update(kind, old, &value, subresource);
         if !causes.is_empty() {
             return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &causes));
         }
-        if subresource.is_empty() && old["spec"] != value["spec"] {
-            warnings.extend(validate::warnings(kind, &value));
-        }
-        self.admit(&request, &value).await?;
+        self.admit(request, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
-        if old == value {
-            return Ok(Some(WriteResult { object: live.clone(), created: false, warnings }));
+        if *old == value {
+            return Ok(Some(live.clone()));
         }
-        if options.dry_run {
-            let object = Arc::new(Object::new(value, live.revision()));
-            return Ok(Some(WriteResult { object, created: false, warnings }));
+        if request.dry_run {
+            return Ok(Some(Arc::new(Object::new(value, live.revision()))));
         }
-        let collection = self.store.collection(&resource);
+        Ok(self.store_changed(kind, key, live, value))
+    }
+
+    /// Stores a changed object, or removes it if it was only waiting for its finalizers. Returns `None` if a concurrent
+    /// write changed the live object.
+    fn store_changed(&self, kind: &Kind, key: &Key, live: &Object, value: Value) -> Option<Arc<Object>> {
+        let collection = self.store.collection(&kind.resource());
         let is_removed = value["metadata"]["deletionTimestamp"].is_string()
+            && live["metadata"]["deletionTimestamp"].is_string()
             && prepare::has_no_finalizers(&value)
-            && old["metadata"]["deletionTimestamp"].is_string()
             && value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0;
-        let stored = if is_removed {
-            collection.remove(key, live.revision(), Some(value))
-        } else {
-            collection.put(key.clone(), Expect::Revision(live.revision()), value)
-        };
-        let Ok(object) = stored else { return Ok(None) };
         if is_removed {
+            let object = collection.remove(key, live.revision(), Some(value)).ok()?;
             self.after_remove(kind, &object);
-        } else {
-            self.after_store(kind, &object);
+            return Some(object);
         }
-        Ok(Some(WriteResult { object, created: false, warnings }))
+        let object = collection.put(key.clone(), Expect::Revision(live.revision()), value).ok()?;
+        self.after_store(kind, &object);
+        Some(object)
+    }
+}
+
+/// Checks that the resource version of a candidate is the current one. `optional` permits a custom resource without it.
+fn check_resource_version(
+    kind: &Kind,
+    key: &Key,
+    live: &Object,
+    candidate: &Value,
+    optional: bool,
+) -> Result<()> {
+    match candidate["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
+        "" | "0" if kind.is_custom() && !optional => {
+            let message = "Invalid value: 0: must be specified for an update".to_owned();
+            let field = "metadata.resourceVersion".to_owned();
+            let cause = Cause { reason: "FieldValueInvalid", message, field };
+            Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &[cause]))
+        }
+        "" | "0" => Ok(()),
+        version if version == live.revision().to_string() => Ok(()),
+        _ => Err(ApiError::modified(&kind.resource(), &key.name)),
+    }
+}
+
+/// Checks that a candidate with a uid has the uid of the live object.
+fn check_uid(kind: &Kind, key: &Key, old: &Value, candidate: &Value) -> Result<()> {
+    let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let (requested, found) = (uid(candidate), uid(old));
+    if requested.is_empty() || requested == found {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {requested}, UID in object meta: {found}");
+    Err(ApiError::conflict(&kind.resource(), &key.name, &why))
+}
+
+/// Makes the field manager of the options the owner of the changed fields; without one, `managedFields` are unchanged.
+fn track_managers(kind: &Kind, old: &Value, value: &mut Value, subresource: &str, options: &WriteOptions) {
+    match options.manager.as_deref() {
+        Some(manager) => managed::track_update(kind, old, value, manager, subresource),
+        None => {
+            value["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
+            crate::value::drop_nulls(&mut value["metadata"]);
+        }
     }
 }
 
@@ -211,8 +258,9 @@ fn keep_unchangeable_fields(kind: &Kind, subresource: &str, old: &Value, value: 
     }
 }
 
-fn spec_changed(kind: &Kind, old: &Value, value: &Value) -> bool {
-    if kind.is_custom() || matches!(kind.kind.as_str(), "EndpointSlice") {
+/// Returns whether a change increments `metadata.generation`.
+fn increments_generation(kind: &Kind, subresource: &str, old: &Value, value: &Value) -> bool {
+    if kind.is_custom() || kind.kind == "EndpointSlice" {
         let others = |object: &Value| {
             let mut map = object.as_object().cloned().unwrap_or_default();
             map.remove("metadata");
@@ -223,5 +271,9 @@ fn spec_changed(kind: &Kind, old: &Value, value: &Value) -> bool {
         };
         return others(old) != others(value);
     }
-    old["spec"] != value["spec"]
+    // In Kubernetes, changed annotations of a Deployment count like a changed spec.
+    let annotations_changed = kind.kind == "Deployment"
+        && subresource.is_empty()
+        && old["metadata"]["annotations"] != value["metadata"]["annotations"];
+    annotations_changed || old["spec"] != value["spec"]
 }

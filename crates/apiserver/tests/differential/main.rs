@@ -8,15 +8,15 @@
 mod support;
 
 use support::compare::{Difference, compare};
-use support::script::Step;
+use support::step::Step;
 use support::target::{Response, Target};
-use support::{generate, script};
+use support::{generate, sequences};
 
 /// Random seeds of the generated sequences.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
 fn sequences() -> Vec<(String, Vec<Step>)> {
-    let mut all = script::fixed();
+    let mut all = sequences::fixed();
     all.extend(SEEDS.map(|seed| (format!("seed-{seed}"), generate::sequence(seed))));
     all
 }

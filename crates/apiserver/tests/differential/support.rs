@@ -3,5 +3,6 @@
 pub(crate) mod compare;
 pub(crate) mod generate;
 pub(crate) mod recorded;
-pub(crate) mod script;
+pub(crate) mod sequences;
+pub(crate) mod step;
 pub(crate) mod target;

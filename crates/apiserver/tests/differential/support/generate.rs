@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use super::script::{JSON, MERGE, STRATEGIC, Step, config_map, deployment};
+use super::step::{JSON, MERGE, STRATEGIC, Step, config_map, deployment};
 
 /// Requests of a sequence.
 const LENGTH: usize = 14;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use meshy_apiserver::{Options, Server};
 
-use super::script::Step;
+use super::step::Step;
 
 /// A response of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Target {
     }
 
     async fn clear(&self, name: &str) {
-        for resource in super::script::RESOURCES {
+        for resource in super::step::RESOURCES {
             let list = self.send(name, &Step::get(resource)).await;
             for object in list.body["items"].as_array().into_iter().flatten() {
                 let path = format!("{resource}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
