@@ -7,8 +7,10 @@ mod workloads;
 
 use super::step::Step;
 
-/// The sequences by name.
-const SEQUENCES: [(&str, fn() -> Vec<Step>); 14] = [
+/// The name of a sequence and the function that builds its requests.
+type Sequence = (&'static str, fn() -> Vec<Step>);
+
+const SEQUENCES: [Sequence; 14] = [
     ("create", config_maps::create),
     ("strict", config_maps::strict),
     ("update", config_maps::update),
