@@ -7,7 +7,6 @@ mod h2;
 use http::{Request, Version};
 
 pub(crate) use connect::{Connector, Security};
-pub(crate) use h1::{BadAnswer, H1Body, Switched};
 
 use crate::body::{Answer, RequestBody};
 use crate::error::ProxyError;

@@ -9,7 +9,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
 
 use crate::body::{Answer, ResponseBody};
-use crate::client::BadAnswer;
 
 /// An error whose kind is known at run time.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -56,9 +55,6 @@ pub(crate) enum ProxyError {
     /// The peer spoke no proper HTTP.
     #[error("upstream: {0}")]
     Http(#[from] hyper::Error),
-    /// The peer said no answer.
-    #[error("upstream: {0}")]
-    Answer(#[from] BadAnswer),
     /// The caller's request broke off.
     #[error("read the request: {0}")]
     Caller(BoxError),
@@ -151,9 +147,7 @@ impl ProxyError {
             Self::NoRoute => (StatusCode::NOT_FOUND, NOT_FOUND, false),
             Self::Redirect(status, _) => (*status, NOT_FOUND, false),
             Self::BadOverride => (StatusCode::BAD_REQUEST, INTERNAL, true),
-            Self::NoBackend(_) | Self::Http(_) | Self::Answer(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true)
-            }
+            Self::NoBackend(_) | Self::Http(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true),
         }
     }
 

@@ -14,7 +14,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 
 use crate::body::{Answer, RequestBody, ResponseBody};
-use crate::client::Switched;
 use crate::detect::Protocol;
 use crate::listed::lists;
 use crate::transport::Transport;
@@ -58,15 +57,16 @@ async fn handle<H: Handler>(
     let switch = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let mut response = handler.call(Box::new(request.map(RequestBody::incoming))).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let theirs = response.extensions_mut().remove::<Switched>().and_then(|switched| switched.take());
-        match (switch, theirs) {
-            (Some(ours), Some(mut theirs)) => {
+        let upstream = hyper::upgrade::on(&mut *response);
+        match switch {
+            Some(caller) => {
                 tokio::spawn(async move {
-                    let Ok(ours) = ours.await else { return };
-                    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut theirs).await;
+                    let Ok((caller, upstream)) = tokio::try_join!(caller, upstream) else { return };
+                    let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
+                    let _ = copy_bidirectional(&mut caller, &mut upstream).await;
                 });
             }
-            _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
+            None => *response.status_mut() = StatusCode::BAD_GATEWAY,
         }
     }
     Ok(*response)

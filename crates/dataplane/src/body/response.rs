@@ -11,12 +11,13 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::track::{End, Tracker, Tracking};
-use crate::client::H1Body;
 use crate::error::{BoxError, StreamTimeout, stream_words};
 
 /// The body of an answer, with its watchers and time limits.
 pub(crate) struct ResponseBody {
     inner: Inner,
+    /// Dropped at the end of the body; returns the connection to its pool.
+    lease: Option<Box<dyn Send>>,
     tracking: Option<Box<Tracking>>,
     limits: Option<Box<Limits>>,
 }
@@ -24,8 +25,7 @@ pub(crate) struct ResponseBody {
 enum Inner {
     Empty,
     Text(Bytes),
-    H1(H1Body),
-    H2(Incoming),
+    Incoming(Incoming),
 }
 
 type Item = Option<Result<Frame<Bytes>, BoxError>>;
@@ -36,19 +36,24 @@ impl ResponseBody {
     }
 
     fn new(inner: Inner) -> Self {
-        Self { inner, tracking: None, limits: None }
+        Self { inner, lease: None, tracking: None, limits: None }
     }
 
     pub(crate) fn text(text: impl Into<Bytes>) -> Self {
         Self::new(Inner::Text(text.into()))
     }
 
-    pub(crate) fn h1(body: H1Body) -> Self {
-        Self::new(Inner::H1(body))
+    pub(crate) fn incoming(body: Incoming) -> Self {
+        Self::new(if body.is_end_stream() { Inner::Empty } else { Inner::Incoming(body) })
     }
 
-    pub(crate) fn h2(body: Incoming) -> Self {
-        Self::new(Inner::H2(body))
+    /// A body whose connection is in use until the body ends or is dropped; then `lease` is dropped.
+    pub(crate) fn leased(body: Incoming, lease: impl Send + 'static) -> Self {
+        let mut body = Self::incoming(body);
+        if !body.inner.is_end() {
+            body.lease = Some(Box::new(lease));
+        }
+        body
     }
 
     /// Sets the watchers' common part; the first to be called on an answer.
@@ -122,6 +127,9 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end(),
             _ => true,
         };
+        if last {
+            this.lease = None;
+        }
         if let Some(tracking) = this.tracking.as_mut().filter(|_| !last) {
             tracking.first_data();
         }
@@ -152,8 +160,7 @@ impl Body for ResponseBody {
         match &self.inner {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Inner::H1(body) => body.size_hint(),
-            Inner::H2(body) => body.size_hint(),
+            Inner::Incoming(body) => body.size_hint(),
         }
     }
 }
@@ -164,8 +171,7 @@ impl Inner {
             Self::Empty => Poll::Ready(None),
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
-            Self::H1(body) => body.poll_frame(cx).map(|item| item.map(|frame| frame.map_err(Into::into))),
-            Self::H2(body) => {
+            Self::Incoming(body) => {
                 Pin::new(body).poll_frame(cx).map(|item| item.map(|frame| frame.map_err(Into::into)))
             }
         }
@@ -175,8 +181,7 @@ impl Inner {
         match self {
             Self::Empty => true,
             Self::Text(text) => text.is_empty(),
-            Self::H1(body) => body.is_end_stream(),
-            Self::H2(body) => body.is_end_stream(),
+            Self::Incoming(body) => body.is_end_stream(),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Shared {
         loop {
             let (mut sender, reused) = self.sender().await?;
             match sender.try_send_request(*request).await {
-                Ok(response) => return Ok(Box::new(response.map(ResponseBody::h2))),
+                Ok(response) => return Ok(Box::new(response.map(ResponseBody::incoming))),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => *request = unsent,
                     _ => return Err(error.into_error().into()),

@@ -12,7 +12,7 @@ use crate::support::{Lab, WEB, endpoint, serve_http, serve_raw};
 const POD: &str = "10.244.1.1:9090";
 
 #[test]
-fn answers_of_every_framing_are_read_as_hyper_reads_them() {
+fn responses_of_every_framing_are_read_as_hyper_reads_them() {
     let answers = [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\ncontent-length: 2\n\nok",
@@ -68,7 +68,8 @@ async fn a_connection_goes_on_after_an_answer_that_leaves_nothing_open() {
     for (answer, goes_on) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", true),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: y\r\n\r\n", true),
-        ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", true),
+        // hyper would send the next request as HTTP/1.0.
+        ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\ncontent-length: 2\r\n\r\nok", false),
         ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", true),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", false),
         ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 2\r\n\r\nok", false),
@@ -123,6 +124,78 @@ async fn of_a_requests_trailers_those_announced_pass_and_none_that_frames() {
     let said = said.recv().await.unwrap();
     assert!(said.starts_with("POST /a?b HTTP/1.1\r\n"), "{said}");
     assert!(said.ends_with("\r\n\r\n2\r\nok\r\n0\r\nx-sum: 7\r\n\r\n"), "{said}");
+}
+
+/// Records each request as it arrived and responds with `response`; the connection stays open.
+fn recording(lab: &Lab, response: &'static str) -> tokio::sync::mpsc::UnboundedReceiver<String> {
+    let (sender, requests) = tokio::sync::mpsc::unbounded_channel();
+    serve_raw(&lab.wire, POD.parse().unwrap(), move |mut io| {
+        let sender = sender.clone();
+        async move {
+            let mut request = Vec::new();
+            while io.read_buf(&mut request).await.is_ok_and(|read| read > 0) {
+                let chunked = request.windows(9).any(|part| part == b": chunked");
+                if request.ends_with(if chunked { b"\r\n0\r\n\r\n".as_slice() } else { b"\r\n\r\n" }) {
+                    let _ = sender.send(String::from_utf8(std::mem::take(&mut request)).unwrap());
+                    let _ = io.write_all(response.as_bytes()).await;
+                }
+            }
+        }
+    });
+    lab.service("web", WEB, &[endpoint(POD)]);
+    requests
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chunked_body_arrives_with_every_method_and_after_an_http10_response() {
+    for response in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let lab = Lab::default();
+        let mut requests = recording(&lab, response);
+        let mut io = lab.client().dial(WEB);
+        for method in ["GET", "POST", "DELETE"] {
+            let head = format!("{method} / HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\n\r\n");
+            io.write_all(format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes()).await.unwrap();
+            let request = requests.recv().await.unwrap();
+            assert!(request.starts_with(&format!("{method} / HTTP/1.1\r\n")), "{response:?}: {request:?}");
+            assert!(request.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n\r\n"), "{response:?}: {request:?}");
+            let mut response = Vec::new();
+            while !response.ends_with(b"\r\n\r\n") {
+                io.read_buf(&mut response).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_meets_a_closing_idle_connection_is_sent_on_a_new_one() {
+    let lab = Lab::default();
+    let (sender, mut answered) = tokio::sync::mpsc::unbounded_channel();
+    let server = serve_raw(&lab.wire, POD.parse().unwrap(), move |mut io| {
+        let sender = sender.clone();
+        async move {
+            let _ = io.read(&mut [0; 4096]).await;
+            let _ = io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            let _ = sender.send(io);
+        }
+    });
+    lab.service("web", WEB, &[endpoint(POD)]);
+    let mut io = lab.client().dial(WEB);
+    let mut upstream = None;
+    for _ in 0..2 {
+        io.write_all(b"POST / HTTP/1.1\r\nhost: web\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        // Closed while the request is on its way to this connection.
+        drop(upstream.take());
+        let mut response = Vec::new();
+        while !response.ends_with(b"\r\n\r\n") {
+            io.read_buf(&mut response).await.unwrap();
+        }
+        assert!(response.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&response));
+        upstream = answered.recv().await;
+    }
+    assert_eq!(server.count(), 2);
 }
 
 #[tokio::test]

@@ -97,16 +97,33 @@ async fn what_is_no_http_is_a_500() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_cut_or_badly_chunked_breaks_the_answer_and_counts_as_a_failure() {
-    const BROKEN: [&[&[u8]]; 3] = [
-        &[b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"],
-        &[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n", b"zz\r\n"],
-        &[b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n"],
+    let cut = "content-length: 100\r\n\r\nshort".to_owned();
+    let chunked = [
+        "5\r\nhell",
+        "5\r\nhello",
+        "5\r\nhello\r\n",
+        "5\r\nhello!\r\n0\r\n\r\n",
+        "5\r\nhello\r\nzz\r\n",
+        "5\r\nhello\r\n0\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "\r\n\r\n",
+        ";x\r\n\r\n",
+        " \r\n\r\n",
+        "-1\r\n",
+        "ffffffffffffffffff\r\n",
+        "0\r\nno trailer\r\n\r\n",
+        "1;a\nb\r\nx\r\n0\r\n\r\n",
+        "0\r\na: b\n\r\n",
     ];
-    for pieces in BROKEN {
+    let chunked = chunked.map(|body| format!("transfer-encoding: chunked\r\n\r\n{body}"));
+    for rest in chunked.into_iter().chain([cut]) {
         let lab = Lab::default();
+        let response = format!("HTTP/1.1 200 OK\r\n{rest}").into_bytes();
+        let pieces: &'static [&'static [u8]] =
+            Box::leak(Box::new([&*Box::leak(response.into_boxed_slice())]));
         says(&lab, pieces, true);
         let client = lab.client();
-        assert!(status(&client).await.is_err());
+        assert!(status(&client).await.is_err(), "{rest:?}");
         let broken = [("classification", "failure"), ("error", "unclassified"), ("status_code", "200")];
         client.reaches("response_total", &broken, 1).await;
         nothing_leaks(&client).await;
