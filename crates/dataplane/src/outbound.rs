@@ -10,7 +10,6 @@ mod load;
 mod logical;
 mod policy_route;
 mod profile_route;
-mod route_index;
 mod split;
 
 use std::io;
@@ -24,7 +23,6 @@ use tokio::io::copy_bidirectional;
 pub(crate) use balance::InFlight;
 pub(crate) use headers::{has_mesh, strip_hop_by_hop, strip_mesh};
 pub(crate) use profile_route::DST_CANONICAL;
-pub(crate) use route_index::RouteIndex;
 
 use crate::body::{Answer, RequestBody};
 use crate::budget::DecisionLog;

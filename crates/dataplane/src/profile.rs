@@ -27,6 +27,11 @@ impl Profile {
     pub fn overrides_policy(&self) -> bool {
         !self.routes.is_empty() || !self.dst_overrides.is_empty()
     }
+
+    /// Returns the index of the first route that matches; as in Linkerd, the routes are tried one after the other.
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.condition.matches(method, path))
+    }
 }
 
 /// One route of a profile.
@@ -177,5 +182,42 @@ impl DstOverride {
     /// An override whose weight is written as a decimal quantity (`0.5`, `2`), as in the profile.
     pub fn new(authority: impl Into<String>, weight: f64) -> Self {
         Self { authority: authority.into(), weight: (weight.max(0.0) * 10_000.0) as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RequestMatch {
+        RequestMatch::Path(PathRegex::new(text).unwrap())
+    }
+
+    #[test]
+    fn conditions_are_all_any_not_method_and_path() {
+        let route = |condition| Arc::new(Route { condition, ..Route::fallback() });
+        let routes = vec![
+            route(RequestMatch::All(vec![path("/a.*"), RequestMatch::Method(Method::POST)])),
+            route(RequestMatch::Any(vec![path("/b"), path("/c/[0-9]+")])),
+            route(RequestMatch::Not(Box::new(path("/.*[a-z]")))),
+        ];
+        let profile = Profile { routes, ..Profile::default() };
+        let found = |method, paths: [&str; 7]| paths.map(|path| profile.find(&method, path));
+        let paths = ["/abc", "/b", "/bb", "/c/12", "/c/x", "/", "/12"];
+        assert_eq!(found(Method::GET, paths), [None, Some(1), None, Some(1), None, Some(2), Some(2)]);
+        assert_eq!(found(Method::POST, paths)[0], Some(0));
+        assert!(!RequestMatch::Any(Vec::new()).matches(&Method::GET, "/"), "any of none never matches");
+    }
+
+    #[test]
+    fn a_path_expression_is_trimmed_and_anchored() {
+        let matches = |text, path| {
+            PathRegex::new(text).map(|regex| RequestMatch::Path(regex).matches(&Method::GET, path))
+        };
+        assert!(matches(" /a/[^/]* ", "/a/b").unwrap());
+        assert!(!matches("/a", "/a/b").unwrap());
+        assert!(!matches("/a", "/b/a").unwrap());
+        assert!(matches("^/a$", "/a").unwrap());
+        assert!(matches("(", "/a").is_err());
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::body::RequestBody;
 use crate::metrics::{HttpScope, Labels, Metrics};
-use crate::outbound::{DST_CANONICAL, RouteIndex};
+use crate::outbound::DST_CANONICAL;
 use crate::profile::{Profile, Route};
 use crate::target::{Destination, Discovery, Target};
 
@@ -41,8 +41,6 @@ struct Current {
 }
 
 struct Routes {
-    index: RouteIndex,
-    all: Vec<Arc<Route>>,
     labels: Labels,
     scopes: Vec<OnceLock<Arc<HttpScope>>>,
 }
@@ -78,9 +76,9 @@ impl Profiles {
         let known = self.known(name).await?;
         let current = known.current(name)?;
         let routes = &current.routes;
-        let place = routes.index.find(&routes.all, request.method(), request.uri().path())?;
-        let route = routes.all[place].clone();
-        let scope = routes.scopes[place].get_or_init(|| {
+        let found = current.profile.find(request.method(), request.uri().path())?;
+        let route = current.profile.routes[found].clone();
+        let scope = routes.scopes[found].get_or_init(|| {
             let labels = match &route.name {
                 Some(name) => routes.labels.with("rt_route", name),
                 None => routes.labels.clone(),
@@ -123,8 +121,6 @@ impl Known {
         }
         let dst = target.authority.as_deref().unwrap_or(name);
         let routes = Routes {
-            index: RouteIndex::new(&profile.routes),
-            all: profile.routes.clone(),
             labels: Labels::new().with("direction", "inbound").with("dst", dst),
             scopes: profile.routes.iter().map(|_| OnceLock::new()).collect(),
         };

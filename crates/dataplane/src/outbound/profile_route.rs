@@ -8,7 +8,6 @@ use tokio::time::{Instant, timeout};
 use super::Context;
 use super::concrete::Concrete;
 use super::logical::Services;
-use super::route_index::RouteIndex;
 use super::split::Split;
 use crate::body::{Answer, Replay, RequestBody, Tracker};
 use crate::budget::Budget;
@@ -23,8 +22,6 @@ pub(crate) static DST_CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-c
 /// One version of a profile; a new version starts with a full budget.
 pub(super) struct ProfilePlan {
     profile: Arc<Profile>,
-    routes: Vec<Arc<Route>>,
-    index: RouteIndex,
     /// As many as routes, and one more for requests that match none.
     counted: Vec<Counted>,
     budget: Option<Budget>,
@@ -74,8 +71,6 @@ impl ProfilePlan {
         });
         let overrides = profile.dst_overrides.iter().map(|one| (one.weight, one.authority.clone()));
         Self {
-            index: RouteIndex::new(&profile.routes),
-            routes: profile.routes.clone(),
             counted: counted.collect(),
             budget: Budget::new(profile.retry_budget.unwrap_or_default(), context.budget_log.clone()),
             split: (!profile.dst_overrides.is_empty()).then(|| Split::new(overrides)),
@@ -98,8 +93,8 @@ impl ProfilePlan {
         grpc: bool,
     ) -> Result<Answer, ProxyError> {
         let start = Instant::now();
-        let place = self.index.find(&self.routes, request.method(), request.uri().path());
-        let counted = &self.counted[place.unwrap_or(self.routes.len())];
+        let found = self.profile.find(request.method(), request.uri().path());
+        let counted = &self.counted[found.unwrap_or(self.profile.routes.len())];
         let scopes = counted.scopes(&self.metrics);
         if let Some(canonical) = &self.canonical {
             request.headers_mut().insert(&DST_CANONICAL, canonical.clone());
