@@ -9,7 +9,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use meshy_dataplane::policy::ServiceRef;
@@ -71,7 +70,7 @@ fn config(
     };
     let discovery = Arc::new(One(watch::channel(Arc::new(target)).1));
     let mut config = ProxyConfig::new(Arc::new(Tcp), Arc::new(Tcp), discovery);
-    config.identity = identity;
+    config.identity = identity.map(Identity::into_watch);
     config
 }
 
@@ -156,8 +155,7 @@ async fn idle(count: usize) -> Outcome {
     let to = "127.0.0.1:1".parse()?;
     let proxies: Vec<_> =
         (0..count).map(|_| Proxy::new(config(to, Some(NAME), Some(10), Some(identity.clone())))).collect();
-    loop {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        drop(proxies.first().map(Proxy::metrics_text));
-    }
+    std::future::pending::<()>().await;
+    drop(proxies);
+    Ok(())
 }

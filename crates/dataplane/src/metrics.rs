@@ -1,4 +1,4 @@
-//! The metrics Linkerd's tables are made of, with its names, labels and buckets.
+//! The proxy's metrics, with Linkerd's names, labels and buckets.
 
 mod histogram;
 mod http;
@@ -16,7 +16,7 @@ pub(crate) use registry::{Counter, Family, Gauge};
 pub(crate) use route::{BackendScope, RetryScope, RouteScope};
 pub(crate) use tcp::TcpScope;
 
-/// Every family of one proxy.
+/// All metric families of one proxy.
 pub(crate) struct Metrics {
     pub(crate) request_total: Family<Counter>,
     pub(crate) response_latency: Family<Histogram>,
@@ -53,26 +53,26 @@ impl Metrics {
             request_total: Family::new("request_total", "HTTP requests."),
             response_latency: Family::new(
                 "response_latency_ms",
-                "Time from a request to its answer's first data.",
+                "Time from a request to the first data of its response.",
             ),
-            response_total: Family::new("response_total", "HTTP answers that ended."),
+            response_total: Family::new("response_total", "HTTP responses that ended."),
             route_request_total: Family::new("route_request_total", "Requests of a profile's route."),
             route_response_latency: Family::new(
                 "route_response_latency_ms",
-                "Time from a route's request to its answer's first data, all tries together.",
+                "Time from a request to the first data of its response, over all attempts.",
             ),
-            route_response_total: Family::new("route_response_total", "Answers of a profile's route."),
+            route_response_total: Family::new("route_response_total", "Responses of a profile's route."),
             route_retryable_total: Family::new(
                 "route_retryable_total",
-                "Failed answers a route may ask for again.",
+                "Failed responses of a retryable route.",
             ),
             route_actual_request_total: Family::new(
                 "route_actual_request_total",
-                "Tries of a profile's route.",
+                "Attempts of a profile's route.",
             ),
             route_actual_response_total: Family::new(
                 "route_actual_response_total",
-                "Answers to a route's tries.",
+                "Responses to the attempts of a profile's route.",
             ),
             policy_request_statuses: Family::new(
                 "outbound_http_route_request_statuses_total",
@@ -80,7 +80,7 @@ impl Metrics {
             ),
             policy_request_duration: Family::new(
                 "outbound_http_route_request_duration_seconds",
-                "Time from a request to the end of its answer.",
+                "Time from a request to the end of its response.",
             ),
             policy_request_frames: Family::new(
                 "outbound_http_route_request_frame_size_bytes",
@@ -89,11 +89,11 @@ impl Metrics {
             policy_retry_requests: Family::new("outbound_http_route_retry_requests_total", "Retries sent."),
             policy_retry_successes: Family::new(
                 "outbound_http_route_retry_successes_total",
-                "Retries that helped.",
+                "Requests that succeeded after a retry.",
             ),
             policy_retry_limit_exceeded: Family::new(
                 "outbound_http_route_retry_limit_exceeded_total",
-                "Failed requests at their limit of retries.",
+                "Failed requests at the retry limit.",
             ),
             policy_retry_overflow: Family::new(
                 "outbound_http_route_retry_overflow_total",
@@ -101,15 +101,15 @@ impl Metrics {
             ),
             backend_requests: Family::new(
                 "outbound_http_route_backend_requests_total",
-                "Tries sent to a backend.",
+                "Attempts sent to a backend.",
             ),
             backend_statuses: Family::new(
                 "outbound_http_route_backend_response_statuses_total",
-                "Finished answers of a backend.",
+                "Finished responses of a backend.",
             ),
             backend_duration: Family::new(
                 "outbound_http_route_backend_response_duration_seconds",
-                "Time from the end of a request to the end of its answer.",
+                "Time from the end of a request to the end of its response.",
             ),
             backend_frames: Family::new(
                 "outbound_http_route_backend_response_frame_size_bytes",
@@ -124,7 +124,8 @@ impl Metrics {
         }
     }
 
-    /// The text form; series that nobody holds and that did not change for ten minutes are dropped on the way.
+    /// Renders the metrics in Prometheus' text format. Series that are not in use and did not change for ten minutes are
+    /// removed.
     pub(crate) fn render(&self) -> String {
         let mut out = String::with_capacity(8 * 1024);
         self.request_total.render(&mut out);

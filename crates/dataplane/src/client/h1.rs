@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::connect::Connector;
-use crate::body::{Answer, RequestBody, ResponseBody};
+use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::error::ProxyError;
 
 /// How long a connection is kept without a request; Linkerd's default.
@@ -28,7 +28,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(1500);
 type Sender = http1::SendRequest<RequestBody>;
 
 /// The idle connections to one address, the most recently used last.
-pub(crate) struct Pool {
+pub(super) struct Pool {
     connector: Arc<Connector>,
     idle: Mutex<Idle>,
     this: Weak<Pool>,
@@ -51,16 +51,12 @@ impl Pool {
         Arc::new_cyclic(|this| Self { connector, idle: Mutex::default(), this: this.clone() })
     }
 
-    pub(super) fn connector(&self) -> &Connector {
-        &self.connector
-    }
-
     /// Sends a request on an idle connection, or on a new one. A request that an idle connection did not start to send,
     /// because the peer closed it at the same moment, is sent on the next connection.
     pub(super) async fn send(
         self: &Arc<Self>,
         mut request: Box<Request<RequestBody>>,
-    ) -> Result<Answer, ProxyError> {
+    ) -> Result<BoxResponse, ProxyError> {
         frame_by_body(&mut request);
         loop {
             let (mut sender, reused) = match self.take() {
@@ -83,13 +79,13 @@ impl Pool {
         let (sender, connection) = http1::Builder::new().writev(false).handshake(transport).await?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "an HTTP/1.1 connection ended");
+                tracing::debug!(%error, "HTTP/1.1 connection closed");
             }
         });
         Ok(sender)
     }
 
-    fn received(self: &Arc<Self>, mut response: Response<Incoming>, sender: Sender) -> Answer {
+    fn received(self: &Arc<Self>, mut response: Response<Incoming>, sender: Sender) -> BoxResponse {
         // Both were present: the chunks decide, and hyper's server would believe the length when it writes the response.
         if response.headers().contains_key(TRANSFER_ENCODING) {
             response.headers_mut().remove(CONTENT_LENGTH);
@@ -164,7 +160,7 @@ async fn close_idle(pool: Weak<Pool>) {
 
 /// A request body that broke is the caller's error; everything else is the upstream's.
 fn classify(error: hyper::Error) -> ProxyError {
-    if error.is_user() { ProxyError::Caller(error.into()) } else { error.into() }
+    if error.is_user() { ProxyError::RequestBody(error.into()) } else { error.into() }
 }
 
 /// Sets the framing headers from the body itself: what a caller announced is not passed on, so that no two readers can see

@@ -8,21 +8,26 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Mutex;
 
 use super::connect::Connector;
-use crate::body::{Answer, RequestBody, ResponseBody};
+use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::error::ProxyError;
 
-/// The shared connection, opened when first needed and again when it was closed.
-pub(super) struct Shared {
+type Sender = http2::SendRequest<RequestBody>;
+
+/// A connection that is opened for the first request, and again after it was closed.
+pub(super) struct SharedConnection {
     connector: Arc<Connector>,
-    sender: Mutex<Option<http2::SendRequest<RequestBody>>>,
+    sender: Mutex<Option<Sender>>,
 }
 
-impl Shared {
+impl SharedConnection {
     pub(super) fn new(connector: Arc<Connector>) -> Self {
         Self { connector, sender: Mutex::default() }
     }
 
-    pub(super) async fn send(&self, mut request: Box<Request<RequestBody>>) -> Result<Answer, ProxyError> {
+    pub(super) async fn send(
+        &self,
+        mut request: Box<Request<RequestBody>>,
+    ) -> Result<BoxResponse, ProxyError> {
         loop {
             let (mut sender, reused) = self.sender().await?;
             match sender.try_send_request(*request).await {
@@ -35,7 +40,7 @@ impl Shared {
         }
     }
 
-    async fn sender(&self) -> Result<(http2::SendRequest<RequestBody>, bool), ProxyError> {
+    async fn sender(&self) -> Result<(Sender, bool), ProxyError> {
         let mut shared = self.sender.lock().await;
         if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok((sender.clone(), true));
@@ -44,7 +49,7 @@ impl Shared {
         let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(transport)).await?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
-                tracing::debug!(%error, "an HTTP/2 connection ended");
+                tracing::debug!(%error, "HTTP/2 connection closed");
             }
         });
         *shared = Some(sender.clone());

@@ -83,7 +83,7 @@ async fn like_linkerd_a_new_profile_is_not_seen_until_its_discovery_was_idle_for
     let lab = Lab::default();
     serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, false]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
-    let proxy = lab.proxy(&Memory::default(), |config| config.like_linkerd = true);
+    let proxy = lab.proxy(&Memory::default(), |config| config.linkerd_discovery_cache = true);
     // A connection for each request, as the measured load had.
     let get = || async { Client::new(proxy.clone()).get("/").await.status };
     get().await;
@@ -105,7 +105,7 @@ async fn like_linkerd_a_known_profile_may_go_and_come_back_under_running_traffic
     serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, true, false]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
     web.profile(retry_all());
-    let client = Client::new(lab.proxy(&Memory::default(), |config| config.like_linkerd = true));
+    let client = Client::new(lab.proxy(&Memory::default(), |config| config.linkerd_discovery_cache = true));
     assert_eq!(client.get("/").await.status, 200);
     web.change(&|target| target.profile = None);
     assert_eq!(client.get("/").await.status, 500);

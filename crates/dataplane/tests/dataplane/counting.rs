@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use meshy_dataplane::profile::{Profile, RetryBudget};
 
-use crate::support::{Answers, Client, Lab, Memory, WEB, endpoint, route, serve_http, sum};
+use crate::support::{Answers, Client, Lab, Memory, WEB, endpoint, route, scrape, serve_http, sum};
 
 const POD: &str = "10.244.1.1:9090";
 
@@ -79,7 +79,7 @@ async fn requests_tries_and_retries_agree_with_the_server_over_a_pair() {
     sums.agree(&client, 200, server.count());
     assert_eq!(sums.no_budget, 0);
     assert_eq!(server.count(), 400, "half of the tries fail");
-    let text = behind.metrics_text();
+    let text = scrape(&behind);
     for name in ["request_total", "response_total", "route_request_total", "route_response_total"] {
         assert_eq!(sum(&text, name, &[("direction", "inbound")]), 400, "{name}\n{text}");
     }
@@ -112,7 +112,7 @@ async fn a_request_that_matches_no_route_is_counted_without_a_name_and_not_retri
     let client = lab.client();
     assert_eq!(client.get("/b").await.status, 500);
     assert_eq!(server.count(), 1);
-    let text = client.proxy.metrics_text();
+    let text = scrape(&client.proxy);
     let line = text.lines().find(|line| line.starts_with("route_request_total{")).unwrap();
     assert!(!line.contains("rt_route"), "{line}");
 }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use crate::counting::{failing, retry_all};
-use crate::support::{Client, Lab, Memory, Server, WEB, endpoint, serve_http, serve_raw};
+use crate::support::{Client, Lab, Memory, Server, WEB, endpoint, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 
@@ -291,11 +291,11 @@ async fn names_that_callers_make_up_leave_no_series_behind() {
     lab.service("web", WEB, &[endpoint(POD)]);
     let client = lab.client();
     client.get("/").await;
-    let series = |text: &str| text.lines().count();
-    let before = (series(&client.proxy.metrics_text()), series(&behind.metrics_text()));
+    let series = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    let before = (series(&scrape(&client.proxy)), series(&scrape(&behind)));
     for n in 0..300 {
         let request = Request::get(format!("/{n}")).header("host", format!("made-up-{n}.example:{n}"));
         assert_eq!(client.send(request.body(Bytes::new()).unwrap()).await.status, 200);
     }
-    assert_eq!(before, (series(&client.proxy.metrics_text()), series(&behind.metrics_text())));
+    assert_eq!(before, (series(&scrape(&client.proxy)), series(&scrape(&behind))));
 }

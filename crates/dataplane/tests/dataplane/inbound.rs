@@ -7,7 +7,7 @@ use meshy_dataplane::{Probe, Proxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::counting::failing;
-use crate::support::{Lab, Memory, Server, WEB, endpoint, route, serve_http, sum};
+use crate::support::{Lab, Memory, Server, WEB, endpoint, route, scrape, serve_http, sum};
 
 const POD: &str = "10.244.1.1:9090";
 const WEB_NAME: &str = "web.default.svc.cluster.local:9090";
@@ -38,7 +38,7 @@ async fn plain(proxy: &Proxy, head: &str) -> String {
 }
 
 fn routed(proxy: &Proxy) -> u64 {
-    sum(&proxy.metrics_text(), "route_request_total", &[("direction", "inbound"), ("dst", WEB_NAME)])
+    sum(&scrape(proxy), "route_request_total", &[("direction", "inbound"), ("dst", WEB_NAME)])
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_request_that_matches_no_route_leaves_no_trace_in_the_inbound_route_me
     let answer = plain(&behind, &format!("/b HTTP/1.1\r\nhost: {WEB_NAME}\r\n")).await;
     assert!(answer.starts_with("HTTP/1.1 200"));
     assert_eq!((routed(&behind), server.count()), (0, 1));
-    assert!(!behind.metrics_text().contains("route_request_total"));
+    assert!(!scrape(&behind).contains("route_request_total"));
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn probes_are_told_apart_by_port_and_path() {
     let (_lab, behind, _) = meshed();
     plain(&behind, "/health?x HTTP/1.1\r\nhost: a\r\n").await;
     plain(&behind, "/a HTTP/1.1\r\nhost: a\r\n").await;
-    let text = behind.metrics_text();
+    let text = scrape(&behind);
     assert_eq!(sum(&text, "request_total", &[("route_name", "probe"), ("authz_name", "probe")]), 1);
     assert_eq!(sum(&text, "request_total", &[("route_name", "default")]), 1);
 }
@@ -81,7 +81,7 @@ async fn an_application_that_does_not_listen_is_a_502() {
     let behind = lab.proxy(&Memory::default(), |_| {});
     let answer = plain(&behind, "/ HTTP/1.1\r\nhost: a\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 502") && answer.contains("l5d-proxy-error"), "{answer}");
-    assert_eq!(sum(&behind.metrics_text(), "response_total", &[("status_code", "502")]), 1);
+    assert_eq!(sum(&scrape(&behind), "response_total", &[("status_code", "502")]), 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::counting::{failing, retry_all};
 use crate::mutual_tls::Authority;
-use crate::support::{Client, Lab, Memory, WEB, endpoint, labels_of, route, serve_http, serve_raw};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, label_names, route, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.3:9090";
 /// An API server outside of the pods.
@@ -33,7 +33,7 @@ async fn texts() -> String {
     let app = Memory::default();
     serve_http(&app, POD.parse().unwrap(), failing(&[true, false]));
     let behind = lab.proxy(&app, |config| {
-        config.identity = Some(authority.identity(ID));
+        config.identity = Some(authority.identity(ID).into_watch());
         config.probes = vec![Probe { port: 9090, path: "/health".into() }];
     });
     lab.mesh(&behind, POD.parse().unwrap());
@@ -51,7 +51,8 @@ async fn texts() -> String {
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let web = lab.service("web", WEB, &[Endpoint { identity: Some(ID.into()), labels, ..endpoint(POD) }]);
     let identity = authority.identity(ID);
-    let client = Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity)));
+    let client =
+        Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity.into_watch())));
     let post = || Request::post("/").header("host", "web").body(Bytes::from_static(b"body")).unwrap();
     web.policy(Policy { retry: Some(Retry::parse("5xx", Some(1), None).unwrap()), ..Policy::default() });
     client.send(post()).await;
@@ -87,7 +88,7 @@ async fn texts() -> String {
     drop((stranger, client));
     // Idle connections are closed after 3 s, looked for every 3 s.
     tokio::time::sleep(std::time::Duration::from_secs(7)).await;
-    proxy.metrics_text() + &behind.metrics_text()
+    scrape(&proxy) + &scrape(&behind)
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,8 +100,8 @@ async fn label_keys_are_those_of_the_real_proxies() {
         let (name, keys) = line.split_once(' ').expect("a name and its keys");
         families.insert(name);
         let keys: Vec<_> = keys.split(',').map(str::to_owned).collect();
-        if !labels_of(&text, name).contains(&keys) {
-            missing.push(format!("{name} {keys:?}, has {:?}", labels_of(&text, name)));
+        if !label_names(&text, name).contains(&keys) {
+            missing.push(format!("{name} {keys:?}, has {:?}", label_names(&text, name)));
         }
     }
     assert!(missing.is_empty(), "{}\n{text}", missing.join("\n"));
@@ -111,7 +112,7 @@ async fn label_keys_are_those_of_the_real_proxies() {
             .filter_map(|line| line.split_once(' ').filter(|(family, _)| *family == name))
             .map(|(_, keys)| keys.split(',').map(str::to_owned).collect())
             .collect();
-        for ours in labels_of(&text, name) {
+        for ours in label_names(&text, name) {
             let unnamed = name.starts_with("route_") && !ours.iter().any(|key| key == "rt_route");
             assert!(theirs.contains(&ours) || unnamed, "{name} has {ours:?}");
         }

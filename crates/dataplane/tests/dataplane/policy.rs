@@ -9,7 +9,7 @@ use meshy_dataplane::policy::{Policy, Retry, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Answers, Client, Lab, Server, WEB, endpoint, serve_http, serve_raw};
+use crate::support::{Answers, Client, Lab, Server, WEB, endpoint, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 
@@ -208,5 +208,5 @@ async fn a_reset_is_told_by_its_reason() {
     let client = lab.client();
     client.send(over_http2()).await;
     let told = [("error", "h2(ENHANCE_YOUR_CALM)"), ("classification", "failure")];
-    assert_eq!(client.metric("response_total", &told), 1, "{}", client.proxy.metrics_text());
+    assert_eq!(client.metric("response_total", &told), 1, "{}", scrape(&client.proxy));
 }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::counting::{failing, retry_all};
-use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_http, serve_raw};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 const ROUNDS: u64 = 400;
@@ -123,6 +123,6 @@ async fn nonsense_from_upstreams_neither_stops_nor_hangs_a_proxy() {
         talk(&client, request, seed).await;
     }
     client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
-    let text = client.proxy.metrics_text();
+    let text = scrape(&client.proxy);
     assert!(text.lines().count() < 2_000, "{} lines of metrics", text.lines().count());
 }

@@ -2,10 +2,10 @@
 
 mod lab;
 mod network;
+mod scrape;
 mod server;
-mod text;
 
 pub(crate) use lab::{Client, Lab, Reply, Service, WEB, endpoint, route};
 pub(crate) use network::{Memory, Never};
+pub(crate) use scrape::{label_names, scrape, sum};
 pub(crate) use server::{Answers, Server, serve_http, serve_raw};
-pub(crate) use text::{labels_of, sum};

@@ -16,7 +16,7 @@ use meshy_dataplane::{Destination, Discovery, Endpoint, Proxy, ProxyConfig, Targ
 use meshy_net::BoxFuture;
 use tokio::sync::watch;
 
-use super::Memory;
+use super::{Memory, scrape, sum};
 
 /// The address of the service `web`.
 pub(crate) const WEB: &str = "10.96.0.1:9090";
@@ -207,7 +207,7 @@ impl Client {
     }
 
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        super::sum(&self.proxy.metrics_text(), name, labels)
+        sum(&scrape(&self.proxy), name, labels)
     }
 
     /// Waits until a metric has a value; things at rest are counted, but not always before the caller knows.
@@ -221,7 +221,7 @@ impl Client {
             panic!(
                 "{name} {labels:?} is {}, not {value}:\n{}",
                 self.metric(name, labels),
-                self.proxy.metrics_text()
+                scrape(&self.proxy)
             );
         }
     }
