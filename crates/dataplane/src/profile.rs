@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use regex::Regex;
 
 /// The service profile of one service that is in force for one client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// The first route that matches is the request's route.
     pub routes: Vec<Arc<Route>>,
@@ -34,7 +34,7 @@ impl Profile {
 }
 
 /// One route of a profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The label `rt_route`; `None` on the default route.
     pub name: Option<String>,
@@ -63,7 +63,7 @@ impl Route {
 }
 
 /// A condition on a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RequestMatch {
     /// Every condition holds; an empty list always does.
     All(Vec<RequestMatch>),
@@ -94,6 +94,13 @@ impl RequestMatch {
 #[derive(Clone, Debug)]
 pub struct PathRegex(Regex);
 
+impl PartialEq for PathRegex {
+    /// Expressions are equal if their texts are.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
 impl PathRegex {
     /// Compiles a `pathRegex`: trims it, and anchors it at both ends unless it is anchored.
     ///
@@ -108,7 +115,7 @@ impl PathRegex {
 }
 
 /// Whether some responses are failures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseClass {
     /// The responses of the class.
     pub condition: ResponseMatch,
@@ -117,7 +124,7 @@ pub struct ResponseClass {
 }
 
 /// A condition on a response's status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ResponseMatch {
     /// Every condition holds.
     All(Vec<ResponseMatch>),
