@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use crate::budget::DecisionLog;
 use crate::identity::Identity;
+use crate::log::ProxyLog;
 use crate::target::Discovery;
 
 /// How a pod is meshed.
@@ -53,6 +54,8 @@ pub struct ProxyConfig {
     pub error_headers: bool,
     /// Receives every decision of every retry budget.
     pub budget_log: Option<DecisionLog>,
+    /// The proxy's own log. If `None`, its events go to the process's subscriber.
+    pub log: Option<ProxyLog>,
 }
 
 impl ProxyConfig {
@@ -69,6 +72,7 @@ impl ProxyConfig {
             probes: Vec::new(),
             error_headers: true,
             budget_log: None,
+            log: None,
         }
     }
 }

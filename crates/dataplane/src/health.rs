@@ -4,6 +4,7 @@ mod breaker;
 mod in_flight;
 mod load;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
@@ -24,8 +25,8 @@ pub(crate) struct EndpointHealth {
 }
 
 impl EndpointHealth {
-    pub(crate) fn new(accrual: Option<FailureAccrual>, available: Arc<Notify>) -> Self {
-        Self { load: Load::new(), breaker: accrual.map(Breaker::new), available }
+    pub(crate) fn new(addr: SocketAddr, accrual: Option<FailureAccrual>, available: Arc<Notify>) -> Self {
+        Self { load: Load::new(), breaker: accrual.map(|settings| Breaker::new(addr, settings)), available }
     }
 
     /// Whether a request would be admitted now.

@@ -15,6 +15,7 @@ use tokio::io::copy_bidirectional;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
+use tracing::Instrument;
 
 use crate::body::{BoxResponse, RequestBody, Tracker, Tracking};
 use crate::classify::{self, Class};
@@ -67,15 +68,17 @@ impl Inbound {
         self: &Arc<Self>,
         io: BoxIo,
         original: SocketAddr,
-        _peer: SocketAddr,
+        peer: SocketAddr,
     ) -> io::Result<()> {
         let (stream, client_id) = self.accept(io).await?;
+        tracing::trace!(%peer, %original, client_id = client_id.as_deref(), "connection accepted");
         let port = self.port(original);
         let caller = port.caller(&self.metrics, client_id);
         let mut transport = Transport::new(stream, caller.connections.clone());
         let mut protocol = Protocol::Opaque;
         if !self.opaque_ports.contains(&original.port()) {
             let (detected, head) = detect(&mut transport, Protocol::Opaque, detect::http).await?;
+            tracing::trace!(%peer, %original, protocol = ?detected, "protocol detected");
             transport.rewind(head);
             protocol = detected;
         }
@@ -83,7 +86,7 @@ impl Inbound {
             let mut app = port.client.open().await.map_err(io::Error::other)?;
             return copy_bidirectional(&mut transport, &mut app).await.map(drop);
         }
-        let handler = InboundHandler { inbound: self.clone(), port, caller };
+        let handler = InboundHandler { inbound: self.clone(), port, caller, peer };
         serve::http(transport, protocol, Arc::new(handler)).await
     }
 
@@ -119,21 +122,35 @@ struct InboundHandler {
     inbound: Arc<Inbound>,
     port: Arc<Port>,
     caller: Arc<Caller>,
+    peer: SocketAddr,
 }
 
 impl Handler for InboundHandler {
     async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
-        let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
-        let route = self.inbound.profiles.route(&request).await;
-        let result = self.send(request, route.as_ref(), grpc).await;
-        result.unwrap_or_else(|error| {
-            tracing::debug!(%error, port = self.port.addr.port(), "synthesized error response");
-            error_response(&error, version, grpc, self.inbound.error_headers)
-        })
+        let span = tracing::debug_span!(
+            "inbound",
+            client = %self.peer,
+            port = self.port.addr.port(),
+            method = %request.method(),
+            path = request.uri().path(),
+        );
+        self.respond(request).instrument(span).await
     }
 }
 
 impl InboundHandler {
+    async fn respond(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
+        let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
+        let route = self.inbound.profiles.route(&request).await;
+        tracing::debug!(route = route.as_ref().map(|route| route.route.label()), "route matched");
+        let result = self.send(request, route.as_ref(), grpc).await;
+        result.unwrap_or_else(|error| {
+            let response = error_response(&error, version, grpc, self.inbound.error_headers);
+            tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+            response
+        })
+    }
+
     async fn send(
         &self,
         mut request: Box<Request<RequestBody>>,
@@ -160,10 +177,13 @@ impl InboundHandler {
             Ok(mut response) => {
                 let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 strip_hop_by_hop(response.headers_mut(), upgraded);
+                tracing::debug!(status = response.status().as_u16(), "response of the application");
                 response
             }
             Err(error) if error.is_rescued_at_endpoint() => {
-                error_response(&error, version, grpc, self.inbound.error_headers)
+                let response = error_response(&error, version, grpc, self.inbound.error_headers);
+                tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+                response
             }
             Err(error) => {
                 let outcome = Outcome { status: None, class: Class::Error(error.class()) };

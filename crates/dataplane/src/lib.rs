@@ -15,7 +15,7 @@
 //! Modules, lowest first; each uses only those in the lines before it:
 //!
 //! ```text
-//!   backoff  headers  policy  profile  detect  error  identity
+//!   backoff  headers  policy  profile  detect  error  identity  log
 //!   budget   classify  target
 //!   config   health  metrics
 //!   transport  body
@@ -38,6 +38,7 @@ mod headers;
 mod health;
 mod identity;
 mod inbound;
+mod log;
 mod metrics;
 mod outbound;
 pub mod policy;
@@ -50,5 +51,6 @@ mod transport;
 pub use budget::{Budget, Decision, DecisionLog};
 pub use config::{Mode, Probe, ProxyConfig};
 pub use identity::{Identity, IdentityError};
+pub use log::{LogSink, ParseLogLevelError, ProxyLog, parse_log_level};
 pub use proxy::Proxy;
 pub use target::{Destination, Discovery, Endpoint, Target};

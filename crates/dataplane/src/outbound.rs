@@ -18,6 +18,7 @@ use std::sync::Arc;
 use http::Request;
 use meshy_net::BoxIo;
 use tokio::io::copy_bidirectional;
+use tracing::Instrument;
 
 use crate::body::{BoxResponse, RequestBody};
 use crate::classify;
@@ -60,7 +61,7 @@ impl Outbound {
         self: &Arc<Self>,
         io: BoxIo,
         original: SocketAddr,
-        _peer: SocketAddr,
+        peer: SocketAddr,
     ) -> io::Result<()> {
         let labels = Labels::new().with("direction", "outbound").with("peer", "src").with_target(original);
         let labels = labels.with("tls", "no_identity").with("no_tls_reason", "loopback");
@@ -74,11 +75,12 @@ impl Outbound {
             return self.forward(transport, destination, original).await;
         }
         let (protocol, head) = detect(&mut transport, Protocol::Opaque, detect::http).await?;
+        tracing::trace!(%peer, %original, ?protocol, "protocol detected");
         transport.rewind(head);
         if protocol == Protocol::Opaque {
             return self.forward(transport, destination, original).await;
         }
-        let handler = OutboundHandler { outbound: self.clone(), destination, original };
+        let handler = OutboundHandler { outbound: self.clone(), destination, original, peer };
         serve::http(transport, protocol, Arc::new(handler)).await
     }
 
@@ -103,10 +105,24 @@ struct OutboundHandler {
     /// The destination of the connection; in ingress mode each request has its own.
     destination: Option<InUse>,
     original: SocketAddr,
+    peer: SocketAddr,
 }
 
 impl Handler for OutboundHandler {
-    async fn call(&self, mut request: Box<Request<RequestBody>>) -> BoxResponse {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
+        let span = tracing::debug_span!(
+            "outbound",
+            client = %self.peer,
+            dst = %self.original,
+            method = %request.method(),
+            path = request.uri().path(),
+        );
+        self.respond(request).instrument(span).await
+    }
+}
+
+impl OutboundHandler {
+    async fn respond(&self, mut request: Box<Request<RequestBody>>) -> BoxResponse {
         let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
         let result = match &self.destination {
             Some(destination) => {
@@ -116,13 +132,12 @@ impl Handler for OutboundHandler {
             None => self.by_header(request, grpc).await,
         };
         result.unwrap_or_else(|error| {
-            tracing::debug!(%error, "synthesized error response");
-            error_response(&error, version, grpc, self.outbound.error_headers)
+            let response = error_response(&error, version, grpc, self.outbound.error_headers);
+            tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+            response
         })
     }
-}
 
-impl OutboundHandler {
     /// Sends a request to the service that `l5d-dst-override` names, without the header to the original address.
     async fn by_header(
         &self,
@@ -137,10 +152,14 @@ impl OutboundHandler {
         let destination = match named.transpose()? {
             Some((host, port)) => {
                 let name = format!("{host}:{port}");
+                tracing::debug!(service = name, "destination chosen by l5d-dst-override");
                 let found = self.outbound.discover.name(Destination::Name(host, port)).await;
                 found.ok_or(ProxyError::UnknownService(name))?
             }
-            None => self.outbound.discover.address(self.original).await,
+            None => {
+                tracing::debug!(addr = %self.original, "destination chosen by the original address");
+                self.outbound.discover.address(self.original).await
+            }
         };
         strip_l5d(request.headers_mut());
         destination.call(request, grpc).await

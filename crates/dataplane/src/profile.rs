@@ -60,6 +60,11 @@ impl Route {
             timeout: None,
         }
     }
+
+    /// Returns the name for the log.
+    pub(crate) fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or("default")
+    }
 }
 
 /// A condition on a request.

@@ -9,6 +9,7 @@ use meshy_net::BoxIo;
 use crate::admin;
 use crate::config::ProxyConfig;
 use crate::inbound::Inbound;
+use crate::log::{self, ProxyLog};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 
@@ -17,6 +18,7 @@ use crate::outbound::Outbound;
 pub struct Proxy(Arc<Shared>);
 
 struct Shared {
+    log: Option<ProxyLog>,
     metrics: Arc<Metrics>,
     outbound: Arc<Outbound>,
     inbound: Arc<Inbound>,
@@ -28,7 +30,7 @@ impl Proxy {
         let metrics = Arc::new(Metrics::new());
         let outbound = Arc::new(Outbound::new(&config, metrics.clone()));
         let inbound = Arc::new(Inbound::new(&config, metrics.clone()));
-        Self(Arc::new(Shared { metrics, outbound, inbound }))
+        Self(Arc::new(Shared { log: config.log, metrics, outbound, inbound }))
     }
 
     /// Serves a connection to the pod until it ends. `original` is the address that the caller connected to, `peer` the
@@ -37,7 +39,7 @@ impl Proxy {
     /// # Errors
     /// When the connection breaks or its handshake fails; the caller of this function has nothing to clean up.
     pub async fn inbound(&self, stream: BoxIo, original: SocketAddr, peer: SocketAddr) -> io::Result<()> {
-        self.0.inbound.serve(stream, original, peer).await
+        log::scope(self.0.log.as_ref(), self.0.inbound.serve(stream, original, peer)).await
     }
 
     /// Serves a connection that the pod's application opened to `original`, until it ends.
@@ -45,7 +47,7 @@ impl Proxy {
     /// # Errors
     /// As for [`Proxy::inbound`].
     pub async fn outbound(&self, stream: BoxIo, original: SocketAddr, peer: SocketAddr) -> io::Result<()> {
-        self.0.outbound.serve(stream, original, peer).await
+        log::scope(self.0.log.as_ref(), self.0.outbound.serve(stream, original, peer)).await
     }
 
     /// Serves a connection to the admin port (4191): `/metrics`, `/ready`, `/live`.

@@ -9,12 +9,13 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 
 use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::detect::Protocol;
 use crate::headers::wants_upgrade;
+use crate::log;
 use crate::transport::Transport;
 
 /// Responds to requests; an error becomes a response as well. Requests are boxed because many functions pass them on.
@@ -44,7 +45,7 @@ pub(crate) async fn http<H: Handler>(
 /// Each stream runs in its own task.
 async fn h2<H: Handler>(io: TokioIo<Transport>, handler: Arc<H>) -> io::Result<()> {
     let service = service_fn(move |request| handle(handler.clone(), request));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(log::Executor);
     builder.auto_date_header(false).timer(TokioTimer::new());
     builder.serve_connection(io, service).await.map_err(io::Error::other)
 }
@@ -59,7 +60,7 @@ async fn handle<H: Handler>(
         let upstream = hyper::upgrade::on(&mut *response);
         match upgrade {
             Some(caller) => {
-                tokio::spawn(async move {
+                log::spawn(async move {
                     let Ok((caller, upstream)) = tokio::try_join!(caller, upstream) else { return };
                     let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
                     let _ = copy_bidirectional(&mut caller, &mut upstream).await;

@@ -117,7 +117,11 @@ impl Body for ResponseBody {
         let item = match this.inner.poll(cx) {
             Poll::Ready(item) => item,
             Poll::Pending => match &mut this.limits {
-                Some(limits) => Some(Err(ready!(limits.poll_expired(cx)).into())),
+                Some(limits) => {
+                    let timeout = ready!(limits.poll_expired(cx));
+                    tracing::debug!(%timeout, "response timed out");
+                    Some(Err(timeout.into()))
+                }
                 None => return Poll::Pending,
             },
         };

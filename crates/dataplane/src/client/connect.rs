@@ -38,6 +38,7 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<Transport, ProxyError> {
         let opened = timeout(CONNECT_TIMEOUT, self.open()).await;
         let stream = opened.map_err(|_| ProxyError::ConnectTimeout(CONNECT_TIMEOUT))??;
+        tracing::trace!(addr = %self.addr, tls = self.tls.is_some(), "connection opened");
         Ok(Transport::new(stream, self.scope.clone()))
     }
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::connect::Connector;
 use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::error::ProxyError;
+use crate::log;
 
 /// How long a connection is kept without a request; Linkerd's default.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,9 +78,9 @@ impl Pool {
         let transport = TokioIo::new(self.connector.connect().await?);
         // Small messages are cheaper to copy into one buffer than to write in parts.
         let (sender, connection) = http1::Builder::new().writev(false).handshake(transport).await?;
-        tokio::spawn(async move {
+        log::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "HTTP/1.1 connection closed");
+                tracing::debug!(%error, "HTTP/1.1 connection failed");
             }
         });
         Ok(sender)

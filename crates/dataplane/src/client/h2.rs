@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::Request;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
 use super::connect::Connector;
 use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::error::ProxyError;
+use crate::log;
 
 type Sender = http2::SendRequest<RequestBody>;
 
@@ -46,10 +47,10 @@ impl SharedConnection {
             return Ok((sender.clone(), true));
         }
         let transport = self.connector.connect().await?;
-        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(transport)).await?;
-        tokio::spawn(async move {
+        let (sender, driver) = http2::handshake(log::Executor, TokioIo::new(transport)).await?;
+        log::spawn(async move {
             if let Err(error) = driver.await {
-                tracing::debug!(%error, "HTTP/2 connection closed");
+                tracing::debug!(%error, "HTTP/2 connection failed");
             }
         });
         *shared = Some(sender.clone());

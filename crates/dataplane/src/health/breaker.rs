@@ -2,6 +2,7 @@
 //!
 //! The words are the field's: an open breaker rejects requests. (Linkerd's source calls that state closed.)
 
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use tokio::time::Instant;
@@ -11,6 +12,8 @@ use crate::policy::FailureAccrual;
 
 /// The circuit breaker of one endpoint.
 pub(super) struct Breaker {
+    /// The endpoint's address, for the log.
+    endpoint: SocketAddr,
     settings: FailureAccrual,
     state: Mutex<State>,
 }
@@ -25,8 +28,8 @@ enum State {
 }
 
 impl Breaker {
-    pub(super) fn new(settings: FailureAccrual) -> Self {
-        Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
+    pub(super) fn new(endpoint: SocketAddr, settings: FailureAccrual) -> Self {
+        Self { endpoint, settings, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
     /// Whether a request would pass now.
@@ -45,6 +48,7 @@ impl Breaker {
             State::Closed { .. } => Some(false),
             State::Open { until, penalties } if now >= *until => {
                 *state = State::HalfOpen { probing: true, penalties: *penalties };
+                tracing::info!(endpoint = %self.endpoint, "circuit breaker half-open: one request probes");
                 Some(true)
             }
             State::Open { .. } => None,
@@ -77,7 +81,12 @@ impl Breaker {
                 false
             }
             State::HalfOpen { penalties, .. } if probe => {
-                *state = if failure { self.open(now, *penalties + 1) } else { State::Closed { failures: 0 } };
+                if failure {
+                    *state = self.open(now, *penalties + 1);
+                } else {
+                    tracing::info!(endpoint = %self.endpoint, "circuit breaker closed");
+                    *state = State::Closed { failures: 0 };
+                }
                 !failure
             }
             State::Open { .. } | State::HalfOpen { .. } => false,
@@ -95,6 +104,7 @@ impl Breaker {
     fn open(&self, now: Instant, penalties: u32) -> State {
         let FailureAccrual { min_penalty, max_penalty, jitter_ratio, .. } = self.settings;
         let penalty = backoff(min_penalty, max_penalty, jitter_ratio, penalties, rand::random());
+        tracing::info!(endpoint = %self.endpoint, ?penalty, "circuit breaker opened");
         State::Open { until: now + penalty, penalties }
     }
 }
@@ -106,7 +116,8 @@ mod tests {
     use super::*;
 
     fn without_jitter() -> Breaker {
-        Breaker::new(FailureAccrual { jitter_ratio: 0.0, ..FailureAccrual::default() })
+        let endpoint = SocketAddr::from(([10, 244, 1, 1], 9090));
+        Breaker::new(endpoint, FailureAccrual { jitter_ratio: 0.0, ..FailureAccrual::default() })
     }
 
     #[tokio::test(start_paused = true)]

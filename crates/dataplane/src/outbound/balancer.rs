@@ -35,6 +35,7 @@ struct State {
     endpoints: Arc<[Arc<EndpointState>]>,
     /// Since when no endpoint is available.
     unavailable_since: Option<Instant>,
+    fail_fast: bool,
 }
 
 /// The endpoint of one attempt.
@@ -51,7 +52,8 @@ impl Balancer {
         accrual: Option<FailureAccrual>,
     ) -> Self {
         watch.mark_changed();
-        let state = Mutex::new(State { watch, endpoints: Arc::new([]), unavailable_since: None });
+        let state =
+            Mutex::new(State { watch, endpoints: Arc::new([]), unavailable_since: None, fail_fast: false });
         let (available, waiting) = Default::default();
         Self { context, authority, accrual, state, available, waiting }
     }
@@ -76,7 +78,10 @@ impl Balancer {
         if let Some(picked) = self.try_pick(now) {
             return Ok(picked);
         }
-        let _slot = QueueSlot::take(&self.waiting).ok_or(ProxyError::LoadShed)?;
+        let Some(_slot) = QueueSlot::take(&self.waiting) else {
+            tracing::debug!(waiting = QUEUE_CAPACITY, "request rejected, the queue is full");
+            return Err(ProxyError::LoadShed);
+        };
         loop {
             // Both are registered before the next check, so that no change is missed.
             let available = self.available.notified();
@@ -85,11 +90,12 @@ impl Balancer {
             if let Some(picked) = self.try_pick(now) {
                 return Ok(picked);
             }
-            let since = *self.state.lock().expect("balancer lock").unavailable_since.get_or_insert(now);
-            let deadline = since + FAIL_FAST;
+            let deadline = self.fail_fast_at(now);
             if now >= deadline {
+                tracing::debug!("request rejected, the service is in fail-fast");
                 return Err(ProxyError::FailFast);
             }
+            tracing::debug!("waiting for an available endpoint");
             let probe = self.current().iter().filter_map(|endpoint| endpoint.health.next_probe()).min();
             tokio::select! {
                 () = available => {}
@@ -103,7 +109,22 @@ impl Balancer {
         let mut state = self.refreshed();
         let picked = choose(&state.endpoints, now)?;
         state.unavailable_since = None;
+        if std::mem::take(&mut state.fail_fast) {
+            tracing::info!(service = self.authority.as_deref(), "service left fail-fast");
+        }
+        tracing::debug!(endpoint = %picked.endpoint.endpoint.addr, of = state.endpoints.len(), "endpoint chosen");
         Some(picked)
+    }
+
+    /// Returns when a service without an available endpoint enters fail-fast.
+    fn fail_fast_at(&self, now: Instant) -> Instant {
+        let mut state = self.state.lock().expect("balancer lock");
+        let deadline = *state.unavailable_since.get_or_insert(now) + FAIL_FAST;
+        if now >= deadline && !std::mem::replace(&mut state.fail_fast, true) {
+            let (service, endpoints) = (self.authority.as_deref(), state.endpoints.len());
+            tracing::info!(service, endpoints, "service entered fail-fast, no endpoint is available");
+        }
+        deadline
     }
 
     fn current(&self) -> Arc<[Arc<EndpointState>]> {

@@ -64,7 +64,7 @@ impl EndpointState {
         let connector = Connector { network: context.network.clone(), addr: endpoint.addr, tls, scope: tcp };
         Self {
             client: Client::new(connector),
-            health: Arc::new(EndpointHealth::new(accrual, available)),
+            health: Arc::new(EndpointHealth::new(endpoint.addr, accrual, available)),
             endpoint,
             scope: OnceLock::new(),
             labels: http,
@@ -95,12 +95,18 @@ impl EndpointState {
         let upgrade = wants_upgrade(&request);
         strip_hop_by_hop(request.headers_mut(), upgrade);
         let mut response = match self.client.send(request).await {
-            Ok(response) => self.received(response, version),
+            Ok(response) => {
+                tracing::debug!(endpoint = %self.endpoint.addr, status = response.status().as_u16(), "response");
+                self.received(response, version)
+            }
             Err(error) if error.is_rescued_at_endpoint() => {
-                tracing::debug!(%error, endpoint = %self.endpoint.addr, "synthesized endpoint response");
-                error_response(&error, version, grpc, true)
+                let response = error_response(&error, version, grpc, true);
+                let status = response.status().as_u16();
+                tracing::debug!(endpoint = %self.endpoint.addr, status, %error, "synthesized endpoint response");
+                response
             }
             Err(error) => {
+                tracing::debug!(endpoint = %self.endpoint.addr, %error, "attempt failed");
                 self.scope().ended(Outcome { status: None, class: Class::Error(error.class()) });
                 return Err(error);
             }

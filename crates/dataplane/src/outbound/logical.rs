@@ -102,6 +102,11 @@ fn plan(
         {
             return Plan::Profile(plan.clone());
         }
+        tracing::debug!(
+            service = target.authority.as_deref(),
+            routes = profile.routes.len(),
+            "profile applied"
+        );
         return Plan::Profile(Arc::new(ProfilePlan::new(context, services, target, profile)));
     }
     if let Some((old, Plan::Policy(plan))) = before
@@ -110,6 +115,11 @@ fn plan(
     {
         return Plan::Policy(plan.clone());
     }
+    tracing::debug!(
+        service = target.authority.as_deref(),
+        routes = target.policy.routes.len(),
+        "policy applied"
+    );
     Plan::Policy(Arc::new(PolicyPlan::new(context, services, target)))
 }
 

@@ -59,6 +59,7 @@ impl PolicyPlan {
         grpc: bool,
     ) -> Result<BoxResponse, ProxyError> {
         let rule = self.rule(&request).ok_or(ProxyError::NoRoute)?;
+        tracing::debug!(route = rule.name, retries = rule.retry.is_some(), "policy route matched");
         let (scope, retries) = rule.scopes(&self.metrics);
         let start = Instant::now();
         let deadline = rule.timeouts.request.map(|limit| start + limit);
@@ -67,7 +68,13 @@ impl PolicyPlan {
             (Some(retry), Some(counters)) => {
                 self.call_with_retries(rule, retry, counters, request, grpc, (start, deadline)).await
             }
-            _ => self.attempt(rule, request, grpc, start, deadline, None).await,
+            _ => {
+                let result = self.attempt(rule, request, grpc, start, deadline, None).await;
+                if is_failure(&result) {
+                    refused("the route has no retries");
+                }
+                result
+            }
         };
         match result {
             Ok(mut response) => {
@@ -109,7 +116,11 @@ impl PolicyPlan {
             Ok(replay) => replay,
             Err(body) => {
                 let request = Box::new(Request::from_parts(head, body));
-                return self.attempt(rule, request, grpc, now, deadline, None).await;
+                let result = self.attempt(rule, request, grpc, now, deadline, None).await;
+                if is_retryable(retry, &result) {
+                    refused("the request body is longer than 64 KiB");
+                }
+                return result;
             }
         };
         let mut retries = 0;
@@ -119,15 +130,20 @@ impl PolicyPlan {
             let headers_timeout = retry.timeout.filter(|_| retries < retry.limit);
             let mut result = self.attempt(rule, request, grpc, now, deadline, headers_timeout).await;
             if !is_retryable(retry, &result) {
+                if is_failure(&result) {
+                    refused("the status or error is not retryable");
+                }
                 if retries > 0 && result.is_ok() {
                     counters.successes.inc();
                 }
                 return result;
             }
             if !replay.is_complete() {
+                refused("the request body was not sent or kept to its end");
                 return result;
             }
             if retries == retry.limit {
+                refused("the retry limit is reached");
                 counters.limit_exceeded.inc();
                 return result;
             }
@@ -136,12 +152,14 @@ impl PolicyPlan {
             }
             let pause = backoff(BACKOFF.0, BACKOFF.1, 1.0, u32::from(retries), rand::random());
             if let Some(deadline) = deadline.filter(|deadline| *deadline <= Instant::now() + pause) {
-                // The request's deadline comes before the end of the backoff.
+                refused("the request timeout comes before the end of the backoff");
                 timeout_at(deadline, std::future::pending::<()>()).await.ok();
                 return Err(ProxyError::StreamTimeout(StreamTimeout::Request));
             }
+            tracing::debug!(backoff = ?pause, "retry allowed by the limit");
             sleep(pause).await;
             if !rule.backends.any(|backend| self.is_available(backend)) {
+                refused("no endpoint is available");
                 counters.overflow.inc();
                 return result;
             }
@@ -174,11 +192,16 @@ impl PolicyPlan {
         let response_end = rule.timeouts.response.map(|limit| (now + limit, StreamTimeout::Response));
         let headers_end = headers_timeout.map(|limit| (now + limit, StreamTimeout::ResponseHeaders));
         let ends = [request_end, response_end, headers_end];
+        tracing::debug!(
+            backend = backend.named.as_ref().map(|backend| &*backend.authority),
+            "attempt started"
+        );
         let response = self.send(backend, request, grpc, now);
         let result = match ends.into_iter().flatten().min_by_key(|(end, _)| *end) {
-            Some((end, timeout)) => {
-                timeout_at(end, response).await.unwrap_or(Err(ProxyError::StreamTimeout(timeout)))
-            }
+            Some((end, timeout)) => timeout_at(end, response).await.unwrap_or_else(|_| {
+                tracing::debug!(%timeout, "attempt timed out");
+                Err(ProxyError::StreamTimeout(timeout))
+            }),
             None => response.await,
         };
         match result {
@@ -229,6 +252,19 @@ fn is_retryable(retry: &Retry, result: &Result<BoxResponse, ProxyError>) -> bool
         Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders)) => true,
         Err(error) => error.is_refused_stream(),
     }
+}
+
+/// Whether a response or an error is a failure, for the log.
+fn is_failure(result: &Result<BoxResponse, ProxyError>) -> bool {
+    match result {
+        Ok(response) => response.body().is_failure_by_head(),
+        Err(error) => !matches!(error, ProxyError::Redirect(..)),
+    }
+}
+
+/// Logs why a failure is not retried.
+fn refused(reason: &str) {
+    tracing::debug!(reason, "retry refused");
 }
 
 fn host<B>(request: &Request<B>) -> Option<&str> {

@@ -96,13 +96,21 @@ impl ProfilePlan {
         let found = self.profile.find(request.method(), request.uri().path());
         let route = &self.routes[found.unwrap_or(self.profile.routes.len())];
         let scopes = route.scopes(&self.metrics);
+        tracing::debug!(
+            route = route.route.label(),
+            retryable = route.route.retryable,
+            "profile route matched"
+        );
         if let Some(canonical) = &self.canonical {
             request.headers_mut().insert(&DST_CANONICAL, canonical.clone());
         }
         request.body_mut().count(&scopes.effective.requests);
         let response = self.call_with_retries(route, scopes, request, grpc, start);
         let result = match route.route.timeout {
-            Some(limit) => timeout(limit, response).await.unwrap_or(Err(ProxyError::RouteTimeout(limit))),
+            Some(limit) => timeout(limit, response).await.unwrap_or_else(|_| {
+                tracing::debug!(timeout = ?limit, "request timed out");
+                Err(ProxyError::RouteTimeout(limit))
+            }),
             None => response.await,
         };
         finish(result, &scopes.effective, start)
@@ -118,30 +126,43 @@ impl ProfilePlan {
         grpc: bool,
         mut now: Instant,
     ) -> Result<BoxResponse, ProxyError> {
-        let (Some(budget), Some(counters)) = (&self.budget, &scopes.retries) else {
-            return self.attempt(route, scopes, request, grpc, now).await;
+        let (budget, counters) = match (&self.budget, &scopes.retries) {
+            (Some(budget), Some(counters)) => (budget, counters),
+            (budget, counters) => {
+                let result = self.attempt(route, scopes, request, grpc, now).await;
+                if counters.is_none() {
+                    refused(&result, "the route is not retryable");
+                } else if budget.is_none() {
+                    refused(&result, "the retry budget is invalid");
+                }
+                return result;
+            }
         };
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
                 let request = Box::new(Request::from_parts(head, body));
-                return self.attempt(route, scopes, request, grpc, now).await;
+                let result = self.attempt(route, scopes, request, grpc, now).await;
+                refused(&result, "the request body is longer than 64 KiB");
+                return result;
             }
         };
         loop {
             let request = Box::new(Request::from_parts(head.clone(), replay.body()));
             let result = self.attempt(route, scopes, request, grpc, now).await;
-            let failed = result.as_ref().is_ok_and(|response| response.body().is_failure_by_head());
-            if !failed || !replay.is_complete() {
+            if !is_failure(&result) || !replay.is_complete() {
+                refused(&result, "the request body was not sent or kept to its end");
                 budget.deposit();
                 return result;
             }
             counters.retryable.inc();
             if !budget.withdraw() {
+                refused(&result, "the retry budget is exhausted");
                 counters.no_budget.inc();
                 return result;
             }
+            tracing::debug!("retry allowed by the budget");
             if let Ok(response) = result {
                 response.into_body().abandon();
             }
@@ -159,6 +180,7 @@ impl ProfilePlan {
         start: Instant,
     ) -> Result<BoxResponse, ProxyError> {
         request.body_mut().count(&scopes.actual.requests);
+        tracing::debug!("attempt started");
         let result = self.send(&route.route, request, grpc, start).await;
         finish(result, &scopes.actual, start)
     }
@@ -174,6 +196,7 @@ impl ProfilePlan {
             return self.own.call(request, Some(route), grpc, now).await;
         };
         let name = split.choose(|name| self.services.is_available(name, None)).ok_or(ProxyError::FailFast)?;
+        tracing::debug!(service = name, "override chosen");
         let service = self.services.named(name, None).await;
         let service = service.ok_or_else(|| ProxyError::UnknownService(name.clone()))?;
         service.call(request, Some(route), grpc, now).await
@@ -190,6 +213,19 @@ impl RouteState {
                 no_budget: metrics.route_retryable_total.get(&self.labels.with("skipped", "no_budget")),
             }),
         })
+    }
+}
+
+fn is_failure(result: &Result<BoxResponse, ProxyError>) -> bool {
+    result.as_ref().is_ok_and(|response| response.body().is_failure_by_head())
+}
+
+/// Logs why a failure is not retried.
+fn refused(result: &Result<BoxResponse, ProxyError>, reason: &str) {
+    if is_failure(result) {
+        tracing::debug!(reason, "retry refused");
+    } else if let Err(error) = result {
+        tracing::debug!(%error, reason = "an error without a response is not retried", "retry refused");
     }
 }
 

@@ -13,6 +13,7 @@ mod http2;
 mod http_route;
 mod inbound;
 mod ingress;
+mod log;
 mod metrics;
 mod moments;
 mod mutual_tls;

@@ -9,6 +9,8 @@ use crate::target::Target;
 
 /// A rule, or the default route of a service without HTTPRoutes.
 pub(super) struct Rule {
+    /// The route's name, for the log.
+    pub(super) name: String,
     labels: Labels,
     pub(super) retry: Option<Retry>,
     pub(super) timeouts: Timeouts,
@@ -61,6 +63,7 @@ impl Rule {
             filters: rule.filters.clone(),
             backends: Split::new(backends),
             scopes: OnceLock::new(),
+            name: route.map_or("default", |route| &route.name).to_owned(),
             labels,
         }
     }
