@@ -13,6 +13,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 #[derive(Clone)]
 pub struct Identity {
     name: Arc<str>,
+    /// When the certificate expires, in seconds since the epoch.
+    expires: i64,
     pub(crate) client: Arc<ClientConfig>,
     pub(crate) server: Arc<ServerConfig>,
 }
@@ -44,6 +46,7 @@ impl Identity {
         roots: impl IntoIterator<Item = CertificateDer<'static>>,
     ) -> Result<Self, IdentityError> {
         ServerName::try_from(name.to_owned())?;
+        let expires = chain.first().and_then(expiration).unwrap_or(i64::MAX);
         let mut store = RootCertStore::empty();
         for root in roots {
             store.add(root)?;
@@ -64,7 +67,7 @@ impl Identity {
             .with_single_cert(chain, key)?;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        Ok(Self { name: name.into(), client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self { name: name.into(), expires, client: Arc::new(client), server: Arc::new(server) })
     }
 
     /// Returns the identity's name.
@@ -72,10 +75,20 @@ impl Identity {
         &self.name
     }
 
+    /// Returns when the certificate expires, in seconds since the epoch.
+    pub(crate) fn expires(&self) -> i64 {
+        self.expires
+    }
+
     /// Returns a watch whose value never changes, for an identity that is not rotated.
     pub fn into_watch(self) -> watch::Receiver<Self> {
         watch::channel(self).1
     }
+}
+
+fn expiration(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
 }
 
 /// Returns the first DNS name of a peer's verified certificate.

@@ -7,7 +7,10 @@ mod registry;
 mod route;
 mod tcp;
 
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use http::{HttpScope, Outcome};
@@ -15,6 +18,8 @@ pub(crate) use labels::Labels;
 pub(crate) use registry::{Counter, Family, Gauge};
 pub(crate) use route::{BackendScope, RetryScope, RouteScope};
 pub(crate) use tcp::TcpScope;
+
+use crate::identity::Identity;
 
 /// All metric families of one proxy.
 pub(crate) struct Metrics {
@@ -44,10 +49,12 @@ pub(crate) struct Metrics {
     pub(crate) tcp_write_bytes: Family<Counter>,
     pub(crate) tcp_close_total: Family<Counter>,
     started: f64,
+    identity: Option<watch::Receiver<Identity>>,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// Returns metrics at zero; `identity` is the source of the certificate's expiration.
+    pub(crate) fn new(identity: Option<watch::Receiver<Identity>>) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             request_total: Family::new("request_total", "HTTP requests."),
@@ -121,6 +128,7 @@ impl Metrics {
             tcp_write_bytes: Family::new("tcp_write_bytes_total", "Bytes written to peers."),
             tcp_close_total: Family::new("tcp_close_total", "Connections closed."),
             started: since_epoch.as_secs_f64(),
+            identity,
         }
     }
 
@@ -153,9 +161,19 @@ impl Metrics {
         self.backend_statuses.render(&mut out);
         self.backend_duration.render(&mut out);
         self.backend_frames.render(&mut out);
-        out.push_str("# HELP process_start_time_seconds When the proxy started, since the epoch.\n");
-        out.push_str("# TYPE process_start_time_seconds gauge\n");
-        out.push_str(&format!("process_start_time_seconds {}\n# EOF\n", self.started));
+        if let Some(identity) = &self.identity {
+            let help = "When the certificate of the mesh identity expires, since the epoch.";
+            let expires = identity.borrow().expires() as f64;
+            value("control_identity_cert_expiration_timestamp_seconds", help, expires, &mut out);
+        }
+        let help = "When the proxy started, since the epoch.";
+        value("process_start_time_seconds", help, self.started, &mut out);
+        out.push_str("# EOF\n");
         out
     }
+}
+
+/// Writes a gauge without labels.
+fn value(name: &str, help: &str, value: f64, out: &mut String) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value:?}");
 }

@@ -27,7 +27,7 @@ struct Shared {
 impl Proxy {
     /// Returns a proxy without connections and with all counters at zero.
     pub fn new(config: ProxyConfig) -> Self {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::new(config.identity.clone()));
         let outbound = Arc::new(Outbound::new(&config, metrics.clone()));
         let inbound = Arc::new(Inbound::new(&config, metrics.clone()));
         Self(Arc::new(Shared { log: config.log, metrics, outbound, inbound }))

@@ -36,8 +36,11 @@ impl Authority {
     }
 
     pub(crate) fn identity(&self, name: &str) -> Identity {
+        self.sign(name, &CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    fn sign(&self, name: &str, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Identity::new(name, vec![leaf], key, [self.root.clone()]).unwrap()
@@ -128,6 +131,26 @@ async fn a_rotated_identity_is_used_from_the_next_connection_on() {
     server_identity.send_replace(old.identity(WEB_ID));
     // The open connection stays in use; only a new one would be rejected.
     assert_eq!((client.get("/").await.status, server.count()), (200, 2));
+}
+
+#[tokio::test]
+async fn the_metrics_have_the_expiration_of_the_current_certificate() {
+    let authority = Authority::new();
+    let expiring = |year| {
+        let mut params = CertificateParams::new(vec![CLIENT_ID.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        authority.sign(CLIENT_ID, &params)
+    };
+    let identity = watch::Sender::new(expiring(2030));
+    let proxy = meshed(&Lab::default(), &Memory::default(), &identity);
+    let expiration = || {
+        let name = "control_identity_cert_expiration_timestamp_seconds ";
+        scrape(&proxy).lines().find_map(|line| line.strip_prefix(name).map(str::to_owned))
+    };
+    assert_eq!(expiration().as_deref(), Some("1893456000.0"));
+    identity.send_replace(expiring(2031));
+    assert_eq!(expiration().as_deref(), Some("1924992000.0"));
+    assert!(!scrape(&Lab::default().client().proxy).contains("control_identity_cert"));
 }
 
 #[tokio::test]

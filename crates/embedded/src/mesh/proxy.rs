@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshy_dataplane::{Identity, Mode, Probe, Proxy, ProxyConfig, ProxyLog, parse_log_level};
+use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig, ProxyLog, parse_log_level};
 use meshy_mesh::names;
 use meshy_net::{BoxIo, Network};
 use serde_json::Value;
@@ -93,8 +93,7 @@ fn config(home: &Home) -> ProxyConfig {
     if annotation(pod, names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;
     }
-    let identity = mesh.authority.identity(text(pod, "/spec/serviceAccountName"), namespace(pod));
-    config.identity = identity.map(Identity::into_watch);
+    config.identity = mesh.authority.identity(text(pod, "/spec/serviceAccountName"), namespace(pod));
     config.linkerd_discovery_cache = mesh.like_linkerd;
     config.probes = probes(pod);
     config
