@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 /// An error whose type is known at run time.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Why there is no response to pass on.
+/// Why the proxy has no response to pass on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     /// No endpoint became available in time.

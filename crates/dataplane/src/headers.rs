@@ -11,7 +11,7 @@ pub(crate) static DST_CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-c
 pub(crate) static CLIENT_ID: HeaderName = HeaderName::from_static("l5d-client-id");
 /// Why a proxy synthesized the response.
 pub(crate) static PROXY_ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
-/// `close` asks the caller's proxy to close the caller's connection.
+/// `close` makes the caller's proxy close the caller's connection.
 pub(crate) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("l5d-proxy-connection");
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -23,7 +23,7 @@ pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool 
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
 }
 
-/// Whether a request asks to switch the protocol of its connection.
+/// Whether a request requests an upgrade of its connection to another protocol.
 pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_11
         && request.headers().contains_key(UPGRADE)

@@ -28,7 +28,7 @@ pub enum IdentityError {
     /// The certificate does not match the key, or a root is invalid.
     #[error("load the mesh identity's certificates")]
     Tls(#[from] rustls::Error),
-    /// There are no usable roots to verify peers with.
+    /// No root can be used to verify peers.
     #[error("load the mesh's trust roots")]
     Roots(#[from] rustls::server::VerifierBuilderError),
 }

@@ -1,8 +1,8 @@
 //! A proxy's own log: the tracing events of one proxy as lines, from a level on.
 //!
-//! All proxies share a process and its tracing subscriber, so the events of one proxy are told apart by their task:
-//! [`scope`] runs a connection with the proxy's log, [`spawn`] passes the log on to a new task. There is one subscriber per
-//! level, so that an event of a level that no proxy logs costs one comparison.
+//! All proxies share a process and its tracing subscriber, so an event belongs to the proxy of its task: [`scope`] runs a
+//! connection with the proxy's log, [`spawn`] passes the log on to a new task. There is one subscriber per level, so that
+//! an event of a level that no proxy logs costs one comparison.
 
 mod level;
 mod subscriber;

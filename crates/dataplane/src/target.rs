@@ -30,7 +30,7 @@ pub trait Discovery: Send + Sync + 'static {
     ) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>>;
 }
 
-/// What a client's proxy has to know about a destination.
+/// The service or address behind a destination, as one client uses it.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Full name and port (`web.default.svc.cluster.local:9090`): the labels `authority` and `dst`. `None` for an address

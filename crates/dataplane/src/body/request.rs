@@ -54,7 +54,7 @@ impl RequestBody {
         }
     }
 
-    /// Returns when the body will have been read to its end; `now` if there is no body.
+    /// Returns when the body will have been read to its end; `now` without a body.
     pub(crate) fn sent_at(&mut self, now: Instant) -> SentAt {
         if self.is_end_stream() {
             return SentAt::Known(now);

@@ -75,7 +75,7 @@ impl ResponseBody {
         self.tracking.as_ref().is_some_and(|tracking| tracking.is_failure_by_head())
     }
 
-    /// Reports the result by the head to the balancer and the breaker now, before a retry asks them for an endpoint.
+    /// Reports the result by the head to the balancer and the breaker now, before an endpoint is chosen for a retry.
     pub(crate) fn report_head(&mut self) {
         if let Some(tracking) = &mut self.tracking {
             tracking.report_head();

@@ -87,7 +87,7 @@ impl Pool {
     }
 
     fn received(self: &Arc<Self>, mut response: Response<Incoming>, sender: Sender) -> BoxResponse {
-        // Both were present: the chunks decide, and hyper's server would believe the length when it writes the response.
+        // Both were present: the chunks decide, and hyper's server would write the length with the response.
         if response.headers().contains_key(TRANSFER_ENCODING) {
             response.headers_mut().remove(CONTENT_LENGTH);
         }

@@ -1,6 +1,6 @@
 //! Circuit breaking: an endpoint that failed often enough in a row gets no requests for a while, then one.
 //!
-//! The words are the field's: an open breaker rejects requests. (Linkerd's source calls that state closed.)
+//! An open breaker rejects requests. (Linkerd's source calls that state closed.)
 
 use std::net::SocketAddr;
 use std::sync::Mutex;

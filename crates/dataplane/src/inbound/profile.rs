@@ -54,7 +54,7 @@ impl Profiles {
     }
 
     /// Returns the request's route in the profile of its service, which `l5d-dst-canonical` names, else the authority, else
-    /// `Host`. There is no default route: a request that matches none is not in the route metrics.
+    /// `Host`. A request that matches no route is not in the route metrics.
     pub(super) async fn route(&self, request: &Request<RequestBody>) -> Option<MatchedRoute> {
         let canonical = request.headers().get(&DST_CANONICAL).and_then(|name| name.to_str().ok());
         let authority = request.uri().authority().map(|authority| authority.as_str());

@@ -40,7 +40,7 @@ impl HttpScope {
         Self::new(metrics, labels, requests, |m| &m.route_response_total, Some(|m| &m.route_response_latency))
     }
 
-    /// `route_actual_request_total` and `route_actual_response_total`; there is no latency per attempt.
+    /// `route_actual_request_total` and `route_actual_response_total`, without a latency.
     pub(crate) fn actual(metrics: &Arc<Metrics>, labels: Labels) -> Self {
         let requests = metrics.route_actual_request_total.get(&labels);
         Self::new(metrics, labels, requests, |m| &m.route_actual_response_total, None)
