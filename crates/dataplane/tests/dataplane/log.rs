@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::sleep;
 use tracing::level_filters::LevelFilter;
 
-use crate::counting::{failing, retry_all};
+use crate::counters::{failing, retry_all};
 use crate::support::{Client, Lab, Memory, WEB, endpoint, route, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";

@@ -8,7 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
-use crate::counting::failing;
+use crate::counters::failing;
 use crate::support::{Client, Lab, Memory, Server, WEB, endpoint, scrape, serve_http, serve_raw, sum};
 
 const POD: &str = "10.244.1.1:9090";
