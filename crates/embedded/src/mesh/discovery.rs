@@ -58,6 +58,8 @@ impl Mesh {
 
     /// Follows profiles, routes and Services until the set is dropped.
     pub(crate) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+        let authority = self.authority.clone();
+        tasks.spawn(async move { authority.rotate().await });
         let (mesh, mut profiles) = (self.clone(), self.api.watch(SERVICE_PROFILES));
         tasks.spawn(async move {
             while let Some(change) = profiles.next().await {

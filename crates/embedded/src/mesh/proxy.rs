@@ -3,25 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig};
+use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig, ProxyLog, parse_log_level};
 use meshy_mesh::names;
 use meshy_net::{BoxIo, Network};
 use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::level_filters::LevelFilter;
 
 use crate::network::{Redirect, Redirected};
 use crate::node::Home;
 use crate::node::logs::Log;
 use crate::object::{annotation, int, list, namespace, text};
 
+/// The level of the proxy's log; `INFO` without the annotation, as in Linkerd.
+const LOG_LEVEL: &str = "config.linkerd.io/proxy-log-level";
+
 /// What connections that are still open get when the pod has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs a pod's proxy until it is asked to stop.
 pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken) -> u8 {
-    let proxy = Proxy::new(config(home));
+    let mut config = config(home);
+    config.log = Some(proxy_log(home, &log));
+    let proxy = Proxy::new(config);
     let admin = ([0, 0, 0, 0], names::ADMIN_PORT).into();
     let mut admin = match home.network.listen(admin).await {
         Ok(listener) => listener,
@@ -88,9 +94,20 @@ fn config(home: &Home) -> ProxyConfig {
         config.mode = Mode::Ingress;
     }
     config.identity = mesh.authority.identity(text(pod, "/spec/serviceAccountName"), namespace(pod));
-    config.like_linkerd = mesh.like_linkerd;
+    config.linkerd_discovery_cache = mesh.like_linkerd;
     config.probes = probes(pod);
     config
+}
+
+/// Returns the log of a proxy at the level of its annotation.
+fn proxy_log(home: &Home, log: &Arc<Log>) -> ProxyLog {
+    let level = annotation(&home.pod, LOG_LEVEL).map(parse_log_level).transpose();
+    let level = level.unwrap_or_else(|error| {
+        log.write(format!("WARN cannot read annotation {LOG_LEVEL}: {error}"));
+        None
+    });
+    let sink = log.clone();
+    ProxyLog::new(level.unwrap_or(LevelFilter::INFO), Arc::new(move |line| sink.write(line.to_owned())))
 }
 
 /// The paths the node asks the pod's containers for.

@@ -3,5 +3,6 @@
 mod lab;
 mod mesh;
 mod policy;
+mod proxy_log;
 mod story;
 mod workloads;

@@ -1,4 +1,4 @@
-//! An endpoint's load: the peak of its answer times, decaying, times the requests under way.
+//! An endpoint's load: the peak of its latencies, decaying, times the requests in flight.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What an endpoint is taken to need before it has answered.
+/// The latency assumed for an endpoint that has not responded yet; Linkerd's default.
 const INITIAL: Duration = Duration::from_millis(30);
-/// How fast old answers are forgotten.
+/// The time in which an old latency loses all but 1/e of its weight; Linkerd's default.
 const DECAY: Duration = Duration::from_secs(10);
 
 /// The load of one endpoint.
@@ -32,13 +32,13 @@ impl Load {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    /// A request got its first data, or none any more.
-    pub(super) fn end(&self, began: Instant, now: Instant) {
+    /// Records the latency of a request that got its first data, or ended without any.
+    pub(super) fn end(&self, started: Instant, now: Instant) {
         self.in_flight.fetch_sub(1, Relaxed);
-        self.estimate.lock().expect("load lock").sample(now.saturating_duration_since(began), now);
+        self.estimate.lock().expect("load lock").sample(now.saturating_duration_since(started), now);
     }
 
-    /// The load now; reading it lets the estimate decay.
+    /// Returns the load in seconds; reading it lets the estimate decay.
     pub(super) fn current(&self, now: Instant) -> f64 {
         let mut estimate = self.estimate.lock().expect("load lock");
         estimate.sample(Duration::ZERO, now);
@@ -47,14 +47,14 @@ impl Load {
 }
 
 impl Estimate {
-    fn sample(&mut self, took: Duration, now: Instant) {
-        let took = took.as_secs_f64();
-        if took > self.seconds {
-            self.seconds = took;
+    fn sample(&mut self, latency: Duration, now: Instant) {
+        let latency = latency.as_secs_f64();
+        if latency > self.seconds {
+            self.seconds = latency;
         } else {
             let elapsed = now.saturating_duration_since(self.updated).as_secs_f64();
-            let kept = (-elapsed / DECAY.as_secs_f64()).exp();
-            self.seconds = self.seconds * kept + took * (1.0 - kept);
+            let weight = (-elapsed / DECAY.as_secs_f64()).exp();
+            self.seconds = self.seconds * weight + latency * (1.0 - weight);
         }
         self.updated = now;
     }
@@ -65,24 +65,24 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_slower_answer_replaces_the_estimate_at_once_and_a_faster_one_blends_in() {
+    async fn a_slower_response_replaces_the_estimate_and_a_faster_one_blends_in() {
         let load = Load::new();
-        let answer = |millis: u64| {
+        let respond = |millis: u64| {
             load.begin();
             let now = Instant::now();
             load.end(now - Duration::from_millis(millis), now);
         };
         assert!((load.current(Instant::now()) - 0.030).abs() < 1e-9);
-        answer(200);
+        respond(200);
         assert!((load.current(Instant::now()) - 0.200).abs() < 1e-9);
         tokio::time::advance(DECAY).await;
-        answer(100);
+        respond(100);
         let expected = 0.2 * (-1.0f64).exp() + 0.1 * (1.0 - (-1.0f64).exp());
         assert!((load.current(Instant::now()) - expected).abs() < 1e-6);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_under_way_multiply_the_load_and_time_without_answers_lowers_it() {
+    async fn requests_in_flight_multiply_the_load_and_time_without_responses_lowers_it() {
         let load = Load::new();
         load.begin();
         load.begin();

@@ -1,4 +1,4 @@
-//! Circuit breaking: endpoints that failed in a row get nothing for a while, then one request.
+//! Circuit breaking.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::support::{Lab, Service, WEB, endpoint, serve_http};
 const POD: &str = "10.244.1.1:9090";
 const OTHER: &str = "10.244.1.2:9090";
 
-fn breaking(lab: &Lab, endpoints: &[&str]) -> Service {
+fn web_with_breaker(lab: &Lab, endpoints: &[&str]) -> Service {
     let endpoints: Vec<_> = endpoints.iter().map(|addr| endpoint(addr)).collect();
     let web = lab.service("web", WEB, &endpoints);
     let failure_accrual = Some(FailureAccrual { jitter_ratio: 0.0, ..FailureAccrual::default() });
@@ -23,7 +23,7 @@ fn breaking(lab: &Lab, endpoints: &[&str]) -> Service {
 }
 
 #[tokio::test(start_paused = true)]
-async fn seven_failures_shut_an_endpoint_and_one_probe_at_a_time_opens_it() {
+async fn seven_failures_open_the_breaker_and_one_probe_at_a_time_closes_it() {
     let lab = Lab::default();
     let server = serve_http(
         &lab.wire,
@@ -33,16 +33,16 @@ async fn seven_failures_shut_an_endpoint_and_one_probe_at_a_time_opens_it() {
             Response::builder().status(status).body(Bytes::new()).unwrap()
         }),
     );
-    breaking(&lab, &[POD]);
+    web_with_breaker(&lab, &[POD]);
     let client = lab.client();
     for _ in 0..7 {
         assert_eq!(client.get("/").await.status, 500);
     }
-    // Shut for a second; the request waits and is the probe, which fails.
+    // Open for a second; the request waits and is the probe, which fails.
     let start = Instant::now();
     assert_eq!(client.get("/").await.status, 500);
     assert_eq!((start.elapsed().as_millis() / 10, server.count()), (100, 8));
-    // Shut for two; the next probe succeeds, and all others follow at once.
+    // Open for two seconds; the next probe succeeds, and later requests do not wait.
     assert_eq!(client.get("/").await.status, 200);
     assert_eq!(start.elapsed().as_millis() / 10, 300);
     assert_eq!(client.get("/").await.status, 200);
@@ -50,34 +50,34 @@ async fn seven_failures_shut_an_endpoint_and_one_probe_at_a_time_opens_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shut_endpoints_requests_go_to_the_others_and_4xx_is_no_failure() {
+async fn requests_avoid_an_endpoint_with_an_open_breaker_and_a_4xx_is_not_a_failure() {
     let lab = Lab::default();
-    let bad = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500, 500, 500, 404, 500]));
-    let good = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
-    breaking(&lab, &[POD, OTHER]);
+    let failing = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500, 500, 500, 404, 500]));
+    let healthy = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
+    web_with_breaker(&lab, &[POD, OTHER]);
     let client = lab.client();
     for _ in 0..100 {
         client.get("/").await;
     }
-    // At most four failures in a row: it never shuts.
-    assert!(bad.count() > 7 && good.count() > 7, "{} {}", bad.count(), good.count());
+    // At most four failures in a row: the breaker never opens.
+    assert!(failing.count() > 7 && healthy.count() > 7, "{} {}", failing.count(), healthy.count());
 
     let lab = Lab::default();
-    let bad = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let good = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
-    breaking(&lab, &[POD, OTHER]);
+    let failing = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
+    let healthy = serve_http(&lab.wire, OTHER.parse().unwrap(), statuses(&[200]));
+    web_with_breaker(&lab, &[POD, OTHER]);
     let client = lab.client();
     for _ in 0..200 {
         client.get("/").await;
     }
-    assert_eq!((bad.count(), good.count()), (7, 193));
+    assert_eq!((failing.count(), healthy.count()), (7, 193));
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_every_endpoint_shut_requests_fail_fast() {
+async fn with_every_breaker_open_requests_fail_fast() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let web = breaking(&lab, &[POD]);
+    let web = web_with_breaker(&lab, &[POD]);
     let failure_accrual =
         Some(FailureAccrual { min_penalty: Duration::from_secs(30), ..FailureAccrual::default() });
     web.policy(Policy { failure_accrual, ..Policy::default() });
@@ -92,10 +92,10 @@ async fn with_every_endpoint_shut_requests_fail_fast() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_that_finds_no_endpoint_is_counted_as_overflow_and_the_answer_passed_on() {
+async fn a_retry_without_an_available_endpoint_counts_as_overflow_and_the_response_is_passed_on() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
-    let web = breaking(&lab, &[POD]);
+    let web = web_with_breaker(&lab, &[POD]);
     let failure_accrual = Some(FailureAccrual { max_failures: 1, ..FailureAccrual::default() });
     web.policy(Policy { failure_accrual, ..retries("5xx", 3) });
     let client = lab.client();

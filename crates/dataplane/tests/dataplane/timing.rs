@@ -1,16 +1,16 @@
-//! When things are counted.
+//! When requests, latencies and responses are counted.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use crate::counting::retry_all;
+use crate::counters::retry_all;
 use crate::support::{Client, Lab, WEB, endpoint, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 
-/// `web` answers with a head, its body's first half after 100 ms and the second half after 200 ms more.
+/// Returns a client of `web`, which responds with a head, after 100 ms with half of the body and 200 ms later with the rest.
 fn halves() -> Client {
     let lab = Lab::default();
     serve_raw(&lab.wire, POD.parse().unwrap(), |mut io| async move {
@@ -28,7 +28,7 @@ fn halves() -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_counts_at_once_its_latency_at_the_first_data_and_its_answer_at_the_end() {
+async fn a_request_counts_at_once_its_latency_at_the_first_data_and_its_response_at_the_end() {
     let client = halves();
     let mut io = client.dial(WEB);
     io.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();
@@ -59,7 +59,7 @@ async fn a_request_with_a_body_counts_when_its_body_is_first_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_the_caller_lets_go_is_counted_once() {
+async fn a_response_that_the_caller_drops_is_counted_once() {
     let client = halves();
     let mut io = client.dial(WEB);
     io.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();

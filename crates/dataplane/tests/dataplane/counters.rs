@@ -1,4 +1,4 @@
-//! The counters agree with each other and with the server, exactly.
+//! The counters agree with each other and with the server.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use meshy_dataplane::profile::{Profile, RetryBudget};
 
-use crate::support::{Answers, Client, Lab, Memory, WEB, endpoint, route, serve_http, sum};
+use crate::support::{Client, Lab, Memory, Responder, WEB, endpoint, route, scrape, serve_http, sum};
 
 const POD: &str = "10.244.1.1:9090";
 
-/// Fails every request whose number is in the pattern of failures.
-pub(crate) fn failing(pattern: &'static [bool]) -> Answers {
+/// Fails the requests for which the pattern, which repeats, is `true`.
+pub(crate) fn failing(pattern: &'static [bool]) -> Responder {
     Arc::new(move |n, request| {
         let status = if pattern[n % pattern.len()] { 500 } else { 200 };
         Response::builder().status(status).body(Bytes::from(request.uri().path().to_owned())).unwrap()
@@ -23,7 +23,7 @@ pub(crate) fn retry_all() -> Profile {
     Profile { routes, ..Profile::default() }
 }
 
-/// Requests, tries, retryable answers and refused ones, by a client's metrics.
+/// Requests, attempts, retryable failures and refused retries by a client's metrics.
 pub(crate) struct Sums {
     pub(crate) effective: u64,
     pub(crate) actual: u64,
@@ -38,16 +38,16 @@ impl Sums {
         Self {
             effective: client.metric("route_request_total", &[out]),
             actual: client.metric("route_actual_request_total", &[out]),
-            // The sum takes both series of the family; the plain one counts every retryable answer.
+            // The sum contains both series of the family; the one without `skipped` counts every retryable failure.
             retryable: client.metric("route_retryable_total", &[out]) - no_budget,
             no_budget,
         }
     }
 
-    /// Holds for any run whose tries all reached the server.
+    /// Checks the counters of a run whose attempts all reached the server.
     pub(crate) fn agree(&self, client: &Client, requests: usize, server: usize) {
         assert_eq!(self.effective, requests as u64, "effective requests");
-        assert_eq!(self.actual, server as u64, "tries as the server counts them");
+        assert_eq!(self.actual, server as u64, "attempts as the server counts them");
         assert_eq!(self.actual - self.effective, self.retryable - self.no_budget, "retries");
         let out = ("direction", "outbound");
         assert_eq!(client.metric("route_response_total", &[out]), self.effective);
@@ -58,12 +58,12 @@ impl Sums {
 }
 
 #[tokio::test]
-async fn requests_tries_and_retries_agree_with_the_server_over_a_pair() {
+async fn requests_attempts_and_retries_agree_with_the_server_over_a_pair() {
     let lab = Lab::default();
     let app = Memory::default();
     let server = serve_http(&app, POD.parse().unwrap(), failing(&[true, true, false, false, true, false]));
-    let behind = lab.proxy(&app, |_| {});
-    lab.mesh(&behind, POD.parse().unwrap());
+    let server_proxy = lab.proxy(&app, |_| {});
+    lab.mesh(&server_proxy, POD.parse().unwrap());
     let web = lab.service("web", WEB, &[endpoint(POD)]);
     // Enough for every failure of the run, which takes no time.
     let budget = RetryBudget { retry_ratio: 2.0, ..RetryBudget::default() };
@@ -78,15 +78,15 @@ async fn requests_tries_and_retries_agree_with_the_server_over_a_pair() {
     let sums = Sums::of(&client);
     sums.agree(&client, 200, server.count());
     assert_eq!(sums.no_budget, 0);
-    assert_eq!(server.count(), 400, "half of the tries fail");
-    let text = behind.metrics_text();
+    assert_eq!(server.count(), 400, "half of the attempts fail");
+    let text = scrape(&server_proxy);
     for name in ["request_total", "response_total", "route_request_total", "route_response_total"] {
         assert_eq!(sum(&text, name, &[("direction", "inbound")]), 400, "{name}\n{text}");
     }
 }
 
 #[tokio::test]
-async fn every_failure_that_finds_no_budget_is_counted_as_such() {
+async fn every_failure_at_an_exhausted_budget_is_counted() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
@@ -99,7 +99,7 @@ async fn every_failure_that_finds_no_budget_is_counted_as_such() {
     }
     let sums = Sums::of(&client);
     sums.agree(&client, 5, server.count());
-    // The first request uses the whole reserve of 3 x 10; every request ends at an empty budget.
+    // The first request uses the whole reserve of 3 x 10; every request ends at an exhausted budget.
     assert_eq!((sums.retryable, sums.no_budget), (35, 5));
 }
 
@@ -112,7 +112,7 @@ async fn a_request_that_matches_no_route_is_counted_without_a_name_and_not_retri
     let client = lab.client();
     assert_eq!(client.get("/b").await.status, 500);
     assert_eq!(server.count(), 1);
-    let text = client.proxy.metrics_text();
+    let text = scrape(&client.proxy);
     let line = text.lines().find(|line| line.starts_with("route_request_total{")).unwrap();
     assert!(!line.contains("rt_route"), "{line}");
 }
