@@ -12,7 +12,7 @@ pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 pub use retry::{BadRetry, Retry};
 
 /// The newer policy of one service; the default has no routes of its own, no retries and no timeouts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
     /// The service's own retries, used by its default route and by rules that have none.
     pub retry: Option<Retry>,
@@ -37,7 +37,7 @@ pub struct ServiceRef {
 }
 
 /// An HTTPRoute.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRoute {
     /// The route's namespace, for the labels.
     pub namespace: String,
@@ -50,7 +50,7 @@ pub struct HttpRoute {
 }
 
 /// One rule of an HTTPRoute.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteRule {
     /// A request takes the rule when one of these matches; empty matches every request.
     pub matches: Vec<RouteMatch>,
@@ -65,7 +65,7 @@ pub struct RouteRule {
 }
 
 /// A service a rule sends requests to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Name and port to discover, such as `web-v2.default.svc.cluster.local:9090`.
     pub authority: String,

@@ -10,7 +10,7 @@ use http::{Method, StatusCode};
 use regex::Regex;
 
 /// A service profile in force for one service as one client sees it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     /// Tried in this order; the first that matches is the request's route.
     pub routes: Vec<Arc<Route>>,
@@ -30,7 +30,7 @@ impl Profile {
 }
 
 /// One route of a profile.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The label `rt_route`; `None` on the default route.
     pub name: Option<String>,
@@ -58,7 +58,7 @@ impl Route {
 }
 
 /// A condition on a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RequestMatch {
     /// Every condition holds; an empty list always does.
     All(Vec<RequestMatch>),
@@ -89,6 +89,12 @@ impl RequestMatch {
 #[derive(Clone, Debug)]
 pub struct PathRegex(Regex);
 
+impl PartialEq for PathRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
 impl PathRegex {
     /// Compiles a `pathRegex`: space around it is dropped, and it is anchored at both ends unless it is already.
     ///
@@ -108,7 +114,7 @@ impl PathRegex {
 }
 
 /// Says of some answers whether they are failures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResponseClass {
     /// Which answers belong to the class.
     pub condition: ResponseMatch,
@@ -117,7 +123,7 @@ pub struct ResponseClass {
 }
 
 /// A condition on an answer: only its status is looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ResponseMatch {
     /// Every condition holds.
     All(Vec<ResponseMatch>),

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 /// One filter of a rule or a backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     /// Changes the request's headers.
     RequestHeaders(HeaderModifier),
@@ -14,7 +14,7 @@ pub enum Filter {
 }
 
 /// Headers to set, add and remove, in this order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeaderModifier {
     /// Replaces every value of the name.
     pub set: Vec<(HeaderName, HeaderValue)>,
@@ -39,7 +39,7 @@ impl HeaderModifier {
 }
 
 /// Where a redirect points; what is not given is taken from the request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Redirect {
     /// `http` or `https`.
     pub scheme: Option<String>,

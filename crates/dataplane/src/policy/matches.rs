@@ -6,7 +6,7 @@ use regex::Regex;
 use super::HttpRoute;
 
 /// One match of a rule: every part that is given has to hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteMatch {
     /// On the path; `None` is the prefix `/`.
     pub path: Option<PathMatch>,
@@ -29,8 +29,19 @@ pub enum PathMatch {
     Regex(Regex),
 }
 
+impl PartialEq for PathMatch {
+    /// Regular expressions are equal if their texts are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) | (Self::Prefix(a), Self::Prefix(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
+
 /// A condition on a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeaderMatch {
     /// The header's name.
     pub name: HeaderName,
@@ -39,7 +50,7 @@ pub struct HeaderMatch {
 }
 
 /// A condition on a query parameter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueryMatch {
     /// The parameter's name.
     pub name: String,
@@ -54,6 +65,17 @@ pub enum ValueMatch {
     Exact(String),
     /// An expression matches the whole value.
     Regex(Regex),
+}
+
+impl PartialEq for ValueMatch {
+    /// Regular expressions are equal if their texts are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
 }
 
 impl ValueMatch {
