@@ -1,4 +1,4 @@
-//! The mesh's certificates: one trust anchor for the life of the process, one certificate a ServiceAccount.
+//! The certificates of the mesh: one trust anchor for each process, one certificate for each ServiceAccount.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,13 +8,12 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 
-/// The name a workload proves, as Linkerd forms it.
-pub(crate) fn name(service_account: &str, namespace: &str) -> String {
-    let account = if service_account.is_empty() { "default" } else { service_account };
-    format!("{account}.{namespace}.serviceaccount.identity.linkerd.cluster.local")
+/// Returns the identity name of a workload, as Linkerd forms it.
+pub(super) fn identity_name(service_account: &str, namespace: &str) -> String {
+    format!("{service_account}.{namespace}.serviceaccount.identity.linkerd.cluster.local")
 }
 
-/// Issues the identities of the cluster's proxies. Its key never leaves the process.
+/// Issues the identities of the proxies. Its key never leaves the process.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
@@ -23,10 +22,10 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// A new trust anchor.
+    /// Creates a trust anchor.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// The key or the certificate cannot be generated.
     pub(crate) fn new() -> Result<Arc<Self>, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -40,21 +39,21 @@ impl Authority {
         Ok(Arc::new(Self { issuer: Issuer::new(params, key), root, root_sha256, issued: Mutex::default() }))
     }
 
-    /// The hash that injected pods are annotated with.
-    pub(crate) fn root_sha256(&self) -> &str {
+    /// Returns the hash of the trust anchor, for the annotation of injected pods.
+    pub(super) fn root_sha256(&self) -> &str {
         &self.root_sha256
     }
 
-    /// The identity of a ServiceAccount, made once and shared by its pods.
-    pub(crate) fn identity(&self, service_account: &str, namespace: &str) -> Option<Identity> {
-        let name = name(service_account, namespace);
+    /// Returns the identity of a ServiceAccount, which its pods share; `None` if it cannot be issued.
+    pub(super) fn identity(&self, service_account: &str, namespace: &str) -> Option<Identity> {
+        let name = identity_name(service_account, namespace);
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = issued.get(&name) {
             return Some(found.clone());
         }
         let identity = self
             .issue(&name)
-            .inspect_err(|error| tracing::error!(identity = name, %error, "issue the mesh identity"))
+            .inspect_err(|error| tracing::error!(identity = name, %error, "cannot issue the identity"))
             .ok()?;
         issued.insert(name, identity.clone());
         Some(identity)

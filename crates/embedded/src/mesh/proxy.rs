@@ -1,45 +1,47 @@
-//! The program of a `linkerd-proxy` container: the data plane's proxy in the path of its pod's streams.
+//! The program of a `linkerd-proxy` container: the proxy of the data plane in the path of its pod's connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{Container, Pod, Probe as ProbeSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig};
 use meshy_mesh::names;
 use meshy_net::{BoxIo, Network};
-use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::network::{Redirect, Redirected};
-use crate::node::Home;
-use crate::node::logs::Log;
-use crate::object::{annotation, int, list, namespace, text};
+use super::workload::service_account;
+use crate::logs::Log;
+use crate::network::{RedirectHandler, RedirectedStream};
+use crate::node::PodContext;
+use crate::object::ObjectExt;
 
-/// What connections that are still open get when the pod has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long open connections can continue after the proxy was stopped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs a pod's proxy until it is asked to stop.
-pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken) -> u8 {
-    let proxy = Proxy::new(config(home));
+/// Runs the proxy of a pod until it is stopped.
+pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: CancellationToken) -> u8 {
+    let proxy = Proxy::new(config(context));
     let admin = ([0, 0, 0, 0], names::ADMIN_PORT).into();
-    let mut admin = match home.network.listen(admin).await {
+    let mut admin = match context.network.listen(admin).await {
         Ok(listener) => listener,
         Err(error) => {
-            log.write(format!("ERROR listen on the admin port: {error}"));
+            log.write(format!("ERROR cannot listen on the admin port: {error}"));
             return 1;
         }
     };
     let connections = TaskTracker::new();
-    // Whoever drops this run cuts its connections, too.
-    let cut = CancellationToken::new();
-    let _cut_at_the_end = cut.clone().drop_guard();
-    let redirect = |inbound: bool| -> Redirect {
-        let (proxy, connections, cut) = (proxy.clone(), connections.clone(), cut.clone());
-        Arc::new(move |stream: Redirected| {
-            let (proxy, cut) = (proxy.clone(), cut.clone());
+    // Dropping this future closes the connections.
+    let closed = CancellationToken::new();
+    let _close_on_drop = closed.clone().drop_guard();
+    let redirect = |inbound: bool| -> RedirectHandler {
+        let (proxy, connections, closed) = (proxy.clone(), connections.clone(), closed.clone());
+        Arc::new(move |stream: RedirectedStream| {
+            let (proxy, closed) = (proxy.clone(), closed.clone());
             connections.spawn(async move {
-                let Redirected { io, original, peer } = stream;
+                let RedirectedStream { io, original, peer } = stream;
                 let serve = async {
                     if inbound {
                         proxy.inbound(io, original, peer).await
@@ -48,23 +50,23 @@ pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken
                     }
                 };
                 tokio::select! {
-                    // A broken connection has told its ends already.
+                    // Both ends see that a connection is broken.
                     _ = serve => {}
-                    () = cut.cancelled() => {}
+                    () = closed.cancelled() => {}
                 }
             });
         })
     };
-    let (address, fabric) = (home.network.address(), &home.node.fabric);
+    let (address, fabric) = (context.network.address(), &context.node.fabric);
     fabric.redirect(address, Some(redirect(true)), Some(redirect(false)));
-    log.write(format!("INFO proxy of {address} is in the path of its pod's connections"));
+    log.write(format!("INFO proxy of {address} started, connections of the pod are redirected to it"));
 
     let serve_admin = |io: BoxIo| {
-        let (proxy, cut) = (proxy.clone(), cut.clone());
+        let (proxy, closed) = (proxy.clone(), closed.clone());
         connections.spawn(async move {
             tokio::select! {
                 _ = proxy.admin(io) => {}
-                () = cut.cancelled() => {}
+                () = closed.cancelled() => {}
             }
         });
     };
@@ -76,40 +78,41 @@ pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken
     }
     fabric.redirect(address, None, None);
     connections.close();
-    let _ = timeout(LAST_WORDS, connections.wait()).await;
+    let _ = timeout(CLOSE_TIMEOUT, connections.wait()).await;
     0
 }
 
-fn config(home: &Home) -> ProxyConfig {
-    let (pod, mesh) = (&home.pod, &home.node.mesh);
-    let direct = Arc::new(home.network.direct());
-    let mut config = ProxyConfig::new(direct.clone(), direct, mesh.discovery(namespace(pod)));
-    if annotation(pod, names::INJECT) == Some(names::INGRESS) {
+fn config(context: &PodContext) -> ProxyConfig {
+    let (pod, mesh) = (&context.pod, &context.node.mesh);
+    let direct = Arc::new(context.network.direct());
+    let mut config = ProxyConfig::new(direct.clone(), direct, mesh.discovery(pod.namespace()));
+    if pod.annotation(names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;
     }
-    config.identity = mesh.authority.identity(text(pod, "/spec/serviceAccountName"), namespace(pod));
+    config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
     config.like_linkerd = mesh.like_linkerd;
     config.probes = probes(pod);
     config
 }
 
-/// The paths the node asks the pod's containers for.
-fn probes(pod: &Value) -> Vec<Probe> {
-    let of = |container: &Value| -> Vec<Probe> {
-        ["startupProbe", "readinessProbe", "livenessProbe"]
-            .into_iter()
-            .filter_map(|field| {
-                let get = container.get(field)?.get("httpGet")?;
-                let port = match get.get("port")? {
-                    Value::String(name) => list(container, "/ports")
-                        .iter()
-                        .find(|port| text(port, "/name") == name)
-                        .and_then(|port| int(port, "/containerPort"))?,
-                    number => number.as_i64()?,
-                };
-                Some(Probe { port: u16::try_from(port).ok()?, path: text(get, "/path").to_owned() })
-            })
-            .collect()
+/// Returns the HTTP probes of the pod's containers.
+fn probes(pod: &Pod) -> Vec<Probe> {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let probes = |container: &Container| {
+        let specs = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
+        specs.into_iter().flatten().filter_map(|spec| http_probe(container, spec)).collect::<Vec<_>>()
     };
-    list(pod, "/spec/containers").iter().flat_map(of).collect()
+    containers.iter().flat_map(probes).collect()
+}
+
+fn http_probe(container: &Container, spec: &ProbeSpec) -> Option<Probe> {
+    let get = spec.http_get.as_ref()?;
+    let port = match &get.port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let mut ports = container.ports.iter().flatten();
+            ports.find(|port| port.name.as_ref() == Some(name))?.container_port
+        }
+    };
+    Some(Probe { port: u16::try_from(port).ok()?, path: get.path.clone().unwrap_or_default() })
 }

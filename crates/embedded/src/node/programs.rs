@@ -1,28 +1,28 @@
-//! What runs in a container: the test service, the ingress, the proxy, or a part that only shows itself.
+//! The programs of containers: the test service, the ingress, the proxy, or a placeholder.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minimal_service::Config;
 use tokio_util::sync::CancellationToken;
 
-use super::container::Home;
+use super::context::PodContext;
+use super::env::Env;
 use super::images::Program;
-use super::logs::Log;
+use crate::logs::Log;
 use crate::{ingress, mesh};
 
 /// Runs a program until it ends or is asked to stop, and gives its exit code.
 pub(super) async fn run(
     program: Program,
-    home: &Arc<Home>,
-    env: BTreeMap<String, String>,
+    context: &Arc<PodContext>,
+    env: Env,
     log: Arc<Log>,
     stop: CancellationToken,
 ) -> u8 {
     match program {
-        Program::Service => service(home, env, log, stop).await,
-        Program::Ingress => ingress::run(home, log, stop).await,
-        Program::Proxy => mesh::proxy::run(home, log, stop).await,
+        Program::Service => service(context, env, log, stop).await,
+        Program::Ingress => ingress::controller::run(context, log, stop).await,
+        Program::Proxy => mesh::proxy::run(context, log, stop).await,
         Program::ProxyInit => {
             log.write("the embedded network leads this pod's streams through its proxy".to_owned());
             0
@@ -35,12 +35,7 @@ pub(super) async fn run(
     }
 }
 
-async fn service(
-    home: &Arc<Home>,
-    env: BTreeMap<String, String>,
-    log: Arc<Log>,
-    stop: CancellationToken,
-) -> u8 {
+async fn service(context: &Arc<PodContext>, env: Env, log: Arc<Log>, stop: CancellationToken) -> u8 {
     let config = match Config::from_env(env) {
         Ok(config) => config,
         Err(error) => {
@@ -49,5 +44,5 @@ async fn service(
         }
     };
     let logs: minimal_service::Logs = Arc::new(move |line| log.write(line));
-    minimal_service::run(config, Arc::new(home.network.clone()), logs, stop.cancelled_owned()).await
+    minimal_service::run(config, Arc::new(context.network.clone()), logs, stop.cancelled_owned()).await
 }
