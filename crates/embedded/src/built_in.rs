@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::api::{Api, ApiError, CUSTOM_RESOURCE_DEFINITIONS, Typed};
 use crate::ingress::NAMESPACE as INGRESS_NAMESPACE;
-use crate::node::images::built_in_image;
 use crate::object::string_map;
+use crate::program::image::built_in_image;
 
 /// The annotation of objects that only represent a part of the embedded cluster.
 const BUILT_IN_ANNOTATION: &str = "meshy.dev/built-in";

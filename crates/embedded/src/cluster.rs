@@ -1,8 +1,11 @@
 //! The cluster as one value that is started, used and stopped.
 
 mod error;
+mod programs;
 mod restored;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ use crate::events::EventRecorder;
 use crate::mesh::{Authority, Injector, Mesh};
 use crate::network::{Fabric, host};
 use crate::node::{Kubelet, NodeContext};
+use crate::program::Programs;
 use crate::service_table::ServiceTable;
 use crate::{built_in, controllers, ingress};
 pub use error::Error;
@@ -67,6 +71,11 @@ impl Cluster {
     /// # Errors
     /// A port cannot be bound, the state folder cannot be read or written, or its snapshot has another format.
     pub async fn start(options: Options) -> Result<Self, Error> {
+        Self::start_with_programs(options, Programs::default()).await
+    }
+
+    /// Starts a cluster with additional programs, which take precedence over the programs of each cluster.
+    async fn start_with_programs(options: Options, mut programs: Programs) -> Result<Self, Error> {
         let bind_error = |source| Error::Bind { socket: "ingress", source };
         let ingress_ports = host::ingress_ports(&options.ingress_ports);
         let ingress_listener = host::bind_first(&ingress_ports).await.map_err(bind_error)?;
@@ -91,13 +100,14 @@ impl Cluster {
         let fabric = Fabric::new();
         let services = ServiceTable::new(fabric.clone());
         let mesh = Mesh::new(api.clone(), fabric.clone(), services.clone(), authority, options.like_linkerd);
+        programs::register(&mut programs, &api, &services, &mesh);
         let kubelet = Kubelet::new(NodeContext {
             node_name: format!("{}-embedded", options.name),
             api: api.clone(),
             events: events.clone(),
             fabric: fabric.clone(),
             services: services.clone(),
-            mesh: mesh.clone(),
+            programs,
         });
         let _ = injector.api.set((api.clone(), events.clone()));
         let _ = backend.kubelet.set(kubelet.clone());

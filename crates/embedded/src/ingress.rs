@@ -6,11 +6,12 @@
 //!                                                         └─ meshed: l5d-dst-override names the Service
 //! ```
 
-pub(crate) mod controller;
+mod controller;
 mod forward;
 pub(crate) mod host_port;
 mod names;
 mod rules;
 pub(crate) mod status;
 
+pub(crate) use controller::IngressProgram;
 pub(crate) use names::{CLASS, CONTROLLER, NAMESPACE};

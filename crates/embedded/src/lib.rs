@@ -24,6 +24,8 @@ mod network;
 mod node;
 mod object;
 mod pods;
+mod program;
+mod programs;
 mod service_table;
 
 /// The Kubernetes version that the API and the node report.

@@ -1,7 +1,7 @@
 //! The node: runs pods as tasks of this process.
 //!
 //! ```text
-//!   watch pods ─► Kubelet ─► pod::run ─┬─ ContainerWorker::run ─► programs::run  (the test service, the proxy, …)
+//!   watch pods ─► Kubelet ─► pod::run ─┬─ ContainerWorker::run ─► Program::run  (the test service, the proxy, …)
 //!                                      │         └─ probes, log, restarts
 //!                                      └─ status written to the API on each change
 //! ```
@@ -9,15 +9,14 @@
 mod container;
 mod context;
 mod env;
-pub(crate) mod images;
 mod object;
 mod pod;
 mod probe;
-mod programs;
+mod spec;
 mod state;
 mod status;
 
-pub(crate) use context::{NodeContext, PodContext};
+pub(crate) use context::NodeContext;
 pub(crate) use pod::PodWorker;
 
 use std::collections::HashMap;

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::{Api, ApiError};
 use crate::ingress::{CLASS, CONTROLLER, NAMESPACE};
-use crate::node::images::built_in_image;
 use crate::object::string_map;
+use crate::program::image::built_in_image;
 
 const SERVICE_ACCOUNT: &str = "ingress-nginx";
 

@@ -12,19 +12,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::api::networking::v1::Ingress;
 use meshy_mesh::names;
-use meshy_net::{BoxIo, Network};
+use meshy_net::{BoxFuture, BoxIo, Network};
 use rand::seq::IndexedRandom;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::forward::{self, Body, Upstreams, plain_response};
 use super::rules::{Backend, BackendPort, Rules};
 use crate::api::Api;
 use crate::logs::Log;
 use crate::network::ServicePort;
-use crate::node::PodContext;
 use crate::object::ObjectExt;
+use crate::program::{Execution, ExitCode, Program, TerminationSignal};
 use crate::service_table::ServiceTable;
 
 /// The port of the health checks of the controller, as with ingress-nginx.
@@ -40,6 +39,27 @@ const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The ingress controller.
+pub(crate) struct IngressProgram {
+    pub(crate) api: Api,
+    pub(crate) services: Arc<ServiceTable>,
+}
+
+impl Program for IngressProgram {
+    fn run(&self, execution: Execution) -> BoxFuture<'static, ExitCode> {
+        let controller = IngressController {
+            api: self.api.clone(),
+            services: self.services.clone(),
+            rules: RwLock::default(),
+            upstreams: forward::upstreams(execution.network.clone()),
+            log: execution.log.clone(),
+            sets_dst_override: execution.pod.annotation(names::INJECT) == Some(names::INGRESS),
+        };
+        Box::pin(run(Arc::new(controller), execution))
+    }
+}
+
+/// The state of one run.
 struct IngressController {
     api: Api,
     services: Arc<ServiceTable>,
@@ -50,20 +70,13 @@ struct IngressController {
     sets_dst_override: bool,
 }
 
-/// Serves Ingresses until it is stopped and the open requests have their responses.
-pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: CancellationToken) -> u8 {
-    let controller = Arc::new(IngressController {
-        api: context.node.api.clone(),
-        services: context.node.services.clone(),
-        rules: RwLock::default(),
-        upstreams: forward::upstreams(context.network.clone()),
-        log: log.clone(),
-        sets_dst_override: context.pod.annotation(names::INJECT) == Some(names::INGRESS),
-    });
+/// Serves Ingresses until termination is requested and the open requests have their responses.
+async fn run(controller: Arc<IngressController>, execution: Execution) -> ExitCode {
+    let Execution { network, log, ready, termination, .. } = execution;
     controller.read_rules();
     let mut listeners = Vec::new();
     for port in [80, HEALTH_PORT] {
-        match context.network.listen(([0, 0, 0, 0], port).into()).await {
+        match network.listen(([0, 0, 0, 0], port).into()).await {
             Ok(listener) => listeners.push(listener),
             Err(error) => {
                 log.write(format!("ERROR cannot listen on port {port}: {error}"));
@@ -72,19 +85,20 @@ pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: Cancella
         }
     }
     let (mut web, mut health) = (listeners.remove(0), listeners.remove(0));
-    let mut changes = context.node.api.watch::<Ingress>();
+    let mut changes = controller.api.watch::<Ingress>();
+    ready.set();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = web.accept() => if let Ok((io, peer)) = accepted {
-                connections.spawn(serve(controller.clone(), io, peer, stop.clone()));
+                connections.spawn(serve(controller.clone(), io, peer, termination.clone()));
             },
             accepted = health.accept() => if let Ok((io, _)) = accepted {
                 connections.spawn(serve_health(io));
             },
             Some(_) = changes.next() => controller.read_rules(),
             Some(_) = connections.join_next() => {}
-            () = stop.cancelled() => break,
+            () = termination.requested() => break,
         }
     }
     drop((web, health));
@@ -92,7 +106,12 @@ pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: Cancella
     0
 }
 
-async fn serve(controller: Arc<IngressController>, io: BoxIo, peer: SocketAddr, stop: CancellationToken) {
+async fn serve(
+    controller: Arc<IngressController>,
+    io: BoxIo,
+    peer: SocketAddr,
+    termination: TerminationSignal,
+) {
     let respond = |request| {
         let controller = controller.clone();
         async move { Ok::<_, Infallible>(controller.respond(request, peer).await) }
@@ -105,7 +124,7 @@ async fn serve(controller: Arc<IngressController>, io: BoxIo, peer: SocketAddr, 
     tokio::select! {
         // An error means that the client has closed the connection or does not speak HTTP.
         _ = connection.as_mut() => return,
-        () = stop.cancelled() => {}
+        () = termination.requested() => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

@@ -7,25 +7,35 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe as ProbeSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig};
 use meshy_mesh::names;
-use meshy_net::{BoxIo, Network};
+use meshy_net::{BoxFuture, BoxIo, Network};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::discovery::Mesh;
 use super::workload::service_account;
-use crate::logs::Log;
 use crate::network::{RedirectHandler, RedirectedStream};
-use crate::node::PodContext;
 use crate::object::ObjectExt;
+use crate::program::{Execution, ExitCode, Program};
 
 /// How long open connections can continue after the proxy was stopped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs the proxy of a pod until it is stopped.
-pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: CancellationToken) -> u8 {
-    let proxy = Proxy::new(config(context));
+/// The proxy of a pod.
+pub(crate) struct ProxyProgram {
+    pub(crate) mesh: Arc<Mesh>,
+}
+
+impl Program for ProxyProgram {
+    fn run(&self, execution: Execution) -> BoxFuture<'static, ExitCode> {
+        Box::pin(run(Proxy::new(config(&self.mesh, &execution)), execution))
+    }
+}
+
+async fn run(proxy: Proxy, execution: Execution) -> ExitCode {
+    let Execution { network, log, ready, termination, .. } = execution;
     let admin = ([0, 0, 0, 0], names::ADMIN_PORT).into();
-    let mut admin = match context.network.listen(admin).await {
+    let mut admin = match network.listen(admin).await {
         Ok(listener) => listener,
         Err(error) => {
             log.write(format!("ERROR cannot listen on the admin port: {error}"));
@@ -57,9 +67,10 @@ pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: Cancella
             });
         })
     };
-    let (address, fabric) = (context.network.address(), &context.node.fabric);
-    fabric.redirect(address, Some(redirect(true)), Some(redirect(false)));
+    network.redirect(Some(redirect(true)), Some(redirect(false)));
+    let address = network.address();
     log.write(format!("INFO proxy of {address} started, connections of the pod are redirected to it"));
+    ready.set();
 
     let serve_admin = |io: BoxIo| {
         let (proxy, closed) = (proxy.clone(), closed.clone());
@@ -73,18 +84,18 @@ pub(crate) async fn run(context: &Arc<PodContext>, log: Arc<Log>, stop: Cancella
     loop {
         tokio::select! {
             accepted = admin.accept() => if let Ok((io, _)) = accepted { serve_admin(io) },
-            () = stop.cancelled() => break,
+            () = termination.requested() => break,
         }
     }
-    fabric.redirect(address, None, None);
+    network.redirect(None, None);
     connections.close();
-    let _ = timeout(CLOSE_TIMEOUT, connections.wait()).await;
+    let _ = timeout(CLOSE_TIMEOUT.min(termination.grace_period()), connections.wait()).await;
     0
 }
 
-fn config(context: &PodContext) -> ProxyConfig {
-    let (pod, mesh) = (&context.pod, &context.node.mesh);
-    let direct = Arc::new(context.network.direct());
+fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
+    let pod = &execution.pod;
+    let direct = Arc::new(execution.network.direct());
     let mut config = ProxyConfig::new(direct.clone(), direct, mesh.discovery(pod.namespace()));
     if pod.annotation(names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;

@@ -51,7 +51,7 @@ impl Fabric {
     }
 
     /// Redirects the connections to and from a pod to these handlers; `None` removes a redirect.
-    pub(crate) fn redirect(
+    pub(super) fn redirect(
         &self,
         address: Ipv4Addr,
         inbound: Option<RedirectHandler>,

@@ -8,7 +8,7 @@ use meshy_net::{BoxFuture, BoxIo, Listener, Network};
 use tokio::sync::mpsc;
 
 use super::address::NODE_ADDRESS;
-use super::fabric::Fabric;
+use super::fabric::{Fabric, RedirectHandler};
 
 /// The view of the [`Fabric`] that a pod or the node has.
 #[derive(Clone)]
@@ -51,6 +51,11 @@ impl PodNetwork {
     #[must_use]
     pub(crate) fn direct(&self) -> Self {
         Self { direct: true, ..self.clone() }
+    }
+
+    /// Redirects the connections to and from the pod to these handlers; `None` removes a redirect.
+    pub(crate) fn redirect(&self, inbound: Option<RedirectHandler>, outbound: Option<RedirectHandler>) {
+        self.fabric.redirect(self.address, inbound, outbound);
     }
 
     /// Waits until the pod listens on a port, or has left the network.

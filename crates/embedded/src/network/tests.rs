@@ -124,8 +124,8 @@ async fn connections_of_a_meshed_pod_are_redirected_to_its_proxy() {
             });
         })
     };
-    fabric.redirect(client.address(), None, Some(handler(client.direct())));
-    fabric.redirect(server.address(), Some(handler(server.direct())), None);
+    client.redirect(None, Some(handler(client.direct())));
+    server.redirect(Some(handler(server.direct())), None);
     let to = SocketAddr::from((server.address(), 9090));
     let response = timeout(Duration::from_secs(5), read_after_shutdown(&client, to)).await;
     assert_eq!(response.expect("a response in time"), "server");

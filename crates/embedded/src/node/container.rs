@@ -8,19 +8,19 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::Container;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::context::PodContext;
-use super::env::{self, Env};
-use super::images::{Program, program};
-use super::programs;
+use super::env;
+use super::spec::{ContainerList, RestartPolicy, declared_ports, grace_period};
 use super::state::{State, Status, Termination};
 use crate::events::EventType;
 use crate::logs::Log;
-use crate::object::now;
+use crate::object::{ObjectExt, now};
+use crate::program::{Env, Execution, ExitCode, Program, ReadySignal, TerminationSignal};
 
 /// The delay before the second restart; the first one is immediate, as with a kubelet.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(10);
@@ -28,60 +28,10 @@ const INITIAL_BACKOFF: Duration = Duration::from_secs(10);
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 /// A run of this length resets the delay.
 const BACKOFF_RESET: Duration = Duration::from_secs(600);
+/// The exit code of a killed container: 128 plus SIGKILL.
+const KILLED: ExitCode = 137;
 /// How often a kubelet retries to build the environment of a container.
 const SYNC_PERIOD: Duration = Duration::from_secs(2);
-
-/// When a container is restarted after it exited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RestartPolicy {
-    Always,
-    OnFailure,
-    Never,
-}
-
-impl RestartPolicy {
-    /// Reads the `restartPolicy` of a pod; the default is `Always`.
-    pub(super) fn of_pod(policy: Option<&str>) -> Self {
-        match policy {
-            Some("OnFailure") => Self::OnFailure,
-            Some("Never") => Self::Never,
-            _ => Self::Always,
-        }
-    }
-
-    fn restarts_after(self, exit_code: u8) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => exit_code != 0,
-            Self::Never => false,
-        }
-    }
-}
-
-/// The list of a pod spec that a container is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ContainerList {
-    Init,
-    Main,
-}
-
-impl ContainerList {
-    /// Returns the containers of the list.
-    pub(super) fn of(self, pod: &Pod) -> &[Container] {
-        let Some(spec) = &pod.spec else { return &[] };
-        match self {
-            Self::Init => spec.init_containers.as_deref().unwrap_or_default(),
-            Self::Main => &spec.containers,
-        }
-    }
-
-    fn field(self) -> &'static str {
-        match self {
-            Self::Init => "initContainers",
-            Self::Main => "containers",
-        }
-    }
-}
 
 /// Runs one container of a pod.
 pub(crate) struct ContainerWorker {
@@ -161,15 +111,15 @@ impl ContainerWorker {
     /// Runs the container until it is stopped or its restart policy requires no further run.
     pub(super) async fn run(self: Arc<Self>, context: Arc<PodContext>) {
         let Some(spec) = self.list.of(&context.pod).get(self.index) else { return };
-        let program = match program(&self.image) {
+        let program = match context.node.programs.find(&self.image) {
             Ok(program) => program,
-            Err(message) => return self.image_pull_backoff(&context, &message).await,
+            Err(error) => return self.image_pull_backoff(&context, &error.to_string()).await,
         };
         let mut backoff = Duration::ZERO;
         loop {
             let start = Instant::now();
             let Some(env) = self.environment(&context, spec).await else { return };
-            let exit_code = self.run_once(&context, spec, program, env).await;
+            let exit_code = self.run_once(&context, spec, program.as_ref(), env).await;
             if self.stop.is_cancelled() || !self.restart_policy.restarts_after(exit_code) {
                 return;
             }
@@ -205,13 +155,21 @@ impl ContainerWorker {
     }
 
     /// Runs the program once and returns its exit code.
-    async fn run_once(&self, context: &Arc<PodContext>, spec: &Container, program: Program, env: Env) -> u8 {
-        let log = self.start_log();
+    async fn run_once(
+        &self,
+        context: &PodContext,
+        spec: &Container,
+        program: &dyn Program,
+        env: Env,
+    ) -> ExitCode {
+        let stop = self.stop.child_token();
+        let execution = self.execution(context, spec, env, stop.clone());
+        let (log, ready, termination) =
+            (execution.log.clone(), execution.ready.clone(), execution.termination.clone());
         let since = now();
         let container_id = format!("meshy://{:032x}", rand::random::<u128>());
-        let stop = self.stop.child_token();
-        let run = programs::run(program, context, env, log.clone(), stop.clone());
-        let probes = self.run_probes(context, spec, &stop);
+        let run = run_until_killed(program.run(execution), &termination);
+        let probes = self.run_probes(context, spec, &stop, &ready);
         self.update(context, |status| {
             status.keep_last_termination();
             status.state = State::Running { since: since.clone() };
@@ -230,6 +188,34 @@ impl ContainerWorker {
             self.completed.send_replace(true);
         }
         exit_code
+    }
+
+    /// Returns what the program receives for one run.
+    fn execution(
+        &self,
+        context: &PodContext,
+        spec: &Container,
+        env: Env,
+        stop: CancellationToken,
+    ) -> Execution {
+        let expand = |texts: &Option<Vec<String>>| -> Vec<String> {
+            texts.iter().flatten().map(|text| env::expand(text, &env)).collect()
+        };
+        let execution = Execution {
+            pod: context.pod.clone(),
+            command: expand(&spec.command),
+            args: expand(&spec.args),
+            ports: declared_ports(spec),
+            env,
+            network: context.network.clone(),
+            log: self.start_log(),
+            ready: ReadySignal::default(),
+            termination: TerminationSignal::new(stop, grace_period(&context.pod)),
+        };
+        let (pod, name) = (context.pod.name(), &self.name);
+        let Execution { command, args, ports, .. } = &execution;
+        tracing::debug!(pod, container = name, ?command, ?args, ?ports, "container starts");
+        execution
     }
 
     async fn start_events(&self, context: &PodContext) {
@@ -290,10 +276,10 @@ impl ContainerWorker {
 
 /// Waits for the exit code of a run; probes and events continue beside it as long as it runs.
 async fn run_beside(
-    run: impl Future<Output = u8>,
+    run: impl Future<Output = ExitCode>,
     probes: impl Future<Output = ()>,
     events: impl Future<Output = ()>,
-) -> u8 {
+) -> ExitCode {
     let (mut run, mut probes, mut events) = (pin!(run), pin!(probes), pin!(events));
     let (mut probes_done, mut events_done) = (false, false);
     loop {
@@ -302,5 +288,18 @@ async fn run_beside(
             () = &mut probes, if !probes_done => probes_done = true,
             () = &mut events, if !events_done => events_done = true,
         }
+    }
+}
+
+/// Waits for the exit code of a run; drops the run if it does not exit within its grace period.
+async fn run_until_killed(run: impl Future<Output = ExitCode>, termination: &TerminationSignal) -> ExitCode {
+    let expired = async {
+        termination.requested().await;
+        sleep(termination.grace_period()).await;
+    };
+    tokio::select! {
+        biased;
+        exit_code = run => exit_code,
+        () = expired => KILLED,
     }
 }

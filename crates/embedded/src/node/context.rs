@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use crate::api::Api;
 use crate::events::EventRecorder;
-use crate::mesh::Mesh;
 use crate::network::{Fabric, PodNetwork};
+use crate::program::Programs;
 use crate::service_table::ServiceTable;
 
 /// What all pods of the node share.
@@ -18,15 +18,15 @@ pub(crate) struct NodeContext {
     pub(crate) events: EventRecorder,
     pub(crate) fabric: Arc<Fabric>,
     pub(crate) services: Arc<ServiceTable>,
-    pub(crate) mesh: Arc<Mesh>,
+    pub(crate) programs: Programs,
 }
 
 /// What the containers of a pod share.
-pub(crate) struct PodContext {
-    pub(crate) node: Arc<NodeContext>,
+pub(super) struct PodContext {
+    pub(super) node: Arc<NodeContext>,
     /// The pod as it was when the node admitted it.
-    pub(crate) pod: Arc<Pod>,
-    pub(crate) network: PodNetwork,
+    pub(super) pod: Arc<Pod>,
+    pub(super) network: PodNetwork,
     /// Notified on each change of the status of a container.
-    pub(crate) changed: Notify,
+    pub(super) changed: Notify,
 }

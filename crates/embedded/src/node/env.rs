@@ -1,16 +1,12 @@
 //! The environment of a container: values, references, the downward API, ConfigMaps and Secrets.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvFromSource, EnvVarSource, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::api::Api;
 use crate::network::NODE_ADDRESS;
 use crate::object::ObjectExt;
-
-/// Environment variables by name.
-pub(crate) type Env = BTreeMap<String, String>;
+use crate::program::Env;
 
 /// The values that a pod can read about itself.
 pub(super) struct PodInfo<'a> {

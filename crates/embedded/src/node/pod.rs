@@ -10,8 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::container::{ContainerList, ContainerWorker, RestartPolicy};
+use super::container::ContainerWorker;
 use super::context::{NodeContext, PodContext};
+use super::spec::{ContainerList, RestartPolicy, grace_period};
 use super::status;
 use crate::api::{ApiError, Deletion};
 use crate::condition;
@@ -24,8 +25,6 @@ use crate::pods::is_bound;
 const UNROUTE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The time that balancers need to drop an endpoint that is not listed any more.
 const BALANCER_DELAY: Duration = Duration::from_millis(50);
-/// The grace period of a pod that sets none.
-const DEFAULT_GRACE_PERIOD_SECONDS: i64 = 30;
 /// The delay before a failed status update is repeated.
 const STATUS_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -174,7 +173,7 @@ async fn terminate(worker: &PodWorker, context: &PodContext, mut tasks: JoinSet<
         let message = format!("Stopping container {}", container.name);
         container.event(context, EventType::Normal, "Killing", &message).await;
     }
-    let grace_period = grace_period(context);
+    let grace_period = deletion_grace_period(context);
     if timeout(grace_period, stop_containers(worker, context, &mut tasks)).await.is_err() {
         let seconds = grace_period.as_secs();
         let message = format!("Containers did not exit within {seconds} s and were killed");
@@ -194,14 +193,14 @@ async fn terminate(worker: &PodWorker, context: &PodContext, mut tasks: JoinSet<
     }
 }
 
-fn grace_period(context: &PodContext) -> Duration {
+/// Returns the grace period of the deletion, by default that of the pod.
+fn deletion_grace_period(context: &PodContext) -> Duration {
     let pod = &context.pod;
     let current = context.node.api.get::<Pod>(pod.namespace(), pod.name());
-    let seconds = current
-        .and_then(|current| current.metadata.deletion_grace_period_seconds)
-        .or_else(|| pod.spec.as_ref()?.termination_grace_period_seconds)
-        .unwrap_or(DEFAULT_GRACE_PERIOD_SECONDS);
-    Duration::from_secs(seconds.max(0).unsigned_abs())
+    match current.and_then(|current| current.metadata.deletion_grace_period_seconds) {
+        Some(seconds) => Duration::from_secs(seconds.max(0).unsigned_abs()),
+        None => grace_period(pod),
+    }
 }
 
 async fn stop_containers(worker: &PodWorker, context: &PodContext, tasks: &mut JoinSet<()>) {

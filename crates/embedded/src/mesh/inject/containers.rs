@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshy_mesh::names;
 
-use crate::node::images::{built_in_image, proxy_image};
+use crate::program::image::built_in_image;
 
 const LOCK_VOLUME: &str = "linkerd-proxy-init-xtables-lock";
 const IDENTITY_VOLUME: &str = "linkerd-identity-end-entity";
@@ -58,7 +58,7 @@ pub(super) fn proxy_init() -> Container {
 pub(super) fn proxy() -> Container {
     Container {
         name: names::PROXY_CONTAINER.to_owned(),
-        image: Some(proxy_image()),
+        image: Some(built_in_image("proxy")),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         // A native sidecar starts before the application and stops after it.
         restart_policy: Some("Always".to_owned()),

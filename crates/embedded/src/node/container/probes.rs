@@ -7,11 +7,13 @@ use k8s_openapi::api::core::v1::Container;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ContainerList, ContainerWorker};
+use super::ContainerWorker;
 use crate::events::EventType;
 use crate::network::PodNetwork;
 use crate::node::context::PodContext;
 use crate::node::probe::Probe;
+use crate::node::spec::ContainerList;
+use crate::program::ReadySignal;
 
 /// How long the first probe waits until its port is listened on.
 const LISTEN_WAIT: Duration = Duration::from_secs(1);
@@ -43,8 +45,14 @@ enum Health {
 
 impl ContainerWorker {
     /// Runs the startup probe, then the readiness and liveness probes side by side. Cancels `stop` if the container
-    /// must be restarted.
-    pub(super) async fn run_probes(&self, context: &PodContext, spec: &Container, stop: &CancellationToken) {
+    /// must be restarted. Without a readiness probe, the container is ready when its program reports it.
+    pub(super) async fn run_probes(
+        &self,
+        context: &PodContext,
+        spec: &Container,
+        stop: &CancellationToken,
+        program_ready: &ReadySignal,
+    ) {
         let [startup, readiness, liveness] =
             [&spec.startup_probe, &spec.readiness_probe, &spec.liveness_probe]
                 .map(|probe| probe.as_ref().map(|probe| Probe::of(spec, probe)));
@@ -54,15 +62,15 @@ impl ContainerWorker {
                 return self.kill(context, ProbeKind::Startup, stop).await;
             }
         }
-        self.update(context, |status| {
-            status.started = true;
-            status.ready = readiness.is_none();
-        });
+        self.update(context, |status| status.started = true);
         if self.list == ContainerList::Init {
             self.completed.send_replace(true);
         }
         let ready = async {
-            let Some(probe) = readiness else { return };
+            let Some(probe) = readiness else {
+                program_ready.wait().await;
+                return self.update(context, |status| status.ready = true);
+            };
             self.repeat(context, &probe, ProbeKind::Readiness, |health| {
                 self.update(context, |status| status.ready = health == Health::Healthy);
                 ControlFlow::Continue(())
