@@ -20,13 +20,12 @@ const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 /// How often the age of the certificates is checked. Timers stop while a computer is suspended, its clock does not.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The name a workload proves, as Linkerd forms it.
-pub(crate) fn name(service_account: &str, namespace: &str) -> String {
-    let account = if service_account.is_empty() { "default" } else { service_account };
-    format!("{account}.{namespace}.serviceaccount.identity.linkerd.cluster.local")
+/// Returns the identity name of a workload, as Linkerd forms it.
+pub(super) fn identity_name(service_account: &str, namespace: &str) -> String {
+    format!("{service_account}.{namespace}.serviceaccount.identity.linkerd.cluster.local")
 }
 
-/// Issues the identities of the cluster's proxies. Its key never leaves the process.
+/// Issues the identities of the proxies. Its key never leaves the process.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
@@ -41,10 +40,10 @@ struct Issued {
 }
 
 impl Authority {
-    /// A new trust anchor.
+    /// Creates a trust anchor.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// The key or the certificate cannot be generated.
     pub(crate) fn new() -> Result<Arc<Self>, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -58,18 +57,18 @@ impl Authority {
         Ok(Arc::new(Self { issuer: Issuer::new(params, key), root, root_sha256, issued: Mutex::default() }))
     }
 
-    /// The hash that injected pods are annotated with.
-    pub(crate) fn root_sha256(&self) -> &str {
+    /// Returns the hash of the trust anchor, for the annotation of injected pods.
+    pub(super) fn root_sha256(&self) -> &str {
         &self.root_sha256
     }
 
     /// Returns the identity of a ServiceAccount, which its pods share; the watch has each new certificate.
-    pub(crate) fn identity(
+    pub(super) fn identity(
         &self,
         service_account: &str,
         namespace: &str,
     ) -> Option<watch::Receiver<Identity>> {
-        let name = name(service_account, namespace);
+        let name = identity_name(service_account, namespace);
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = issued.get(&name) {
             return Some(found.identity.subscribe());

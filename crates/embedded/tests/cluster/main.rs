@@ -1,8 +1,8 @@
-//! The cluster as its users see it, in-process: no socket but the ingress's.
+//! The cluster as its users see it, in-process: the port of the ingress is its only socket.
 
+mod demo;
 mod lab;
 mod mesh;
 mod policy;
 mod proxy_log;
-mod story;
 mod workloads;

@@ -19,7 +19,7 @@ async fn the_log_level_annotation_shows_the_decisions_of_a_pods_proxy() {
         .await
         .expect("patched");
     lab.rolled_out("default", "minimal-service").await;
-    lab.serves("minimal-service").await;
+    lab.wait_until_served("minimal-service").await;
     let pods: Api<Pod> = Api::namespaced(lab.client.clone(), "default");
     let params = LogParams { container: Some("linkerd-proxy".into()), ..LogParams::default() };
     let mut logs = String::new();
