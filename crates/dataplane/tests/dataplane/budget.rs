@@ -54,7 +54,7 @@ async fn logged_decisions_replayed_into_the_crate_are_the_same() {
     for rate in [5, 40, 10] {
         success_rate(&client, rate, 20, &mut jitter).await;
     }
-    Sums::of(&client).agree(&client, 1 + 55 * 20, server.count());
+    Sums::of(&client).assert_agree(&client, 1 + 55 * 20, server.count());
 
     let log = log.lock().unwrap().clone();
     let refused = log.iter().filter(|(_, decision)| *decision == Decision::Withdraw(false)).count();

@@ -57,8 +57,8 @@ async fn under_load_profile_changes_neither_lose_nor_duplicate_requests() {
     }
     assert!(sent > 100, "{sent}");
     assert_eq!(server.count(), sent);
-    client.reaches("request_total", &[], sent as u64).await;
-    client.reaches("response_total", &[], sent as u64).await;
+    client.wait_for_metric("request_total", &[], sent as u64).await;
+    client.wait_for_metric("response_total", &[], sent as u64).await;
     let by_profile = client.metric("route_request_total", &[]);
     let by_policy = client.metric("outbound_http_route_request_statuses_total", &[]);
     assert_eq!(

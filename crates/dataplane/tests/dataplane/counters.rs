@@ -45,7 +45,7 @@ impl Sums {
     }
 
     /// Checks the counters of a run whose attempts all reached the server.
-    pub(crate) fn agree(&self, client: &Client, requests: usize, server: usize) {
+    pub(crate) fn assert_agree(&self, client: &Client, requests: usize, server: usize) {
         assert_eq!(self.effective, requests as u64, "effective requests");
         assert_eq!(self.actual, server as u64, "attempts as the server counts them");
         assert_eq!(self.actual - self.effective, self.retryable - self.no_budget, "retries");
@@ -76,7 +76,7 @@ async fn requests_attempts_and_retries_agree_with_the_server_over_a_pair() {
         assert_eq!(client.send(request).await.status, 200);
     }
     let sums = Sums::of(&client);
-    sums.agree(&client, 200, server.count());
+    sums.assert_agree(&client, 200, server.count());
     assert_eq!(sums.no_budget, 0);
     assert_eq!(server.count(), 400, "half of the attempts fail");
     let text = scrape(&server_proxy);
@@ -98,7 +98,7 @@ async fn every_failure_at_an_exhausted_budget_is_counted() {
         assert_eq!(client.get("/").await.status, 500);
     }
     let sums = Sums::of(&client);
-    sums.agree(&client, 5, server.count());
+    sums.assert_agree(&client, 5, server.count());
     // The first request uses the whole reserve of 3 x 10; every request ends at an exhausted budget.
     assert_eq!((sums.retryable, sums.no_budget), (35, 5));
 }

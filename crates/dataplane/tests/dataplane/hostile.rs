@@ -40,7 +40,7 @@ async fn status(client: &Client) -> Result<u16, hyper::Error> {
 
 /// Waits until all upstream connections are closed.
 async fn connections_are_closed(client: &Client) {
-    client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
+    client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +125,7 @@ async fn a_body_that_is_cut_or_badly_chunked_breaks_the_response_and_counts_as_a
         let client = lab.client();
         assert!(status(&client).await.is_err(), "{rest:?}");
         let broken = [("classification", "failure"), ("error", "unclassified"), ("status_code", "200")];
-        client.reaches("response_total", &broken, 1).await;
+        client.wait_for_metric("response_total", &broken, 1).await;
         connections_are_closed(&client).await;
     }
 }
@@ -214,7 +214,7 @@ async fn through(raw: &[u8]) -> (Option<Request<Bytes>>, usize, String) {
     (last, requests, String::from_utf8_lossy(&response).into_owned())
 }
 
-/// Sends a request whose head two readers could frame differently, with a request hidden server_proxy it.
+/// Sends a request whose head two readers could frame differently, with a request hidden behind it.
 #[tokio::test(start_paused = true)]
 async fn a_request_with_two_framings_reaches_the_application_as_one_or_not_at_all() {
     let smuggled = "GET /smuggled HTTP/1.1\r\nhost: web\r\n\r\n";

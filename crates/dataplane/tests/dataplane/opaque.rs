@@ -34,7 +34,7 @@ async fn other_protocols_pass_a_pair_byte_by_byte() {
     io.read_exact(&mut received).await.unwrap();
     assert_eq!(&received, b"hello\x00\x00\x01\x01\xff\xff\n\n");
     drop(io);
-    client.reaches("tcp_open_connections", &[("direction", "outbound")], 0).await;
+    client.wait_for_metric("tcp_open_connections", &[("direction", "outbound")], 0).await;
     assert_eq!(client.metric("tcp_read_bytes_total", &[("peer", "src")]), 4);
     assert_eq!(client.metric("tcp_write_bytes_total", &[("peer", "src")]), 13);
     assert_eq!(client.metric("tcp_open_total", &[]), 2);

@@ -153,7 +153,9 @@ async fn a_pause_longer_than_the_idle_timeout_breaks_the_response() {
     let client = lab.client();
     let request = Request::get("/").header("host", "web").body(Bytes::new()).unwrap();
     assert!(client.send_to(WEB, request).await.is_err());
-    client.reaches("outbound_http_route_request_statuses_total", &[("error", "IDLE_TIMEOUT")], 1).await;
+    client
+        .wait_for_metric("outbound_http_route_request_statuses_total", &[("error", "IDLE_TIMEOUT")], 1)
+        .await;
 }
 
 /// Resets the first streams with a reason, then responds 200.

@@ -45,7 +45,7 @@ async fn send_one(
 ) -> (u16, usize) {
     let (client, server) = web(profile, ONCE);
     let reply = client.send(request(version, method, body)).await;
-    Sums::of(&client).agree(&client, 1, server.count());
+    Sums::of(&client).assert_agree(&client, 1, server.count());
     (reply.status, server.count())
 }
 

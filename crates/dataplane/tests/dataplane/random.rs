@@ -101,7 +101,7 @@ async fn random_bytes_from_callers_neither_stop_nor_block_a_pair() {
             exchange(&client, &bytes, seed).await;
         }
         assert_eq!(client.get("/").await.status, 200);
-        client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
+        client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
     }
 }
 
@@ -124,7 +124,7 @@ async fn random_bytes_from_upstreams_neither_stop_nor_block_a_proxy() {
         let request = REQUESTS[seed as usize % 3];
         exchange(&client, request, seed).await;
     }
-    client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
+    client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
     let text = scrape(&client.proxy);
     assert!(text.lines().count() < 2_000, "{} lines of metrics", text.lines().count());
 }

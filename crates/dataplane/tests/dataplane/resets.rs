@@ -95,8 +95,8 @@ async fn a_reset_in_the_body_breaks_the_response_and_is_counted_as_a_failure() {
     let request = Request::get("/").header("host", "web").body(Bytes::new()).unwrap();
     assert!(client.send_to(WEB, request).await.is_err(), "the body is incomplete");
     let broken = [("classification", "failure"), ("error", "unclassified"), ("status_code", "200")];
-    client.reaches("response_total", &broken, 1).await;
-    client.reaches("tcp_close_total", &[("peer", "dst"), ("errno", "ECONNRESET")], 1).await;
-    client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
+    client.wait_for_metric("response_total", &broken, 1).await;
+    client.wait_for_metric("tcp_close_total", &[("peer", "dst"), ("errno", "ECONNRESET")], 1).await;
+    client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
     assert_eq!(server.count(), 1, "a response that began is not retried");
 }

@@ -65,8 +65,8 @@ async fn a_response_that_the_caller_drops_is_counted_once() {
     io.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n").await.unwrap();
     sleep(Duration::from_millis(150)).await;
     drop(io);
-    client.reaches("response_total", &[("direction", "outbound"), ("status_code", "200")], 1).await;
+    client.wait_for_metric("response_total", &[("direction", "outbound"), ("status_code", "200")], 1).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(client.metric("response_total", &[]), 1);
-    client.reaches("tcp_open_connections", &[], 0).await;
+    client.wait_for_metric("tcp_open_connections", &[], 0).await;
 }

@@ -217,7 +217,7 @@ impl Client {
     }
 
     /// Waits until a metric has a value: what a caller observes is not always counted before.
-    pub(crate) async fn reaches(&self, name: &str, labels: &[(&str, &str)], value: u64) {
+    pub(crate) async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
         let wait = async {
             while self.metric(name, labels) != value {
                 tokio::time::sleep(Duration::from_millis(1)).await;
