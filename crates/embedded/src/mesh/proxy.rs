@@ -101,7 +101,7 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
         config.mode = Mode::Ingress;
     }
     config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
-    config.like_linkerd = mesh.like_linkerd;
+    config.like_linkerd = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);
     config
 }
