@@ -38,7 +38,7 @@ pub async fn serve(name: &str) -> anyhow::Result<()> {
     let options = Options {
         state_dir: Some(folder.join("embedded")),
         ingress_ports,
-        like_linkerd,
+        linkerd_discovery_cache: like_linkerd,
         ..Options::ephemeral(name)
     };
     let cluster = Cluster::start(options).await.context("cannot start the cluster")?;

@@ -6,6 +6,8 @@
 mod convert;
 mod error;
 mod kinds;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub(crate) use convert::{PartialObject, StoredObject, apply_changes, typed};

@@ -39,7 +39,7 @@ pub struct Options {
     /// The ports of 127.0.0.1 to try for the ingress, in order; by default 80, 8080 to 8179, then any free port.
     pub ingress_ports: Vec<u16>,
     /// Whether a client sees a new profile only after it has not used the Service for 5 s, as with Linkerd.
-    pub like_linkerd: bool,
+    pub linkerd_discovery_cache: bool,
 }
 
 impl Options {
@@ -50,7 +50,7 @@ impl Options {
             state_dir: None,
             api_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             ingress_ports: vec![0],
-            like_linkerd: false,
+            linkerd_discovery_cache: false,
         }
     }
 }
@@ -99,7 +99,13 @@ impl Cluster {
 
         let fabric = Fabric::new();
         let services = ServiceTable::new(fabric.clone());
-        let mesh = Mesh::new(api.clone(), fabric.clone(), services.clone(), authority, options.like_linkerd);
+        let mesh = Mesh::new(
+            api.clone(),
+            fabric.clone(),
+            services.clone(),
+            authority,
+            options.linkerd_discovery_cache,
+        );
         programs::register(&mut programs, &api, &services, &mesh);
         let kubelet = Kubelet::new(NodeContext {
             node_name: format!("{}-embedded", options.name),

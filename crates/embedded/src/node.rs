@@ -139,7 +139,7 @@ impl Kubelet {
         }
     }
 
-    /// Returns why a pod cannot run on this node, in the scheduler's words.
+    /// Returns why a pod cannot run on this node, as the scheduler's message.
     fn unschedulable_message(&self, pod: &Pod) -> Option<&'static str> {
         let node = self.context.api.get::<Node>("", &self.context.node_name)?;
         let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.as_ref());

@@ -74,10 +74,9 @@ pub(crate) fn controller_reference<K: Resource + ObjectExt>(owner: &K) -> OwnerR
     }
 }
 
-/// Sets an annotation and returns whether that changed the object.
-pub(crate) fn set_annotation(meta: &mut ObjectMeta, key: &str, value: &str) -> bool {
-    let old = meta.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
-    old.as_deref() != Some(value)
+/// Sets an annotation.
+pub(crate) fn set_annotation(meta: &mut ObjectMeta, key: &str, value: &str) {
+    meta.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
 }
 
 /// Returns string pairs as a map of labels or annotations.

@@ -137,6 +137,35 @@ async fn a_container_without_readiness_probe_is_ready_when_its_program_reports_i
     wait_for(&pods, |status| status.ready).await;
 }
 
+#[tokio::test]
+async fn a_container_starts_after_its_init_containers_have_exited() {
+    let (finish_init, started) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+    let (init, log) = (finish_init.clone(), started.clone());
+    let (_cluster, pods) = cluster_with(move |execution| {
+        let (init, name) = (init.clone(), execution.args.concat());
+        log.lock().expect("no panic").push(name.clone());
+        async move {
+            match name.as_str() {
+                "init" => init.notified().await,
+                _ => execution.termination.requested().await,
+            }
+            0
+        }
+    })
+    .await;
+    let init_container = json!({ "name": "init", "image": "test", "args": ["init"] });
+    create(&pods, json!({ "initContainers": [init_container] }), json!({ "args": ["main"] })).await;
+    let init_is_running = |pod: Option<&Pod>| {
+        let statuses = pod.and_then(|pod| pod.status.as_ref()?.init_container_statuses.as_ref());
+        statuses.is_some_and(|all| is_running(&all[0]) && all[0].started == Some(true))
+    };
+    timeout(TIMEOUT, await_condition(pods.clone(), "test", init_is_running)).await.expect("no timeout").ok();
+    assert_eq!(*started.lock().expect("no panic"), ["init"]);
+    finish_init.notify_one();
+    wait_for(&pods, is_running).await;
+    assert_eq!(*started.lock().expect("no panic"), ["init", "main"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_program_can_finish_its_work_within_the_grace_period() {
     let (_cluster, pods) = cluster_with(|execution| async move {

@@ -30,7 +30,7 @@ type Profiles = HashMap<(String, String), Option<Arc<Profile>>>;
 /// What the proxies of the cluster share.
 pub(crate) struct Mesh {
     pub(super) authority: Arc<Authority>,
-    pub(super) like_linkerd: bool,
+    pub(super) linkerd_discovery_cache: bool,
     api: Api,
     fabric: Arc<Fabric>,
     services: Arc<ServiceTable>,
@@ -46,10 +46,19 @@ impl Mesh {
         fabric: Arc<Fabric>,
         services: Arc<ServiceTable>,
         authority: Arc<Authority>,
-        like_linkerd: bool,
+        linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
         let (targets, profiles, routes) = Default::default();
-        Arc::new(Self { authority, like_linkerd, api, fabric, services, targets, profiles, routes })
+        Arc::new(Self {
+            authority,
+            linkerd_discovery_cache,
+            api,
+            fabric,
+            services,
+            targets,
+            profiles,
+            routes,
+        })
     }
 
     /// Follows profiles, routes and Services until the set is dropped.

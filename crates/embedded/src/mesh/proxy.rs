@@ -107,7 +107,7 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
         config.mode = Mode::Ingress;
     }
     config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
-    config.linkerd_discovery_cache = mesh.like_linkerd;
+    config.linkerd_discovery_cache = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);
     config
 }

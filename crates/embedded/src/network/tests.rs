@@ -73,8 +73,8 @@ async fn unused_ports_are_refused_and_outside_addresses_are_unreachable() {
     let pod = pod_that_sends_its_name(&fabric, "web", 80).await;
     let kind = |error: std::io::Error| error.kind();
     let to = |address: [u8; 4], port| SocketAddr::from((address, port));
-    let own = SocketAddr::from((pod.address(), 81));
-    assert_eq!(kind(read(&pod, own).await.unwrap_err()), ErrorKind::ConnectionRefused);
+    let unused_port = SocketAddr::from((pod.address(), 81));
+    assert_eq!(kind(read(&pod, unused_port).await.unwrap_err()), ErrorKind::ConnectionRefused);
     assert_eq!(kind(read(&pod, to([127, 0, 0, 1], 81)).await.unwrap_err()), ErrorKind::ConnectionRefused);
     assert_eq!(kind(read(&pod, to([192, 0, 2, 1], 80)).await.unwrap_err()), ErrorKind::HostUnreachable);
     fabric.set_service(service("empty", 7, 80, Vec::new()));

@@ -175,7 +175,7 @@ impl ContainerWorker {
             status.state = State::Running { since: since.clone() };
             status.container_id.clone_from(&container_id);
         });
-        let exit_code = run_beside(run, probes, self.start_events(context)).await;
+        let exit_code = run_with(run, probes, self.start_events(context)).await;
         stop.cancel();
         log.end();
         self.update(context, |status| {
@@ -274,8 +274,8 @@ impl ContainerWorker {
     }
 }
 
-/// Waits for the exit code of a run; probes and events continue beside it as long as it runs.
-async fn run_beside(
+/// Waits for the exit code of a run, with its probes and events running concurrently.
+async fn run_with(
     run: impl Future<Output = ExitCode>,
     probes: impl Future<Output = ()>,
     events: impl Future<Output = ()>,

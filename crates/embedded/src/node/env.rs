@@ -15,7 +15,7 @@ pub(super) struct PodInfo<'a> {
     pub(super) node_name: &'a str,
 }
 
-/// An environment that cannot be built, in the kubelet's words where it has such an error.
+/// An environment that cannot be built. The messages are those of the kubelet where it has such an error.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EnvError {
     #[error("configmap \"{0}\" not found")]

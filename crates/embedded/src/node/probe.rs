@@ -43,7 +43,7 @@ pub(super) struct Probe {
     pub(super) failure_threshold: u32,
 }
 
-/// A failed probe, in the kubelet's words.
+/// A failed probe. The messages are those of the kubelet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     #[error("context deadline exceeded")]

@@ -36,10 +36,12 @@ impl Images {
 }
 
 /// An image that no program is registered for: the message of ErrImagePull.
+///
+/// The words `not found` let clients that wait for the pod stop: a container runtime reports a missing image with them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the embedded cluster cannot run image \"{image}\": its containers run inside the meshy process, and only these \
-     images have a program: {}; use a kind cluster for other images: meshy up --provider kind",
+    "program of image \"{image}\" not found: containers of the embedded cluster run inside the meshy process, and only \
+     these images have a program: {}; use a kind cluster for other images: meshy up --provider kind",
     .supported.join(", ")
 )]
 pub(crate) struct UnknownImage {
@@ -121,7 +123,7 @@ mod tests {
     fn an_unknown_image_is_an_error_with_the_supported_images_and_a_hint() {
         for image in ["nginx", "minimal-service-v2:1", "localhost:5000/other:minimal-service"] {
             let error = programs().find(image).err().expect("an error").to_string();
-            assert!(error.contains(&format!("cannot run image \"{image}\"")), "{error}");
+            assert!(error.starts_with(&format!("program of image \"{image}\" not found: ")), "{error}");
             assert!(error.contains("have a program: minimal-service; "), "{error}");
             assert!(error.contains("--provider kind"), "{error}");
         }

@@ -12,7 +12,6 @@ use crate::events::EventType;
 use crate::network::PodNetwork;
 use crate::node::context::PodContext;
 use crate::node::probe::Probe;
-use crate::node::spec::ContainerList;
 use crate::program::ReadySignal;
 
 /// How long the first probe waits until its port is listened on.
@@ -63,7 +62,7 @@ impl ContainerWorker {
             }
         }
         self.update(context, |status| status.started = true);
-        if self.list == ContainerList::Init {
+        if self.is_sidecar() {
             self.completed.send_replace(true);
         }
         let ready = async {
