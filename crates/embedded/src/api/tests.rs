@@ -15,7 +15,7 @@ async fn api_with_config_map() -> (Server, Api) {
         admission: Vec::new(),
         pods: None,
     });
-    let api = Api::new(server.store());
+    let api = Api::new(server.client());
     api.create(&config_map("web", "1")).await.expect("a ConfigMap");
     (server, api)
 }
