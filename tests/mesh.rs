@@ -53,7 +53,7 @@ spec:
 
 impl Lab {
     async fn start(name: &str, like_linkerd: bool) -> Self {
-        let options = Options { like_linkerd, ..Options::ephemeral(name) };
+        let options = Options { linkerd_discovery_cache: like_linkerd, ..Options::ephemeral(name) };
         let cluster = Cluster::start(options).await.expect("an embedded cluster starts");
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");

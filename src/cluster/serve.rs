@@ -59,11 +59,11 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let options = Options {
         state_dir: Some(state(&folder)?),
         ingress_ports,
-        like_linkerd,
+        linkerd_discovery_cache: like_linkerd,
         ..Options::ephemeral(&**name)
     };
     let cluster = Cluster::start(options).await;
-    let unreadable = matches!(cluster, Err(Error::Snapshot { .. } | Error::State { act: "read", .. }));
+    let unreadable = matches!(cluster, Err(Error::Snapshot { .. } | Error::State { action: "read", .. }));
     let cluster = cluster.context("cannot start the cluster");
     if unreadable {
         let hint = format!(

@@ -106,7 +106,8 @@ impl Stage {
 
     async fn own(context: &Context, like_linkerd: bool) -> anyhow::Result<Self> {
         let step = context.report.step("Starting", "an embedded cluster, a stand-in in this process");
-        let options = Options { api_addr: None, like_linkerd, ..Options::ephemeral("demo") };
+        let options =
+            Options { api_addr: None, linkerd_discovery_cache: like_linkerd, ..Options::ephemeral("demo") };
         let cluster = Cluster::start(options).await.context("cannot start the embedded cluster")?;
         step.done("");
         let client = cluster.client();

@@ -1,4 +1,4 @@
-//! Applies objects by server-side apply, 16 in flight: `apply KUBECONFIG COUNT`. The client of `bench/apiserver-apply`.
+//! Applies Deployments with server-side apply, 16 at a time: `apply KUBECONFIG COUNT`. The client of `bench/apiserver-apply`.
 
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,7 +12,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = kube::config::Kubeconfig::read_from(file)?;
     let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await?;
     let deployments: Api<Deployment> = Api::default_namespaced(kube::Client::try_from(config)?);
-    let one = |number: usize| {
+    let apply = |number: usize| {
         let name = format!("bench-{number}");
         let object = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -31,9 +31,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             deployments.patch(&name, &PatchParams::apply("bench"), &Patch::Apply(&object)).await.map(drop)
         }
     };
-    let mut answers = futures::stream::iter(0..count.parse()?).map(one).buffer_unordered(16);
-    while let Some(answer) = answers.next().await {
-        answer?;
+    let mut responses = futures::stream::iter(0..count.parse()?).map(apply).buffer_unordered(16);
+    while let Some(response) = responses.next().await {
+        response?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The place where others look at a write, and may change it, before it is stored.
+//! Admission hooks: they change or reject a write before it is stored.
 
 use serde_json::Value;
 
@@ -6,53 +6,57 @@ use meshy_net::BoxFuture;
 
 use crate::error::Result;
 
-/// What kind of write is being looked at.
+/// The operation of an admission request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// A new object.
     Create,
-    /// A changed object, by update, patch or apply.
+    /// An update, patch or apply of an existing object.
     Update,
-    /// An object about to go.
+    /// A deletion.
     Delete,
 }
 
-/// What an admission hook is told about a write.
+/// A write that is passed to the admission hooks.
 #[derive(Clone, Debug)]
-pub struct Review {
-    /// Create, update or delete.
+pub struct AdmissionRequest {
+    /// The operation.
     pub operation: Operation,
-    /// `pods`, `deployments.apps`.
+    /// Resource: `pods`, `deployments.apps`.
     pub resource: String,
-    /// The namespace, empty for kinds without one.
+    /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// The name; empty when it is still to be generated.
+    /// Name of the object; empty if the server generates it.
     pub name: String,
-    /// `status`, `scale`, or empty for the object itself.
+    /// Subresource: `status`, `scale`, or empty for the object.
     pub subresource: String,
-    /// The object as it is now.
+    /// The stored object; `None` for a new object.
     pub old: Option<Value>,
-    /// Nothing will be stored.
+    /// Whether the write is not stored.
     pub dry_run: bool,
 }
 
-/// A hook in the path of writes. Both halves do nothing unless written.
+/// An admission hook. The default implementations accept every write unchanged.
 pub trait Admission: Send + Sync + 'static {
-    /// Changes the object before it is validated. Not asked for deletions.
+    /// Changes the object before it is validated. Not called for deletions.
     ///
     /// # Errors
-    /// Refuses the write with that answer.
-    fn mutate<'a>(&'a self, review: &'a Review, object: &'a mut Value) -> BoxFuture<'a, Result<()>> {
-        let _ = (review, object);
+    /// An error rejects the write and is returned to the client.
+    fn mutate<'a>(
+        &'a self,
+        request: &'a AdmissionRequest,
+        object: &'a mut Value,
+    ) -> BoxFuture<'a, Result<()>> {
+        let _ = (request, object);
         Box::pin(async { Ok(()) })
     }
 
-    /// Looks at the object as it would be stored (for a deletion: as it is).
+    /// Checks the object that is to be stored, or for a deletion the stored object.
     ///
     /// # Errors
-    /// Refuses the write with that answer.
-    fn validate<'a>(&'a self, review: &'a Review, object: &'a Value) -> BoxFuture<'a, Result<()>> {
-        let _ = (review, object);
+    /// An error rejects the write and is returned to the client.
+    fn validate<'a>(&'a self, request: &'a AdmissionRequest, object: &'a Value) -> BoxFuture<'a, Result<()>> {
+        let _ = (request, object);
         Box::pin(async { Ok(()) })
     }
 }

@@ -1,32 +1,33 @@
-//! Who may come in over a socket: whoever shows the token or a client certificate of the server's own authority.
+//! The bearer token of the server.
 
 use sha2::{Digest, Sha256};
 
-/// A bearer token. Its text appears in the kubeconfig and nowhere else.
+/// A bearer token. Its text is written to the kubeconfig only, and not to debug output.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// A token of 256 random bits.
+    /// Returns a token of 256 random bits.
     pub fn random() -> Self {
         let bytes: [u8; 32] = rand::random();
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// A token kept from before.
-    pub fn known(text: impl Into<String>) -> Self {
+    /// Returns a token with this text.
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Its text, for a kubeconfig that only the user can read.
-    pub fn reveal(&self) -> &str {
+    /// Returns the text of the token, for a kubeconfig with mode 0600.
+    pub fn secret(&self) -> &str {
         &self.0
     }
 
-    /// Whether an `Authorization` header carries it. Compares digests, so that the time tells nothing.
-    pub(crate) fn is_shown_by(&self, header: Option<&str>) -> bool {
-        let shown = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-        Sha256::digest(shown.trim()) == Sha256::digest(&self.0)
+    /// Returns whether an `Authorization` header contains the token. Compares digests, so that the duration does not depend
+    /// on the token.
+    pub(crate) fn matches(&self, header: Option<&str>) -> bool {
+        let bearer = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
+        Sha256::digest(bearer.trim()) == Sha256::digest(&self.0)
     }
 }
 

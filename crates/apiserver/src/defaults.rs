@@ -1,4 +1,4 @@
-//! What an object says that leaves things open: the values Kubernetes fills in.
+//! Default values of objects.
 
 use serde_json::{Value, json};
 
@@ -13,10 +13,10 @@ mod workload;
 
 pub(crate) use pod::qos;
 
-/// Fills in a decoded object's defaults.
-pub(crate) fn fill(kind: &Kind, value: &mut Value) {
+/// Sets the defaults of a decoded object.
+pub(crate) fn set_defaults(kind: &Kind, value: &mut Value) {
     if let Some(custom) = &kind.custom {
-        custom::fill(&custom.schema, value);
+        custom::set_defaults(&custom.schema, value);
         return;
     }
     match kind.kind.as_str() {
@@ -34,12 +34,12 @@ pub(crate) fn fill(kind: &Kind, value: &mut Value) {
         "Secret" => secret(value),
         "Deployment" => workload::deployment(&mut value["spec"]),
         "ReplicaSet" => workload::replica_set(value),
-        "CustomResourceDefinition" => definition::fill(&mut value["spec"]),
+        "CustomResourceDefinition" => definition::set_defaults(&mut value["spec"]),
         _ => {}
     }
 }
 
-/// A namespace carries its name as a label, so that selectors can name it.
+/// Sets the label with the name of a namespace, so that selectors can match it.
 fn namespace(value: &mut Value) {
     let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if !name.is_empty() {
@@ -50,7 +50,7 @@ fn namespace(value: &mut Value) {
     }
 }
 
-/// Text given as `stringData` is stored as data.
+/// Stores `stringData` as data.
 fn secret(value: &mut Value) {
     use base64::Engine;
     if let Some(Value::Object(text)) = value.as_object_mut().and_then(|map| map.remove("stringData")) {

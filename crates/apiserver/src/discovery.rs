@@ -1,81 +1,55 @@
-//! What is served, told in the old way (a document a group version) and in the new (all in one).
+//! Discovery: one document for each group version, or one aggregated document.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response};
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
-use crate::error::{ApiError, Result};
-use crate::http::{Body, Call, answer};
-use crate::kinds::{Kind, Set, priority};
+use crate::kinds::{Kind, KindSet, priority};
 
 mod aggregated;
 
 /// Verbs of a resource, in the order that Kubernetes lists them.
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// Answers the paths that are no objects.
-pub(crate) fn answer_plain(call: &Call, path: &str) -> Result<Response<Body>> {
-    let kinds = call.core.kinds.now();
-    let path = path.trim_end_matches('/');
-    let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match parts.as_slice() {
-        ["version"] => Ok(answer(200, &version(&call.core.version))),
-        ["healthz" | "livez" | "readyz", ..] => Ok(text("ok")),
-        ["api" | "apis"] if aggregated::is_asked(call.header(&ACCEPT)) => {
-            aggregated::answer(call.header(&ACCEPT), &kinds, parts[0] == "api")
-        }
-        ["api"] => Ok(answer(
-            200,
-            &json!({
-                "kind": "APIVersions", "versions": ["v1"],
-                "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
-            }),
-        )),
-        ["api", "v1"] => Ok(answer(200, &resources(&kinds, "", "v1").ok_or_else(ApiError::no_such_path)?)),
+/// A discovery document.
+pub(crate) struct Document {
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Value,
+}
+
+/// Returns the document of a path below `/api` or `/apis`, or `None` for an unknown path. `/api` and `/apis` are
+/// aggregated documents if the client accepts them.
+pub(crate) fn document(kinds: &KindSet, path: &[&str], accept: &str) -> Option<Document> {
+    if let ([root @ ("api" | "apis")], Some(version)) = (path, aggregated::accepted_version(accept)) {
+        return Some(aggregated::document(kinds, version, *root == "api"));
+    }
+    let body = match path {
+        ["api"] => json!({
+            "kind": "APIVersions", "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "127.0.0.1"}],
+        }),
+        ["api", "v1"] => resources(kinds, "", "v1")?,
         ["apis"] => {
             let groups: Vec<Value> =
-                groups(&kinds).iter().map(|(name, versions)| group(name, versions)).collect();
-            Ok(answer(200, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
+                groups(kinds).iter().map(|(name, versions)| group(name, versions)).collect();
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
         ["apis", name] => {
-            let groups = groups(&kinds);
-            let versions = groups.get(*name).ok_or_else(ApiError::no_such_path)?;
-            let mut found = group(name, versions);
+            let groups = groups(kinds);
+            let mut found = group(name, groups.get(*name)?);
             found["kind"] = "APIGroup".into();
             found["apiVersion"] = "v1".into();
-            Ok(answer(200, &found))
+            found
         }
-        ["apis", name, version] => {
-            Ok(answer(200, &resources(&kinds, name, version).ok_or_else(ApiError::no_such_path)?))
-        }
-        ["openapi", rest @ ..] => crate::openapi::answer_path(call, rest),
-        [""] => Ok(answer(
-            200,
-            &json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]}),
-        )),
-        _ => Err(ApiError::no_such_path()),
-    }
+        ["apis", name, version] => resources(kinds, name, version)?,
+        _ => return None,
+    };
+    Some(Document { content_type: "application/json", body })
 }
 
-/// As [`answer_plain`], for reading only.
-pub(crate) fn answer_get(call: &Call, path: &str) -> Result<Response<Body>> {
-    if call.method != Method::GET && call.method != Method::HEAD {
-        return Err(ApiError::method_not_allowed());
-    }
-    answer_plain(call, path)
-}
-
-fn text(words: &'static str) -> Response<Body> {
-    let mut response = Response::new(Full::from(words).map_err(|never| match never {}).boxed_unsync());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
-}
-
-fn version(text: &str) -> Value {
+/// Returns the document `/version` for a Kubernetes version, for example `v1.35.0`.
+pub(crate) fn version(text: &str) -> Value {
     let mut numbers = text.trim_start_matches('v').split('.');
     let (major, minor) = (numbers.next().unwrap_or("1"), numbers.next().unwrap_or("0"));
     json!({
@@ -93,8 +67,8 @@ fn architecture() -> &'static str {
     }
 }
 
-/// The named groups with their versions, the preferred one first.
-fn groups(kinds: &Set) -> BTreeMap<String, Vec<String>> {
+/// Returns the named groups with their versions, the preferred one first.
+fn groups(kinds: &KindSet) -> BTreeMap<String, Vec<String>> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for kind in kinds.iter().filter(|kind| !kind.group.is_empty()) {
         let versions = groups.entry(kind.group.clone()).or_default();
@@ -117,12 +91,12 @@ fn group(name: &str, versions: &[String]) -> Value {
     })
 }
 
-/// The kinds of one group version, by plural.
-fn members<'a>(kinds: &'a Set, group: &str, version: &str) -> Vec<&'a Arc<Kind>> {
+/// Returns the kinds of one group version, by plural.
+fn members<'a>(kinds: &'a KindSet, group: &str, version: &str) -> Vec<&'a Arc<Kind>> {
     kinds.iter().filter(|kind| kind.group == group && kind.version == version).collect()
 }
 
-/// A kind's subresources: name, group version and kind of what they take, verbs.
+/// Returns the subresources of a kind: name, then group, version and kind of the request body, then verbs.
 fn subresources(kind: &Kind) -> Vec<(&'static str, [&'static str; 3], Vec<&'static str>)> {
     let mut found = Vec::new();
     if kind.kind == "Pod" && !kind.is_custom() {
@@ -147,14 +121,14 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, [&'static str; 3], Vec<&'stat
     found
 }
 
-/// The verbs of a kind itself.
+/// Returns the verbs of a kind.
 fn verbs(kind: &Kind) -> Vec<&'static str> {
     let all = VERBS.iter().copied();
     all.filter(|verb| !(*verb == "deletecollection" && kind.kind == "Namespace" && !kind.is_custom()))
         .collect()
 }
 
-fn resources(kinds: &Set, group: &str, version: &str) -> Option<Value> {
+fn resources(kinds: &KindSet, group: &str, version: &str) -> Option<Value> {
     let found = members(kinds, group, version);
     let first = found.first()?;
     let mut list = Vec::new();
@@ -170,11 +144,11 @@ fn resources(kinds: &Set, group: &str, version: &str) -> Option<Value> {
             entry["categories"] = kind.categories.clone().into();
         }
         list.push(entry);
-        for (name, [group, version, word], verbs) in subresources(kind) {
-            let word = if word.is_empty() { &kind.kind } else { word };
+        for (name, [group, version, kind_name], verbs) in subresources(kind) {
+            let kind_name = if kind_name.is_empty() { &kind.kind } else { kind_name };
             let mut entry = json!({
                 "name": format!("{}/{name}", kind.plural), "singularName": "", "namespaced": kind.namespaced,
-                "kind": word, "verbs": verbs,
+                "kind": kind_name, "verbs": verbs,
             });
             if !group.is_empty() {
                 entry["group"] = group.into();

@@ -1,47 +1,47 @@
-//! Refusals, in the shape clients expect: a `Status` object with a code and a reason.
+//! API errors, sent to clients as a `Status` object with code and reason.
 
 use serde_json::{Value, json};
 
-/// Why a request was refused.
+/// An error of the API.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
     /// HTTP status code.
     pub code: u16,
-    /// The machine-readable word (`NotFound`, `Conflict`, …); empty when Kubernetes gives none.
+    /// Machine-readable reason (`NotFound`, `Conflict`, …); empty where Kubernetes sets none.
     pub reason: &'static str,
-    /// The sentence a person reads.
+    /// Message for people.
     pub message: String,
-    /// `details` of the Status object, `Null` when there are none.
+    /// `details` of the Status object, or null.
     pub details: Value,
 }
 
-/// What most functions of this crate return.
+/// Result with an [`ApiError`].
 pub type Result<T> = std::result::Result<T, ApiError>;
 
-/// One thing wrong with one field of an object.
+/// One invalid field of an object.
 #[derive(Clone, Debug)]
 pub struct Cause {
-    /// `FieldValueRequired`, `FieldValueInvalid`, …
+    /// Machine-readable reason: `FieldValueRequired`, `FieldValueInvalid`, …
     pub reason: &'static str,
-    /// What is wrong, without the field's name.
+    /// Message without the name of the field.
     pub message: String,
-    /// The field's path, as `spec.ports[0].port`.
+    /// Path of the field, for example `spec.ports[0].port`.
     pub field: String,
 }
 
 impl ApiError {
-    /// An error without details.
+    /// Returns an error without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         Self { code, reason, message: message.into(), details: Value::Null }
     }
 
-    /// 400: the request cannot be understood.
+    /// Returns error 400: malformed request.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
-    /// 500: something here is broken, not the request.
+    /// Returns error 500: failure in the server.
     pub fn internal(message: impl std::fmt::Display) -> Self {
         let text = message.to_string();
         let mut error = Self::new(500, "InternalError", format!("Internal error occurred: {text}"));
@@ -49,43 +49,43 @@ impl ApiError {
         error
     }
 
-    /// 404 for a path that no resource answers.
+    /// Returns error 404 for a path that is not served.
     pub fn no_such_path() -> Self {
         let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
         error.details = json!({});
         error
     }
 
-    /// 404 for an object; `resource` is `plural` or `plural.group`.
+    /// Returns error 404 for an object; `resource` is `plural` or `plural.group`.
     pub fn not_found(resource: &str, name: &str) -> Self {
         Self::named(404, "NotFound", resource, name, format!("{resource} \"{name}\" not found"))
     }
 
-    /// 409: an object of this name is there.
+    /// Returns error 409: an object with this name exists.
     pub fn already_exists(resource: &str, name: &str) -> Self {
         Self::named(409, "AlreadyExists", resource, name, format!("{resource} \"{name}\" already exists"))
     }
 
-    /// 409: the object changed since it was read, or a precondition does not hold.
+    /// Returns error 409: the object changed since it was read, or a precondition failed.
     pub fn conflict(resource: &str, name: &str, why: &str) -> Self {
         let message = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
         Self::named(409, "Conflict", resource, name, message)
     }
 
-    /// 409 with the words of the optimistic lock.
+    /// Returns error 409: the resource version of the request is not the current one.
     pub fn modified(resource: &str, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
-    /// 403: not now, not like this.
+    /// Returns error 403: the request is valid but not permitted.
     pub fn forbidden(resource: &str, name: &str, why: &str) -> Self {
         let message = format!("{resource} \"{name}\" is forbidden: {why}");
         Self::named(403, "Forbidden", resource, name, message)
     }
 
-    /// 405 for a verb that a resource does not have.
+    /// Returns error 405 for a verb that the resource does not support.
     pub fn method_not_allowed() -> Self {
         let mut error = Self::new(
             405,
@@ -96,17 +96,37 @@ impl ApiError {
         error
     }
 
-    /// 410: the version asked for is no longer kept.
+    /// Returns error 410: the requested resource version is not available any more.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
     }
 
-    /// 422: the object's fields do not hold. `kind` and `group` name its type.
+    /// Returns error 410: the continue token of a list is too old.
+    pub(crate) fn continue_expired() -> Self {
+        Self::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+             without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+             the results. Continuing with the provided token results in an inconsistent list - objects that were \
+             created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+        )
+    }
+
+    /// Returns error 504: the requested resource version is in the future.
+    pub(crate) fn resource_version_too_large(requested: u64, current: u64) -> Self {
+        let message = format!("Too large resource version: {requested}, current: {current}");
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        Self {
+            details: json!({"causes": [cause], "retryAfterSeconds": 1}),
+            ..Self::new(504, "Timeout", message)
+        }
+    }
+
+    /// Returns error 422: the object has invalid fields. `kind` and `group` are those of the object.
     pub fn invalid(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
         let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let each: Vec<String> =
+        let messages: Vec<String> =
             causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-        let what = match each.as_slice() {
+        let message = match messages.as_slice() {
             [] => "<nil>".to_owned(),
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
@@ -120,7 +140,7 @@ impl ApiError {
         Self {
             code: 422,
             reason: "Invalid",
-            message: format!("{qualified} \"{name}\" is invalid: {what}"),
+            message: format!("{qualified} \"{name}\" is invalid: {message}"),
             details,
         }
     }
@@ -132,7 +152,7 @@ impl ApiError {
         Self { code, reason, message, details }
     }
 
-    /// The `Status` object of this error.
+    /// Returns the `Status` object of this error.
     pub fn to_status(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

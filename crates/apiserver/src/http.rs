@@ -1,10 +1,10 @@
 //! The API over HTTP.
 //!
 //! ```text
-//!   request ─ path ─┬─ /version, /readyz, /api, /apis, /openapi      discovery, openapi
-//!                   └─ a resource ─┬─ read    get, list, watch
-//!                                  ├─ change  create, update, patch, delete
-//!                                  └─ pods    log, portforward, proxy
+//!   request ─ path ─┬─ documents                  discovery, health, version, OpenAPI
+//!                   └─ resource ─┬─ get, list, watch
+//!                                ├─ write, delete
+//!                                └─ pod           logs, eviction, port-forward, proxy
 //! ```
 
 use std::convert::Infallible;
@@ -13,38 +13,42 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use serde_json::Value;
+use http::{Method, Request, Response};
 
-use crate::core::Core;
 use crate::error::{ApiError, Result};
+use crate::state::ServerState;
 
-pub(crate) mod body;
-mod change;
-pub(crate) mod path;
+mod body;
+mod continue_token;
+mod delete;
+mod documents;
+mod duplicate_fields;
+mod get;
+mod list;
+mod path;
+mod pod;
+mod port_forward;
+mod proxy;
 mod query;
-mod read;
-mod repeated;
-mod stream;
-mod subresource;
+mod representation;
+mod request;
+pub(crate) mod response;
+mod watch;
+mod write;
 
-use path::{Place, Target};
-pub(crate) use query::Query;
-
-/// The body of an answer: whole, or a stream.
-pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
+use path::{ResourcePath, Route};
+use request::ApiRequest;
+pub use response::Body;
 
 /// The API as a tower service.
 #[derive(Clone)]
 pub struct Service {
-    core: Arc<Core>,
+    state: Arc<ServerState>,
 }
 
 impl Service {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+    pub(crate) fn new(state: Arc<ServerState>) -> Self {
+        Self { state }
     }
 }
 
@@ -62,110 +66,59 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let core = self.core.clone();
-        Box::pin(async move { Ok(handle(core, request).await) })
+        let state = self.state.clone();
+        Box::pin(async move { Ok(handle(state, request).await) })
     }
 }
 
-/// A request whose body is still to be read.
-pub(crate) struct Call {
-    pub(crate) core: Arc<Core>,
-    pub(crate) method: Method,
-    pub(crate) query: Query,
-    pub(crate) headers: http::HeaderMap,
-    pub(crate) upgrade: Option<hyper::upgrade::OnUpgrade>,
-    /// Path and query as sent.
-    pub(crate) uri: http::Uri,
-}
-
-impl Call {
-    pub(crate) fn header(&self, name: &http::HeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-    }
-
-    /// Who becomes owner of fields: as asked, else the program's name from its user agent.
-    pub(crate) fn manager(&self) -> String {
-        match self.query.get("fieldManager") {
-            "" => self
-                .header(&http::header::USER_AGENT)
-                .split('/')
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .take(128)
-                .collect(),
-            asked => asked.to_owned(),
-        }
-    }
-}
-
-/// Answers a request of anyone who was let in.
-pub(crate) async fn handle<B>(core: Arc<Core>, mut request: Request<B>) -> Response<Body>
+/// Handles a request that is already authenticated.
+pub(crate) async fn handle<B>(state: Arc<ServerState>, request: Request<B>) -> Response<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    let upgrade = request.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
     let (parts, body) = request.into_parts();
-    let query = match Query::parse(parts.uri.query().unwrap_or_default()) {
-        Ok(query) => query,
-        Err(error) => return answer_error(&error),
+    let response = match ApiRequest::new(state, parts) {
+        Ok(request) => route(request, body).await,
+        Err(error) => Err(error),
     };
-    let call = Call { core, method: parts.method, query, headers: parts.headers, upgrade, uri: parts.uri };
-    route(call, body).await.unwrap_or_else(|error| answer_error(&error))
+    response.unwrap_or_else(|error| response::error(&error))
 }
 
-async fn route<B>(call: Call, body: B) -> Result<Response<Body>>
+async fn route<B>(request: ApiRequest, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    let path = call.uri.path().to_owned();
-    match path::parse(&call.core.kinds.now(), &path)? {
-        Place::Plain => crate::discovery::answer_get(&call, &path),
-        Place::Target(target) => serve(call, target, body).await,
+    match path::parse(&request.state.kinds.current(), request.uri.path())? {
+        Route::Document => documents::respond(&request),
+        Route::Resource(path) if path.is_action() => pod::respond(request, path, body).await,
+        Route::Resource(path) => respond(&request, &path, body).await,
     }
 }
 
-async fn serve<B>(call: Call, target: Target, body: B) -> Result<Response<Body>>
+async fn respond<B>(request: &ApiRequest, path: &ResourcePath, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    if matches!(
-        target.subresource.as_str(),
-        "log" | "portforward" | "proxy" | "exec" | "attach" | "eviction" | "token" | "binding"
-    ) {
-        return subresource::serve(call, target, body).await;
-    }
-    match call.method {
-        Method::GET => read::serve(&call, &target),
-        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
-            let bytes = body::collect(body).await?;
-            change::serve(&call, &target, bytes).await
+    let (is_collection, is_object) = (path.name.is_empty(), path.subresource.is_empty());
+    match request.method {
+        Method::GET if path.watch || (is_collection && request.query.flag("watch")) => {
+            watch::watch(request, path)
         }
+        Method::GET if is_collection => list::list(request, path),
+        Method::GET => get::get(request, path),
+        Method::POST if is_collection && path.kind.namespaced && path.namespace.is_empty() => {
+            Err(ApiError::method_not_allowed())
+        }
+        Method::POST if is_collection => write::create(request, path, &body::collect(body).await?).await,
+        Method::PUT if !is_collection => write::update(request, path, &body::collect(body).await?).await,
+        Method::PATCH if !is_collection => write::patch(request, path, &body::collect(body).await?).await,
+        Method::DELETE if is_collection => {
+            delete::delete_collection(request, path, &body::collect(body).await?).await
+        }
+        Method::DELETE if is_object => delete::delete(request, path, &body::collect(body).await?).await,
         _ => Err(ApiError::method_not_allowed()),
     }
-}
-
-/// A whole body of JSON text.
-pub(crate) fn answer_bytes(code: u16, bytes: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// A whole body made from a value.
-pub(crate) fn answer(code: u16, value: &Value) -> Response<Body> {
-    answer_bytes(code, Bytes::from(value.to_string()))
-}
-
-/// An error as its Status object.
-pub(crate) fn answer_error(error: &ApiError) -> Response<Body> {
-    let mut response = answer(error.code, &error.to_status());
-    if error.code == 401 {
-        response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
 }

@@ -1,4 +1,4 @@
-//! Which kinds there are: the built-in ones, and those that custom resource definitions add.
+//! The served kinds: built-in kinds, and kinds of custom resource definitions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use crate::schema::{Ty, builtin, crd};
 
 mod builtins;
 
-/// A kind in one version, and how it is served.
+/// A kind in one version.
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) group: String,
@@ -20,15 +20,15 @@ pub(crate) struct Kind {
     pub(crate) short: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) namespaced: bool,
-    /// Has the `status` subresource.
+    /// Whether the kind has the subresource `status`.
     pub(crate) status: bool,
     pub(crate) scale: Option<Scale>,
     pub(crate) ty: Ty,
-    /// What the definition said, for custom resources.
+    /// Parts of the definition, for custom resources.
     pub(crate) custom: Option<Custom>,
 }
 
-/// Where a kind's replicas are.
+/// Paths of the replicas and the selector of a kind with the subresource `scale`.
 #[derive(Clone, Debug)]
 pub(crate) struct Scale {
     pub(crate) spec: String,
@@ -36,7 +36,7 @@ pub(crate) struct Scale {
     pub(crate) selector: Option<String>,
 }
 
-/// The parts of a definition that outlive its type.
+/// The parts of a definition that are not contained in [`Ty`].
 #[derive(Debug)]
 pub(crate) struct Custom {
     pub(crate) schema: Value,
@@ -44,31 +44,41 @@ pub(crate) struct Custom {
 }
 
 impl Kind {
-    /// `pods`, `deployments.apps`: the name of its collection and in messages.
+    /// Returns the resource name: `pods`, `deployments.apps`.
     pub(crate) fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// `v1`, `apps/v1`.
+    /// Returns the API version: `v1`, `apps/v1`.
     pub(crate) fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Returns an object in the version of this kind.
+    pub(crate) fn in_version(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        let version = self.api_version();
+        if object["apiVersion"] != version.as_str() {
+            object["apiVersion"] = version.into();
+        }
+        object
     }
 
     pub(crate) fn is_custom(&self) -> bool {
         self.custom.is_some()
     }
 
-    fn of_table(row: &builtins::Row) -> Self {
+    fn from_row(row: &builtins::Row) -> Self {
         let (group, version) = row.api_version.split_once('/').unwrap_or(("", row.api_version));
-        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        let split = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Self {
             group: group.to_owned(),
             version: version.to_owned(),
             kind: row.kind.to_owned(),
             plural: row.plural.to_owned(),
             singular: row.kind.to_lowercase(),
-            short: words(row.short),
-            categories: words(row.categories),
+            short: split(row.short),
+            categories: split(row.categories),
             namespaced: row.namespaced,
             status: row.status,
             scale: row.scale.then(|| Scale {
@@ -76,13 +86,13 @@ impl Kind {
                 status: ".status.replicas".to_owned(),
                 selector: None,
             }),
-            ty: builtin(&format!("{}.{}", row.table, row.kind)),
+            ty: builtin(&format!("{}.{}", row.package, row.kind)),
             custom: None,
         }
     }
 
-    /// The kinds of a definition, one a served version.
-    fn of_definition(definition: &Value) -> Vec<Self> {
+    /// Returns the kinds of a definition, one for each served version.
+    fn from_definition(definition: &Value) -> Vec<Self> {
         let spec = &definition["spec"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
@@ -123,18 +133,18 @@ impl Kind {
     }
 }
 
-/// All kinds, by group, version and plural.
+/// Kinds by group, version and plural.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Set {
+pub(crate) struct KindSet {
     kinds: BTreeMap<(String, String, String), Arc<Kind>>,
 }
 
-impl Set {
+impl KindSet {
     pub(crate) fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(&(group.to_owned(), version.to_owned(), plural.to_owned()))
     }
 
-    /// A kind by `plural` or `plural.group`, in its preferred version.
+    /// Returns a kind by `plural` or `plural.group` in its preferred version.
     pub(crate) fn by_resource(&self, resource: &str) -> Option<&Arc<Kind>> {
         let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
         let mut found: Vec<_> =
@@ -152,47 +162,47 @@ impl Set {
     }
 }
 
-/// The kinds at this moment; definitions add and remove theirs.
+/// The currently served kinds. Definitions add and remove kinds.
 #[derive(Debug)]
-pub(crate) struct Kinds {
-    now: RwLock<Arc<Set>>,
+pub(crate) struct KindRegistry {
+    current: RwLock<Arc<KindSet>>,
 }
 
-impl Kinds {
+impl KindRegistry {
     pub(crate) fn new() -> Self {
-        let mut set = Set::default();
-        builtins::ROWS.iter().for_each(|row| set.insert(Kind::of_table(row)));
-        Self { now: RwLock::new(Arc::new(set)) }
+        let mut set = KindSet::default();
+        builtins::ROWS.iter().for_each(|row| set.insert(Kind::from_row(row)));
+        Self { current: RwLock::new(Arc::new(set)) }
     }
 
-    pub(crate) fn now(&self) -> Arc<Set> {
-        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn current(&self) -> Arc<KindSet> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Serves what a definition defines, in place of what it defined before.
-    pub(crate) fn define(&self, definition: &Value) {
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let mut set = (**now).clone();
-        forget(&mut set, definition);
-        Kind::of_definition(definition).into_iter().for_each(|kind| set.insert(kind));
-        *now = Arc::new(set);
+    /// Adds the kinds of a definition and removes those of its previous state.
+    pub(crate) fn add_definition(&self, definition: &Value) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = (**current).clone();
+        remove_kinds(&mut set, definition);
+        Kind::from_definition(definition).into_iter().for_each(|kind| set.insert(kind));
+        *current = Arc::new(set);
     }
 
-    /// Serves a definition's kinds no longer.
-    pub(crate) fn undefine(&self, definition: &Value) {
-        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let mut set = (**now).clone();
-        forget(&mut set, definition);
-        *now = Arc::new(set);
+    /// Removes the kinds of a definition.
+    pub(crate) fn remove_definition(&self, definition: &Value) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut set = (**current).clone();
+        remove_kinds(&mut set, definition);
+        *current = Arc::new(set);
     }
 }
 
-fn forget(set: &mut Set, definition: &Value) {
+fn remove_kinds(set: &mut KindSet, definition: &Value) {
     let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
     set.kinds.retain(|_, kind| !(kind.is_custom() && *group == *kind.group && *plural == *kind.plural));
 }
 
-/// Orders versions as Kubernetes does: `v2` over `v1` over `v1beta2` over `v1alpha1` over any other word.
+/// Returns the sort key of a version, as in Kubernetes: `v2` > `v1` > `v1beta2` > `v1alpha1` > anything else.
 pub(crate) fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
     let parse = || -> Option<(u8, u32, u32)> {
         let rest = version.strip_prefix('v')?;

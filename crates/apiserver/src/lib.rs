@@ -1,19 +1,19 @@
 //! A small Kubernetes API server: one process, in memory, no controllers.
 //!
-//! It knows Kubernetes' rules for objects (patches, server-side apply, watches, custom resources) and nothing of what
-//! runs behind them: pods' logs and ports come from a [`PodBackend`], changes to objects on their way in from
-//! [`Admission`] hooks, and whoever holds the [`Server`] brings the controllers.
+//! It implements Kubernetes' rules for objects: patches, server-side apply, watches, custom resources. The owner of the
+//! [`Server`] supplies what runs behind the objects: a [`PodBackend`] serves logs and ports of pods, [`Admission`]
+//! hooks change or reject writes, and controllers use the [`LocalClient`].
 //!
 //! ```text
 //!   kubectl ─ HTTPS ─ serve ─┐
 //!   kube::Client ────────────┴─ Server::service ─ http ─┬─ discovery, openapi
-//!   controllers ──────────────── Server::store ─────────┴─ write: patch ─ defaults ─ validate ─ store
+//!   controllers ──────────────── Server::client ────────┴─ write: patch ─ defaults ─ validate ─ store
 //! ```
 
 mod address;
 mod admission;
 mod auth;
-mod core;
+mod clock;
 mod defaults;
 mod discovery;
 mod error;
@@ -30,6 +30,7 @@ mod schema;
 mod selector;
 mod serve;
 mod server;
+mod state;
 mod store;
 mod table;
 mod tls;
@@ -38,17 +39,18 @@ mod value;
 mod watch;
 mod write;
 
-pub use admission::{Admission, Operation, Review};
+pub use admission::{Admission, AdmissionRequest, Operation};
 pub use auth::Token;
 pub use error::{ApiError, Cause, Result};
 pub use http::{Body, Service};
 pub use kubeconfig::kubeconfig;
-pub use local::{List, Local};
+pub use local::{List, LocalClient};
 pub use options::{DeleteOptions, FieldValidation, ListOptions, Propagation, WriteOptions};
 pub use pods::{LogOptions, PodBackend};
-pub use serve::Served;
-pub use server::{Options, Server};
+pub use serve::RunningServer;
+pub use server::Server;
+pub use state::Options;
 pub use store::{Change, Event, Key, Object};
-pub use tls::Authority;
+pub use tls::CertificateAuthority;
 pub use watch::Watch;
-pub use write::{Deleted, Patch, Written};
+pub use write::{DeleteResult, Patch, WriteResult};

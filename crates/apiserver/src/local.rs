@@ -1,83 +1,78 @@
-//! The API by function calls, for controllers in the same process: no HTTP, no JSON text, the same rules.
+//! The API as function calls, for controllers in the same process: the rules of the HTTP API without HTTP and JSON text.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::core::Core;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::options::{DeleteOptions, ListOptions, WriteOptions};
 use crate::selector::Selector;
+use crate::state::ServerState;
 use crate::store::{Key, Object};
 use crate::watch::Watch;
-use crate::write::{Deleted, Patch, Written};
+use crate::write::{DeleteResult, Patch, WriteResult};
 
-/// Reads and writes by function calls. A resource is `pods` or `deployments.apps`; a namespace is empty for kinds
-/// without one, and for all namespaces where many objects are meant.
+/// An in-process client. A resource is `pods` or `deployments.apps`. A namespace is empty for cluster-scoped kinds, and
+/// for all namespaces in lists and watches.
 #[derive(Clone)]
-pub struct Local {
-    core: Arc<Core>,
+pub struct LocalClient {
+    state: Arc<ServerState>,
 }
 
-/// Objects and the revision they were all current at; a watch from there misses nothing.
+/// A consistent list of objects and its revision, from which a watch receives all later changes.
 #[derive(Clone, Debug)]
 pub struct List {
-    /// In the order of namespace and name.
+    /// The objects in the order of namespace and name.
     pub items: Vec<Arc<Object>>,
-    /// The revision of the list.
+    /// Revision of the store when the list was read.
     pub revision: u64,
 }
 
-impl Local {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+impl LocalClient {
+    pub(crate) fn new(state: Arc<ServerState>) -> Self {
+        Self { state }
     }
 
     fn kind(&self, resource: &str) -> Result<Arc<Kind>> {
-        self.core.kinds.now().by_resource(resource).cloned().ok_or_else(ApiError::no_such_path)
+        self.state.kinds.current().by_resource(resource).cloned().ok_or_else(ApiError::no_such_path)
     }
 
-    /// Whether a resource is served.
-    pub fn serves(&self, resource: &str) -> bool {
-        self.kind(resource).is_ok()
-    }
-
-    /// All resources served, as `plural` or `plural.group`, with whether they live in namespaces.
+    /// Returns all served resources as `plural` or `plural.group`, each with whether it is namespaced.
     pub fn resources(&self) -> Vec<(String, bool)> {
         let mut found: Vec<_> =
-            self.core.kinds.now().iter().map(|kind| (kind.resource(), kind.namespaced)).collect();
+            self.state.kinds.current().iter().map(|kind| (kind.resource(), kind.namespaced)).collect();
         found.sort();
         found.dedup();
         found
     }
 
-    /// The resource of an apiVersion and kind (an owner reference, say).
+    /// Returns the resource of an apiVersion and kind, for example of an owner reference.
     pub fn resource_of(&self, api_version: &str, kind: &str) -> Option<String> {
-        self.core
+        self.state
             .kinds
-            .now()
+            .current()
             .iter()
             .find(|k| k.kind == kind && k.api_version() == api_version)
             .map(|k| k.resource())
     }
 
-    /// One object, `None` when it is not there.
+    /// Returns an object, or `None` if it does not exist.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
-        self.core.store.collection(resource).get(&Key::new(namespace, name))
+        self.state.store.collection(resource).get(&Key::new(namespace, name))
     }
 
-    /// The objects of a namespace, or all.
+    /// Returns the objects of a namespace, or of all namespaces.
     pub fn list(&self, resource: &str, namespace: &str) -> List {
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        let (items, revision) = self.core.store.collection(resource).list(namespace);
+        let (items, revision) = self.state.store.collection(resource).list(namespace);
         List { items, revision }
     }
 
-    /// The objects that selectors pick.
+    /// Returns the objects that match selectors.
     ///
     /// # Errors
-    /// 400 for a selector that cannot be read, 404 for a resource that is not served.
+    /// 400 for an invalid selector, 404 for a resource that is not served.
     pub fn select(&self, resource: &str, namespace: &str, options: &ListOptions) -> Result<List> {
         let kind = self.kind(resource)?;
         let selector = Selector::parse(&kind, &options.labels, &options.fields)?;
@@ -86,73 +81,73 @@ impl Local {
         Ok(list)
     }
 
-    /// The changes after a revision (a list's, for instance).
+    /// Watches the changes after a revision, for example that of a list.
     pub fn watch(&self, resource: &str, namespace: &str, after: u64) -> Watch {
         let namespace = Some(namespace).filter(|namespace| !namespace.is_empty());
-        Watch::new(self.core.store.collection(resource), namespace, Selector::default(), after)
+        Watch::new(self.state.store.collection(resource), namespace, Selector::default(), after)
     }
 
     /// Creates an object.
     ///
     /// # Errors
-    /// As the API answers a POST.
+    /// Those of a POST request.
     pub async fn create(
         &self,
         resource: &str,
         namespace: &str,
         object: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         let kind = self.kind(resource)?;
-        self.core.create(&kind, namespace, object, options).await
+        self.state.writer().create(&kind, namespace, object, options).await
     }
 
-    /// Replaces an object; with a resourceVersion in it only that version.
+    /// Replaces an object. If it has a resourceVersion, only that version is replaced.
     ///
     /// # Errors
-    /// As the API answers a PUT.
-    pub async fn update(&self, resource: &str, object: Value, options: &WriteOptions) -> Result<Written> {
+    /// Those of a PUT request.
+    pub async fn update(&self, resource: &str, object: Value, options: &WriteOptions) -> Result<WriteResult> {
         self.replace(resource, "", object, options).await
     }
 
-    /// Replaces an object's status.
+    /// Replaces the status of an object.
     ///
     /// # Errors
-    /// As the API answers a PUT of the status.
+    /// Those of a PUT request for the subresource `status`.
     pub async fn update_status(
         &self,
         resource: &str,
         object: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         self.replace(resource, "status", object, options).await
     }
 
-    /// Replaces a namespace's finalizers; one that is on its way out goes with the last of them.
+    /// Replaces the finalizers of a namespace. A terminating namespace without finalizers is removed.
     ///
     /// # Errors
-    /// As the API answers a PUT of `finalize`.
-    pub async fn finalize(&self, namespace: Value, options: &WriteOptions) -> Result<Written> {
+    /// Those of a PUT request for the subresource `finalize`.
+    pub async fn finalize(&self, namespace: Value, options: &WriteOptions) -> Result<WriteResult> {
         self.replace("namespaces", "finalize", namespace, options).await
     }
 
     async fn replace(
         &self,
         resource: &str,
-        part: &str,
+        subresource: &str,
         object: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         let kind = self.kind(resource)?;
         let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default();
         let key = Key::new(text("namespace"), text("name"));
-        self.core.update(&kind, &key, part, object, options).await
+        self.state.writer().update(&kind, &key, subresource, object, options).await
     }
 
-    /// Changes an object; `subresource` is `status`, `scale` or empty.
+    /// Patches an object; `subresource` is `status`, `scale` or empty.
     ///
     /// # Errors
-    /// As the API answers a PATCH.
+    /// Those of a PATCH request.
     pub async fn patch(
         &self,
         resource: &str,
@@ -161,23 +156,23 @@ impl Local {
         subresource: &str,
         patch: &Patch,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         let kind = self.kind(resource)?;
-        self.core.patch(&kind, &Key::new(namespace, name), subresource, patch, options).await
+        self.state.writer().patch(&kind, &Key::new(namespace, name), subresource, patch, options).await
     }
 
-    /// Deletes an object, or marks it as on its way out.
+    /// Deletes an object, or sets its deletion timestamp if finalizers or a grace period delay the removal.
     ///
     /// # Errors
-    /// As the API answers a DELETE.
+    /// Those of a DELETE request.
     pub async fn delete(
         &self,
         resource: &str,
         namespace: &str,
         name: &str,
         options: &DeleteOptions,
-    ) -> Result<Deleted> {
+    ) -> Result<DeleteResult> {
         let kind = self.kind(resource)?;
-        self.core.delete(&kind, &Key::new(namespace, name), options).await
+        self.state.writer().delete(&kind, &Key::new(namespace, name), options).await
     }
 }

@@ -1,71 +1,65 @@
-//! OpenAPI, as far as kubectl's validation, `explain` and apply ask for it: the types with their merge rules, the
-//! paths with their verbs and query parameters. Descriptions are left out.
+//! OpenAPI documents as kubectl needs them for validation, `explain` and apply: types with merge rules, paths with verbs
+//! and query parameters. They contain no descriptions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::Response;
-use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use crate::error::{ApiError, Result};
-use crate::http::{Body, Call, answer, answer_bytes};
-use crate::kinds::{Kind, Set};
+use crate::kinds::{Kind, KindSet};
 
 mod paths;
 mod types;
 
-/// Documents made once and kept until the kinds change.
+/// Cached documents.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    documents: Mutex<BTreeMap<String, Bytes>>,
+    documents: Mutex<Documents>,
+}
+
+/// The documents of one set of kinds.
+#[derive(Debug, Default)]
+struct Documents {
+    kinds: Option<Arc<KindSet>>,
+    texts: BTreeMap<String, Bytes>,
 }
 
 impl Cache {
-    /// The kinds changed.
-    pub(crate) fn forget(&self) {
-        self.documents.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Returns the document of a path below `/openapi`, or `None` for an unknown path.
+    pub(crate) fn document(&self, kinds: &Arc<KindSet>, path: &[&str]) -> Option<Bytes> {
+        let (group, version) = match path {
+            ["v2"] => return self.get(kinds, path, || Some(build_v2(kinds))),
+            ["v3"] => return self.get(kinds, path, || Some(index(kinds))),
+            ["v3", "api", "v1"] => ("", "v1"),
+            ["v3", "apis", group, version] => (*group, *version),
+            _ => return None,
+        };
+        self.get(kinds, path, || build_v3(kinds, group, version))
     }
 
-    fn get(&self, name: &str, make: impl FnOnce() -> Option<Value>) -> Option<Bytes> {
+    /// Returns a cached document or builds it. Documents of other kinds are removed.
+    fn get(
+        &self,
+        kinds: &Arc<KindSet>,
+        path: &[&str],
+        build: impl FnOnce() -> Option<Value>,
+    ) -> Option<Bytes> {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = documents.get(name) {
-            return Some(found.clone());
+        if !documents.kinds.as_ref().is_some_and(|cached| Arc::ptr_eq(cached, kinds)) {
+            *documents = Documents { kinds: Some(kinds.clone()), texts: BTreeMap::new() };
         }
-        let made = Bytes::from(make()?.to_string());
-        documents.insert(name.to_owned(), made.clone());
-        Some(made)
+        let path = path.join("/");
+        if let Some(text) = documents.texts.get(&path) {
+            return Some(text.clone());
+        }
+        let text = Bytes::from(build()?.to_string());
+        documents.texts.insert(path, text.clone());
+        Some(text)
     }
 }
 
-/// Answers a path below `/openapi`.
-pub(crate) fn answer_path(call: &Call, rest: &[&str]) -> Result<Response<Body>> {
-    let kinds = call.core.kinds.now();
-    match rest {
-        ["v2"] => {
-            let accept = call.header(&ACCEPT);
-            // A client that takes protobuf only must not be given JSON under that name.
-            if accept.contains("protobuf") && !accept.contains("json") {
-                return Err(ApiError::new(406, "NotAcceptable", "only application/json is served here"));
-            }
-            let whole = call.core.openapi.get("v2", || Some(version_two(&kinds)));
-            Ok(answer_bytes(200, whole.ok_or_else(ApiError::no_such_path)?))
-        }
-        ["v3"] => Ok(answer(200, &index(&kinds))),
-        ["v3", "api", "v1"] => group(call, &kinds, "", "v1"),
-        ["v3", "apis", name, version] => group(call, &kinds, name, version),
-        _ => Err(ApiError::no_such_path()),
-    }
-}
-
-fn group(call: &Call, kinds: &Set, group: &str, version: &str) -> Result<Response<Body>> {
-    let document =
-        call.core.openapi.get(&format!("{group}/{version}"), || version_three(kinds, group, version));
-    Ok(answer_bytes(200, document.ok_or_else(ApiError::no_such_path)?))
-}
-
-fn index(kinds: &Set) -> Value {
+fn index(kinds: &KindSet) -> Value {
     let mut paths = serde_json::Map::new();
     for kind in kinds.iter() {
         let path = if kind.group.is_empty() {
@@ -80,11 +74,11 @@ fn index(kinds: &Set) -> Value {
     json!({"paths": paths})
 }
 
-fn members(kinds: &Set, group: &str, version: &str) -> Vec<Arc<Kind>> {
+fn members(kinds: &KindSet, group: &str, version: &str) -> Vec<Arc<Kind>> {
     kinds.iter().filter(|kind| kind.group == group && kind.version == version).cloned().collect()
 }
 
-fn version_three(kinds: &Set, group: &str, version: &str) -> Option<Value> {
+fn build_v3(kinds: &KindSet, group: &str, version: &str) -> Option<Value> {
     let members = members(kinds, group, version);
     if members.is_empty() {
         return None;
@@ -92,8 +86,8 @@ fn version_three(kinds: &Set, group: &str, version: &str) -> Option<Value> {
     let mut schemas = types::Schemas::new("#/components/schemas/");
     let mut all = serde_json::Map::new();
     for kind in &members {
-        let name = schemas.kind(kind);
-        paths::of(kind, &name, true, &mut all);
+        let name = schemas.add_kind(kind);
+        paths::add(kind, &name, true, &mut all);
     }
     Some(json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.35.0"}, "paths": all,
@@ -101,12 +95,12 @@ fn version_three(kinds: &Set, group: &str, version: &str) -> Option<Value> {
     }))
 }
 
-fn version_two(kinds: &Set) -> Value {
+fn build_v2(kinds: &KindSet) -> Value {
     let mut schemas = types::Schemas::new("#/definitions/");
     let mut all = serde_json::Map::new();
     for kind in kinds.iter() {
-        let name = schemas.kind(kind);
-        paths::of(kind, &name, false, &mut all);
+        let name = schemas.add_kind(kind);
+        paths::add(kind, &name, false, &mut all);
     }
     json!({
         "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.35.0"}, "paths": all,

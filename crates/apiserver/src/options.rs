@@ -1,49 +1,49 @@
-//! How requests ask for things, apart from the object itself.
+//! Options of requests.
 
 use crate::error::{ApiError, Result};
 
-/// What happens to fields that a kind does not have.
+/// Handling of unknown and duplicate fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FieldValidation {
-    /// They are dropped in silence.
+    /// They are dropped.
     Ignore,
-    /// They are dropped and named in a warning.
+    /// They are dropped, with a warning.
     #[default]
     Warn,
-    /// The write is refused.
+    /// The write is rejected.
     Strict,
 }
 
-/// How a write is to be done.
+/// Options of a write.
 #[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
-    /// Do everything but store.
+    /// Whether the write is validated but not stored.
     pub dry_run: bool,
-    /// Who owns the fields that the write sets; `None` takes no part in the bookkeeping of owners.
+    /// Field manager of the write; `None` leaves `managedFields` unchanged.
     pub manager: Option<String>,
-    /// Apply takes fields from their owners.
+    /// Whether apply takes over fields of other managers instead of failing with a conflict.
     pub force: bool,
-    /// What happens to unknown fields.
+    /// Handling of unknown and duplicate fields.
     pub validation: FieldValidation,
-    /// Paths of fields that the client's text names twice; treated like unknown ones.
-    pub repeated: Vec<String>,
+    /// Messages about duplicate and unknown fields that were found in the request body; handled like unknown fields.
+    pub strict_errors: Vec<String>,
 }
 
 impl WriteOptions {
-    /// A write by this field manager.
-    pub fn by(manager: &str) -> Self {
+    /// Returns the options of a write by this field manager.
+    pub fn with_manager(manager: &str) -> Self {
         Self { manager: Some(manager.to_owned()), ..Self::default() }
     }
 }
 
-/// How dependents of a deleted object go.
+/// What happens to the dependents of a deleted object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
-    /// They stay, without their owner.
+    /// They are kept.
     Orphan,
-    /// They go afterwards.
+    /// They are deleted after the object.
     Background,
-    /// They go first.
+    /// They are deleted before the object.
     Foreground,
 }
 
@@ -58,26 +58,26 @@ impl Propagation {
     }
 }
 
-/// How a deletion is to be done.
+/// Options of a deletion.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
-    /// Do everything but delete.
+    /// Whether the deletion is validated but not done.
     pub dry_run: bool,
-    /// Seconds a pod has to end; `Some(0)` takes it away at once.
+    /// Grace period of a pod in seconds; `Some(0)` removes it immediately, `None` uses the value in its spec.
     pub grace_seconds: Option<i64>,
-    /// How dependents go; `None` is the kind's own way, in the background.
+    /// What happens to the dependents; `None` deletes them in the background.
     pub propagation: Option<Propagation>,
-    /// Only the object with this uid.
+    /// Precondition: uid of the object.
     pub uid: Option<String>,
-    /// Only the object at this version.
+    /// Precondition: resource version of the object.
     pub resource_version: Option<String>,
 }
 
-/// Which objects a list or a watch is about.
+/// Selectors of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
-    /// `app=web,tier in (a,b)`.
+    /// Label selector, for example `app=web,tier in (a,b)`.
     pub labels: String,
-    /// `metadata.name=x,status.phase!=Running`.
+    /// Field selector, for example `metadata.name=x,status.phase!=Running`.
     pub fields: String,
 }

@@ -1,6 +1,5 @@
-//! The four ways to change an object by saying less than all of it.
+//! The patch formats: JSON patch and JSON merge patch, strategic merge patch, server-side apply.
 
 pub(crate) mod apply;
 pub(crate) mod json;
-pub(crate) mod merge;
 pub(crate) mod strategic;

@@ -1,4 +1,4 @@
-//! What the API cannot answer itself about pods: their logs and their ports.
+//! The backend for logs and ports of pods.
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -6,34 +6,31 @@ use meshy_net::{BoxFuture, BoxIo};
 
 use crate::error::Result;
 
-pub(crate) mod forward;
-pub(crate) mod proxy;
-
-/// Which part of a log is wanted.
+/// Options of a log request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// The container; `None` for a pod's only one.
+    /// Container; `None` for the only container of a pod.
     pub container: Option<String>,
-    /// Goes on with what is written later.
+    /// Whether the stream continues with new lines.
     pub follow: bool,
-    /// Of the container's run before this one.
+    /// Whether to return the log of the previous instance of the container.
     pub previous: bool,
-    /// Only so many of the last lines.
+    /// Maximum number of lines, counted from the end.
     pub tail_lines: Option<u64>,
-    /// Only what is younger than so many seconds.
+    /// Maximum age of lines in seconds.
     pub since_seconds: Option<u64>,
-    /// Ends after so many bytes.
+    /// Maximum size in bytes.
     pub limit_bytes: Option<u64>,
-    /// Each line begins with its time.
+    /// Whether each line starts with its timestamp.
     pub timestamps: bool,
 }
 
-/// Where pods run.
+/// Access to running pods.
 pub trait PodBackend: Send + Sync + 'static {
-    /// The log of a container as a stream of bytes.
+    /// Returns the log of a container.
     ///
     /// # Errors
-    /// As the kubelet would answer: 400 while the container has not started, 404 when there is none.
+    /// Those of a kubelet: 400 if the container has not started, 404 if it does not exist.
     fn logs<'a>(
         &'a self,
         namespace: &'a str,
@@ -41,9 +38,9 @@ pub trait PodBackend: Send + Sync + 'static {
         options: LogOptions,
     ) -> BoxFuture<'a, Result<BoxStream<'static, std::io::Result<Bytes>>>>;
 
-    /// A stream to a port of a pod.
+    /// Connects to a port of a pod.
     ///
     /// # Errors
-    /// When the pod does not run or nothing listens there.
+    /// 503 if the pod is not running or does not listen on the port.
     fn connect<'a>(&'a self, namespace: &'a str, pod: &'a str, port: u16) -> BoxFuture<'a, Result<BoxIo>>;
 }

@@ -1,8 +1,8 @@
-//! Amounts of resources (`100m`, `1.5Gi`), written the one way Kubernetes writes them.
+//! Resource quantities (`100m`, `1.5Gi`) in the canonical form of Kubernetes.
 
-/// The canonical text of a quantity; `None` when it is none.
+/// Returns the canonical form of a quantity, or `None` if it is invalid.
 ///
-/// Decimal amounts keep no fraction: `0.5` becomes `500m`, `1000m` becomes `1`. Binary suffixes stay binary.
+/// Decimal quantities have no fraction: `0.5` becomes `500m`, `1000m` becomes `1`. Binary suffixes stay binary.
 pub(crate) fn canonical(text: &str) -> Option<String> {
     let (number, suffix) = split(text)?;
     if let Some(power) = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|known| *known == suffix) {
@@ -14,7 +14,7 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
     Some(decimal(nano, scientific))
 }
 
-/// The power of ten that a decimal suffix stands for.
+/// Returns the power of ten of a decimal suffix.
 fn exponent(suffix: &str) -> Option<i32> {
     Some(match suffix {
         "n" => -9,
@@ -31,7 +31,7 @@ fn exponent(suffix: &str) -> Option<i32> {
     })
 }
 
-/// A quantity as a whole number of thousandths, rounded up; for comparing and adding.
+/// Returns a quantity in thousandths, rounded up, or `None` if it is invalid.
 pub(crate) fn millis(text: &str) -> Option<i128> {
     let (number, suffix) = split(text)?;
     if let Some(power) = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|known| *known == suffix) {
@@ -68,7 +68,7 @@ fn nanos(number: &str, exponent: i32) -> Option<i128> {
         value = value.checked_mul(10_i128.checked_pow(u32::try_from(shift).ok()?)?)?;
     } else {
         let by = 10_i128.checked_pow(u32::try_from(-shift).ok()?)?;
-        // What is finer than a billionth is rounded up.
+        // Fractions below 1n are rounded up.
         value = (value + by - 1) / by;
     }
     Some(if negative { -value } else { value })
@@ -103,7 +103,7 @@ fn binary(number: &str, power: usize) -> Option<String> {
     let nano = nanos(number, 0)?;
     let mut bytes = nano.checked_mul(1024_i128.checked_pow(u32::try_from(power).ok()?)?)?;
     if bytes % 1_000_000_000 != 0 {
-        // A fraction of a byte: Kubernetes falls back to the decimal form.
+        // Kubernetes uses the decimal form for a fraction of a byte.
         return Some(decimal(bytes, false));
     }
     bytes /= 1_000_000_000;
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_written_the_one_way() {
-        for (given, wanted) in [
+    fn quantities_are_canonicalized() {
+        for (given, expected) in [
             ("0.5", "500m"),
             ("1000m", "1"),
             ("1024Mi", "1Gi"),
@@ -136,7 +136,7 @@ mod tests {
             ("12000", "12k"),
             ("0.1", "100m"),
         ] {
-            assert_eq!(canonical(given).as_deref(), Some(wanted), "{given}");
+            assert_eq!(canonical(given).as_deref(), Some(expected), "{given}");
         }
         assert_eq!(canonical("ten"), None);
         assert_eq!(canonical("1x"), None);

@@ -1,12 +1,12 @@
-//! What fields the kinds have, and how their lists merge.
+//! The types of objects: fields and merge rules.
 //!
-//! Built-in types come from the tables in `schema/types/`: names, types and merge rules of the Kubernetes API, one
-//! type a block, one field a line. The types of custom resources are made from their definitions.
+//! Built-in types are defined by the tables in `schema/types/`: field names, types and merge rules of the Kubernetes API,
+//! one block for each type, one line for each field. The types of custom resources are built from their definitions.
 //!
 //! ```text
 //!   core.v1.Container
-//!     name! string required #1        ! written even when empty; # the number in protobuf
-//!     restartPolicy? string #24       ? a pointer: an empty value is a value
+//!     name! string required #1        ! always written, even if empty; # field number in protobuf
+//!     restartPolicy? string #24       ? pointer: an empty value is kept
 //!     ports [core.v1.ContainerPort] map(containerPort,protocol) patch(merge:containerPort) #6
 //! ```
 
@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub(crate) mod crd;
 pub(crate) mod decode;
+pub(crate) mod mismatch;
 pub(crate) mod protobuf;
 mod tables;
 
@@ -36,7 +37,7 @@ pub(crate) enum Ty {
     Time,
     MicroTime,
     Bytes,
-    /// Anything, kept as it is, owned as a whole when `atomic`.
+    /// Any value, kept unchanged. If `atomic`, it has one owner.
     Any {
         atomic: bool,
     },
@@ -45,39 +46,39 @@ pub(crate) enum Ty {
     Struct(StructRef),
 }
 
-/// A list's items and how it merges.
+/// The type of a list.
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) item: Ty,
     pub(crate) merge: Merge,
 }
 
-/// A map from any key to one type.
+/// The type of a map with string keys.
 #[derive(Debug)]
 pub(crate) struct Map {
     pub(crate) value: Ty,
     pub(crate) atomic: bool,
 }
 
-/// How server-side apply sees a list.
+/// How server-side apply merges a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Merge {
-    /// One value, replaced as a whole.
+    /// The list is replaced as a whole.
     Atomic,
-    /// Its items are their own names.
+    /// Items are identified by their value.
     Set,
-    /// Its items are found by these fields.
+    /// Items are identified by these fields.
     Keys(Vec<String>),
 }
 
-/// How a strategic merge patch sees a list.
+/// How a strategic merge patch changes a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Strategy {
-    /// Merged instead of replaced.
+    /// Whether the list is merged instead of replaced.
     pub(crate) merge: bool,
-    /// Fields that the patch does not name go away (`$retainKeys`).
+    /// Whether fields that are not in the patch are removed (`$retainKeys`).
     pub(crate) retain_keys: bool,
-    /// The field that names an item; empty for lists of plain values.
+    /// The field that identifies an item; empty for lists of scalars.
     pub(crate) key: String,
 }
 
@@ -85,35 +86,35 @@ pub(crate) struct Strategy {
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) ty: Ty,
-    /// Written even when empty.
+    /// Whether the field is written even if it is empty.
     pub(crate) always: bool,
-    /// An empty value is kept.
+    /// Whether an empty value is kept.
     pub(crate) pointer: bool,
     pub(crate) required: bool,
     pub(crate) strategy: Strategy,
     pub(crate) default: Option<Value>,
-    /// Its numbers in the protobuf message: two where JSON inlines what is a message of its own there.
+    /// Field number in protobuf; two numbers for a field of a message that JSON inlines.
     pub(crate) numbers: Vec<u32>,
 }
 
-/// A type with named fields.
+/// A type with fixed fields.
 #[derive(Debug)]
 pub(crate) struct Struct {
     pub(crate) name: String,
     pub(crate) fields: BTreeMap<String, Field>,
-    /// Owned and replaced as a whole.
+    /// Whether the value is replaced as a whole and has one owner.
     pub(crate) atomic: bool,
-    /// Fields not named here are kept.
+    /// Whether unknown fields are kept.
     pub(crate) open: bool,
-    /// Made from a custom resource definition: nothing is dropped for being empty.
+    /// Whether the type is from a custom resource definition; then empty values are kept.
     pub(crate) custom: bool,
 }
 
-/// A struct of the tables (which may name itself) or of a definition.
+/// A reference to a struct of the tables (which may be recursive) or of a definition.
 #[derive(Clone, Debug)]
 pub(crate) enum StructRef {
     Builtin(usize),
-    Own(Arc<Struct>),
+    Custom(Arc<Struct>),
 }
 
 impl Deref for StructRef {
@@ -122,13 +123,13 @@ impl Deref for StructRef {
     fn deref(&self) -> &Struct {
         match self {
             Self::Builtin(index) => &builtins().structs[*index],
-            Self::Own(own) => own,
+            Self::Custom(custom) => custom,
         }
     }
 }
 
 impl Ty {
-    /// The type below a field name, when there is one.
+    /// Returns the type of a field, if the type has it.
     pub(crate) fn field(&self, name: &str) -> Option<&Ty> {
         match self {
             Self::Struct(found) => found.fields.get(name).map(|field| &field.ty),
@@ -137,7 +138,7 @@ impl Ty {
         }
     }
 
-    /// Whether server-side apply owns a value of this type as a whole.
+    /// Returns whether a value of this type has one owner in server-side apply.
     pub(crate) fn is_atomic(&self) -> bool {
         match self {
             Self::Struct(found) => found.atomic,

@@ -1,4 +1,4 @@
-//! HTTPS on loopback.
+//! HTTPS server on a loopback address.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,55 +14,57 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::http::{Body, answer_error, handle};
-use crate::{ApiError, Authority, Result, Server};
+use crate::error::{ApiError, Result};
+use crate::http::{Body, handle, response};
+use crate::server::Server;
+use crate::tls::CertificateAuthority;
 
-/// A TLS handshake takes milliseconds; one that does not end holds a descriptor for no longer than this.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a client may take over its headers.
-const HEADERS: Duration = Duration::from_secs(10);
-/// Connections at once; each idle one costs some ten KiB.
-const MOST_CONNECTIONS: usize = 4096;
+/// Timeout of the TLS handshake, which normally takes milliseconds.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for receiving the request headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum concurrent connections; an idle one uses about 10 KiB.
+const MAX_CONNECTIONS: usize = 4096;
 
-/// A server listening on a socket. Dropping it stops it.
+/// A server that listens on a socket. Dropping it stops the server.
 #[derive(Debug)]
-pub struct Served {
+pub struct RunningServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
-impl Served {
-    /// The address listened on.
+impl RunningServer {
+    /// Returns the address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `https://127.0.0.1:PORT`.
+    /// Returns the URL, `https://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 }
 
-impl Drop for Served {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
 impl Server {
-    /// Serves HTTPS on a listener. Clients show the token or a certificate of the authority; `/healthz`, `/livez`,
-    /// `/readyz` and `/version` are open, as in Kubernetes.
+    /// Serves HTTPS on a listener. Clients authenticate with the token or a certificate of the authority; `/healthz`,
+    /// `/livez`, `/readyz` and `/version` need no authentication, as in Kubernetes.
     ///
     /// # Errors
-    /// When the listener is not on a loopback address, or no certificate can be made.
-    pub fn serve(&self, listener: TcpListener, authority: &Authority) -> Result<Served> {
+    /// 500 if the address is not a loopback address, or the certificate cannot be created.
+    pub fn serve(&self, listener: TcpListener, authority: &CertificateAuthority) -> Result<RunningServer> {
         let address = listener.local_addr().map_err(ApiError::internal)?;
         if !address.ip().is_loopback() {
             return Err(ApiError::internal(format!("{address} is not a loopback address")));
         }
         let acceptor = TlsAcceptor::from(Arc::new(authority.server_config()?));
         let task = tokio::spawn(accept(self.clone(), listener, acceptor));
-        Ok(Served { address, task })
+        Ok(RunningServer { address, task })
     }
 }
 
@@ -71,13 +73,13 @@ async fn accept(server: Server, listener: TcpListener, acceptor: TlsAcceptor) {
     loop {
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
-            Ok((stream, _)) if connections.len() < MOST_CONNECTIONS => {
+            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                 connections.spawn(connection(server.clone(), stream, acceptor.clone()));
             }
-            Ok(_) => tracing::warn!("refused a connection: {MOST_CONNECTIONS} are open"),
+            Ok(_) => tracing::warn!("rejected a connection: {MAX_CONNECTIONS} connections are open"),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // Out of descriptors: trying again at once would only spin.
+                // Probably out of file descriptors: an immediate retry would busy-loop.
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -86,36 +88,39 @@ async fn accept(server: Server, listener: TcpListener, acceptor: TlsAcceptor) {
 
 async fn connection(server: Server, stream: TcpStream, acceptor: TlsAcceptor) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
-    // The verifier lets in no certificate but the authority's own.
-    let certified = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
-    let service = service_fn(move |request| guarded(server.clone(), request, certified));
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+        return;
+    };
+    // The verifier accepts only certificates of the authority.
+    let has_certificate = stream.get_ref().1.peer_certificates().is_some_and(|chain| !chain.is_empty());
+    let service = service_fn(move |request| authenticate(server.clone(), request, has_certificate));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection ended");
     }
 }
 
-async fn guarded(
+async fn authenticate(
     server: Server,
     request: Request<Incoming>,
-    certified: bool,
+    has_certificate: bool,
 ) -> std::result::Result<Response<Body>, Infallible> {
-    if !names_loopback(&request) {
+    if !is_loopback_host(&request) {
         let message = "the Host header does not name this machine's loopback address";
-        return Ok(answer_error(&ApiError::new(403, "Forbidden", message)));
+        return Ok(response::error(&ApiError::new(403, "Forbidden", message)));
     }
-    let open = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz" | "/version");
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    if !open && !certified && !server.token().is_shown_by(shown) {
-        return Ok(answer_error(&ApiError::new(401, "Unauthorized", "Unauthorized")));
+    let is_public = matches!(request.uri().path(), "/healthz" | "/livez" | "/readyz" | "/version");
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if !is_public && !has_certificate && !server.token().matches(authorization) {
+        return Ok(response::error(&ApiError::new(401, "Unauthorized", "Unauthorized")));
     }
-    Ok(handle(server.core.clone(), request).await)
+    Ok(handle(server.state.clone(), request).await)
 }
 
-/// A page that lets its own name resolve to loopback (DNS rebinding) still sends its own name.
-fn names_loopback(request: &Request<Incoming>) -> bool {
+/// Returns whether the Host header names this machine. A web page that resolves its own name to loopback (DNS rebinding)
+/// sends its own name.
+fn is_loopback_host(request: &Request<Incoming>) -> bool {
     let header = |headers: &HeaderMap| {
         headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned)
     };

@@ -1,96 +1,72 @@
-//! The server as its holder sees it.
+//! The server.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::core::Core;
+use crate::auth::Token;
+use crate::clock::now;
+use crate::error::{ApiError, Result};
+use crate::http::Service;
+use crate::local::LocalClient;
+use crate::state::{Options, ServerState};
 use crate::store::{Expect, Key, Store};
-use crate::{Admission, ApiError, Local, PodBackend, Result, Service, Token};
+use crate::write::uid;
 
-/// What a server is made with.
-pub struct Options {
-    /// The version it reports, as `v1.35.0`.
-    pub version: String,
-    /// What a client shows to be let in over a socket.
-    pub token: Token,
-    /// Hooks in the path of writes, in order.
-    pub admission: Vec<Arc<dyn Admission>>,
-    /// Where pods run; without it logs and port-forward answer 503.
-    pub pods: Option<Arc<dyn PodBackend>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { version: "v1.35.0".to_owned(), token: Token::random(), admission: Vec::new(), pods: None }
-    }
-}
-
-/// A Kubernetes API. Cheap to clone; all clones are one server.
+/// A Kubernetes API server. Clones share one state.
 #[derive(Clone)]
 pub struct Server {
-    pub(crate) core: Arc<Core>,
+    pub(crate) state: Arc<ServerState>,
 }
 
 impl Server {
-    /// A server with the namespaces every cluster has.
+    /// Returns a server with the default namespaces.
     pub fn new(options: Options) -> Self {
-        let server = Self { core: Arc::new(Core::new(options, Store::new())) };
+        let server = Self { state: Arc::new(ServerState::new(options, Store::new())) };
         server.create_namespaces();
         server
     }
 
-    /// A server that goes on where [`Server::snapshot`] stopped.
+    /// Returns a server with the state of a [`Server::snapshot`].
     ///
     /// # Errors
-    /// When the bytes are no snapshot, or of a format this program does not read.
+    /// 400 if the bytes are not a snapshot, or have an unsupported format.
     pub fn restore(options: Options, snapshot: &[u8]) -> Result<Self> {
         let document: Value = serde_json::from_slice(snapshot)
-            .map_err(|error| ApiError::bad_request(format!("cannot read the snapshot: {error}")))?;
-        let store = Store::restore(document).map_err(ApiError::bad_request)?;
-        let server = Self { core: Arc::new(Core::new(options, store)) };
-        server.core.reclaim_addresses();
+            .map_err(|error| ApiError::bad_request(format!("cannot decode the snapshot: {error}")))?;
+        let store = Store::restore(document).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let server = Self { state: Arc::new(ServerState::new(options, store)) };
         server.create_namespaces();
         Ok(server)
     }
 
-    /// Everything stored, for [`Server::restore`]. Holds secrets: keep it where only the user can read.
+    /// Returns all objects as JSON for [`Server::restore`]. They contain secrets: write the file with mode 0600.
     pub fn snapshot(&self) -> Vec<u8> {
-        self.core.store.snapshot().to_string().into_bytes()
+        self.state.store.snapshot().to_string().into_bytes()
     }
 
-    /// The API as a tower service, for hyper and for `kube::Client::new`. Whoever holds it is administrator.
+    /// Returns the API as a tower service, for hyper and `kube::Client::new`. Its requests are not authenticated.
     pub fn service(&self) -> Service {
-        Service::new(self.core.clone())
+        Service::new(self.state.clone())
     }
 
-    /// The API by function calls, for controllers in this process.
-    pub fn store(&self) -> Local {
-        Local::new(self.core.clone())
+    /// Returns an in-process client for controllers.
+    pub fn client(&self) -> LocalClient {
+        LocalClient::new(self.state.clone())
     }
 
-    /// Adds a hook in the path of writes, after those before it.
-    pub fn add_admission(&self, hook: Arc<dyn Admission>) {
-        self.core.add_hook(hook);
-    }
-
-    /// Says where pods run.
-    pub fn set_pods(&self, backend: Arc<dyn PodBackend>) {
-        self.core.set_pods(backend);
-    }
-
-    /// The revision of the last write.
+    /// Returns the revision of the last write.
     pub fn revision(&self) -> u64 {
-        self.core.store.revision()
+        self.state.store.revision()
     }
 
-    /// What a client shows to be let in.
+    /// Returns the bearer token.
     pub fn token(&self) -> &Token {
-        &self.core.token
+        &self.state.token
     }
 
     fn create_namespaces(&self) {
-        let namespaces = self.core.store.collection("namespaces");
+        let namespaces = self.state.store.collection("namespaces");
         for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
             let key = Key::new("", name);
             if namespaces.get(&key).is_none() {
@@ -98,11 +74,11 @@ impl Server {
                     "apiVersion": "v1", "kind": "Namespace",
                     "metadata": {
                         "name": name, "labels": {"kubernetes.io/metadata.name": name},
-                        "uid": crate::write::uid(), "creationTimestamp": crate::write::now(),
+                        "uid": uid(), "creationTimestamp": now(),
                     },
                     "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
                 });
-                // Nobody else can have made it: the server is not handed out yet.
+                // No other write is possible: the server is not returned yet.
                 let _ = namespaces.put(key, Expect::Absent, value);
             }
         }

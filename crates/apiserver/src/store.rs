@@ -1,15 +1,15 @@
-//! Objects in memory, under one revision counter.
+//! Objects in memory, with one revision counter.
 //!
 //! ```text
-//!   Store ── revision (one number for everything)
+//!   Store ── revision (one counter for all collections)
 //!     └─ Collection  "deployments.apps"
 //!          ├─ objects  (namespace, name) → Arc<Object>
-//!          └─ log      the last changes, each with what was there before
+//!          └─ log      the last changes, each with the previous object
 //! ```
 //!
-//! The log serves three purposes. A watch is a cursor in it, so a reader that does not read costs nothing and is told
-//! `Expired` once the log has moved past it. A list's later pages go back along it to the first page's revision. And
-//! an event's bytes are made once for all watchers.
+//! The log has three uses. A watch is a cursor in it: a slow reader needs no buffer and gets `Expired` once the log no
+//! longer contains its revision. Later pages of a list undo the changes since the revision of the first page. And the
+//! JSON text of an event is built once for all watches.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,38 +26,39 @@ pub(crate) use collection::{Collection, Expect};
 pub(crate) use log::line;
 pub use log::{Change, Event};
 pub use object::{Key, Object};
+pub(crate) use snapshot::SnapshotError;
 
-/// Every collection, and the counter they share.
+/// All collections and their common revision counter.
 #[derive(Debug)]
 pub(crate) struct Store {
     revision: Arc<AtomicU64>,
-    /// Where this process began: changes before it are not known.
+    /// Revision at the start of the process; earlier changes are not in the logs.
     base: u64,
     collections: RwLock<HashMap<String, Arc<Collection>>>,
 }
 
 impl Store {
-    /// An empty store; the first write gets revision 2.
+    /// Returns an empty store; the first write gets revision 2.
     pub(crate) fn new() -> Self {
         Self { revision: Arc::new(AtomicU64::new(1)), base: 0, collections: RwLock::default() }
     }
 
-    /// The revision of the last write.
+    /// Returns the revision of the last write.
     pub(crate) fn revision(&self) -> u64 {
         self.revision.load(Ordering::SeqCst)
     }
 
-    /// The collection of a resource (`pods`, `deployments.apps`), made on first use.
+    /// Returns the collection of a resource (`pods`, `deployments.apps`), created on first use.
     pub(crate) fn collection(&self, resource: &str) -> Arc<Collection> {
         if let Some(found) = self.collections.read().unwrap_or_else(PoisonError::into_inner).get(resource) {
             return found.clone();
         }
         let mut collections = self.collections.write().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(Collection::new(self.revision.clone(), self.base));
-        collections.entry(resource.to_owned()).or_insert_with(make).clone()
+        let create = || Arc::new(Collection::new(self.revision.clone(), self.base));
+        collections.entry(resource.to_owned()).or_insert_with(create).clone()
     }
 
-    /// The names of the collections that hold objects, in order.
+    /// Returns the sorted names of the collections that contain objects.
     pub(crate) fn names(&self) -> Vec<String> {
         let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
         let mut names: Vec<String> = collections
@@ -69,7 +70,7 @@ impl Store {
         names
     }
 
-    /// Everything as one document, for [`Store::restore`].
+    /// Returns all objects as one document for [`Store::restore`].
     pub(crate) fn snapshot(&self) -> Value {
         let collections: BTreeMap<String, Vec<Value>> = self
             .names()
@@ -82,8 +83,11 @@ impl Store {
         snapshot::document(self.revision(), &collections)
     }
 
-    /// A store with what a snapshot held; watches from before it are told `Expired`.
-    pub(crate) fn restore(document: Value) -> Result<Self, String> {
+    /// Returns a store with the objects of a snapshot. Watches from an earlier revision get `Expired`.
+    ///
+    /// # Errors
+    /// If the document is not a snapshot of the supported format.
+    pub(crate) fn restore(document: Value) -> Result<Self, SnapshotError> {
         let (revision, collections) = snapshot::read(document)?;
         let store = Self {
             revision: Arc::new(AtomicU64::new(revision)),

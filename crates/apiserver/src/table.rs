@@ -1,10 +1,9 @@
-//! Tables as kubectl prints them, made by the server.
+//! Tables for `kubectl get`, built by the server.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::http::Call;
 use crate::kinds::Kind;
 use crate::store::Object;
 
@@ -15,11 +14,11 @@ mod network;
 mod pod;
 mod workload;
 
-pub(crate) use age::age;
+use age::age;
 
-/// What a client wants to see beside the cells.
+/// Options of a table request.
 #[derive(Clone, Debug)]
-pub(crate) struct Form {
+pub(crate) struct TableOptions {
     version: &'static str,
     include: Include,
 }
@@ -31,19 +30,25 @@ enum Include {
     Object,
 }
 
-impl Form {
-    pub(crate) fn of(call: &Call) -> Self {
-        let include = match call.query.get("includeObject") {
+impl TableOptions {
+    /// Returns the options of a request with these values of the header `Accept` and the query parameter
+    /// `includeObject`, or `None` if the client does not prefer a table.
+    pub(crate) fn parse(accept: &str, include_object: &str) -> Option<Self> {
+        let preferred = accept.split(',').next().unwrap_or_default();
+        if !preferred.contains("as=Table") || !preferred.contains("g=meta.k8s.io") {
+            return None;
+        }
+        let include = match include_object {
             "None" => Include::None,
             "Object" => Include::Object,
             _ => Include::Metadata,
         };
-        let first = call.header(&http::header::ACCEPT).split(',').next().unwrap_or_default();
-        Self { version: if first.contains("v=v1beta1") { "v1beta1" } else { "v1" }, include }
+        let version = if preferred.contains("v=v1beta1") { "v1beta1" } else { "v1" };
+        Some(Self { version, include })
     }
 }
 
-/// A kind's columns, as `Name` or `wide:Name`, and the function that fills a row's cells.
+/// The column names of a kind (`Name`, or `wide:Name` for `-o wide`), and the function that returns the cells of a row.
 type Columns = (&'static [&'static str], fn(&Value) -> Vec<Value>);
 
 fn columns(kind: &Kind) -> Columns {
@@ -70,33 +75,33 @@ fn columns(kind: &Kind) -> Columns {
 fn definitions(names: &[&str]) -> Value {
     let column = |name: &&str| {
         let (name, priority) = name.strip_prefix("wide:").map_or((*name, 0), |name| (name, 1));
-        let word = if matches!(name, "Desired" | "Current") { "integer" } else { "string" };
+        let column_type = if matches!(name, "Desired" | "Current") { "integer" } else { "string" };
         let format = if name == "Name" { "name" } else { "" };
-        json!({"name": name, "type": word, "format": format, "description": "", "priority": priority})
+        json!({"name": name, "type": column_type, "format": format, "description": "", "priority": priority})
     };
     names.iter().map(column).collect()
 }
 
-/// A table of objects.
-pub(crate) fn table(kind: &Kind, objects: &[Arc<Object>], form: &Form) -> Value {
-    let (head, cells): (Value, Vec<Vec<Value>>) = match &kind.custom {
+/// Returns the table of objects.
+pub(crate) fn table(kind: &Kind, objects: &[Arc<Object>], options: &TableOptions) -> Value {
+    let (columns, cells): (Value, Vec<Vec<Value>>) = match &kind.custom {
         Some(found) => (
             custom::definitions(&found.columns),
             objects.iter().map(|o| custom::cells(&found.columns, o)).collect(),
         ),
         None => {
-            let (names, cells) = columns(kind);
+            let (names, cells) = self::columns(kind);
             (definitions(names), objects.iter().map(|object| cells(object)).collect())
         }
     };
     let row = |(object, cells): (&Arc<Object>, Vec<Value>)| {
         let mut row = json!({"cells": cells});
-        match form.include {
+        match options.include {
             Include::None => {}
-            Include::Object => row["object"] = crate::write::patch::in_version(kind, object),
+            Include::Object => row["object"] = kind.in_version(object),
             Include::Metadata => {
                 row["object"] = json!({
-                    "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", form.version),
+                    "kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{}", options.version),
                     "metadata": object["metadata"],
                 });
             }
@@ -109,17 +114,17 @@ pub(crate) fn table(kind: &Kind, objects: &[Arc<Object>], form: &Form) -> Value 
         _ => json!({}),
     };
     json!({
-        "kind": "Table", "apiVersion": format!("meta.k8s.io/{}", form.version), "metadata": metadata,
-        "columnDefinitions": head, "rows": rows,
+        "kind": "Table", "apiVersion": format!("meta.k8s.io/{}", options.version), "metadata": metadata,
+        "columnDefinitions": columns, "rows": rows,
     })
 }
 
-/// Text, or `<none>` for none.
+/// Returns a text, or `<none>` if it is empty.
 fn or_none(text: String) -> Value {
     if text.is_empty() { "<none>".into() } else { text.into() }
 }
 
-/// Labels as `a=b,c=d`.
+/// Returns labels as `a=b,c=d`.
 fn labels(map: &Value) -> Value {
     let pairs = map.as_object().into_iter().flatten();
     or_none(

@@ -1,4 +1,4 @@
-//! The server's own certificate authority.
+//! The certificate authority of the server.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -10,28 +10,28 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 
-use crate::{ApiError, Result};
+use crate::error::{ApiError, Result};
 
-/// An authority that signs the server's certificate and clients' certificates. ECDSA on P-256: a key in well under a
-/// millisecond.
-pub struct Authority {
-    pem: String,
+/// A certificate authority for the server certificate and client certificates. Keys are ECDSA P-256, which take less than
+/// 1 ms to generate.
+pub struct CertificateAuthority {
+    certificate_pem: String,
     key: KeyPair,
 }
 
-/// A certificate and its key, as PEM.
-pub struct Pair {
-    /// The certificate.
+/// A signed certificate with its private key.
+pub struct SignedCertificate {
+    /// Certificate as PEM.
     pub certificate: String,
-    /// Its private key: write it with mode 0600.
+    /// Private key as PEM. Write it with mode 0600.
     pub key: String,
 }
 
-impl Authority {
-    /// A new authority.
+impl CertificateAuthority {
+    /// Returns a new authority with a random key.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// 500 if the key or the certificate cannot be created.
     pub fn new() -> Result<Self> {
         let key = KeyPair::generate().map_err(ApiError::internal)?;
         let mut params = CertificateParams::default();
@@ -40,38 +40,44 @@ impl Authority {
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key).map_err(ApiError::internal)?;
-        Ok(Self { pem: certificate.pem(), key })
+        Ok(Self { certificate_pem: certificate.pem(), key })
     }
 
-    /// An authority kept from before: its certificate and key as PEM.
+    /// Returns the authority with this certificate and private key, both PEM.
     ///
     /// # Errors
-    /// When the key cannot be read.
-    pub fn load(certificate: &str, key: &str) -> Result<Self> {
+    /// 500 if the key is invalid.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self> {
         let key = KeyPair::from_pem(key).map_err(ApiError::internal)?;
-        Ok(Self { pem: certificate.to_owned(), key })
+        Ok(Self { certificate_pem: certificate.to_owned(), key })
     }
 
-    /// The certificate as PEM, for clients to trust.
-    pub fn pem(&self) -> &str {
-        &self.pem
+    /// Returns the certificate as PEM, for clients to trust.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
     }
 
-    /// The private key as PEM: write it with mode 0600.
+    /// Returns the private key as PEM. Write it with mode 0600.
     pub fn key_pem(&self) -> String {
         self.key.serialize_pem()
     }
 
-    /// A client certificate; who shows it is administrator.
+    /// Returns a client certificate with administrator rights.
     ///
     /// # Errors
-    /// When it cannot be signed.
-    pub fn client(&self, name: &str) -> Result<Pair> {
+    /// 500 if it cannot be signed.
+    pub fn client(&self, name: &str) -> Result<SignedCertificate> {
         self.sign(name, &[], ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn sign(&self, name: &str, hosts: &[String], usage: ExtendedKeyUsagePurpose) -> Result<Pair> {
-        let issuer = Issuer::from_ca_cert_pem(&self.pem, &self.key).map_err(ApiError::internal)?;
+    fn sign(
+        &self,
+        name: &str,
+        hosts: &[String],
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<SignedCertificate> {
+        let issuer =
+            Issuer::from_ca_cert_pem(&self.certificate_pem, &self.key).map_err(ApiError::internal)?;
         let key = KeyPair::generate().map_err(ApiError::internal)?;
         let mut params = CertificateParams::new(hosts.to_vec()).map_err(ApiError::internal)?;
         params.distinguished_name.push(DnType::CommonName, name);
@@ -79,21 +85,22 @@ impl Authority {
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &issuer).map_err(ApiError::internal)?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(SignedCertificate { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 
-    /// What a TLS listener on loopback needs; asks clients for a certificate of this authority without insisting.
+    /// Returns the TLS configuration of the server. A client certificate of this authority is requested but not required.
     pub(crate) fn server_config(&self) -> Result<ServerConfig> {
         let hosts =
             ["127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default.svc"].map(str::to_owned);
-        let pair = self.sign("apiserver", &hosts, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let signed = self.sign("apiserver", &hosts, ExtendedKeyUsagePurpose::ServerAuth)?;
         let certificate =
-            CertificateDer::from_pem_slice(pair.certificate.as_bytes()).map_err(ApiError::internal)?;
-        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).map_err(ApiError::internal)?;
+            CertificateDer::from_pem_slice(signed.certificate.as_bytes()).map_err(ApiError::internal)?;
+        let key = PrivateKeyDer::from_pem_slice(signed.key.as_bytes()).map_err(ApiError::internal)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = rustls::RootCertStore::empty();
-        let own = CertificateDer::from_pem_slice(self.pem.as_bytes()).map_err(ApiError::internal)?;
-        roots.add(own).map_err(ApiError::internal)?;
+        let certificate_authority =
+            CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map_err(ApiError::internal)?;
+        roots.add(certificate_authority).map_err(ApiError::internal)?;
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .allow_unauthenticated()
             .build()

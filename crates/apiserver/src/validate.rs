@@ -1,4 +1,4 @@
-//! What an object must hold to be stored, as far as users notice; in Kubernetes' words.
+//! Validation of objects, with the messages of Kubernetes.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ mod network;
 mod pod;
 mod workload;
 
-/// What is wrong with a new object.
+/// Returns the invalid fields of a new object.
 pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
     let mut found = metadata::check(kind, value);
     if let Some(custom) = &kind.custom {
@@ -33,7 +33,7 @@ pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
     found
 }
 
-/// What is wrong with a changed object.
+/// Returns the invalid fields of a changed object.
 pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str) -> Vec<Cause> {
     if !subresource.is_empty() && kind.custom.is_none() {
         return metadata::check(kind, value);
@@ -64,7 +64,7 @@ pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str)
     found
 }
 
-/// What is allowed but hardly meant.
+/// Returns warnings for valid but probably wrong fields.
 pub(crate) fn warnings(kind: &Kind, value: &Value) -> Vec<String> {
     match kind.kind.as_str() {
         _ if kind.is_custom() => Vec::new(),
@@ -102,7 +102,7 @@ fn forbidden(field: &str, why: &str) -> Cause {
 }
 
 fn unsupported(field: &str, value: &Value, supported: &[&str]) -> Cause {
-    let named: Vec<String> = supported.iter().map(|word| format!("\"{word}\"")).collect();
-    let message = format!("Unsupported value: {value}: supported values: {}", named.join(", "));
+    let quoted: Vec<String> = supported.iter().map(|value| format!("\"{value}\"")).collect();
+    let message = format!("Unsupported value: {value}: supported values: {}", quoted.join(", "));
     Cause { reason: "FieldValueNotSupported", message, field: field.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! Following the changes of a collection.
+//! Watches of a collection.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,20 +7,20 @@ use tokio::sync::watch::Receiver;
 
 use crate::error::{ApiError, Result};
 use crate::selector::Selector;
-use crate::store::{Change, Collection, Event};
+use crate::store::{Change, Collection, Event, Object};
 
-/// How many changes are taken from the log at a time.
+/// Maximum changes that are read from the log at once.
 const BATCH: usize = 256;
 
-/// A cursor in a collection's changes. Holds nothing of what it has not read yet: a reader that falls too far behind
-/// is told so (410) and lists again.
+/// A cursor in the changes of a collection. It does not buffer unread changes: a reader that is too slow gets error 410
+/// and must list again.
 #[derive(Debug)]
 pub struct Watch {
     collection: Arc<Collection>,
     namespace: Option<String>,
     selector: Selector,
-    /// The revision up to which changes were looked at.
-    seen: u64,
+    /// Revision up to which changes were read.
+    revision: u64,
     changed: Receiver<u64>,
     ready: VecDeque<(Change, Arc<Event>)>,
 }
@@ -34,14 +34,13 @@ impl Watch {
     ) -> Self {
         let changed = collection.subscribe();
         let namespace = namespace.map(str::to_owned);
-        Self { collection, namespace, selector, seen: after, changed, ready: VecDeque::new() }
+        Self { collection, namespace, selector, revision: after, changed, ready: VecDeque::new() }
     }
 
-    /// The next change, as this watch sees it: an object that a selector no longer picks counts as deleted. Waits
-    /// until there is one.
+    /// Waits for the next change and returns it. An object that no longer matches the selector is reported as deleted.
     ///
     /// # Errors
-    /// 410 when the log no longer reaches back to where this watch is.
+    /// 410 if the log no longer contains the changes after the revision of this watch.
     pub async fn next(&mut self) -> Result<(Change, Arc<Event>)> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -49,30 +48,30 @@ impl Watch {
             }
             self.changed.borrow_and_update();
             if !self.fill()? {
-                // The sender lives in the collection that this watch holds.
+                // Cannot fail: the watch keeps the collection, which owns the sender.
                 let _ = self.changed.changed().await;
             }
         }
     }
 
-    /// The revision up to which nothing was missed.
+    /// Returns the revision up to which all changes were returned.
     pub fn revision(&mut self) -> u64 {
         if self.ready.is_empty() && self.fill().is_ok_and(|found| !found) {
-            self.seen = self.seen.max(self.collection.settled_revision_if_idle(self.seen));
+            self.revision = self.revision.max(self.collection.latest_revision_without_change(self.revision));
         }
         match self.ready.front() {
             Some((_, event)) => event.object.revision() - 1,
-            None => self.seen,
+            None => self.revision,
         }
     }
 
-    /// Takes the next changes from the log; false when there are none.
+    /// Reads the next changes from the log. Returns false if there are none.
     fn fill(&mut self) -> Result<bool> {
-        let events = self.collection.changes(self.seen, BATCH).map_err(|oldest| {
-            ApiError::expired(format!("too old resource version: {} ({oldest})", self.seen))
+        let events = self.collection.changes(self.revision, BATCH).map_err(|oldest| {
+            ApiError::expired(format!("too old resource version: {} ({oldest})", self.revision))
         })?;
         let Some(last) = events.last() else { return Ok(false) };
-        self.seen = last.object.revision();
+        self.revision = last.object.revision();
         for event in events {
             if let Some(change) = self.view(&event) {
                 self.ready.push_back((change, event));
@@ -81,16 +80,18 @@ impl Watch {
         Ok(true)
     }
 
+    /// Returns the change from the point of view of this watch, or `None` if it is outside of its selection.
     fn view(&self, event: &Event) -> Option<Change> {
-        let inside = |object: &crate::Object| {
-            let space = object["metadata"]["namespace"].as_str().unwrap_or_default();
-            self.namespace.as_deref().is_none_or(|wanted| wanted == space) && self.selector.matches(object)
+        let selected = |object: &Object| {
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            self.namespace.as_deref().is_none_or(|watched| watched == namespace)
+                && self.selector.matches(object)
         };
         if self.selector.is_empty() {
-            return inside(&event.object).then_some(event.change);
+            return selected(&event.object).then_some(event.change);
         }
-        let before = event.before.as_ref().is_some_and(|before| inside(before));
-        let after = event.change != Change::Deleted && inside(&event.object);
+        let before = event.before.as_ref().is_some_and(|before| selected(before));
+        let after = event.change != Change::Deleted && selected(&event.object);
         match (before, after) {
             (false, false) => None,
             (false, true) => Some(Change::Added),

@@ -1,10 +1,10 @@
-//! An open loop for the benches: requests at a fixed rate, each timed from its planned moment.
+//! An open-loop load for the benchmarks: requests at a fixed rate, each timed from its planned start.
 //!
 //! ```text
 //! latency ADDRESS RATE SECONDS      prints requests, errors, p50 and p99 in microseconds
 //! ```
 //!
-//! Twenty threads with a connection each take turns, so that a late answer delays no other request.
+//! Twenty threads with a connection each take turns, so that a late response delays no other request.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,12 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const CONNECTIONS: u32 = 20;
-/// The system's sleep ends a little late; the rest of the wait is spent looking at the clock.
-const EARLY: Duration = Duration::from_micros(150);
+/// How long before the planned start a thread polls the clock, because the system's sleep ends late.
+const SPIN: Duration = Duration::from_micros(150);
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type BoxResult<T> = Result<T, Box<dyn std::error::Error>>;
 
-fn main() -> Outcome<()> {
+fn main() -> BoxResult<()> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let [address, rate, seconds] = &args[..] else {
         return Err("usage: latency ADDRESS RATE SECONDS".into());
@@ -29,7 +29,7 @@ fn main() -> Outcome<()> {
     let threads: Vec<_> = (0..CONNECTIONS).map(|n| thread::spawn(move || each(n))).collect();
     let (mut times, mut errors) = (Vec::new(), 0);
     for one in threads {
-        let (some, failed) = one.join().expect("a thread ended");
+        let (some, failed) = one.join().expect("a thread does not panic");
         times.extend(some);
         errors += failed;
     }
@@ -39,38 +39,38 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-/// One connection's share of the requests.
+/// Sends the requests of one connection; returns their latencies and the number of errors.
 fn run(address: SocketAddr, first: Instant, rate: u32, seconds: u32) -> (Vec<Duration>, u32) {
-    let (mut times, mut errors, mut kept) = (Vec::new(), 0, None);
+    let (mut times, mut errors, mut connection) = (Vec::new(), 0, None);
     for n in 0..rate * seconds / CONNECTIONS {
         let planned = first + n * CONNECTIONS * Duration::from_secs(1) / rate;
-        thread::sleep(planned.saturating_duration_since(Instant::now()).saturating_sub(EARLY));
+        thread::sleep(planned.saturating_duration_since(Instant::now()).saturating_sub(SPIN));
         while Instant::now() < planned {
             std::hint::spin_loop();
         }
-        match exchange(&mut kept, address) {
+        match exchange(&mut connection, address) {
             Ok(()) => times.push(planned.elapsed()),
             Err(_) => {
                 errors += 1;
-                kept = None;
+                connection = None;
             }
         }
     }
     (times, errors)
 }
 
-fn exchange(kept: &mut Option<TcpStream>, address: SocketAddr) -> Outcome<()> {
-    let stream = match kept {
+fn exchange(connection: &mut Option<TcpStream>, address: SocketAddr) -> BoxResult<()> {
+    let stream = match connection {
         Some(stream) => stream,
         None => {
             let stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            kept.insert(stream)
+            connection.insert(stream)
         }
     };
     stream.write_all(b"GET / HTTP/1.1\r\nhost: web\r\n\r\n")?;
-    let mut answer = [0; 4096];
-    let read = stream.read(&mut answer)?;
-    if answer[..read].starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err("no good answer".into()) }
+    let mut response = [0; 4096];
+    let read = stream.read(&mut response)?;
+    if response[..read].starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err("the status is not 200".into()) }
 }

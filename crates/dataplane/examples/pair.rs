@@ -1,15 +1,14 @@
-//! The proxy over TCP, for the benches: one hop, one hop with a profile, or a pair with mutual TLS.
+//! The proxy over TCP, for the benchmarks: one hop, one hop with a profile, or a pair with mutual TLS.
 //!
 //! ```text
 //! pair plain  LISTEN UPSTREAM            one outbound hop
-//! pair routes LISTEN UPSTREAM [ROUTES]   the same with a profile of so many routes (default 10), retries on
-//! pair mtls   LISTEN UPSTREAM            outbound, TLS over loopback, inbound; routes and retries on
-//! pair idle   COUNT                      makes so many meshed proxies and waits, to look at its memory
+//! pair routes LISTEN UPSTREAM [ROUTES]   one outbound hop with a profile of ROUTES retryable routes (default 10)
+//! pair mtls   LISTEN UPSTREAM            outbound, TLS over loopback, inbound; both with 10 retryable routes
+//! pair idle   COUNT                      creates COUNT meshed proxies and waits, to measure their memory
 //! ```
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::Method;
 use meshy_dataplane::policy::ServiceRef;
@@ -20,12 +19,12 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type MainResult = Result<(), Box<dyn std::error::Error>>;
 
 const NAME: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Outcome {
+async fn main() -> MainResult {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match args[..] {
@@ -40,13 +39,13 @@ async fn main() -> Outcome {
     }
 }
 
-/// One service, whatever is asked for.
+/// Returns the same target for every destination.
 struct One(watch::Receiver<Arc<Target>>);
 
 impl Discovery for One {
     fn discover<'a>(&'a self, _to: &'a Destination) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>> {
-        let told = self.0.clone();
-        Box::pin(async move { Some(told) })
+        let target = self.0.clone();
+        Box::pin(async move { Some(target) })
     }
 }
 
@@ -71,17 +70,17 @@ fn config(
     };
     let discovery = Arc::new(One(watch::channel(Arc::new(target)).1));
     let mut config = ProxyConfig::new(Arc::new(Tcp), Arc::new(Tcp), discovery);
-    config.identity = identity;
+    config.identity = identity.map(Identity::into_watch);
     config
 }
 
-/// Routes of which the last one takes the bench's requests.
+/// Returns a profile whose last route matches the benchmark's requests.
 fn profile(routes: usize) -> Profile {
     let one = |n: usize| {
         let path = if n + 1 == routes { "/".to_owned() } else { format!("/item/{n}/[^/]*") };
         let condition = RequestMatch::All(vec![
             RequestMatch::Method(Method::GET),
-            RequestMatch::Path(PathRegex::new(&path).expect("a good expression")),
+            RequestMatch::Path(PathRegex::new(&path).expect("a valid expression")),
         ]);
         let timeout = None;
         Arc::new(Route {
@@ -101,12 +100,12 @@ async fn hop(
     to: SocketAddr,
     routes: Option<usize>,
     identity: Option<Identity>,
-) -> Outcome {
+) -> MainResult {
     let proxy = Proxy::new(config(to, None, routes, identity));
     outbound(listen, to, proxy).await
 }
 
-async fn outbound(listen: SocketAddr, to: SocketAddr, proxy: Proxy) -> Outcome {
+async fn outbound(listen: SocketAddr, to: SocketAddr, proxy: Proxy) -> MainResult {
     let mut listener = Tcp.listen(listen).await?;
     loop {
         let (io, peer) = listener.accept().await?;
@@ -115,7 +114,7 @@ async fn outbound(listen: SocketAddr, to: SocketAddr, proxy: Proxy) -> Outcome {
     }
 }
 
-async fn pair(listen: SocketAddr, to: SocketAddr) -> Outcome {
+async fn pair(listen: SocketAddr, to: SocketAddr) -> MainResult {
     let (ours, theirs) = identities()?;
     let mut between = Tcp.listen("127.0.0.1:0".parse()?).await?;
     let meshed = between.local_addr();
@@ -132,14 +131,14 @@ async fn pair(listen: SocketAddr, to: SocketAddr) -> Outcome {
     outbound(listen, meshed, client).await
 }
 
-/// Two identities of one service account under one root.
+/// Returns two identities of one service account with the same root.
 fn identities() -> Result<(Identity, Identity), Box<dyn std::error::Error>> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root_key = KeyPair::generate()?;
     let root = params.self_signed(&root_key)?.der().clone();
     let issuer = Issuer::new(params, root_key);
-    let make = || -> Result<Identity, Box<dyn std::error::Error>> {
+    let issue = || -> Result<Identity, Box<dyn std::error::Error>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
         params.extended_key_usages =
@@ -148,16 +147,15 @@ fn identities() -> Result<(Identity, Identity), Box<dyn std::error::Error>> {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Ok(Identity::new(NAME, vec![leaf], key, [root.clone()])?)
     };
-    Ok((make()?, make()?))
+    Ok((issue()?, issue()?))
 }
 
-async fn idle(count: usize) -> Outcome {
+async fn idle(count: usize) -> MainResult {
     let (identity, _) = identities()?;
     let to = "127.0.0.1:1".parse()?;
     let proxies: Vec<_> =
         (0..count).map(|_| Proxy::new(config(to, Some(NAME), Some(10), Some(identity.clone())))).collect();
-    loop {
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        drop(proxies.first().map(Proxy::metrics_text));
-    }
+    std::future::pending::<()>().await;
+    drop(proxies);
+    Ok(())
 }

@@ -1,17 +1,21 @@
 //! The admin port: metrics and health.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use meshy_net::BoxIo;
 
-use crate::body::{Answer, RequestBody, ResponseBody};
+use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::detect::Protocol;
 use crate::metrics::{Labels, Metrics, TcpScope};
 use crate::serve::{self, Handler};
-use crate::transport::{Rewind, Stream, Transport};
+use crate::transport::Transport;
+
+/// The address in the labels; Linkerd's admin port.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 4191);
 
 struct Admin(Arc<Metrics>);
 
@@ -20,22 +24,19 @@ pub(crate) async fn serve(metrics: &Arc<Metrics>, io: BoxIo) -> io::Result<()> {
     let labels = Labels::new()
         .with("direction", "inbound")
         .with("peer", "src")
-        .with("target_addr", "0.0.0.0:4191")
-        .with("target_ip", "0.0.0.0")
-        .with("target_port", 4191)
+        .with_target(ADDRESS)
         .with("tls", "no_identity")
         .with("no_tls_reason", "no_tls_from_remote")
         .with("srv_group", "")
         .with("srv_kind", "default")
         .with("srv_name", "all-unauthenticated")
-        .with("srv_port", 4191);
+        .with("srv_port", ADDRESS.port());
     let scope = Arc::new(TcpScope::new(metrics, labels));
-    let stream = Stream::Plain(Rewind { head: bytes::Bytes::new(), io });
-    serve::http(Transport::new(stream, scope), Protocol::Http1, Arc::new(Admin(metrics.clone()))).await
+    serve::http(Transport::plain(io, scope), Protocol::Http1, Arc::new(Admin(metrics.clone()))).await
 }
 
 impl Handler for Admin {
-    async fn call(&self, request: Box<Request<RequestBody>>) -> Answer {
+    async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
         let text = match (request.method(), request.uri().path()) {
             (&Method::GET, "/metrics") => self.0.render(),
             (&Method::GET, "/ready") => "ready\n".into(),
@@ -49,7 +50,7 @@ impl Handler for Admin {
     }
 }
 
-fn status(status: StatusCode) -> Answer {
+fn status(status: StatusCode) -> BoxResponse {
     let mut response = Box::new(Response::new(ResponseBody::empty()));
     *response.status_mut() = status;
     response

@@ -1,14 +1,16 @@
-//! Bodies on their way through the proxy, watched by what counts them.
+//! Request and response bodies on their way through the proxy, with what counts and limits them.
 
+mod limits;
 mod replay;
 mod request;
 mod response;
 mod track;
 
+pub(crate) use limits::Limits;
 pub(crate) use replay::Replay;
 pub(crate) use request::RequestBody;
-pub(crate) use response::{Limits, ResponseBody};
+pub(crate) use response::ResponseBody;
 pub(crate) use track::{Tracker, Tracking};
 
-/// An answer on its way back. Every station passes it on by value, so what is passed is small.
-pub(crate) type Answer = Box<http::Response<ResponseBody>>;
+/// A response on its way to the caller. Boxed because many functions pass it on by value.
+pub(crate) type BoxResponse = Box<http::Response<ResponseBody>>;

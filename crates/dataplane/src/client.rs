@@ -1,31 +1,35 @@
-//! Requests to one address: connections opened, kept and shared.
+//! Requests to one address: connections are opened, kept and shared.
 
 mod connect;
 mod h1;
 mod h2;
 
+use std::sync::Arc;
+
 use http::{Request, Version};
 
-pub(crate) use connect::{Connector, Security};
-pub(crate) use h1::{BadAnswer, H1Body, Switched};
+pub(crate) use connect::{Connector, Tls};
 
-use crate::body::{Answer, RequestBody};
+use crate::body::{BoxResponse, RequestBody};
 use crate::error::ProxyError;
+use crate::transport::Transport;
 
 /// The connections to one address.
 pub(crate) struct Client {
-    h1: std::sync::Arc<h1::Pool>,
-    h2: h2::Shared,
+    connector: Arc<Connector>,
+    h1: Arc<h1::Pool>,
+    h2: h2::SharedConnection,
 }
 
 impl Client {
     pub(crate) fn new(connector: Connector) -> Self {
-        let connector = std::sync::Arc::new(connector);
-        Self { h1: h1::Pool::new(connector.clone()), h2: h2::Shared::new(connector) }
+        let connector = Arc::new(connector);
+        let (h1, h2) = (h1::Pool::new(connector.clone()), h2::SharedConnection::new(connector.clone()));
+        Self { connector, h1, h2 }
     }
 
-    /// Sends a request in the version it came in.
-    pub(crate) async fn send(&self, request: Box<Request<RequestBody>>) -> Result<Answer, ProxyError> {
+    /// Sends a request with the HTTP version that it arrived with.
+    pub(crate) async fn send(&self, request: Box<Request<RequestBody>>) -> Result<BoxResponse, ProxyError> {
         if request.version() == Version::HTTP_2 {
             self.h2.send(request).await
         } else {
@@ -33,8 +37,8 @@ impl Client {
         }
     }
 
-    /// Opens a connection of its own, for bytes that pass uninspected.
-    pub(crate) async fn open(&self) -> Result<crate::transport::Transport, ProxyError> {
-        self.h1.connector().connect().await
+    /// Opens a connection for bytes that are not HTTP.
+    pub(crate) async fn open(&self) -> Result<Transport, ProxyError> {
+        self.connector.connect().await
     }
 }

@@ -1,4 +1,4 @@
-//! Which protocol a connection speaks, by its first bytes.
+//! Detects the protocol of a connection by its first bytes.
 
 use std::io;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-/// How long a connection may stay silent before it is taken for opaque bytes, as in Linkerd.
-const SILENCE: Duration = Duration::from_secs(10);
-/// A first line or a greeting longer than this is not looked at to its end.
-const MOST: usize = 16 * 1024;
+/// How long to wait for the first bytes before a connection is opaque; Linkerd's default.
+const DETECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest first line or TLS hello that is read, in bytes.
+const MAX_LENGTH: usize = 16 * 1024;
 
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
@@ -23,44 +23,45 @@ pub(crate) enum Protocol {
     Opaque,
 }
 
-/// What the bytes so far say.
-type Verdict<T> = Option<T>;
+/// The result for the bytes so far; `None` if more are needed.
+type Detected<T> = Option<T>;
 
-/// Reads until `decide` knows; gives its verdict and all bytes read. Silence and an early end give `otherwise`.
+/// Reads until `decide` returns a result; returns it and all bytes read. A timeout and an early end return `default`.
 pub(crate) async fn detect<T: Copy>(
     io: &mut (impl AsyncRead + Unpin),
-    otherwise: T,
-    decide: impl Fn(&[u8]) -> Verdict<T>,
+    default: T,
+    decide: impl Fn(&[u8]) -> Detected<T>,
 ) -> io::Result<(T, Bytes)> {
     let mut buffer = BytesMut::new();
     let reading = async {
         loop {
             buffer.reserve(1024);
             if io.read_buf(&mut buffer).await? == 0 {
-                return Ok(otherwise);
+                return Ok(default);
             }
-            if let Some(verdict) = decide(&buffer) {
-                return Ok(verdict);
+            if let Some(detected) = decide(&buffer) {
+                return Ok(detected);
             }
-            if buffer.len() > MOST {
-                return Ok(otherwise);
+            if buffer.len() > MAX_LENGTH {
+                return Ok(default);
             }
         }
     };
-    let verdict = timeout(SILENCE, reading).await.unwrap_or(Ok::<T, io::Error>(otherwise))?;
-    Ok((verdict, buffer.freeze()))
+    let detected = timeout(DETECT_TIMEOUT, reading).await.unwrap_or(Ok::<T, io::Error>(default))?;
+    Ok((detected, buffer.freeze()))
 }
 
-/// HTTP/2 by its preface, HTTP/1 by the shape of its first line, else opaque.
-pub(crate) fn http(bytes: &[u8]) -> Verdict<Protocol> {
+/// Detects HTTP/2 by its preface and HTTP/1 by the form of its first line; everything else is opaque.
+pub(crate) fn http(bytes: &[u8]) -> Detected<Protocol> {
     let compared = bytes.len().min(H2_PREFACE.len());
     if bytes[..compared] == H2_PREFACE[..compared] {
         return (compared == H2_PREFACE.len()).then_some(Protocol::Http2);
     }
-    // Servers pass over empty lines before a request. Taken for opaque, it would carry a caller's `l5d-*` headers past us.
-    let bytes = after_empty_lines(bytes);
+    // Servers skip empty lines before a request. As opaque bytes, it would reach the application with the caller's `l5d-*`
+    // headers.
+    let bytes = skip_empty_lines(bytes);
     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
-        // What begins with no method is decided at once. A method may be long: servers take any word.
+        // Bytes that cannot begin a method are opaque at once. A method may be long: servers accept any word.
         let method = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
         let word = bytes == b"\r" || bytes[..method].iter().all(|byte| is_token(*byte));
         return if word { None } else { Some(Protocol::Opaque) };
@@ -77,7 +78,7 @@ pub(crate) fn http(bytes: &[u8]) -> Verdict<Protocol> {
     })
 }
 
-fn after_empty_lines(mut bytes: &[u8]) -> &[u8] {
+fn skip_empty_lines(mut bytes: &[u8]) -> &[u8] {
     while let Some(rest) = bytes.strip_prefix(b"\n").or_else(|| bytes.strip_prefix(b"\r\n")) {
         bytes = rest;
     }
@@ -88,8 +89,8 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Whether the bytes begin a TLS session for this mesh identity; anybody else's session passes untouched.
-pub(crate) fn mesh_tls(bytes: &[u8], identity: &str) -> Verdict<bool> {
+/// Whether the bytes begin a TLS session for this mesh identity; other sessions are forwarded unchanged.
+pub(crate) fn mesh_tls(bytes: &[u8], identity: &str) -> Detected<bool> {
     const HANDSHAKE: u8 = 22;
     if bytes[0] != HANDSHAKE {
         return Some(false);
@@ -114,18 +115,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_is_known_by_its_first_line() {
+    fn http_is_detected_by_its_first_line() {
         let of = |text: &str| http(text.as_bytes());
         assert_eq!(of("GET / HTTP/1.1\r\n"), Some(Protocol::Http1));
         assert_eq!(of("PROPFIND /a HTTP/1.0\n"), Some(Protocol::Http1));
         assert_eq!(of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(Protocol::Http2));
         assert_eq!(of("PRI * HT"), None);
         assert_eq!(of("GET /long"), None);
-        assert_eq!(of("GET /\r\n"), Some(Protocol::Opaque), "HTTP/0.9 has no headers to carry");
+        assert_eq!(of("GET /\r\n"), Some(Protocol::Opaque), "HTTP/0.9 has no headers");
         assert_eq!(of("*3\r\n$3\r\nSET\r\n"), Some(Protocol::Opaque));
         assert_eq!(of("\u{0}\u{1}"), Some(Protocol::Opaque));
         assert_eq!(of("averylongwordthatmaybeamethod"), None);
-        assert_eq!(of("\r\n\nGET / HTTP/1.1\r\n"), Some(Protocol::Http1), "empty lines come before it");
+        assert_eq!(of("\r\n\nGET / HTTP/1.1\r\n"), Some(Protocol::Http1), "empty lines are skipped");
         assert_eq!(of("\r\n\r"), None);
         assert_eq!(of("\r\r\nGET / HTTP/1.1\r\n"), Some(Protocol::Opaque));
     }
@@ -136,6 +137,6 @@ mod tests {
         let start = tokio::time::Instant::now();
         let (protocol, head) = detect(&mut near, Protocol::Opaque, http).await.unwrap();
         assert_eq!((protocol, head.len()), (Protocol::Opaque, 0));
-        assert_eq!(start.elapsed(), SILENCE);
+        assert_eq!(start.elapsed(), DETECT_TIMEOUT);
     }
 }

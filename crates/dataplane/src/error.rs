@@ -1,23 +1,16 @@
-//! What goes wrong inside the proxy, and the answers made up for it.
+//! What fails inside the proxy, and the names of these errors in the metrics.
 
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
 use h2::Reason;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderName, HeaderValue, Response, StatusCode, Version};
+use http::{HeaderValue, StatusCode};
 
-use crate::body::{Answer, ResponseBody};
-use crate::client::BadAnswer;
-
-/// An error whose kind is known at run time.
+/// An error whose type is known at run time.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
-pub(crate) static PROXY_ERROR: HeaderName = HeaderName::from_static("l5d-proxy-error");
-pub(crate) static PROXY_CONNECTION: HeaderName = HeaderName::from_static("l5d-proxy-connection");
-
-/// Why the proxy has no answer to pass on.
+/// Why the proxy has no response to pass on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     /// No endpoint became available in time.
@@ -26,19 +19,19 @@ pub(crate) enum ProxyError {
     /// Too many requests wait for an endpoint.
     #[error("service is overloaded")]
     LoadShed,
-    /// A profile route's timeout.
+    /// The timeout of a profile's route.
     #[error("HTTP response timeout after {0:?}")]
     RouteTimeout(Duration),
-    /// A policy's timeout.
-    #[error("HTTP {} timeout", .0.words())]
+    /// A timeout of a policy.
+    #[error("HTTP {} timeout", .0.name())]
     StreamTimeout(StreamTimeout),
-    /// The connection could not be opened or broke.
+    /// The connection could not be opened, or it broke.
     #[error("connect or use the connection: {0}")]
     Io(#[from] io::Error),
     /// The connection was not open in time.
     #[error("connect timed out after {0:?}")]
     ConnectTimeout(Duration),
-    /// No HTTPRoute takes the request.
+    /// No HTTPRoute matches the request.
     #[error("no route found for request")]
     NoRoute,
     /// A rule's filter redirects.
@@ -47,24 +40,21 @@ pub(crate) enum ProxyError {
     /// A route names a backend that does not exist.
     #[error("no such backend: {0}")]
     NoBackend(String),
-    /// The override header is no host and port.
+    /// `l5d-dst-override` is not a host with an optional port.
     #[error("invalid l5d-dst-override")]
-    BadOverride,
-    /// The override header names what nobody knows.
+    InvalidOverride,
+    /// `l5d-dst-override` or a profile's override names an unknown service.
     #[error("cannot discover {0}")]
-    Unknown(String),
-    /// The peer spoke no proper HTTP.
+    UnknownService(String),
+    /// The upstream did not send a valid response.
     #[error("upstream: {0}")]
     Http(#[from] hyper::Error),
-    /// The peer said no answer.
-    #[error("upstream: {0}")]
-    Answer(#[from] BadAnswer),
-    /// The caller's request broke off.
+    /// The caller's request body broke.
     #[error("read the request: {0}")]
-    Caller(BoxError),
+    RequestBody(BoxError),
 }
 
-/// Which of a policy's timeouts ran out.
+/// Which of a policy's timeouts expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamTimeout {
     Request,
@@ -74,7 +64,7 @@ pub(crate) enum StreamTimeout {
 }
 
 impl StreamTimeout {
-    fn words(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
             Self::ResponseHeaders => "response headers",
@@ -83,6 +73,7 @@ impl StreamTimeout {
         }
     }
 
+    /// Returns the label `error` of the `outbound_*` families.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Request => "REQUEST_TIMEOUT",
@@ -96,122 +87,63 @@ impl StreamTimeout {
 impl StdError for StreamTimeout {}
 impl std::fmt::Display for StreamTimeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} timeout", self.words())
+        write!(f, "{} timeout", self.name())
     }
 }
 
 impl ProxyError {
-    /// The label `error` of the older metrics when this stands for an answer.
+    /// Returns the label `error` of the `response_total` families, where the error takes the place of a response.
     pub(crate) fn class(&self) -> &'static str {
         match self {
             Self::RouteTimeout(_) => "timeout",
-            Self::Http(error) => reset(error).map_or("unclassified", reset_class),
+            Self::Http(error) => reset_reason(error).map_or("unclassified", reset_class),
             _ => "unclassified",
         }
     }
 
-    /// The label `error` of the newer metrics.
+    /// Returns the label `error` of the `outbound_*` families.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::FailFast => "FAIL_FAST",
             Self::LoadShed => "LOAD_SHED",
             Self::StreamTimeout(timeout) => timeout.label(),
-            Self::Io(_) | Self::ConnectTimeout(_) | Self::Caller(_) => "IO",
-            Self::Http(error) => label(error),
+            Self::Io(_) | Self::ConnectTimeout(_) | Self::RequestBody(_) => "IO",
+            Self::Http(error) => stream_label(error),
             _ => "UNKNOWN",
         }
     }
 
-    /// Whether the peer said that it did not look at the request, so that it can be sent again safely.
-    pub(crate) fn refused(&self) -> bool {
-        matches!(self, Self::Http(error) if reset(error) == Some(Reason::REFUSED_STREAM))
+    /// Whether the peer did not process the request (HTTP/2 `REFUSED_STREAM`), so that it can be sent again safely.
+    pub(crate) fn is_refused_stream(&self) -> bool {
+        matches!(self, Self::Http(error) if reset_reason(error) == Some(Reason::REFUSED_STREAM))
     }
 
-    /// Whether the endpoint's stack answers for it, below the retries: 502 for a broken connection, 504 for one that
-    /// was not there in time.
-    pub(crate) fn rescued_at_endpoint(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::ConnectTimeout(_) | Self::Caller(_))
-            || matches!(self, Self::Http(error) if io_cause(error))
+    /// Whether the endpoint synthesizes a response for this error, below the retries: 502 for a broken connection, 504 for
+    /// a connection that did not open in time.
+    pub(crate) fn is_rescued_at_endpoint(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::ConnectTimeout(_) | Self::RequestBody(_)) || self.has_io_cause()
     }
 
-    /// Status, gRPC status, and whether the caller's connection is closed.
-    fn mapped(&self) -> (StatusCode, u8, bool) {
-        const DEADLINE_EXCEEDED: u8 = 4;
-        const NOT_FOUND: u8 = 5;
-        const INTERNAL: u8 = 13;
-        const UNAVAILABLE: u8 = 14;
-        match self {
-            Self::FailFast | Self::RouteTimeout(_) | Self::ConnectTimeout(_) => {
-                (StatusCode::GATEWAY_TIMEOUT, DEADLINE_EXCEEDED, true)
-            }
-            Self::StreamTimeout(_) => (StatusCode::GATEWAY_TIMEOUT, DEADLINE_EXCEEDED, false),
-            Self::LoadShed => (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, true),
-            Self::Io(_) | Self::Caller(_) | Self::Unknown(_) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
-            Self::Http(error) if io_cause(error) => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
-            Self::NoRoute => (StatusCode::NOT_FOUND, NOT_FOUND, false),
-            Self::Redirect(status, _) => (*status, NOT_FOUND, false),
-            Self::BadOverride => (StatusCode::BAD_REQUEST, INTERNAL, true),
-            Self::NoBackend(_) | Self::Http(_) | Self::Answer(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, true)
-            }
-        }
-    }
-
-    /// The answer to a caller of this version; with `headers` it says why.
-    pub(crate) fn respond(&self, version: Version, grpc: bool, headers: bool) -> Answer {
-        let (status, code, close) = self.mapped();
-        let mut response = Box::new(Response::new(ResponseBody::empty()));
-        let map = response.headers_mut();
-        map.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let unexpected = status == StatusCode::INTERNAL_SERVER_ERROR;
-        let message = if unexpected { "unexpected error".into() } else { self.to_string() };
-        let message = HeaderValue::try_from(message).unwrap_or(HeaderValue::from_static("unexpected error"));
-        if headers {
-            map.insert(PROXY_ERROR.clone(), message.clone());
-            if close {
-                map.insert(PROXY_CONNECTION.clone(), HeaderValue::from_static("close"));
-            }
-        }
-        if grpc {
-            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            map.insert("grpc-status", HeaderValue::from(u16::from(code)));
-            if headers {
-                map.insert("grpc-message", message);
-            }
-            return response;
-        }
-        if close && version == Version::HTTP_11 {
-            map.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        if let Self::Redirect(_, location) = self {
-            map.insert(LOCATION, location.clone());
-        }
-        *response.status_mut() = status;
-        response
+    /// Whether an I/O error caused hyper's error.
+    pub(crate) fn has_io_cause(&self) -> bool {
+        matches!(self, Self::Http(error) if chain(error).any(|cause| cause.is::<io::Error>()))
     }
 }
 
-/// An error and what stands behind it.
+/// Iterates over an error and its causes.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let this = next?;
-        next = this.source();
-        Some(this)
-    })
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// Whether an I/O error stands behind hyper's.
-fn io_cause(error: &hyper::Error) -> bool {
-    chain(error).any(|error| error.is::<io::Error>())
+fn h2_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a h2::Error> {
+    chain(error).find_map(|cause| cause.downcast_ref())
 }
 
-/// The reason of an HTTP/2 reset.
-fn reset(error: &(dyn StdError + 'static)) -> Option<Reason> {
-    chain(error).find_map(|error| error.downcast_ref::<h2::Error>()).and_then(h2::Error::reason)
+fn reset_reason(error: &(dyn StdError + 'static)) -> Option<Reason> {
+    h2_error(error)?.reason()
 }
 
-/// A reset in the words of the older metrics.
+/// A reset's name in the `response_total` families.
 fn reset_class(reason: Reason) -> &'static str {
     match reason {
         Reason::NO_ERROR => "h2(NO_ERROR)",
@@ -228,15 +160,15 @@ fn reset_class(reason: Reason) -> &'static str {
         Reason::ENHANCE_YOUR_CALM => "h2(ENHANCE_YOUR_CALM)",
         Reason::INADEQUATE_SECURITY => "h2(INADEQUATE_SECURITY)",
         Reason::HTTP_1_1_REQUIRED => "h2(HTTP_1_1_REQUIRED)",
-        // A peer can make up numbers; they do not become series.
+        // A peer can invent reasons; they do not become series.
         _ => "unclassified",
     }
 }
 
-/// A broken stream in the words of the newer metrics.
-fn label(error: &(dyn StdError + 'static)) -> &'static str {
-    let Some(error) = chain(error).find_map(|error| error.downcast_ref::<h2::Error>()) else {
-        return if chain(error).any(|error| error.is::<io::Error>()) { "IO" } else { "UNKNOWN" };
+/// A broken stream's name in the `outbound_*` families.
+fn stream_label(error: &(dyn StdError + 'static)) -> &'static str {
+    let Some(error) = h2_error(error) else {
+        return if chain(error).any(|cause| cause.is::<io::Error>()) { "IO" } else { "UNKNOWN" };
     };
     match error.reason() {
         _ if error.is_go_away() => "GO_AWAY",
@@ -248,10 +180,10 @@ fn label(error: &(dyn StdError + 'static)) -> &'static str {
     }
 }
 
-/// What an answer whose body broke is called by the older and by the newer metrics.
-pub(crate) fn stream_words(error: &BoxError) -> (&'static str, &'static str) {
+/// Returns the names of an error that broke a response body: in the `response_total` and in the `outbound_*` families.
+pub(crate) fn body_error_names(error: &BoxError) -> (&'static str, &'static str) {
     match error.downcast_ref::<StreamTimeout>() {
         Some(timeout) => ("timeout", timeout.label()),
-        None => (reset(&**error).map_or("unclassified", reset_class), label(&**error)),
+        None => (reset_reason(&**error).map_or("unclassified", reset_class), stream_label(&**error)),
     }
 }

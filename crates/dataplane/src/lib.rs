@@ -1,8 +1,8 @@
-//! A proxy that treats a request as Linkerd 2.20 treats it.
+//! A proxy that treats requests as Linkerd 2.20 treats them.
 //!
-//! It knows HTTP and not Kubernetes: what a destination is comes typed through [`Discovery`], bytes come and go through
-//! `meshy_net`. It stands in for Linkerd on the embedded cluster; `docs/dataplane-rules.md` lists the rules it keeps and
-//! what differs.
+//! It contains no Kubernetes code: [`Discovery`] returns typed targets of destinations, `meshy_net` opens connections. It
+//! takes the place of Linkerd's proxy on the embedded cluster. `docs/dataplane-rules.md` lists the rules that it follows,
+//! each with its test, and the differences.
 //!
 //! ```text
 //!             outbound                                                          inbound
@@ -11,17 +11,34 @@
 //!                       match)     timeout ⊃ retry ⊃    choices,     502/504,     HTTP,     profile)
 //!                                  count actual)        breaker)     metrics)     else TCP)
 //! ```
+//!
+//! Modules, lowest first; each uses only those in the lines before it:
+//!
+//! ```text
+//!   backoff  headers  policy  profile  detect  error  identity  log
+//!   budget   classify  target
+//!   config   health  metrics
+//!   transport  body
+//!   client  error_response  serve
+//!   admin  inbound  outbound
+//!   proxy
+//! ```
 
 mod admin;
+mod backoff;
 mod body;
 mod budget;
 mod classify;
 mod client;
+mod config;
 mod detect;
 mod error;
+mod error_response;
+mod headers;
+mod health;
 mod identity;
 mod inbound;
-mod listed;
+mod log;
 mod metrics;
 mod outbound;
 pub mod policy;
@@ -32,6 +49,8 @@ mod target;
 mod transport;
 
 pub use budget::{Budget, Decision, DecisionLog};
+pub use config::{Mode, Probe, ProxyConfig};
 pub use identity::{Identity, IdentityError};
-pub use proxy::{Mode, Probe, Proxy, ProxyConfig};
+pub use log::{LogSink, ParseLogLevelError, ProxyLog, parse_log_level};
+pub use proxy::Proxy;
 pub use target::{Destination, Discovery, Endpoint, Target};

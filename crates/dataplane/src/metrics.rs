@@ -1,4 +1,4 @@
-//! The metrics Linkerd's tables are made of, with its names, labels and buckets.
+//! The proxy's metrics, with Linkerd's names, labels and buckets.
 
 mod histogram;
 mod http;
@@ -7,7 +7,10 @@ mod registry;
 mod route;
 mod tcp;
 
+use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use http::{HttpScope, Outcome};
@@ -16,7 +19,9 @@ pub(crate) use registry::{Counter, Family, Gauge};
 pub(crate) use route::{BackendScope, RetryScope, RouteScope};
 pub(crate) use tcp::TcpScope;
 
-/// Every family of one proxy.
+use crate::identity::Identity;
+
+/// All metric families of one proxy.
 pub(crate) struct Metrics {
     pub(crate) request_total: Family<Counter>,
     pub(crate) response_latency: Family<Histogram>,
@@ -44,35 +49,37 @@ pub(crate) struct Metrics {
     pub(crate) tcp_write_bytes: Family<Counter>,
     pub(crate) tcp_close_total: Family<Counter>,
     started: f64,
+    identity: Option<watch::Receiver<Identity>>,
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    /// Returns metrics at zero; `identity` is the source of the certificate's expiration.
+    pub(crate) fn new(identity: Option<watch::Receiver<Identity>>) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             request_total: Family::new("request_total", "HTTP requests."),
             response_latency: Family::new(
                 "response_latency_ms",
-                "Time from a request to its answer's first data.",
+                "Time from a request to the first data of its response.",
             ),
-            response_total: Family::new("response_total", "HTTP answers that ended."),
+            response_total: Family::new("response_total", "HTTP responses that ended."),
             route_request_total: Family::new("route_request_total", "Requests of a profile's route."),
             route_response_latency: Family::new(
                 "route_response_latency_ms",
-                "Time from a route's request to its answer's first data, all tries together.",
+                "Time from a request to the first data of its response, over all attempts.",
             ),
-            route_response_total: Family::new("route_response_total", "Answers of a profile's route."),
+            route_response_total: Family::new("route_response_total", "Responses of a profile's route."),
             route_retryable_total: Family::new(
                 "route_retryable_total",
-                "Failed answers a route may ask for again.",
+                "Failed responses of a retryable route.",
             ),
             route_actual_request_total: Family::new(
                 "route_actual_request_total",
-                "Tries of a profile's route.",
+                "Attempts of a profile's route.",
             ),
             route_actual_response_total: Family::new(
                 "route_actual_response_total",
-                "Answers to a route's tries.",
+                "Responses to the attempts of a profile's route.",
             ),
             policy_request_statuses: Family::new(
                 "outbound_http_route_request_statuses_total",
@@ -80,7 +87,7 @@ impl Metrics {
             ),
             policy_request_duration: Family::new(
                 "outbound_http_route_request_duration_seconds",
-                "Time from a request to the end of its answer.",
+                "Time from a request to the end of its response.",
             ),
             policy_request_frames: Family::new(
                 "outbound_http_route_request_frame_size_bytes",
@@ -89,11 +96,11 @@ impl Metrics {
             policy_retry_requests: Family::new("outbound_http_route_retry_requests_total", "Retries sent."),
             policy_retry_successes: Family::new(
                 "outbound_http_route_retry_successes_total",
-                "Retries that helped.",
+                "Requests that succeeded after a retry.",
             ),
             policy_retry_limit_exceeded: Family::new(
                 "outbound_http_route_retry_limit_exceeded_total",
-                "Failed requests at their limit of retries.",
+                "Failed requests at the retry limit.",
             ),
             policy_retry_overflow: Family::new(
                 "outbound_http_route_retry_overflow_total",
@@ -101,15 +108,15 @@ impl Metrics {
             ),
             backend_requests: Family::new(
                 "outbound_http_route_backend_requests_total",
-                "Tries sent to a backend.",
+                "Attempts sent to a backend.",
             ),
             backend_statuses: Family::new(
                 "outbound_http_route_backend_response_statuses_total",
-                "Finished answers of a backend.",
+                "Finished responses of a backend.",
             ),
             backend_duration: Family::new(
                 "outbound_http_route_backend_response_duration_seconds",
-                "Time from the end of a request to the end of its answer.",
+                "Time from the end of a request to the end of its response.",
             ),
             backend_frames: Family::new(
                 "outbound_http_route_backend_response_frame_size_bytes",
@@ -121,10 +128,12 @@ impl Metrics {
             tcp_write_bytes: Family::new("tcp_write_bytes_total", "Bytes written to peers."),
             tcp_close_total: Family::new("tcp_close_total", "Connections closed."),
             started: since_epoch.as_secs_f64(),
+            identity,
         }
     }
 
-    /// The text form; series that nobody holds and that did not change for ten minutes are dropped on the way.
+    /// Renders the metrics in Prometheus' text format. Series that are not in use and did not change for ten minutes are
+    /// removed.
     pub(crate) fn render(&self) -> String {
         let mut out = String::with_capacity(8 * 1024);
         self.request_total.render(&mut out);
@@ -152,9 +161,19 @@ impl Metrics {
         self.backend_statuses.render(&mut out);
         self.backend_duration.render(&mut out);
         self.backend_frames.render(&mut out);
-        out.push_str("# HELP process_start_time_seconds When the proxy started, since the epoch.\n");
-        out.push_str("# TYPE process_start_time_seconds gauge\n");
-        out.push_str(&format!("process_start_time_seconds {}\n# EOF\n", self.started));
+        if let Some(identity) = &self.identity {
+            let help = "When the certificate of the mesh identity expires, since the epoch.";
+            let expires = identity.borrow().expires() as f64;
+            value("control_identity_cert_expiration_timestamp_seconds", help, expires, &mut out);
+        }
+        let help = "When the proxy started, since the epoch.";
+        value("process_start_time_seconds", help, self.started, &mut out);
+        out.push_str("# EOF\n");
         out
     }
+}
+
+/// Writes a gauge without labels.
+fn value(name: &str, help: &str, value: f64, out: &mut String) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value:?}");
 }

@@ -1,44 +1,38 @@
-//! The way out: from the application's connection to an endpoint.
+//! The outbound proxy: from a connection of the application to an endpoint.
 
-mod balance;
-mod breaker;
+mod balancer;
 mod concrete;
+mod context;
 mod discover;
 mod endpoint;
-mod headers;
-mod load;
 mod logical;
 mod policy_route;
 mod profile_route;
-mod route_index;
+mod services;
 mod split;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
-use http::{HeaderName, Request};
-use meshy_net::{BoxIo, SharedNetwork};
+use http::Request;
+use meshy_net::BoxIo;
 use tokio::io::copy_bidirectional;
+use tracing::Instrument;
 
-pub(crate) use balance::InFlight;
-pub(crate) use headers::{has_mesh, strip_hop_by_hop, strip_mesh};
-pub(crate) use profile_route::DST_CANONICAL;
-pub(crate) use route_index::RouteIndex;
-
-use crate::body::{Answer, RequestBody};
-use crate::budget::DecisionLog;
+use crate::body::{BoxResponse, RequestBody};
+use crate::classify;
+use crate::config::{Mode, ProxyConfig};
 use crate::detect::{self, Protocol, detect};
 use crate::error::ProxyError;
-use crate::identity::Identity;
+use crate::error_response::error_response;
+use crate::headers::{DST_OVERRIDE, strip_l5d};
 use crate::metrics::{Labels, Metrics, TcpScope};
-use crate::proxy::{Mode, ProxyConfig};
 use crate::serve::{self, Handler};
-use crate::target::{Destination, Discovery};
-use crate::transport::{Rewind, Stream, Transport};
-use discover::{Discover, Held};
-
-static DST_OVERRIDE: HeaderName = HeaderName::from_static("l5d-dst-override");
+use crate::target::Destination;
+use crate::transport::Transport;
+use context::Context;
+use discover::{Discover, InUse};
 
 /// The outbound half of a proxy.
 pub(crate) struct Outbound {
@@ -48,28 +42,14 @@ pub(crate) struct Outbound {
     discover: Discover,
 }
 
-/// What every station needs.
-pub(crate) struct Context {
-    pub(crate) network: SharedNetwork,
-    pub(crate) discovery: Arc<dyn Discovery>,
-    pub(crate) identity: Arc<RwLock<Option<Identity>>>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) like_linkerd: bool,
-    pub(crate) budget_log: Option<DecisionLog>,
-}
-
 impl Outbound {
-    pub(crate) fn new(
-        config: &ProxyConfig,
-        metrics: Arc<Metrics>,
-        identity: Arc<RwLock<Option<Identity>>>,
-    ) -> Self {
+    pub(crate) fn new(config: &ProxyConfig, metrics: Arc<Metrics>) -> Self {
         let context = Arc::new(Context {
             network: config.network.clone(),
             discovery: config.discovery.clone(),
-            identity,
+            identity: config.identity.clone(),
             metrics,
-            like_linkerd: config.like_linkerd,
+            linkerd_discovery_cache: config.linkerd_discovery_cache,
             budget_log: config.budget_log.clone(),
         });
         let discover = Discover::new(context.clone());
@@ -81,110 +61,122 @@ impl Outbound {
         self: &Arc<Self>,
         io: BoxIo,
         original: SocketAddr,
-        _peer: SocketAddr,
+        peer: SocketAddr,
     ) -> io::Result<()> {
-        let labels = Labels::new().with("direction", "outbound").with("peer", "src");
-        let labels =
-            address_labels(&labels, original).with("tls", "no_identity").with("no_tls_reason", "loopback");
+        let labels = Labels::new().with("direction", "outbound").with("peer", "src").with_target(original);
+        let labels = labels.with("tls", "no_identity").with("no_tls_reason", "loopback");
         let scope = Arc::new(TcpScope::new(&self.context.metrics, labels));
-        let stream = Stream::Plain(Rewind { head: bytes::Bytes::new(), io });
-        let mut transport = Transport::new(stream, scope);
-        let held = match self.mode {
+        let mut transport = Transport::plain(io, scope);
+        let destination = match self.mode {
             Mode::Ingress => None,
             Mode::Enabled => Some(self.discover.address(original).await),
         };
-        if held.as_ref().is_some_and(|held| held.is_opaque()) {
-            return self.forward(transport, held, original).await;
+        if destination.as_ref().is_some_and(|destination| destination.is_opaque()) {
+            return self.forward(transport, destination, original).await;
         }
         let (protocol, head) = detect(&mut transport, Protocol::Opaque, detect::http).await?;
+        tracing::trace!(%peer, %original, ?protocol, "protocol detected");
         transport.rewind(head);
         if protocol == Protocol::Opaque {
-            return self.forward(transport, held, original).await;
+            return self.forward(transport, destination, original).await;
         }
-        let handler = OutboundHandler { outbound: self.clone(), held, original };
+        let handler = OutboundHandler { outbound: self.clone(), destination, original, peer };
         serve::http(transport, protocol, Arc::new(handler)).await
     }
 
-    /// Passes bytes uninspected to one endpoint of the destination.
+    /// Forwards bytes that are not HTTP to one endpoint of the destination.
     async fn forward(
         &self,
         mut transport: Transport,
-        held: Option<Held>,
+        destination: Option<InUse>,
         original: SocketAddr,
     ) -> io::Result<()> {
-        let held = match held {
-            Some(held) => held,
+        let destination = match destination {
+            Some(destination) => destination,
             None => self.discover.address(original).await,
         };
-        let mut peer = held.open().await.map_err(io::Error::other)?;
-        copy_bidirectional(&mut transport, &mut peer).await.map(drop)
+        let mut upstream = destination.open().await.map_err(io::Error::other)?;
+        copy_bidirectional(&mut transport, &mut upstream).await.map(drop)
     }
 }
 
 struct OutboundHandler {
     outbound: Arc<Outbound>,
     /// The destination of the connection; in ingress mode each request has its own.
-    held: Option<Held>,
+    destination: Option<InUse>,
     original: SocketAddr,
+    peer: SocketAddr,
 }
 
 impl Handler for OutboundHandler {
-    async fn call(&self, mut request: Box<Request<RequestBody>>) -> Answer {
-        let (version, grpc) = (request.version(), crate::classify::is_grpc(request.headers()));
-        let result = match &self.held {
-            Some(held) => {
-                strip_mesh(request.headers_mut());
-                held.call(request, grpc).await
-            }
-            None => self.by_header(request, grpc).await,
-        };
-        result.unwrap_or_else(|error| {
-            tracing::debug!(%error, "made up an answer");
-            error.respond(version, grpc, self.outbound.error_headers)
-        })
+    async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
+        let span = tracing::debug_span!(
+            "outbound",
+            client = %self.peer,
+            dst = %self.original,
+            method = %request.method(),
+            path = request.uri().path(),
+        );
+        self.respond(request).instrument(span).await
     }
 }
 
 impl OutboundHandler {
+    async fn respond(&self, mut request: Box<Request<RequestBody>>) -> BoxResponse {
+        let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
+        let result = match &self.destination {
+            Some(destination) => {
+                strip_l5d(request.headers_mut());
+                destination.call(request, grpc).await
+            }
+            None => self.by_header(request, grpc).await,
+        };
+        result.unwrap_or_else(|error| {
+            let response = error_response(&error, version, grpc, self.outbound.error_headers);
+            tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+            response
+        })
+    }
+
+    /// Sends a request to the service that `l5d-dst-override` names, without the header to the original address.
     async fn by_header(
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Answer, ProxyError> {
-        // An ingress may not be able to replace a header it did not know; of several the last one is its own.
+    ) -> Result<BoxResponse, ProxyError> {
+        // An ingress may add the header without replacing a client's; the last one is the ingress's own.
         let named = request.headers().get_all(&DST_OVERRIDE).iter().next_back().map(|value| {
-            let text = value.to_str().map_err(|_| ProxyError::BadOverride)?;
-            override_name(text).ok_or(ProxyError::BadOverride)
+            let text = value.to_str().map_err(|_| ProxyError::InvalidOverride)?;
+            override_name(text).ok_or(ProxyError::InvalidOverride)
         });
-        let held = match named.transpose()? {
+        let destination = match named.transpose()? {
             Some((host, port)) => {
-                let shown = format!("{host}:{port}");
-                let destination = Destination::Name(host, port);
-                self.outbound.discover.name(destination).await.ok_or(ProxyError::Unknown(shown))?
+                let name = format!("{host}:{port}");
+                tracing::debug!(service = name, "destination chosen by l5d-dst-override");
+                let found = self.outbound.discover.name(Destination::Name(host, port)).await;
+                found.ok_or(ProxyError::UnknownService(name))?
             }
-            None => self.outbound.discover.address(self.original).await,
+            None => {
+                tracing::debug!(addr = %self.original, "destination chosen by the original address");
+                self.outbound.discover.address(self.original).await
+            }
         };
-        strip_mesh(request.headers_mut());
-        held.call(request, grpc).await
+        strip_l5d(request.headers_mut());
+        destination.call(request, grpc).await
     }
 }
 
-/// Host and port of an override; port 80 when none is given.
+/// Parses an override: a host and a port, 80 if missing.
 fn override_name(text: &str) -> Option<(String, u16)> {
     let authority: http::uri::Authority = text.trim().parse().ok()?;
     let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
-    let port_text = authority.as_str().rsplit_once(':').map(|(_, port)| port);
-    let plain = !authority.as_str().contains(['@', '[']) && host.parse::<std::net::IpAddr>().is_err();
-    let port = match port_text {
+    let port = authority.as_str().rsplit_once(':').map(|(_, port)| port);
+    let is_name = !authority.as_str().contains(['@', '[']) && host.parse::<std::net::IpAddr>().is_err();
+    let port = match port {
         Some(text) => text.parse().ok()?,
         None => 80,
     };
-    (plain && !host.is_empty()).then_some((host, port))
-}
-
-/// `target_addr`, `target_ip` and `target_port`.
-pub(crate) fn address_labels(labels: &Labels, addr: SocketAddr) -> Labels {
-    labels.with("target_addr", addr).with("target_ip", addr.ip()).with("target_port", addr.port())
+    (is_name && !host.is_empty()).then_some((host, port))
 }
 
 #[cfg(test)]
@@ -192,15 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_override_is_a_name_and_a_port_80_when_missing() {
+    fn an_override_is_a_name_and_a_port_with_default_80() {
         let of = |text| override_name(text).map(|(host, port)| format!("{host} {port}"));
         assert_eq!(
             of("web.default.svc.cluster.local:9090").as_deref(),
             Some("web.default.svc.cluster.local 9090")
         );
         assert_eq!(of("Web.Default").as_deref(), Some("web.default 80"));
-        for bad in ["", ":80", "a:b", "a:99999", "user@a:80", "a/b", "10.0.0.1:80", "[::1]:80", "a b"] {
-            assert_eq!(of(bad), None, "{bad:?} was taken");
+        for invalid in ["", ":80", "a:b", "a:99999", "user@a:80", "a/b", "10.0.0.1:80", "[::1]:80", "a b"] {
+            assert_eq!(of(invalid), None, "{invalid:?} was accepted");
         }
     }
 }

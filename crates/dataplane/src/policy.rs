@@ -1,4 +1,4 @@
-//! What annotations and HTTPRoutes say about a service: retries, timeouts, routes, circuit breaking.
+//! The policy of a service by annotations and HTTPRoutes: retries, timeouts, routes, circuit breaking.
 
 mod filters;
 mod matches;
@@ -9,95 +9,95 @@ use std::time::Duration;
 pub use filters::{Filter, HeaderModifier, Redirect};
 pub(crate) use matches::find as find_rule;
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
-pub use retry::{BadRetry, Retry};
+pub use retry::{ParseRetryError, Retry};
 
-/// The newer policy of one service; the default has no routes of its own, no retries and no timeouts.
-#[derive(Clone, Debug, Default)]
+/// The policy of one service. The default has no HTTPRoutes, no retries and no timeouts.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
-    /// The service's own retries, used by its default route and by rules that have none.
+    /// The service's retries, for its default route and for rules without retries.
     pub retry: Option<Retry>,
-    /// The service's own timeouts, used likewise.
+    /// The service's timeouts, for its default route and for rules without timeouts.
     pub timeouts: Timeouts,
-    /// Circuit breaking by failures in a row.
+    /// Circuit breaking by consecutive failures.
     pub failure_accrual: Option<FailureAccrual>,
-    /// HTTPRoutes attached to the service. Empty means one default route; otherwise a request that none of them
-    /// takes is answered 404.
+    /// The HTTPRoutes attached to the service. If empty, there is one default route; else a request that matches none of
+    /// them gets a 404.
     pub routes: Vec<HttpRoute>,
 }
 
-/// An object in the words of Linkerd's metric labels.
+/// A Service, for Linkerd's metric labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceRef {
-    /// The object's namespace.
+    /// The Service's namespace.
     pub namespace: String,
-    /// The object's name.
+    /// The Service's name.
     pub name: String,
-    /// The service's port.
+    /// The Service's port.
     pub port: u16,
 }
 
 /// An HTTPRoute.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRoute {
     /// The route's namespace, for the labels.
     pub namespace: String,
     /// The route's name, for the labels.
     pub name: String,
-    /// Hosts the route is for; empty is every host. `*.example` stands for any label in front.
+    /// The hosts of the route; empty for every host. `*.example` matches every subdomain.
     pub hostnames: Vec<String>,
-    /// Its rules in the object's order.
+    /// The rules, in the order of the object.
     pub rules: Vec<RouteRule>,
 }
 
 /// One rule of an HTTPRoute.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteRule {
-    /// A request takes the rule when one of these matches; empty matches every request.
+    /// A request matches the rule if one of these matches; empty matches every request.
     pub matches: Vec<RouteMatch>,
-    /// Done to every request and answer of the rule.
+    /// Applied to every request and response of the rule.
     pub filters: Vec<Filter>,
-    /// Where requests go, by weight; empty is the service itself.
+    /// The backends of requests, by weight; empty for the service itself.
     pub backends: Vec<Backend>,
-    /// The route's own timeouts, or `None` to use the service's.
+    /// The rule's timeouts, or `None` for the service's.
     pub timeouts: Option<Timeouts>,
-    /// The route's own retries, or `None` to use the service's.
+    /// The rule's retries, or `None` for the service's.
     pub retry: Option<Retry>,
 }
 
-/// A service a rule sends requests to.
-#[derive(Clone, Debug)]
+/// A service that gets requests of a rule.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Name and port to discover, such as `web-v2.default.svc.cluster.local:9090`.
     pub authority: String,
-    /// The service in the words of the labels.
+    /// The service, for the labels.
     pub service: ServiceRef,
-    /// Its share relative to the rule's other backends.
+    /// The share relative to the rule's other backends.
     pub weight: u32,
-    /// Done to the requests and answers of this backend alone.
+    /// Applied to the requests and responses of this backend only.
     pub filters: Vec<Filter>,
 }
 
-/// How long things may take; `None` is for ever.
+/// Timeouts; `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the request to the end of the answer, all tries together.
+    /// From the request to the end of the response, for all attempts together.
     pub request: Option<Duration>,
-    /// From one try's request to the end of its answer.
+    /// From an attempt's request to the end of its response.
     pub response: Option<Duration>,
-    /// Without any frame in either direction.
+    /// Between two frames of the response.
     pub idle: Option<Duration>,
 }
 
 /// Circuit breaking by consecutive failures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FailureAccrual {
-    /// Failures in a row that shut an endpoint.
+    /// The number of consecutive failures that opens an endpoint's breaker.
     pub max_failures: u32,
-    /// The first penalty.
+    /// The first time without requests; it doubles with each failed probe.
     pub min_penalty: Duration,
-    /// The longest penalty.
+    /// The longest time without requests.
     pub max_penalty: Duration,
-    /// Up to this share of the penalty is added at random.
+    /// The largest share of that time that is added at random.
     pub jitter_ratio: f64,
 }
 

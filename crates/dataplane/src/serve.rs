@@ -5,23 +5,22 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
 
-use crate::body::{Answer, RequestBody, ResponseBody};
-use crate::client::Switched;
+use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::detect::Protocol;
-use crate::listed::lists;
+use crate::headers::wants_upgrade;
+use crate::log;
 use crate::transport::Transport;
 
-/// Answers requests; an error is an answer too. A request is boxed because it passes many hands on its way.
+/// Responds to requests; an error becomes a response as well. Requests are boxed because many functions pass them on.
 pub(crate) trait Handler: Send + Sync + 'static {
-    fn call(&self, request: Box<Request<RequestBody>>) -> impl Future<Output = Answer> + Send;
+    fn call(&self, request: Box<Request<RequestBody>>) -> impl Future<Output = BoxResponse> + Send;
 }
 
 /// Serves requests until the connection ends.
@@ -36,17 +35,17 @@ pub(crate) async fn http<H: Handler>(
     } else {
         let service = service_fn(|request| handle(handler.clone(), request));
         let mut builder = http1::Builder::new();
-        // What the application did not say is not added.
+        // No header is added that the application did not send.
         builder.writev(false).auto_date_header(false).timer(TokioTimer::new()).header_read_timeout(None);
         builder.serve_connection(io, service).with_upgrades().await
     };
     result.map_err(io::Error::other)
 }
 
-/// Each stream has a task of its own.
+/// Each stream runs in its own task.
 async fn h2<H: Handler>(io: TokioIo<Transport>, handler: Arc<H>) -> io::Result<()> {
     let service = service_fn(move |request| handle(handler.clone(), request));
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(log::Executor);
     builder.auto_date_header(false).timer(TokioTimer::new());
     builder.serve_connection(io, service).await.map_err(io::Error::other)
 }
@@ -55,26 +54,20 @@ async fn handle<H: Handler>(
     handler: Arc<H>,
     mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    let switch = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
+    let upgrade = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let mut response = handler.call(Box::new(request.map(RequestBody::incoming))).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        let theirs = response.extensions_mut().remove::<Switched>().and_then(|switched| switched.take());
-        match (switch, theirs) {
-            (Some(ours), Some(mut theirs)) => {
-                tokio::spawn(async move {
-                    let Ok(ours) = ours.await else { return };
-                    let _ = copy_bidirectional(&mut TokioIo::new(ours), &mut theirs).await;
+        let upstream = hyper::upgrade::on(&mut *response);
+        match upgrade {
+            Some(caller) => {
+                log::spawn(async move {
+                    let Ok((caller, upstream)) = tokio::try_join!(caller, upstream) else { return };
+                    let (mut caller, mut upstream) = (TokioIo::new(caller), TokioIo::new(upstream));
+                    let _ = copy_bidirectional(&mut caller, &mut upstream).await;
                 });
             }
-            _ => *response.status_mut() = StatusCode::BAD_GATEWAY,
+            None => *response.status_mut() = StatusCode::BAD_GATEWAY,
         }
     }
     Ok(*response)
-}
-
-/// Whether a request asks to switch the protocol of its connection.
-pub(crate) fn wants_upgrade<B>(request: &Request<B>) -> bool {
-    request.version() == Version::HTTP_11
-        && request.headers().contains_key(UPGRADE)
-        && lists(request.headers(), &CONNECTION, "upgrade")
 }

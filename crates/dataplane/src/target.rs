@@ -1,4 +1,4 @@
-//! What is known of a destination, and the trait that tells it.
+//! Destinations, their targets, and the trait that finds them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,52 +9,52 @@ use tokio::sync::watch;
 use crate::policy::{Policy, ServiceRef};
 use crate::profile::Profile;
 
-/// What a request or a connection asks for.
+/// Where a request or a connection is to go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// The address the application connected to: a service's or a pod's.
     Address(SocketAddr),
-    /// A name and a port, as in `l5d-dst-override` or a `Host` header.
+    /// A host name and a port, as in `l5d-dst-override` or a `Host` header.
     Name(String, u16),
 }
 
-/// Tells what stands behind a destination, and every change of it.
+/// Finds the target of a destination and reports its changes.
 pub trait Discovery: Send + Sync + 'static {
-    /// A watch on what stands behind the destination, or `None` when nothing is known of it.
+    /// Returns a watch of the destination's target, or `None` if the destination is unknown.
     ///
-    /// An unknown address is forwarded to as it is; an unknown name given by `l5d-dst-override` fails the request; an
-    /// unknown name in an inbound request has no profile. The sender may be dropped: the last value then stays.
+    /// Connections to an unknown address are forwarded to that address; an unknown name in `l5d-dst-override` fails the
+    /// request; an inbound request with an unknown name has no profile. If the sender is dropped, the last value stays.
     fn discover<'a>(
         &'a self,
         destination: &'a Destination,
     ) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>>;
 }
 
-/// What stands behind a destination.
+/// The service or address behind a destination, as one client uses it.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Full name and port (`web.default.svc.cluster.local:9090`): the labels `authority` and `dst`. `None` when the
-    /// destination is a bare address.
+    /// Full name and port (`web.default.svc.cluster.local:9090`): the labels `authority` and `dst`. `None` for an address
+    /// that does not belong to a service.
     pub authority: Option<Arc<str>>,
-    /// The service in the words of the newer metrics; `None` as above.
+    /// The service, for the labels of the `outbound_*` families; `None` as above.
     pub service: Option<ServiceRef>,
-    /// The service profile this client sees.
+    /// The service profile in force for this client.
     pub profile: Option<Arc<Profile>>,
-    /// What annotations and HTTPRoutes say.
+    /// The policy of annotations and HTTPRoutes.
     pub policy: Arc<Policy>,
-    /// The addresses behind it; the watch outlives changes of the rest.
+    /// The service's endpoints; the same watch for the life of the target's watch.
     pub endpoints: watch::Receiver<Arc<[Endpoint]>>,
-    /// Bytes pass uninspected.
+    /// Connections are forwarded without protocol detection.
     pub opaque: bool,
 }
 
-/// One address that answers for a service.
+/// One address of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Where to connect.
+    /// The address to connect to.
     pub addr: SocketAddr,
-    /// The mesh identity its proxy proves; `None` is plain text.
+    /// The mesh identity of its proxy; `None` is plain text.
     pub identity: Option<Arc<str>>,
-    /// Metric labels in the order they are shown, such as `("dst_pod", "web-1")`; values are escaped here.
+    /// Metric labels in the order of the output, such as `("dst_pod", "web-1")`; values need no escaping.
     pub labels: Vec<(String, String)>,
 }

@@ -1,4 +1,4 @@
-//! A connection with what is known of it: bytes read ahead, TLS, counters.
+//! A connection with its bytes read ahead, its TLS session and its counters.
 
 use std::io;
 use std::pin::Pin;
@@ -12,20 +12,26 @@ use tokio_rustls::{client, server};
 
 use crate::metrics::TcpScope;
 
-/// A stream whose first bytes were read already and are read again.
+/// A stream whose first bytes were read already; they are read again.
 pub(crate) struct Rewind {
     pub(crate) head: Bytes,
     pub(crate) io: BoxIo,
 }
 
-/// Plain or encrypted bytes.
+impl Rewind {
+    pub(crate) fn new(io: BoxIo) -> Self {
+        Self { head: Bytes::new(), io }
+    }
+}
+
+/// A plain stream or a TLS session.
 pub(crate) enum Stream {
     Plain(Rewind),
     Accepted(Box<server::TlsStream<Rewind>>),
     Opened(Box<client::TlsStream<BoxIo>>),
 }
 
-/// A counted stream. It counts what is inside the encryption, as Linkerd does.
+/// A stream with counters. It counts the bytes inside of TLS, as Linkerd does.
 pub(crate) struct Transport {
     head: Bytes,
     stream: Stream,
@@ -34,17 +40,22 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
+    /// Wraps a plain stream.
+    pub(crate) fn plain(io: BoxIo, scope: Arc<TcpScope>) -> Self {
+        Self::new(Stream::Plain(Rewind::new(io)), scope)
+    }
+
     pub(crate) fn new(stream: Stream, scope: Arc<TcpScope>) -> Self {
         scope.opened();
         Self { head: Bytes::new(), stream, scope, errno: "" }
     }
 
-    /// Gives bytes back that were read to learn the protocol.
+    /// Puts back bytes that were read to detect the protocol.
     pub(crate) fn rewind(&mut self, head: Bytes) {
         self.head = head;
     }
 
-    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+    fn record_error<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result {
             self.errno = match error.kind() {
                 io::ErrorKind::ConnectionReset => "ECONNRESET",
@@ -65,7 +76,7 @@ impl Drop for Transport {
 }
 
 /// Fills a buffer from bytes read ahead.
-fn serve_head(head: &mut Bytes, buf: &mut ReadBuf<'_>) {
+fn read_head(head: &mut Bytes, buf: &mut ReadBuf<'_>) {
     let length = head.len().min(buf.remaining());
     buf.put_slice(&head[..length]);
     head.advance(length);
@@ -80,7 +91,7 @@ impl AsyncRead for Rewind {
         if self.head.is_empty() {
             return Pin::new(&mut self.io).poll_read(cx, buf);
         }
-        serve_head(&mut self.head, buf);
+        read_head(&mut self.head, buf);
         Poll::Ready(Ok(()))
     }
 }
@@ -129,14 +140,14 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.head.is_empty() {
-            // Counted when it was read the first time.
-            serve_head(&mut this.head, buf);
+            // Counted when they were read the first time.
+            read_head(&mut this.head, buf);
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         let result = ready!(each!(&mut this.stream, io => Pin::new(io).poll_read(cx, buf)));
         this.scope.read.add((buf.filled().len() - before) as u64);
-        Poll::Ready(this.note(result))
+        Poll::Ready(this.record_error(result))
     }
 }
 
@@ -145,7 +156,7 @@ impl AsyncWrite for Transport {
         let this = &mut *self;
         let result = ready!(each!(&mut this.stream, io => Pin::new(io).poll_write(cx, data)));
         this.scope.written.add(*result.as_ref().unwrap_or(&0) as u64);
-        Poll::Ready(this.note(result))
+        Poll::Ready(this.record_error(result))
     }
 
     fn poll_write_vectored(
@@ -156,7 +167,7 @@ impl AsyncWrite for Transport {
         let this = &mut *self;
         let result = ready!(each!(&mut this.stream, io => Pin::new(io).poll_write_vectored(cx, data)));
         this.scope.written.add(*result.as_ref().unwrap_or(&0) as u64);
-        Poll::Ready(this.note(result))
+        Poll::Ready(this.record_error(result))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -166,7 +177,7 @@ impl AsyncWrite for Transport {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let result = ready!(each!(&mut this.stream, io => Pin::new(io).poll_flush(cx)));
-        Poll::Ready(this.note(result))
+        Poll::Ready(this.record_error(result))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

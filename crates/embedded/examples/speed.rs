@@ -1,4 +1,4 @@
-//! Figures for `bench/embedded`: how soon the cluster serves, how soon 500 pods run, and what a pod takes.
+//! Measurements for `bench/embedded`: the time to the first response, the time to 500 ready pods, the memory of a pod.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt as _};
-use meshy_embedded::network::Fabric;
 use meshy_embedded::{Cluster, Options};
+use meshy_embedded::{Fabric, PodNetwork};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -18,59 +18,62 @@ use tokio::task::JoinSet;
 
 const PODS: u32 = 500;
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 #[tokio::main]
-async fn main() -> Outcome<()> {
-    services_alone().await?;
-    let began = Instant::now();
+async fn main() -> Result<()> {
+    measure_services_alone().await?;
+    let start = Instant::now();
     let cluster = Cluster::start(Options::ephemeral("bench")).await?;
-    let started = began.elapsed();
+    let started = start.elapsed();
     let client = cluster.client();
     for overlay in ["minimal-service", "bounced-service"] {
         deploy(&client, overlay).await?;
     }
-    until_served(cluster.ingress_addr(), "minimal-service").await;
-    say("API and ingress listen after", started);
-    say("first 200 of two meshed services through the ingress after", began.elapsed());
+    wait_until_served(cluster.ingress_addr(), "minimal-service").await;
+    print_time("API and ingress listen after", started);
+    print_time("first 200 of two meshed services through the ingress after", start.elapsed());
 
     apply(&client, many(0)).await?;
     let (before, revision) = (resident()?, revision(&client).await?);
-    let began = Instant::now();
+    let start = Instant::now();
     apply(&client, many(PODS)).await?;
     let deployments: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &deployments());
     let all = |found: Option<&DynamicObject>| {
         found.is_some_and(|found| found.data["status"]["readyReplicas"] == json!(PODS))
     };
     await_condition(deployments, "many", all).await?;
-    say(&format!("{PODS} task pods are Running and Ready after"), began.elapsed());
+    print_time(&format!("{PODS} pods are Running and Ready after"), start.elapsed());
 
-    // Everything the API keeps of them: each revision of a pod counts, since its log remembers the last 4096.
+    // The memory of all revisions of the objects: the log of the API keeps the last 4096.
     let grown = resident()?.saturating_sub(before);
     let revisions = self::revision(&client).await? - revision;
     let held_before = resident()?;
     let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &core("Pod"));
     let kept = pods.list(&ListParams::default().labels("app=many")).await?.items;
-    let copies: Vec<Value> = kept.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+    let copies: Vec<Value> = kept.iter().map(serde_json::to_value).collect::<serde_json::Result<_>>()?;
     let again = copies.clone();
     let object = resident()?.saturating_sub(held_before) / (2 * u64::from(PODS));
     print(&format!(
-        "memory grew by {} KiB a pod, API objects and their log included",
+        "memory grows by {} KiB per pod, including API objects and their log",
         grown / u64::from(PODS)
     ));
-    print(&format!("{} revisions a pod, the last of which takes {object} KiB", revisions / u64::from(PODS)));
+    print(&format!(
+        "{} revisions per pod, the last of which takes {object} KiB",
+        revisions / u64::from(PODS)
+    ));
     drop((copies, again));
     cluster.stop().await?;
     Ok(())
 }
 
-/// What the task pods run, without the API's objects: the service and its place on the network.
-async fn services_alone() -> Outcome<()> {
+/// Measures the test service and its network without the objects of the API.
+async fn measure_services_alone() -> Result<()> {
     let fabric = Fabric::new();
     let before = resident()?;
     let mut services = JoinSet::new();
     for number in 0..PODS {
-        let network = fabric.join("default", &format!("service-{number}"))?;
+        let network = PodNetwork::join(&fabric, "default", &format!("service-{number}"))?;
         let config = minimal_service::Config::from_env([])?;
         services.spawn(minimal_service::run(
             config,
@@ -99,7 +102,7 @@ fn many(replicas: u32) -> Value {
     })
 }
 
-async fn deploy(client: &Client, overlay: &str) -> Outcome<()> {
+async fn deploy(client: &Client, overlay: &str) -> Result<()> {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test-services/overlays").join(overlay);
     for object in meshy_kustomize::build(&meshy_kustomize::Disk, &tree)?.objects {
         apply(client, object).await?;
@@ -107,7 +110,7 @@ async fn deploy(client: &Client, overlay: &str) -> Outcome<()> {
     Ok(())
 }
 
-async fn apply(client: &Client, object: Value) -> Outcome<()> {
+async fn apply(client: &Client, object: Value) -> Result<()> {
     let object: DynamicObject = serde_json::from_value(object)?;
     let types = object.types.clone().ok_or("an object without a kind")?;
     let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types)?);
@@ -116,24 +119,24 @@ async fn apply(client: &Client, object: Value) -> Outcome<()> {
     Ok(())
 }
 
-async fn until_served(ingress: SocketAddr, host: &str) {
+async fn wait_until_served(ingress: SocketAddr, host: &str) {
     let request = format!("GET /health HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     loop {
-        let answered = async {
+        let served = async {
             let mut stream = TcpStream::connect(ingress).await?;
             stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            std::io::Result::Ok(answer.starts_with("HTTP/1.1 200"))
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await?;
+            std::io::Result::Ok(response.starts_with("HTTP/1.1 200"))
         };
-        if answered.await.unwrap_or(false) {
+        if served.await.unwrap_or(false) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-async fn revision(client: &Client) -> Outcome<u64> {
+async fn revision(client: &Client) -> Result<u64> {
     let pods: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &core("Pod"));
     let list = pods.list(&ListParams::default().limit(1)).await?;
     Ok(list.metadata.resource_version.unwrap_or_default().parse()?)
@@ -147,18 +150,18 @@ fn deployments() -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", "Deployment"))
 }
 
-/// This process's memory in KiB.
-fn resident() -> Outcome<u64> {
+/// Returns the resident memory of this process in KiB.
+fn resident() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|line| line.starts_with("VmRSS")).ok_or("no VmRSS")?;
     Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }
 
-fn say(what: &str, time: Duration) {
+fn print_time(what: &str, time: Duration) {
     print(&format!("{what} {} ms", time.as_millis()));
 }
 
-#[expect(clippy::print_stdout, reason = "an example's only output")]
+#[expect(clippy::print_stdout, reason = "the output of an example")]
 fn print(line: &str) {
     println!("{line}");
 }

@@ -1,67 +1,40 @@
-//! The API as the controllers use it: in-process, by resource, with JSON objects.
+//! The in-process client of the API server, with a Rust type for each known kind.
+//!
+//! The API server stores JSON. The conversion is here and only here: [`Typed`] kinds come from `k8s-openapi`; custom
+//! resources stay JSON for the parsers of `meshy-mesh`; what concerns all kinds sees their metadata.
 
-mod events;
+mod convert;
+mod error;
 mod kinds;
+#[cfg(test)]
+mod tests;
 mod watch;
 
-pub(crate) use kinds::*;
+pub(crate) use convert::{PartialObject, StoredObject, apply_changes, typed};
+pub(crate) use error::ApiError;
+pub(crate) use kinds::{CUSTOM_RESOURCE_DEFINITIONS, EVENTS, HTTP_ROUTES, Kind, SERVICE_PROFILES, Typed};
 pub(crate) use watch::{Change, Changes};
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use meshy_apiserver::{DeleteOptions, Local, Propagation, WriteOptions};
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use meshy_apiserver::{DeleteOptions, LocalClient, Propagation, WriteOptions};
 use serde_json::Value;
 
-use crate::object::{controller_uid, list, name, namespace, text, uid};
-use events::{Book, Entry};
+use crate::object::ObjectExt;
+use convert::TypedCache;
 
-/// A stored object.
-pub(crate) type Object = Arc<meshy_apiserver::Object>;
-
-/// An event that is as it should be.
-pub(crate) const EVENT_NORMAL: &str = "Normal";
-/// An event that someone should look at.
-pub(crate) const EVENT_WARNING: &str = "Warning";
-
-/// How often a change is tried again when another write came between; each time some write succeeded.
-const TRIES: usize = 32;
-
-/// Why the API did not do what was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum ApiError {
-    /// No such object.
-    #[error("not found")]
-    NotFound,
-    /// An object of this name is there.
-    #[error("already there")]
-    Exists,
-    /// The object is not as expected.
-    #[error("changed by someone else")]
-    Conflict,
-    /// Anything else, in the API's words.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<meshy_apiserver::ApiError> for ApiError {
-    fn from(error: meshy_apiserver::ApiError) -> Self {
-        match (error.code, error.reason) {
-            (404, _) => Self::NotFound,
-            (409, "AlreadyExists") => Self::Exists,
-            (409, _) => Self::Conflict,
-            _ => Self::Other(error.message),
-        }
-    }
-}
+/// How often an update is attempted when other writes interfere; each conflict means that another write succeeded.
+const UPDATE_ATTEMPTS: usize = 32;
 
 /// How an object is deleted.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Delete(DeleteOptions);
+pub(crate) struct Deletion(DeleteOptions);
 
-impl Delete {
-    /// Only the very object with this uid.
+impl Deletion {
+    /// Deletes only the object with this uid; its dependents are deleted in the background.
     pub(crate) fn of(uid: &str) -> Self {
         Self(DeleteOptions {
             uid: Some(uid.to_owned()),
@@ -70,249 +43,250 @@ impl Delete {
         })
     }
 
-    /// Without a pod's grace period.
-    pub(crate) fn now(mut self) -> Self {
+    /// Skips the grace period of a pod.
+    pub(crate) fn without_grace_period(mut self) -> Self {
         self.0.grace_seconds = Some(0);
         self
     }
 
-    /// Dependents first.
+    /// Deletes the dependents first.
     pub(crate) fn foreground(mut self) -> Self {
         self.0.propagation = Some(Propagation::Foreground);
         self
     }
 }
 
-/// The API. Cheap to clone.
+/// Which part of an object an update writes.
+#[derive(Clone, Copy)]
+enum Part {
+    Object,
+    Status,
+    Finalizers,
+}
+
+/// The API client. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Api {
-    store: Local,
-    events: Arc<Book>,
-    /// Kinds by the words of objects, found once.
+    store: LocalClient,
+    cache: Arc<TypedCache>,
+    /// Kinds by apiVersion and kind.
     kinds: Arc<RwLock<HashMap<(String, String), Kind>>>,
 }
 
 impl Api {
-    pub(crate) fn new(store: Local) -> Self {
-        Self { store, events: Arc::default(), kinds: Arc::default() }
+    pub(crate) fn new(store: LocalClient) -> Self {
+        Self { store, cache: Arc::default(), kinds: Arc::default() }
     }
 
-    /// An object as it is now; the namespace is empty for kinds without one.
-    pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
-        self.store.get(&kind.resource, namespace, name)
+    /// Returns an object; the namespace is empty for cluster-scoped kinds.
+    ///
+    /// An object that cannot be read is logged and counts as absent.
+    pub(crate) fn get<K: Typed>(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        let stored = self.store.get(&K::resource(), namespace, name)?;
+        logged(self.cache.get(&stored))
     }
 
-    /// The objects of a namespace, or all.
-    pub(crate) fn list(&self, kind: Kind, namespace: Option<&str>) -> Vec<Object> {
-        self.store.list(&kind.resource, namespace.unwrap_or_default()).items
+    /// Returns the objects of a namespace, or of all namespaces. Objects that cannot be read are logged and skipped.
+    pub(crate) fn list<K: Typed>(&self, namespace: Option<&str>) -> Vec<Arc<K>> {
+        let stored = self.store.list(&K::resource(), namespace.unwrap_or_default()).items;
+        stored.iter().filter_map(|object| logged(self.cache.get(object))).collect()
     }
 
-    /// Everything there is of a kind as applied, then each change.
-    pub(crate) fn watch(&self, kind: Kind) -> Changes {
-        Changes::of(&self.store, kind)
+    /// Returns the metadata of an object of any kind.
+    pub(crate) fn get_metadata(&self, kind: &Kind, namespace: &str, name: &str) -> Option<PartialObject> {
+        let stored = self.store.get(&kind.resource, namespace, name)?;
+        logged(PartialObject::read(kind.clone(), &stored))
     }
 
-    /// The same of every kind there is or comes to be.
-    pub(crate) fn watch_all(&self) -> Changes {
-        Changes::of_all(self)
+    /// Returns the metadata of the objects of any kind in a namespace.
+    pub(crate) fn list_metadata(&self, kind: &Kind, namespace: &str) -> Vec<PartialObject> {
+        let stored = self.store.list(&kind.resource, namespace).items;
+        stored.iter().filter_map(|object| logged(PartialObject::read(kind.clone(), object))).collect()
     }
 
-    pub(crate) async fn create(
+    /// Watches the objects of a type.
+    pub(crate) fn watch<K: Typed>(&self) -> Changes<Arc<K>> {
+        let (kind, cache) = (Kind { resource: K::resource(), namespaced: true }, self.cache.clone());
+        Changes::of(&self.store, kind, move |_, object| logged(cache.get(object)))
+    }
+
+    /// Watches the objects of a custom resource, as JSON.
+    pub(crate) fn watch_json(&self, kind: Kind) -> Changes<StoredObject> {
+        Changes::of(&self.store, kind, |_, object| Some(object.clone()))
+    }
+
+    /// Watches the metadata of the objects of all kinds.
+    pub(crate) fn watch_all(&self) -> Changes<PartialObject> {
+        Changes::of_all(&self.store, |kind, object| logged(PartialObject::read(kind.clone(), object)))
+    }
+
+    /// Creates an object in the namespace of its metadata.
+    pub(crate) async fn create<K: Typed>(&self, object: &K) -> Result<Arc<K>, ApiError> {
+        self.cache.get(&self.post(object).await?)
+    }
+
+    /// Creates an object that is not read afterwards, so that its typed value is not cached.
+    pub(crate) async fn create_unread<K: Typed>(&self, object: &K) -> Result<(), ApiError> {
+        self.post(object).await.map(drop)
+    }
+
+    async fn post<K: Typed>(&self, object: &K) -> Result<StoredObject, ApiError> {
+        let value = convert::json(object)?;
+        let options = WriteOptions::default();
+        let written = self.store.create(&K::resource(), object.namespace(), value, &options).await?;
+        Ok(written.object)
+    }
+
+    /// Creates a cluster-scoped object of a kind without a Rust type.
+    pub(crate) async fn create_json(&self, kind: &Kind, object: Value) -> Result<(), ApiError> {
+        self.store.create(&kind.resource, "", object, &WriteOptions::default()).await?;
+        Ok(())
+    }
+
+    /// Changes an object; writes nothing if `change` leaves it as it is.
+    pub(crate) async fn modify<K: Typed>(
         &self,
-        kind: Kind,
-        namespace: &str,
-        object: Value,
-    ) -> Result<Object, ApiError> {
-        Ok(self.store.create(&kind.resource, namespace, object, &WriteOptions::default()).await?.object)
-    }
-
-    /// Changes an object by a function that tells whether there is anything to write.
-    pub(crate) async fn modify(
-        &self,
-        kind: Kind,
         namespace: &str,
         name: &str,
-        change: impl FnMut(&mut Value) -> bool,
-    ) -> Result<Object, ApiError> {
-        self.change(kind, namespace, name, false, change).await
+        change: impl FnMut(&mut K),
+    ) -> Result<Arc<K>, ApiError> {
+        self.update(namespace, name, Part::Object, change).await
     }
 
-    /// The same for an object's status.
-    pub(crate) async fn modify_status(
+    /// Changes the status of an object; writes nothing if `change` leaves it as it is.
+    pub(crate) async fn modify_status<K: Typed>(
         &self,
-        kind: Kind,
         namespace: &str,
         name: &str,
-        change: impl FnMut(&mut Value) -> bool,
-    ) -> Result<Object, ApiError> {
-        self.change(kind, namespace, name, true, change).await
+        change: impl FnMut(&mut K),
+    ) -> Result<Arc<K>, ApiError> {
+        self.update(namespace, name, Part::Status, change).await
     }
 
-    async fn change(
+    /// Changes the finalizers of a namespace's spec. The API server deletes a terminating namespace without finalizers.
+    pub(crate) async fn finalize_namespace(
         &self,
-        kind: Kind,
+        name: &str,
+        change: impl FnMut(&mut Namespace),
+    ) -> Result<(), ApiError> {
+        match self.update("", name, Part::Finalizers, change).await {
+            Ok(_) | Err(ApiError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn update<K: Typed>(
+        &self,
         namespace: &str,
         name: &str,
-        status: bool,
-        mut change: impl FnMut(&mut Value) -> bool,
-    ) -> Result<Object, ApiError> {
-        for _ in 0..TRIES {
-            let found = self.get(kind.clone(), namespace, name).ok_or(ApiError::NotFound)?;
-            let mut object = found.value().clone();
-            if !change(&mut object) {
-                return Ok(found);
+        part: Part,
+        mut change: impl FnMut(&mut K),
+    ) -> Result<Arc<K>, ApiError> {
+        let resource = K::resource();
+        for _ in 0..UPDATE_ATTEMPTS {
+            let stored = self.store.get(&resource, namespace, name).ok_or(ApiError::NotFound)?;
+            let old = self.cache.get::<K>(&stored)?;
+            let mut new = (*old).clone();
+            change(&mut new);
+            if new == *old {
+                return Ok(old);
             }
-            let options = WriteOptions::default();
-            let written = if status {
-                self.store.update_status(&kind.resource, object, &options).await
-            } else {
-                self.store.update(&kind.resource, object, &options).await
-            };
-            match written {
-                Ok(written) => return Ok(written.object),
-                Err(error) => match ApiError::from(error) {
-                    ApiError::Conflict => {}
-                    other => return Err(other),
-                },
+            let mut object = stored.value().clone();
+            apply_changes(&*old, &new, &mut object)?;
+            match self.write(&resource, object, part).await {
+                Ok(written) => return self.cache.get(&written),
+                Err(ApiError::Conflict) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(ApiError::Conflict)
     }
 
-    /// Creates an object, or brings these fields of the one that is there up to it.
-    pub(crate) async fn put(
-        &self,
-        kind: Kind,
-        namespace: &str,
-        name: &str,
-        object: Value,
-        fields: &[&str],
-    ) -> Result<(), ApiError> {
-        let bring = |found: &mut Value| {
-            let mut changed = false;
-            for field in fields {
-                let fresh = object.get(*field).cloned().unwrap_or(Value::Null);
-                if found.get(*field).unwrap_or(&Value::Null) != &fresh {
-                    found[*field] = fresh;
-                    changed = true;
-                }
-            }
-            changed
+    async fn write(&self, resource: &str, object: Value, part: Part) -> Result<StoredObject, ApiError> {
+        let options = WriteOptions::default();
+        let written = match part {
+            Part::Object => self.store.update(resource, object, &options).await?,
+            Part::Status => self.store.update_status(resource, object, &options).await?,
+            Part::Finalizers => self.store.finalize(object, &options).await?,
         };
-        match self.modify(kind.clone(), namespace, name, bring).await {
-            Err(ApiError::NotFound) => self.create(kind, namespace, object).await.map(drop),
+        Ok(written.object)
+    }
+
+    /// Changes the metadata of an object of any kind; writes nothing if `change` leaves it as it is.
+    pub(crate) async fn modify_metadata(
+        &self,
+        object: &PartialObject,
+        change: impl Fn(&mut ObjectMeta),
+    ) -> Result<(), ApiError> {
+        let resource = &object.kind.resource;
+        for _ in 0..UPDATE_ATTEMPTS {
+            let stored = self.store.get(resource, object.namespace(), object.name());
+            let stored = stored.ok_or(ApiError::NotFound)?;
+            let mut value = stored.value().clone();
+            if !convert::change_metadata(&mut value, &change)? {
+                return Ok(());
+            }
+            match self.write(resource, value, Part::Object).await {
+                Err(ApiError::Conflict) => {}
+                other => return other.map(drop),
+            }
+        }
+        Err(ApiError::Conflict)
+    }
+
+    /// Creates an object, or copies its content to the existing object with `copy`.
+    pub(crate) async fn create_or_update<K: Typed>(
+        &self,
+        object: &K,
+        copy: impl Fn(&K, &mut K),
+    ) -> Result<(), ApiError> {
+        match self.modify(object.namespace(), object.name(), |found| copy(object, found)).await {
+            Err(ApiError::NotFound) => self.create(object).await.map(drop),
             other => other.map(drop),
         }
     }
 
-    pub(crate) async fn delete(
+    pub(crate) async fn delete<K: Typed>(
         &self,
-        kind: Kind,
         namespace: &str,
         name: &str,
-        how: Delete,
+        deletion: Deletion,
     ) -> Result<(), ApiError> {
-        self.store.delete(&kind.resource, namespace, name, &how.0).await?;
+        self.store.delete(&K::resource(), namespace, name, &deletion.0).await?;
         Ok(())
     }
 
-    pub(crate) async fn delete_if_there(
+    /// Deletes an object of any kind.
+    pub(crate) async fn delete_any(
         &self,
-        kind: Kind,
+        kind: &Kind,
         namespace: &str,
         name: &str,
+        deletion: Deletion,
     ) -> Result<(), ApiError> {
-        match self.delete(kind, namespace, name, Delete::default()).await {
-            Err(ApiError::NotFound) => Ok(()),
-            other => other,
-        }
+        self.store.delete(&kind.resource, namespace, name, &deletion.0).await?;
+        Ok(())
     }
 
-    /// Ends a namespace whose `spec.finalizers` have gone.
-    pub(crate) async fn finalize_namespace(&self, object: Value) -> Result<(), ApiError> {
-        match self.store.finalize(object, &WriteOptions::default()).await {
-            Ok(_) => Ok(()),
-            Err(error) => match ApiError::from(error) {
-                ApiError::NotFound => Ok(()),
-                other => Err(other),
-            },
-        }
-    }
-
-    /// Every kind served now.
+    /// Returns the kinds that are currently served.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        self.store
-            .resources()
-            .into_iter()
-            .map(|(resource, namespaced)| Kind::named(resource, namespaced))
-            .collect()
+        watch::served_kinds(&self.store)
     }
 
-    /// The kind an object or an owner reference names.
-    pub(crate) fn kind_of(&self, api_version: &str, kind: &str) -> Option<Kind> {
-        let words = (api_version.to_owned(), kind.to_owned());
-        if let Some(found) = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(&words) {
-            return Some(found.clone());
+    /// Returns the kind of an owner.
+    pub(crate) fn kind_of(&self, owner: &OwnerReference) -> Option<Kind> {
+        let key = (owner.api_version.clone(), owner.kind.clone());
+        if let Some(kind) = self.kinds.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Some(kind.clone());
         }
-        let resource = self.store.resource_of(api_version, kind)?;
-        let found = self.kinds().into_iter().find(|kind| kind.resource == resource)?;
-        self.kinds.write().unwrap_or_else(PoisonError::into_inner).insert(words, found.clone());
-        Some(found)
+        let resource = self.store.resource_of(&key.0, &key.1)?;
+        let kind = self.kinds().into_iter().find(|kind| kind.resource == resource)?;
+        self.kinds.write().unwrap_or_else(PoisonError::into_inner).insert(key, kind.clone());
+        Some(kind)
     }
+}
 
-    /// Tells of something that happened to an object.
-    #[expect(clippy::too_many_arguments, reason = "an event has that many parts")]
-    pub(crate) async fn event(
-        &self,
-        about: &Value,
-        kind: &str,
-        api_version: &str,
-        severity: &str,
-        reason: &str,
-        message: &str,
-        component: &str,
-    ) {
-        let entry =
-            Entry { about, kind, api_version, field: String::new(), severity, reason, message, component };
-        self.events.write(self, entry).await;
-    }
-
-    /// Tells of something that happened to a pod's container.
-    pub(crate) async fn pod_event(
-        &self,
-        pod: &Value,
-        place: &str,
-        container: &str,
-        severity: &str,
-        reason: &str,
-        message: &str,
-    ) {
-        let field = format!("spec.{place}{{{container}}}");
-        let (kind, api_version, component) = ("Pod", "v1", "kubelet");
-        let entry = Entry { about: pod, kind, api_version, field, severity, reason, message, component };
-        self.events.write(self, entry).await;
-    }
-
-    /// The Deployment behind a pod, by its ReplicaSet.
-    pub(crate) fn owning_deployment(&self, inside: &str, pod: &Value) -> Option<Object> {
-        let owned_by = |object: &Value, kind: &str| {
-            let owners = list(object, "/metadata/ownerReferences");
-            let owner = owners.iter().find(|owner| owner["controller"] == true && owner["kind"] == kind)?;
-            Some(text(owner, "/name").to_owned())
-        };
-        let set = self.get(REPLICA_SETS, inside, &owned_by(pod, "ReplicaSet")?)?;
-        let deployment = self.get(DEPLOYMENTS, inside, &owned_by(&set, "Deployment")?)?;
-        (controller_uid(&set) == Some(uid(&deployment))).then_some(deployment)
-    }
-
-    /// The name of the Deployment behind a pod.
-    pub(crate) fn deployment_of(&self, pod: &Value) -> Option<String> {
-        self.owning_deployment(namespace(pod), pod).map(|deployment| name(&deployment).to_owned())
-    }
-
-    /// The pod with an address.
-    pub(crate) fn pod_at(&self, address: Ipv4Addr) -> Option<Object> {
-        let address = address.to_string();
-        self.list(PODS, None).into_iter().find(|pod| text(pod, "/status/podIP") == address)
-    }
+/// Returns the value, or logs the error.
+fn logged<T>(result: Result<T, ApiError>) -> Option<T> {
+    result.inspect_err(|error| tracing::error!(%error, "stored object ignored")).ok()
 }

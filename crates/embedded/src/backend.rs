@@ -1,36 +1,35 @@
-//! What the API asks the node for: logs and ports of pods.
+//! The kubelet as the API server uses it: logs and ports of pods.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use hyper::body::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use meshy_apiserver::{ApiError, LogOptions, PodBackend};
-use meshy_net::{BoxFuture, BoxIo, Network};
+use meshy_net::{BoxFuture, BoxIo};
 
-use crate::node::logs::Wanted;
-use crate::node::{Node, Pod};
+use crate::logs::LogQuery;
+use crate::node::{Kubelet, PodWorker};
 
-/// The node as the API knows it.
-pub(crate) struct Backend {
-    /// Set once the node is there.
-    pub(crate) node: std::sync::OnceLock<Arc<Node>>,
+/// Serves the requests of the API server that concern running pods.
+pub(crate) struct KubeletBackend {
+    /// Set when the kubelet has started, after the API server.
+    pub(crate) kubelet: OnceLock<Arc<Kubelet>>,
 }
 
-impl Backend {
-    fn pod(&self, namespace: &str, name: &str) -> Result<(Arc<Node>, Arc<Pod>), ApiError> {
-        let node = self.node.get().ok_or_else(|| ApiError::internal("the node has not started"))?;
-        let pod = node
+impl KubeletBackend {
+    fn pod(&self, namespace: &str, name: &str) -> Result<(&Kubelet, Arc<PodWorker>), ApiError> {
+        let kubelet = self.kubelet.get().ok_or_else(|| ApiError::internal("the node has not started"))?;
+        let pod = kubelet
             .pod(namespace, name)
             .ok_or_else(|| ApiError::bad_request(format!("pod {name} does not have a host assigned")))?;
-        Ok((node.clone(), pod))
+        Ok((kubelet, pod))
     }
 }
 
-impl PodBackend for Backend {
+impl PodBackend for KubeletBackend {
     fn logs<'a>(
         &'a self,
         namespace: &'a str,
@@ -38,28 +37,20 @@ impl PodBackend for Backend {
         options: LogOptions,
     ) -> BoxFuture<'a, meshy_apiserver::Result<BoxStream<'static, io::Result<Bytes>>>> {
         Box::pin(async move {
-            let (_, found) = self.pod(namespace, pod)?;
-            let called = container(&found, pod, options.container.as_deref())?;
-            let container = found.container(&called).ok_or_else(|| {
-                ApiError::bad_request(format!("container {called} is not valid for pod {pod}"))
+            let (_, worker) = self.pod(namespace, pod)?;
+            let name = container_name(&worker, pod, options.container.as_deref())?;
+            let container = worker.container(&name).ok_or_else(|| {
+                ApiError::bad_request(format!("container {name} is not valid for pod {pod}"))
             })?;
             let log = container.log(options.previous).ok_or_else(|| {
-                let why = format!("previous terminated container \"{called}\" in pod \"{pod}\" not found");
-                ApiError::bad_request(why)
+                let message = format!("previous terminated container \"{name}\" in pod \"{pod}\" not found");
+                ApiError::bad_request(message)
             })?;
-            if let Some(reason) = container.waits_for() {
-                let why = format!("container \"{called}\" in pod \"{pod}\" is waiting to start: {reason}");
-                return Err(ApiError::bad_request(why));
+            if let Some(reason) = container.waiting_reason() {
+                let message = format!("container \"{name}\" in pod \"{pod}\" is waiting to start: {reason}");
+                return Err(ApiError::bad_request(message));
             }
-            let number = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let since = options.since_seconds.and_then(|seconds| i64::try_from(seconds).ok());
-            let chunks = log.read(Wanted {
-                tail: options.tail_lines.map(number),
-                since: since.map(|seconds| Timestamp::now() - SignedDuration::from_secs(seconds)),
-                timestamps: options.timestamps,
-                follow: options.follow,
-                limit: options.limit_bytes.map(number),
-            });
+            let chunks = log.read(log_query(&options));
             let stream = stream::unfold(chunks, |mut chunks| async {
                 let chunk = chunks.recv().await?;
                 Some((Ok(Bytes::from(chunk)), chunks))
@@ -75,32 +66,38 @@ impl PodBackend for Backend {
         port: u16,
     ) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
         Box::pin(async move {
-            let (node, found) = self.pod(namespace, pod)?;
-            // A port-forward enters the pod's own network: past its proxy, and to loopback as well.
-            let inside = node.fabric.inside(found.address);
-            let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            inside.connect(to).await.map_err(|error| {
-                ApiError::new(
-                    503,
-                    "ServiceUnavailable",
-                    format!("error trying to reach port {port} of pod {pod}: {error}"),
-                )
+            let (kubelet, worker) = self.pod(namespace, pod)?;
+            kubelet.connect(&worker, port).await.map_err(|error| {
+                let message = format!("error trying to reach port {port} of pod {pod}: {error}");
+                ApiError::new(503, "ServiceUnavailable", message)
             })
         })
     }
 }
 
-/// The container meant: the one named, else the pod's only one.
-fn container(pod: &Pod, name: &str, wanted: Option<&str>) -> Result<String, ApiError> {
-    match (wanted, pod.containers.as_slice()) {
-        (Some(wanted), _) if !wanted.is_empty() => Ok(wanted.to_owned()),
+fn log_query(options: &LogOptions) -> LogQuery {
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let since = options.since_seconds.and_then(|seconds| i64::try_from(seconds).ok());
+    LogQuery {
+        tail: options.tail_lines.map(number),
+        since: since.map(|seconds| Timestamp::now() - SignedDuration::from_secs(seconds)),
+        timestamps: options.timestamps,
+        follow: options.follow,
+        limit: options.limit_bytes.map(number),
+    }
+}
+
+/// Returns the requested container, or the only one of the pod.
+fn container_name(worker: &PodWorker, pod: &str, requested: Option<&str>) -> Result<String, ApiError> {
+    match (requested, worker.containers.as_slice()) {
+        (Some(requested), _) if !requested.is_empty() => Ok(requested.to_owned()),
         (_, [only]) => Ok(only.name.clone()),
         (_, several) => {
             let names: Vec<_> = several.iter().map(|container| container.name.as_str()).collect();
-            Err(ApiError::bad_request(format!(
-                "a container name must be specified for pod {name}, choose one of: [{}]",
-                names.join(" ")
-            )))
+            let names = names.join(" ");
+            let message =
+                format!("a container name must be specified for pod {pod}, choose one of: [{names}]");
+            Err(ApiError::bad_request(message))
         }
     }
 }

@@ -1,120 +1,131 @@
-//! What is there when a cluster starts: namespaces, the mesh's and the ingress's face, the mesh's kinds.
+//! The objects of a new cluster: namespaces, the control plane of the mesh, the ingress controller, the CRDs.
 
-use serde_json::{Value, json};
+mod ingress;
 
-use crate::BUILT_IN_ANNOTATION;
-use crate::api::{
-    Api, ApiError, CUSTOM_RESOURCE_DEFINITIONS, DEPLOYMENTS, INGRESS_CLASSES, Kind, NAMESPACES,
-    SERVICE_ACCOUNTS, SERVICES,
-};
-use crate::ingress;
-use crate::node::images::built_in_image;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::{Container, Namespace, PodSpec, PodTemplateSpec, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde_json::Value;
 
-/// The mesh's kinds, the very files that meshy applies to other clusters.
+use crate::api::{Api, ApiError, CUSTOM_RESOURCE_DEFINITIONS, Typed};
+use crate::ingress::NAMESPACE as INGRESS_NAMESPACE;
+use crate::object::string_map;
+use crate::program::image::built_in_image;
+
+/// The annotation of objects that only represent a part of the embedded cluster.
+const BUILT_IN_ANNOTATION: &str = "meshy.dev/built-in";
+const LINKERD_NAMESPACE: &str = "linkerd";
+/// The namespaces of a new cluster.
+const NAMESPACES: [&str; 6] =
+    ["default", "kube-system", "kube-public", "kube-node-lease", LINKERD_NAMESPACE, INGRESS_NAMESPACE];
+/// The components of the Linkerd control plane.
+const COMPONENTS: [&str; 3] = ["identity", "destination", "proxy-injector"];
+/// The CRDs of the mesh, from the same files that meshy applies to other clusters.
 const DEFINITIONS: [&str; 2] = [
     include_str!("../../../linkerd/crds/service-profiles.yaml"),
     include_str!("../../../linkerd/gateway-api/http-route.yaml"),
 ];
 
-/// Creates what is missing; what is there stays as it is.
+/// Creates the objects that do not exist; existing ones remain unchanged.
 ///
 /// # Errors
-/// When the API refuses one of them.
+/// The API rejects an object.
 pub(crate) async fn ensure(api: &Api) -> Result<(), ApiError> {
-    for name in ["default", "kube-system", "kube-public", "kube-node-lease", "linkerd", ingress::NAMESPACE] {
-        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-        create(api, NAMESPACES, "", object).await?;
+    for name in NAMESPACES {
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        create(api, &Namespace { metadata, ..Namespace::default() }).await?;
     }
+    for definition in definitions()? {
+        ignore_existing(api.create_json(&CUSTOM_RESOURCE_DEFINITIONS, definition).await)?;
+    }
+    for component in COMPONENTS {
+        let name = format!("linkerd-{component}");
+        create(api, &service_account(LINKERD_NAMESPACE, &name)).await?;
+        create(api, &control_plane_deployment(&name, component)).await?;
+    }
+    ingress::ensure(api).await
+}
+
+fn definitions() -> Result<Vec<Value>, ApiError> {
+    let mut all = Vec::new();
     for text in DEFINITIONS {
-        for definition in documents(text)? {
-            create(api, CUSTOM_RESOURCE_DEFINITIONS, "", definition).await?;
-        }
+        let documents: Vec<Value> = serde_yaml::from_multiple(text).map_err(|error| ApiError::Malformed {
+            kind: "CustomResourceDefinition",
+            name: String::new(),
+            reason: error.to_string(),
+        })?;
+        all.extend(documents.into_iter().filter(Value::is_object));
     }
-    for part in ["linkerd-identity", "linkerd-destination", "linkerd-proxy-injector"] {
-        let component = part.trim_start_matches("linkerd-");
-        let labels = json!({ "linkerd.io/control-plane-component": component, "linkerd.io/control-plane-ns": "linkerd" });
-        create(api, SERVICE_ACCOUNTS, "linkerd", account("linkerd", part)).await?;
-        let image = built_in_image(component);
-        create(
-            api,
-            DEPLOYMENTS,
-            "linkerd",
-            deployment("linkerd", part, component, &image, &labels, &json!([])),
-        )
-        .await?;
+    Ok(all)
+}
+
+/// Returns the Deployment of a control plane component. The component itself is part of this process.
+fn control_plane_deployment(name: &str, component: &str) -> Deployment {
+    let labels = [
+        ("linkerd.io/control-plane-component", component),
+        ("linkerd.io/control-plane-ns", LINKERD_NAMESPACE),
+    ];
+    let metadata = ObjectMeta { labels: Some(string_map(labels)), ..metadata(LINKERD_NAMESPACE, name) };
+    let container = Container {
+        name: component.to_owned(),
+        image: Some(built_in_image(component)),
+        ..Container::default()
+    };
+    let spec = PodSpec {
+        service_account_name: Some(name.to_owned()),
+        containers: vec![container],
+        ..PodSpec::default()
+    };
+    deployment(metadata, spec)
+}
+
+/// Returns a Deployment with one replica; the labels in `metadata` also select its pods.
+fn deployment(metadata: ObjectMeta, spec: PodSpec) -> Deployment {
+    let template = ObjectMeta {
+        labels: metadata.labels.clone(),
+        annotations: metadata.annotations.clone(),
+        ..ObjectMeta::default()
+    };
+    Deployment {
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            selector: LabelSelector { match_labels: metadata.labels.clone(), ..LabelSelector::default() },
+            template: PodTemplateSpec { metadata: Some(template), spec: Some(spec) },
+            ..DeploymentSpec::default()
+        }),
+        metadata,
+        status: None,
     }
-    ensure_ingress(api).await
 }
 
-async fn ensure_ingress(api: &Api) -> Result<(), ApiError> {
-    let (inside, name) = (ingress::NAMESPACE, ingress::CONTROLLER);
-    let labels = json!({
-        "app.kubernetes.io/name": "ingress-nginx",
-        "app.kubernetes.io/instance": "ingress-nginx",
-        "app.kubernetes.io/component": "controller",
-    });
-    create(api, SERVICE_ACCOUNTS, inside, account(inside, "ingress-nginx")).await?;
-    let ports = json!([{ "name": "http", "containerPort": 80, "hostPort": 80 }]);
-    let mut controller = deployment(inside, name, "controller", &built_in_image("ingress"), &labels, &ports);
-    let pod = &mut controller["spec"]["template"]["spec"];
-    pod["serviceAccountName"] = json!("ingress-nginx");
-    pod["nodeSelector"] = json!({ "ingress-ready": "true" });
-    pod["containers"][0]["readinessProbe"] = json!({
-        "httpGet": { "path": "/healthz", "port": 10254 }, "periodSeconds": 10, "failureThreshold": 3,
-    });
-    create(api, DEPLOYMENTS, inside, controller).await?;
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": { "name": name, "namespace": inside, "labels": labels, "annotations": { BUILT_IN_ANNOTATION: "true" } },
-        "spec": { "selector": labels, "ports": [{ "name": "http", "port": 80, "targetPort": "http", "appProtocol": "http" }] },
-    });
-    create(api, SERVICES, inside, service).await?;
-    let class = json!({
-        "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
-        "metadata": { "name": ingress::CLASS, "labels": labels, "annotations": { BUILT_IN_ANNOTATION: "true" } },
-        "spec": { "controller": "k8s.io/ingress-nginx" },
-    });
-    create(api, INGRESS_CLASSES, "", class).await
+/// Returns the metadata of a built-in object.
+fn metadata(namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+        annotations: Some(string_map([(BUILT_IN_ANNOTATION, "true")])),
+        ..ObjectMeta::default()
+    }
 }
 
-fn account(namespace: &str, name: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": namespace } })
-}
-
-fn deployment(
-    namespace: &str,
-    name: &str,
-    container: &str,
-    image: &str,
-    labels: &Value,
-    ports: &Value,
-) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {
-            "name": name, "namespace": namespace, "labels": labels,
-            "annotations": { BUILT_IN_ANNOTATION: "true" },
+fn service_account(namespace: &str, name: &str) -> ServiceAccount {
+    ServiceAccount {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
         },
-        "spec": {
-            "replicas": 1,
-            "selector": { "matchLabels": labels },
-            "template": {
-                "metadata": { "labels": labels, "annotations": { BUILT_IN_ANNOTATION: "true" } },
-                "spec": { "serviceAccountName": name, "containers": [{ "name": container, "image": image, "ports": ports }] },
-            },
-        },
-    })
+        ..ServiceAccount::default()
+    }
 }
 
-fn documents(text: &str) -> Result<Vec<Value>, ApiError> {
-    let read: Vec<Value> = serde_yaml::from_multiple(text)
-        .map_err(|error| ApiError::Other(format!("read a built-in definition: {error}")))?;
-    Ok(read.into_iter().filter(Value::is_object).collect())
+async fn create<K: Typed>(api: &Api, object: &K) -> Result<(), ApiError> {
+    ignore_existing(api.create(object).await.map(drop))
 }
 
-async fn create(api: &Api, kind: Kind, namespace: &str, object: Value) -> Result<(), ApiError> {
-    match api.create(kind, namespace, object).await {
-        Ok(_) | Err(ApiError::Exists) => Ok(()),
-        Err(error) => Err(error),
+fn ignore_existing(result: Result<(), ApiError>) -> Result<(), ApiError> {
+    match result {
+        Err(ApiError::AlreadyExists) => Ok(()),
+        other => other,
     }
 }

@@ -1,213 +1,181 @@
-//! The whole cluster as one value: started, used, stopped.
+//! The cluster as one value that is started, used and stopped.
 
+mod error;
+mod programs;
+mod restored;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use meshy_apiserver::{Served, Server};
-use serde_json::Value;
+use meshy_apiserver::{RunningServer, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::api::{Api, DEPLOYMENTS, Delete, PODS, REPLICA_SETS};
-use crate::backend::Backend;
-use crate::mesh::Mesh;
-use crate::mesh::identity::Authority;
-use crate::mesh::inject::Injector;
-use crate::network::{Fabric, outside};
-use crate::node::Node;
-use crate::object::{name, namespace, uid};
-use crate::topology::Topology;
+use crate::api::Api;
+use crate::backend::KubeletBackend;
+use crate::events::EventRecorder;
+use crate::mesh::{Authority, Injector, Mesh};
+use crate::network::{Fabric, host};
+use crate::node::{Kubelet, NodeContext};
+use crate::program::Programs;
+use crate::service_table::ServiceTable;
 use crate::{built_in, controllers, ingress};
+pub use error::Error;
 use state::Keys;
 
-/// What a cluster is started with.
+/// The configuration of a cluster.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The lab's name; the kubeconfig context is `embedded-NAME`.
+    /// The name of the lab; the kubeconfig context is `embedded-NAME`.
     pub name: String,
-    /// Where keys and the snapshot are kept; none keeps everything in memory.
+    /// The folder of the keys and the snapshot; `None` keeps everything in memory.
     pub state_dir: Option<PathBuf>,
-    /// Where the API is served over HTTPS; port 0 takes a free one. None serves it in-process only.
+    /// The address of the HTTPS API; port 0 selects a free one. `None` serves the API in-process only.
     pub api_addr: Option<SocketAddr>,
-    /// Ports of 127.0.0.1 to try for the ingress, in order; empty means 80, 8080 and upwards, then any.
+    /// The ports of 127.0.0.1 to try for the ingress, in order; by default 80, 8080 to 8179, then any free port.
     pub ingress_ports: Vec<u16>,
-    /// Keep Linkerd's rule that a client sees a new profile only after its discovery was idle for 5 s.
-    pub like_linkerd: bool,
+    /// Whether a client sees a new profile only after it has not used the Service for 5 s, as with Linkerd.
+    pub linkerd_discovery_cache: bool,
 }
 
 impl Options {
-    /// A cluster in memory on ports that the system chooses.
+    /// Returns the options of a cluster in memory with an API on a free port.
     pub fn ephemeral(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             state_dir: None,
             api_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             ingress_ports: vec![0],
-            like_linkerd: false,
+            linkerd_discovery_cache: false,
         }
     }
 }
 
-/// A running cluster; [`Cluster::stop`] ends it in good order, dropping it ends it at once.
+/// A running cluster. [`Cluster::stop`] stops it gracefully; dropping it stops it immediately.
 pub struct Cluster {
     options: Options,
     server: Server,
-    served: Option<Served>,
+    served: Option<RunningServer>,
     keys: Keys,
     ingress: SocketAddr,
     tasks: JoinSet<()>,
 }
 
-/// Why a cluster could not be started or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A socket could not be had.
-    #[error("bind the {what} port")]
-    Bind {
-        /// Which socket.
-        what: &'static str,
-        /// The system's words.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A state file could not be read or written.
-    #[error("{act} the state file `{file}`")]
-    State {
-        /// Read or write.
-        act: &'static str,
-        /// Its path.
-        file: PathBuf,
-        /// The system's words.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The snapshot holds something else than the objects of a cluster.
-    #[error("restore the objects from `{file}`: {reason}")]
-    Snapshot {
-        /// Its path.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The API server refused or failed.
-    #[error("{0}")]
-    Api(String),
-}
-
-impl From<meshy_apiserver::ApiError> for Error {
-    fn from(error: meshy_apiserver::ApiError) -> Self {
-        Self::Api(error.to_string())
-    }
-}
-
-impl From<crate::api::ApiError> for Error {
-    fn from(error: crate::api::ApiError) -> Self {
-        Self::Api(error.to_string())
-    }
-}
-
 impl Cluster {
-    /// Starts API, controllers, node and ingress; returns when the API answers and the ingress port is bound.
+    /// Starts API, controllers, node and ingress. Returns when the API is served and the ingress port is bound.
     ///
     /// # Errors
-    /// When a port cannot be bound, the state folder cannot be read, or its snapshot is of another format.
+    /// A port cannot be bound, the state folder cannot be read or written, or its snapshot has another format.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let door = outside::bind_first(&outside::ingress_ports(&options.ingress_ports))
-            .await
-            .map_err(|source| Error::Bind { what: "ingress", source })?;
-        let ingress = door.local_addr().map_err(|source| Error::Bind { what: "ingress", source })?;
-        let keys = Keys::of(options.state_dir.as_deref())?;
-        let authority =
-            Authority::new().map_err(|error| Error::Api(format!("make the mesh's trust anchor: {error}")))?;
+        Self::start_with_programs(options, Programs::default()).await
+    }
+
+    /// Starts a cluster with additional programs, which take precedence over the programs of each cluster.
+    async fn start_with_programs(options: Options, mut programs: Programs) -> Result<Self, Error> {
+        let bind_error = |source| Error::Bind { socket: "ingress", source };
+        let ingress_ports = host::ingress_ports(&options.ingress_ports);
+        let ingress_listener = host::bind_first(&ingress_ports).await.map_err(bind_error)?;
+        let ingress = ingress_listener.local_addr().map_err(bind_error)?;
+        let state_dir = options.state_dir.as_deref();
+        let keys = Keys::load_or_create(state_dir)?;
+        let authority = Authority::new()?;
         let injector = Arc::new(Injector { authority: authority.clone(), api: OnceLock::new() });
-        let backend = Arc::new(Backend { node: OnceLock::new() });
-        let server = state::server(
-            options.state_dir.as_deref(),
+        let backend = Arc::new(KubeletBackend { kubelet: OnceLock::new() });
+        let server = state::restore(
+            state_dir,
             meshy_apiserver::Options {
-                version: format!("v{}.0", crate::KUBERNETES),
+                version: format!("v{}.0", crate::KUBERNETES_VERSION),
                 token: keys.token.clone(),
                 admission: vec![injector.clone()],
                 pods: Some(backend.clone()),
             },
         )?;
-        let api = Api::new(server.store());
+        let api = Api::new(server.client());
+        let events = EventRecorder::new(api.clone());
 
         let fabric = Fabric::new();
-        let topology = Topology::new(fabric.clone());
-        let mesh = Mesh::new(api.clone(), fabric.clone(), topology.clone(), authority, options.like_linkerd);
-        let node_name = format!("{}-embedded", options.name);
-        let node = Node::new(node_name, api.clone(), fabric.clone(), topology.clone(), mesh.clone());
-        let _ = injector.api.set(api.clone());
-        let _ = backend.node.set(node.clone());
+        let services = ServiceTable::new(fabric.clone());
+        let mesh = Mesh::new(
+            api.clone(),
+            fabric.clone(),
+            services.clone(),
+            authority,
+            options.linkerd_discovery_cache,
+        );
+        programs::register(&mut programs, &api, &services, &mesh);
+        let kubelet = Kubelet::new(NodeContext {
+            node_name: format!("{}-embedded", options.name),
+            api: api.clone(),
+            events: events.clone(),
+            fabric: fabric.clone(),
+            services: services.clone(),
+            programs,
+        });
+        let _ = injector.api.set((api.clone(), events.clone()));
+        let _ = backend.kubelet.set(kubelet.clone());
 
-        forget_pods(&api).await?;
-        node.register().await?;
+        restored::reset_pods(&api).await?;
+        kubelet.register().await?;
         built_in::ensure(&api).await?;
         let mut tasks = JoinSet::new();
-        topology.start(&api, &mut tasks);
+        let context = controllers::Context { api: api.clone(), events };
+        services.start(&api, &mut tasks);
         mesh.start(&mut tasks);
-        controllers::start(&api, &mut tasks);
-        node.start(&mut tasks);
-        ingress::status::start(&api, &mut tasks);
-        ingress::door::open(door, fabric, topology, &mut tasks);
+        controllers::start(&context, &mut tasks);
+        kubelet.start(&mut tasks);
+        ingress::status::start(&context, &mut tasks);
+        ingress::host_port::start(ingress_listener, fabric, services, &mut tasks);
 
         let served = match options.api_addr {
             None => None,
             Some(address) => {
-                let listener =
-                    TcpListener::bind(address).await.map_err(|source| Error::Bind { what: "API", source })?;
+                let listener = TcpListener::bind(address)
+                    .await
+                    .map_err(|source| Error::Bind { socket: "API", source })?;
                 Some(server.serve(listener, &keys.authority)?)
             }
         };
         Ok(Self { options, server, served, keys, ingress, tasks })
     }
 
-    /// The context in [`Cluster::kubeconfig`]: `embedded-NAME`.
+    /// Returns the name of the context in [`Cluster::kubeconfig`]: `embedded-NAME`.
     pub fn context(&self) -> String {
         format!("embedded-{}", self.options.name)
     }
 
-    /// A kubeconfig with one context, `embedded-NAME`, whose user is administrator. Write it with mode 0600.
+    /// Returns a kubeconfig with one context, whose user is the administrator. Write it with mode 0600.
     ///
-    /// Empty when the API is not served over a socket.
+    /// It is empty if the API is served in-process only.
     pub fn kubeconfig(&self) -> String {
         let Some(served) = &self.served else { return String::new() };
-        let document = meshy_apiserver::kubeconfig(
-            &self.context(),
-            &served.url(),
-            &self.keys.authority,
-            self.server.token(),
-        );
+        let (authority, token) = (&self.keys.authority, self.server.token());
+        let document = meshy_apiserver::kubeconfig(&self.context(), &served.url(), authority, token);
         format!("{document:#}\n")
     }
 
-    /// Where the API is served, if it is.
-    pub fn api_url(&self) -> Option<String> {
-        self.served.as_ref().map(Served::url)
-    }
-
-    /// A client that talks to the API in-process, without a socket.
+    /// Returns a client that calls the API in-process, without a socket.
     pub fn client(&self) -> kube::Client {
         kube::Client::new(self.server.service(), "default")
     }
 
-    /// Where the ingress listens.
+    /// Returns the address of the ingress.
     pub fn ingress_addr(&self) -> SocketAddr {
         self.ingress
     }
 
-    /// Stops everything; with a state folder the objects are kept for the next start.
+    /// Stops the cluster; with a state folder, the objects are kept for the next start.
     ///
     /// # Errors
-    /// When the snapshot cannot be written.
+    /// The snapshot cannot be written.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.served = None;
         self.tasks.shutdown().await;
         match &self.options.state_dir {
-            Some(folder) => state::keep(folder, &self.server),
+            Some(folder) => state::save(folder, &self.server),
             None => Ok(()),
         }
     }
@@ -217,33 +185,4 @@ impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Cluster").field("name", &self.options.name).field("ingress", &self.ingress).finish()
     }
-}
-
-/// The pods of a snapshot ended with the process that ran them; their ReplicaSets make new ones.
-///
-/// What their owners' status said of them is forgotten with them, so that nobody who waits for a rollout is told of
-/// pods that are no more.
-async fn forget_pods(api: &Api) -> Result<(), Error> {
-    for pod in api.list(PODS, None) {
-        api.delete(PODS, namespace(&pod), name(&pod), Delete::of(uid(&pod)).now()).await?;
-    }
-    for kind in [REPLICA_SETS, DEPLOYMENTS] {
-        for owner in api.list(kind.clone(), None) {
-            let forget = |owner: &mut Value| {
-                let counts = [
-                    "replicas",
-                    "updatedReplicas",
-                    "fullyLabeledReplicas",
-                    "readyReplicas",
-                    "availableReplicas",
-                ];
-                let Some(status) = owner["status"].as_object_mut() else { return false };
-                let before = status.len();
-                status.retain(|field, _| !counts.contains(&field.as_str()));
-                status.len() != before
-            };
-            api.modify_status(kind.clone(), namespace(&owner), name(&owner), forget).await?;
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,9 @@
-//! The loops that make what is there follow what is wanted.
+//! The controllers: loops that bring the state of the cluster to the state that its objects specify.
 //!
-//! Each watches a few kinds, turns every change into the key of the object it manages, and reconciles one key at a
-//! time from what the API holds at that moment, so that a lost or repeated change does no harm.
+//! Each controller watches a few kinds, maps every change to the key of the object that it manages, and reconciles one
+//! key at a time from the current state of the API, so that a lost or repeated change has no effect.
 
+mod controller;
 mod deployment;
 mod endpoints;
 mod garbage;
@@ -12,18 +13,16 @@ mod replica_set;
 mod rollout;
 mod service_account;
 
-pub(crate) use queue::{Key, Outcome, Source, own_key, run};
+pub(crate) use controller::{Action, Context, Controller, own_key};
 
 use tokio::task::JoinSet;
 
-use crate::api::Api;
-
 /// Starts all controllers; they end when the set is dropped.
-pub(crate) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    deployment::start(api, tasks);
-    replica_set::start(api, tasks);
-    endpoints::start(api, tasks);
-    service_account::start(api, tasks);
-    namespace::start(api, tasks);
-    garbage::start(api, tasks);
+pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    deployment::start(context, tasks);
+    replica_set::start(context, tasks);
+    endpoints::start(context, tasks);
+    service_account::start(context, tasks);
+    namespace::start(context, tasks);
+    garbage::start(&context.api, tasks);
 }

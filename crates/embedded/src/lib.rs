@@ -1,30 +1,35 @@
-//! A small Kubernetes cluster in the process: API, controllers, node, ingress and mesh.
+//! A small Kubernetes cluster in this process: API, controllers, node, ingress and mesh.
 //!
 //! ```text
 //!   Cluster ─┬─ API server      (crates/apiserver)
-//!            ├─ controllers     deployments, replica sets, endpoints, namespaces, garbage
-//!            ├─ node            pods of the test service as tasks
+//!            ├─ controllers     Deployments, ReplicaSets, endpoints, namespaces, garbage collection
+//!            ├─ node            pods as tasks
 //!            ├─ ingress         127.0.0.1:80 → pods
-//!            └─ translator      profiles, routes, services → crates/dataplane
+//!            └─ mesh            ServiceProfiles, routes, Services → crates/dataplane
 //! ```
 //!
-//! It stands in for Kubernetes and Linkerd and is neither: what it runs is what the experiment needs.
+//! It implements the parts of Kubernetes and Linkerd that the lab needs; `docs/embedded.md` lists the differences.
 
 mod api;
 mod backend;
 mod built_in;
 mod cluster;
+mod condition;
 mod controllers;
+mod events;
 mod ingress;
+mod logs;
 mod mesh;
-pub mod network;
+mod network;
 mod node;
 mod object;
-mod topology;
+mod pods;
+mod program;
+mod programs;
+mod service_table;
 
-/// Marks what is part of the embedded cluster itself and only shows as an object.
-pub const BUILT_IN_ANNOTATION: &str = "meshy.dev/built-in";
-/// The version of Kubernetes that the API speaks.
-pub(crate) const KUBERNETES: &str = "1.35";
+/// The Kubernetes version that the API and the node report.
+pub(crate) const KUBERNETES_VERSION: &str = "1.35";
 
 pub use cluster::{Cluster, Error, Options};
+pub use network::{Fabric, PodNetwork};

@@ -1,18 +1,26 @@
-//! The mesh: what users of Linkerd see of it in the cluster, and what the proxies are told.
+//! The mesh: the proxy injector, and the service discovery of the proxies.
 //!
 //! ```text
-//!   ServiceProfile ──► profile ─┐
-//!   HTTPRoute ───────► policy  ─┼─► discovery ──► dataplane::Proxy (one a meshed pod)
-//!   EndpointSlice ───► topology ┘
+//!   ServiceProfile ──► profile ───────┐
+//!   HTTPRoute ───────► routes ────────┤
+//!   Service ─────────► policy ────────┼─► discovery ──► dataplane::Proxy (one for each meshed pod)
+//!   EndpointSlice ───► service_table ─┘
 //!   Pod created ─────► inject
 //! ```
 
-pub(crate) mod discovery;
-pub(crate) mod identity;
-pub(crate) mod inject;
+mod discovery;
+mod endpoints;
+mod identity;
+mod inject;
 mod policy;
 mod profile;
-pub(crate) mod proxy;
+mod proxy;
+mod route_index;
 mod routes;
+mod targets;
+mod workload;
 
 pub(crate) use discovery::Mesh;
+pub(crate) use identity::Authority;
+pub(crate) use inject::Injector;
+pub(crate) use proxy::ProxyProgram;

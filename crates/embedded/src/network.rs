@@ -1,32 +1,26 @@
-//! The cluster's network: addresses and names that exist only inside the process.
+//! The cluster network: addresses and names that exist only inside the process.
 //!
 //! ```text
-//!   pod 10.244.0.7 ── connect 10.96.3.1:80 ──► Fabric ──► service table ──► 10.244.0.9:9090
-//!        │                                                                      │
-//!        └─ outbound redirect (meshed) ──► proxy          inbound redirect (meshed) ──► proxy
+//!   pod 10.244.0.7 ── connect 10.96.3.1:80 ──► Fabric ──► Service table ──► 10.244.0.9:9090
+//!        │                                                                       │
+//!        └─ outbound redirect (meshed) ──► proxy           inbound redirect (meshed) ──► proxy
 //! ```
 //!
-//! Streams are in-memory pipes, so twenty pods may all listen on port 9090. The machine's own sockets appear in
-//! [`outside`] alone.
+//! Streams are in-memory pipes, so any number of pods can listen on port 9090. Only [`host`] opens sockets of the
+//! machine.
 
+mod address;
 mod fabric;
+pub(crate) mod host;
 mod names;
-pub mod outside;
 mod pod;
 mod services;
+#[cfg(test)]
+mod tests;
 
-pub use fabric::{Fabric, Redirect, Redirected};
-pub(crate) use names::candidates;
+pub(crate) use address::NODE_ADDRESS;
+pub use fabric::Fabric;
+pub(crate) use fabric::{RedirectHandler, RedirectedStream};
+pub(crate) use names::service_candidates;
 pub use pod::PodNetwork;
-pub use services::{ServiceEntry, ServicePort};
-
-use std::net::Ipv4Addr;
-
-/// Pods live in 10.244.0.0/16, as with kubeadm and KinD.
-pub const POD_RANGE: [u8; 2] = [10, 244];
-/// Services live in 10.96.0.0/16, as with kubeadm and KinD.
-pub const SERVICE_RANGE: [u8; 2] = [10, 96];
-/// The node's own address on the pod network: where probes and port-forwards come from.
-pub const NODE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
-/// The suffix of every service's full name.
-pub const SERVICE_DOMAIN: &str = "svc.cluster.local";
+pub(crate) use services::{ServiceEntry, ServicePort};

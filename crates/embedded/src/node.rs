@@ -1,229 +1,181 @@
-//! The node: pods as tasks of this process.
+//! The node: runs pods as tasks of this process.
 //!
 //! ```text
-//!   watch pods ─► Node ─► pod::live ─┬─ container::live ─► programs::run   (the test service, the proxy, …)
-//!                                    │        └─ probes, log, restarts
-//!                                    └─ status written to the API at each change
+//!   watch pods ─► Kubelet ─► pod::run ─┬─ ContainerWorker::run ─► Program::run  (the test service, the proxy, …)
+//!                                      │         └─ probes, log, restarts
+//!                                      └─ status written to the API on each change
 //! ```
 
 mod container;
+mod context;
 mod env;
-pub(crate) mod images;
-pub(crate) mod logs;
+mod object;
 mod pod;
 mod probe;
-mod programs;
-mod secret;
+mod spec;
 mod state;
 mod status;
 
-pub(crate) use container::Home;
-pub(crate) use pod::Pod;
+pub(crate) use context::NodeContext;
+pub(crate) use pod::PodWorker;
 
 use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use meshy_net::{BoxIo, Network};
 use tokio::task::JoinSet;
 
-use crate::api::{Api, ApiError, Change, Delete, EVENT_WARNING, NODES, Object, PODS};
-use crate::mesh::Mesh;
-use crate::network::{Fabric, NODE_ADDRESS};
-use crate::object::{self, name, namespace, text, uid};
-use crate::topology::Topology;
+use crate::api::{ApiError, Change, Deletion};
+use crate::condition;
+use crate::events::{Component, EventType};
+use crate::network::PodNetwork;
+use crate::object::ObjectExt;
+use crate::pods::{is_bound, is_finished};
+use object::MAX_PODS;
 
-/// Pods that one node takes.
-const MOST_PODS: usize = 2000;
+/// Namespace and name of a pod.
+type PodKey = (String, String);
 
-/// What the tasks of all pods share.
-pub(crate) struct Node {
-    pub(crate) name: String,
-    pub(crate) api: Api,
-    pub(crate) fabric: Arc<Fabric>,
-    pub(crate) topology: Arc<Topology>,
-    pub(crate) mesh: Arc<Mesh>,
-    pods: Mutex<HashMap<(String, String), Arc<Pod>>>,
-    /// Pods had to wait for a place.
+/// The kubelet of the only node, which is also the scheduler.
+pub(crate) struct Kubelet {
+    context: Arc<NodeContext>,
+    pods: Mutex<HashMap<PodKey, Arc<PodWorker>>>,
+    /// Whether pods wait for a free place on the node.
     full: AtomicBool,
 }
 
-impl Node {
-    /// A node without pods.
-    pub(crate) fn new(
-        name: String,
-        api: Api,
-        fabric: Arc<Fabric>,
-        topology: Arc<Topology>,
-        mesh: Arc<Mesh>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            name,
-            api,
-            fabric,
-            topology,
-            mesh,
-            pods: Mutex::default(),
-            full: AtomicBool::new(false),
-        })
+impl Kubelet {
+    /// Creates the kubelet of a node without pods.
+    pub(crate) fn new(context: NodeContext) -> Arc<Self> {
+        let (pods, full) = (Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { context: Arc::new(context), pods, full })
     }
 
-    /// A pod this node runs.
-    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+    /// Opens a connection to a port of a pod from inside the pod: past its proxy, and to loopback as well.
+    pub(crate) async fn connect(&self, pod: &PodWorker, port: u16) -> io::Result<BoxIo> {
+        let inside = PodNetwork::inside(&self.context.fabric, pod.address);
+        inside.connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+    }
+
+    /// Returns a pod of this node.
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<PodWorker>> {
         self.pods().get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    fn pods(&self) -> MutexGuard<'_, HashMap<(String, String), Arc<Pod>>> {
+    fn pods(&self) -> MutexGuard<'_, HashMap<PodKey, Arc<PodWorker>>> {
         self.pods.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the node's own object.
+    /// Creates the Node object, or updates its status.
     ///
     /// # Errors
-    /// When the API refuses it.
+    /// The API rejects it.
     pub(crate) async fn register(&self) -> Result<(), ApiError> {
-        if self.api.get(NODES, "", &self.name).is_none() {
-            self.api.create(NODES, "", self.object()).await?;
+        if self.context.api.get::<Node>("", &self.context.node_name).is_none() {
+            self.context.api.create(&object::node(&self.context.node_name)).await?;
         }
-        let version = format!("v{}.0", crate::KUBERNETES);
-        let resources = json!({ "cpu": "8", "memory": "16Gi", "pods": MOST_PODS.to_string() });
-        self.api
-            .modify_status(NODES, "", &self.name, |node| {
-                let before = node["status"].clone();
-                node["status"]["capacity"] = resources.clone();
-                node["status"]["allocatable"] = resources.clone();
-                node["status"]["addresses"] = json!([
-                    { "type": "InternalIP", "address": NODE_ADDRESS.to_string() },
-                    { "type": "Hostname", "address": self.name },
-                ]);
-                node["status"]["nodeInfo"] = json!({
-                    "architecture": arch(), "bootID": "", "containerRuntimeVersion": concat!("meshy://", env!("CARGO_PKG_VERSION")),
-                    "kernelVersion": "none", "kubeProxyVersion": "", "kubeletVersion": version, "machineID": "",
-                    "operatingSystem": "linux", "osImage": "meshy's embedded cluster", "systemUUID": "",
-                });
-                object::set_condition(node, "Ready", true, "KubeletReady", "pods run as tasks of meshy's process");
-                node["status"] != before
-            })
-            .await?;
+        self.context.api.modify_status("", &self.context.node_name, object::write_status).await?;
         Ok(())
     }
 
-    fn object(&self) -> Value {
-        json!({
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {
-                "name": self.name,
-                "labels": {
-                    "kubernetes.io/hostname": self.name,
-                    "kubernetes.io/os": "linux",
-                    "kubernetes.io/arch": arch(),
-                    "node-role.kubernetes.io/control-plane": "",
-                    "ingress-ready": "true",
-                },
-            },
-            "spec": { "podCIDR": "10.244.0.0/16", "podCIDRs": ["10.244.0.0/16"] },
-        })
-    }
-
-    /// Follows the pods of the API until the set is dropped.
+    /// Runs the pods of the API until the set is dropped.
     pub(crate) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
-        let (node, mut changes) = (self.clone(), self.api.watch(PODS));
+        let (kubelet, mut changes) = (self.clone(), self.context.api.watch::<Pod>());
         tasks.spawn(async move {
-            // Each pod's tasks end with this one.
-            let mut lives = JoinSet::new();
+            // The tasks of all pods end with this one.
+            let mut workers = JoinSet::new();
             while let Some(change) = changes.next().await {
-                while lives.try_join_next().is_some() {}
+                while workers.try_join_next().is_some() {}
                 match change {
-                    Change::Applied(object) => node.applied(&object, &mut lives).await,
-                    Change::Deleted(object) => {
-                        node.deleted(&object);
-                        node.fill(&mut lives).await;
+                    Change::Applied(pod) => kubelet.applied(&pod, &mut workers).await,
+                    Change::Deleted(pod) => {
+                        kubelet.deleted(&pod);
+                        kubelet.schedule_waiting(&mut workers).await;
                     }
                 }
             }
         });
     }
 
-    async fn applied(self: &Arc<Self>, object: &Object, lives: &mut JoinSet<()>) {
-        let key = (namespace(object).to_owned(), name(object).to_owned());
-        let known = self.pods().get(&key).cloned();
-        match known.filter(|pod| pod.uid == uid(object)) {
-            Some(pod) if pod::must_end(object) => pod.ending.cancel(),
+    async fn applied(self: &Arc<Self>, pod: &Arc<Pod>, workers: &mut JoinSet<()>) {
+        let key = key(pod);
+        let worker = self.pods().get(&key).cloned();
+        match worker.filter(|worker| worker.uid == pod.uid()) {
+            Some(worker) if pod.is_deleting() => worker.terminating.cancel(),
             Some(_) => {}
-            None if pod::must_end(object) => {
-                let now = Delete::of(uid(object)).now();
-                let _ = self.api.delete(PODS, &key.0, &key.1, now).await;
+            None if pod.is_deleting() => {
+                let deletion = Deletion::of(pod.uid()).without_grace_period();
+                let _ = self.context.api.delete::<Pod>(&key.0, &key.1, deletion).await;
             }
-            None if matches!(text(object, "/status/phase"), "Succeeded" | "Failed") => {}
-            None => self.take(key, object, lives).await,
+            None if is_finished(pod) => {}
+            None => self.schedule(key, pod, workers).await,
         }
     }
 
-    async fn take(self: &Arc<Self>, key: (String, String), object: &Object, lives: &mut JoinSet<()>) {
-        if let Some(reason) = self.refuses(object) {
-            let _ = self
-                .api
-                .modify_status(PODS, &key.0, &key.1, |pod| {
-                    object::set_condition(pod, "PodScheduled", false, "Unschedulable", &reason)
-                })
-                .await;
-            self.api
-                .event(object, "Pod", "v1", EVENT_WARNING, "FailedScheduling", &reason, "default-scheduler")
+    async fn schedule(self: &Arc<Self>, key: PodKey, pod: &Arc<Pod>, workers: &mut JoinSet<()>) {
+        if let Some(message) = self.unschedulable_message(pod) {
+            let unschedulable = |pod: &mut Pod| {
+                let conditions = &mut pod.status.get_or_insert_default().conditions;
+                condition::set(conditions, "PodScheduled", false, "Unschedulable", message);
+            };
+            let _ = self.context.api.modify_status(&key.0, &key.1, unschedulable).await;
+            let component = Component::Scheduler;
+            self.context
+                .events
+                .record(pod.as_ref(), EventType::Warning, "FailedScheduling", message, component)
                 .await;
             return;
         }
-        match pod::take(self, object) {
-            Ok((pod, home)) => {
-                self.pods().insert(key, pod.clone());
-                lives.spawn(pod::live(pod, home));
+        match pod::admit(&self.context, pod) {
+            Ok((worker, context)) => {
+                self.pods().insert(key, worker.clone());
+                workers.spawn(pod::run(worker, context));
             }
-            Err(error) => tracing::error!(pod = key.1, %error, "take the pod on"),
+            Err(error) => tracing::error!(pod = key.1, %error, "cannot admit the pod"),
         }
     }
 
-    fn refuses(&self, pod: &Value) -> Option<String> {
-        let node = self.api.get(NODES, "", &self.name)?;
-        let wanted = pod.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flatten();
-        if wanted.into_iter().any(|(key, value)| object::label(&node, key) != value.as_str()) {
-            return Some(
-                "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.".to_owned(),
-            );
+    /// Returns why a pod cannot run on this node, as the scheduler's message.
+    fn unschedulable_message(&self, pod: &Pod) -> Option<&'static str> {
+        let node = self.context.api.get::<Node>("", &self.context.node_name)?;
+        let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.as_ref());
+        if selector.into_iter().flatten().any(|(key, value)| node.label(key) != Some(value)) {
+            return Some("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.");
         }
-        let full = self.pods().len() >= MOST_PODS;
-        if full {
+        if self.pods().len() >= MAX_PODS {
             self.full.store(true, Ordering::Relaxed);
+            return Some("0/1 nodes are available: 1 Too many pods.");
         }
-        full.then(|| "0/1 nodes are available: 1 Too many pods.".to_owned())
+        None
     }
 
-    /// Takes on pods that had to wait for a place.
-    async fn fill(self: &Arc<Self>, lives: &mut JoinSet<()>) {
+    /// Schedules the pods that wait for a free place.
+    async fn schedule_waiting(self: &Arc<Self>, workers: &mut JoinSet<()>) {
         if !self.full.swap(false, Ordering::Relaxed) {
             return;
         }
-        for object in self.api.list(PODS, None) {
-            if text(&object, "/spec/nodeName").is_empty() {
-                self.applied(&object, lives).await;
+        for pod in self.context.api.list::<Pod>(None) {
+            if !is_bound(&pod) {
+                self.applied(&pod, workers).await;
             }
         }
     }
 
-    fn deleted(&self, object: &Value) {
-        let key = (namespace(object).to_owned(), name(object).to_owned());
+    fn deleted(&self, pod: &Pod) {
+        let key = key(pod);
         let mut pods = self.pods();
-        if let Some(pod) = pods.get(&key).filter(|pod| pod.uid == uid(object)) {
-            // Deleted without grace: its task ends what is left of it.
-            pod.ending.cancel();
+        if let Some(worker) = pods.get(&key).filter(|worker| worker.uid == pod.uid()) {
+            // The object was deleted without a grace period: the worker still stops the containers.
+            worker.terminating.cancel();
             pods.remove(&key);
         }
     }
 }
 
-/// The machine's architecture in the words of image platforms.
-fn arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
+fn key(pod: &Pod) -> PodKey {
+    (pod.namespace().to_owned(), pod.name().to_owned())
 }

@@ -1,156 +1,112 @@
-//! Reading and writing Kubernetes objects as JSON: the few ways the controllers need.
+//! Metadata, owners and labels of Kubernetes objects.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::{Metadata, Resource};
+use serde::Serialize;
+use serde_json::Value;
 
-/// The text at a JSON pointer; empty when absent.
-pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
+/// Accessors for the metadata of an object. Fields that are absent read as empty.
+pub(crate) trait ObjectExt {
+    fn meta(&self) -> &ObjectMeta;
 
-/// The whole number at a JSON pointer.
-pub(crate) fn int(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
-}
-
-/// The list at a JSON pointer; empty when absent.
-pub(crate) fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-pub(crate) fn name(object: &Value) -> &str {
-    text(object, "/metadata/name")
-}
-
-pub(crate) fn namespace(object: &Value) -> &str {
-    text(object, "/metadata/namespace")
-}
-
-pub(crate) fn uid(object: &Value) -> &str {
-    text(object, "/metadata/uid")
-}
-
-pub(crate) fn is_deleting(object: &Value) -> bool {
-    object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null())
-}
-
-/// An annotation's value.
-pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations").and_then(|all| all.get(key)).and_then(Value::as_str)
-}
-
-/// A label's value.
-pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/labels").and_then(|all| all.get(key)).and_then(Value::as_str)
-}
-
-/// Sets an annotation; tells whether that changed anything.
-pub(crate) fn set_annotation(object: &mut Value, key: &str, value: &str) -> bool {
-    if annotation(object, key) == Some(value) {
-        return false;
+    fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
     }
-    object["metadata"]["annotations"][key] = json!(value);
-    true
+
+    fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or_default()
+    }
+
+    fn uid(&self) -> &str {
+        self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.meta().annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    fn label(&self, key: &str) -> Option<&str> {
+        self.meta().labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Whether the object has a deletion timestamp.
+    fn is_deleting(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    fn owners(&self) -> &[OwnerReference] {
+        self.meta().owner_references.as_deref().unwrap_or_default()
+    }
+
+    fn finalizers(&self) -> &[String] {
+        self.meta().finalizers.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the owner that manages the object.
+    fn controller(&self) -> Option<&OwnerReference> {
+        self.owners().iter().find(|owner| owner.controller == Some(true))
+    }
+
+    /// Whether the object is managed by the owner with this uid.
+    fn is_controlled_by(&self, uid: &str) -> bool {
+        self.controller().is_some_and(|owner| owner.uid == uid)
+    }
 }
 
-/// The owner that manages an object.
-pub(crate) fn controller_uid(object: &Value) -> Option<&str> {
-    list(object, "/metadata/ownerReferences")
-        .iter()
-        .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
-        .map(|owner| text(owner, "/uid"))
+impl<K: Metadata<Ty = ObjectMeta>> ObjectExt for K {
+    fn meta(&self) -> &ObjectMeta {
+        self.metadata()
+    }
 }
 
-/// The reference by which `owner` manages what it makes.
-pub(crate) fn owner_reference(owner: &Value, api_version: &str, kind: &str) -> Value {
-    json!({
-        "apiVersion": api_version, "kind": kind, "name": name(owner), "uid": uid(owner),
-        "controller": true, "blockOwnerDeletion": true,
+/// Returns the reference that makes `owner` the controller of an object.
+pub(crate) fn controller_reference<K: Resource + ObjectExt>(owner: &K) -> OwnerReference {
+    OwnerReference {
+        api_version: K::API_VERSION.to_owned(),
+        kind: K::KIND.to_owned(),
+        name: owner.name().to_owned(),
+        uid: owner.uid().to_owned(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Sets an annotation.
+pub(crate) fn set_annotation(meta: &mut ObjectMeta, key: &str, value: &str) {
+    meta.annotations.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+}
+
+/// Returns string pairs as a map of labels or annotations.
+pub(crate) fn string_map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+/// Whether the selector of a Service selects an object; an empty selector selects nothing.
+pub(crate) fn selects(selector: Option<&BTreeMap<String, String>>, object: &impl ObjectExt) -> bool {
+    selector.is_some_and(|labels| {
+        !labels.is_empty() && labels.iter().all(|(key, value)| object.label(key) == Some(value))
     })
 }
 
-/// Whether a Service's plain selector chooses an object; an empty one chooses nothing.
-pub(crate) fn selects_plain(selector: Option<&Value>, object: &Value) -> bool {
-    selector.and_then(Value::as_object).is_some_and(|wanted| {
-        !wanted.is_empty() && wanted.iter().all(|(key, value)| label(object, key) == value.as_str())
-    })
+/// Returns the current time in whole seconds, the resolution of the API.
+pub(crate) fn now() -> Time {
+    let now = Timestamp::now();
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
-/// The present moment as the API writes it, in whole seconds.
-pub(crate) fn now() -> String {
-    written(Timestamp::now())
-}
-
-/// A moment as the API writes it.
-pub(crate) fn written(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// The moment at a JSON pointer.
-pub(crate) fn moment(object: &Value, pointer: &str) -> Option<Timestamp> {
-    text(object, pointer).parse().ok()
-}
-
-/// A condition of an object's status.
-pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    list(object, "/status/conditions").iter().find(|condition| condition["type"] == kind)
-}
-
-/// Whether a condition is "True".
-pub(crate) fn holds(object: &Value, kind: &str) -> bool {
-    condition(object, kind).is_some_and(|condition| condition["status"] == "True")
-}
-
-/// Sets a condition; its transition time moves only when its status does.
+/// Returns a short text, safe in names, that is equal for equal JSON: the template hash of a Deployment, for example.
 ///
-/// `extra` adds fields such as `lastUpdateTime`. Tells whether anything changed.
-pub(crate) fn set_condition(
-    object: &mut Value,
-    kind: &str,
-    status: bool,
-    reason: &str,
-    message: &str,
-) -> bool {
-    let status = if status { "True" } else { "False" };
-    let old = condition(object, kind);
-    let same_status = old.is_some_and(|old| old["status"] == status);
-    if same_status
-        && old.is_some_and(|old| text(old, "/reason") == reason && text(old, "/message") == message)
-    {
-        return false;
-    }
-    let since = match old {
-        Some(old) if same_status => old["lastTransitionTime"].clone(),
-        _ => json!(now()),
-    };
-    let mut fresh = json!({ "type": kind, "status": status, "lastTransitionTime": since });
-    if !reason.is_empty() {
-        fresh["reason"] = json!(reason);
-    }
-    if !message.is_empty() {
-        fresh["message"] = json!(message);
-    }
-    let conditions = &mut object["status"]["conditions"];
-    if !conditions.is_array() {
-        *conditions = json!([]);
-    }
-    if let Some(all) = conditions.as_array_mut() {
-        match all.iter_mut().find(|condition| condition["type"] == kind) {
-            Some(place) => *place = fresh,
-            None => all.push(fresh),
-        }
-    }
-    true
-}
-
-/// A short name-safe text that is equal for equal JSON: the template hash of a Deployment, the suffix of a slice.
-///
-/// Its letters leave out vowels, so that no word arises by chance.
-pub(crate) fn short_hash(value: &Value) -> String {
+/// It contains no vowels, so that it cannot form a word.
+pub(crate) fn short_hash(value: &impl Serialize) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-    // FNV-1a over the canonical text: stable between runs and versions of the standard library.
+    // FNV-1a over the canonical text: stable between runs and between versions of the standard library.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    canonical(value, &mut |byte| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    // Serialization of API objects cannot fail: all their map keys are strings.
+    let value = serde_json::to_value(value).unwrap_or_default();
+    canonical(&value, &mut |byte| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut rest = hash;
     (0..10)
         .map(|_| {
@@ -161,7 +117,7 @@ pub(crate) fn short_hash(value: &Value) -> String {
         .collect()
 }
 
-/// Feeds a value to a hash with the members of objects in the order of their keys.
+/// Writes the bytes of a value, with the members of objects in the order of their keys.
 fn canonical(value: &Value, sink: &mut dyn FnMut(u8)) {
     match value {
         Value::Object(members) => {
@@ -189,22 +145,10 @@ fn canonical(value: &Value, sink: &mut dyn FnMut(u8)) {
 mod tests {
     use serde_json::json;
 
-    use super::{set_condition, short_hash};
+    use super::short_hash;
 
     #[test]
-    fn a_condition_keeps_its_transition_time_while_its_status_stays() {
-        let mut object = json!({ "status": { "conditions": [
-            { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z" }
-        ] } });
-        assert!(set_condition(&mut object, "Ready", true, "Because", ""));
-        assert_eq!(object["status"]["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
-        assert!(!set_condition(&mut object, "Ready", true, "Because", ""));
-        assert!(set_condition(&mut object, "Ready", false, "Because", ""));
-        assert_ne!(object["status"]["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn a_hash_does_not_depend_on_the_order_of_members() {
+    fn a_hash_is_independent_of_the_order_of_members() {
         assert_eq!(short_hash(&json!({ "a": 1, "b": [2] })), short_hash(&json!({ "b": [2], "a": 1 })));
         assert_ne!(short_hash(&json!({ "a": 1 })), short_hash(&json!({ "a": 2 })));
     }

@@ -1,4 +1,4 @@
-//! The machine's own network.
+//! The network of the machine.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,7 +19,7 @@ impl Network for Tcp {
     fn connect(&self, to: SocketAddr) -> BoxFuture<'_, io::Result<BoxIo>> {
         Box::pin(async move {
             let stream = TcpStream::connect(to).await?;
-            // Small answers must not wait for the peer's delayed acknowledgement.
+            // Small writes must not wait for the peer's delayed acknowledgement.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxIo)
         })

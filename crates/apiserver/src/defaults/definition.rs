@@ -1,12 +1,12 @@
-//! Custom resource definitions.
+//! Defaults of custom resource definitions.
 
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::value::{default, items, items_mut};
-use crate::write::now;
 
-/// Fills in names and conversion.
-pub(super) fn fill(spec: &mut Value) {
+/// Sets names and conversion.
+pub(super) fn set_defaults(spec: &mut Value) {
     default(spec, "conversion", json!({"strategy": "None"}));
     let kind = spec["names"]["kind"].as_str().unwrap_or_default().to_owned();
     let names = &mut spec["names"];
@@ -21,14 +21,14 @@ pub(super) fn fill(spec: &mut Value) {
     }
 }
 
-/// Accepts a definition's names and calls it established. Kubernetes does this a moment later, in a controller of the
-/// server's own; here the kinds are served as soon as the definition is stored.
-pub(crate) fn accept(value: &mut Value) {
+/// Sets accepted names and the conditions `NamesAccepted` and `Established`. In Kubernetes a controller does this after the
+/// write; here the kinds are served as soon as the definition is stored.
+pub(crate) fn set_accepted(value: &mut Value) {
     let names = value["spec"]["names"].clone();
     let stored = items(&value["spec"]["versions"]).find(|version| version["storage"] == true);
     let stored = stored.map(|version| version["name"].clone()).unwrap_or_default();
     let status = &mut value["status"];
-    let condition = |word: &str, reason: &str, message: &str| json!({"type": word, "status": "True", "lastTransitionTime": now(), "reason": reason, "message": message});
+    let condition = |condition_type: &str, reason: &str, message: &str| json!({"type": condition_type, "status": "True", "lastTransitionTime": now(), "reason": reason, "message": message});
     if items(&status["conditions"]).next().is_none() {
         status["conditions"] = json!([
             condition("NamesAccepted", "NoConflicts", "no conflicts found"),

@@ -1,10 +1,10 @@
-//! Services, endpoints and ingresses.
+//! Defaults of Services, endpoints and Ingresses.
 
 use serde_json::{Value, json};
 
 use crate::value::{default, items_mut};
 
-/// How long a client is kept at one pod when it is to be kept: three hours.
+/// Default timeout of session affinity in seconds, as in Kubernetes.
 const AFFINITY_SECONDS: i64 = 10_800;
 
 pub(super) fn service(spec: &mut Value) {
@@ -66,7 +66,7 @@ pub(super) fn endpoint_slice(value: &mut Value) {
 pub(super) fn ingress(spec: &mut Value) {
     for rule in spec.get_mut("rules").into_iter().flat_map(items_mut) {
         for path in rule.pointer_mut("/http/paths").into_iter().flat_map(items_mut) {
-            // Left open it is refused by validation; nothing is assumed.
+            // A missing path type has no default; validation rejects it.
             crate::value::drop_nulls(path);
         }
     }

@@ -1,10 +1,10 @@
-//! Pods.
+//! Defaults of pods.
 
 use serde_json::{Value, json};
 
 use crate::value::{default, items, items_mut};
 
-/// Fills in a pod's spec, also that of a template.
+/// Sets the defaults of a pod spec or of the spec of a pod template.
 pub(crate) fn spec(spec: &mut Value) {
     if !spec.is_object() {
         *spec = json!({});
@@ -34,7 +34,7 @@ pub(crate) fn spec(spec: &mut Value) {
     if spec["volumes"].is_null() {
         spec.as_object_mut().map(|map| map.remove("volumes"));
     }
-    // `containers` is always written, even when nothing was given.
+    // `containers` is always written, even if it is missing.
     if spec.get("containers").is_none() {
         spec["containers"] = Value::Null;
     }
@@ -95,13 +95,13 @@ fn http_get(get: &mut Value) {
 }
 
 fn volume(volume: &mut Value) {
-    /// Readable by all, writable by the owner.
+    /// Readable for all, writable for the owner.
     const MODE: i64 = 0o644;
     for source in ["secret", "configMap", "downwardAPI", "projected"] {
         if let Some(found) = volume.get_mut(source) {
             default(found, "defaultMode", MODE);
-            let parts = found.get_mut("items").into_iter().flat_map(items_mut);
-            for field in parts.filter_map(|item| item.get_mut("fieldRef")) {
+            let fields = found.get_mut("items").into_iter().flat_map(items_mut);
+            for field in fields.filter_map(|item| item.get_mut("fieldRef")) {
                 default(field, "apiVersion", "v1");
             }
         }
@@ -113,24 +113,24 @@ fn volume(volume: &mut Value) {
         if let Some(token) = source.get_mut("serviceAccountToken") {
             default(token, "expirationSeconds", 3607);
         }
-        let parts = source.pointer_mut("/downwardAPI/items").into_iter().flat_map(items_mut);
-        for field in parts.filter_map(|item| item.get_mut("fieldRef")) {
+        let fields = source.pointer_mut("/downwardAPI/items").into_iter().flat_map(items_mut);
+        for field in fields.filter_map(|item| item.get_mut("fieldRef")) {
             default(field, "apiVersion", "v1");
         }
     }
-    // A volume without a source is an empty folder.
+    // A volume without a source is an emptyDir.
     if volume.as_object().is_some_and(|map| map.len() == 1) {
         volume["emptyDir"] = json!({});
     }
 }
 
-/// No tag and no digest means `latest`, which is asked for each time.
+/// Returns whether an image has the tag `latest`, or neither tag nor digest.
 fn is_latest(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
     !name.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
-/// A pod's limits stand in for requests that are not given; a template's are left for its pods.
+/// Sets missing resource requests to the limits. Only for pods; the pods of a template get them on creation.
 pub(super) fn requests(spec: &mut Value) {
     let containers = |spec: &mut Value, list: &str| spec.get_mut(list).map(Value::take);
     for list in ["initContainers", "containers"] {
@@ -150,7 +150,7 @@ pub(super) fn requests(spec: &mut Value) {
     }
 }
 
-/// The class of service a pod gets by its requests and limits.
+/// Returns the QoS class of a pod.
 pub(crate) fn qos(spec: &Value) -> &'static str {
     let mut any = false;
     let mut guaranteed = true;

@@ -1,4 +1,4 @@
-//! Deployments and ReplicaSets.
+//! Defaults of Deployments and ReplicaSets.
 
 use serde_json::{Value, json};
 

@@ -1,53 +1,42 @@
-//! Aggregated discovery: everything in one document.
+//! Aggregated discovery: all groups in one document.
 
-use bytes::Bytes;
-use http::Response;
-use http::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::error::Result;
-use crate::http::{Body, answer_bytes};
-use crate::kinds::{Kind, Set};
+use super::Document;
+use crate::kinds::{Kind, KindSet};
 
-/// Whether a client understands aggregated discovery.
-pub(super) fn is_asked(accept: &str) -> bool {
-    version(accept).is_some()
-}
-
-fn version(accept: &str) -> Option<&'static str> {
-    let asked = |version: &str| {
-        accept.split(',').any(|one| {
-            one.contains("as=APIGroupDiscoveryList")
-                && one.contains(&format!("v={version};"))
-                && one.contains("application/json")
-                || one.contains("as=APIGroupDiscoveryList")
-                    && one.trim_end().ends_with(&format!("v={version}"))
-        })
+/// Returns the version of aggregated discovery that a client accepts, if any.
+pub(super) fn accepted_version(accept: &str) -> Option<&'static str> {
+    let accepted = |version: &str| {
+        accept.split(',').filter(|media_type| media_type.contains("as=APIGroupDiscoveryList")).any(
+            |media_type| {
+                let in_middle = media_type.contains(&format!("v={version};"));
+                (in_middle && media_type.contains("application/json"))
+                    || media_type.trim_end().ends_with(&format!("v={version}"))
+            },
+        )
     };
-    ["v2", "v2beta1"].into_iter().find(|version| asked(version))
+    ["v2", "v2beta1"].into_iter().find(|version| accepted(version))
 }
 
-/// The document for `/api` (the core group) or `/apis` (the others).
-pub(super) fn answer(accept: &str, kinds: &Set, core: bool) -> Result<Response<Body>> {
-    let version = version(accept).unwrap_or("v2");
+/// Returns the document for `/api` (the core group) or `/apis` (the named groups).
+pub(super) fn document(kinds: &KindSet, version: &str, core: bool) -> Document {
     let groups = match core {
         true => vec![group(kinds, "", &["v1".to_owned()])],
         false => super::groups(kinds).iter().map(|(name, versions)| group(kinds, name, versions)).collect(),
     };
-    let list = json!({
+    let body = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {},
         "items": groups,
     });
-    let mut response = answer_bytes(200, Bytes::from(list.to_string()));
-    let media = match version {
+    let content_type = match version {
         "v2" => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
         _ => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
     };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
-    Ok(response)
+    Document { content_type, body }
 }
 
-fn group(kinds: &Set, name: &str, versions: &[String]) -> Value {
+fn group(kinds: &KindSet, name: &str, versions: &[String]) -> Value {
     let versions: Vec<Value> = versions
         .iter()
         .map(|version| {
@@ -62,7 +51,7 @@ fn group(kinds: &Set, name: &str, versions: &[String]) -> Value {
 
 fn resource(kind: &Kind) -> Value {
     let kind_of =
-        |group: &str, version: &str, word: &str| json!({"group": group, "version": version, "kind": word});
+        |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut found = json!({
         "resource": kind.plural, "singularResource": kind.singular,
         "responseKind": kind_of(&kind.group, &kind.version, &kind.kind),
@@ -74,19 +63,19 @@ fn resource(kind: &Kind) -> Value {
     if !kind.categories.is_empty() {
         found["categories"] = kind.categories.clone().into();
     }
-    let parts: Vec<Value> = super::subresources(kind)
+    let subresources: Vec<Value> = super::subresources(kind)
         .into_iter()
-        .map(|(name, [group, version, word], verbs)| {
-            let kind = match (group, word) {
+        .map(|(name, [group, version, kind_name], verbs)| {
+            let kind = match (group, kind_name) {
                 ("", "") => kind_of(&kind.group, &kind.version, &kind.kind),
-                ("", word) => kind_of(&kind.group, &kind.version, word),
-                (group, word) => kind_of(group, version, word),
+                ("", name) => kind_of(&kind.group, &kind.version, name),
+                (group, name) => kind_of(group, version, name),
             };
             json!({"subresource": name, "responseKind": kind, "verbs": verbs})
         })
         .collect();
-    if !parts.is_empty() {
-        found["subresources"] = parts.into();
+    if !subresources.is_empty() {
+        found["subresources"] = subresources.into();
     }
     found
 }

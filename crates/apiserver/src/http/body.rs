@@ -1,4 +1,4 @@
-//! Bodies of requests: bounded, and of the kinds that are understood.
+//! Request bodies: size limit and decoding.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,11 +9,14 @@ use serde_json::Value;
 use crate::error::{ApiError, Result};
 use crate::schema::{Ty, protobuf};
 
-/// As in Kubernetes: what etcd takes with room for its own words.
+/// Maximum size of a request body in bytes, as in kube-apiserver.
 const LIMIT: usize = 3 * 1024 * 1024;
 
-/// The whole body.
-pub(crate) async fn collect<B>(body: B) -> Result<Bytes>
+/// Reads a body of at most [`LIMIT`] bytes.
+///
+/// # Errors
+/// 413 for a larger body, 400 if reading fails.
+pub(super) async fn collect<B>(body: B) -> Result<Bytes>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
@@ -26,20 +29,18 @@ where
             "RequestEntityTooLarge",
             format!("Request entity too large: limit is {LIMIT}"),
         )),
-        Err(error) => Err(ApiError::bad_request(format!("cannot read the body: {error}"))),
+        Err(error) => Err(ApiError::bad_request(format!("cannot read the request body: {error}"))),
     }
 }
 
-/// The media type of a body, without its parameters.
-pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+/// Returns the media type of a body without parameters, or an empty string.
+pub(super) fn media_type(headers: &HeaderMap) -> &str {
     let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.split(';').next().unwrap_or_default().trim()
 }
 
-/// An object as JSON or YAML; `kind` is the type that is expected, for the words of a refusal.
-///
-/// Kinds of our own tables may come as protobuf too.
-pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
+/// Decodes an object from JSON, YAML, or (if `ty` is given) protobuf. `kind` is the expected kind, for error messages.
+pub(super) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<&Ty>) -> Result<Value> {
     match media_type(headers) {
         "" | "application/json" | "*/*" => {
             serde_json::from_slice(bytes).map_err(|error| unreadable(kind, bytes, &error))
@@ -47,7 +48,7 @@ pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<
         "application/yaml" => yaml(bytes),
         "application/vnd.kubernetes.protobuf" if ty.is_some() => {
             let ty = ty.unwrap_or(&Ty::Any { atomic: true });
-            protobuf::decode(ty, bytes).map_err(ApiError::bad_request)
+            protobuf::decode(ty, bytes).map_err(|error| ApiError::bad_request(error.to_string()))
         }
         _ => Err(ApiError::new(
             415,
@@ -57,8 +58,8 @@ pub(crate) fn object(headers: &HeaderMap, bytes: &Bytes, kind: &str, ty: Option<
     }
 }
 
-/// An applied configuration: YAML, of which JSON is the usual case.
-pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
+/// Decodes YAML. JSON, the usual format, is tried first.
+pub(super) fn yaml(bytes: &Bytes) -> Result<Value> {
     if let Ok(value) = serde_json::from_slice(bytes) {
         return Ok(value);
     }
@@ -67,8 +68,8 @@ pub(crate) fn yaml(bytes: &Bytes) -> Result<Value> {
     serde_yaml::from_str(text).map_err(|error| ApiError::bad_request(format!("error decoding YAML: {error}")))
 }
 
-/// A patch document.
-pub(crate) fn json(bytes: &Bytes) -> Result<Value> {
+/// Decodes a JSON patch document.
+pub(super) fn json(bytes: &Bytes) -> Result<Value> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))
 }

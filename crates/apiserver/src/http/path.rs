@@ -1,39 +1,58 @@
-//! What a path is about.
+//! URL paths.
 
 use std::sync::Arc;
 
 use super::query::decode;
 use crate::error::{ApiError, Result};
-use crate::kinds::{Kind, Set};
+use crate::kinds::{Kind, KindSet};
 
-/// A path's meaning.
-pub(super) enum Place {
-    /// Discovery, health, OpenAPI.
-    Plain,
-    /// Objects.
-    Target(Target),
+/// What a path refers to.
+pub(super) enum Route {
+    /// Discovery, health, version or OpenAPI.
+    Document,
+    /// A collection, an object or a subresource.
+    Resource(ResourcePath),
 }
 
-/// The objects a path names.
-pub(crate) struct Target {
-    pub(crate) kind: Arc<Kind>,
-    /// Empty: all namespaces, or a kind without.
-    pub(crate) namespace: String,
-    /// Empty: the collection.
-    pub(crate) name: String,
-    pub(crate) subresource: String,
-    /// What follows the subresource (of a proxied path).
-    pub(crate) rest: String,
-    /// The deprecated `/watch/` prefix.
-    pub(crate) watch: bool,
+/// The collection, object or subresource that a path refers to.
+pub(super) struct ResourcePath {
+    pub(super) kind: Arc<Kind>,
+    /// Empty for all namespaces and for cluster-scoped kinds.
+    pub(super) namespace: String,
+    /// Empty for the collection.
+    pub(super) name: String,
+    pub(super) subresource: String,
+    /// The path after the subresource `proxy`.
+    pub(super) rest: String,
+    /// Whether the path has the deprecated `/watch/` prefix.
+    pub(super) watch: bool,
 }
 
-pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
+impl ResourcePath {
+    /// Returns the namespace of a collection, or `None` for all namespaces.
+    pub(super) fn selected_namespace(&self) -> Option<&str> {
+        Some(self.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Returns whether the subresource is an action of a pod or service account rather than a part of the object.
+    pub(super) fn is_action(&self) -> bool {
+        matches!(
+            self.subresource.as_str(),
+            "log" | "portforward" | "proxy" | "exec" | "attach" | "eviction" | "token" | "binding"
+        )
+    }
+}
+
+/// Parses a path.
+///
+/// # Errors
+/// 404 for a resource or subresource that is not served, 400 for an invalid escape.
+pub(super) fn parse(kinds: &KindSet, path: &str) -> Result<Route> {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let (group, version, rest) = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() && rest != [""] => ("", *version, rest),
         ["apis", group, version, rest @ ..] if !rest.is_empty() && rest != [""] => (*group, *version, rest),
-        _ => return Ok(Place::Plain),
+        _ => return Ok(Route::Document),
     };
     let (watch, rest) = match rest {
         ["watch", rest @ ..] if !rest.is_empty() => (true, rest),
@@ -41,11 +60,11 @@ pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
     };
     let find = |plural: &str| kinds.get(group, version, plural).cloned();
     let (namespace, plural, rest) = match rest {
-        // A namespace's own subresources look like resources in it.
+        // Subresources of a namespace have the form of resources in it.
         ["namespaces", name, sub @ ("status" | "finalize")] => {
             let kind = find("namespaces").ok_or_else(ApiError::no_such_path)?;
             let name = decode(name)?;
-            return Ok(Place::Target(Target {
+            return Ok(Route::Resource(ResourcePath {
                 kind,
                 namespace: String::new(),
                 name,
@@ -81,5 +100,5 @@ pub(super) fn parse(kinds: &Set, path: &str) -> Result<Place> {
     if !known || (kind.namespaced && namespace.is_empty() && !name.is_empty()) {
         return Err(ApiError::no_such_path());
     }
-    Ok(Place::Target(Target { kind, namespace, name, subresource, rest, watch }))
+    Ok(Route::Resource(ResourcePath { kind, namespace, name, subresource, rest, watch }))
 }

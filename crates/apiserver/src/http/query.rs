@@ -1,14 +1,14 @@
-//! The query of a URL.
+//! Query parameters.
 
 use crate::error::{ApiError, Result};
 use crate::options::{DeleteOptions, FieldValidation, Propagation, WriteOptions};
 
-/// Names and values, decoded, in order.
+/// Decoded names and values in the order of the URL.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(crate) fn parse(text: &str) -> Result<Self> {
+    pub(super) fn parse(text: &str) -> Result<Self> {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(&name.replace('+', " "))?, decode(&value.replace('+', " "))?))
@@ -16,25 +16,26 @@ impl Query {
         Ok(Self(pairs.collect::<Result<_>>()?))
     }
 
-    /// A value, empty when it is not there.
-    pub(crate) fn get(&self, name: &str) -> &str {
+    /// Returns the first value of a parameter, or an empty string.
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
     }
 
-    /// All values of a name.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    /// Returns all values of a parameter.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(found, _)| found == name)
     }
 
-    pub(crate) fn flag(&self, name: &str) -> bool {
+    /// Returns whether a boolean parameter is present and not false.
+    pub(super) fn flag(&self, name: &str) -> bool {
         self.has(name) && !matches!(self.get(name), "false" | "0" | "False" | "F" | "f")
     }
 
-    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>> {
         match self.get(name) {
             "" => Ok(None),
             text => text.parse().map(Some).map_err(|_| {
@@ -43,7 +44,19 @@ impl Query {
         }
     }
 
-    pub(crate) fn dry_run(&self) -> Result<bool> {
+    /// Returns the parameter `resourceVersion`; an empty one is `None`.
+    pub(super) fn resource_version(&self) -> Result<Option<u64>> {
+        match self.get("resourceVersion") {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ApiError::bad_request(format!(
+                    "resourceVersion: Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"
+                ))
+            }),
+        }
+    }
+
+    pub(super) fn dry_run(&self) -> Result<bool> {
         match self.get("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
@@ -51,8 +64,8 @@ impl Query {
         }
     }
 
-    /// The options of a write; the manager is given by the caller.
-    pub(crate) fn write_options(&self, manager: String) -> Result<WriteOptions> {
+    /// Returns the options of a write request by this field manager.
+    pub(super) fn write_options(&self, manager: String) -> Result<WriteOptions> {
         let validation = match self.get("fieldValidation") {
             "" | "Warn" => FieldValidation::Warn,
             "Ignore" => FieldValidation::Ignore,
@@ -66,12 +79,12 @@ impl Query {
             manager: Some(manager),
             force: self.flag("force"),
             validation,
-            repeated: Vec::new(),
+            strict_errors: Vec::new(),
         })
     }
 
-    /// The options of a deletion, as far as the query has them.
-    pub(crate) fn delete_options(&self) -> Result<DeleteOptions> {
+    /// Returns the options of a delete request that the query contains.
+    pub(super) fn delete_options(&self) -> Result<DeleteOptions> {
         let propagation = match self.get("propagationPolicy") {
             "" if self.flag("orphanDependents") => Some(Propagation::Orphan),
             "" => None,
@@ -88,8 +101,8 @@ impl Query {
     }
 }
 
-/// Decodes `%XX`.
-pub(crate) fn decode(text: &str) -> Result<String> {
+/// Decodes percent escapes.
+pub(super) fn decode(text: &str) -> Result<String> {
     if !text.contains('%') {
         return Ok(text.to_owned());
     }

@@ -3,8 +3,8 @@
 /// One built-in kind.
 pub(super) struct Row {
     pub(super) api_version: &'static str,
-    /// Its package in the type tables.
-    pub(super) table: &'static str,
+    /// Package in the type tables.
+    pub(super) package: &'static str,
     pub(super) kind: &'static str,
     pub(super) plural: &'static str,
     pub(super) short: &'static str,
@@ -16,13 +16,13 @@ pub(super) struct Row {
 
 const fn row(
     api_version: &'static str,
-    table: &'static str,
+    package: &'static str,
     kind: &'static str,
     plural: &'static str,
 ) -> Row {
     Row {
         api_version,
-        table,
+        package,
         kind,
         plural,
         short: "",

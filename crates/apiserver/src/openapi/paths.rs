@@ -1,11 +1,11 @@
-//! The paths of a kind: what can be done and which query parameters it takes.
+//! The paths of a kind, with verbs and query parameters.
 
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
 
-/// Adds a kind's paths. `three` is OpenAPI 3, else 2.
-pub(super) fn of(kind: &Kind, name: &str, three: bool, out: &mut Map<String, Value>) {
+/// Adds the paths of a kind to `out`, in OpenAPI 3 if `v3`, else in OpenAPI 2.
+pub(super) fn add(kind: &Kind, name: &str, v3: bool, out: &mut Map<String, Value>) {
     let root = if kind.group.is_empty() {
         format!("/api/{}", kind.version)
     } else {
@@ -15,24 +15,26 @@ pub(super) fn of(kind: &Kind, name: &str, three: bool, out: &mut Map<String, Val
         true => format!("{root}/namespaces/{{namespace}}/{}", kind.plural),
         false => format!("{root}/{}", kind.plural),
     };
-    let prefix = if three { "#/components/schemas/" } else { "#/definitions/" };
+    let prefix = if v3 { "#/components/schemas/" } else { "#/definitions/" };
     let reference = |suffix: &str| json!({"$ref": format!("{prefix}{name}{suffix}")});
-    let answer = |schema: Value| match three {
+    let responses = |schema: Value| match v3 {
         true => json!({"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}),
         false => json!({"200": {"description": "OK", "schema": schema}}),
     };
     let verb = |action: &str, parameters: &[(&str, &str)], schema: Value| {
         let parameters: Vec<Value> = parameters
             .iter()
-            .map(|(name, word)| match three {
-                true => json!({"name": name, "in": "query", "schema": {"type": word, "uniqueItems": true}}),
-                false => json!({"name": name, "in": "query", "type": word, "uniqueItems": true}),
+            .map(|(name, type_name)| match v3 {
+                true => {
+                    json!({"name": name, "in": "query", "schema": {"type": type_name, "uniqueItems": true}})
+                }
+                false => json!({"name": name, "in": "query", "type": type_name, "uniqueItems": true}),
             })
             .collect();
         json!({
             "x-kubernetes-action": action,
             "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
-            "parameters": parameters, "responses": answer(schema),
+            "parameters": parameters, "responses": responses(schema),
         })
     };
     let read = [
@@ -61,19 +63,19 @@ pub(super) fn of(kind: &Kind, name: &str, three: bool, out: &mut Map<String, Val
             "delete": verb("deletecollection", &delete, json!({"type": "object"})),
         }),
     );
-    let one = json!({
+    let object = json!({
         "get": verb("get", &[], reference("")),
         "put": verb("put", &write, reference("")),
         "patch": verb("patch", &patch, reference("")),
         "delete": verb("delete", &delete, json!({"type": "object"})),
     });
-    out.insert(format!("{base}/{{name}}"), one);
+    out.insert(format!("{base}/{{name}}"), object);
     if kind.status {
-        let part = json!({
+        let status = json!({
             "get": verb("get", &[], reference("")),
             "put": verb("put", &write, reference("")),
             "patch": verb("patch", &patch, reference("")),
         });
-        out.insert(format!("{base}/{{name}}/status"), part);
+        out.insert(format!("{base}/{{name}}/status"), status);
     }
 }

@@ -1,18 +1,18 @@
-//! The types as OpenAPI schemas.
+//! Types as OpenAPI schemas.
 
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Kind;
 use crate::schema::{Field, Merge, Struct, Ty};
 
-/// Schemas by name, gathered from the kinds down.
+/// Schemas by name.
 pub(super) struct Schemas {
     prefix: &'static str,
     found: Map<String, Value>,
 }
 
 impl Schemas {
-    /// `prefix` is where references point.
+    /// Returns an empty set of schemas; `prefix` is the prefix of references.
     pub(super) fn new(prefix: &'static str) -> Self {
         Self { prefix, found: Map::new() }
     }
@@ -21,8 +21,8 @@ impl Schemas {
         Value::Object(self.found)
     }
 
-    /// Adds a kind and what it refers to; its name.
-    pub(super) fn kind(&mut self, kind: &Kind) -> String {
+    /// Adds the schemas of a kind, its list and the types it refers to. Returns the schema name of the kind.
+    pub(super) fn add_kind(&mut self, kind: &Kind) -> String {
         let gvk = json!([{"group": kind.group, "version": kind.version, "kind": kind.kind}]);
         let name = match (&kind.custom, &kind.ty) {
             (Some(custom), _) => {
@@ -38,9 +38,9 @@ impl Schemas {
                 self.found.insert(name.clone(), schema);
                 name
             }
-            (None, Ty::Struct(own)) => {
-                self.add(own);
-                full_name(&own.name)
+            (None, Ty::Struct(structure)) => {
+                self.add(structure);
+                full_name(&structure.name)
             }
             _ => return String::new(),
         };
@@ -59,23 +59,23 @@ impl Schemas {
         name
     }
 
-    fn add(&mut self, own: &Struct) {
-        let name = full_name(&own.name);
+    fn add(&mut self, structure: &Struct) {
+        let name = full_name(&structure.name);
         if self.found.contains_key(&name) {
             return;
         }
-        // Present before its fields are looked at: types may name themselves.
+        // Inserted before its fields are added, because types may be recursive.
         self.found.insert(name.clone(), Value::Null);
         let mut schema = json!({"type": "object"});
-        for (field, found) in &own.fields {
+        for (field, found) in &structure.fields {
             schema["properties"][field] = self.field(found);
         }
         let required: Vec<&String> =
-            own.fields.iter().filter(|(_, f)| f.required).map(|(name, _)| name).collect();
+            structure.fields.iter().filter(|(_, f)| f.required).map(|(name, _)| name).collect();
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
-        if own.atomic {
+        if structure.atomic {
             schema["x-kubernetes-map-type"] = "atomic".into();
         }
         self.found.insert(name, schema);
@@ -127,15 +127,15 @@ impl Schemas {
             Ty::Any { .. } => json!({"x-kubernetes-preserve-unknown-fields": true}),
             Ty::List(list) => json!({"type": "array", "items": self.reference(&list.item)}),
             Ty::Map(map) => json!({"type": "object", "additionalProperties": self.reference(&map.value)}),
-            Ty::Struct(own) => {
-                self.add(own);
-                json!({"$ref": format!("{}{}", self.prefix, full_name(&own.name))})
+            Ty::Struct(structure) => {
+                self.add(structure);
+                json!({"$ref": format!("{}{}", self.prefix, full_name(&structure.name))})
             }
         }
     }
 }
 
-/// The name in Kubernetes' documents: the Go package, turned around.
+/// Returns the schema name in Kubernetes: the reversed Go package and the type.
 fn full_name(short: &str) -> String {
     match short.split('.').next() {
         Some("meta") => format!("io.k8s.apimachinery.pkg.apis.{short}"),

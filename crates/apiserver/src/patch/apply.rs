@@ -1,12 +1,12 @@
-//! Server-side apply: who says which field.
+//! Server-side apply.
 //!
 //! ```text
-//!   live ─┐
-//!         ├─ merge ─ prune what its manager no longer says ─ compare with live ─ conflicts? ─ new owners
-//!   said ─┘
+//!   live object ───────────┐
+//!                          ├─ merge ─ remove fields no longer applied ─ compare with live ─ conflicts? ─ managedFields
+//!   applied configuration ─┘
 //! ```
 //!
-//! Owners are sets of field paths ([`fields::Fields`]), kept in `metadata.managedFields` in the form of FieldsV1.
+//! Each field manager owns a set of field paths ([`field_set::FieldSet`]), stored as FieldsV1 in `metadata.managedFields`.
 
 use serde_json::Value;
 
@@ -14,44 +14,45 @@ use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 
 pub(crate) mod compare;
-pub(crate) mod fields;
-pub(crate) mod item;
+pub(crate) mod config;
+pub(crate) mod field_set;
 pub(crate) mod managed;
 pub(crate) mod merge;
-pub(crate) mod owned;
+pub(crate) mod path_element;
 pub(crate) mod prune;
+pub(crate) mod typecheck;
 
 use compare::compare;
-use fields::Fields;
+use field_set::FieldSet;
 use managed::{Entry, Managers};
 
-/// What a manager applies, and how.
-pub(crate) struct Applied<'a> {
+/// An apply request.
+pub(crate) struct ApplyRequest<'a> {
     pub(crate) kind: &'a Kind,
     pub(crate) manager: &'a str,
     pub(crate) force: bool,
     /// `status`, `scale`, or empty.
     pub(crate) subresource: &'a str,
-    /// The object in the namespace and under the name of the path.
+    /// The applied configuration.
     pub(crate) config: &'a Value,
 }
 
-/// The live object (null when there is none) with what is applied merged in and its owners brought up to date.
+/// Returns the live object (null if it does not exist) merged with the applied configuration, with new `managedFields`.
 ///
 /// # Errors
-/// 409 naming managers and fields when others own what would change; 500 for a configuration that does not fit.
-pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
-    let kind = applied.kind;
-    if crate::value::items(&applied.config["metadata"]["managedFields"]).next().is_some() {
+/// 409 with managers and fields if other managers own changed fields, 500 for a configuration with invalid types.
+pub(crate) fn apply(live: &Value, request: &ApplyRequest<'_>) -> Result<Value> {
+    let kind = request.kind;
+    if crate::value::items(&request.config["metadata"]["managedFields"]).next().is_some() {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
-    owned::check(&kind.ty, applied.config, "").map_err(|why| {
-        let metadata = &applied.config["metadata"];
+    typecheck::check(&kind.ty, request.config).map_err(|error| {
+        let metadata = &request.config["metadata"];
         ApiError::new(
             500,
             "",
             format!(
-                "failed to create typed patch object ({}/{}; {}, Kind={}): {why}",
+                "failed to create typed patch object ({}/{}; {}, Kind={}): {error}",
                 metadata["namespace"].as_str().unwrap_or_default(),
                 metadata["name"].as_str().unwrap_or_default(),
                 if kind.group.is_empty() { format!("/{}", kind.version) } else { kind.api_version() },
@@ -61,18 +62,15 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
     })?;
     let mut managers = Managers::read(&live["metadata"]["managedFields"]);
     if managers.is_empty() && !live.is_null() {
-        let mut all = compare(&kind.ty, &Value::Null, live).changed;
-        managed::strip(&mut all);
-        managed::reset(kind, "", &mut all);
-        managers = Managers::before_first_apply(&kind.api_version(), all);
+        managers = Managers::before_first_apply(kind, live);
     }
-    let mut said = owned::fields(&kind.ty, applied.config);
-    managed::reset(kind, applied.subresource, &mut said);
-    // The name, though nobody owns it, keeps the metadata that it is said in.
-    let mut still = said.clone();
-    managed::strip(&mut said);
-    let me = Entry::applier(applied.manager, &kind.api_version(), applied.subresource);
-    let last = managers.take(&me).unwrap_or_default();
+    let mut applied = config::fields(&kind.ty, request.config);
+    managed::remove_reset_fields(kind, request.subresource, &mut applied);
+    // The name has no owner, but it keeps the metadata field that contains it.
+    let mut retained = applied.clone();
+    managed::remove_unowned(&mut applied);
+    let entry = Entry::applier(request.manager, &kind.api_version(), request.subresource);
+    let previous = managers.take_fields(&entry).unwrap_or_default();
 
     let mut base = live.clone();
     if let Some(Value::Object(metadata)) = base.get_mut("metadata") {
@@ -82,30 +80,30 @@ pub(crate) fn apply(live: &Value, applied: &Applied<'_>) -> Result<Value> {
         base = serde_json::json!({"apiVersion": kind.api_version(), "kind": kind.kind});
     }
     let before = if live.is_null() { Value::Null } else { base.clone() };
-    let mut config = applied.config.clone();
-    managed::keep_to_subresource(kind, applied.subresource, &mut config);
+    let mut config = request.config.clone();
+    managed::restrict_to_subresource(kind, request.subresource, &mut config);
     let mut merged = base;
     merge::merge(&kind.ty, &mut merged, &config);
 
-    managers.iter().for_each(|(_, fields)| still.add(fields));
-    let gone = last.named(&kind.ty).without(&still.named(&kind.ty));
-    prune::remove(&kind.ty, &mut merged, &gone);
+    managers.iter().for_each(|(_, fields)| retained.union(fields));
+    let removed = previous.with_named_parents(&kind.ty).difference(&retained.with_named_parents(&kind.ty));
+    prune::remove(&kind.ty, &mut merged, &removed);
 
     let difference = compare(&kind.ty, &before, &merged);
-    let conflicts: Vec<(Entry, Fields)> = managers
+    let conflicts: Vec<(Entry, FieldSet)> = managers
         .iter()
-        .map(|(entry, fields)| (entry.clone(), fields.both(&difference.changed)))
+        .map(|(entry, fields)| (entry.clone(), fields.intersection(&difference.changed)))
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
-    if !conflicts.is_empty() && !applied.force {
+    if !conflicts.is_empty() && !request.force {
         return Err(managed::conflict(&conflicts));
     }
     for (entry, fields) in &conflicts {
-        managers.reduce(entry, fields);
+        managers.remove_fields(entry, fields);
     }
-    managers.reduce_all(&difference.removed);
-    // As in Kubernetes, a time is when the object changed; who only comes to share fields has none.
-    managers.put(me, said, merged != before);
+    managers.remove_fields_from_all(&difference.removed);
+    // As in Kubernetes, the time is that of the last change; a manager that only shares fields gets none.
+    managers.set_fields(entry, applied, merged != before);
     managers.write(&mut merged);
     Ok(merged)
 }

@@ -1,4 +1,4 @@
-//! Strategic merge patch: a merge patch that knows by which field the items of a list are found.
+//! Strategic merge patch: a merge patch that merges lists by a key.
 
 use serde_json::{Map, Value};
 
@@ -9,20 +9,31 @@ const RETAIN: &str = "$retainKeys";
 const ORDER: &str = "$setElementOrder/";
 const DELETE_VALUES: &str = "$deleteFromPrimitiveList/";
 
+/// The error of a strategic merge patch, with the messages of Kubernetes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// An unknown value of `$patch`.
+    #[error("unknown patch type: {0}")]
+    UnknownDirective(String),
+    /// A list item without the field that identifies it.
+    #[error("map: {object} does not contain declared merge key: {key}")]
+    MissingMergeKey { object: String, key: String },
+}
+
 /// Applies a strategic merge patch to an object of a type.
 ///
 /// # Errors
-/// A sentence when the patch does not fit (an item without its merge key, a directive of another form).
-pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), String> {
+/// If a list item has no merge key, or a directive is unknown.
+pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), Error> {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return Ok(());
     };
-    match patch.get(DIRECTIVE).map(|word| word.as_str().unwrap_or_default()) {
+    match patch.get(DIRECTIVE).map(|directive| directive.as_str().unwrap_or_default()) {
         Some("replace") => {
-            let mut whole = patch.clone();
-            whole.remove(DIRECTIVE);
-            *target = Value::Object(whole);
+            let mut replacement = patch.clone();
+            replacement.remove(DIRECTIVE);
+            *target = Value::Object(replacement);
             return Ok(());
         }
         Some("delete") => {
@@ -30,7 +41,7 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
             return Ok(());
         }
         Some("merge") | None => {}
-        Some(other) => return Err(format!("unknown patch type: {other}")),
+        Some(other) => return Err(Error::UnknownDirective(other.to_owned())),
     }
     if !target.is_object() {
         *target = Value::Object(Map::new());
@@ -46,7 +57,7 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
         }
         if let Some(list) = key.strip_prefix(DELETE_VALUES) {
             if let Some(items) = map.get_mut(list).and_then(Value::as_array_mut) {
-                items.retain(|item| !crate::value::items(value).any(|gone| gone == item));
+                items.retain(|item| !crate::value::items(value).any(|deleted| deleted == item));
             }
             continue;
         }
@@ -61,8 +72,8 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
                 let order = patch
                     .get(&format!("{ORDER}{key}"))
                     .map(|order| crate::value::items(order).cloned().collect());
-                let place = map.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
-                merge_list(&list.item, &strategy.key, place, items, order)?;
+                let target = map.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
+                merge_list(&list.item, &strategy.key, target, items, order)?;
             }
             (Value::Array(_), _) => {
                 map.insert(key.clone(), value.clone());
@@ -76,12 +87,12 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), St
             }
         }
     }
-    // An order without the list itself only moves items.
+    // An order directive without the list only moves items.
     for (key, order) in patch.iter().filter_map(|(key, order)| Some((key.strip_prefix(ORDER)?, order))) {
         let strategy = strategy(ty, key);
         if let Some(items) = map.get_mut(key).and_then(Value::as_array_mut) {
-            let known = items.len();
-            reorder(items, &strategy.key, &crate::value::items(order).cloned().collect::<Vec<_>>(), known);
+            let existing = items.len();
+            reorder(items, &strategy.key, &crate::value::items(order).cloned().collect::<Vec<_>>(), existing);
         }
     }
     Ok(())
@@ -100,7 +111,7 @@ fn merge_list(
     target: &mut Value,
     patch: &[Value],
     order: Option<Vec<Value>>,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     if patch.iter().any(|item| item[DIRECTIVE] == "replace") {
         let kept = patch.iter().filter(|item| item.get(DIRECTIVE).is_none()).cloned().collect();
         *target = Value::Array(kept);
@@ -120,10 +131,9 @@ fn merge_list(
     }
     let mut added = 0;
     for value in patch {
-        let name = value.get(key).ok_or_else(|| {
-            let object = value.to_string();
-            format!("map: {object} does not contain declared merge key: {key}")
-        })?;
+        let name = value
+            .get(key)
+            .ok_or_else(|| Error::MissingMergeKey { object: value.to_string(), key: key.to_owned() })?;
         if value[DIRECTIVE] == "delete" {
             items.retain(|item| item[key] != *name);
             continue;
@@ -131,31 +141,31 @@ fn merge_list(
         match items.iter_mut().find(|item| item[key] == *name) {
             Some(found) => apply(item, found, value)?,
             None => {
-                let mut fresh = Value::Object(Map::new());
-                apply(item, &mut fresh, value)?;
-                items.push(fresh);
+                let mut new = Value::Object(Map::new());
+                apply(item, &mut new, value)?;
+                items.push(new);
                 added += 1;
             }
         }
     }
-    let known = items.len() - added;
-    reorder(items, key, order.as_deref().unwrap_or(patch), known);
+    let existing = items.len() - added;
+    reorder(items, key, order.as_deref().unwrap_or(patch), existing);
     Ok(())
 }
 
-/// Puts the items named by an order first in that order; each of the others keeps its place before those named items
-/// that stood behind it. Items from `known` on are new: nothing stood before them.
-fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value], known: usize) {
+/// Sorts the items that `order` contains into that order. Each other item stays before the ordered items that it preceded.
+/// Items from index `existing` on are new and stay behind other items.
+fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value], existing: usize) {
     let name = |item: &Value| if key.is_empty() { item.clone() } else { item[key].clone() };
-    let place = |item: &Value| order.iter().position(|wanted| name(wanted) == name(item));
-    let (mut named, others): (Vec<_>, Vec<_>) =
-        items.drain(..).enumerate().partition(|(_, item)| place(item).is_some());
-    named.sort_by_key(|(_, item)| place(item));
-    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
-    while let Some((at, _)) = named.peek() {
-        match others.next_if(|(other, _)| other < at && *at < known) {
+    let position = |item: &Value| order.iter().position(|other| name(other) == name(item));
+    let (mut ordered, others): (Vec<_>, Vec<_>) =
+        items.drain(..).enumerate().partition(|(_, item)| position(item).is_some());
+    ordered.sort_by_key(|(_, item)| position(item));
+    let (mut ordered, mut others) = (ordered.into_iter().peekable(), others.into_iter().peekable());
+    while let Some((index, _)) = ordered.peek() {
+        match others.next_if(|(other, _)| other < index && *index < existing) {
             Some((_, item)) => items.push(item),
-            None => items.extend(named.next().map(|(_, item)| item)),
+            None => items.extend(ordered.next().map(|(_, item)| item)),
         }
     }
     items.extend(others.map(|(_, item)| item));
@@ -168,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn containers_merge_by_name_and_args_are_replaced() {
+    fn containers_are_merged_by_name_and_args_are_replaced() {
         let mut pod =
             json!({"spec": {"containers": [{"name": "a", "image": "x", "args": ["1"]}, {"name": "b"}]}});
         let patch = json!({"spec": {"containers": [{"name": "a", "args": ["2"]}, {"name": "b", "$patch": "delete"}]}});
@@ -177,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn retained_keys_drop_the_others() {
+    fn retain_keys_removes_other_keys() {
         let mut deployment =
             json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
         let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});

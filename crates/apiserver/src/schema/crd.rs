@@ -1,4 +1,4 @@
-//! Types out of a custom resource definition's structural schema.
+//! Types from the structural schema of a custom resource definition.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Field, List, Map, Merge, Strategy, Struct, StructRef, Ty, builtin};
 
-/// The type of a custom resource's objects, from `openAPIV3Schema`.
+/// Returns the type of a custom resource from its `openAPIV3Schema`.
 pub(crate) fn root(kind: &str, schema: &Value) -> Ty {
     let mut fields = properties(kind, schema);
     for name in ["apiVersion", "kind"] {
@@ -15,7 +15,7 @@ pub(crate) fn root(kind: &str, schema: &Value) -> Ty {
     }
     fields.insert("metadata".to_owned(), plain(builtin("meta.v1.ObjectMeta")));
     let open = keeps_unknown(schema);
-    Ty::Struct(StructRef::Own(Arc::new(Struct {
+    Ty::Struct(StructRef::Custom(Arc::new(Struct {
         name: kind.to_owned(),
         fields,
         atomic: false,
@@ -92,14 +92,14 @@ fn structure(name: &str, schema: &Value, fields: BTreeMap<String, Field>) -> Ty 
     if fields.is_empty() && keeps_unknown(schema) {
         return Ty::Any { atomic: schema["x-kubernetes-map-type"].as_str() == Some("atomic") };
     }
-    let own = Struct {
+    let structure = Struct {
         name: name.to_owned(),
         fields,
         atomic: schema["x-kubernetes-map-type"].as_str() == Some("atomic"),
         open: keeps_unknown(schema),
         custom: true,
     };
-    Ty::Struct(StructRef::Own(Arc::new(own)))
+    Ty::Struct(StructRef::Custom(Arc::new(structure)))
 }
 
 fn merge(schema: &Value) -> Merge {

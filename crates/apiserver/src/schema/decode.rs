@@ -1,39 +1,36 @@
-//! Brings an object into the shape of its type: what Go's decoder and encoder do to it on the way in.
+//! Decoding of objects into their type, with the results of Go's decoder and encoder.
 //!
-//! Unknown fields are dropped and reported, a wrong type is an error, and what is empty and not a pointer goes away,
-//! so that two ways to write the same object become one.
+//! Unknown fields are dropped and reported, a value of a wrong type is an error, and empty fields that are not pointers
+//! are dropped, so that equal objects have one representation.
 
+use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use base64::{DecodeError, Engine};
 use serde_json::{Map as JsonMap, Value};
 
+use super::mismatch::Mismatch;
 use super::{Field, Struct, Ty};
 
-/// Decodes one object; collects the unknown fields it dropped.
+/// Decodes one object and collects its unknown fields.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Paths of fields that the type does not have.
+    /// Paths of unknown fields.
     pub(crate) unknown: Vec<String>,
-    path: Vec<Step>,
+    path: Vec<PathElement>,
 }
 
 #[derive(Debug)]
-enum Step {
+enum PathElement {
     Field(String),
     Index(usize),
 }
 
-/// A value that does not fit its type, in the words of Go's decoder.
-#[derive(Debug)]
-pub(crate) struct Mismatch(pub(crate) String);
-
 impl Decoder {
-    /// The object in its type's shape.
+    /// Returns the decoded object.
     pub(crate) fn object(&mut self, ty: &Ty, value: Value) -> Result<Value, Mismatch> {
         Ok(self.value(ty, value, "")?.unwrap_or_else(|| Value::Object(JsonMap::new())))
     }
 
-    /// `None` when the value says nothing.
+    /// Returns the decoded value, `None` for null.
     fn value(&mut self, ty: &Ty, value: Value, owner: &str) -> Result<Option<Value>, Mismatch> {
         if value.is_null() {
             return Ok(None);
@@ -44,8 +41,8 @@ impl Decoder {
             (Ty::Map(map), Value::Object(entries)) => {
                 let mut out = JsonMap::new();
                 for (key, value) in entries {
-                    self.path.push(Step::Field(key.clone()));
-                    // A null in a map of plain values is that type's empty value.
+                    self.path.push(PathElement::Field(key.clone()));
+                    // A null in a map of scalars is the empty value of the type.
                     let value = if value.is_null() {
                         zero(&map.value)
                     } else {
@@ -59,7 +56,7 @@ impl Decoder {
             (Ty::List(list), Value::Array(items)) => {
                 let mut out = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
-                    self.path.push(Step::Index(index));
+                    self.path.push(PathElement::Index(index));
                     let item =
                         if item.is_null() { zero(&list.item) } else { self.value(&list.item, item, owner)? };
                     self.path.pop();
@@ -70,27 +67,15 @@ impl Decoder {
             (Ty::Quantity, Value::Number(number)) => Ok(Some(Value::String(number.to_string()))),
             (Ty::Quantity, Value::String(text)) => match crate::quantity::canonical(&text) {
                 Some(text) => Ok(Some(Value::String(text))),
-                None => Err(Mismatch(format!(
-                    "unable to parse quantity's suffix in \"{text}\": quantities must match the regular expression \
-                     '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-                ))),
+                None => Err(Mismatch::Quantity(text)),
             },
             (Ty::Bytes, Value::String(text)) => match BASE64_STANDARD.decode(&text) {
                 Ok(_) => Ok(Some(Value::String(text))),
-                Err(DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _)) => {
-                    Err(Mismatch(format!("illegal base64 data at input byte {at}")))
-                }
-                Err(_) => Err(Mismatch(format!("illegal base64 data at input byte {}", text.len() / 4 * 4))),
+                Err(source) => Err(Mismatch::of_base64(&text, source)),
             },
             (Ty::String | Ty::IntOrString, value @ Value::String(_)) => Ok(Some(value)),
-            (Ty::Time, Value::String(text)) => {
-                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
-                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()))
-            }
-            (Ty::MicroTime, Value::String(text)) => {
-                let time: jiff::Timestamp = text.parse().map_err(|_| self.bad_time(&text))?;
-                Ok(Some(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string().into()))
-            }
+            (Ty::Time, Value::String(text)) => time(text, "%Y-%m-%dT%H:%M:%SZ"),
+            (Ty::MicroTime, Value::String(text)) => time(text, "%Y-%m-%dT%H:%M:%S.%6fZ"),
             (Ty::Int32, Value::Number(number))
                 if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
             {
@@ -115,20 +100,20 @@ impl Decoder {
                 if ty.open {
                     out.insert(key, value);
                 } else {
-                    self.unknown.push(self.at(Some(&key)));
+                    self.unknown.push(self.path_to(Some(&key)));
                 }
             }
         }
         for (name, value) in map {
             let field = &ty.fields[&name];
             if ty.custom {
-                self.path.push(Step::Field(name.clone()));
+                self.path.push(PathElement::Field(name.clone()));
                 let value = self.custom(field, value)?;
                 self.path.pop();
                 out.extend(value.map(|value| (name, value)));
                 continue;
             }
-            self.path.push(Step::Field(name.clone()));
+            self.path.push(PathElement::Field(name.clone()));
             let value = self.value(&field.ty, value, owner)?;
             self.path.pop();
             if let Some(value) = value
@@ -147,7 +132,7 @@ impl Decoder {
         Ok(Value::Object(out))
     }
 
-    /// Custom resources keep what they are given: no types are forced here (validation names what does not fit).
+    /// Decodes a value of a custom resource. Types are not checked here but by validation.
     fn custom(&mut self, field: &Field, value: Value) -> Result<Option<Value>, Mismatch> {
         match (&field.ty, value) {
             (Ty::Struct(found), Value::Object(map)) => self.fields(found, map).map(Some),
@@ -155,7 +140,7 @@ impl Decoder {
                 let plain = Field { ty: inner.value.clone(), ..field.clone() };
                 let mut out = JsonMap::new();
                 for (key, value) in map {
-                    self.path.push(Step::Field(key.clone()));
+                    self.path.push(PathElement::Field(key.clone()));
                     let value = self.custom(&plain, value)?;
                     self.path.pop();
                     out.extend(value.map(|value| (key, value)));
@@ -166,7 +151,7 @@ impl Decoder {
                 let plain = Field { ty: list.item.clone(), ..field.clone() };
                 let mut out = Vec::with_capacity(items.len());
                 for (index, item) in items.into_iter().enumerate() {
-                    self.path.push(Step::Index(index));
+                    self.path.push(PathElement::Index(index));
                     out.extend(self.custom(&plain, item)?);
                     self.path.pop();
                 }
@@ -176,17 +161,17 @@ impl Decoder {
         }
     }
 
-    fn at(&self, last: Option<&str>) -> String {
+    fn path_to(&self, last: Option<&str>) -> String {
         let mut text = String::new();
-        for step in &self.path {
-            match step {
-                Step::Field(name) => {
+        for element in &self.path {
+            match element {
+                PathElement::Field(name) => {
                     if !text.is_empty() {
                         text.push('.');
                     }
                     text.push_str(name);
                 }
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
+                PathElement::Index(index) => text.push_str(&format!("[{index}]")),
             }
         }
         if let Some(last) = last {
@@ -198,52 +183,27 @@ impl Decoder {
         text
     }
 
+    /// Returns the error of a value of another JSON type than `ty` at the current path in a struct.
     fn mismatch(&self, ty: &Ty, value: &Value, owner: &str) -> Mismatch {
-        let got = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(number) if number.is_i64() || number.is_u64() => match ty {
-                Ty::Int32 | Ty::Int64 => {
-                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
-                }
-                _ => "number",
-            },
-            Value::Number(number) => match ty {
-                Ty::Int32 | Ty::Int64 => {
-                    return Mismatch(self.unmarshal(&format!("number {number}"), ty, owner));
-                }
-                _ => "number",
-            },
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
-        Mismatch(self.unmarshal(got, ty, owner))
-    }
-
-    fn unmarshal(&self, got: &str, ty: &Ty, owner: &str) -> String {
-        // Go names the field of the struct; steps into a list or map below it are not told.
-        let names: Vec<&str> = self
-            .path
-            .iter()
-            .filter_map(|step| match step {
-                Step::Field(name) => Some(name.as_str()),
-                Step::Index(_) => None,
-            })
-            .collect();
-        format!(
-            "json: cannot unmarshal {got} into Go struct field {owner}.{} of type {}",
-            names.join("."),
-            go(ty)
-        )
-    }
-
-    fn bad_time(&self, text: &str) -> Mismatch {
-        Mismatch(format!("parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse it"))
+        // Go's message contains field names only, without list indices.
+        let names = self.path.iter().filter_map(|element| match element {
+            PathElement::Field(name) => Some(name.as_str()),
+            PathElement::Index(_) => None,
+        });
+        let field = format!("{owner}.{}", names.collect::<Vec<_>>().join("."));
+        Mismatch::of_type(ty, value, field)
     }
 }
 
-/// The empty value of a type that is written even when empty.
+/// Parses a time and formats it as Kubernetes does.
+fn time(text: String, format: &str) -> Result<Option<Value>, Mismatch> {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(time) => Ok(Some(time.strftime(format).to_string().into())),
+        Err(source) => Err(Mismatch::Time { text, source }),
+    }
+}
+
+/// Returns the empty value of a type for fields that are always written.
 fn zero(ty: &Ty) -> Option<Value> {
     match ty {
         Ty::String | Ty::Bytes => Some("".into()),
@@ -264,26 +224,5 @@ fn is_empty(ty: &Ty, value: &Value) -> bool {
         (_, Value::Array(items)) => items.is_empty(),
         (_, Value::Object(map)) => map.is_empty(),
         (_, Value::Null) => true,
-    }
-}
-
-fn go(ty: &Ty) -> String {
-    match ty {
-        Ty::String => "string".to_owned(),
-        Ty::Int32 => "int32".to_owned(),
-        Ty::Int64 => "int64".to_owned(),
-        Ty::Double => "float64".to_owned(),
-        Ty::Bool => "bool".to_owned(),
-        Ty::Bytes => "[]uint8".to_owned(),
-        Ty::List(list) => format!("[]{}", go(&list.item)),
-        Ty::Map(map) => format!("map[string]{}", go(&map.value)),
-        Ty::Struct(found) => {
-            format!("v1.{}", found.name.rsplit('.').next().unwrap_or_default())
-        }
-        Ty::Quantity => "resource.Quantity".to_owned(),
-        Ty::IntOrString => "intstr.IntOrString".to_owned(),
-        Ty::Time => "v1.Time".to_owned(),
-        Ty::MicroTime => "v1.MicroTime".to_owned(),
-        Ty::Any { .. } => "runtime.RawExtension".to_owned(),
     }
 }

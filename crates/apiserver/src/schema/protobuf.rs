@@ -1,6 +1,6 @@
-//! Reads objects that clients send as protobuf: kubectl does for what it makes itself (`create`, `run`).
+//! Decoding of objects in protobuf, which kubectl sends for objects that it builds itself (`create`, `run`).
 //!
-//! Answers are JSON always, which every client of Kubernetes accepts beside protobuf.
+//! Responses are always JSON, which every Kubernetes client accepts.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,21 +8,59 @@ use serde_json::{Map, Value, json};
 
 use super::Ty;
 
-/// What a protobuf body begins with.
-const MAGIC: &[u8] = b"k8s\0";
-/// Messages within messages; Kubernetes' own types need fewer.
-const DEEPEST: usize = 64;
+mod wire;
 
-/// The fields of a message: the way of numbers to each, its name in JSON and its type.
+use wire::{Wire, each};
+
+/// Prefix of a protobuf body.
+const MAGIC: &[u8] = b"k8s\0";
+/// Maximum nesting of messages; the types of Kubernetes are less deep.
+const MAX_DEPTH: usize = 64;
+
+/// The error of bytes that are not an object in protobuf.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The prefix of Kubernetes is missing. The message is that of Kubernetes.
+    #[error("provided data does not appear to be a protobuf message")]
+    NoPrefix,
+    /// The message is truncated. The message is that of Kubernetes.
+    #[error("unexpected EOF")]
+    UnexpectedEnd,
+    /// A wire type that protobuf does not define.
+    #[error("unknown wire type {0}")]
+    UnknownWireType(u64),
+    /// A wire type that does not match the type of the field.
+    #[error("a field has an unexpected wire type")]
+    WireType,
+    /// More than [`MAX_DEPTH`] nested messages.
+    #[error("messages are nested too deeply")]
+    TooDeep,
+    /// A field number above 32 bits.
+    #[error("a field number is too large")]
+    FieldNumber,
+    /// A length above the address space.
+    #[error("a length is too large")]
+    Length,
+    /// A varint above 64 bits.
+    #[error("a number is too long")]
+    Varint,
+    /// A string is not UTF-8.
+    #[error("invalid string: {0}")]
+    Utf8(#[from] std::string::FromUtf8Error),
+    /// A time is out of range.
+    #[error("invalid time: {0}")]
+    Time(#[from] jiff::Error),
+}
+
+/// The fields of a message: remaining field numbers, name in JSON and type.
 type Fields<'a> = Vec<(&'a [u32], &'a str, &'a Ty)>;
 
-/// An object out of Kubernetes' envelope (apiVersion, kind, the message's bytes); `ty` is its type.
+/// Decodes an object of type `ty` from the envelope of Kubernetes (apiVersion, kind, message bytes).
 ///
 /// # Errors
-/// A sentence when the bytes are no such message.
-pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
-    let envelope =
-        bytes.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message")?;
+/// If the bytes are not a valid message of this type.
+pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, Error> {
+    let envelope = bytes.strip_prefix(MAGIC).ok_or(Error::NoPrefix)?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
     each(envelope, |number, value| {
         match (number, value) {
@@ -43,8 +81,8 @@ pub(crate) fn decode(ty: &Ty, bytes: &[u8]) -> Result<Value, String> {
     Ok(value)
 }
 
-fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
-    let Ty::Struct(found) = ty else { return Err("not a message".to_owned()) };
+fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, Error> {
+    let Ty::Struct(found) = ty else { return Err(Error::WireType) };
     let fields =
         found.fields.iter().map(|(name, field)| (field.numbers.as_slice(), name.as_str(), &field.ty));
     let mut out = Map::new();
@@ -52,20 +90,20 @@ fn message(ty: &Ty, bytes: &[u8], depth: usize) -> Result<Value, String> {
     Ok(Value::Object(out))
 }
 
-fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
-    if depth > DEEPEST {
-        return Err("messages are nested too deep".to_owned());
+fn fill(fields: &Fields<'_>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(Error::TooDeep);
     }
     each(bytes, |number, value| {
-        let here: Fields<'_> = fields
+        let matching: Fields<'_> = fields
             .iter()
             .filter(|(numbers, ..)| numbers.first() == Some(&number))
             .map(|(numbers, name, ty)| (&numbers[1..], *name, *ty))
             .collect();
-        match (here.as_slice(), &value) {
+        match (matching.as_slice(), &value) {
             ([([], name, ty)], _) => put(ty, name, &value, out, depth),
             // A message that JSON inlines.
-            ([_, ..], Wire::Bytes(inner)) => fill(&here, inner, out, depth + 1),
+            ([_, ..], Wire::Bytes(inner)) => fill(&matching, inner, out, depth + 1),
             _ => Ok(()),
         }
     })
@@ -77,7 +115,7 @@ fn put(
     value: &Wire<'_>,
     out: &mut Map<String, Value>,
     depth: usize,
-) -> Result<(), String> {
+) -> Result<(), Error> {
     match (ty, value) {
         (Ty::List(list), value) => {
             let item = single(&list.item, value, depth)?;
@@ -104,25 +142,25 @@ fn put(
     Ok(())
 }
 
-fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, String> {
+fn single(ty: &Ty, value: &Wire<'_>, depth: usize) -> Result<Value, Error> {
     Ok(match (ty, value) {
         (Ty::Struct(_), Wire::Bytes(bytes)) => message(ty, bytes, depth + 1)?,
         (Ty::String, Wire::Bytes(bytes)) => string(bytes)?.into(),
         (Ty::Bytes, Wire::Bytes(bytes)) => BASE64_STANDARD.encode(bytes).into(),
         (Ty::Bool, Wire::Number(number)) => (*number != 0).into(),
-        // Negative numbers come as their two's complement.
+        // Negative numbers are encoded in two's complement.
         (Ty::Int32 | Ty::Int64, Wire::Number(number)) => number.cast_signed().into(),
         (Ty::Double, Wire::Number(number)) => json!(f64::from_bits(*number)),
         (Ty::Quantity, Wire::Bytes(bytes)) => parts(bytes)?.1.into(),
         (Ty::Time | Ty::MicroTime, Wire::Bytes(bytes)) => time(bytes)?,
         (Ty::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
         (Ty::Any { .. }, Wire::Bytes(bytes)) => serde_json::from_str(&parts(bytes)?.1).unwrap_or(Value::Null),
-        _ => return Err("a field has another type than its number says".to_owned()),
+        _ => return Err(Error::WireType),
     })
 }
 
-/// The numbers of a message by field, and its text in field 1.
-fn parts(bytes: &[u8]) -> Result<([u64; 3], String), String> {
+/// Returns the numeric fields 1 to 3 of a message, and its text field.
+fn parts(bytes: &[u8]) -> Result<([u64; 3], String), Error> {
     let (mut numbers, mut text) = ([0; 3], String::new());
     each(bytes, |number, value| {
         match value {
@@ -135,72 +173,23 @@ fn parts(bytes: &[u8]) -> Result<([u64; 3], String), String> {
     Ok((numbers, text))
 }
 
-fn time(bytes: &[u8]) -> Result<Value, String> {
+fn time(bytes: &[u8]) -> Result<Value, Error> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
     let ([seconds, nanos, _], _) = parts(bytes)?;
     let nanos = i32::try_from(nanos).unwrap_or_default();
-    let time = jiff::Timestamp::new(seconds.cast_signed(), nanos).map_err(|error| error.to_string())?;
+    let time = jiff::Timestamp::new(seconds.cast_signed(), nanos)?;
     Ok(time.to_string().into())
 }
 
-fn int_or_string(bytes: &[u8]) -> Result<Value, String> {
+fn int_or_string(bytes: &[u8]) -> Result<Value, Error> {
     let ([is_text, number, _], text) = parts(bytes)?;
     Ok(if is_text == 0 { number.cast_signed().into() } else { text.into() })
 }
 
-/// A field's value as it lies on the wire.
-enum Wire<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-fn string(bytes: &[u8]) -> Result<String, String> {
-    String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
-}
-
-fn each<'a>(
-    mut bytes: &'a [u8],
-    mut take: impl FnMut(u32, Wire<'a>) -> Result<(), String>,
-) -> Result<(), String> {
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes)?;
-        let number = u32::try_from(tag >> 3).map_err(|_| "a field number is too large")?;
-        let value = match tag & 7 {
-            0 => Wire::Number(varint(&mut bytes)?),
-            1 => Wire::Number(fixed::<8>(&mut bytes)?),
-            2 => {
-                let length = usize::try_from(varint(&mut bytes)?).map_err(|_| "a length is too large")?;
-                let (found, rest) = bytes.split_at_checked(length).ok_or("unexpected EOF")?;
-                bytes = rest;
-                Wire::Bytes(found)
-            }
-            5 => Wire::Number(fixed::<4>(&mut bytes)?),
-            other => return Err(format!("wire type {other} is not known")),
-        };
-        take(number, value)?;
-    }
-    Ok(())
-}
-
-fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or("unexpected EOF")?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err("a number is too long".to_owned())
-}
-
-fn fixed<const N: usize>(bytes: &mut &[u8]) -> Result<u64, String> {
-    let (found, rest) = bytes.split_first_chunk::<N>().ok_or("unexpected EOF")?;
-    *bytes = rest;
-    Ok(found.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+fn string(bytes: &[u8]) -> Result<String, Error> {
+    Ok(String::from_utf8(bytes.to_vec())?)
 }
 
 #[cfg(test)]
@@ -209,19 +198,19 @@ mod tests {
     use crate::schema::builtin;
 
     #[test]
-    fn a_namespace_as_kubectl_sends_it_is_read() {
+    fn namespace_sent_by_kubectl_is_decoded() {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(b"\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo");
-        let value = decode(&builtin("core.v1.Namespace"), &bytes).expect("reads");
+        let value = decode(&builtin("core.v1.Namespace"), &bytes).expect("valid message");
         assert_eq!(value, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}}));
     }
 
     #[test]
-    fn what_is_cut_short_is_refused() {
-        let whole = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo";
-        for end in 5..whole.len() {
+    fn truncated_message_is_rejected() {
+        let message = b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09Namespace\x12\x08\x0a\x06\x0a\x04demo";
+        for end in 5..message.len() {
             if end != 21 {
-                assert!(decode(&builtin("core.v1.Namespace"), &whole[..end]).is_err(), "{end}");
+                assert!(decode(&builtin("core.v1.Namespace"), &message[..end]).is_err(), "{end}");
             }
         }
     }

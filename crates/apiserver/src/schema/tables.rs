@@ -1,4 +1,4 @@
-//! Reads the tables of built-in types.
+//! Parser for the tables of built-in types.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -16,20 +16,20 @@ const TABLES: [&str; 8] = [
     include_str!("types/networking.txt"),
 ];
 
-/// All built-in types.
+/// The built-in types.
 #[derive(Debug)]
 pub(crate) struct Builtins {
     pub(crate) structs: Vec<Struct>,
     index: HashMap<String, usize>,
 }
 
-/// The built-in types, read on first use.
+/// Returns the built-in types, parsed on first use.
 pub(crate) fn builtins() -> &'static Builtins {
     static BUILTINS: LazyLock<Builtins> = LazyLock::new(read);
     &BUILTINS
 }
 
-/// A built-in type by its name in the tables (`core.v1.Pod`).
+/// Returns a built-in type by its name in the tables (`core.v1.Pod`).
 pub(crate) fn builtin(name: &str) -> Ty {
     Ty::Struct(StructRef::Builtin(builtins().index[name]))
 }
@@ -40,15 +40,15 @@ fn read() -> Builtins {
     let index: HashMap<String, usize> = names.enumerate().map(|(at, name)| (name.to_owned(), at)).collect();
     let mut structs: Vec<Struct> = Vec::with_capacity(index.len());
     for line in lines() {
-        let mut words = line.split_whitespace();
-        let name = words.next().unwrap_or_default();
+        let mut fields = line.split_whitespace();
+        let name = fields.next().unwrap_or_default();
         if !line.starts_with(' ') {
-            let atomic = words.next() == Some("atomic");
+            let atomic = fields.next() == Some("atomic");
             let fields = BTreeMap::new();
             structs.push(Struct { name: name.to_owned(), fields, atomic, open: false, custom: false });
         } else if let Some(last) = structs.last_mut() {
-            let ty = words.next().unwrap_or_default();
-            let rules: Vec<&str> = words.collect();
+            let ty = fields.next().unwrap_or_default();
+            let rules: Vec<&str> = fields.collect();
             let (name, always, pointer) = match (name.strip_suffix('!'), name.strip_suffix('?')) {
                 (Some(name), _) => (name, true, false),
                 (_, Some(name)) => (name, false, true),
@@ -61,21 +61,21 @@ fn read() -> Builtins {
 }
 
 fn field(index: &HashMap<String, usize>, ty: &str, rules: &[&str], always: bool, pointer: bool) -> Field {
-    let inside = |word: &str| {
+    let argument = |rule_name: &str| {
         let found =
-            rules.iter().find_map(|rule| rule.strip_prefix(word)?.strip_prefix('(')?.strip_suffix(')'));
+            rules.iter().find_map(|rule| rule.strip_prefix(rule_name)?.strip_prefix('(')?.strip_suffix(')'));
         found.map(str::to_owned)
     };
-    let merge = match inside("map") {
+    let merge = match argument("map") {
         Some(keys) => Merge::Keys(keys.split(',').map(str::to_owned).collect()),
         None if rules.contains(&"set") => Merge::Set,
         None => Merge::Atomic,
     };
-    let patch = inside("patch").unwrap_or_default();
+    let patch = argument("patch").unwrap_or_default();
     let (strategies, key) = patch.split_once(':').unwrap_or((patch.as_str(), ""));
     let strategy = Strategy {
-        merge: strategies.split(',').any(|word| word == "merge"),
-        retain_keys: strategies.split(',').any(|word| word == "retainKeys"),
+        merge: strategies.split(',').any(|strategy| strategy == "merge"),
+        retain_keys: strategies.split(',').any(|strategy| strategy == "retainKeys"),
         key: key.to_owned(),
     };
     Field {
@@ -84,7 +84,7 @@ fn field(index: &HashMap<String, usize>, ty: &str, rules: &[&str], always: bool,
         pointer,
         required: rules.contains(&"required"),
         strategy,
-        default: inside("default").map(Into::into),
+        default: argument("default").map(Into::into),
         numbers: rules
             .iter()
             .find_map(|rule| rule.strip_prefix('#'))
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_port_is_found_by_port_and_protocol() {
+    fn container_ports_merge_by_port_and_protocol() {
         let Ty::Struct(container) = builtin("core.v1.Container") else { panic!("not a struct") };
         let Ty::List(ports) = &container.fields["ports"].ty else { panic!("not a list") };
         assert_eq!(ports.merge, Merge::Keys(vec!["containerPort".to_owned(), "protocol".to_owned()]));

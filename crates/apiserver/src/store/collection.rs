@@ -11,16 +11,16 @@ use tokio::sync::watch;
 use super::log::Log;
 use super::{Change, Event, Key, Object};
 
-/// What a write expects to find.
+/// The stored state that a write expects.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expect {
-    /// Nothing: the object is new.
+    /// No object with this key.
     Absent,
-    /// The object as it was at this revision.
+    /// The object at this revision.
     Revision(u64),
 }
 
-/// A write came too late: the object is not as expected.
+/// The error of a write whose expectation is not met.
 #[derive(Debug)]
 pub(crate) struct Stale;
 
@@ -56,7 +56,7 @@ impl Collection {
         self.read().objects.get(key).cloned()
     }
 
-    /// The objects of a namespace (or all) in order, and the revision they were all current at.
+    /// Returns the sorted objects of a namespace (or all), and the revision of the store.
     pub(crate) fn list(&self, namespace: Option<&str>) -> (Vec<Arc<Object>>, u64) {
         let state = self.read();
         let revision = self.revision.load(Ordering::SeqCst);
@@ -74,7 +74,7 @@ impl Collection {
         (objects, revision)
     }
 
-    /// The objects as they were at a revision; `None` when the changes since then are no longer all known.
+    /// Returns the objects at an earlier revision, or `None` if the log no longer contains all changes since then.
     pub(crate) fn list_at(&self, namespace: Option<&str>, revision: u64) -> Option<Vec<Arc<Object>>> {
         let state = self.read();
         let mut objects = state.objects.clone();
@@ -87,13 +87,13 @@ impl Collection {
         Some(
             objects
                 .into_iter()
-                .filter(|(key, _)| namespace.is_none_or(|wanted| key.namespace == wanted))
+                .filter(|(key, _)| namespace.is_none_or(|namespace| key.namespace == namespace))
                 .map(|(_, object)| object)
                 .collect(),
         )
     }
 
-    /// Writes an object, which gets the next revision as its resourceVersion.
+    /// Stores an object with the next revision as its resourceVersion.
     pub(crate) fn put(&self, key: Key, expect: Expect, mut value: Value) -> Result<Arc<Object>, Stale> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let before = state.objects.get(&key).cloned();
@@ -113,7 +113,7 @@ impl Collection {
         Ok(object)
     }
 
-    /// Takes an object away; its last event carries `last` if given, else its state before.
+    /// Removes an object. The event contains `last` if given, else the stored object.
     pub(crate) fn remove(&self, key: &Key, expect: u64, last: Option<Value>) -> Result<Arc<Object>, Stale> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let before = match state.objects.get(key) {
@@ -131,33 +131,33 @@ impl Collection {
         Ok(object)
     }
 
-    /// The changes after a revision; `Err` with the oldest usable revision when some are forgotten.
+    /// Returns at most `limit` changes after a revision, or as `Err` the oldest usable revision if the log is compacted.
     pub(crate) fn changes(&self, after: u64, limit: usize) -> Result<Vec<Arc<Event>>, u64> {
         let state = self.read();
         match state.log.after(after) {
             Some(events) => Ok(events.take(limit).cloned().collect()),
-            None => Err(state.log.forgotten()),
+            None => Err(state.log.compacted()),
         }
     }
 
-    /// Ticks at every change.
+    /// Returns a receiver that is notified of every change.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// The store's revision, if this collection has not changed since `seen`; else `seen`.
-    pub(crate) fn settled_revision_if_idle(&self, seen: u64) -> u64 {
+    /// Returns the revision of the store if this collection has not changed since `revision`, else `revision`.
+    pub(crate) fn latest_revision_without_change(&self, revision: u64) -> u64 {
         let state = self.read();
-        let idle = state.log.after(seen).is_some_and(|mut events| events.next().is_none());
-        if idle { self.revision.load(Ordering::SeqCst) } else { seen }
+        let unchanged = state.log.after(revision).is_some_and(|mut events| events.next().is_none());
+        if unchanged { self.revision.load(Ordering::SeqCst) } else { revision }
     }
 
-    /// Puts back what a snapshot held.
+    /// Inserts the objects of a snapshot.
     pub(crate) fn fill(&self, objects: Vec<Value>) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for value in objects {
-            let written = value["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
-            let object = Object::new(value, written.unwrap_or_default());
+            let revision = value["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+            let object = Object::new(value, revision.unwrap_or_default());
             state.objects.insert(object.key(), Arc::new(object));
         }
     }

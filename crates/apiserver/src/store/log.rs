@@ -7,24 +7,24 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Object;
 
-/// How many changes a collection remembers. A watch further behind, or a page of an older list, is told `Expired`.
-/// Enough for a list of 10,000 objects in pages of 500 beside a few hundred writes a second.
-const KEPT: usize = 4096;
+/// Maximum changes in the log of a collection. A watch from an earlier revision, or a page of an older list, gets
+/// `Expired`. Enough for a list of 10,000 objects in pages of 500 during a few hundred writes per second.
+const CAPACITY: usize = 4096;
 
-/// What happened to an object.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is new.
+    /// The object was created.
     Added,
-    /// It is another than before.
+    /// The object was changed.
     Modified,
-    /// It is gone; the event carries its last state, with the revision of the deletion.
+    /// The object was removed; the event contains its last state, with the revision of the removal.
     Deleted,
 }
 
 impl Change {
-    /// The word in a watch event.
-    pub fn word(self) -> &'static str {
+    /// Returns the `type` of a watch event.
+    pub fn event_type(self) -> &'static str {
         match self {
             Self::Added => "ADDED",
             Self::Modified => "MODIFIED",
@@ -33,14 +33,14 @@ impl Change {
     }
 }
 
-/// One change.
+/// One change of an object.
 #[derive(Debug)]
 pub struct Event {
-    /// What happened.
+    /// The kind of the change.
     pub change: Change,
-    /// The object after it.
+    /// The object after the change.
     pub object: Arc<Object>,
-    /// The object before it, if there was one.
+    /// The object before the change; `None` for a new object.
     pub before: Option<Arc<Object>>,
     line: OnceLock<Bytes>,
 }
@@ -50,17 +50,17 @@ impl Event {
         Self { change, object, before, line: OnceLock::new() }
     }
 
-    /// The line a watch sends for it, made once for all watchers.
+    /// Returns the line of a watch response, built once for all watches.
     pub(crate) fn line(&self) -> Bytes {
-        self.line.get_or_init(|| line(self.change.word(), &self.object.json())).clone()
+        self.line.get_or_init(|| line(self.change.event_type(), &self.object.json())).clone()
     }
 }
 
-/// A watch's line: type and object, ended by a newline.
-pub(crate) fn line(word: &str, object: &[u8]) -> Bytes {
-    let mut text = BytesMut::with_capacity(object.len() + word.len() + 24);
+/// Returns a line of a watch response: event type and object.
+pub(crate) fn line(event_type: &str, object: &[u8]) -> Bytes {
+    let mut text = BytesMut::with_capacity(object.len() + event_type.len() + 24);
     text.put_slice(b"{\"type\":\"");
-    text.put_slice(word.as_bytes());
+    text.put_slice(event_type.as_bytes());
     text.put_slice(b"\",\"object\":");
     text.put_slice(object);
     text.put_slice(b"}\n");
@@ -71,35 +71,35 @@ pub(crate) fn line(word: &str, object: &[u8]) -> Bytes {
 #[derive(Debug)]
 pub(crate) struct Log {
     events: VecDeque<Arc<Event>>,
-    /// Changes up to this revision are forgotten.
-    forgotten: u64,
+    /// Changes up to this revision are not in the log any more.
+    compacted: u64,
 }
 
 impl Log {
     pub(crate) fn starting_at(revision: u64) -> Self {
-        Self { events: VecDeque::new(), forgotten: revision }
+        Self { events: VecDeque::new(), compacted: revision }
     }
 
     pub(crate) fn push(&mut self, event: Arc<Event>) {
-        if self.events.len() == KEPT
+        if self.events.len() == CAPACITY
             && let Some(oldest) = self.events.pop_front()
         {
-            self.forgotten = oldest.object.revision();
+            self.compacted = oldest.object.revision();
         }
         self.events.push_back(event);
     }
 
-    /// The changes after a revision, oldest first; `None` when some of them are forgotten.
+    /// Returns the changes after a revision, oldest first, or `None` if the log no longer contains all of them.
     pub(crate) fn after(&self, revision: u64) -> Option<impl DoubleEndedIterator<Item = &Arc<Event>>> {
-        if revision < self.forgotten {
+        if revision < self.compacted {
             return None;
         }
         let from = self.events.partition_point(|event| event.object.revision() <= revision);
         Some(self.events.range(from..))
     }
 
-    /// The oldest revision a watch may begin from.
-    pub(crate) fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// Returns the oldest revision from which a watch can start.
+    pub(crate) fn compacted(&self) -> u64 {
+        self.compacted
     }
 }

@@ -1,4 +1,4 @@
-//! One stored object and its name.
+//! A stored object and its key.
 
 use std::ops::Deref;
 use std::sync::OnceLock;
@@ -6,23 +6,23 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::Value;
 
-/// Where an object lies in its collection; the namespace is empty for kinds without one.
+/// The key of an object in its collection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    /// The namespace, or nothing.
+    /// Namespace, empty for cluster-scoped kinds.
     pub namespace: String,
-    /// The name.
+    /// Name of the object.
     pub name: String,
 }
 
 impl Key {
-    /// A key of its two parts.
+    /// Returns the key of a namespace and a name.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
-/// An object as it was at one revision. Never changes; its JSON text is made once, when first asked for.
+/// An object at one revision. It is immutable; its JSON text is built on first use.
 #[derive(Debug)]
 pub struct Object {
     value: Value,
@@ -35,22 +35,22 @@ impl Object {
         Self { value, revision, json: OnceLock::new() }
     }
 
-    /// The object as a value.
+    /// Returns the object as a JSON value.
     pub fn value(&self) -> &Value {
         &self.value
     }
 
-    /// The revision that wrote it: its `metadata.resourceVersion`.
+    /// Returns the revision of the write, equal to `metadata.resourceVersion`.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// The object as JSON text.
+    /// Returns the object as JSON text.
     pub fn json(&self) -> Bytes {
         self.json.get_or_init(|| Bytes::from(self.value.to_string())).clone()
     }
 
-    /// The key of the object, from its metadata.
+    /// Returns the key of the object.
     pub fn key(&self) -> Key {
         let text = |field: &str| self.value["metadata"][field].as_str().unwrap_or_default().to_owned();
         Key { namespace: text("namespace"), name: text("name") }

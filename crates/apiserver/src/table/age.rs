@@ -1,13 +1,13 @@
-//! Ages, as people read them.
+//! Ages in the format of kubectl.
 
 use serde_json::Value;
 
-/// How old an object is; `<unknown>` without a time.
+/// Returns the age of an object, `<unknown>` without a creation time.
 pub(crate) fn age(object: &Value) -> Value {
     since(&object["metadata"]["creationTimestamp"])
 }
 
-/// How long ago a time was.
+/// Returns the duration since a time, `<unknown>` if it is not a time.
 pub(super) fn since(time: &Value) -> Value {
     let parsed: Option<jiff::Timestamp> = time.as_str().and_then(|text| text.parse().ok());
     match parsed {
@@ -16,7 +16,7 @@ pub(super) fn since(time: &Value) -> Value {
     }
 }
 
-/// Two units at most, and the smaller one only while it still says something.
+/// Formats a duration with at most two units, as kubectl does.
 pub(super) fn duration(seconds: i64) -> String {
     let (minute, hour, day, year) = (60, 3600, 86_400, 365 * 86_400);
     let two = |large: i64, name: &str, small: i64, small_name: &str| match (seconds % large) / small {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_have_two_units_at_most() {
+    fn ages_have_at_most_two_units() {
         for (seconds, text) in [
             (5, "5s"),
             (119, "119s"),

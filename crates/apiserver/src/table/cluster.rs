@@ -1,4 +1,4 @@
-//! The other built-in kinds.
+//! Tables of namespaces, nodes, configuration, events, leases and definitions.
 
 use serde_json::Value;
 
@@ -55,14 +55,14 @@ pub(super) fn namespace(object: &Value) -> Vec<Value> {
 pub(super) fn node(object: &Value) -> Vec<Value> {
     let status = &object["status"];
     let ready = items(&status["conditions"]).find(|condition| condition["type"] == "Ready");
-    let mut word = match ready.map(|condition| text(&condition["status"])) {
+    let mut state = match ready.map(|condition| text(&condition["status"])) {
         Some("True") => "Ready",
         Some(_) => "NotReady",
         None => "Unknown",
     }
     .to_owned();
     if object["spec"]["unschedulable"] == true {
-        word.push_str(",SchedulingDisabled");
+        state.push_str(",SchedulingDisabled");
     }
     let labels = object["metadata"]["labels"].as_object();
     let roles =
@@ -77,7 +77,7 @@ pub(super) fn node(object: &Value) -> Vec<Value> {
     };
     vec![
         name(object),
-        word.into(),
+        state.into(),
         or_none(roles.collect::<Vec<_>>().join(",")),
         age(object),
         status["nodeInfo"]["kubeletVersion"].clone(),

@@ -1,11 +1,11 @@
-//! Custom resources: the columns of their definition.
+//! Tables of custom resources, with the columns of their definition.
 
 use serde_json::{Value, json};
 
 use super::age;
 use super::age::since;
 
-/// The columns, the name first; an age is added when the definition names no columns.
+/// Returns the column definitions: the name, then the columns of the definition, or the age if it has none.
 pub(super) fn definitions(columns: &[Value]) -> Value {
     let mut found =
         vec![json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0})];
@@ -22,7 +22,7 @@ pub(super) fn definitions(columns: &[Value]) -> Value {
     found.into()
 }
 
-/// One object's cells.
+/// Returns the cells of an object.
 pub(super) fn cells(columns: &[Value], object: &Value) -> Vec<Value> {
     let mut cells = vec![object["metadata"]["name"].clone()];
     for column in columns {
@@ -41,30 +41,30 @@ pub(super) fn cells(columns: &[Value], object: &Value) -> Vec<Value> {
     cells
 }
 
-/// The first value a simple JSON path finds: fields, indices, and `[?(@.field=="value")]`.
+/// Returns the first value at a JSON path of fields, indices and `[?(@.field=="value")]`, or null.
 fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
-    const NOTHING: &Value = &Value::Null;
+    const NULL: &Value = &Value::Null;
     let mut found = object;
     let mut rest = path.trim_start_matches('.');
     while !rest.is_empty() {
         if let Some(inner) = rest.strip_prefix('[') {
-            let Some((inside, after)) = inner.split_once(']') else { return NOTHING };
-            found = match inside.strip_prefix("?(@.").and_then(|filter| filter.strip_suffix(')')) {
+            let Some((index, after)) = inner.split_once(']') else { return NULL };
+            found = match index.strip_prefix("?(@.").and_then(|filter| filter.strip_suffix(')')) {
                 Some(filter) => {
-                    let Some((field, wanted)) = filter.split_once("==") else { return NOTHING };
-                    let wanted = wanted.trim().trim_matches(['"', '\'']);
+                    let Some((field, expected)) = filter.split_once("==") else { return NULL };
+                    let expected = expected.trim().trim_matches(['"', '\'']);
                     let mut items = crate::value::items(found);
-                    items.find(|item| item[field.trim()].as_str() == Some(wanted)).unwrap_or(NOTHING)
+                    items.find(|item| item[field.trim()].as_str() == Some(expected)).unwrap_or(NULL)
                 }
-                None if inside == "*" => &found[0],
-                None => match inside.parse::<usize>() {
-                    Ok(index) => &found[index],
-                    Err(_) => &found[inside.trim_matches(['"', '\''])],
+                None if index == "*" => &found[0],
+                None => match index.parse::<usize>() {
+                    Ok(number) => &found[number],
+                    Err(_) => &found[index.trim_matches(['"', '\''])],
                 },
             };
             rest = after.trim_start_matches('.');
         } else {
-            // A dot in a name is written with a backslash before it.
+            // A dot in a field name is escaped with a backslash.
             let end = rest
                 .char_indices()
                 .find(|(at, letter)| matches!(letter, '.' | '[') && !rest[..*at].ends_with('\\'))
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_found_by_their_type() {
+    fn json_path_selects_a_condition_by_type() {
         let object = json!({"status": {"conditions": [{"type": "A", "status": "x"}, {"type": "Ready", "status": "True"}]}});
         assert_eq!(at(&object, ".status.conditions[?(@.type==\"Ready\")].status"), "True");
     }

@@ -1,4 +1,4 @@
-//! Services, endpoints and ingresses.
+//! Tables of Services, endpoints and Ingresses.
 
 use serde_json::Value;
 
@@ -12,22 +12,22 @@ pub(super) const SLICE: &[&str] = &["Name", "AddressType", "Ports", "Endpoints",
 pub(super) const INGRESS: &[&str] = &["Name", "Class", "Hosts", "Address", "Ports", "Age"];
 pub(super) const CLASS: &[&str] = &["Name", "Controller", "Parameters", "Age"];
 
-/// How many entries a cell shows before it says how many more there are.
-const SHOWN: usize = 3;
+/// Maximum entries in a cell; the number of other entries follows.
+const MAX_ENTRIES: usize = 3;
 
-fn join(mut words: Vec<String>) -> Value {
-    let more = words.len().saturating_sub(SHOWN);
-    words.truncate(SHOWN);
+fn join(mut entries: Vec<String>) -> Value {
+    let more = entries.len().saturating_sub(MAX_ENTRIES);
+    entries.truncate(MAX_ENTRIES);
     match more {
-        0 => or_none(words.join(",")),
-        more => format!("{} + {more} more...", words.join(",")).into(),
+        0 => or_none(entries.join(",")),
+        more => format!("{} + {more} more...", entries.join(",")).into(),
     }
 }
 
 fn addresses(balancer: &Value) -> String {
-    let words =
+    let addresses =
         items(&balancer["ingress"]).filter_map(|entry| entry["ip"].as_str().or(entry["hostname"].as_str()));
-    words.collect::<Vec<_>>().join(",")
+    addresses.collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn service(object: &Value) -> Vec<Value> {
@@ -61,17 +61,17 @@ pub(super) fn service(object: &Value) -> Vec<Value> {
 }
 
 pub(super) fn endpoints(object: &Value) -> Vec<Value> {
-    let mut words = Vec::new();
+    let mut entries = Vec::new();
     for subset in items(&object["subsets"]) {
         for address in items(&subset["addresses"]) {
             let ip = address["ip"].as_str().unwrap_or_default();
             if items(&subset["ports"]).next().is_none() {
-                words.push(ip.to_owned());
+                entries.push(ip.to_owned());
             }
-            words.extend(items(&subset["ports"]).map(|port| format!("{ip}:{}", port["port"])));
+            entries.extend(items(&subset["ports"]).map(|port| format!("{ip}:{}", port["port"])));
         }
     }
-    vec![object["metadata"]["name"].clone(), join(words), age(object)]
+    vec![object["metadata"]["name"].clone(), join(entries), age(object)]
 }
 
 pub(super) fn slice(object: &Value) -> Vec<Value> {
@@ -113,10 +113,15 @@ pub(super) fn ingress(object: &Value) -> Vec<Value> {
 pub(super) fn class(object: &Value) -> Vec<Value> {
     let parameters = &object["spec"]["parameters"];
     let text = |field: &str| parameters[field].as_str().unwrap_or_default();
-    let words = match (text("kind"), text("apiGroup")) {
+    let reference = match (text("kind"), text("apiGroup")) {
         ("", _) => "<none>".to_owned(),
         (kind, "") => format!("{kind}/{}", text("name")),
         (kind, group) => format!("{kind}.{group}/{}", text("name")),
     };
-    vec![object["metadata"]["name"].clone(), object["spec"]["controller"].clone(), words.into(), age(object)]
+    vec![
+        object["metadata"]["name"].clone(),
+        object["spec"]["controller"].clone(),
+        reference.into(),
+        age(object),
+    ]
 }

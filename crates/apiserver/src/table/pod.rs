@@ -1,4 +1,4 @@
-//! Pods.
+//! Table of pods.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(super) fn cells(pod: &Value) -> Vec<Value> {
     vec![
         pod["metadata"]["name"].clone(),
         format!("{ready}/{total}").into(),
-        word(pod).into(),
+        status_text(pod).into(),
         restarts.into(),
         age(pod),
         text(&status["podIP"]).into(),
@@ -60,8 +60,8 @@ pub(super) fn cells(pod: &Value) -> Vec<Value> {
     ]
 }
 
-/// The one word for a pod's state: the most telling of its containers' reasons.
-fn word(pod: &Value) -> String {
+/// Returns the status of a pod, as in kubectl: the phase, or the reason of a container that is waiting or terminated.
+fn status_text(pod: &Value) -> String {
     let status = &pod["status"];
     let phase = status["phase"].as_str().unwrap_or("Unknown");
     let mut reason = status["reason"].as_str().unwrap_or(phase).to_owned();
@@ -74,7 +74,7 @@ fn word(pod: &Value) -> String {
             continue;
         }
         reason = match (&state["terminated"], state["waiting"]["reason"].as_str()) {
-            (Value::Object(ended), _) => format!("Init:{}", end(&Value::Object(ended.clone()))),
+            (Value::Object(_), _) => format!("Init:{}", termination_reason(&state["terminated"])),
             (_, Some(waiting)) if waiting != "PodInitializing" => format!("Init:{waiting}"),
             _ => format!("Init:{index}/{}", inits.len()),
         };
@@ -88,7 +88,7 @@ fn word(pod: &Value) -> String {
             if let Some(waiting) = state["waiting"]["reason"].as_str() {
                 reason = waiting.to_owned();
             } else if state["terminated"].is_object() {
-                reason = end(&state["terminated"]);
+                reason = termination_reason(&state["terminated"]);
             } else if found["ready"] == true && state["running"].is_object() {
                 running = true;
             }
@@ -106,7 +106,7 @@ fn word(pod: &Value) -> String {
     }
 }
 
-fn end(terminated: &Value) -> String {
+fn termination_reason(terminated: &Value) -> String {
     match (
         terminated["reason"].as_str().filter(|text| !text.is_empty()),
         terminated["signal"].as_i64().unwrap_or_default(),

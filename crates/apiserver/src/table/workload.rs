@@ -1,8 +1,9 @@
-//! Deployments and ReplicaSets.
+//! Tables of Deployments and ReplicaSets.
 
 use serde_json::Value;
 
 use super::{age, or_none};
+use crate::selector::format_selector;
 use crate::value::items;
 
 pub(super) const DEPLOYMENT: &[&str] =
@@ -17,10 +18,10 @@ fn number(value: &Value) -> i64 {
 fn wide(object: &Value) -> [Value; 3] {
     let containers = &object["spec"]["template"]["spec"]["containers"];
     let joined = |field: &str| {
-        let words: Vec<&str> = items(containers).filter_map(|container| container[field].as_str()).collect();
-        Value::from(words.join(","))
+        let values: Vec<&str> = items(containers).filter_map(|container| container[field].as_str()).collect();
+        Value::from(values.join(","))
     };
-    [joined("name"), joined("image"), or_none(crate::write::selector_text(&object["spec"]["selector"]))]
+    [joined("name"), joined("image"), or_none(format_selector(&object["spec"]["selector"]))]
 }
 
 pub(super) fn deployment(object: &Value) -> Vec<Value> {

@@ -1,6 +1,6 @@
-//! Custom resources against the schema of their definition.
+//! Validation of custom resources with the schema of their definition.
 //!
-//! Rules in CEL (`x-kubernetes-validations`) are not evaluated.
+//! CEL rules (`x-kubernetes-validations`) are not evaluated.
 
 use serde_json::Value;
 
@@ -17,13 +17,13 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     }
     let name = if at.is_empty() { "<nil>" } else { at };
     if !is_type(schema, value) {
-        let wanted = schema["type"].as_str().unwrap_or_default();
-        let got = word(value);
-        let why = format!("{at} in body must be of type {wanted}: \"{got}\"");
+        let expected = schema["type"].as_str().unwrap_or_default();
+        let actual = json_type(value);
+        let why = format!("{at} in body must be of type {expected}: \"{actual}\"");
         let shown = if value.is_string() || value.is_number() || value.is_boolean() {
             value.clone()
         } else {
-            got.into()
+            actual.into()
         };
         found.push(Cause {
             reason: "FieldValueTypeInvalid",
@@ -34,12 +34,11 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     }
     match value {
         Value::Object(map) => {
-            bound(schema, "Properties", map.len(), "properties", at, value, found);
-            for wanted in items(&schema["required"])
-                .filter_map(Value::as_str)
-                .filter(|wanted| !map.contains_key(*wanted))
+            check_size(schema, "Properties", map.len(), "properties", at, value, found);
+            for name in
+                items(&schema["required"]).filter_map(Value::as_str).filter(|name| !map.contains_key(*name))
             {
-                found.push(required(&join(at, wanted), ""));
+                found.push(required(&join(at, name), ""));
             }
             for (key, inner) in map {
                 if at.is_empty() && matches!(key.as_str(), "metadata" | "apiVersion" | "kind") {
@@ -55,13 +54,13 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
             }
         }
         Value::Array(list) => {
-            bound(schema, "Items", list.len(), "items", at, value, found);
+            check_size(schema, "Items", list.len(), "items", at, value, found);
             for (index, inner) in list.iter().enumerate() {
                 check(&schema["items"], inner, &format!("{at}[{index}]"), found);
             }
         }
         Value::String(text) => {
-            bound(schema, "Length", text.chars().count(), "chars long", at, value, found);
+            check_size(schema, "Length", text.chars().count(), "chars long", at, value, found);
             text::check(schema, text, at, found);
         }
         Value::Number(_) => number::check(schema, value, at, found),
@@ -70,42 +69,42 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
     if let Some(allowed) = schema["enum"].as_array()
         && !allowed.contains(value)
     {
-        let words: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
-        found.push(unsupported(name, value, &words));
+        let supported: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+        found.push(unsupported(name, value, &supported));
     }
     if let Some(one_of) = schema["oneOf"].as_array() {
-        let fitting = one_of.iter().filter(|one| fits(one, value)).count();
-        if fitting != 1 {
+        let matching = one_of.iter().filter(|schema| matches(schema, value)).count();
+        if matching != 1 {
             found.push(invalid(
                 name,
-                &word(value).into(),
+                &json_type(value).into(),
                 &format!("{at} in body must validate one and only one schema (oneOf)"),
             ));
         }
     }
     if let Some(any_of) = schema["anyOf"].as_array()
         && schema["x-kubernetes-int-or-string"] != true
-        && !any_of.iter().any(|one| fits(one, value))
+        && !any_of.iter().any(|schema| matches(schema, value))
     {
         found.push(invalid(
             name,
-            &word(value).into(),
+            &json_type(value).into(),
             &format!("{at} in body must validate at least one schema (anyOf)"),
         ));
     }
     for all in items(&schema["allOf"]) {
         check(all, value, at, found);
     }
-    if schema["not"].is_object() && fits(&schema["not"], value) {
+    if schema["not"].is_object() && matches(&schema["not"], value) {
         found.push(invalid(
             name,
-            &word(value).into(),
+            &json_type(value).into(),
             &format!("{at} in body must not validate the schema (not)"),
         ));
     }
 }
 
-fn fits(schema: &Value, value: &Value) -> bool {
+fn matches(schema: &Value, value: &Value) -> bool {
     let mut found = Vec::new();
     check(schema, value, "x", &mut found);
     found.is_empty()
@@ -115,7 +114,7 @@ fn join(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
-fn bound(
+fn check_size(
     schema: &Value,
     what: &str,
     size: usize,
@@ -125,17 +124,17 @@ fn bound(
     found: &mut Vec<Cause>,
 ) {
     let size = size as u64;
-    if schema[format!("min{what}")].as_u64().is_some_and(|least| size < least) {
+    if schema[format!("min{what}")].as_u64().is_some_and(|min| size < min) {
         let why = format!("{at} in body should be at least {} {unit}", schema[format!("min{what}")]);
         found.push(invalid(at, value, &why));
     }
-    if let Some(most) = schema[format!("max{what}")].as_u64().filter(|most| size > *most) {
+    if let Some(max) = schema[format!("max{what}")].as_u64().filter(|max| size > *max) {
         let (reason, message) = match what {
             "Items" | "Properties" => {
-                let noun = if most == 1 { "item" } else { "items" };
-                ("FieldValueTooMany", format!("Too many: {size}: must have at most {most} {noun}"))
+                let noun = if max == 1 { "item" } else { "items" };
+                ("FieldValueTooMany", format!("Too many: {size}: must have at most {max} {noun}"))
             }
-            _ => ("FieldValueTooLong", format!("Too long: may not be more than {most} bytes")),
+            _ => ("FieldValueTooLong", format!("Too long: may not be more than {max} bytes")),
         };
         found.push(Cause { reason, message, field: at.to_owned() });
     }
@@ -156,7 +155,7 @@ fn is_type(schema: &Value, value: &Value) -> bool {
     }
 }
 
-fn word(value: &Value) -> &'static str {
+fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

@@ -1,4 +1,4 @@
-//! Custom resource definitions.
+//! Validation of custom resource definitions.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use crate::value::items;
 pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
     let spec = &value["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let wanted = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
-    if value["metadata"]["name"] != wanted.as_str() {
+    let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+    if value["metadata"]["name"] != expected.as_str() {
         found.push(invalid(
             "metadata.name",
             &value["metadata"]["name"],

@@ -1,4 +1,4 @@
-//! The forms of names.
+//! Validation of names.
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
      and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
@@ -15,7 +15,7 @@ const VALUE: &str = "a valid label must be an empty string or consist of alphanu
 const DATA_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
      'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 
-/// A name of at most 63 small letters, digits and dashes.
+/// Returns what is invalid in an RFC 1123 label: at most 63 lower-case letters, digits and dashes.
 pub(super) fn label(name: &str) -> Vec<String> {
     let mut found = Vec::new();
     if !is_label(name) {
@@ -27,7 +27,7 @@ pub(super) fn label(name: &str) -> Vec<String> {
     found
 }
 
-/// Such names, joined by dots.
+/// Returns what is invalid in an RFC 1123 subdomain: labels joined by dots.
 pub(super) fn subdomain(name: &str) -> Vec<String> {
     let mut found = Vec::new();
     if name.len() > 253 {
@@ -39,7 +39,7 @@ pub(super) fn subdomain(name: &str) -> Vec<String> {
     found
 }
 
-/// The key of a label or annotation.
+/// Returns what is invalid in a key of a label or annotation.
 pub(super) fn qualified(key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let name = match key.split_once('/') {
@@ -58,29 +58,29 @@ pub(super) fn qualified(key: &str) -> Vec<String> {
     } else if name.len() > 63 {
         found.push("name part must be no more than 63 bytes".to_owned());
     }
-    if !is_word(name) {
+    if !is_qualified_name(name) {
         found.push(KEY.to_owned());
     }
     found
 }
 
-/// The value of a label.
+/// Returns what is invalid in a label value.
 pub(super) fn label_value(value: &str) -> Vec<String> {
     let mut found = Vec::new();
     if value.len() > 63 {
         found.push("must be no more than 63 bytes".to_owned());
     }
-    if !value.is_empty() && !is_word(value) {
+    if !value.is_empty() && !is_qualified_name(value) {
         found.push(VALUE.to_owned());
     }
     found
 }
 
-/// A key of a ConfigMap's or Secret's data.
+/// Returns what is invalid in a data key of a ConfigMap or Secret.
 pub(super) fn data_key(key: &str) -> Vec<String> {
-    let fits =
+    let is_valid =
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    match (fits, key) {
+    match (is_valid, key) {
         (true, "." | "..") => vec![format!("must not be '{key}'")],
         (true, _) => Vec::new(),
         (false, _) => vec![DATA_KEY.to_owned()],
@@ -94,7 +94,7 @@ fn is_label(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-fn is_word(name: &str) -> bool {
+fn is_qualified_name(name: &str) -> bool {
     let edge = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
     edge(name.bytes().next())
         && edge(name.bytes().last())

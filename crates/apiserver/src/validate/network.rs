@@ -1,4 +1,4 @@
-//! Services and ingresses.
+//! Validation of Services and Ingresses.
 
 use serde_json::{Value, json};
 
@@ -26,11 +26,11 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
             }
             _ => {}
         }
-        let fits = |value: &Value| value.as_i64().is_some_and(|port| (1..=65535).contains(&port));
-        if !fits(&port["port"]) {
+        let is_port = |value: &Value| value.as_i64().is_some_and(|port| (1..=65535).contains(&port));
+        if !is_port(&port["port"]) {
             found.push(invalid(&format!("{at}.port"), &port["port"], PORT));
         }
-        if port["targetPort"].is_number() && !fits(&port["targetPort"]) {
+        if port["targetPort"].is_number() && !is_port(&port["targetPort"]) {
             found.push(invalid(&format!("{at}.targetPort"), &port["targetPort"], PORT));
         }
         if !matches!(port["protocol"].as_str(), Some("TCP" | "UDP" | "SCTP")) {
@@ -51,7 +51,7 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
     }
 }
 
-/// A Service keeps its address.
+/// Checks that a Service keeps its cluster IP.
 pub(super) fn service_update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
     let kept = old["clusterIP"].is_string() && new["type"] != "ExternalName" && old["type"] != "ExternalName";
     if kept && old["clusterIP"] != new["clusterIP"] {
@@ -79,8 +79,8 @@ pub(super) fn ingress(spec: &Value, found: &mut Vec<Cause>) {
                 }
                 Some("ImplementationSpecific") => {}
                 Some(_) => {
-                    let words = ["Exact", "ImplementationSpecific", "Prefix"];
-                    found.push(unsupported(&format!("{at}.pathType"), &path["pathType"], &words));
+                    let supported = ["Exact", "ImplementationSpecific", "Prefix"];
+                    found.push(unsupported(&format!("{at}.pathType"), &path["pathType"], &supported));
                 }
             }
             if !path["backend"]["service"].is_object() && !path["backend"]["resource"].is_object() {

@@ -1,4 +1,4 @@
-//! Pods and templates of pods.
+//! Validation of pods and pod templates.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +15,23 @@ pub(super) fn spec(spec: &Value, at: &str, found: &mut Vec<Cause>) {
         found.push(required(&format!("{at}.containers"), ""));
     }
     for list in ["containers", "initContainers"] {
-        for (index, found_container) in items(&spec[list]).enumerate() {
+        for (index, item) in items(&spec[list]).enumerate() {
             let at = format!("{at}.{list}[{index}]");
-            let name = found_container["name"].as_str().unwrap_or_default();
+            let name = item["name"].as_str().unwrap_or_default();
             if name.is_empty() {
                 found.push(required(&format!("{at}.name"), ""));
             } else if !seen.insert(name) {
-                found.push(duplicate(&format!("{at}.name"), &found_container["name"]));
+                found.push(duplicate(&format!("{at}.name"), &item["name"]));
             } else {
-                let wrong = names::label(name);
-                found.extend(
-                    wrong.iter().map(|why| invalid(&format!("{at}.name"), &found_container["name"], why)),
-                );
+                let errors = names::label(name);
+                found.extend(errors.iter().map(|why| invalid(&format!("{at}.name"), &item["name"], why)));
             }
-            container(found_container, &at, &volumes, found);
+            container(item, &at, &volumes, found);
         }
     }
     if !matches!(spec["restartPolicy"].as_str(), Some("Always" | "OnFailure" | "Never")) {
-        let words = ["Always", "Never", "OnFailure"];
-        found.push(unsupported(&format!("{at}.restartPolicy"), &spec["restartPolicy"], &words));
+        let supported = ["Always", "Never", "OnFailure"];
+        found.push(unsupported(&format!("{at}.restartPolicy"), &spec["restartPolicy"], &supported));
     }
 }
 
@@ -85,26 +83,26 @@ fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Caus
     }
 }
 
-/// Ports of one number and protocol in two containers: only one of them can listen.
+/// Returns warnings for ports with the same number and protocol in several containers: only one of them can listen.
 pub(super) fn warnings(spec: &Value, at: &str) -> Vec<String> {
     let mut seen: Vec<(&Value, &Value, String)> = Vec::new();
     let mut found = Vec::new();
     for (index, container) in items(&spec["containers"]).enumerate() {
-        for (number, port) in items(&container["ports"]).enumerate() {
-            let here = format!("{at}.containers[{index}].ports[{number}]");
-            let (wanted, protocol) = (&port["containerPort"], &port["protocol"]);
-            match seen.iter().find(|(port, other, _)| *port == wanted && *other == protocol) {
-                Some((_, _, first)) => found.push(format!("{here}: duplicate port definition with {first}")),
-                None => seen.push((wanted, protocol, here)),
+        for (position, port) in items(&container["ports"]).enumerate() {
+            let path = format!("{at}.containers[{index}].ports[{position}]");
+            let (number, protocol) = (&port["containerPort"], &port["protocol"]);
+            match seen.iter().find(|(port, other, _)| *port == number && *other == protocol) {
+                Some((_, _, first)) => found.push(format!("{path}: duplicate port definition with {first}")),
+                None => seen.push((number, protocol, path)),
             }
         }
     }
     found
 }
 
-/// A pod's spec stays as it is but for a few fields.
+/// Checks that only the mutable fields of a pod spec changed.
 pub(super) fn update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
-    let rest = |spec: &Value| {
+    let immutable = |spec: &Value| {
         let mut spec = spec.clone();
         for list in ["containers", "initContainers"] {
             for container in spec.get_mut(list).into_iter().flat_map(crate::value::items_mut) {
@@ -116,8 +114,8 @@ pub(super) fn update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
         }
         spec
     };
-    let moved = old["nodeName"].is_string() && old["nodeName"] != new["nodeName"];
-    if moved || rest(old) != rest(new) {
+    let is_moved = old["nodeName"].is_string() && old["nodeName"] != new["nodeName"];
+    if is_moved || immutable(old) != immutable(new) {
         found.push(forbidden(
             "spec",
             "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\

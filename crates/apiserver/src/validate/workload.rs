@@ -1,4 +1,4 @@
-//! Deployments and ReplicaSets.
+//! Validation of Deployments and ReplicaSets.
 
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
     pod::spec(&spec["template"]["spec"], "spec.template.spec", found);
 }
 
-/// Whether a selector picks these labels; none picks nothing.
+/// Returns whether a selector matches labels; a missing selector matches nothing.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let Some(selector) = selector.as_object() else { return false };
     let pairs = selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten();
@@ -37,7 +37,7 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     pairs.into_iter().all(|(key, value)| labels[key] == *value)
         && expressions.all(|expression| {
             let value = &labels[expression["key"].as_str().unwrap_or_default()];
-            let listed = items(&expression["values"]).any(|one| one == value);
+            let listed = items(&expression["values"]).any(|listed| listed == value);
             match expression["operator"].as_str() {
                 Some("In") => listed,
                 Some("NotIn") => !listed,

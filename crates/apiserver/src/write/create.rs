@@ -1,46 +1,48 @@
-//! New objects.
+//! Create requests.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Written, check_kind, decode, prepare, review};
-use crate::core::Core;
+use super::decode::{check_kind, decode};
+use super::{WriteResult, Writer, admission_request, prepare};
+use crate::admission::Operation;
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::managed;
 use crate::schema::decode::Decoder;
 use crate::store::{Expect, Key, Object};
-use crate::{Operation, validate};
+use crate::validate;
 
-/// An object of a kind in which nothing is set.
+/// Returns an object of a kind without any field set.
 fn empty(kind: &Kind) -> Value {
     Decoder::default().object(&kind.ty, Value::Object(serde_json::Map::new())).unwrap_or_default()
 }
 
-impl Core {
-    /// Creates an object in a namespace (empty for kinds without one).
+impl Writer<'_> {
+    /// Creates an object in a namespace (empty for cluster-scoped kinds).
     pub(crate) async fn create(
         &self,
         kind: &Kind,
         namespace: &str,
         value: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         check_kind(kind, &value)?;
         let mut warnings = Vec::new();
-        let mut value = decode(kind, value, options, &mut warnings)?;
+        let mut value =
+            decode(kind, value, options, &mut warnings).map_err(|error| error.bad_request(kind))?;
         prepare::place(kind, namespace, None, &mut value)?;
         if let Some(manager) = &options.manager {
-            // Kubernetes compares with an object of that kind in which nothing is set.
-            let nothing = if kind.is_custom() { Value::Null } else { empty(kind) };
-            managed::written(kind, &nothing, &mut value, manager, "");
+            // Kubernetes compares with an object of that kind without any field set.
+            let before = if kind.is_custom() { Value::Null } else { empty(kind) };
+            managed::track_update(kind, &before, &mut value, manager, "");
         }
         self.store_new(kind, namespace, value, options, warnings).await
     }
 
-    /// Stores a new object whose owners are settled.
+    /// Stores a new object whose `managedFields` are complete.
     pub(crate) async fn store_new(
         &self,
         kind: &Kind,
@@ -48,18 +50,18 @@ impl Core {
         mut value: Value,
         options: &WriteOptions,
         mut warnings: Vec<String>,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         if value["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
             return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         if kind.namespaced {
-            self.namespace_takes(kind, namespace, &value)?;
+            self.check_namespace(kind, namespace, &value)?;
         }
-        let review = review(kind, Operation::Create, &value, options);
-        self.mutate(kind, &review, &mut value).await?;
+        let request = admission_request(kind, Operation::Create, &value, options);
+        self.mutate(kind, &request, &mut value).await?;
         prepare::new_object(kind, &mut value);
-        let named = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        if named.is_empty() {
+        let name = value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        if name.is_empty() {
             let why = "Required value: name or generateName is required".to_owned();
             let cause =
                 Cause { reason: "FieldValueRequired", message: why, field: "metadata.name".to_owned() };
@@ -67,41 +69,34 @@ impl Core {
         }
         let resource = kind.resource();
         let collection = self.store.collection(&resource);
-        let key = Key::new(namespace, &named);
+        let key = Key::new(namespace, &name);
         let causes = validate::object(kind, &value);
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&kind.kind, &kind.group, &named, &causes));
+            return Err(ApiError::invalid(&kind.kind, &kind.group, &name, &causes));
         }
         warnings.extend(validate::warnings(kind, &value));
         if collection.get(&key).is_some() {
-            return Err(ApiError::already_exists(&resource, &named));
+            return Err(ApiError::already_exists(&resource, &name));
         }
         self.allocate(kind, None, &mut value, options.dry_run)?;
-        if let Err(refusal) = self.admit(&review, &value).await {
-            self.give_back(kind, &value, options);
-            return Err(refusal);
+        if let Err(error) = self.admit(&request, &value).await {
+            self.undo_allocate(kind, None, &value, options.dry_run);
+            return Err(error);
         }
         if options.dry_run {
-            return Ok(Written { object: Arc::new(Object::new(value, 0)), created: true, warnings });
+            return Ok(WriteResult { object: Arc::new(Object::new(value, 0)), created: true, warnings });
         }
         let allocated = if kind.kind == "Service" { value["spec"].clone() } else { Value::Null };
         let Ok(object) = collection.put(key, Expect::Absent, value) else {
-            self.give_back(kind, &serde_json::json!({"spec": allocated}), options);
-            return Err(ApiError::already_exists(&resource, &named));
+            self.undo_allocate(kind, None, &serde_json::json!({"spec": allocated}), options.dry_run);
+            return Err(ApiError::already_exists(&resource, &name));
         };
-        self.stored(kind, &object);
-        Ok(Written { object, created: true, warnings })
+        self.after_store(kind, &object);
+        Ok(WriteResult { object, created: true, warnings })
     }
 
-    /// What was allocated for an object that is not stored after all.
-    fn give_back(&self, kind: &Kind, value: &Value, options: &WriteOptions) {
-        if kind.kind == "Service" && !kind.is_custom() && !options.dry_run {
-            self.release(value);
-        }
-    }
-
-    /// A namespace takes new objects while it is there and not on its way out.
-    fn namespace_takes(&self, kind: &Kind, namespace: &str, value: &Value) -> Result<()> {
+    /// Checks that a namespace exists and is not being terminated.
+    fn check_namespace(&self, kind: &Kind, namespace: &str, value: &Value) -> Result<()> {
         let Some(found) = self.store.collection("namespaces").get(&Key::new("", namespace)) else {
             return Err(ApiError::not_found("namespaces", namespace));
         };

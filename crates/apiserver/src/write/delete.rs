@@ -1,70 +1,76 @@
-//! Objects that go: at once, after their finalizers, or after a pod's grace.
+//! Delete requests: immediate, after finalizers, or after the grace period of a pod.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{TRIES, prepare, review, update::is_free};
-use crate::Operation;
-use crate::core::Core;
+use super::{ATTEMPTS, Writer, admission_request, prepare};
+use crate::admission::Operation;
+use crate::clock;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::options::{DeleteOptions, Propagation, WriteOptions};
 use crate::store::{Expect, Key, Object};
 
-/// The namespaces that the cluster itself stands on; the real server's admission refuses their deletion as well.
-const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+/// Namespaces that cannot be deleted, as in kube-apiserver's admission plugin `NamespaceLifecycle`.
+const PROTECTED_NAMESPACES: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-/// What a deletion did.
+/// The result of a deletion.
 #[derive(Clone, Debug)]
-pub struct Deleted {
-    /// The object's last state; still there when not `gone`.
+pub struct DeleteResult {
+    /// The last state of the object.
     pub object: Arc<Object>,
-    /// It is no longer stored.
-    pub gone: bool,
+    /// Whether the object is removed. Otherwise it waits for finalizers or its grace period.
+    pub removed: bool,
 }
 
-impl Core {
-    /// Deletes an object or marks it as on its way out.
-    pub(crate) async fn delete(&self, kind: &Kind, key: &Key, options: &DeleteOptions) -> Result<Deleted> {
+impl Writer<'_> {
+    /// Deletes an object, or sets its deletion timestamp if finalizers or a grace period delay the removal.
+    pub(crate) async fn delete(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<DeleteResult> {
         let resource = kind.resource();
-        if kind.kind == "Namespace" && !kind.is_custom() && IMMORTAL.contains(&key.name.as_str()) {
+        if kind.kind == "Namespace" && !kind.is_custom() && PROTECTED_NAMESPACES.contains(&key.name.as_str())
+        {
             return Err(ApiError::forbidden(&resource, &key.name, "this namespace may not be deleted"));
         }
         let collection = self.store.collection(&resource);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
             check_preconditions(&resource, key, &live, options)?;
             let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
-            let mut review = review(kind, Operation::Delete, &live, &write);
-            review.old = Some(live.value().clone());
-            self.admit(&review, &live).await?;
+            let mut request = admission_request(kind, Operation::Delete, &live, &write);
+            request.old = Some(live.value().clone());
+            self.admit(&request, &live).await?;
             let mut value = live.value().clone();
-            mark(kind, &mut value, options);
+            mark_deleted(kind, &mut value, options);
             let grace = value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default();
-            let gone = is_free(&value) && grace == 0;
+            let removed = prepare::has_no_finalizers(&value) && grace == 0;
             let unchanged = value == *live.value();
-            if options.dry_run || (unchanged && !gone) {
-                return Ok(Deleted { object: Arc::new(Object::new(value, live.revision())), gone });
+            if options.dry_run || (unchanged && !removed) {
+                return Ok(DeleteResult { object: Arc::new(Object::new(value, live.revision())), removed });
             }
-            let stored = if gone {
+            let stored = if removed {
                 collection.remove(key, live.revision(), Some(last_state(kind, &live, value)))
             } else {
                 collection.put(key.clone(), Expect::Revision(live.revision()), value)
             };
             let Ok(object) = stored else { continue };
-            if gone {
-                self.removed(kind, &object);
+            if removed {
+                self.after_remove(kind, &object);
             } else {
-                self.stored(kind, &object);
+                self.after_store(kind, &object);
             }
-            return Ok(Deleted { object, gone });
+            return Ok(DeleteResult { object, removed });
         }
         Err(ApiError::modified(&resource, &key.name))
     }
 }
 
-/// What an object looks like when it is gone: pods, and what was on its way out before, carry the marks of it.
+/// Returns the state in the deletion event: with deletion timestamp for pods and objects that already had one.
 fn last_state(kind: &Kind, live: &Object, marked: Value) -> Value {
     let pod = kind.kind == "Pod" && !kind.is_custom();
     if pod || live["metadata"]["deletionTimestamp"].is_string() { marked } else { live.value().clone() }
@@ -89,14 +95,13 @@ fn check_preconditions(resource: &str, key: &Key, live: &Object, options: &Delet
     Ok(())
 }
 
-/// Writes the marks of a deletion: its time, its grace and the finalizers its propagation asks for.
-fn mark(kind: &Kind, value: &mut Value, options: &DeleteOptions) {
+/// Sets deletion timestamp, grace period and the finalizers of the propagation policy.
+fn mark_deleted(kind: &Kind, value: &mut Value, options: &DeleteOptions) {
     let grace =
         if kind.kind == "Pod" && !kind.is_custom() { pod_grace(value, options.grace_seconds) } else { 0 };
     let metadata = &mut value["metadata"];
     if !metadata["deletionTimestamp"].is_string() {
-        let when = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(grace);
-        metadata["deletionTimestamp"] = when.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+        metadata["deletionTimestamp"] = clock::after(grace).into();
         metadata["deletionGracePeriodSeconds"] = grace.into();
         if prepare::has_generation(kind) {
             metadata["generation"] = (metadata["generation"].as_i64().unwrap_or_default() + 1).into();
@@ -125,11 +130,11 @@ fn mark(kind: &Kind, value: &mut Value, options: &DeleteOptions) {
     }
 }
 
-/// Seconds a pod gets to end: none when it never reached a node or has ended.
-fn pod_grace(pod: &Value, asked: Option<i64>) -> i64 {
-    let ended = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if ended || pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
+/// Returns the grace period of a pod in seconds: 0 if it is not scheduled or already terminated.
+fn pod_grace(pod: &Value, requested: Option<i64>) -> i64 {
+    let terminated = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if terminated || pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty) {
         return 0;
     }
-    asked.or(pod["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30).max(0)
+    requested.or(pod["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30).max(0)
 }

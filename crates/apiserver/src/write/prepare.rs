@@ -1,15 +1,19 @@
-//! The parts of an object that the server writes and nobody else.
+//! Fields that only the server writes.
 
 use rand::RngExt;
 use serde_json::{Value, json};
 
+use crate::clock::now;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 
-/// Letters that generated names end in: no vowels and nothing that looks like another, so that no word comes out.
-const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Characters of generated name suffixes, as in Kubernetes: without vowels (to avoid words) and without similar characters.
+const SUFFIX_CHARACTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// Puts the namespace of the path into the object; refuses an object that says otherwise, or that has not the path's name.
+/// Sets the namespace of the path on the object.
+///
+/// # Errors
+/// 400 if the object has another namespace than the path, or another name than `name`.
 pub(super) fn place(kind: &Kind, namespace: &str, name: Option<&str>, value: &mut Value) -> Result<()> {
     let metadata = &mut value["metadata"];
     if metadata.is_null() {
@@ -29,29 +33,29 @@ pub(super) fn place(kind: &Kind, namespace: &str, name: Option<&str>, value: &mu
         }
         _ => {}
     }
-    if let Some(wanted) = name {
+    if let Some(expected) = name {
         let given = metadata["name"].as_str().unwrap_or_default();
         if given.is_empty() {
             return Err(ApiError::bad_request(format!(
-                "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+                "the name of the object ({expected} based on URL) was undeterminable: name must be provided"
             )));
         }
-        if given != wanted {
+        if given != expected {
             return Err(ApiError::bad_request(format!(
-                "the name of the object ({given}) does not match the name on the URL ({wanted})"
+                "the name of the object ({given}) does not match the name on the URL ({expected})"
             )));
         }
     }
     Ok(())
 }
 
-/// Name, uid, times and generation of a new object.
+/// Sets name, uid, creation time, generation and status of a new object.
 pub(super) fn new_object(kind: &Kind, value: &mut Value) {
     let metadata = &mut value["metadata"];
     if metadata["name"].as_str().unwrap_or_default().is_empty()
         && let Some(prefix) = metadata["generateName"].as_str().filter(|prefix| !prefix.is_empty())
     {
-        // Kubernetes cuts the prefix so that the whole stays a name of 63 letters.
+        // Kubernetes truncates the prefix so that the name has at most 63 characters.
         let prefix: String = prefix.chars().take(58).collect();
         metadata["name"] = format!("{prefix}{}", suffix()).into();
     }
@@ -75,34 +79,35 @@ pub(super) fn new_object(kind: &Kind, value: &mut Value) {
         metadata["generation"] = 1.into();
     }
     if kind.kind == "Namespace" && !kind.is_custom() {
-        hold_namespace(value);
+        add_namespace_finalizer(value);
     }
     reset_status(kind, value);
 }
 
-/// A namespace is held until the controller has emptied it.
-fn hold_namespace(value: &mut Value) {
-    let held = value["spec"]["finalizers"]
+/// Adds the finalizer that keeps a namespace until the controller has deleted its objects.
+fn add_namespace_finalizer(value: &mut Value) {
+    let present = value["spec"]["finalizers"]
         .as_array()
-        .is_some_and(|marks| marks.iter().any(|mark| mark == "kubernetes"));
-    if !held {
-        let mut marks = value["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
-        marks.push("kubernetes".into());
-        value["spec"]["finalizers"] = marks.into();
+        .is_some_and(|list| list.iter().any(|finalizer| finalizer == "kubernetes"));
+    if !present {
+        let mut finalizers = value["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+        finalizers.push("kubernetes".into());
+        value["spec"]["finalizers"] = finalizers.into();
     }
 }
 
-/// What Kubernetes' own admission gives every pod: the default priority, and five minutes on a lost node.
+/// Sets what Kubernetes' admission plugins set on every pod: the default priority, and tolerations of 300 s for a node
+/// that is not ready or unreachable.
 fn admit_pod(spec: &mut Value) {
     crate::value::default(spec, "priority", 0);
     crate::value::default(spec, "preemptionPolicy", "PreemptLowerPriority");
     let mut tolerations: Vec<Value> = crate::value::items(&spec["tolerations"]).cloned().collect();
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
-        let covered = |one: &Value| {
+        let tolerates = |one: &Value| {
             (one["key"] == key || one["key"].is_null())
                 && (one["effect"] == "NoExecute" || one["effect"].is_null())
         };
-        if !tolerations.iter().any(covered) {
+        if !tolerations.iter().any(tolerates) {
             tolerations.push(
                 json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}),
             );
@@ -111,33 +116,33 @@ fn admit_pod(spec: &mut Value) {
     spec["tolerations"] = tolerations.into();
 }
 
-/// A new object's status is the server's to say.
+/// Sets the status of a new object; clients cannot set it on creation.
 fn reset_status(kind: &Kind, value: &mut Value) {
     if !kind.status || value.get("status").is_none() && kind.is_custom() {
         return;
     }
-    let fresh = match (kind.is_custom(), kind.kind.as_str()) {
+    let status = match (kind.is_custom(), kind.kind.as_str()) {
         (true, _) => Value::Null,
         (_, "Namespace") => json!({"phase": "Active"}),
         (_, "Pod") => json!({"phase": "Pending", "qosClass": crate::defaults::qos(&value["spec"])}),
         (_, "Service" | "Ingress") => json!({"loadBalancer": {}}),
         (_, "ReplicaSet") => json!({"replicas": 0}),
         (_, "CustomResourceDefinition") => return,
-        // A node says about itself what it is when it registers.
+        // A kubelet sets the status of its node when it registers.
         (_, "Node") => return,
         _ => json!({}),
     };
-    match fresh {
+    match status {
         Value::Null => {
             if let Some(map) = value.as_object_mut() {
                 map.remove("status");
             }
         }
-        fresh => value["status"] = fresh,
+        status => value["status"] = status,
     }
 }
 
-/// Whether the server counts the changes of a kind's spec.
+/// Returns whether objects of a kind have `metadata.generation`.
 pub(super) fn has_generation(kind: &Kind) -> bool {
     kind.is_custom()
         || matches!(
@@ -152,21 +157,23 @@ pub(super) fn has_generation(kind: &Kind) -> bool {
         )
 }
 
-/// The time as metadata carries it, to the second.
-pub(crate) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 fn suffix() -> String {
     let mut rng = rand::rng();
-    (0..5).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()
+    (0..5).map(|_| char::from(SUFFIX_CHARACTERS[rng.random_range(0..SUFFIX_CHARACTERS.len())])).collect()
 }
 
-/// A random uid (version 4).
+/// Returns a random UUID (version 4).
 pub(crate) fn uid() -> String {
     let mut bytes: [u8; 16] = rand::random();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Returns whether an object has no finalizers.
+pub(super) fn has_no_finalizers(value: &Value) -> bool {
+    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
+    empty(&value["metadata"]["finalizers"])
+        && (value["kind"] != "Namespace" || empty(&value["spec"]["finalizers"]))
 }

@@ -1,18 +1,18 @@
-//! The `scale` subresource: replicas of anything that has them.
+//! The `scale` subresource.
 
 use serde_json::{Value, json};
 
-use super::Written;
 use super::update::Candidate;
-use crate::core::Core;
+use super::{WriteResult, Writer};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
+use crate::selector::format_selector;
 use crate::store::{Key, Object};
 use crate::value::{at, set_at};
 
-/// The Scale object of an object.
-pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
+/// Returns the Scale of an object, null for kinds without this subresource.
+pub(crate) fn to_scale(kind: &Kind, object: &Value) -> Value {
     let Some(paths) = &kind.scale else { return Value::Null };
     let metadata = &object["metadata"];
     let mut scale = json!({
@@ -28,7 +28,7 @@ pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
     }
     let selector = match &paths.selector {
         Some(path) => at(object, path).as_str().map(str::to_owned),
-        None => Some(text(&object["spec"]["selector"])),
+        None => Some(format_selector(&object["spec"]["selector"])),
     };
     if let Some(selector) = selector.filter(|selector| !selector.is_empty()) {
         scale["status"]["selector"] = selector.into();
@@ -36,50 +36,25 @@ pub(crate) fn of(kind: &Kind, object: &Value) -> Value {
     scale
 }
 
-/// A label selector in the form of a query.
-pub(crate) fn text(selector: &Value) -> String {
-    let mut parts: Vec<String> = selector["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    for expression in crate::value::items(&selector["matchExpressions"]) {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let mut values: Vec<&str> =
-            crate::value::items(&expression["values"]).filter_map(Value::as_str).collect();
-        values.sort_unstable();
-        let values = values.join(",");
-        parts.push(match expression["operator"].as_str() {
-            Some("In") => format!("{key} in ({values})"),
-            Some("NotIn") => format!("{key} notin ({values})"),
-            Some("DoesNotExist") => format!("!{key}"),
-            _ => key.to_owned(),
-        });
-    }
-    parts.sort();
-    parts.join(",")
-}
-
-impl Core {
-    /// Reads a Scale, lets `make` change it, and writes its replicas into the object.
+impl Writer<'_> {
+    /// Changes the Scale of an object with `change` and writes its replicas into the object.
     pub(crate) async fn rescale(
         &self,
         kind: &Kind,
         key: &Key,
         options: &WriteOptions,
-        mut make: impl FnMut(Value) -> Result<Value>,
-    ) -> Result<Written> {
+        mut change: impl FnMut(Value) -> Result<Value>,
+    ) -> Result<WriteResult> {
         let path = kind.scale.as_ref().ok_or_else(ApiError::no_such_path)?.spec.clone();
         self.change(kind, key, "scale", options, |live: &std::sync::Arc<Object>| {
-            let scale = make(of(kind, live))?;
+            let scale = change(to_scale(kind, live))?;
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
             if replicas < 0 {
                 let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
                 let cause = Cause { reason: "FieldValueInvalid", message, field: "spec.replicas".to_owned() };
                 return Err(ApiError::invalid("Scale", "autoscaling", &key.name, &[cause]));
             }
-            let mut value = super::patch::in_version(kind, live);
+            let mut value = kind.in_version(live);
             set_at(&mut value, &path, replicas.into());
             value["metadata"]["resourceVersion"] = scale["metadata"]["resourceVersion"].clone();
             Ok(Candidate { value, owned: false, warnings: Vec::new() })

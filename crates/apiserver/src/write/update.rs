@@ -1,27 +1,28 @@
-//! Changed objects.
+//! Update requests.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{TRIES, Written, check_kind, decode, prepare, review};
-use crate::core::Core;
+use super::decode::{check_kind, decode};
+use super::{ATTEMPTS, WriteResult, Writer, admission_request, prepare};
+use crate::admission::{AdmissionRequest, Operation};
 use crate::error::{ApiError, Cause, Result};
 use crate::kinds::Kind;
 use crate::options::WriteOptions;
 use crate::patch::apply::managed;
 use crate::store::{Expect, Key, Object};
-use crate::{Operation, validate};
+use crate::validate;
 
-/// An object on its way to replace another.
+/// An object that is to replace the stored one.
 pub(crate) struct Candidate {
     pub(crate) value: Value,
-    /// The owners of fields are settled (by apply); else the manager becomes owner of what changed.
+    /// Whether `managedFields` are complete (after apply). Otherwise the field manager becomes owner of the changed fields.
     pub(crate) owned: bool,
     pub(crate) warnings: Vec<String>,
 }
 
-impl Core {
+impl Writer<'_> {
     /// Replaces an object, or one of its subresources.
     pub(crate) async fn update(
         &self,
@@ -30,10 +31,11 @@ impl Core {
         subresource: &str,
         value: Value,
         options: &WriteOptions,
-    ) -> Result<Written> {
+    ) -> Result<WriteResult> {
         check_kind(kind, &value)?;
         let mut warnings = Vec::new();
-        let mut value = decode(kind, value, options, &mut warnings)?;
+        let mut value =
+            decode(kind, value, options, &mut warnings).map_err(|error| error.bad_request(kind))?;
         prepare::place(kind, &key.namespace, Some(&key.name), &mut value)?;
         self.change(kind, key, subresource, options, |_| {
             Ok(Candidate { value: value.clone(), owned: false, warnings: warnings.clone() })
@@ -41,20 +43,20 @@ impl Core {
         .await
     }
 
-    /// Reads, changes and writes an object, again when another write came between.
+    /// Reads, changes and writes an object; starts over if a concurrent write changed it.
     pub(crate) async fn change(
         &self,
         kind: &Kind,
         key: &Key,
         subresource: &str,
         options: &WriteOptions,
-        mut make: impl FnMut(&Arc<Object>) -> Result<Candidate>,
-    ) -> Result<Written> {
+        mut change: impl FnMut(&Arc<Object>) -> Result<Candidate>,
+    ) -> Result<WriteResult> {
         let resource = kind.resource();
         let collection = self.store.collection(&resource);
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
-            let candidate = make(&live)?;
+            let candidate = change(&live)?;
             if let Some(written) = self.replace(kind, key, subresource, &live, candidate, options).await? {
                 return Ok(written);
             }
@@ -62,7 +64,7 @@ impl Core {
         Err(ApiError::modified(&resource, &key.name))
     }
 
-    /// Stores a candidate in place of the live object; `None` when that changed meanwhile.
+    /// Replaces the live object with a candidate. Returns `None` if a concurrent write changed the live object.
     async fn replace(
         &self,
         kind: &Kind,
@@ -71,89 +73,128 @@ impl Core {
         live: &Arc<Object>,
         candidate: Candidate,
         options: &WriteOptions,
-    ) -> Result<Option<Written>> {
-        let resource = kind.resource();
+    ) -> Result<Option<WriteResult>> {
         let Candidate { mut value, owned, mut warnings } = candidate;
-        let old = super::patch::in_version(kind, live);
-        match value["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
-            "" | "0" if kind.is_custom() && !owned && subresource.is_empty() => {
-                let message = "Invalid value: 0: must be specified for an update".to_owned();
-                let field = "metadata.resourceVersion".to_owned();
-                let cause = Cause { reason: "FieldValueInvalid", message, field };
-                return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &[cause]));
-            }
-            "" | "0" => {}
-            version if version == live.revision().to_string() => {}
-            _ => return Err(ApiError::modified(&resource, &key.name)),
-        }
-        if let Some(uid) = value["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty())
-            && old["metadata"]["uid"] != uid
-        {
-            let found = old["metadata"]["uid"].as_str().unwrap_or_default();
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-            return Err(ApiError::conflict(&resource, &key.name, &why));
-        }
+        let old = kind.in_version(live);
+        check_resource_version(kind, key, live, &value, owned || !subresource.is_empty())?;
+        check_uid(kind, key, &old, &value)?;
         keep_system_fields(&old, &mut value);
-        keep_other_half(kind, subresource, &old, &mut value);
-        let manager = options.manager.as_deref().filter(|_| !owned);
-        if let Some(manager) = manager {
-            managed::written(kind, &old, &mut value, manager, subresource);
-        } else if !owned {
-            value["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
-            crate::value::drop_nulls(&mut value["metadata"]);
+        keep_unchangeable_fields(kind, subresource, &old, &mut value);
+        if !owned {
+            track_managers(kind, &old, &mut value, subresource, options);
         }
-        let mut review = review(kind, Operation::Update, &value, options);
-        review.subresource = subresource.to_owned();
-        review.old = Some(old.clone());
-        self.mutate(kind, &review, &mut value).await?;
+        let mut request = admission_request(kind, Operation::Update, &value, options);
+        request.subresource = subresource.to_owned();
+        request.old = Some(old.clone());
+        self.mutate(kind, &request, &mut value).await?;
         self.allocate(kind, Some(&old), &mut value, options.dry_run)?;
-        if prepare::has_generation(kind) && spec_changed(kind, &old, &value) {
+        let allocated = if kind.kind == "Service" { value.clone() } else { Value::Null };
+        let object = self.check_and_store(kind, key, live, &request, &old, value).await;
+        if !matches!(object, Ok(Some(_))) {
+            self.undo_allocate(kind, Some(&old), &allocated, options.dry_run);
+        }
+        Ok(object?.map(|object| {
+            if subresource.is_empty() && old["spec"] != object["spec"] {
+                warnings.extend(validate::warnings(kind, &object));
+            }
+            WriteResult { object, created: false, warnings }
+        }))
+    }
+
+    /// Validates a changed object and stores it, except for a dry run. Returns `None` if a concurrent write changed the live
+    /// object.
+    async fn check_and_store(
+        &self,
+        kind: &Kind,
+        key: &Key,
+        live: &Arc<Object>,
+        request: &AdmissionRequest,
+        old: &Value,
+        mut value: Value,
+    ) -> Result<Option<Arc<Object>>> {
+        let subresource = &request.subresource;
+        if prepare::has_generation(kind) && increments_generation(kind, subresource, old, &value) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or_default() + 1;
             value["metadata"]["generation"] = generation.into();
         }
-        let causes = validate::update(kind, &old, &value, subresource);
+        let causes = validate::update(kind, old, &value, subresource);
         if !causes.is_empty() {
             return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &causes));
         }
-        if subresource.is_empty() && old["spec"] != value["spec"] {
-            warnings.extend(validate::warnings(kind, &value));
-        }
-        self.admit(&review, &value).await?;
+        self.admit(request, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
-        if managed::same(&old, &value) {
-            return Ok(Some(Written { object: live.clone(), created: false, warnings }));
+        if *old == value {
+            return Ok(Some(live.clone()));
         }
-        if options.dry_run {
-            let object = Arc::new(Object::new(value, live.revision()));
-            return Ok(Some(Written { object, created: false, warnings }));
+        if request.dry_run {
+            return Ok(Some(Arc::new(Object::new(value, live.revision()))));
         }
-        let collection = self.store.collection(&resource);
-        let ends = value["metadata"]["deletionTimestamp"].is_string()
-            && is_free(&value)
-            && old["metadata"]["deletionTimestamp"].is_string()
+        Ok(self.store_changed(kind, key, live, value))
+    }
+
+    /// Stores a changed object, or removes it if it was only waiting for its finalizers. Returns `None` if a concurrent
+    /// write changed the live object.
+    fn store_changed(&self, kind: &Kind, key: &Key, live: &Object, value: Value) -> Option<Arc<Object>> {
+        let collection = self.store.collection(&kind.resource());
+        let is_removed = value["metadata"]["deletionTimestamp"].is_string()
+            && live["metadata"]["deletionTimestamp"].is_string()
+            && prepare::has_no_finalizers(&value)
             && value["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() == 0;
-        let stored = if ends {
-            collection.remove(key, live.revision(), Some(value))
-        } else {
-            collection.put(key.clone(), Expect::Revision(live.revision()), value)
-        };
-        let Ok(object) = stored else { return Ok(None) };
-        if ends {
-            self.removed(kind, &object);
-        } else {
-            self.stored(kind, &object);
+        if is_removed {
+            let object = collection.remove(key, live.revision(), Some(value)).ok()?;
+            self.after_remove(kind, &object);
+            return Some(object);
         }
-        Ok(Some(Written { object, created: false, warnings }))
+        let object = collection.put(key.clone(), Expect::Revision(live.revision()), value).ok()?;
+        self.after_store(kind, &object);
+        Some(object)
     }
 }
 
-/// Nothing holds a deleted object any longer.
-pub(super) fn is_free(value: &Value) -> bool {
-    let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    empty(&value["metadata"]["finalizers"])
-        && (value["kind"] != "Namespace" || empty(&value["spec"]["finalizers"]))
+/// Checks that the resource version of a candidate is the current one. `optional` permits a custom resource without it.
+fn check_resource_version(
+    kind: &Kind,
+    key: &Key,
+    live: &Object,
+    candidate: &Value,
+    optional: bool,
+) -> Result<()> {
+    match candidate["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
+        "" | "0" if kind.is_custom() && !optional => {
+            let message = "Invalid value: 0: must be specified for an update".to_owned();
+            let field = "metadata.resourceVersion".to_owned();
+            let cause = Cause { reason: "FieldValueInvalid", message, field };
+            Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &[cause]))
+        }
+        "" | "0" => Ok(()),
+        version if version == live.revision().to_string() => Ok(()),
+        _ => Err(ApiError::modified(&kind.resource(), &key.name)),
+    }
 }
 
+/// Checks that a candidate with a uid has the uid of the live object.
+fn check_uid(kind: &Kind, key: &Key, old: &Value, candidate: &Value) -> Result<()> {
+    let uid = |object: &Value| object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let (requested, found) = (uid(candidate), uid(old));
+    if requested.is_empty() || requested == found {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {requested}, UID in object meta: {found}");
+    Err(ApiError::conflict(&kind.resource(), &key.name, &why))
+}
+
+/// Makes the field manager of the options the owner of the changed fields; without one, `managedFields` are unchanged.
+fn track_managers(kind: &Kind, old: &Value, value: &mut Value, subresource: &str, options: &WriteOptions) {
+    match options.manager.as_deref() {
+        Some(manager) => managed::track_update(kind, old, value, manager, subresource),
+        None => {
+            value["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
+            crate::value::drop_nulls(&mut value["metadata"]);
+        }
+    }
+}
+
+/// Restores the metadata fields that only the server sets.
 fn keep_system_fields(old: &Value, value: &mut Value) {
     let Some(metadata) = value["metadata"].as_object_mut() else { return };
     let fields = [
@@ -172,8 +213,8 @@ fn keep_system_fields(old: &Value, value: &mut Value) {
     }
 }
 
-/// An update of the object leaves its status, an update of the status leaves the rest.
-fn keep_other_half(kind: &Kind, subresource: &str, old: &Value, value: &mut Value) {
+/// Restores the fields that an update of this (sub)resource cannot change: the status, or everything but the status.
+fn keep_unchangeable_fields(kind: &Kind, subresource: &str, old: &Value, value: &mut Value) {
     let keep = |value: &mut Value, field: &str| {
         let Some(map) = value.as_object_mut() else { return };
         match old.get(field) {
@@ -217,8 +258,9 @@ fn keep_other_half(kind: &Kind, subresource: &str, old: &Value, value: &mut Valu
     }
 }
 
-fn spec_changed(kind: &Kind, old: &Value, value: &Value) -> bool {
-    if kind.is_custom() || matches!(kind.kind.as_str(), "EndpointSlice") {
+/// Returns whether a change increments `metadata.generation`.
+fn increments_generation(kind: &Kind, subresource: &str, old: &Value, value: &Value) -> bool {
+    if kind.is_custom() || kind.kind == "EndpointSlice" {
         let others = |object: &Value| {
             let mut map = object.as_object().cloned().unwrap_or_default();
             map.remove("metadata");
@@ -229,6 +271,9 @@ fn spec_changed(kind: &Kind, old: &Value, value: &Value) -> bool {
         };
         return others(old) != others(value);
     }
-    // A pod's node is not part of what its generation counts.
-    old["spec"] != value["spec"]
+    // In Kubernetes, changed annotations of a Deployment count like a changed spec.
+    let annotations_changed = kind.kind == "Deployment"
+        && subresource.is_empty()
+        && old["metadata"]["annotations"] != value["metadata"]["annotations"];
+    annotations_changed || old["spec"] != value["spec"]
 }

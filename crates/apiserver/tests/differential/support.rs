@@ -1,7 +1,8 @@
-//! What the differential test is made of.
+//! Parts of the differential test.
 
 pub(crate) mod compare;
 pub(crate) mod generate;
 pub(crate) mod recorded;
-pub(crate) mod script;
+pub(crate) mod sequences;
+pub(crate) mod step;
 pub(crate) mod target;

@@ -1,4 +1,4 @@
-//! A request's body kept for another try, up to 64 KiB.
+//! A request's body, kept for a retry, up to 64 KiB.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,15 +11,15 @@ use http_body::{Body, Frame, SizeHint};
 use super::RequestBody;
 use crate::error::BoxError;
 
-/// The longest body that is kept, as in Linkerd.
-const MAX_REPLAYED: usize = 64 * 1024;
+/// The longest body that is kept, in bytes; Linkerd's limit.
+const MAX_LENGTH: usize = 64 * 1024;
 
-/// One reading of a kept body. The first reading fills what the later ones repeat.
+/// One reading of a kept body. The first reading reads the source; later ones repeat what it kept.
 pub(crate) struct Replay {
     /// `None` for a request without a body.
     kept: Option<Arc<Mutex<Kept>>>,
     next: usize,
-    trailers_given: bool,
+    trailers_read: bool,
 }
 
 struct Kept {
@@ -27,31 +27,32 @@ struct Kept {
     chunks: Vec<Bytes>,
     length: usize,
     trailers: Option<HeaderMap>,
-    too_long: bool,
+    /// The body is too long or it broke.
+    incomplete: bool,
 }
 
 impl Replay {
-    /// Keeps a body, or gives it back when it announces more than can be kept.
+    /// Keeps a body, or returns it if it announces more than 64 KiB.
     pub(crate) fn new(body: RequestBody) -> Result<Self, RequestBody> {
         if body.is_end_stream() {
-            return Ok(Self { kept: None, next: 0, trailers_given: false });
+            return Ok(Self { kept: None, next: 0, trailers_read: false });
         }
-        if body.size_hint().lower() > MAX_REPLAYED as u64 {
+        if body.size_hint().lower() > MAX_LENGTH as u64 {
             return Err(body);
         }
         let kept =
-            Kept { source: Some(body), chunks: Vec::new(), length: 0, trailers: None, too_long: false };
-        Ok(Self { kept: Some(Arc::new(Mutex::new(kept))), next: 0, trailers_given: false })
+            Kept { source: Some(body), chunks: Vec::new(), length: 0, trailers: None, incomplete: false };
+        Ok(Self { kept: Some(Arc::new(Mutex::new(kept))), next: 0, trailers_read: false })
     }
 
-    /// The body of one more try.
+    /// Returns the body of one more attempt.
     pub(crate) fn body(&self) -> RequestBody {
-        RequestBody::replay(Self { kept: self.kept.clone(), next: 0, trailers_given: false })
+        RequestBody::replay(Self { kept: self.kept.clone(), next: 0, trailers_read: false })
     }
 
     /// Whether the whole body was read and kept, so that it can be sent again.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.lock().is_none_or(|kept| kept.source.is_none() && !kept.too_long)
+    pub(crate) fn is_complete(&self) -> bool {
+        self.lock().is_none_or(|kept| kept.source.is_none() && !kept.incomplete)
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
@@ -69,8 +70,8 @@ impl Replay {
             return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
         let Some(source) = &mut kept.source else {
-            let trailers = kept.trailers.as_ref().filter(|_| !self.trailers_given);
-            self.trailers_given = true;
+            let trailers = kept.trailers.as_ref().filter(|_| !self.trailers_read);
+            self.trailers_read = true;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers.clone()))));
         };
         let frame = ready!(Pin::new(&mut *source).poll_frame(cx));
@@ -84,11 +85,10 @@ impl Replay {
                     self.next += kept.keep(data);
                 } else if let Some(trailers) = frame.trailers_ref() {
                     kept.trailers = Some(trailers.clone());
-                    self.trailers_given = true;
+                    self.trailers_read = true;
                 }
             }
-            // What broke cannot be repeated.
-            Some(Err(_)) => kept.too_long = true,
+            Some(Err(_)) => kept.incomplete = true,
             None => {}
         }
         if ended {
@@ -98,34 +98,34 @@ impl Replay {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        let done = |kept: MutexGuard<'_, Kept>| {
-            let trailers = kept.trailers.is_some() && !self.trailers_given;
+        let ended = |kept: MutexGuard<'_, Kept>| {
+            let trailers = kept.trailers.is_some() && !self.trailers_read;
             kept.source.is_none() && self.next >= kept.chunks.len() && !trailers
         };
-        self.lock().is_none_or(done)
+        self.lock().is_none_or(ended)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let Some(kept) = self.lock() else { return SizeHint::with_exact(0) };
-        let again: usize = kept.chunks.iter().skip(self.next).map(Bytes::len).sum();
+        let repeated: usize = kept.chunks.iter().skip(self.next).map(Bytes::len).sum();
         let mut hint = kept.source.as_ref().map(Body::size_hint).unwrap_or(SizeHint::with_exact(0));
         if let Some(upper) = hint.upper() {
-            hint.set_upper(upper + again as u64);
+            hint.set_upper(upper + repeated as u64);
         }
-        hint.set_lower(hint.lower() + again as u64);
+        hint.set_lower(hint.lower() + repeated as u64);
         hint
     }
 }
 
 impl Kept {
-    /// Keeps a chunk; gives how many places the reading moves on.
+    /// Keeps a chunk; returns by how many chunks the reading advances.
     fn keep(&mut self, data: &Bytes) -> usize {
         self.length = self.length.saturating_add(data.len());
-        if self.length > MAX_REPLAYED {
-            self.too_long = true;
+        if self.length > MAX_LENGTH {
+            self.incomplete = true;
             self.chunks.clear();
         }
-        if self.too_long {
+        if self.incomplete {
             return 0;
         }
         self.chunks.push(data.clone());

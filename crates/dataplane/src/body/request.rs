@@ -1,4 +1,4 @@
-//! A request's body: counts the request when its first frame is read.
+//! A request's body.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -10,14 +10,14 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::replay::Replay;
-use super::track::Sent;
+use super::track::SentAt;
 use crate::error::BoxError;
 use crate::metrics::{Counter, Histogram};
 
-/// The body of a request or of one try of it.
+/// The body of a request or of one attempt. It counts the request when its first frame is read.
 pub(crate) struct RequestBody {
     inner: Inner,
-    /// Counted at the first frame; empty once counted, so a request without a body never fills it.
+    /// Incremented at the first frame, then empty; requests without a body are never in here.
     uncounted: Vec<Arc<Counter>>,
     frames: Option<Arc<Histogram>>,
     sent: Option<Arc<OnceLock<Instant>>>,
@@ -42,24 +42,24 @@ impl RequestBody {
         Self { inner, uncounted: Vec::new(), frames: None, sent: None }
     }
 
-    /// Counts the request: at once when it has no body, else when the body is first read.
+    /// Counts the request: at once if it has no body, else when the body is first read.
     pub(crate) fn count(&mut self, counter: &Arc<Counter>) {
         if self.is_end_stream() { counter.inc() } else { self.uncounted.push(counter.clone()) }
     }
 
-    /// Measures the size of every data frame.
+    /// Records the size of every data frame.
     pub(crate) fn measure_frames(&mut self, frames: &Arc<Histogram>) {
         if !self.is_end_stream() {
             self.frames = Some(frames.clone());
         }
     }
 
-    /// The moment the body will have been read to its end; `now` when there is none.
-    pub(crate) fn sent(&mut self, now: Instant) -> Sent {
+    /// Returns when the body will have been read to its end; `now` without a body.
+    pub(crate) fn sent_at(&mut self, now: Instant) -> SentAt {
         if self.is_end_stream() {
-            return Sent::At(now);
+            return SentAt::Known(now);
         }
-        Sent::Later(self.sent.get_or_insert_default().clone())
+        SentAt::Pending(self.sent.get_or_insert_default().clone())
     }
 
     fn finished(&mut self) {

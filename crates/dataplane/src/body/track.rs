@@ -1,4 +1,4 @@
-//! What watches an answer: told of its first data and of its end.
+//! What follows a response: its first data and its end are recorded in the metrics, the balancer and the breaker.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -6,96 +6,98 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::classify::{Class, Start};
+use crate::classify::{Class, HeadClass};
+use crate::health::InFlight;
 use crate::metrics::{BackendScope, HttpScope, Outcome, RouteScope};
-use crate::outbound::InFlight;
 
-/// The moment a request was sent to its end.
-pub(crate) enum Sent {
-    At(Instant),
-    Later(Arc<OnceLock<Instant>>),
+/// When a request was sent to its end.
+pub(crate) enum SentAt {
+    Known(Instant),
+    /// Set when the request's body ends.
+    Pending(Arc<OnceLock<Instant>>),
 }
 
-impl Sent {
-    /// The time from that moment until `now`; none when it is still to come.
+impl SentAt {
+    /// Returns the time from that moment to `now`, zero if the request is still being sent.
     pub(crate) fn until(&self, now: Instant) -> Duration {
         now.duration_since(match self {
-            Self::At(instant) => *instant,
-            Self::Later(cell) => cell.get().copied().unwrap_or(now),
+            Self::Known(instant) => *instant,
+            Self::Pending(cell) => cell.get().copied().unwrap_or(now),
         })
     }
 }
 
-/// One watcher of an answer.
+/// One recipient of a response's first data and end.
 pub(crate) enum Tracker {
-    /// The older metrics of an endpoint, a route or its tries.
+    /// The `response_total` families of an endpoint, a route or a route's attempts.
     Http(Arc<HttpScope>, Instant),
-    /// The newer metrics of a route.
+    /// The `outbound_*` families of a route.
     Route(Arc<RouteScope>, Instant),
-    /// The newer metrics of a route's backend.
-    Backend(Arc<BackendScope>, Sent),
+    /// The `outbound_*` families of a route's backend.
+    Backend(Arc<BackendScope>, SentAt),
     /// The balancer and the breaker.
     Load(InFlight),
 }
 
-/// How an answer's stream ended.
-pub(crate) enum End<'a> {
-    Whole(Option<&'a HeaderMap>),
-    /// Let go before its end.
+/// How a response's stream ended.
+pub(crate) enum StreamEnd<'a> {
+    /// To its end, with these trailers.
+    Complete(Option<&'a HeaderMap>),
+    /// Dropped before its end.
     Dropped,
-    /// Broke; in the words of the older and of the newer metrics.
-    Broken(&'static str, &'static str),
+    /// Broken; the error's names in the `response_total` (`class`) and the `outbound_*` families (`label`).
+    Broken { class: &'static str, label: &'static str },
 }
 
-/// All watchers of one answer; at most four see any.
+/// All trackers of one response, at most four.
 pub(crate) struct Tracking {
     status: u16,
-    start: Start,
-    first_seen: bool,
+    class: HeadClass,
+    first_data_seen: bool,
     trackers: [Option<Tracker>; 4],
 }
 
 impl Tracking {
-    pub(crate) fn new(status: u16, start: Start) -> Box<Self> {
-        Box::new(Self { status, start, first_seen: false, trackers: [const { None }; 4] })
+    pub(crate) fn new(status: u16, class: HeadClass) -> Box<Self> {
+        Box::new(Self { status, class, first_data_seen: false, trackers: [const { None }; 4] })
     }
 
     pub(crate) fn add(&mut self, tracker: Tracker) {
-        let free = self.trackers.iter_mut().find(|place| place.is_none());
-        *free.expect("an answer has at most four watchers") = Some(tracker);
+        let free = self.trackers.iter_mut().find(|slot| slot.is_none());
+        *free.expect("a response has at most four trackers") = Some(tracker);
     }
 
-    /// Whether the answer is a failure as far as its head tells.
-    pub(crate) fn failed(&self) -> bool {
-        self.start.end(None).is_failure()
+    /// Whether the response is a failure by its head.
+    pub(crate) fn is_failure_by_head(&self) -> bool {
+        self.class.finish(None).is_failure()
     }
 
-    /// Tells balancer and breaker at once what the head says.
-    pub(crate) fn judge(&mut self) {
-        let class = self.start.end(None);
-        for place in &mut self.trackers {
-            if matches!(place, Some(Tracker::Load(_)))
-                && let Some(Tracker::Load(load)) = place.take()
+    /// Reports the result by the head to the balancer and the breaker.
+    pub(crate) fn report_head(&mut self) {
+        let class = self.class.finish(None);
+        for slot in &mut self.trackers {
+            if matches!(slot, Some(Tracker::Load(_)))
+                && let Some(Tracker::Load(in_flight)) = slot.take()
             {
-                load.ended(class);
+                in_flight.finish(class);
             }
         }
     }
 
     pub(super) fn first_data(&mut self) {
-        if !self.first_seen {
+        if !self.first_data_seen {
             self.first_data_at(Instant::now());
         }
     }
 
     fn first_data_at(&mut self, now: Instant) {
-        if std::mem::replace(&mut self.first_seen, true) {
+        if std::mem::replace(&mut self.first_data_seen, true) {
             return;
         }
         for tracker in self.trackers.iter_mut().flatten() {
             match tracker {
                 Tracker::Http(scope, start) => scope.first_data(self.status, now.duration_since(*start)),
-                Tracker::Load(load) => load.answered(now),
+                Tracker::Load(in_flight) => in_flight.first_data(now),
                 Tracker::Route(..) | Tracker::Backend(..) => {}
             }
         }
@@ -109,13 +111,13 @@ impl Tracking {
         }
     }
 
-    pub(super) fn end(&mut self, end: End<'_>) {
+    pub(super) fn end(&mut self, end: StreamEnd<'_>) {
         let now = Instant::now();
         self.first_data_at(now);
         let (class, error) = match end {
-            End::Whole(trailers) => (self.start.end(trailers), ""),
-            End::Dropped => (self.start.end(None), "UNKNOWN"),
-            End::Broken(class, error) => (Class::Error(class), error),
+            StreamEnd::Complete(trailers) => (self.class.finish(trailers), ""),
+            StreamEnd::Dropped => (self.class.finish(None), "UNKNOWN"),
+            StreamEnd::Broken { class, label } => (Class::Error(class), label),
         };
         let status = Some(self.status);
         for tracker in self.trackers.iter_mut().filter_map(Option::take) {
@@ -123,7 +125,7 @@ impl Tracking {
                 Tracker::Http(scope, _) => scope.ended(Outcome { status, class }),
                 Tracker::Route(scope, start) => scope.ended(status, error, now.duration_since(start)),
                 Tracker::Backend(scope, sent) => scope.ended(status, error, sent.until(now)),
-                Tracker::Load(load) => load.ended(class),
+                Tracker::Load(in_flight) => in_flight.finish(class),
             }
         }
     }

@@ -1,13 +1,13 @@
-//! Opening a connection, with TLS where the endpoint has an identity.
+//! Opening a connection, with TLS if the endpoint has an identity.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use meshy_net::SharedNetwork;
 use rustls_pki_types::ServerName;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -17,39 +17,35 @@ use crate::metrics::TcpScope;
 use crate::transport::{Rewind, Stream, Transport};
 
 /// How long opening a connection may take, TLS included; Linkerd's default.
-pub(crate) const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a connection is made of.
+/// Opens connections to one address.
 pub(crate) struct Connector {
     pub(crate) network: SharedNetwork,
     pub(crate) addr: SocketAddr,
-    pub(crate) security: Option<Security>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) scope: Arc<TcpScope>,
 }
 
-/// Both sides' identities.
-pub(crate) struct Security {
-    /// The own identity of the moment; read at each handshake so that a new certificate is used at once.
-    pub(crate) own: Arc<RwLock<Option<Identity>>>,
-    pub(crate) peer: ServerName<'static>,
+/// The identities of both sides.
+pub(crate) struct Tls {
+    /// This proxy's identity; each handshake uses the current value.
+    pub(crate) identity: watch::Receiver<Identity>,
+    pub(crate) server: ServerName<'static>,
 }
 
 impl Connector {
     pub(crate) async fn connect(&self) -> Result<Transport, ProxyError> {
-        let stream =
-            timeout(CONNECT, self.open()).await.map_err(|_| ProxyError::ConnectTimeout(CONNECT))??;
+        let opened = timeout(CONNECT_TIMEOUT, self.open()).await;
+        let stream = opened.map_err(|_| ProxyError::ConnectTimeout(CONNECT_TIMEOUT))??;
+        tracing::trace!(addr = %self.addr, tls = self.tls.is_some(), "connection opened");
         Ok(Transport::new(stream, self.scope.clone()))
     }
 
     async fn open(&self) -> io::Result<Stream> {
         let io = self.network.connect(self.addr).await?;
-        let identity = self.security.as_ref().and_then(|security| {
-            let own = security.own.read().expect("identity lock");
-            own.as_ref().map(|own| (own.client.clone(), security.peer.clone()))
-        });
-        let Some((config, peer)) = identity else {
-            return Ok(Stream::Plain(Rewind { head: Bytes::new(), io }));
-        };
-        Ok(Stream::Opened(Box::new(TlsConnector::from(config).connect(peer, io).await?)))
+        let Some(tls) = &self.tls else { return Ok(Stream::Plain(Rewind::new(io))) };
+        let config = tls.identity.borrow().client.clone();
+        Ok(Stream::Opened(Box::new(TlsConnector::from(config).connect(tls.server.clone(), io).await?)))
     }
 }

@@ -4,29 +4,35 @@ use std::sync::Arc;
 
 use http::Request;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 
 use super::connect::Connector;
-use crate::body::{Answer, RequestBody, ResponseBody};
+use crate::body::{BoxResponse, RequestBody, ResponseBody};
 use crate::error::ProxyError;
+use crate::log;
 
-/// The shared connection, opened when first needed and again when it was closed.
-pub(super) struct Shared {
+type Sender = http2::SendRequest<RequestBody>;
+
+/// A connection that is opened for the first request, and again after it was closed.
+pub(super) struct SharedConnection {
     connector: Arc<Connector>,
-    sender: Mutex<Option<http2::SendRequest<RequestBody>>>,
+    sender: Mutex<Option<Sender>>,
 }
 
-impl Shared {
+impl SharedConnection {
     pub(super) fn new(connector: Arc<Connector>) -> Self {
         Self { connector, sender: Mutex::default() }
     }
 
-    pub(super) async fn send(&self, mut request: Box<Request<RequestBody>>) -> Result<Answer, ProxyError> {
+    pub(super) async fn send(
+        &self,
+        mut request: Box<Request<RequestBody>>,
+    ) -> Result<BoxResponse, ProxyError> {
         loop {
             let (mut sender, reused) = self.sender().await?;
             match sender.try_send_request(*request).await {
-                Ok(response) => return Ok(Box::new(response.map(ResponseBody::h2))),
+                Ok(response) => return Ok(Box::new(response.map(ResponseBody::incoming))),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => *request = unsent,
                     _ => return Err(error.into_error().into()),
@@ -35,16 +41,16 @@ impl Shared {
         }
     }
 
-    async fn sender(&self) -> Result<(http2::SendRequest<RequestBody>, bool), ProxyError> {
+    async fn sender(&self) -> Result<(Sender, bool), ProxyError> {
         let mut shared = self.sender.lock().await;
         if let Some(sender) = shared.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok((sender.clone(), true));
         }
         let transport = self.connector.connect().await?;
-        let (sender, driver) = http2::handshake(TokioExecutor::new(), TokioIo::new(transport)).await?;
-        tokio::spawn(async move {
+        let (sender, driver) = http2::handshake(log::Executor, TokioIo::new(transport)).await?;
+        log::spawn(async move {
             if let Err(error) = driver.await {
-                tracing::debug!(%error, "an HTTP/2 connection ended");
+                tracing::debug!(%error, "HTTP/2 connection failed");
             }
         });
         *shared = Some(sender.clone());

@@ -1,4 +1,4 @@
-//! The profile routes of requests that come in: counted, never retried.
+//! The profile routes of inbound requests: they are counted, never retried.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,89 +11,74 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::body::RequestBody;
+use crate::headers::DST_CANONICAL;
 use crate::metrics::{HttpScope, Labels, Metrics};
-use crate::outbound::{DST_CANONICAL, RouteIndex};
 use crate::profile::{Profile, Route};
 use crate::target::{Destination, Discovery, Target};
 
-/// Names that callers can make up are remembered up to this many.
-const MOST: usize = 128;
-/// A name that nobody knew is asked for again after this.
-const AGAIN: Duration = Duration::from_secs(5);
+/// How many names are cached. Callers choose them, so there is a limit.
+const MAX_NAMES: usize = 128;
+/// How long an unknown name is cached.
+const UNKNOWN_TTL: Duration = Duration::from_secs(5);
 
-/// The profiles by the names that requests carry.
+/// The profiles by the names in requests.
 pub(super) struct Profiles {
     discovery: Arc<dyn Discovery>,
     metrics: Arc<Metrics>,
-    known: Mutex<HashMap<Box<str>, Arc<Known>>>,
+    cache: Mutex<HashMap<Box<str>, Arc<Entry>>>,
 }
 
-struct Known {
-    told: Option<watch::Receiver<Arc<Target>>>,
-    asked: Instant,
-    current: Mutex<Option<Current>>,
+struct Entry {
+    /// `None` for an unknown name.
+    target: Option<watch::Receiver<Arc<Target>>>,
+    discovered: Instant,
+    current: Mutex<Option<Arc<Current>>>,
 }
 
-#[derive(Clone)]
+/// A profile with its series.
 struct Current {
     profile: Arc<Profile>,
-    routes: Arc<Routes>,
-}
-
-struct Routes {
-    index: RouteIndex,
-    all: Vec<Arc<Route>>,
     labels: Labels,
     scopes: Vec<OnceLock<Arc<HttpScope>>>,
 }
 
-/// A request's route.
-pub(super) struct Routed {
-    route: Arc<Route>,
-    scope: Arc<HttpScope>,
-}
-
-impl Routed {
-    pub(super) fn route(&self) -> &Arc<Route> {
-        &self.route
-    }
-
-    pub(super) fn scope(&self) -> &Arc<HttpScope> {
-        &self.scope
-    }
+/// The route of a request, with its series.
+pub(super) struct MatchedRoute {
+    pub(super) route: Arc<Route>,
+    pub(super) scope: Arc<HttpScope>,
 }
 
 impl Profiles {
     pub(super) fn new(discovery: Arc<dyn Discovery>, metrics: Arc<Metrics>) -> Self {
-        Self { discovery, metrics, known: Mutex::default() }
+        Self { discovery, metrics, cache: Mutex::default() }
     }
 
-    /// The route of the profile that the request's name has: by `l5d-dst-canonical`, else authority, else `Host`.
-    /// There is no default route here: a request that matches none leaves no trace in the route metrics.
-    pub(super) async fn route(&self, request: &Request<RequestBody>) -> Option<Routed> {
+    /// Returns the request's route in the profile of its service, which `l5d-dst-canonical` names, else the authority, else
+    /// `Host`. A request that matches no route is not in the route metrics.
+    pub(super) async fn route(&self, request: &Request<RequestBody>) -> Option<MatchedRoute> {
         let canonical = request.headers().get(&DST_CANONICAL).and_then(|name| name.to_str().ok());
         let authority = request.uri().authority().map(|authority| authority.as_str());
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         let name = canonical.or(authority).or(host)?;
-        let known = self.known(name).await?;
-        let current = known.current(name)?;
-        let routes = &current.routes;
-        let place = routes.index.find(&routes.all, request.method(), request.uri().path())?;
-        let route = routes.all[place].clone();
-        let scope = routes.scopes[place].get_or_init(|| {
+        let current = self.entry(name).await?.current(name)?;
+        let found = current.profile.find(request.method(), request.uri().path())?;
+        let route = current.profile.routes[found].clone();
+        let scope = current.scopes[found].get_or_init(|| {
             let labels = match &route.name {
-                Some(name) => routes.labels.with("rt_route", name),
-                None => routes.labels.clone(),
+                Some(name) => current.labels.with("rt_route", name),
+                None => current.labels.clone(),
             };
             Arc::new(HttpScope::route(&self.metrics, labels))
         });
-        Some(Routed { scope: scope.clone(), route })
+        Some(MatchedRoute { scope: scope.clone(), route })
     }
 
-    async fn known(&self, name: &str) -> Option<Arc<Known>> {
-        let found = self.known.lock().expect("profiles lock").get(name).cloned();
-        if let Some(known) = found.filter(|known| known.told.is_some() || known.asked.elapsed() < AGAIN) {
-            return Some(known);
+    async fn entry(&self, name: &str) -> Option<Arc<Entry>> {
+        let cached = self.cache.lock().expect("profiles lock").get(name).cloned();
+        if let Some(entry) =
+            cached.filter(|entry| entry.target.is_some() || entry.discovered.elapsed() < UNKNOWN_TTL)
+        {
+            return Some(entry);
         }
         let (host, port) = name.rsplit_once(':').unwrap_or((name, "80"));
         let port = port.parse().ok()?;
@@ -101,34 +86,33 @@ impl Profiles {
             return None;
         }
         let destination = Destination::Name(host.to_ascii_lowercase(), port);
-        let told = self.discovery.discover(&destination).await;
-        let known = Arc::new(Known { told, asked: Instant::now(), current: Mutex::default() });
-        let mut all = self.known.lock().expect("profiles lock");
-        if all.len() >= MOST {
-            // Forgetting all is seldom and simple; names in use are back with the next request.
-            all.clear();
+        let target = self.discovery.discover(&destination).await;
+        let entry = Arc::new(Entry { target, discovered: Instant::now(), current: Mutex::default() });
+        let mut cache = self.cache.lock().expect("profiles lock");
+        if cache.len() >= MAX_NAMES {
+            // Rare and simple; names in use are cached again with the next request.
+            cache.clear();
         }
-        all.insert(name.into(), known.clone());
-        Some(known)
+        cache.insert(name.into(), entry.clone());
+        Some(entry)
     }
 }
 
-impl Known {
-    fn current(&self, name: &str) -> Option<Current> {
-        let target = self.told.as_ref()?.borrow().clone();
+impl Entry {
+    fn current(&self, name: &str) -> Option<Arc<Current>> {
+        let target = self.target.as_ref()?.borrow().clone();
         let profile = target.profile.as_ref()?;
-        let mut current = self.current.lock().expect("profile lock");
-        if let Some(current) = current.as_ref().filter(|current| Arc::ptr_eq(&current.profile, profile)) {
+        let mut cached = self.current.lock().expect("profile lock");
+        if let Some(current) = cached.as_ref().filter(|current| Arc::ptr_eq(&current.profile, profile)) {
             return Some(current.clone());
         }
         let dst = target.authority.as_deref().unwrap_or(name);
-        let routes = Routes {
-            index: RouteIndex::new(&profile.routes),
-            all: profile.routes.clone(),
+        let current = Arc::new(Current {
+            profile: profile.clone(),
             labels: Labels::new().with("direction", "inbound").with("dst", dst),
             scopes: profile.routes.iter().map(|_| OnceLock::new()).collect(),
-        };
-        *current = Some(Current { profile: profile.clone(), routes: Arc::new(routes) });
-        current.clone()
+        });
+        *cached = Some(current.clone());
+        Some(current)
     }
 }

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use super::registry::Series;
 
-/// The buckets of a family and how its values are written.
+/// The buckets of a family and the format of its values.
 pub(crate) struct Buckets {
-    /// Upper bounds as whole numbers of the unit below.
+    /// Upper bounds in the unit of [`Unit`].
     limits: &'static [u64],
     unit: Unit,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Unit {
-    /// Whole milliseconds, rounded down; the bound label stands last.
+    /// Whole milliseconds, rounded down; the label `le` comes last.
     Millis,
-    /// Counted in nanoseconds, written in seconds; the bound label stands first.
+    /// Nanoseconds, written in seconds; the label `le` comes first.
     Seconds,
-    /// Written with a decimal point; the bound label stands first.
+    /// Bytes, written with a decimal point; the label `le` comes first.
     Bytes,
 }
 
-/// 1 to 5, and the same times ten four times over.
+/// 1 to 5 ms, and the same times 10, 100, 1,000 and 10,000.
 pub(crate) static LATENCY_MS: Buckets = Buckets {
     limits: &[
         1, 2, 3, 4, 5, 10, 20, 30, 40, 50, 100, 200, 300, 400, 500, 1_000, 2_000, 3_000, 4_000, 5_000,
@@ -42,7 +42,7 @@ pub(crate) static BACKEND_SECONDS: Buckets = Buckets {
 /// 128 bytes, 1 KiB, 10 KiB.
 pub(crate) static FRAME_BYTES: Buckets = Buckets { limits: &[128, 1_024, 10_240], unit: Unit::Bytes };
 
-/// Counts of values by bucket, and their sum.
+/// The number of values by bucket, and their sum.
 pub(crate) struct Histogram {
     buckets: &'static Buckets,
     counts: Box<[AtomicU64]>,
@@ -63,12 +63,12 @@ impl Histogram {
     }
 
     pub(crate) fn observe(&self, value: u64) {
-        let place = self.buckets.limits.partition_point(|limit| *limit < value);
-        self.counts[place].fetch_add(1, Relaxed);
+        let bucket = self.buckets.limits.partition_point(|limit| *limit < value);
+        self.counts[bucket].fetch_add(1, Relaxed);
         self.sum.fetch_add(value, Relaxed);
     }
 
-    fn written(&self, value: u64) -> String {
+    fn format(&self, value: u64) -> String {
         match self.buckets.unit {
             Unit::Millis => value.to_string(),
             Unit::Seconds => format!("{:?}", value as f64 / 1e9),
@@ -80,12 +80,12 @@ impl Histogram {
 impl Series for Histogram {
     const KIND: &'static str = "histogram";
 
-    fn stamp(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.counts.iter().map(|count| count.load(Relaxed)).sum()
     }
 
     fn write(&self, name: &str, labels: &str, out: &mut String) {
-        let bounds = self.buckets.limits.iter().map(|limit| self.written(*limit)).chain(["+Inf".into()]);
+        let bounds = self.buckets.limits.iter().map(|limit| self.format(*limit)).chain(["+Inf".into()]);
         let mut total = 0;
         for (bound, count) in bounds.zip(&self.counts) {
             total += count.load(Relaxed);
@@ -94,7 +94,7 @@ impl Series for Histogram {
                 _ => writeln!(out, "{name}_bucket{{le=\"{bound}\",{labels}}} {total}"),
             };
         }
-        let sum = self.written(self.sum.load(Relaxed));
+        let sum = self.format(self.sum.load(Relaxed));
         let _ = writeln!(out, "{name}_count{{{labels}}} {total}\n{name}_sum{{{labels}}} {sum}");
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn milliseconds_are_rounded_down_and_bounds_are_included() {
+    fn milliseconds_are_rounded_down_and_bounds_are_inclusive() {
         let histogram = Histogram::new(&LATENCY_MS);
         for micros in [999, 1_000, 1_999, 2_000, 60_000_000] {
             histogram.observe_time(Duration::from_micros(micros));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_are_written_with_a_point_and_their_bound_first() {
+    fn seconds_are_written_with_a_decimal_point_and_the_bound_first() {
         let histogram = Histogram::new(&REQUEST_SECONDS);
         histogram.observe_time(Duration::from_millis(50));
         let mut text = String::new();

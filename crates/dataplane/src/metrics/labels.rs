@@ -1,6 +1,7 @@
-//! Labels in their text form, kept in Linkerd's order.
+//! Labels in text form, in Linkerd's order.
 
 use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// `a="1",b="2"`, escaped.
@@ -16,7 +17,7 @@ impl Labels {
         &self.0
     }
 
-    /// These labels and one more.
+    /// Returns these labels and one more.
     pub(crate) fn with(&self, name: &str, value: impl Display) -> Self {
         let mut text = String::from(&*self.0);
         if !text.is_empty() {
@@ -35,7 +36,12 @@ impl Labels {
         Self(text.into())
     }
 
-    /// These labels and all of the others.
+    /// Returns these labels and `target_addr`, `target_ip` and `target_port`.
+    pub(crate) fn with_target(&self, addr: SocketAddr) -> Self {
+        self.with("target_addr", addr).with("target_ip", addr.ip()).with("target_port", addr.port())
+    }
+
+    /// Returns these labels and `more`.
     pub(crate) fn and(&self, more: &Labels) -> Self {
         match (self.0.is_empty(), more.0.is_empty()) {
             (true, _) => more.clone(),
@@ -50,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_escaped() {
+    fn label_values_are_escaped() {
         let labels = Labels::new().with("a", "x\"y\\z\n").with("b", 1);
         assert_eq!(labels.as_str(), r#"a="x\"y\\z\n",b="1""#);
     }

@@ -1,4 +1,4 @@
-//! Families of series: found or made by their labels, counted without a lock, rendered as text.
+//! Families of series: found or created by their labels, incremented without a lock, rendered as text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,15 +10,15 @@ use tokio::time::Instant;
 
 use super::labels::Labels;
 
-/// After this long without a change a series that nobody holds disappears, as in Linkerd.
-const IDLE: Duration = Duration::from_secs(600);
+/// A series that is not in use is removed after this time without a change; Linkerd's default.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Something a series can be.
+/// A kind of series.
 pub(crate) trait Series: Send + Sync {
-    /// The word after `# TYPE`.
+    /// The kind in the `# TYPE` line.
     const KIND: &'static str;
-    /// A number that differs whenever the series changed.
-    fn stamp(&self) -> u64;
+    /// Returns a number that differs whenever the series changed.
+    fn version(&self) -> u64;
     /// Writes the series' lines.
     fn write(&self, name: &str, labels: &str, out: &mut String);
 }
@@ -32,7 +32,7 @@ pub(crate) struct Family<T> {
 
 struct Entry<T> {
     value: Arc<T>,
-    stamp: u64,
+    version: u64,
     changed: Instant,
 }
 
@@ -41,14 +41,14 @@ impl<T: Series> Family<T> {
         Self { name, help, series: Mutex::default() }
     }
 
-    /// The series with these labels, made by `make` the first time.
-    pub(crate) fn get_or(&self, labels: &Labels, make: impl FnOnce() -> T) -> Arc<T> {
+    /// Returns the series with these labels, created by `create` the first time.
+    pub(crate) fn get_or(&self, labels: &Labels, create: impl FnOnce() -> T) -> Arc<T> {
         let mut series = self.series.lock().expect("metrics lock");
         if let Some(entry) = series.get(labels) {
             return entry.value.clone();
         }
-        let value = Arc::new(make());
-        series.insert(labels.clone(), Entry { value: value.clone(), stamp: 0, changed: Instant::now() });
+        let value = Arc::new(create());
+        series.insert(labels.clone(), Entry { value: value.clone(), version: 0, changed: Instant::now() });
         value
     }
 
@@ -56,19 +56,19 @@ impl<T: Series> Family<T> {
         let mut series = self.series.lock().expect("metrics lock");
         let now = Instant::now();
         series.retain(|_, entry| {
-            let stamp = entry.value.stamp();
-            if stamp != entry.stamp {
-                (entry.stamp, entry.changed) = (stamp, now);
+            let version = entry.value.version();
+            if version != entry.version {
+                (entry.version, entry.changed) = (version, now);
             }
-            Arc::strong_count(&entry.value) > 1 || now.duration_since(entry.changed) < IDLE
+            Arc::strong_count(&entry.value) > 1 || now.duration_since(entry.changed) < IDLE_TIMEOUT
         });
         if series.is_empty() {
             return;
         }
-        // Linkerd's older families keep `_total` in the type line, its newer ones (the OpenMetrics library's) do not.
-        let typed =
+        // Linkerd keeps `_total` in the type line of all families but `outbound_*`, which its OpenMetrics library writes.
+        let type_name =
             if self.name.starts_with("outbound_") { self.name.trim_end_matches("_total") } else { self.name };
-        let _ = writeln!(out, "# HELP {typed} {}\n# TYPE {typed} {}", self.help, T::KIND);
+        let _ = writeln!(out, "# HELP {type_name} {}\n# TYPE {type_name} {}", self.help, T::KIND);
         for (labels, entry) in series.iter() {
             entry.value.write(self.name, labels.as_str(), out);
         }
@@ -81,7 +81,7 @@ impl<T: Series + Default> Family<T> {
     }
 }
 
-/// A number that only grows.
+/// A number that only increases.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -98,7 +98,7 @@ impl Counter {
 impl Series for Counter {
     const KIND: &'static str = "counter";
 
-    fn stamp(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
@@ -107,7 +107,7 @@ impl Series for Counter {
     }
 }
 
-/// A number that goes up and down.
+/// A number that increases and decreases.
 #[derive(Default)]
 pub(crate) struct Gauge(AtomicI64);
 
@@ -120,7 +120,7 @@ impl Gauge {
 impl Series for Gauge {
     const KIND: &'static str = "gauge";
 
-    fn stamp(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.0.load(Relaxed) as u64
     }
 
@@ -134,19 +134,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_series_that_nobody_holds_disappears_after_ten_minutes_without_a_change() {
+    async fn an_unused_series_is_removed_after_ten_minutes_without_a_change() {
         let family: Family<Counter> = Family::new("some_total", "some");
         let text = || {
             let mut out = String::new();
             family.render(&mut out);
             out
         };
-        let held = family.get(&Labels::new().with("a", "held"));
-        family.get(&Labels::new().with("a", "left")).inc();
-        assert!(text().contains("some_total{a=\"left\"} 1"));
-        tokio::time::advance(IDLE + Duration::from_secs(1)).await;
-        assert!(!text().contains("left"), "{}", text());
-        held.inc();
-        assert!(text().contains("some_total{a=\"held\"} 1"));
+        let used = family.get(&Labels::new().with("a", "used"));
+        family.get(&Labels::new().with("a", "unused")).inc();
+        assert!(text().contains("some_total{a=\"unused\"} 1"));
+        tokio::time::advance(IDLE_TIMEOUT + Duration::from_secs(1)).await;
+        assert!(!text().contains("unused"), "{}", text());
+        used.inc();
+        assert!(text().contains("some_total{a=\"used\"} 1"));
     }
 }

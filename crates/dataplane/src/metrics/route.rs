@@ -1,15 +1,15 @@
-//! The newer metrics of a policy's routes, backends and retries.
+//! The `outbound_*` metrics of a policy's routes, backends and retries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Metrics;
 use super::histogram::{BACKEND_SECONDS, FRAME_BYTES, Histogram, REQUEST_SECONDS};
-use super::http::Short;
+use super::http::SmallMap;
 use super::labels::Labels;
 use super::registry::Counter;
 
-/// How a request ended: its status, or the error that took its place or cut its answer.
+/// How a request ended: its status, and the error that took the place of a response or broke it.
 #[derive(Clone, Copy)]
 struct End {
     status: Option<u16>,
@@ -17,7 +17,7 @@ struct End {
 }
 
 impl PartialEq for End {
-    /// Mostly both have the same words, so those are compared last.
+    /// Errors are usually the same static text, so their addresses are compared first.
     fn eq(&self, other: &Self) -> bool {
         let same = std::ptr::eq(self.error, other.error);
         self.status == other.status && (same || self.error == other.error)
@@ -30,16 +30,16 @@ pub(crate) struct RouteScope {
     metrics: Arc<Metrics>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: Short<End, Counter>,
+    ends: SmallMap<End, Counter>,
 }
 
 impl RouteScope {
-    /// `labels` are the parent's, the route's and the hostname's.
+    /// Creates the series; `labels` are those of the parent, of the route and of the hostname.
     pub(crate) fn new(metrics: &Arc<Metrics>, labels: Labels) -> Self {
         Self {
             frames: metrics.policy_request_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
             duration: metrics.policy_request_duration.get_or(&labels, || Histogram::new(&REQUEST_SECONDS)),
-            ends: Short::default(),
+            ends: SmallMap::default(),
             metrics: metrics.clone(),
             labels,
         }
@@ -47,8 +47,8 @@ impl RouteScope {
 
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
-        let make = || self.metrics.policy_request_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&End { status, error }, make, |counter| counter.inc());
+        let create = || self.metrics.policy_request_statuses.get(&end_labels(&self.labels, status, error));
+        self.ends.with(&End { status, error }, create, |counter| counter.inc());
     }
 }
 
@@ -59,17 +59,17 @@ pub(crate) struct BackendScope {
     pub(crate) requests: Arc<Counter>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: Short<End, Counter>,
+    ends: SmallMap<End, Counter>,
 }
 
 impl BackendScope {
-    /// `labels` are the parent's, the route's and the backend's.
+    /// Creates the series; `labels` are those of the parent, of the route and of the backend.
     pub(crate) fn new(metrics: &Arc<Metrics>, labels: Labels) -> Self {
         Self {
             requests: metrics.backend_requests.get(&labels),
             frames: metrics.backend_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
             duration: metrics.backend_duration.get_or(&labels, || Histogram::new(&BACKEND_SECONDS)),
-            ends: Short::default(),
+            ends: SmallMap::default(),
             metrics: metrics.clone(),
             labels,
         }
@@ -77,8 +77,8 @@ impl BackendScope {
 
     pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
         self.duration.observe_time(elapsed);
-        let make = || self.metrics.backend_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&End { status, error }, make, |counter| counter.inc());
+        let create = || self.metrics.backend_statuses.get(&end_labels(&self.labels, status, error));
+        self.ends.with(&End { status, error }, create, |counter| counter.inc());
     }
 }
 
@@ -87,7 +87,7 @@ fn end_labels(labels: &Labels, status: Option<u16>, error: &'static str) -> Labe
     labels.with("http_status", status).with("error", error)
 }
 
-/// The four counters of a route's retries, there as soon as the route has retries.
+/// The four counters of a route's retries; they exist, at zero, as soon as the route has retries.
 pub(crate) struct RetryScope {
     pub(crate) requests: Arc<Counter>,
     pub(crate) successes: Arc<Counter>,

@@ -1,4 +1,4 @@
-//! Metrics of connections.
+//! The metrics of connections.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl TcpScope {
         self.open.add(1);
     }
 
-    /// `errno` is empty for an orderly end, else the name of what broke the connection.
+    /// Counts the end of a connection; `errno` names the error that broke it and is empty without one.
     pub(crate) fn closed(&self, errno: &'static str) {
         self.open.add(-1);
         self.metrics.tcp_close_total.get(&self.labels.with("errno", errno)).inc();

@@ -1,4 +1,4 @@
-//! One service as the place a try goes to.
+//! One service, whose endpoints receive attempts.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use http::Request;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Context;
-use super::balance::Balancer;
-use crate::body::{Answer, RequestBody, Tracker};
+use super::balancer::{Balancer, Picked};
+use super::context::Context;
+use crate::body::{BoxResponse, RequestBody, Tracker};
 use crate::classify::Class;
 use crate::error::ProxyError;
 use crate::policy::FailureAccrual;
@@ -16,8 +16,8 @@ use crate::profile::Route;
 use crate::target::Endpoint;
 use crate::transport::Transport;
 
-/// A balanced service.
-pub(super) struct Concrete(Arc<Balancer>);
+/// A service with its balancer.
+pub(super) struct Concrete(Balancer);
 
 impl Concrete {
     pub(super) fn new(
@@ -26,14 +26,14 @@ impl Concrete {
         endpoints: watch::Receiver<Arc<[Endpoint]>>,
         accrual: Option<FailureAccrual>,
     ) -> Self {
-        Self(Arc::new(Balancer::new(context, authority, endpoints, accrual)))
+        Self(Balancer::new(context, authority, endpoints, accrual))
     }
 
     pub(super) fn accrual(&self) -> Option<FailureAccrual> {
         self.0.accrual()
     }
 
-    /// Whether its endpoints come from this watch.
+    /// Whether the endpoints come from this watch.
     pub(super) fn reads(&self, endpoints: &watch::Receiver<Arc<[Endpoint]>>) -> bool {
         self.0.reads(endpoints)
     }
@@ -42,31 +42,29 @@ impl Concrete {
         self.0.is_available()
     }
 
-    /// Sends one try to an endpoint; `now` is the moment of asking.
+    /// Sends one attempt, started `now`, to an endpoint.
     pub(super) async fn call(
         &self,
         request: Box<Request<RequestBody>>,
         route: Option<&Arc<Route>>,
         grpc: bool,
         now: Instant,
-    ) -> Result<Answer, ProxyError> {
-        let mut picked = self.0.pick(now).await?;
-        self.0.attach(&mut picked);
-        match picked.endpoint().call(request, route, grpc, picked.began()).await {
+    ) -> Result<BoxResponse, ProxyError> {
+        let Picked { endpoint, in_flight } = self.0.pick(now).await?;
+        match endpoint.call(request, route, grpc, in_flight.started()).await {
             Ok(mut response) => {
-                response.body_mut().add(Tracker::Load(picked));
+                response.body_mut().add(Tracker::Load(in_flight));
                 Ok(response)
             }
             Err(error) => {
-                picked.ended(Class::Error(error.class()));
+                in_flight.finish(Class::Error(error.class()));
                 Err(error)
             }
         }
     }
 
-    /// Opens a connection to an endpoint, for bytes that pass uninspected.
+    /// Opens a connection to an endpoint for bytes that are not HTTP.
     pub(super) async fn open(&self) -> Result<Transport, ProxyError> {
-        let picked = self.0.pick(Instant::now()).await?;
-        picked.endpoint().open().await
+        self.0.pick(Instant::now()).await?.endpoint.open().await
     }
 }

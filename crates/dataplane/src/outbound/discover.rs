@@ -1,4 +1,4 @@
-//! From a destination to its routes, remembered while anybody uses it and five seconds longer.
+//! Destinations and their routes, cached while they are in use and for five seconds after.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,24 +10,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::Context;
+use super::context::Context;
 use super::logical::Logical;
 use crate::policy::Policy;
 use crate::target::{Destination, Endpoint, Target};
 
-/// How long a discovery is kept unused; Linkerd's `OUTBOUND_DISCOVERY_IDLE_TIMEOUT`.
-const IDLE: Duration = Duration::from_secs(5);
+/// How long an unused discovery is kept; Linkerd's `OUTBOUND_DISCOVERY_IDLE_TIMEOUT`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The destinations in use.
+/// The discovered destinations.
 pub(super) struct Discover {
     context: Arc<Context>,
-    known: Arc<Known>,
+    cache: Arc<Cache>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Cache {
     entries: Mutex<HashMap<Destination, Arc<Entry>>>,
-    swept: AtomicBool,
+    /// Whether a task is running that removes idle entries.
+    evicting: AtomicBool,
 }
 
 struct Entry {
@@ -38,64 +39,65 @@ struct Entry {
 
 impl Discover {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        Self { context, known: Arc::default() }
+        Self { context, cache: Arc::default() }
     }
 
-    /// What stands behind an address; one that nobody knows stands for itself.
-    pub(super) async fn address(&self, addr: SocketAddr) -> Held {
+    /// Returns the destination of an address; requests to an unknown one are forwarded to the address itself.
+    pub(super) async fn address(&self, addr: SocketAddr) -> InUse {
         let destination = Destination::Address(addr);
         match self.find(&destination) {
-            Some(held) => held,
+            Some(found) => found,
             None => {
-                let told = self.context.discovery.discover(&destination).await;
-                self.insert(destination, told.unwrap_or_else(|| itself(addr)))
+                let target = self.context.discovery.discover(&destination).await;
+                self.insert(destination, target.unwrap_or_else(|| forward_to(addr)))
             }
         }
     }
 
-    /// What stands behind a name, if anybody knows it.
-    pub(super) async fn name(&self, destination: Destination) -> Option<Held> {
+    /// Returns the destination of a name, or `None` if it is unknown.
+    pub(super) async fn name(&self, destination: Destination) -> Option<InUse> {
         match self.find(&destination) {
-            Some(held) => Some(held),
+            Some(found) => Some(found),
             None => {
-                let told = self.context.discovery.discover(&destination).await?;
-                Some(self.insert(destination, told))
+                let target = self.context.discovery.discover(&destination).await?;
+                Some(self.insert(destination, target))
             }
         }
     }
 
-    fn find(&self, destination: &Destination) -> Option<Held> {
-        let entries = self.known.entries.lock().expect("discovery lock");
+    fn find(&self, destination: &Destination) -> Option<InUse> {
+        let entries = self.cache.entries.lock().expect("discovery lock");
         let entry = entries.get(destination).filter(|entry| !entry.is_idle())?;
-        Some(Held::new(entry))
+        Some(InUse::new(entry))
     }
 
-    fn insert(&self, destination: Destination, told: watch::Receiver<Arc<Target>>) -> Held {
-        let mut entries = self.known.entries.lock().expect("discovery lock");
-        // Somebody else may have discovered it at the same time: both then use the same routes and the same budget.
+    fn insert(&self, destination: Destination, target: watch::Receiver<Arc<Target>>) -> InUse {
+        let mut entries = self.cache.entries.lock().expect("discovery lock");
+        // Another request may have discovered it at the same time: both use the same routes and the same budget.
         if let Some(entry) = entries.get(&destination).filter(|entry| !entry.is_idle()) {
-            return Held::new(entry);
+            return InUse::new(entry);
         }
-        let logical = Logical::new(self.context.clone(), told);
+        let logical = Logical::new(self.context.clone(), target);
         let (users, idle_since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
         let entry = Arc::new(Entry { logical, users, idle_since });
-        let held = Held::new(&entry);
+        let in_use = InUse::new(&entry);
         entries.insert(destination, entry);
-        if !self.known.swept.swap(true, SeqCst) {
-            tokio::spawn(sweep(Arc::downgrade(&self.known)));
+        if !self.cache.evicting.swap(true, SeqCst) {
+            tokio::spawn(evict(Arc::downgrade(&self.cache)));
         }
-        held
+        in_use
     }
 }
 
 impl Entry {
     fn is_idle(&self) -> bool {
-        self.users.load(SeqCst) == 0 && self.idle_since.lock().expect("discovery lock").elapsed() >= IDLE
+        self.users.load(SeqCst) == 0
+            && self.idle_since.lock().expect("discovery lock").elapsed() >= IDLE_TIMEOUT
     }
 }
 
-/// A target that forwards to the address itself.
-fn itself(addr: SocketAddr) -> watch::Receiver<Arc<Target>> {
+/// Returns a target whose one endpoint is the address.
+fn forward_to(addr: SocketAddr) -> watch::Receiver<Arc<Target>> {
     let endpoints: Arc<[Endpoint]> = Arc::new([Endpoint { addr, identity: None, labels: Vec::new() }]);
     let target = Target {
         authority: None,
@@ -108,38 +110,38 @@ fn itself(addr: SocketAddr) -> watch::Receiver<Arc<Target>> {
     watch::channel(Arc::new(target)).1
 }
 
-/// Forgets destinations that stayed unused, until none is left.
-async fn sweep(known: Weak<Known>) {
+/// Removes idle destinations; ends when none is left.
+async fn evict(cache: Weak<Cache>) {
     loop {
-        sleep(IDLE).await;
-        let Some(known) = known.upgrade() else { return };
-        let mut entries = known.entries.lock().expect("discovery lock");
+        sleep(IDLE_TIMEOUT).await;
+        let Some(cache) = cache.upgrade() else { return };
+        let mut entries = cache.entries.lock().expect("discovery lock");
         let idle: Vec<_> = entries.extract_if(|_, entry| entry.is_idle()).collect();
-        if entries.is_empty() {
-            known.swept.store(false, SeqCst);
+        let empty = entries.is_empty();
+        if empty {
+            cache.evicting.store(false, SeqCst);
         }
-        let done = entries.is_empty();
         drop(entries);
         drop(idle);
-        if done {
+        if empty {
             return;
         }
     }
 }
 
-/// A destination in use.
-pub(super) struct Held {
+/// A destination that is in use and stays in the cache until this is dropped.
+pub(super) struct InUse {
     entry: Arc<Entry>,
 }
 
-impl Held {
+impl InUse {
     fn new(entry: &Arc<Entry>) -> Self {
         entry.users.fetch_add(1, SeqCst);
         Self { entry: entry.clone() }
     }
 }
 
-impl Deref for Held {
+impl Deref for InUse {
     type Target = Logical;
 
     fn deref(&self) -> &Logical {
@@ -147,7 +149,7 @@ impl Deref for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for InUse {
     fn drop(&mut self) {
         *self.entry.idle_since.lock().expect("discovery lock") = Instant::now();
         self.entry.users.fetch_sub(1, SeqCst);

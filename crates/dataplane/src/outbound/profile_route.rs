@@ -1,43 +1,39 @@
-//! A service profile at work. From the outside in: count the request, its timeout, its retries, count each try.
+//! Applies a service profile. From the outside in: count the request, its timeout, its retries, count each attempt.
 
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderValue, Request};
 use tokio::time::{Instant, timeout};
 
-use super::Context;
 use super::concrete::Concrete;
-use super::logical::Services;
-use super::route_index::RouteIndex;
+use super::context::Context;
+use super::services::Services;
 use super::split::Split;
-use crate::body::{Answer, Replay, RequestBody, Tracker};
+use crate::body::{BoxResponse, Replay, RequestBody, Tracker};
 use crate::budget::Budget;
 use crate::classify::Class;
 use crate::error::ProxyError;
+use crate::headers::DST_CANONICAL;
 use crate::metrics::{Counter, HttpScope, Labels, Metrics, Outcome};
 use crate::profile::{Profile, Route};
 use crate::target::Target;
 
-pub(crate) static DST_CANONICAL: HeaderName = HeaderName::from_static("l5d-dst-canonical");
-
 /// One version of a profile; a new version starts with a full budget.
 pub(super) struct ProfilePlan {
     profile: Arc<Profile>,
-    routes: Vec<Arc<Route>>,
-    index: RouteIndex,
-    /// As many as routes, and one more for requests that match none.
-    counted: Vec<Counted>,
+    /// As many as the profile has, and the default route.
+    routes: Vec<RouteState>,
     budget: Option<Budget>,
     services: Arc<Services>,
-    /// The service itself. A profile in force switches circuit breaking off.
+    /// The service itself, without circuit breaking: a profile in force replaces the policy.
     own: Arc<Concrete>,
     split: Option<Split<String>>,
     canonical: Option<HeaderValue>,
     metrics: Arc<Metrics>,
 }
 
-/// A route's series, made when it gets its first request.
-struct Counted {
+/// A route with its series, which are created with its first request.
+struct RouteState {
     route: Arc<Route>,
     labels: Labels,
     scopes: OnceLock<Scopes>,
@@ -46,11 +42,12 @@ struct Counted {
 struct Scopes {
     effective: Arc<HttpScope>,
     actual: Arc<HttpScope>,
-    retryable: Option<Retryable>,
+    /// `None` for a route that is not retryable.
+    retries: Option<RetryCounters>,
 }
 
-struct Retryable {
-    all: Arc<Counter>,
+struct RetryCounters {
+    retryable: Arc<Counter>,
     no_budget: Arc<Counter>,
 }
 
@@ -63,8 +60,8 @@ impl ProfilePlan {
     ) -> Self {
         let dst = target.authority.as_deref().unwrap_or_default();
         let labels = Labels::new().with("direction", "outbound").with("dst", dst);
-        let all = profile.routes.iter().cloned().chain([Arc::new(Route::fallback())]);
-        let counted = all.map(|route| Counted {
+        let routes = profile.routes.iter().cloned().chain([Arc::new(Route::fallback())]);
+        let routes = routes.map(|route| RouteState {
             labels: match &route.name {
                 Some(name) => labels.with("rt_route", name),
                 None => labels.clone(),
@@ -74,9 +71,7 @@ impl ProfilePlan {
         });
         let overrides = profile.dst_overrides.iter().map(|one| (one.weight, one.authority.clone()));
         Self {
-            index: RouteIndex::new(&profile.routes),
-            routes: profile.routes.clone(),
-            counted: counted.collect(),
+            routes: routes.collect(),
             budget: Budget::new(profile.retry_budget.unwrap_or_default(), context.budget_log.clone()),
             split: (!profile.dst_overrides.is_empty()).then(|| Split::new(overrides)),
             canonical: HeaderValue::try_from(dst).ok().filter(|dst| !dst.is_empty()),
@@ -87,7 +82,7 @@ impl ProfilePlan {
         }
     }
 
-    /// Whether this was made from that very profile.
+    /// Whether this was built from that same profile object.
     pub(super) fn is_of(&self, profile: &Arc<Profile>) -> bool {
         Arc::ptr_eq(&self.profile, profile)
     }
@@ -96,61 +91,78 @@ impl ProfilePlan {
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<Answer, ProxyError> {
+    ) -> Result<BoxResponse, ProxyError> {
         let start = Instant::now();
-        let place = self.index.find(&self.routes, request.method(), request.uri().path());
-        let counted = &self.counted[place.unwrap_or(self.routes.len())];
-        let scopes = counted.scopes(&self.metrics);
+        let found = self.profile.find(request.method(), request.uri().path());
+        let route = &self.routes[found.unwrap_or(self.profile.routes.len())];
+        let scopes = route.scopes(&self.metrics);
+        tracing::debug!(
+            route = route.route.label(),
+            retryable = route.route.retryable,
+            "profile route matched"
+        );
         if let Some(canonical) = &self.canonical {
             request.headers_mut().insert(&DST_CANONICAL, canonical.clone());
         }
         request.body_mut().count(&scopes.effective.requests);
-        let tries = self.tries(counted, scopes, request, grpc, start);
-        let result = match counted.route.timeout {
-            Some(limit) => timeout(limit, tries).await.unwrap_or(Err(ProxyError::RouteTimeout(limit))),
-            None => tries.await,
+        let response = self.call_with_retries(route, scopes, request, grpc, start);
+        let result = match route.route.timeout {
+            Some(limit) => timeout(limit, response).await.unwrap_or_else(|_| {
+                tracing::debug!(timeout = ?limit, "request timed out");
+                Err(ProxyError::RouteTimeout(limit))
+            }),
+            None => response.await,
         };
         finish(result, &scopes.effective, start)
     }
 
-    /// A failed answer is asked for again at once, as often as the budget allows. What decides: is it a failure by the
-    /// route's classes, is the route retryable, was the whole body sent and kept, is budget left.
-    async fn tries(
+    /// Retries a failure at once, as often as the budget allows. The conditions: the response is a failure by the route's
+    /// classes, the route is retryable, the whole body was sent and kept, the budget is not exhausted.
+    async fn call_with_retries(
         &self,
-        counted: &Counted,
+        route: &RouteState,
         scopes: &Scopes,
         request: Box<Request<RequestBody>>,
         grpc: bool,
         mut now: Instant,
-    ) -> Result<Answer, ProxyError> {
-        let (Some(budget), Some(retryable)) = (&self.budget, &scopes.retryable) else {
-            return self.attempt(counted, scopes, request, grpc, now).await;
+    ) -> Result<BoxResponse, ProxyError> {
+        let (budget, counters) = match (&self.budget, &scopes.retries) {
+            (Some(budget), Some(counters)) => (budget, counters),
+            (budget, counters) => {
+                let result = self.attempt(route, scopes, request, grpc, now).await;
+                if counters.is_none() {
+                    refused(&result, "the route is not retryable");
+                } else if budget.is_none() {
+                    refused(&result, "the retry budget is invalid");
+                }
+                return result;
+            }
         };
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
                 let request = Box::new(Request::from_parts(head, body));
-                return self.attempt(counted, scopes, request, grpc, now).await;
+                let result = self.attempt(route, scopes, request, grpc, now).await;
+                refused(&result, "the request body is longer than 64 KiB");
+                return result;
             }
         };
         loop {
-            let mut request = Box::new(Request::new(replay.body()));
-            *request.method_mut() = head.method.clone();
-            *request.uri_mut() = head.uri.clone();
-            *request.version_mut() = head.version;
-            *request.headers_mut() = head.headers.clone();
-            let result = self.attempt(counted, scopes, request, grpc, now).await;
-            let again = result.as_ref().is_ok_and(|response| response.body().failed() && replay.is_whole());
-            if !again {
+            let request = Box::new(Request::from_parts(head.clone(), replay.body()));
+            let result = self.attempt(route, scopes, request, grpc, now).await;
+            if !is_failure(&result) || !replay.is_complete() {
+                refused(&result, "the request body was not sent or kept to its end");
                 budget.deposit();
                 return result;
             }
-            retryable.all.inc();
+            counters.retryable.inc();
             if !budget.withdraw() {
-                retryable.no_budget.inc();
+                refused(&result, "the retry budget is exhausted");
+                counters.no_budget.inc();
                 return result;
             }
+            tracing::debug!("retry allowed by the budget");
             if let Ok(response) = result {
                 response.into_body().abandon();
             }
@@ -158,59 +170,71 @@ impl ProfilePlan {
         }
     }
 
-    /// One try, begun now: counted, and sent to the service or to one of its overrides.
+    /// Sends one attempt, started at `start`, to the service or to one of its overrides, and counts it.
     async fn attempt(
         &self,
-        counted: &Counted,
+        route: &RouteState,
         scopes: &Scopes,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
         start: Instant,
-    ) -> Result<Answer, ProxyError> {
+    ) -> Result<BoxResponse, ProxyError> {
         request.body_mut().count(&scopes.actual.requests);
-        let result = self.send(counted, request, grpc, start).await;
+        tracing::debug!("attempt started");
+        let result = self.send(&route.route, request, grpc, start).await;
         finish(result, &scopes.actual, start)
     }
 
     async fn send(
         &self,
-        counted: &Counted,
+        route: &Arc<Route>,
         request: Box<Request<RequestBody>>,
         grpc: bool,
         now: Instant,
-    ) -> Result<Answer, ProxyError> {
+    ) -> Result<BoxResponse, ProxyError> {
         let Some(split) = &self.split else {
-            return self.own.call(request, Some(&counted.route), grpc, now).await;
+            return self.own.call(request, Some(route), grpc, now).await;
         };
-        // One that is not known yet counts as available: asking is how it becomes known.
-        let available =
-            |name: &String| self.services.known(name, None).is_none_or(|service| service.is_available());
-        let name = split.choose(available).ok_or(ProxyError::FailFast)?;
-        let service =
-            self.services.named(name, None).await.ok_or_else(|| ProxyError::Unknown(name.clone()))?;
-        service.call(request, Some(&counted.route), grpc, now).await
+        let name = split.choose(|name| self.services.is_available(name, None)).ok_or(ProxyError::FailFast)?;
+        tracing::debug!(service = name, "override chosen");
+        let service = self.services.named(name, None).await;
+        let service = service.ok_or_else(|| ProxyError::UnknownService(name.clone()))?;
+        service.call(request, Some(route), grpc, now).await
     }
 }
 
-impl Counted {
+impl RouteState {
     fn scopes(&self, metrics: &Arc<Metrics>) -> &Scopes {
         self.scopes.get_or_init(|| Scopes {
             effective: Arc::new(HttpScope::route(metrics, self.labels.clone())),
             actual: Arc::new(HttpScope::actual(metrics, self.labels.clone())),
-            retryable: self.route.retryable.then(|| Retryable {
-                all: metrics.route_retryable_total.get(&self.labels),
+            retries: self.route.retryable.then(|| RetryCounters {
+                retryable: metrics.route_retryable_total.get(&self.labels),
                 no_budget: metrics.route_retryable_total.get(&self.labels.with("skipped", "no_budget")),
             }),
         })
     }
 }
 
-/// Has an answer watched, or counts the error in its place.
+fn is_failure(result: &Result<BoxResponse, ProxyError>) -> bool {
+    result.as_ref().is_ok_and(|response| response.body().is_failure_by_head())
+}
+
+/// Logs why a failure is not retried.
+fn refused(result: &Result<BoxResponse, ProxyError>, reason: &str) {
+    if is_failure(result) {
+        tracing::debug!(reason, "retry refused");
+    } else if let Err(error) = result {
+        tracing::debug!(%error, reason = "an error without a response is not retried", "retry refused");
+    }
+}
+
+/// Adds the scope to the response's trackers, or counts the error.
 fn finish(
-    mut result: Result<Answer, ProxyError>,
+    mut result: Result<BoxResponse, ProxyError>,
     scope: &Arc<HttpScope>,
     start: Instant,
-) -> Result<Answer, ProxyError> {
+) -> Result<BoxResponse, ProxyError> {
     match &mut result {
         Ok(response) => response.body_mut().add(Tracker::Http(scope.clone(), start)),
         Err(error) => scope.ended(Outcome { status: None, class: Class::Error(error.class()) }),

@@ -1,46 +1,46 @@
-//! A choice by weight.
+//! A random choice by weight.
 
-/// Things with weights; those of weight 0 are never chosen.
+/// Items with weights; those with weight 0 are never chosen.
 pub(super) struct Split<T> {
-    parts: Vec<(u32, T)>,
+    items: Vec<(u32, T)>,
     total: u64,
 }
 
 impl<T> Split<T> {
-    pub(super) fn new(parts: impl IntoIterator<Item = (u32, T)>) -> Self {
-        let parts: Vec<_> = parts.into_iter().filter(|(weight, _)| *weight > 0).collect();
-        let total = parts.iter().map(|(weight, _)| u64::from(*weight)).sum();
-        Self { parts, total }
+    pub(super) fn new(items: impl IntoIterator<Item = (u32, T)>) -> Self {
+        let items: Vec<_> = items.into_iter().filter(|(weight, _)| *weight > 0).collect();
+        let total = items.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        Self { items, total }
     }
 
-    /// One of the parts that `wanted` takes, by weight; of all when it takes none.
-    pub(super) fn choose(&self, wanted: impl Fn(&T) -> bool) -> Option<&T> {
-        match &self.parts[..] {
+    /// Chooses among the eligible items, or among all if none is eligible.
+    pub(super) fn choose(&self, is_eligible: impl Fn(&T) -> bool) -> Option<&T> {
+        match &self.items[..] {
             [] => None,
-            [(_, one)] => Some(one),
-            parts => {
-                let part = self.draw(self.total, |_| true)?;
-                if wanted(part) {
-                    return Some(part);
+            [(_, only)] => Some(only),
+            items => {
+                let item = self.draw(self.total, |_| true)?;
+                if is_eligible(item) {
+                    return Some(item);
                 }
-                let total =
-                    parts.iter().filter(|(_, part)| wanted(part)).map(|(weight, _)| u64::from(*weight)).sum();
-                if total == 0 { Some(part) } else { self.draw(total, wanted) }
+                let eligible = items.iter().filter(|(_, item)| is_eligible(item));
+                let total = eligible.map(|(weight, _)| u64::from(*weight)).sum();
+                if total == 0 { Some(item) } else { self.draw(total, is_eligible) }
             }
         }
     }
 
-    /// Whether any part that can be chosen is wanted.
-    pub(super) fn any(&self, wanted: impl Fn(&T) -> bool) -> bool {
-        self.parts.iter().any(|(_, part)| wanted(part))
+    /// Whether an item with a weight is eligible.
+    pub(super) fn any(&self, is_eligible: impl Fn(&T) -> bool) -> bool {
+        self.items.iter().any(|(_, item)| is_eligible(item))
     }
 
-    fn draw(&self, total: u64, wanted: impl Fn(&T) -> bool) -> Option<&T> {
+    fn draw(&self, total: u64, is_eligible: impl Fn(&T) -> bool) -> Option<&T> {
         let mut left = rand::random_range(0..total);
-        self.parts.iter().filter(|(_, part)| wanted(part)).find_map(|(weight, part)| {
+        self.items.iter().filter(|(_, item)| is_eligible(item)).find_map(|(weight, item)| {
             let weight = u64::from(*weight);
             if left < weight {
-                return Some(part);
+                return Some(item);
             }
             left -= weight;
             None
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_chosen_by_weight_and_a_weight_of_nought_never() {
+    fn items_are_chosen_by_weight_and_a_weight_of_zero_never() {
         let split = Split::new([(9_000, 'a'), (1_000, 'b'), (0, 'c')]);
         let mut counts = [0; 3];
         for _ in 0..10_000 {
@@ -69,9 +69,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_is_passed_over_unless_nothing_is() {
+    fn ineligible_items_are_skipped_unless_all_are() {
         let split = Split::new([(1, 'a'), (1, 'b')]);
-        assert!((0..100).all(|_| split.choose(|part| *part == 'b') == Some(&'b')));
+        assert!((0..100).all(|_| split.choose(|item| *item == 'b') == Some(&'b')));
         assert!(split.choose(|_| false).is_some());
         assert_eq!(Split::<char>::new([(0, 'a')]).choose(|_| true), None);
     }

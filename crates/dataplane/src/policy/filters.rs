@@ -1,26 +1,26 @@
-//! What a route does to the headers of its requests and answers.
+//! Filters of HTTPRoutes: header changes and redirects.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 /// One filter of a rule or a backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     /// Changes the request's headers.
     RequestHeaders(HeaderModifier),
-    /// Changes the answer's headers.
+    /// Changes the response's headers.
     ResponseHeaders(HeaderModifier),
-    /// Answers with a redirect instead of asking a backend.
+    /// Responds with a redirect; the request is not sent to a backend.
     Redirect(Redirect),
 }
 
 /// Headers to set, add and remove, in this order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeaderModifier {
-    /// Replaces every value of the name.
+    /// Replaces all values of the header.
     pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Adds one more value.
+    /// Adds a value to the header.
     pub add: Vec<(HeaderName, HeaderValue)>,
-    /// Drops every value of the name.
+    /// Removes all values of the header.
     pub remove: Vec<HeaderName>,
 }
 
@@ -38,18 +38,18 @@ impl HeaderModifier {
     }
 }
 
-/// Where a redirect points; what is not given is taken from the request.
-#[derive(Clone, Debug, Default)]
+/// The target of a redirect; parts that are `None` are taken from the request.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Redirect {
     /// `http` or `https`.
     pub scheme: Option<String>,
-    /// The host to go to.
+    /// The host.
     pub hostname: Option<String>,
-    /// The port to go to.
+    /// The port.
     pub port: Option<u16>,
-    /// The whole path to go to.
+    /// The whole path.
     pub path: Option<String>,
-    /// 302 when not given.
+    /// The status; 302 if `None`.
     pub status: Option<StatusCode>,
 }
 
@@ -58,15 +58,15 @@ impl Redirect {
         self.status.unwrap_or(StatusCode::FOUND)
     }
 
-    /// The `location` for a request to this address of this host.
+    /// Returns the value of `location` for a request with this URI and host.
     pub(crate) fn location(&self, uri: &Uri, host: Option<&str>) -> Option<HeaderValue> {
-        let (name, own_port) = match host?.rsplit_once(':') {
+        let (name, request_port) = match host?.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port.parse().ok()),
             _ => (host?, None),
         };
         let scheme = self.scheme.as_deref().or(uri.scheme_str()).unwrap_or("http");
-        // A changed scheme takes the port of the old one with it.
-        let port = self.port.or(if self.scheme.is_some() { None } else { own_port });
+        // Another scheme has another default port, so the request's port is not kept.
+        let port = self.port.or(if self.scheme.is_some() { None } else { request_port });
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let path =
             self.path.as_deref().unwrap_or_else(|| uri.path_and_query().map_or("/", |path| path.as_str()));
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redirect_keeps_what_it_does_not_name() {
+    fn a_redirect_keeps_the_parts_that_it_does_not_replace() {
         let uri: Uri = "/a?b=c".parse().unwrap();
         let to = Redirect { hostname: Some("other".into()), ..Redirect::default() };
         assert_eq!(to.location(&uri, Some("web:9090")).unwrap(), "http://other:9090/a?b=c");

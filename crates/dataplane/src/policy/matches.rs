@@ -1,20 +1,20 @@
-//! Which requests an HTTPRoute's rule takes, and which of several matching rules wins.
+//! Which requests match an HTTPRoute's rule, and which of several matching rules applies.
 
 use http::{HeaderName, Method, Request};
 use regex::Regex;
 
 use super::HttpRoute;
 
-/// One match of a rule: every part that is given has to hold.
-#[derive(Clone, Debug, Default)]
+/// One match of a rule: all of its conditions must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RouteMatch {
-    /// On the path; `None` is the prefix `/`.
+    /// The condition on the path; `None` is the prefix `/`.
     pub path: Option<PathMatch>,
-    /// On headers, all of them.
+    /// The conditions on headers.
     pub headers: Vec<HeaderMatch>,
-    /// On query parameters, all of them.
+    /// The conditions on query parameters.
     pub query: Vec<QueryMatch>,
-    /// On the method.
+    /// The method.
     pub method: Option<Method>,
 }
 
@@ -23,27 +23,38 @@ pub struct RouteMatch {
 pub enum PathMatch {
     /// The whole path.
     Exact(String),
-    /// Whole elements from the left: `/a` takes `/a` and `/a/b` but not `/ab`.
+    /// The first elements of the path: `/a` matches `/a` and `/a/b` but not `/ab`.
     Prefix(String),
-    /// An expression that has to match the whole path.
+    /// An expression that must match the whole path.
     Regex(Regex),
 }
 
+impl PartialEq for PathMatch {
+    /// Regular expressions are equal if their texts are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) | (Self::Prefix(a), Self::Prefix(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
+        }
+    }
+}
+
 /// A condition on a header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HeaderMatch {
     /// The header's name.
     pub name: HeaderName,
-    /// What its value has to be.
+    /// The condition on its value.
     pub value: ValueMatch,
 }
 
 /// A condition on a query parameter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct QueryMatch {
     /// The parameter's name.
     pub name: String,
-    /// What its value has to be.
+    /// The condition on its value.
     pub value: ValueMatch,
 }
 
@@ -52,20 +63,31 @@ pub struct QueryMatch {
 pub enum ValueMatch {
     /// Equal to the text.
     Exact(String),
-    /// An expression matches the whole value.
+    /// An expression that must match the whole value.
     Regex(Regex),
 }
 
-impl ValueMatch {
-    fn takes(&self, value: &str) -> bool {
-        match self {
-            Self::Exact(text) => text == value,
-            Self::Regex(regex) => whole(regex, value),
+impl PartialEq for ValueMatch {
+    /// Regular expressions are equal if their texts are.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) => a == b,
+            (Self::Regex(a), Self::Regex(b)) => a.as_str() == b.as_str(),
+            _ => false,
         }
     }
 }
 
-/// How closely a request is described, the Gateway API's order of precedence: host, path, method, headers, query.
+impl ValueMatch {
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(text) => text == value,
+            Self::Regex(regex) => matches_whole(regex, value),
+        }
+    }
+}
+
+/// How specific a match is, in the Gateway API's order of precedence: host, path, method, headers, query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     host: (bool, usize),
@@ -75,9 +97,9 @@ struct Rank {
     query: usize,
 }
 
-/// The rule that takes a request, as its place in the lists, or `None` when none does.
+/// Returns the indices of the route and of the rule that a request matches, or `None`.
 ///
-/// The most closely describing match wins; among equals the one listed first.
+/// The most specific match applies; among equals the one listed first.
 pub(crate) fn find<B>(
     routes: &[HttpRoute],
     request: &Request<B>,
@@ -113,12 +135,12 @@ impl RouteMatch {
                 .headers()
                 .get(&one.name)
                 .and_then(|value| value.to_str().ok())
-                .is_some_and(|v| one.value.takes(v))
+                .is_some_and(|v| one.value.matches(v))
         };
         let query = |one: &QueryMatch| {
             let query = request.uri().query().unwrap_or_default();
             let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-            pairs.find(|(name, _)| *name == one.name).is_some_and(|(_, value)| one.value.takes(value))
+            pairs.find(|(name, _)| *name == one.name).is_some_and(|(_, value)| one.value.matches(value))
         };
         (self.headers.iter().all(header) && self.query.iter().all(query)).then_some(Rank {
             host,
@@ -139,13 +161,13 @@ impl PathMatch {
                 let rest = path.strip_prefix(bare)?;
                 (rest.is_empty() || rest.starts_with('/')).then_some((1, prefix.len()))
             }
-            // The Gateway API leaves the place of expressions open; Linkerd puts them after exact paths.
-            Self::Regex(regex) => whole(regex, path).then(|| (2, regex.as_str().len())),
+            // The Gateway API does not define the precedence of expressions; Linkerd's is after exact paths.
+            Self::Regex(regex) => matches_whole(regex, path).then(|| (2, regex.as_str().len())),
         }
     }
 }
 
-fn whole(regex: &Regex, text: &str) -> bool {
+fn matches_whole(regex: &Regex, text: &str) -> bool {
     regex.find(text).is_some_and(|found| found.range() == (0..text.len()))
 }
 
@@ -155,11 +177,11 @@ fn host_rank(hostnames: &[String], host: Option<&str>) -> Option<(bool, usize)> 
     }
     let host = host?;
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    let ranks = hostnames.iter().filter_map(|wanted| match wanted.strip_prefix('*') {
+    let ranks = hostnames.iter().filter_map(|hostname| match hostname.strip_prefix('*') {
         Some(suffix) => {
             (name.len() > suffix.len() && name.ends_with(suffix)).then_some((false, suffix.len()))
         }
-        None => wanted.eq_ignore_ascii_case(name).then_some((true, wanted.len())),
+        None => hostname.eq_ignore_ascii_case(name).then_some((true, hostname.len())),
     });
     ranks.max()
 }
@@ -179,7 +201,7 @@ mod tests {
         RouteMatch { path: Some(PathMatch::Prefix(path.into())), ..RouteMatch::default() }
     }
 
-    fn taken(routes: &[HttpRoute], request: &Request<()>) -> Option<(usize, usize)> {
+    fn matched(routes: &[HttpRoute], request: &Request<()>) -> Option<(usize, usize)> {
         find(routes, request, Some("web:80"))
     }
 
@@ -188,39 +210,50 @@ mod tests {
     }
 
     #[test]
-    fn the_closest_match_wins_whatever_the_order() {
+    fn the_most_specific_match_applies_whatever_the_order() {
         let exact = RouteMatch { path: Some(PathMatch::Exact("/a/b".into())), ..RouteMatch::default() };
         let method = RouteMatch { method: Some(Method::GET), ..prefix("/a") };
         let routes = [route(vec![prefix("/"), prefix("/a"), method, exact])];
-        assert_eq!(taken(&routes, &get("/a/b")), Some((0, 3)));
-        assert_eq!(taken(&routes, &get("/a/c")), Some((0, 2)));
-        assert_eq!(taken(&routes, &Request::post("/a").body(()).unwrap()), Some((0, 1)));
-        assert_eq!(taken(&routes, &get("/ab")), Some((0, 0)));
+        assert_eq!(matched(&routes, &get("/a/b")), Some((0, 3)));
+        assert_eq!(matched(&routes, &get("/a/c")), Some((0, 2)));
+        assert_eq!(matched(&routes, &Request::post("/a").body(()).unwrap()), Some((0, 1)));
+        assert_eq!(matched(&routes, &get("/ab")), Some((0, 0)));
     }
 
     #[test]
-    fn equals_go_to_the_one_listed_first_and_no_match_is_none() {
+    fn expressions_are_equal_if_their_texts_are() {
+        let path = |text| PathMatch::Regex(Regex::new(text).unwrap());
+        assert!(path("/a") == path("/a") && path("/a") != path("/b"));
+        assert!(path("/a") != PathMatch::Exact("/a".into()));
+        assert!(PathMatch::Exact("/a".into()) != PathMatch::Prefix("/a".into()));
+        let value = |text| ValueMatch::Regex(Regex::new(text).unwrap());
+        assert!(value("a") == value("a") && value("a") != value("b"));
+        assert!(value("a") != ValueMatch::Exact("a".into()));
+    }
+
+    #[test]
+    fn among_equals_the_first_listed_rule_applies() {
         let routes = [route(vec![prefix("/a"), prefix("/a")]), route(vec![prefix("/a")])];
-        assert_eq!(taken(&routes, &get("/a")), Some((0, 0)));
-        assert_eq!(taken(&routes, &get("/b")), None);
+        assert_eq!(matched(&routes, &get("/a")), Some((0, 0)));
+        assert_eq!(matched(&routes, &get("/b")), None);
     }
 
     #[test]
-    fn headers_and_query_parameters_all_have_to_hold() {
-        let wanted = RouteMatch {
+    fn all_conditions_on_headers_and_query_must_hold() {
+        let conditions = RouteMatch {
             headers: vec![HeaderMatch { name: "x-a".parse().unwrap(), value: ValueMatch::Exact("1".into()) }],
             query: vec![QueryMatch { name: "q".into(), value: ValueMatch::Regex(Regex::new("b+").unwrap()) }],
             ..RouteMatch::default()
         };
-        let routes = [route(vec![wanted])];
+        let routes = [route(vec![conditions])];
         let with = |path: &str| Request::get(path).header("x-a", "1").body(()).unwrap();
-        assert_eq!(taken(&routes, &with("/?q=bb")), Some((0, 0)));
-        assert_eq!(taken(&routes, &with("/?q=abb")), None, "the expression is anchored");
-        assert_eq!(taken(&routes, &get("/?q=bb")), None);
+        assert_eq!(matched(&routes, &with("/?q=bb")), Some((0, 0)));
+        assert_eq!(matched(&routes, &with("/?q=abb")), None, "the expression is anchored");
+        assert_eq!(matched(&routes, &get("/?q=bb")), None);
     }
 
     #[test]
-    fn an_exact_host_wins_over_a_wildcard_and_that_over_none() {
+    fn an_exact_host_precedes_a_wildcard_and_a_wildcard_precedes_no_host() {
         let host = |name: &str| HttpRoute { hostnames: vec![name.into()], ..route(vec![prefix("/")]) };
         let routes = [route(vec![prefix("/")]), host("*.mesh"), host("a.mesh")];
         let of = |name| find(&routes, &get("/"), Some(name)).map(|(route, _)| route);

@@ -1,14 +1,14 @@
-//! Endpoints: the slow one is avoided, the set changes under load.
+//! Balancing: slow endpoints, changes of the set of endpoints, the queue.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use crate::counting::failing;
+use crate::counters::failing;
 use crate::support::{Lab, Server, WEB, endpoint, serve_http, serve_raw};
 
-fn answering_after(lab: &Lab, addr: &str, millis: u64) -> Server {
+fn responding_after(lab: &Lab, addr: &str, millis: u64) -> Server {
     let count = Server::default();
     let counted = count.clone();
     serve_raw(&lab.wire, addr.parse().unwrap(), move |mut io| {
@@ -26,11 +26,11 @@ fn answering_after(lab: &Lab, addr: &str, millis: u64) -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_endpoint_among_five_gets_at_most_a_twentieth_of_the_requests() {
+async fn a_slow_endpoint_of_six_gets_at_most_five_percent_of_the_requests() {
     let lab = Lab::default();
     let addr = |n: usize| format!("10.244.1.{n}:9090");
     let servers: Vec<_> =
-        (1..=6).map(|n| answering_after(&lab, &addr(n), if n == 6 { 50 } else { 1 })).collect();
+        (1..=6).map(|n| responding_after(&lab, &addr(n), if n == 6 { 50 } else { 1 })).collect();
     let endpoints: Vec<_> = (1..=6).map(|n| endpoint(&addr(n))).collect();
     lab.service("web", WEB, &endpoints);
     let client = lab.client();
@@ -44,7 +44,7 @@ async fn a_slow_endpoint_among_five_gets_at_most_a_twentieth_of_the_requests() {
 }
 
 #[tokio::test]
-async fn endpoints_come_and_go_without_a_lost_request() {
+async fn endpoint_changes_lose_no_request() {
     let lab = Lab::default();
     let addrs = ["10.244.1.1:9090", "10.244.1.2:9090", "10.244.1.3:9090"];
     let servers = addrs.map(|addr| serve_http(&lab.wire, addr.parse().unwrap(), failing(&[false])));
@@ -67,7 +67,7 @@ async fn endpoints_come_and_go_without_a_lost_request() {
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_knows_is_forwarded_to_as_it_is() {
+async fn connections_to_an_unknown_address_are_forwarded_to_it() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, "10.9.9.9:80".parse().unwrap(), failing(&[false]));
     let client = lab.client();
@@ -78,7 +78,7 @@ async fn an_address_that_nobody_knows_is_forwarded_to_as_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_requests_may_wait_for_an_endpoint_and_one_more_is_turned_away() {
+async fn ten_thousand_requests_can_wait_for_an_endpoint_and_one_more_is_rejected() {
     let lab = Lab::default();
     let web = lab.service("web", WEB, &[]);
     let client = lab.client();

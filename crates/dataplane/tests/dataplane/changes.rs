@@ -1,4 +1,4 @@
-//! What is told of a service changes under load.
+//! Targets that change under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -8,14 +8,14 @@ use http::Method;
 use meshy_dataplane::profile::Profile;
 use tokio::time::sleep;
 
-use crate::counting::{Sums, failing, retry_all};
+use crate::counters::{Sums, failing, retry_all};
 use crate::support::{Client, Lab, Memory, WEB, endpoint, route, serve_http};
 
 const POD: &str = "10.244.1.1:9090";
-const ALWAYS_TWICE: &[bool] = &[true, false];
+const FAIL_ONCE: &[bool] = &[true, false];
 
 #[tokio::test]
-async fn a_hundred_changes_under_load_lose_and_double_no_request_and_no_counter_goes_back() {
+async fn under_load_profile_changes_neither_lose_nor_duplicate_requests() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[false]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
@@ -57,18 +57,22 @@ async fn a_hundred_changes_under_load_lose_and_double_no_request_and_no_counter_
     }
     assert!(sent > 100, "{sent}");
     assert_eq!(server.count(), sent);
-    client.reaches("request_total", &[], sent as u64).await;
-    client.reaches("response_total", &[], sent as u64).await;
+    client.wait_for_metric("request_total", &[], sent as u64).await;
+    client.wait_for_metric("response_total", &[], sent as u64).await;
     let by_profile = client.metric("route_request_total", &[]);
     let by_policy = client.metric("outbound_http_route_request_statuses_total", &[]);
-    assert_eq!(by_profile + by_policy, sent as u64, "each request went one way");
+    assert_eq!(
+        by_profile + by_policy,
+        sent as u64,
+        "each request is counted by the profile or by the policy"
+    );
     assert!(by_profile > 0 && by_policy > 0);
 }
 
 #[tokio::test]
 async fn a_new_profile_is_followed_by_the_next_request() {
     let lab = Lab::default();
-    let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(ALWAYS_TWICE));
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(FAIL_ONCE));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
     let client = lab.client();
     assert_eq!(client.get("/").await.status, 500);
@@ -79,12 +83,12 @@ async fn a_new_profile_is_followed_by_the_next_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn like_linkerd_a_new_profile_is_not_seen_until_its_discovery_was_idle_for_five_seconds() {
+async fn with_linkerds_discovery_cache_a_new_profile_waits_for_five_idle_seconds() {
     let lab = Lab::default();
     serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, false]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
-    let proxy = lab.proxy(&Memory::default(), |config| config.like_linkerd = true);
-    // A connection for each request, as the measured load had.
+    let proxy = lab.proxy(&Memory::default(), |config| config.linkerd_discovery_cache = true);
+    // A connection for each request, as in the measurement of Linkerd.
     let get = || async { Client::new(proxy.clone()).get("/").await.status };
     get().await;
     web.profile(retry_all());
@@ -93,25 +97,29 @@ async fn like_linkerd_a_new_profile_is_not_seen_until_its_discovery_was_idle_for
         sleep(Duration::from_millis(4_900)).await;
         get().await;
     }
-    assert_eq!(followed(), 0, "for as long as traffic goes on");
+    assert_eq!(followed(), 0, "as long as there is traffic");
     sleep(Duration::from_millis(5_100)).await;
     assert_eq!(get().await, 200);
     assert_eq!(followed(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn like_linkerd_a_known_profile_may_go_and_come_back_under_running_traffic() {
+async fn with_linkerds_discovery_cache_a_followed_profile_can_be_removed_and_restored_under_load() {
     let lab = Lab::default();
     serve_http(&lab.wire, POD.parse().unwrap(), failing(&[true, true, true, false]));
     let web = lab.service("web", WEB, &[endpoint(POD)]);
     web.profile(retry_all());
-    let client = Client::new(lab.proxy(&Memory::default(), |config| config.like_linkerd = true));
+    let client = Client::new(lab.proxy(&Memory::default(), |config| config.linkerd_discovery_cache = true));
     assert_eq!(client.get("/").await.status, 200);
     web.change(&|target| target.profile = None);
     assert_eq!(client.get("/").await.status, 500);
     web.profile(retry_all());
     assert_eq!(client.get("/").await.status, 200);
-    assert_eq!(client.metric("route_request_total", &[]), 3, "it keeps to profiles, with or without one");
+    assert_eq!(
+        client.metric("route_request_total", &[]),
+        3,
+        "it follows the profile routes, with and without a profile"
+    );
 }
 
 #[tokio::test]
@@ -125,7 +133,7 @@ async fn a_new_profile_starts_with_a_full_budget_and_other_changes_keep_it() {
     assert_eq!(server.count(), 101);
     web.change(&|target| target.policy = Arc::default());
     client.get("/").await;
-    assert_eq!(server.count(), 102, "the same profile, the same empty budget");
+    assert_eq!(server.count(), 102, "the same profile has the same exhausted budget");
     web.profile(retry_all());
     client.get("/").await;
     assert_eq!(server.count(), 203);

@@ -1,4 +1,4 @@
-//! What the fuzz targets have learned, replayed.
+//! Replays the corpora of the fuzz targets.
 
 #[path = "../../../../fuzz/replay.rs"]
 mod replay;
@@ -7,16 +7,16 @@ use super::fuzzed;
 use replay::replay;
 
 #[test]
-fn what_was_learned_of_callers_holds() {
+fn the_corpus_of_callers_replays() {
     replay("caller", fuzzed::caller);
 }
 
 #[test]
-fn what_was_learned_of_upstreams_holds() {
+fn the_corpus_of_upstreams_replays() {
     replay("upstream", fuzzed::upstream);
 }
 
 #[test]
-fn what_was_learned_of_the_meshs_headers_holds() {
+fn the_corpus_of_mesh_headers_replays() {
     replay("mesh_headers", fuzzed::mesh_headers);
 }

@@ -1,7 +1,7 @@
-//! What must hold for any bytes: from a caller, from an upstream, in the mesh's own headers.
+//! Properties that hold for any bytes from a caller, from an upstream and in Linkerd's headers.
 //!
-//! `fuzz/` runs these functions under libFuzzer; the tests at the end replay its corpora. A panic in any task counts, even
-//! where the runtime would swallow it.
+//! `fuzz/` runs these functions under libFuzzer; `corpora.rs` replays its corpora. A panic in any task is a failure, also if
+//! the runtime catches it.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -28,14 +28,14 @@ thread_local! {
     static PANICKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs one input on a clock of its own that jumps whenever nothing else can happen.
+/// Runs one input on a paused clock.
 fn run(case: impl Future<Output = ()>) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let before = std::panic::take_hook();
+        let default = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             PANICKED.set(true);
-            before(info);
+            default(info);
         }));
     });
     PANICKED.set(false);
@@ -45,22 +45,22 @@ fn run(case: impl Future<Output = ()>) {
 }
 
 /// Writes in pieces and reads to the end.
-async fn talk(io: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), bytes: &[u8]) -> Vec<u8> {
+async fn exchange(io: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), bytes: &[u8]) -> Vec<u8> {
     write_pieces(io, bytes).await;
     read_to_end(io).await
 }
 
 async fn read_to_end(io: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
-    let mut answer = Vec::new();
-    let read = timeout(Duration::from_secs(60), io.read_to_end(&mut answer)).await;
-    assert!(read.is_ok(), "hangs after {:?}", String::from_utf8_lossy(&answer));
-    answer
+    let mut received = Vec::new();
+    let read = timeout(Duration::from_secs(60), io.read_to_end(&mut received)).await;
+    assert!(read.is_ok(), "no end after {:?}", String::from_utf8_lossy(&received));
+    received
 }
 
-/// Pieces of the length that the first byte says, 0 for all at once.
+/// Writes pieces of the length of the first byte, or all at once if it is 0.
 async fn write_pieces(io: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) {
     let Some((&length, bytes)) = bytes.split_first() else { return };
-    // A few hundred pieces tell as much as all.
+    // At most a few hundred pieces, to limit the time.
     let length = if length == 0 { bytes.len().max(1) } else { usize::from(length).max(bytes.len() / 256) };
     for piece in bytes.chunks(length) {
         if !matches!(timeout(Duration::from_secs(60), io.write_all(piece)).await, Ok(Ok(()))) {
@@ -70,18 +70,18 @@ async fn write_pieces(io: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8]) {
     }
 }
 
-/// A good request still works, and every connection is closed once idle.
-async fn still_well(client: &Client) {
-    let request = Request::get("/well").header("host", "web").header("connection", "close");
+/// Checks that a valid request works and that every connection is closed after the idle timeout.
+async fn still_works(client: &Client) {
+    let request = Request::get("/works").header("host", "web").header("connection", "close");
     assert_eq!(client.send(request.body(Bytes::new()).unwrap()).await.status, 200);
-    at_rest(client).await;
+    connections_are_closed(client).await;
 }
 
-async fn at_rest(client: &Client) {
-    // Connections are kept for 3 s, a destination and its HTTP/2 connection for 5 s, which is looked at every 5 s.
+async fn connections_are_closed(client: &Client) {
+    // Idle connections are closed after 3 to 4.5 s; a destination with its HTTP/2 connection is dropped after 5 to 10 s.
     sleep(Duration::from_secs(15)).await;
     let open = client.metric("tcp_open_connections", &[("direction", "outbound"), ("peer", "dst")]);
-    assert_eq!(open, 0, "connections are left");
+    assert_eq!(open, 0, "open connections");
 }
 
 fn retry_all() -> Profile {
@@ -89,48 +89,47 @@ fn retry_all() -> Profile {
     Profile { routes: routes.into(), ..Profile::default() }
 }
 
-/// An application that says something the mesh must not pass on.
-fn telling(lab: &Lab, app: &Memory, pod: &str) -> super::support::Server {
-    let behind = lab.proxy(app, |_| {});
-    lab.mesh(&behind, pod.parse().unwrap());
-    let answer = |_, request: Request<Bytes>| {
-        assert_no_mesh_headers(request.headers(), &[]);
+/// An application, with its proxy, that responds with an `l5d-` header, which must not reach the caller.
+fn with_l5d_header(lab: &Lab, app: &Memory, pod: &str) -> super::support::Server {
+    let server_proxy = lab.proxy(app, |_| {});
+    lab.mesh(&server_proxy, pod.parse().unwrap());
+    let respond = |_, request: Request<Bytes>| {
+        assert_no_l5d_headers(request.headers(), &[]);
         let (length, coding) = ("content-length", "transfer-encoding");
-        let two = request.headers().contains_key(length) && request.headers().contains_key(coding);
-        assert!(!two, "framed two ways: {request:?}");
+        let both = request.headers().contains_key(length) && request.headers().contains_key(coding);
+        assert!(!both, "two framings: {request:?}");
         Response::builder().header("l5d-secret", "1").body(Bytes::from_static(b"ok")).unwrap()
     };
-    serve_http(app, pod.parse().unwrap(), Arc::new(answer))
+    serve_http(app, pod.parse().unwrap(), Arc::new(respond))
 }
 
-fn assert_no_mesh_headers(headers: &HeaderMap, but: &[&str]) {
+fn assert_no_l5d_headers(headers: &HeaderMap, but: &[&str]) {
     let passed =
         headers.keys().find(|name| name.as_str().starts_with("l5d-") && !but.contains(&name.as_str()));
-    assert_eq!(passed, None, "passed on");
+    assert_eq!(passed, None, "was passed on");
 }
 
-/// What the proxy itself may say to its own side.
-const OWN_WORDS: [&str; 2] = ["l5d-proxy-error", "l5d-proxy-connection"];
+/// The headers that the proxy itself sends to its caller.
+const PROXY_HEADERS: [&str; 2] = ["l5d-proxy-error", "l5d-proxy-connection"];
 
 /// Any bytes from a caller to a pair of proxies.
 pub(crate) fn caller(bytes: &[u8]) {
     run(async {
         let (lab, app) = (Lab::default(), Memory::default());
-        telling(&lab, &app, POD);
+        with_l5d_header(&lab, &app, POD);
         lab.service("web", WEB, &[endpoint(POD)]).profile(retry_all());
         let client = lab.client();
         let mut io = client.dial(WEB);
         write_pieces(&mut io, bytes).await;
-        // What is no whole request would wait for ever. Who says that nothing more comes may be left without an answer,
-        // as one that goes away is.
+        // The proxy waits for the rest of an incomplete request. A caller that closes its write half may get no response.
         let _ = io.shutdown().await;
-        let answer = read_to_end(&mut io).await;
-        assert!(!answer.windows(10).any(|part| part == b"l5d-secret"), "a header of the mesh was passed on");
-        still_well(&client).await;
+        let response = read_to_end(&mut io).await;
+        assert!(!response.windows(10).any(|part| part == b"l5d-secret"), "an l5d header was passed on");
+        still_works(&client).await;
     });
 }
 
-/// Any bytes as the answer of an upstream to a good request; the second byte says to which.
+/// Any bytes as the response of an upstream to a valid request, which the first byte chooses.
 pub(crate) fn upstream(bytes: &[u8]) {
     const REQUESTS: [&[u8]; 4] = [
         b"\0GET / HTTP/1.1\r\nhost: web\r\nconnection: close\r\n\r\n",
@@ -141,52 +140,59 @@ pub(crate) fn upstream(bytes: &[u8]) {
     let Some((&which, bytes)) = bytes.split_first() else { return };
     run(async {
         let lab = Lab::default();
-        let said: Arc<[u8]> = bytes.into();
+        let response: Arc<[u8]> = bytes.into();
         serve_raw(&lab.wire, POD.parse().unwrap(), move |mut io| {
-            let said = said.clone();
+            let response = response.clone();
             async move {
                 let mut head = [0; 4096];
                 let _ = io.read(&mut head).await;
-                write_pieces(&mut io, &said).await;
+                write_pieces(&mut io, &response).await;
             }
         });
         lab.service("web", WEB, &[endpoint(POD)]).profile(retry_all());
         let client = lab.client();
-        let answer = talk(&mut client.dial(WEB), REQUESTS[usize::from(which) % REQUESTS.len()]).await;
-        // A head whose body breaks at once may be cut with it; without a head there is always an answer.
-        let headed = bytes.windows(2).any(|part| part == b"\n\n" || part == b"\n\r");
-        if answer.is_empty() && headed {
-            return at_rest(&client).await;
+        let received = exchange(&mut client.dial(WEB), REQUESTS[usize::from(which) % REQUESTS.len()]).await;
+        // A head may be lost with a body that breaks at once; without a head the proxy synthesizes a response.
+        let has_head = bytes.windows(2).any(|part| part == b"\n\n" || part == b"\n\r");
+        if received.is_empty() && has_head {
+            return connections_are_closed(&client).await;
         }
-        assert!(answer.starts_with(b"HTTP/1.1 "), "{:?}", String::from_utf8_lossy(&answer));
-        let end = answer.windows(4).position(|part| part == b"\r\n\r\n").expect("a whole head");
-        for line in answer[..end].split(|byte| *byte == b'\n') {
-            let own = OWN_WORDS.iter().any(|name| line.starts_with(name.as_bytes()));
-            assert!(!line.starts_with(b"l5d-") || own, "{:?} was passed on", String::from_utf8_lossy(line));
+        assert!(received.starts_with(b"HTTP/1.1 "), "{:?}", String::from_utf8_lossy(&received));
+        let end = received.windows(4).position(|part| part == b"\r\n\r\n").expect("a whole head");
+        for line in received[..end].split(|byte| *byte == b'\n') {
+            let is_own = PROXY_HEADERS.iter().any(|name| line.starts_with(name.as_bytes()));
+            assert!(
+                !line.starts_with(b"l5d-") || is_own,
+                "{:?} was passed on",
+                String::from_utf8_lossy(line)
+            );
         }
-        as_hyper_reads_it(&lab, &client, &METHODS[usize::from(which) % METHODS.len()], bytes).await;
-        at_rest(&client).await;
+        matches_hyper(&lab, &client, &METHODS[usize::from(which) % METHODS.len()]).await;
+        connections_are_closed(&client).await;
     });
 }
 
 const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::HEAD, Method::PUT];
 
-/// The proxy reads answers itself; what it makes of one is what hyper's client makes of it.
-async fn as_hyper_reads_it(lab: &Lab, client: &Client, method: &Method, said: &[u8]) {
+/// The proxy reads responses with hyper's client and writes them with hyper's server: what a caller gets is what hyper's
+/// client alone would read.
+async fn matches_hyper(lab: &Lab, client: &Client, method: &Method) {
     let request = || {
         let request = Request::builder().method(method).uri("/").header("host", "web");
         request.body(Bytes::from_static(if method == Method::GET { b"" } else { b"hello" })).unwrap()
     };
-    // A service without retries: what is said after an answer would be the answer of the next request.
+    // A service without retries: bytes after a response would be the response to the retry.
     const ONCE: &str = "10.96.0.3:9090";
     lab.service("once", ONCE, &[endpoint(POD)]);
     let direct = lab.wire.connect(POD.parse().unwrap()).await.unwrap();
-    let (theirs, ours) = (by_hyper(direct, request()).await, client.send_to(ONCE, request()).await);
-    match (theirs, ours) {
-        (Err(_), Ok(reply)) => assert!([500, 502].contains(&reply.status), "hyper sees no answer: {reply:?}"),
-        (Ok((_, Err(error))), Ok(reply)) => panic!("for hyper the body breaks, {error}: {reply:?}"),
+    let (direct, proxied) = (by_hyper(direct, request()).await, client.send_to(ONCE, request()).await);
+    match (direct, proxied) {
+        (Err(_), Ok(reply)) => {
+            assert!([500, 502].contains(&reply.status), "hyper reads no response: {reply:?}")
+        }
+        (Ok((_, Err(error))), Ok(reply)) => panic!("hyper reads a broken body, {error}: {reply:?}"),
         (Ok((head, Ok(body))), Ok(reply)) => {
-            // Nobody asked for another protocol.
+            // The request did not request an upgrade.
             let status = if head.status == 101 { 502 } else { head.status.as_u16() };
             assert_eq!((status, &body), (reply.status, &reply.body));
             if head.status != 101 {
@@ -194,18 +200,11 @@ async fn as_hyper_reads_it(lab: &Lab, client: &Client, method: &Method, said: &[
             }
         }
         (Ok((_, Err(_))), Err(_)) => {}
-        // On purpose not: among chunks and trailers hyper takes some.
-        (Ok((head, Ok(_))), Err(_))
-            if head.headers.contains_key("transfer-encoding") && has_bare_line_end(said) => {}
-        (theirs, Err(error)) => panic!("{error}, but for hyper {theirs:?}"),
+        (direct, Err(error)) => panic!("{error}, but hyper reads {direct:?}"),
     }
 }
 
-fn has_bare_line_end(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|pair| pair[1] == b'\n' && pair[0] != b'\r')
-}
-
-/// A head, and the whole body or why it broke.
+/// A head, and the whole body or the error that broke it.
 type Read = hyper::Result<(http::response::Parts, hyper::Result<Bytes>)>;
 
 async fn by_hyper(io: meshy_net::BoxIo, request: Request<Bytes>) -> Read {
@@ -216,8 +215,8 @@ async fn by_hyper(io: meshy_net::BoxIo, request: Request<Bytes>) -> Read {
     Ok((head, body.collect().await.map(|body| body.to_bytes())))
 }
 
-/// All headers pass but those of one connection, of the mesh, and what frames the message.
-fn same_headers(theirs: &HeaderMap, ours: &HeaderMap) {
+/// Checks that all headers pass but hop-by-hop headers, `l5d-*` and `content-length`.
+fn same_headers(direct: &HeaderMap, proxied: &HeaderMap) {
     const HOP: [&str; 7] = [
         "connection",
         "keep-alive",
@@ -227,19 +226,19 @@ fn same_headers(theirs: &HeaderMap, ours: &HeaderMap) {
         "upgrade",
         "content-length",
     ];
-    let values = theirs.get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let values = direct.get_all("connection").iter().filter_map(|value| value.to_str().ok());
     let named: Vec<_> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    for name in theirs.keys() {
+    for name in direct.keys() {
         let hop = HOP.contains(&name.as_str()) || named.iter().any(|named| name == named);
         if !hop && !name.as_str().starts_with("l5d-") {
             let all = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
-            assert_eq!(all(theirs), all(ours), "{name}");
+            assert_eq!(all(direct), all(proxied), "{name}");
         }
     }
 }
 
-/// Lines as the mesh's headers of a caller of an ingress: `=VALUE` is an override, `NAME:VALUE` is `l5d-NAME`. The first
-/// byte chooses the version of HTTP.
+/// Any lines as Linkerd's headers of a caller of an ingress: `=VALUE` is an override, `NAME:VALUE` is `l5d-NAME`. The first
+/// byte chooses the HTTP version.
 pub(crate) fn mesh_headers(bytes: &[u8]) {
     let Some((&first, bytes)) = bytes.split_first() else { return };
     let mut headers = HeaderMap::new();
@@ -262,9 +261,9 @@ pub(crate) fn mesh_headers(bytes: &[u8]) {
     }
     run(async {
         let lab = Lab::default();
-        // Two pods are two networks: each has an application at its own address.
-        let web = telling(&lab, &Memory::default(), POD);
-        let other = telling(&lab, &Memory::default(), OTHER_POD);
+        // Each pod has its own network, with an application at its address.
+        let web = with_l5d_header(&lab, &Memory::default(), POD);
+        let other = with_l5d_header(&lab, &Memory::default(), OTHER_POD);
         lab.service("web", WEB, &[endpoint(POD)]);
         lab.service("other", "10.96.0.2:9090", &[endpoint(OTHER_POD)]);
         let client = Client::new(lab.proxy(&Memory::default(), |config| config.mode = Mode::Ingress));
@@ -277,23 +276,23 @@ pub(crate) fn mesh_headers(bytes: &[u8]) {
             headers.insert("connection", HeaderValue::from_static("close"));
         }
         *request.headers_mut() = headers;
-        let reply = client.send_to(WEB, request).await.expect("an answer");
-        assert_no_mesh_headers(&reply.headers, &OWN_WORDS);
+        let reply = client.send_to(WEB, request).await.expect("a response");
+        assert_no_l5d_headers(&reply.headers, &PROXY_HEADERS);
         let counts = (web.count(), other.count());
-        match named.map(|value| where_to(&value)) {
+        match named.map(|value| named_service(&value)) {
             None | Some(Some(WEB_NAME)) => assert_eq!((reply.status, counts), (200, (1, 0))),
             Some(Some(_)) => assert_eq!((reply.status, counts), (200, (0, 1))),
             Some(None) => {
                 assert!([400, 502].contains(&reply.status), "{reply:?}");
-                assert_eq!(counts, (0, 0), "a request that names nobody reached somebody");
+                assert_eq!(counts, (0, 0), "a request with an unknown override reached a service");
             }
         }
-        at_rest(&client).await;
+        connections_are_closed(&client).await;
     });
 }
 
-/// The service that an override names, told without the proxy's own reading of it.
-fn where_to(value: &HeaderValue) -> Option<&'static str> {
+/// Returns the service that an override names, without the proxy's parser.
+fn named_service(value: &HeaderValue) -> Option<&'static str> {
     let text = value.to_str().ok()?.trim().to_ascii_lowercase();
     let host = text.strip_suffix(":9090")?.trim_end_matches('.').to_owned();
     [WEB_NAME, OTHER_NAME].into_iter().find(|name| *name == host)

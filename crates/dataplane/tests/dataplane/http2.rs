@@ -1,4 +1,4 @@
-//! HTTP/2 from end to end.
+//! HTTP/2 over a pair of proxies.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -10,12 +10,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use crate::counting::retry_all;
+use crate::counters::retry_all;
 use crate::support::{Lab, Memory, WEB, endpoint, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 
-/// An application that says the request's trailers again as its answer's.
+/// An application that responds with the body and the trailers of the request.
 fn echoing(app: &Memory) {
     serve_raw(app, POD.parse().unwrap(), |io| async move {
         let service = service_fn(|request: Request<Incoming>| async move {
@@ -32,7 +32,7 @@ fn echoing(app: &Memory) {
 
 #[tokio::test]
 async fn http2_trailers_pass_a_pair_both_ways() {
-    // With retries the body and its trailers are kept on the way.
+    // With retries, the proxy keeps the body and its trailers.
     for retried in [false, true] {
         let (lab, app) = (Lab::default(), Memory::default());
         echoing(&app);
@@ -48,9 +48,9 @@ async fn http2_trailers_pass_a_pair_both_ways() {
         let trailers = HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("7"))]);
         let body = Full::new(Bytes::from_static(b"hello")).with_trailers(ready(Some(Ok(trailers))));
         let request = Request::post("http://web:9090/a").version(Version::HTTP_2).body(body).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        assert_eq!((answer.status().as_u16(), answer.version()), (200, Version::HTTP_2));
-        let body = answer.into_body().collect().await.unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (200, Version::HTTP_2));
+        let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().expect("trailers")["x-sum"], "7", "retried: {retried}");
         assert_eq!(&body.to_bytes()[..], b"hello");
     }

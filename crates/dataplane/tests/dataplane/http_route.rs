@@ -1,4 +1,4 @@
-//! HTTPRoutes: matches, weights, filters, and what of the service's policy they replace.
+//! HTTPRoutes: matches, weights, filters, and their precedence over the service's annotations.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use meshy_dataplane::policy::{
     ServiceRef,
 };
 
-use crate::counting::failing;
+use crate::counters::failing;
 use crate::policy::{retries, statuses, web};
 use crate::support::{Lab, WEB, endpoint, serve_http};
 
@@ -28,7 +28,7 @@ fn routed(rules: Vec<RouteRule>) -> Policy {
 }
 
 #[tokio::test]
-async fn a_request_that_no_route_takes_is_a_404() {
+async fn a_request_that_matches_no_attached_route_is_a_404() {
     let (client, server) = web(routed(vec![rule("/a")]), statuses(&[200]));
     assert_eq!(client.get("/b").await.status, 404);
     assert_eq!((client.get("/a/b").await.status, server.count()), (200, 1));
@@ -38,7 +38,7 @@ async fn a_request_that_no_route_takes_is_a_404() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_routes_own_retries_take_the_place_of_all_of_the_services() {
+async fn a_routes_retries_replace_those_of_the_service() {
     let own = RouteRule { retry: Some(Retry::parse("503", None, None).unwrap()), ..rule("/own") };
     let policy = Policy { retry: retries("500", 2).retry, ..routed(vec![own, rule("/")]) };
     let (client, server) = web(policy, statuses(&[500]));
@@ -77,13 +77,13 @@ async fn backends_share_the_requests_by_weight() {
 
 #[tokio::test]
 async fn a_backend_that_does_not_exist_is_a_500() {
-    let rules = vec![RouteRule { backends: vec![backend("nowhere", 1)], ..rule("/") }];
+    let rules = vec![RouteRule { backends: vec![backend("missing", 1)], ..rule("/") }];
     let (client, _) = web(routed(rules), statuses(&[200]));
     assert_eq!(client.get("/").await.status, 500);
 }
 
 #[tokio::test]
-async fn filters_change_headers_of_requests_and_answers_and_redirect() {
+async fn filters_change_headers_of_requests_and_responses_and_redirect() {
     let change = |name: &'static str| HeaderModifier {
         set: vec![(name.parse().unwrap(), "set".parse().unwrap())],
         add: vec![("x-both".parse().unwrap(), "added".parse().unwrap())],
@@ -105,12 +105,12 @@ async fn filters_change_headers_of_requests_and_answers_and_redirect() {
     let request =
         Request::get("/a").header("host", "web:9090").header("x-gone", "1").body(Bytes::new()).unwrap();
     let reply = client.send(request).await;
-    let seen = server.last();
+    let received = server.last();
     assert_eq!(
-        (&seen.headers()["x-request"], &reply.headers["x-response"]),
+        (&received.headers()["x-request"], &reply.headers["x-response"]),
         (&"set".parse().unwrap(), &"set".parse().unwrap())
     );
-    assert!(!seen.headers().contains_key("x-gone") && !reply.headers.contains_key("x-gone"));
+    assert!(!received.headers().contains_key("x-gone") && !reply.headers.contains_key("x-gone"));
     assert_eq!(reply.headers.get_all("x-both").iter().count(), 2);
     let moved = client.get("/old").await;
     assert_eq!(

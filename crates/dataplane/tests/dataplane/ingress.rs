@@ -1,17 +1,17 @@
-//! Ingress mode and its header.
+//! Ingress mode and `l5d-dst-override`.
 
 use bytes::Bytes;
 use http::{Request, Version};
 use meshy_dataplane::Mode;
 
-use crate::counting::failing;
-use crate::support::{Client, Lab, Memory, Reply, Server, WEB, endpoint, serve_http};
+use crate::counters::failing;
+use crate::support::{Client, ClientResponse, Lab, Memory, Server, WEB, endpoint, serve_http};
 
 const POD: &str = "10.244.1.1:9090";
 const OTHER: &str = "10.244.1.2:9090";
 const V2: &str = "v2.default.svc.cluster.local:9090";
 
-/// An ingress's proxy before two services, `web` and `v2`.
+/// Returns a client behind an ingress's proxy, and two services, `web` and `v2`.
 fn ingress(mode: Mode) -> (Client, Server, Server) {
     let lab = Lab::default();
     let web = serve_http(&lab.wire, POD.parse().unwrap(), failing(&[false]));
@@ -21,7 +21,7 @@ fn ingress(mode: Mode) -> (Client, Server, Server) {
     (Client::new(lab.proxy(&Memory::default(), |config| config.mode = mode)), web, v2)
 }
 
-async fn ask(client: &Client, overrides: &[&str]) -> Reply {
+async fn send(client: &Client, overrides: &[&str]) -> ClientResponse {
     let mut request = Request::get("/").header("host", "web.example").body(Bytes::new()).unwrap();
     for name in overrides {
         request.headers_mut().append("l5d-dst-override", name.parse().unwrap());
@@ -30,16 +30,16 @@ async fn ask(client: &Client, overrides: &[&str]) -> Reply {
 }
 
 #[tokio::test]
-async fn the_header_names_the_service_and_is_gone_behind_the_proxy() {
+async fn the_override_names_the_service_and_is_removed() {
     let (client, web, v2) = ingress(Mode::Ingress);
-    assert_eq!(ask(&client, &[V2]).await.status, 200);
+    assert_eq!(send(&client, &[V2]).await.status, 200);
     assert_eq!((web.count(), v2.count()), (0, 1));
     assert!(!v2.last().headers().contains_key("l5d-dst-override"));
     assert_eq!(client.metric("request_total", &[("authority", V2)]), 1);
 }
 
 #[tokio::test]
-async fn without_the_header_the_address_the_ingress_connected_to_counts_and_not_the_host() {
+async fn without_the_override_the_original_address_decides_and_not_the_host() {
     let (client, web, v2) = ingress(Mode::Ingress);
     let request = Request::get("/").header("host", V2).body(Bytes::new()).unwrap();
     assert_eq!(client.send(request).await.status, 200);
@@ -47,43 +47,43 @@ async fn without_the_header_the_address_the_ingress_connected_to_counts_and_not_
 }
 
 #[tokio::test]
-async fn requests_of_one_connection_go_each_to_its_own_service() {
+async fn requests_of_one_connection_can_go_to_different_services() {
     let (client, web, v2) = ingress(Mode::Ingress);
     for n in 0..10 {
         let name = if n % 2 == 0 { "web.default.svc.cluster.local:9090" } else { V2 };
-        assert_eq!(ask(&client, &[name]).await.status, 200);
+        assert_eq!(send(&client, &[name]).await.status, 200);
     }
     assert_eq!((web.count(), v2.count()), (5, 5));
 }
 
 #[tokio::test]
-async fn a_name_nobody_knows_and_a_malformed_one_fail_the_request() {
+async fn an_unknown_override_is_a_502_and_an_invalid_one_a_400() {
     let (client, web, v2) = ingress(Mode::Ingress);
-    assert_eq!(ask(&client, &["evil.example:80"]).await.status, 502);
-    assert_eq!(ask(&client, &["v2.default.svc.cluster.local"]).await.status, 502, "port 80 when missing");
-    for bad in ["", "a b", "v2:port", "10.0.0.1:80", "u@v2.default.svc.cluster.local:9090"] {
-        assert_eq!(ask(&client, &[bad]).await.status, 400, "{bad:?}");
+    assert_eq!(send(&client, &["evil.example:80"]).await.status, 502);
+    assert_eq!(send(&client, &["v2.default.svc.cluster.local"]).await.status, 502, "port 80 if missing");
+    for invalid in ["", "a b", "v2:port", "10.0.0.1:80", "u@v2.default.svc.cluster.local:9090"] {
+        assert_eq!(send(&client, &[invalid]).await.status, 400, "{invalid:?}");
     }
     assert_eq!((web.count(), v2.count()), (0, 0));
 }
 
 #[tokio::test]
-async fn of_several_headers_the_last_is_the_ingresss_own() {
+async fn of_several_overrides_the_last_one_applies() {
     let (client, web, v2) = ingress(Mode::Ingress);
-    assert_eq!(ask(&client, &["web.default.svc.cluster.local:9090", V2]).await.status, 200);
+    assert_eq!(send(&client, &["web.default.svc.cluster.local:9090", V2]).await.status, 200);
     assert_eq!((web.count(), v2.count()), (0, 1));
 }
 
 #[tokio::test]
-async fn only_ingress_mode_reads_the_header_and_every_mode_drops_it() {
+async fn only_ingress_mode_reads_the_override_and_every_mode_removes_it() {
     let (client, web, v2) = ingress(Mode::Enabled);
-    assert_eq!(ask(&client, &[V2]).await.status, 200);
+    assert_eq!(send(&client, &[V2]).await.status, 200);
     assert_eq!((web.count(), v2.count()), (1, 0));
     assert!(!web.last().headers().contains_key("l5d-dst-override"));
 }
 
 #[tokio::test]
-async fn http2_requests_are_routed_by_the_header_too() {
+async fn the_override_works_over_http2() {
     let (client, web, v2) = ingress(Mode::Ingress);
     let request = Request::get("http://web:9090/").version(Version::HTTP_2).header("l5d-dst-override", V2);
     assert_eq!(client.send(request.body(Bytes::new()).unwrap()).await.status, 200);

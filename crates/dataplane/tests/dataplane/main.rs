@@ -1,11 +1,11 @@
-//! The proxy from the outside: real HTTP through in-memory streams, counted on both sides.
+//! Tests of the proxy from the outside: HTTP over in-memory streams, counted on both sides.
 
 mod balance;
-mod breaking;
+mod breaker;
 mod budget;
 mod changes;
 mod corpora;
-mod counting;
+mod counters;
 mod framing;
 mod fuzzed;
 mod hostile;
@@ -13,8 +13,8 @@ mod http2;
 mod http_route;
 mod inbound;
 mod ingress;
+mod log;
 mod metrics;
-mod moments;
 mod mutual_tls;
 mod opaque;
 mod policy;
@@ -23,3 +23,4 @@ mod random;
 mod resets;
 mod rules;
 mod support;
+mod timing;

@@ -1,4 +1,4 @@
-//! Names, labels and buckets as on a real Linkerd.
+//! Metric names, labels and buckets, compared with those of real Linkerd proxies.
 
 use std::collections::BTreeSet;
 
@@ -9,34 +9,33 @@ use meshy_dataplane::profile::{Profile, RetryBudget};
 use meshy_dataplane::{Endpoint, Probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::counting::{failing, retry_all};
+use crate::counters::{failing, retry_all};
 use crate::mutual_tls::Authority;
-use crate::support::{Client, Lab, Memory, WEB, endpoint, labels_of, route, serve_http, serve_raw};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, label_names, route, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.3:9090";
-/// An API server outside of the pods.
+/// The address of an API server, which is not a pod.
 const SERVER: &str = "172.18.0.3:6443";
 const ID: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
 
-/// What the four dumps of real proxies show: family, label keys in order. Written down by
-/// reading them; the dumps themselves are not part of the repository.
+/// Family and label keys, in order, of four scrapes of real proxies; the scrapes are not part of the repository.
 const KEYS: &str = include_str!("linkerd-label-keys.txt");
-/// Families of the dumps that are not rendered here, each with its reason.
+/// Families of those scrapes that this proxy does not have, each with its reason.
 const ABSENT: &str = include_str!("linkerd-absent-families.txt");
 const FAMILIES: &str = include_str!("linkerd-families.txt");
 const BUCKETS: &str = include_str!("linkerd-buckets.txt");
 
-/// The text of a client's proxy and of a server's after traffic of every kind.
-async fn texts() -> String {
+/// Returns the metrics of a client's proxy and of a server's after traffic of every kind.
+async fn scrapes() -> String {
     let authority = Authority::new();
     let lab = Lab::default();
     let app = Memory::default();
     serve_http(&app, POD.parse().unwrap(), failing(&[true, false]));
-    let behind = lab.proxy(&app, |config| {
-        config.identity = Some(authority.identity(ID));
+    let server_proxy = lab.proxy(&app, |config| {
+        config.identity = Some(authority.identity(ID).into_watch());
         config.probes = vec![Probe { port: 9090, path: "/health".into() }];
     });
-    lab.mesh(&behind, POD.parse().unwrap());
+    lab.mesh(&server_proxy, POD.parse().unwrap());
     let labels = [
         ("dst_control_plane_ns", "linkerd"),
         ("dst_deployment", "bounced-service"),
@@ -51,7 +50,8 @@ async fn texts() -> String {
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let web = lab.service("web", WEB, &[Endpoint { identity: Some(ID.into()), labels, ..endpoint(POD) }]);
     let identity = authority.identity(ID);
-    let client = Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity)));
+    let client =
+        Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity.into_watch())));
     let post = || Request::post("/").header("host", "web").body(Bytes::from_static(b"body")).unwrap();
     web.policy(Policy { retry: Some(Retry::parse("5xx", Some(1), None).unwrap()), ..Policy::default() });
     client.send(post()).await;
@@ -66,14 +66,14 @@ async fn texts() -> String {
         client.send(post()).await;
     }
     client.get("/unrouted").await;
-    // A caller without an identity, straight to the server's proxy.
+    // A caller without an identity, to the server's proxy.
     lab.service("plain", "10.96.0.9:9090", &[endpoint(POD)]);
-    let stranger = lab.client();
-    let _ = stranger.send_to("10.96.0.9:9090", post()).await;
-    let _ = stranger
+    let plain = lab.client();
+    let _ = plain.send_to("10.96.0.9:9090", post()).await;
+    let _ = plain
         .send_to("10.96.0.9:9090", Request::get("/health").header("host", "a").body(Bytes::new()).unwrap())
         .await;
-    // Bytes to a service without pods, as the API server's is; in the dumps that connection was still open.
+    // A connection without HTTP to a service without pods; in the scrapes that connection was open.
     let labels =
         [("dst_namespace", "default"), ("dst_service", "kubernetes"), ("dst_zone_locality", "unknown")];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -84,43 +84,43 @@ async fn texts() -> String {
     let mut bytes = client.dial("10.96.0.1:443");
     bytes.write_all(b"\0bytes").await.unwrap();
     let proxy = client.proxy.clone();
-    drop((stranger, client));
-    // Idle connections are closed after 3 s, looked for every 3 s.
+    drop((plain, client));
+    // Idle connections are closed after 3 to 4.5 s.
     tokio::time::sleep(std::time::Duration::from_secs(7)).await;
-    proxy.metrics_text() + &behind.metrics_text()
+    scrape(&proxy) + &scrape(&server_proxy)
 }
 
 #[tokio::test(start_paused = true)]
-async fn label_keys_are_those_of_the_real_proxies() {
-    let text = texts().await;
+async fn label_keys_match_real_proxies() {
+    let text = scrapes().await;
     let mut missing = Vec::new();
     let mut families = BTreeSet::new();
     for line in KEYS.lines().filter(|line| !line.starts_with('#')) {
         let (name, keys) = line.split_once(' ').expect("a name and its keys");
         families.insert(name);
         let keys: Vec<_> = keys.split(',').map(str::to_owned).collect();
-        if !labels_of(&text, name).contains(&keys) {
-            missing.push(format!("{name} {keys:?}, has {:?}", labels_of(&text, name)));
+        if !label_names(&text, name).contains(&keys) {
+            missing.push(format!("{name} {keys:?}, has {:?}", label_names(&text, name)));
         }
     }
     assert!(missing.is_empty(), "{}\n{text}", missing.join("\n"));
-    // And nothing else: every family here is one of theirs with keys they have, but for what only a plain caller shows.
+    // And no other keys, except in series without a route, which the scrapes did not have.
     for name in families {
-        let theirs: BTreeSet<Vec<String>> = KEYS
+        let expected: BTreeSet<Vec<String>> = KEYS
             .lines()
             .filter_map(|line| line.split_once(' ').filter(|(family, _)| *family == name))
             .map(|(_, keys)| keys.split(',').map(str::to_owned).collect())
             .collect();
-        for ours in labels_of(&text, name) {
+        for ours in label_names(&text, name) {
             let unnamed = name.starts_with("route_") && !ours.iter().any(|key| key == "rt_route");
-            assert!(theirs.contains(&ours) || unnamed, "{name} has {ours:?}");
+            assert!(expected.contains(&ours) || unnamed, "{name} has {ours:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn buckets_are_those_of_the_real_proxies() {
-    let text = texts().await;
+async fn buckets_match_real_proxies() {
+    let text = scrapes().await;
     for line in BUCKETS.lines().filter(|line| !line.starts_with('#')) {
         let (name, bounds) = line.split_once(' ').expect("a name and its bounds");
         let prefix = format!("{name}_bucket{{");
@@ -137,22 +137,22 @@ async fn buckets_are_those_of_the_real_proxies() {
                 labels[start + 4..end - 1].to_owned(),
             )
         };
-        let (wanted, _) = series(first);
+        let (first, _) = series(first);
         let ours: Vec<_> = text
             .lines()
             .filter(|line| line.starts_with(&prefix))
             .map(series)
-            .filter(|(rest, _)| *rest == wanted)
+            .filter(|(rest, _)| *rest == first)
             .map(|(_, bound)| bound)
             .collect();
-        let theirs: Vec<_> = bounds.split(' ').collect();
-        assert_eq!(&ours[..theirs.len()], theirs, "{name}");
+        let expected: Vec<_> = bounds.split(' ').collect();
+        assert_eq!(&ours[..expected.len()], expected, "{name}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_family_of_the_real_proxies_is_here_or_listed_as_absent_with_a_reason() {
-    let text = texts().await;
+async fn every_family_of_real_proxies_is_present_or_listed_as_absent_with_a_reason() {
+    let text = scrapes().await;
     let absent: Vec<_> = ABSENT
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -165,11 +165,11 @@ async fn every_family_of_the_real_proxies_is_here_or_listed_as_absent_with_a_rea
     };
     for line in FAMILIES.lines().filter(|line| !line.starts_with('#')) {
         let (family, _) = line.split_once(' ').expect("a family and its kind");
-        let here = text.contains(&format!("# TYPE {line}\n"));
+        let present = text.contains(&format!("# TYPE {line}\n"));
         assert!(
-            here != listed(family),
+            present != listed(family),
             "{line} is {}",
-            if here { "here and listed" } else { "neither here nor listed" }
+            if present { "present and listed as absent" } else { "neither present nor listed as absent" }
         );
     }
     assert!(text.contains("\nprocess_start_time_seconds "));
@@ -191,8 +191,8 @@ async fn the_admin_port_serves_metrics_and_health() {
         tokio::spawn(async move { served.admin(Box::new(far)).await });
         let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         near.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        near.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(part), "{answer}");
+        let mut response = String::new();
+        near.read_to_string(&mut response).await.unwrap();
+        assert!(response.starts_with(&format!("HTTP/1.1 {status}")) && response.contains(part), "{response}");
     }
 }

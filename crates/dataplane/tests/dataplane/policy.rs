@@ -9,13 +9,13 @@ use meshy_dataplane::policy::{Policy, Retry, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Answers, Client, Lab, Server, WEB, endpoint, serve_http, serve_raw};
+use crate::support::{Client, Lab, Responder, Server, WEB, endpoint, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 
-pub(crate) fn web(policy: Policy, answers: Answers) -> (Client, Server) {
+pub(crate) fn web(policy: Policy, responder: Responder) -> (Client, Server) {
     let lab = Lab::default();
-    let server = serve_http(&lab.wire, POD.parse().unwrap(), answers);
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), responder);
     lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
     (lab.client(), server)
 }
@@ -24,8 +24,8 @@ pub(crate) fn retries(http: &str, limit: u16) -> Policy {
     Policy { retry: Some(Retry::parse(http, Some(limit), None).unwrap()), ..Policy::default() }
 }
 
-/// Answers with these statuses in turn.
-pub(crate) fn statuses(list: &'static [u16]) -> Answers {
+/// Responds with these statuses in turn.
+pub(crate) fn statuses(list: &'static [u16]) -> Responder {
     Arc::new(move |n, _| Response::builder().status(list[n % list.len()]).body(Bytes::new()).unwrap())
 }
 
@@ -35,12 +35,12 @@ pub(crate) fn counters(client: &Client) -> [u64; 4] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_end_at_the_limit_and_pause_between() {
+async fn retries_stop_at_the_limit_and_back_off() {
     let (client, server) = web(retries("5xx", 3), statuses(&[500]));
     let start = Instant::now();
     assert_eq!(client.get("/").await.status, 500);
     assert_eq!(server.count(), 4);
-    // 25, 50 and 100 ms, each with up to as much again.
+    // 25, 50 and 100 ms, each with up to the same time added.
     let took = start.elapsed();
     assert!((Duration::from_millis(175)..Duration::from_millis(356)).contains(&took), "{took:?}");
     assert_eq!(counters(&client), [3, 0, 1, 0]);
@@ -49,17 +49,16 @@ async fn retries_end_at_the_limit_and_pause_between() {
 #[tokio::test(start_paused = true)]
 async fn only_the_listed_statuses_are_retried_and_each_success_is_counted() {
     let (client, server) = web(retries("502-503,429", 2), statuses(&[500, 429, 502, 200, 503, 404]));
-    let mut got = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..3 {
-        got.push(client.get("/").await.status);
+        received.push(client.get("/").await.status);
     }
-    assert_eq!((got, server.count()), (vec![500, 200, 404], 6));
+    assert_eq!((received, server.count()), (vec![500, 200, 404], 6));
     assert_eq!(counters(&client), [3, 2, 0, 0]);
     let of = |name| client.metric(&format!("outbound_http_route_{name}"), &[]);
-    assert_eq!(of("backend_requests_total"), 6, "every try");
+    assert_eq!(of("backend_requests_total"), 6, "every attempt");
     assert_eq!(of("backend_response_statuses_total"), 6);
     assert_eq!(of("request_statuses_total"), 3, "every request");
-    // An answer that another try replaced was let go before its end, unless it had none.
     assert_eq!(client.metric("request_total", &[]), 6);
 }
 
@@ -69,7 +68,7 @@ async fn a_body_over_64_kib_is_not_retried() {
     for (length, status) in [(65_537, 500), (65_536, 200)] {
         let body = Bytes::from(vec![b'x'; length]);
         let request = Request::post("/").header("host", "web").body(body).unwrap();
-        // The second request's first try is the server's second answer, so start even.
+        // Skips the server's second response, so that the first attempt of the second request fails as well.
         if server.count() == 1 {
             client.get("/").await;
         }
@@ -77,7 +76,7 @@ async fn a_body_over_64_kib_is_not_retried() {
     }
 }
 
-/// Answers 200 after so many milliseconds, in turn.
+/// Responds 200 after these milliseconds, in turn.
 fn slow(lab: &Lab, addr: &str, millis: &'static [u64]) -> Server {
     let turn = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     serve_raw(&lab.wire, addr.parse().unwrap(), move |mut io| {
@@ -94,7 +93,7 @@ fn slow(lab: &Lab, addr: &str, millis: &'static [u64]) -> Server {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_timeout_applies_to_each_try_but_the_last() {
+async fn a_retry_timeout_applies_to_each_attempt_but_the_last() {
     let lab = Lab::default();
     let server = slow(&lab, POD, &[1_000]);
     let retry = Retry { statuses: vec![500..=599], limit: 2, timeout: Some(Duration::from_millis(100)) };
@@ -102,15 +101,15 @@ async fn a_retry_timeout_applies_to_each_try_but_the_last() {
     let client = lab.client();
     let start = Instant::now();
     assert_eq!(client.get("/").await.status, 200);
-    assert_eq!(server.count(), 3, "a try that was given up costs its connection");
+    assert_eq!(server.count(), 3, "an attempt that timed out closes its connection");
     assert!(start.elapsed() >= Duration::from_millis(1_200), "{:?}", start.elapsed());
-    let given_up = [("error", "RESPONSE_HEADERS_TIMEOUT")];
-    assert_eq!(client.metric("outbound_http_route_backend_response_statuses_total", &given_up), 2);
+    let timed_out = [("error", "RESPONSE_HEADERS_TIMEOUT")];
+    assert_eq!(client.metric("outbound_http_route_backend_response_statuses_total", &timed_out), 2);
     assert_eq!(counters(&client), [2, 1, 0, 0]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_request_timeout_spans_all_tries_and_is_a_504_that_keeps_the_connection() {
+async fn the_request_timeout_spans_all_attempts_and_is_a_504_that_keeps_the_connection() {
     let (client, _) = web(
         Policy {
             timeouts: Timeouts { request: Some(Duration::from_millis(60)), ..Timeouts::default() },
@@ -141,7 +140,7 @@ async fn a_response_timeout_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_longer_than_the_idle_timeout_breaks_the_answer() {
+async fn a_pause_longer_than_the_idle_timeout_breaks_the_response() {
     let lab = Lab::default();
     serve_raw(&lab.wire, POD.parse().unwrap(), |mut io| async move {
         let mut head = [0; 4096];
@@ -154,10 +153,12 @@ async fn a_pause_longer_than_the_idle_timeout_breaks_the_answer() {
     let client = lab.client();
     let request = Request::get("/").header("host", "web").body(Bytes::new()).unwrap();
     assert!(client.send_to(WEB, request).await.is_err());
-    client.reaches("outbound_http_route_request_statuses_total", &[("error", "IDLE_TIMEOUT")], 1).await;
+    client
+        .wait_for_metric("outbound_http_route_request_statuses_total", &[("error", "IDLE_TIMEOUT")], 1)
+        .await;
 }
 
-/// Resets the first streams with a reason, then answers.
+/// Resets the first streams with a reason, then responds 200.
 fn resetting(lab: &Lab, times: usize, reason: h2::Reason) -> Server {
     let count = Server::default();
     let counted = count.clone();
@@ -166,9 +167,9 @@ fn resetting(lab: &Lab, times: usize, reason: h2::Reason) -> Server {
         async move {
             let mut connection = h2::server::handshake(io).await.unwrap();
             while let Some(Ok((_, mut respond))) = connection.accept().await {
-                let answered = counted.count();
+                let number = counted.count();
                 counted.add();
-                if answered < times {
+                if number < times {
                     respond.send_reset(reason);
                 } else {
                     respond.send_response(Response::new(()), true).unwrap();
@@ -184,8 +185,8 @@ fn over_http2() -> Request<Bytes> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_the_peer_refused_is_retried_and_one_it_cancelled_is_not() {
-    for (reason, status, tries, label) in [
+async fn a_refused_stream_is_retried_and_a_canceled_one_is_not() {
+    for (reason, status, attempts, label) in [
         (h2::Reason::REFUSED_STREAM, 200, 2, "REFUSED"),
         (h2::Reason::CANCEL, 500, 1, "CANCEL"),
         (h2::Reason::INTERNAL_ERROR, 500, 1, "RESET"),
@@ -194,19 +195,23 @@ async fn a_stream_that_the_peer_refused_is_retried_and_one_it_cancelled_is_not()
         let server = resetting(&lab, 1, reason);
         lab.service("web", WEB, &[endpoint(POD)]).policy(retries("5xx", 2));
         let client = lab.client();
-        assert_eq!((client.send(over_http2()).await.status, server.count()), (status, tries), "{reason:?}");
+        assert_eq!(
+            (client.send(over_http2()).await.status, server.count()),
+            (status, attempts),
+            "{reason:?}"
+        );
         let name = "outbound_http_route_backend_response_statuses_total";
         assert_eq!(client.metric(name, &[("error", label)]), 1, "{reason:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_is_told_by_its_reason() {
+async fn a_reset_is_labeled_with_its_reason() {
     let lab = Lab::default();
     resetting(&lab, 1, h2::Reason::ENHANCE_YOUR_CALM);
     lab.service("web", WEB, &[endpoint(POD)]);
     let client = lab.client();
     client.send(over_http2()).await;
-    let told = [("error", "h2(ENHANCE_YOUR_CALM)"), ("classification", "failure")];
-    assert_eq!(client.metric("response_total", &told), 1, "{}", client.proxy.metrics_text());
+    let labels = [("error", "h2(ENHANCE_YOUR_CALM)"), ("classification", "failure")];
+    assert_eq!(client.metric("response_total", &labels), 1, "{}", scrape(&client.proxy));
 }

@@ -1,4 +1,4 @@
-//! Service profiles: what is retried and what is not, timeouts, overrides; over HTTP/1 and HTTP/2.
+//! Service profiles: retries, timeouts and overrides, over HTTP/1 and HTTP/2.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use meshy_dataplane::profile::{DstOverride, Profile, ResponseClass, ResponseMatc
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
-use crate::counting::{Sums, failing, retry_all};
+use crate::counters::{Sums, failing, retry_all};
 use crate::support::{Client, Lab, Memory, Never, Server, WEB, endpoint, route, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 const OTHER: &str = "10.244.1.2:9090";
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
-/// One failure, then a good answer.
+/// One failure, then a success.
 const ONCE: &[bool] = &[true, false];
 
-/// `web` with a profile, failing as told.
+/// Returns a client of `web` with a profile, which fails by the pattern.
 fn web(profile: Profile, pattern: &'static [bool]) -> (Client, Server) {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), failing(pattern));
@@ -36,11 +36,16 @@ fn request(version: Version, method: Method, body: impl Into<Bytes>) -> Request<
     request
 }
 
-/// Status and tries of one request.
-async fn tries(profile: Profile, version: Version, method: Method, body: impl Into<Bytes>) -> (u16, usize) {
+/// Sends one request; returns its status and the number of attempts.
+async fn send_one(
+    profile: Profile,
+    version: Version,
+    method: Method,
+    body: impl Into<Bytes>,
+) -> (u16, usize) {
     let (client, server) = web(profile, ONCE);
     let reply = client.send(request(version, method, body)).await;
-    Sums::of(&client).agree(&client, 1, server.count());
+    Sums::of(&client).assert_agree(&client, 1, server.count());
     (reply.status, server.count())
 }
 
@@ -51,23 +56,23 @@ fn any_method(retryable: bool) -> Profile {
 }
 
 #[tokio::test]
-async fn a_retryable_route_asks_again_whatever_the_method_and_a_small_body() {
+async fn a_retryable_route_retries_every_method_with_a_small_body() {
     for version in BOTH {
         for (method, body) in
             [(Method::GET, ""), (Method::POST, "small"), (Method::PUT, "small"), (Method::GET, "x")]
         {
             assert_eq!(
-                tries(any_method(true), version, method.clone(), body).await,
+                send_one(any_method(true), version, method.clone(), body).await,
                 (200, 2),
                 "{version:?} {method}"
             );
-            assert_eq!(tries(any_method(false), version, method, body).await, (500, 1), "{version:?}");
+            assert_eq!(send_one(any_method(false), version, method, body).await, (500, 1), "{version:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_body_arrives_whole_at_every_try() {
+async fn the_whole_body_arrives_with_every_attempt() {
     for version in BOTH {
         let (client, server) = web(any_method(true), ONCE);
         let body: Vec<u8> = (0..50_000u32).map(|n| n as u8).collect();
@@ -80,8 +85,8 @@ async fn the_body_arrives_whole_at_every_try() {
 async fn bodies_up_to_64_kib_are_kept_and_longer_ones_are_not_retried() {
     for version in BOTH {
         for (length, expected) in [(0, 2), (1, 2), (65_536, 2), (65_537, 1)] {
-            let (_, tried) = tries(any_method(true), version, Method::POST, vec![b'x'; length]).await;
-            assert_eq!(tried, expected, "{length} bytes over {version:?}");
+            let (_, attempts) = send_one(any_method(true), version, Method::POST, vec![b'x'; length]).await;
+            assert_eq!(attempts, expected, "{length} bytes over {version:?}");
         }
     }
 }
@@ -98,36 +103,36 @@ async fn a_body_of_unknown_length_is_retried_up_to_64_kib() {
             io.write_all(b"\r\n").await.unwrap();
         }
         io.write_all(b"0\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        io.read_exact(&mut answer).await.unwrap();
+        let mut status = [0; 12];
+        io.read_exact(&mut status).await.unwrap();
         assert_eq!(server.count(), expected, "{chunks} KiB");
         assert_eq!(server.last().body().len(), chunks * 1024);
     }
 }
 
 #[tokio::test]
-async fn an_answer_before_the_body_was_read_to_its_end_is_not_retried() {
+async fn a_response_before_the_body_was_read_to_its_end_is_not_retried() {
     let lab = Lab::default();
     let server = serve_raw(&lab.wire, POD.parse().unwrap(), |mut io| async move {
         let mut head = [0; 16];
         io.read_exact(&mut head).await.unwrap();
         io.write_all(b"HTTP/1.1 500 Early\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        // Stays open: the answer is early, the connection is not broken.
+        // The connection stays open: the response is early, the connection is not broken.
         let _ = tokio::io::copy(&mut io, &mut tokio::io::sink()).await;
     });
     lab.service("web", WEB, &[endpoint(POD)]).profile(any_method(true));
     let client = lab.client();
     let mut io = client.dial(WEB);
     io.write_all(b"POST /a HTTP/1.1\r\nhost: web\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
-    let mut answer = [0; 12];
-    io.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 500");
+    let mut status = [0; 12];
+    io.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 500");
     assert_eq!(server.count(), 1);
     assert_eq!(client.metric("route_retryable_total", &[]), 0);
 }
 
 #[tokio::test]
-async fn an_earlier_class_that_calls_it_a_success_wins() {
+async fn an_earlier_class_that_is_a_success_prevents_a_retry() {
     let class =
         |min, max, is_failure| ResponseClass { condition: ResponseMatch::Status { min, max }, is_failure };
     for (classes, expected) in [
@@ -137,12 +142,12 @@ async fn an_earlier_class_that_calls_it_a_success_wins() {
         let mut profile = any_method(true);
         profile.routes =
             vec![Arc::new(Route { response_classes: classes, ..Route::clone(&profile.routes[0]) })];
-        assert_eq!(tries(profile, Version::HTTP_11, Method::GET, "").await, expected);
+        assert_eq!(send_one(profile, Version::HTTP_11, Method::GET, "").await, expected);
     }
 }
 
 #[tokio::test]
-async fn routes_are_tried_in_list_order() {
+async fn the_first_matching_route_in_list_order_applies() {
     let routes = vec![route("first", Method::GET, "/.*", false), route("second", Method::GET, "/a", true)];
     let (client, server) = web(Profile { routes, ..Profile::default() }, ONCE);
     assert_eq!(client.get("/a?b=c").await.status, 500);
@@ -151,7 +156,7 @@ async fn routes_are_tried_in_list_order() {
 }
 
 #[tokio::test]
-async fn a_missing_budget_is_linkerds_default_and_a_bad_one_switches_retries_off() {
+async fn a_missing_budget_is_linkerds_default_and_an_invalid_one_disables_retries() {
     let with = |retry_budget| Profile { retry_budget, ..any_method(true) };
     let budget = |retry_ratio, millis| RetryBudget {
         retry_ratio,
@@ -169,7 +174,7 @@ async fn a_missing_budget_is_linkerds_default_and_a_bad_one_switches_retries_off
     for (budget, expected) in cases {
         for version in BOTH {
             assert_eq!(
-                tries(with(budget), version, Method::GET, "").await,
+                send_one(with(budget), version, Method::GET, "").await,
                 expected,
                 "{budget:?} {version:?}"
             );
@@ -178,11 +183,15 @@ async fn a_missing_budget_is_linkerds_default_and_a_bad_one_switches_retries_off
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_used_up_budget_ends_the_retries_and_refills_with_time() {
+async fn retries_stop_when_the_budget_is_exhausted_and_resume_with_time() {
     let budget = RetryBudget { retry_ratio: 0.0, min_retries_per_second: 1, ttl: Duration::from_secs(5) };
     let (client, server) = web(Profile { retry_budget: Some(budget), ..any_method(true) }, &[true]);
     assert_eq!(client.get("/").await.status, 500);
-    assert_eq!(server.count(), 1 + 5, "no limit per request, no pause: the whole reserve at once");
+    assert_eq!(
+        server.count(),
+        1 + 5,
+        "the whole reserve at once, without a limit per request and without a backoff"
+    );
     client.get("/").await;
     assert_eq!(server.count(), 6 + 1);
     tokio::time::sleep(Duration::from_secs(11)).await;
@@ -202,7 +211,7 @@ async fn all_retryable_routes_share_one_budget() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_timeout_bounds_all_tries_together() {
+async fn a_route_timeout_bounds_all_attempts_together() {
     let lab = Lab::default();
     serve_raw(&lab.wire, POD.parse().unwrap(), |mut io| async move {
         let mut head = [0; 4096];
@@ -247,7 +256,7 @@ async fn a_refused_connection_is_a_502_below_the_retries() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_does_not_open_in_a_second_is_a_504_below_the_retries() {
     let lab = Lab::default();
-    // Nothing else would end it: at one try a second the budget never runs out.
+    // At one attempt a second the budget is never exhausted, so the timeout ends the request.
     let timeout = Some(Duration::from_millis(2_500));
     let routes = vec![Arc::new(Route { timeout, ..Route::clone(&route("all", Method::GET, "/.*", true)) })];
     lab.service("web", WEB, &[endpoint(POD)]).profile(Profile { routes, ..Profile::default() });
@@ -278,7 +287,7 @@ async fn without_endpoints_requests_fail_after_three_seconds_and_then_at_once_an
 }
 
 #[tokio::test]
-async fn the_canonical_name_is_told_to_the_server_and_a_clients_own_is_replaced() {
+async fn the_canonical_name_is_sent_to_the_server_and_a_clients_own_is_replaced() {
     let (client, server) = web(retry_all(), &[false]);
     let mut request = request(Version::HTTP_11, Method::GET, "");
     request.headers_mut().insert("l5d-dst-canonical", "evil.default.svc.cluster.local:1".parse().unwrap());
@@ -287,7 +296,7 @@ async fn the_canonical_name_is_told_to_the_server_and_a_clients_own_is_replaced(
 }
 
 #[tokio::test]
-async fn overrides_share_the_requests_by_weight_and_a_weight_of_nought_gets_none() {
+async fn overrides_share_the_requests_by_weight_and_weight_zero_gets_none() {
     let lab = Lab::default();
     let at = |addr: &str| serve_http(&lab.wire, addr.parse().unwrap(), failing(&[false]));
     let (first, second, third) = (at(POD), at(OTHER), at("10.244.1.3:9090"));
@@ -316,13 +325,13 @@ async fn a_profile_with_routes_replaces_the_policy_and_one_without_does_not() {
     web.profile(Profile { routes: vec![route("all", Method::GET, "/.*", false)], ..Profile::default() });
     assert_eq!((client.get("/").await.status, server.count()), (500, 1));
     web.profile(Profile::default());
-    // The second answer is good, the third fails, its retry is good again.
+    // The second response is a success, the third is a failure, its retry is a success.
     assert_eq!((client.get("/").await.status, server.count()), (200, 2));
     assert_eq!((client.get("/").await.status, server.count()), (200, 4));
 }
 
 #[tokio::test]
-async fn a_grpc_caller_of_a_dead_service_gets_a_grpc_status() {
+async fn a_grpc_caller_of_a_refused_connection_gets_a_grpc_status() {
     let lab = Lab::default();
     lab.service("web", WEB, &[endpoint(POD)]);
     let client = lab.client();

@@ -1,7 +1,7 @@
-//! Seeded nonsense through a pair: no panic, no hang, and a good request afterwards still works.
+//! Random bytes through a pair: no panic, no request without an end, and a valid request afterwards still works.
 //!
-//! The corpus is made from a few well-formed messages by cutting, doubling, swapping and overwriting; a failure names its
-//! seed. With `MESHY_FUZZ_SECONDS=60` each test goes on for that long with seeds of its own.
+//! The bytes are valid messages with random deletions, insertions and replacements; a failure names its random seed. With
+//! `MESHY_FUZZ_SECONDS=60` each test runs for that long with new seeds.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::counting::{failing, retry_all};
-use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_http, serve_raw};
+use crate::counters::{failing, retry_all};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, scrape, serve_http, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
 const ROUNDS: u64 = 400;
 
-/// The seeds of a run: always the same few, or as many new ones as the time allows.
+/// Returns the random seeds of a run: always the same, or as many new ones as the time allows.
 fn seeds() -> impl Iterator<Item = u64> {
     let seconds = std::env::var("MESHY_FUZZ_SECONDS").ok().map(|text| text.parse().expect("seconds"));
     let until = seconds.map(|seconds| std::time::Instant::now() + Duration::from_secs(seconds));
@@ -43,7 +43,7 @@ const REQUESTS: [&[u8]; 6] = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x05\x01\x05\x00\x00\x00\x01\x82\x84\x86\x41\x00",
     b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x03GET / HTTP/1.1\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
 ];
-const ANSWERS: [&[u8]; 5] = [
+const RESPONSES: [&[u8]; 5] = [
     b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
     b"HTTP/1.1 500 No\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\ngrpc-status: 14\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 Nothing\r\nl5d-proxy-connection: close\r\n\r\n",
@@ -51,42 +51,44 @@ const ANSWERS: [&[u8]; 5] = [
     b"HTTP/1.0 302 Found\r\nlocation: /\r\nl5d-proxy-error: no\r\nconnection: close\r\n\r\nuntil the end",
 ];
 
-/// One of the messages with a few changes.
-fn mutated(dice: &mut StdRng, messages: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = messages[dice.random_range(0..messages.len())].to_vec();
-    for _ in 0..dice.random_range(0..6) {
+/// Returns one of the messages with a few random changes.
+fn mutated(random: &mut StdRng, messages: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = messages[random.random_range(0..messages.len())].to_vec();
+    for _ in 0..random.random_range(0..6) {
         if bytes.is_empty() {
             break;
         }
-        let at = dice.random_range(0..bytes.len());
-        let until = (at + dice.random_range(1..20)).min(bytes.len());
-        match dice.random_range(0..6) {
-            0 => bytes[at] = dice.random(),
+        let at = random.random_range(0..bytes.len());
+        let until = (at + random.random_range(1..20)).min(bytes.len());
+        match random.random_range(0..6) {
+            0 => bytes[at] = random.random(),
             1 => drop(bytes.drain(at..until)),
             2 => bytes.splice(at..at, bytes[at..until].to_vec()).for_each(drop),
             3 => bytes.truncate(until),
-            4 => bytes.splice(at..at, messages[dice.random_range(0..messages.len())].to_vec()).for_each(drop),
-            _ => bytes[at] ^= 1 << dice.random_range(0..8),
+            4 => {
+                bytes.splice(at..at, messages[random.random_range(0..messages.len())].to_vec()).for_each(drop)
+            }
+            _ => bytes[at] ^= 1 << random.random_range(0..8),
         }
     }
     bytes
 }
 
-async fn talk(client: &Client, bytes: &[u8], seed: u64) {
+async fn exchange(client: &Client, bytes: &[u8], seed: u64) {
     let mut io = client.dial(WEB);
-    let exchange = async {
+    let sent = async {
         let _ = io.write_all(bytes).await;
         let _ = io.shutdown().await;
         let _ = io.read_to_end(&mut Vec::new()).await;
     };
-    // The clock is paused: a minute passes only when nothing else can happen.
-    timeout(Duration::from_secs(60), exchange)
+    // The clock is paused: the timeout expires when there is nothing left to do.
+    timeout(Duration::from_secs(60), sent)
         .await
-        .unwrap_or_else(|_| panic!("seed {seed} hangs on {bytes:?}"));
+        .unwrap_or_else(|_| panic!("random seed {seed}: no end after {bytes:?}"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_from_callers_neither_stops_nor_hangs_a_pair() {
+async fn random_bytes_from_callers_neither_stop_nor_block_a_pair() {
     for mode in [Mode::Enabled, Mode::Ingress] {
         let lab = Lab::default();
         let app = Memory::default();
@@ -96,20 +98,20 @@ async fn nonsense_from_callers_neither_stops_nor_hangs_a_pair() {
         let client = Client::new(lab.proxy(&Memory::default(), |config| config.mode = mode));
         for seed in seeds() {
             let bytes = mutated(&mut StdRng::seed_from_u64(seed), &REQUESTS);
-            talk(&client, &bytes, seed).await;
+            exchange(&client, &bytes, seed).await;
         }
         assert_eq!(client.get("/").await.status, 200);
-        client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
+        client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_from_upstreams_neither_stops_nor_hangs_a_proxy() {
+async fn random_bytes_from_upstreams_neither_stop_nor_block_a_proxy() {
     let lab = Lab::default();
     let number = std::sync::atomic::AtomicU64::new(0);
     serve_raw(&lab.wire, POD.parse().unwrap(), move |mut io| {
         let seed = number.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let bytes = mutated(&mut StdRng::seed_from_u64(seed), &ANSWERS);
+        let bytes = mutated(&mut StdRng::seed_from_u64(seed), &RESPONSES);
         async move {
             let mut head = [0; 4096];
             let _ = io.read(&mut head).await;
@@ -120,9 +122,9 @@ async fn nonsense_from_upstreams_neither_stops_nor_hangs_a_proxy() {
     let client = lab.client();
     for seed in seeds() {
         let request = REQUESTS[seed as usize % 3];
-        talk(&client, request, seed).await;
+        exchange(&client, request, seed).await;
     }
-    client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
-    let text = client.proxy.metrics_text();
+    client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
+    let text = scrape(&client.proxy);
     assert!(text.lines().count() < 2_000, "{} lines of metrics", text.lines().count());
 }

@@ -1,4 +1,4 @@
-//! Connections that the other side resets, before its answer and within it.
+//! Connections that the upstream resets, before its response and within it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,16 +11,16 @@ use http::Request;
 use meshy_net::{BoxFuture, BoxIo, Listener, Network};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::counting::retry_all;
+use crate::counters::retry_all;
 use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_raw};
 
 const POD: &str = "10.244.1.1:9090";
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning of a body";
+const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nthe beginning of a body";
 
-/// A network whose connections are reset where the other side would only have ended them.
-struct Harsh(Memory);
+/// A network on which a connection that the upstream closes is reset.
+struct Resetting(Memory);
 
-impl Network for Harsh {
+impl Network for Resetting {
     fn resolve<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<IpAddr>>> {
         self.0.resolve(host)
     }
@@ -63,26 +63,26 @@ impl AsyncWrite for Reset {
     }
 }
 
-/// A client of `web` over a harsh network; `web` says so much in turn and lets go.
-fn harsh(answers: &'static [&'static [u8]]) -> (Lab, Client, crate::support::Server) {
+/// Returns a client of `web`, which sends these bytes, in turn, and resets the connection.
+fn resetting(responses: &'static [&'static [u8]]) -> (Lab, Client, crate::support::Server) {
     let lab = Lab::default();
     let turn = std::sync::atomic::AtomicUsize::new(0);
     let server = serve_raw(&lab.wire, POD.parse().unwrap(), move |mut io| {
         let turn = turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         async move {
             let _ = io.read(&mut [0; 4096]).await;
-            let _ = io.write_all(answers[turn % answers.len()]).await;
+            let _ = io.write_all(responses[turn % responses.len()]).await;
         }
     });
     lab.service("web", WEB, &[endpoint(POD)]).profile(retry_all());
-    let network = Arc::new(Harsh(lab.wire.clone()));
+    let network = Arc::new(Resetting(lab.wire.clone()));
     let client = Client::new(lab.proxy(&Memory::default(), |config| config.network = network));
     (lab, client, server)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_reset_before_its_answer_is_a_502_below_the_retries() {
-    let (_lab, client, server) = harsh(&[b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"]);
+async fn a_connection_reset_before_its_response_is_a_502_below_the_retries() {
+    let (_lab, client, server) = resetting(&[b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"]);
     assert_eq!(client.get("/").await.status, 200, "the 502 was retried");
     assert_eq!(server.count(), 2);
     assert_eq!(client.metric("route_actual_response_total", &[("status_code", "502")]), 1);
@@ -90,13 +90,13 @@ async fn a_connection_reset_before_its_answer_is_a_502_below_the_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_in_the_body_breaks_the_answer_and_is_counted_as_what_it_is() {
-    let (_lab, client, server) = harsh(&[ANSWER]);
+async fn a_reset_in_the_body_breaks_the_response_and_is_counted_as_a_failure() {
+    let (_lab, client, server) = resetting(&[RESPONSE]);
     let request = Request::get("/").header("host", "web").body(Bytes::new()).unwrap();
-    assert!(client.send_to(WEB, request).await.is_err(), "a body cut short is no whole one");
+    assert!(client.send_to(WEB, request).await.is_err(), "the body is incomplete");
     let broken = [("classification", "failure"), ("error", "unclassified"), ("status_code", "200")];
-    client.reaches("response_total", &broken, 1).await;
-    client.reaches("tcp_close_total", &[("peer", "dst"), ("errno", "ECONNRESET")], 1).await;
-    client.reaches("tcp_open_connections", &[("peer", "dst")], 0).await;
-    assert_eq!(server.count(), 1, "an answer that began is not asked for again");
+    client.wait_for_metric("response_total", &broken, 1).await;
+    client.wait_for_metric("tcp_close_total", &[("peer", "dst"), ("errno", "ECONNRESET")], 1).await;
+    client.wait_for_metric("tcp_open_connections", &[("peer", "dst")], 0).await;
+    assert_eq!(server.count(), 1, "a response that began is not retried");
 }

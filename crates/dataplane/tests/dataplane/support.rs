@@ -1,11 +1,11 @@
-//! A network in memory, servers, services, proxies and a client.
+//! An in-memory network, servers, services, proxies and a client.
 
 mod lab;
 mod network;
+mod scrape;
 mod server;
-mod text;
 
-pub(crate) use lab::{Client, Lab, Reply, Service, WEB, endpoint, route};
+pub(crate) use lab::{Client, ClientResponse, Lab, Service, WEB, endpoint, route};
 pub(crate) use network::{Memory, Never};
-pub(crate) use server::{Answers, Server, serve_http, serve_raw};
-pub(crate) use text::{labels_of, sum};
+pub(crate) use scrape::{label_names, scrape, sum};
+pub(crate) use server::{Responder, Server, serve_http, serve_raw};

@@ -1,122 +1,133 @@
-//! Deployments: a ReplicaSet for each template, and the rollout from one to the next.
+//! The Deployment controller: one ReplicaSet for each pod template, and the rollout from one to the next.
 
-mod sets;
+mod replica_sets;
+mod spec;
 mod status;
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
 use tokio::task::JoinSet;
 
-use super::queue::{own_key, owner_key};
-use super::rollout::{Bounds, Set, next_new, next_old};
-use super::{Key, Outcome, run};
-use crate::api::{Api, ApiError, DEPLOYMENTS, EVENT_NORMAL, Object, PODS, REPLICA_SETS};
-use crate::object::{controller_uid, int, is_deleting, name, text, uid};
+use super::controller::{Action, Context, Controller, controller_key, own_key};
+use super::queue::Key;
+use super::rollout::{Limits, Replicas, next_new, next_old};
+use crate::api::{Api, ApiError};
+use crate::events::{Component, EventType};
+use crate::object::{ObjectExt, set_annotation};
+use spec::{desired_replicas, is_paused, is_recreate, replica_counts, replicas};
 
-/// The component named in events.
-const COMPONENT: &str = "deployment-controller";
-
-pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<super::Source> =
-        vec![(DEPLOYMENTS, own_key), (REPLICA_SETS, |set| owner_key(set, "Deployment"))];
-    run(api, tasks, "deployment", sources, |api, key| async move { reconcile(&api, &key).await });
+pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    Controller::new("deployment", context, tasks)
+        .watch::<Deployment>(own_key)
+        .watch::<ReplicaSet>(controller_key::<Deployment, _>)
+        .start(|context, key| async move { reconcile(&context, &key).await });
 }
 
-async fn reconcile(api: &Api, key: &Key) -> Result<Outcome, ApiError> {
-    let Some(deployment) = api.get(DEPLOYMENTS, &key.0, &key.1) else { return Ok(Outcome::Done) };
-    if is_deleting(&deployment) {
-        return Ok(Outcome::Done);
-    }
-    let mut owned = api.list(REPLICA_SETS, Some(&key.0));
-    owned.retain(|set| controller_uid(set) == Some(uid(&deployment)) && !is_deleting(set));
-    owned.sort_by_key(|set| sets::revision(set));
-
-    let paused = deployment.pointer("/spec/paused") == Some(&json!(true));
-    let mut new = sets::matching(&deployment, &owned);
-    if !paused {
-        let old: Vec<&Object> =
-            owned.iter().filter(|set| Some(uid(set)) != new.as_ref().map(|set| uid(set))).collect();
-        if recreates(&deployment) && !old.is_empty() && new.as_deref().is_none_or(|new| replicas(new) == 0) {
-            for set in &old {
-                scale(api, &deployment, set, 0).await?;
-            }
-            if old.iter().any(|set| has_pods(api, set)) {
-                return status::update(api, key, &owned, new.as_ref()).await;
-            }
-        }
-        let ensured = sets::ensure(api, &deployment, new, &owned).await?;
-        let numbers: Vec<Set> = old.iter().map(|set| numbers(set)).collect();
-        step(api, &deployment, &ensured, &old, &numbers).await?;
-        sets::forget_oldest(api, &deployment, &old).await?;
-        new = Some(ensured);
-    } else if let Some(set) = &new {
-        // A paused Deployment is still scaled, as long as one set has it all.
-        if owned.iter().filter(|set| replicas(set) > 0).count() <= 1 {
-            scale(api, &deployment, set, wanted(&deployment)).await?;
-        }
-    }
-    status::update(api, key, &owned, new.as_ref()).await
+async fn reconcile(context: &Context, key: &Key) -> Result<Action, ApiError> {
+    let Some(deployment) = context.api.get::<Deployment>(&key.0, &key.1).filter(|found| !found.is_deleting())
+    else {
+        return Ok(Action::AwaitChange);
+    };
+    let owned = replica_sets::owned(&context.api, &deployment);
+    let current = replica_sets::current(&deployment, &owned);
+    let new = if is_paused(&deployment) {
+        scale_paused(context, &deployment, &owned, current.as_ref()).await?;
+        current
+    } else {
+        roll_out(context, &deployment, &owned, current).await?
+    };
+    status::update(&context.api, key, &owned, new.as_ref()).await
 }
 
-/// One step of the rollout: the new set up as far as it may, the old ones down as far as they may.
-async fn step(
-    api: &Api,
-    deployment: &Value,
-    new: &Value,
-    old: &[&Object],
-    numbers_of_old: &[Set],
+/// Scales a paused Deployment, as long as only one of its ReplicaSets has replicas.
+async fn scale_paused(
+    context: &Context,
+    deployment: &Deployment,
+    owned: &[Arc<ReplicaSet>],
+    current: Option<&Arc<ReplicaSet>>,
 ) -> Result<(), ApiError> {
-    let wanted = wanted(deployment);
-    if recreates(deployment) {
-        return scale(api, deployment, new, wanted).await;
-    }
-    let bounds = Bounds::of(deployment.pointer("/spec/strategy"), wanted);
-    let up = next_new(wanted, bounds, numbers(new), numbers_of_old);
-    scale(api, deployment, new, up).await?;
-    let now = Set { wanted: up, ..numbers(new) };
-    for (set, replicas) in old.iter().zip(next_old(wanted, bounds, now, numbers_of_old)) {
-        scale(api, deployment, set, replicas).await?;
+    let Some(set) = current else { return Ok(()) };
+    if owned.iter().filter(|set| replicas(set) > 0).count() <= 1 {
+        scale(context, deployment, set, desired_replicas(deployment)).await?;
     }
     Ok(())
 }
 
-/// Sets a ReplicaSet's replicas and tells of it by an event.
-async fn scale(api: &Api, deployment: &Value, set: &Value, to: i64) -> Result<(), ApiError> {
+/// Takes one step of the rollout and returns the ReplicaSet of the current template, if it exists.
+async fn roll_out(
+    context: &Context,
+    deployment: &Deployment,
+    owned: &[Arc<ReplicaSet>],
+    current: Option<Arc<ReplicaSet>>,
+) -> Result<Option<Arc<ReplicaSet>>, ApiError> {
+    let is_current = |set: &ReplicaSet| current.as_ref().is_some_and(|current| current.uid() == set.uid());
+    let old: Vec<_> = owned.iter().filter(|set| !is_current(set)).collect();
+    let counts: Vec<Replicas> = old.iter().map(|set| replica_counts(set)).collect();
+    if is_recreate(deployment) && current.as_deref().is_none_or(|current| replicas(current) == 0) {
+        for set in &old {
+            scale(context, deployment, set, 0).await?;
+        }
+        if old.iter().any(|set| has_pods(&context.api, set)) {
+            return Ok(current);
+        }
+    }
+    let new = replica_sets::ensure(context, deployment, current, owned).await?;
+    let desired = desired_replicas(deployment);
+    if is_recreate(deployment) {
+        scale(context, deployment, &new, desired).await?;
+    } else {
+        rolling_step(context, deployment, &new, &old, &counts).await?;
+    }
+    replica_sets::prune_history(context, deployment, &old).await?;
+    Ok(Some(new))
+}
+
+/// Takes one step of a rolling update: scales the new ReplicaSet up and the old ones down as far as the limits permit.
+async fn rolling_step(
+    context: &Context,
+    deployment: &Deployment,
+    new: &ReplicaSet,
+    old: &[&Arc<ReplicaSet>],
+    counts_of_old: &[Replicas],
+) -> Result<(), ApiError> {
+    let desired = desired_replicas(deployment);
+    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let limits = Limits::of(strategy, desired);
+    let counts = replica_counts(new);
+    let scaled = Replicas { desired: next_new(desired, limits, counts, counts_of_old), ..counts };
+    scale(context, deployment, new, scaled.desired).await?;
+    for (set, replicas) in old.iter().zip(next_old(desired, limits, scaled, counts_of_old)) {
+        scale(context, deployment, set, replicas).await?;
+    }
+    Ok(())
+}
+
+/// Sets the replicas of a ReplicaSet and records an event, unless the number is unchanged.
+async fn scale(
+    context: &Context,
+    deployment: &Deployment,
+    set: &ReplicaSet,
+    to: i64,
+) -> Result<(), ApiError> {
     let from = replicas(set);
-    let desired = wanted(deployment).to_string();
     if from == to {
         return Ok(());
     }
-    api.modify(REPLICA_SETS, text(set, "/metadata/namespace"), name(set), |set| {
-        set["spec"]["replicas"] = json!(to);
-        set["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] = json!(desired);
-        true
-    })
-    .await?;
-    let way = if to > from { "up" } else { "down" };
-    let words = format!("Scaled {way} replica set {} from {from} to {to}", name(set));
-    api.event(deployment, "Deployment", "apps/v1", EVENT_NORMAL, "ScalingReplicaSet", &words, COMPONENT)
-        .await;
+    let desired = desired_replicas(deployment).to_string();
+    let change = |set: &mut ReplicaSet| {
+        set.spec.get_or_insert_default().replicas = Some(i32::try_from(to).unwrap_or(i32::MAX));
+        set_annotation(&mut set.metadata, replica_sets::DESIRED_REPLICAS, &desired);
+    };
+    context.api.modify(set.namespace(), set.name(), change).await?;
+    let direction = if to > from { "up" } else { "down" };
+    let message = format!("Scaled {direction} replica set {} from {from} to {to}", set.name());
+    let component = Component::DeploymentController;
+    context.events.record(deployment, EventType::Normal, "ScalingReplicaSet", &message, component).await;
     Ok(())
 }
 
-fn recreates(deployment: &Value) -> bool {
-    text(deployment, "/spec/strategy/type") == "Recreate"
-}
-
-fn wanted(deployment: &Value) -> i64 {
-    int(deployment, "/spec/replicas").unwrap_or(1)
-}
-
-fn replicas(set: &Value) -> i64 {
-    int(set, "/spec/replicas").unwrap_or(1)
-}
-
-fn numbers(set: &Value) -> Set {
-    Set { wanted: replicas(set), available: int(set, "/status/availableReplicas").unwrap_or(0) }
-}
-
-fn has_pods(api: &Api, set: &Value) -> bool {
-    api.list(PODS, Some(text(set, "/metadata/namespace")))
-        .iter()
-        .any(|pod| controller_uid(pod) == Some(uid(set)))
+fn has_pods(api: &Api, set: &ReplicaSet) -> bool {
+    api.list::<Pod>(Some(set.namespace())).iter().any(|pod| pod.is_controlled_by(set.uid()))
 }

@@ -1,170 +1,155 @@
-//! EndpointSlices and Endpoints: which pods a Service's traffic may go to.
+//! The endpoints controller: writes the EndpointSlice and the Endpoints of each Service with a selector.
 
-use serde_json::{Value, json};
+mod ports;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, ObjectReference, Pod, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::task::JoinSet;
 
-use super::queue::own_key;
-use super::{Key, Outcome, Source, queue, run};
-use crate::api::{Api, ApiError, Change, ENDPOINT_SLICES, ENDPOINTS, Object, PODS, SERVICES};
-use crate::object::{
-    holds, int, is_deleting, list, name, owner_reference, selects_plain, short_hash, text, uid,
-};
+use super::controller::{Action, Context, Controller, own_key};
+use super::queue::Key;
+use crate::api::{Api, ApiError, Deletion};
+use crate::object::{ObjectExt, controller_reference, selects, short_hash, string_map};
+use crate::pods;
 
-pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<Source> = vec![
-        (SERVICES, own_key),
-        (ENDPOINT_SLICES, |slice| {
-            let service = crate::object::label(slice, "kubernetes.io/service-name")?;
-            Some((text(slice, "/metadata/namespace").to_owned(), service.to_owned()))
-        }),
-    ];
-    let keys = run_with_pushes(api, tasks, sources);
-    // A pod concerns every Service that selects it, now or before.
-    let (mut pods, api) = (api.watch(PODS), api.clone());
+/// The label of an EndpointSlice with the name of its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    let queue = Controller::new("endpoints", context, tasks)
+        .watch::<Service>(own_key)
+        .watch::<EndpointSlice>(|slice| {
+            Some((slice.namespace().to_owned(), slice.label(SERVICE_NAME)?.to_owned()))
+        })
+        .start(|context, key| async move { reconcile(&context.api, &key).await });
+    // A pod concerns each Service that selects it.
+    let (mut pods, api) = (context.api.watch::<Pod>(), context.api.clone());
     tasks.spawn(async move {
         while let Some(change) = pods.next().await {
-            let (Change::Applied(pod) | Change::Deleted(pod)) = change;
-            for service in api.list(SERVICES, Some(text(&pod, "/metadata/namespace"))) {
-                if selects_plain(service.pointer("/spec/selector"), &pod) {
-                    keys.push(own_key(&service));
+            let pod = change.object();
+            for service in api.list::<Service>(Some(pod.namespace())) {
+                if selects(selector(&service), pod.as_ref()) {
+                    queue.push((service.namespace().to_owned(), service.name().to_owned()));
                 }
             }
         }
     });
 }
 
-fn run_with_pushes(api: &Api, tasks: &mut JoinSet<()>, sources: Vec<Source>) -> queue::Pusher {
-    run(api, tasks, "endpoints", sources, |api, key| async move { reconcile(&api, &key).await })
+fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
+    service.spec.as_ref()?.selector.as_ref()
 }
 
-async fn reconcile(api: &Api, key: &Key) -> Result<Outcome, ApiError> {
-    let Some(service) = api.get(SERVICES, &key.0, &key.1) else {
-        // The slice goes by its owner reference; Endpoints carry the Service's name and none.
-        return api.delete_if_there(ENDPOINTS, &key.0, &key.1).await.map(|()| Outcome::Done);
+async fn reconcile(api: &Api, key: &Key) -> Result<Action, ApiError> {
+    let (namespace, name) = key;
+    let Some(service) = api.get::<Service>(namespace, name) else {
+        // The garbage collector deletes the slice; Endpoints have no owner reference.
+        return match api.delete::<Endpoints>(namespace, name, Deletion::default()).await {
+            Ok(()) | Err(ApiError::NotFound) => Ok(Action::AwaitChange),
+            Err(error) => Err(error),
+        };
     };
-    // Without a selector someone else writes them.
-    if is_deleting(&service) || service.pointer("/spec/selector").is_none_or(|s| s.is_null()) {
-        return Ok(Outcome::Done);
+    // The endpoints of a Service without a selector are written by users.
+    if service.is_deleting() || selector(&service).is_none() {
+        return Ok(Action::AwaitChange);
     }
-    let mut pods = api.list(PODS, Some(&key.0));
+    let mut pods = api.list::<Pod>(Some(namespace));
     pods.retain(|pod| {
-        selects_plain(service.pointer("/spec/selector"), pod)
-            && !text(pod, "/status/podIP").is_empty()
-            && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
+        selects(selector(&service), pod.as_ref()) && !pods::ip(pod).is_empty() && !pods::is_finished(pod)
     });
-    let slice = slice(&service, &pods);
-    let slice_name = name(&slice).to_owned();
-    api.put(ENDPOINT_SLICES, &key.0, &slice_name, slice, &["endpoints", "ports"]).await?;
-    api.put(ENDPOINTS, &key.0, &key.1, endpoints(&service, &pods), &["subsets"]).await?;
-    Ok(Outcome::Done)
-}
-
-fn is_ready(pod: &Value, service: &Value) -> bool {
-    let unready_too = service.pointer("/spec/publishNotReadyAddresses") == Some(&json!(true));
-    unready_too || (holds(pod, "Ready") && !is_deleting(pod))
-}
-
-/// The pod's port that a Service's port leads to: a number, or a name looked up among the containers' ports.
-fn target_port(port: &Value, pods: &[Object]) -> Option<i64> {
-    match port.get("targetPort") {
-        None | Some(Value::Null) => int(port, "/port"),
-        Some(Value::String(wanted)) => pods.iter().find_map(|pod| named_port(pod, wanted)),
-        Some(number) => number.as_i64(),
-    }
-}
-
-fn named_port(pod: &Value, wanted: &str) -> Option<i64> {
-    list(pod, "/spec/containers")
-        .iter()
-        .chain(list(pod, "/spec/initContainers"))
-        .flat_map(|container| list(container, "/ports"))
-        .find(|port| text(port, "/name") == wanted)
-        .and_then(|port| int(port, "/containerPort"))
-}
-
-fn ports(service: &Value, pods: &[Object], with_protocol: bool) -> Vec<Value> {
-    list(service, "/spec/ports")
-        .iter()
-        .filter_map(|port| {
-            let mut found = json!({ "port": target_port(port, pods)?, "protocol": "TCP" });
-            if with_protocol || !text(port, "/name").is_empty() {
-                found["name"] = json!(text(port, "/name"));
-            }
-            if let Some(protocol) = port.get("appProtocol") {
-                found["appProtocol"] = protocol.clone();
-            }
-            Some(found)
-        })
-        .collect()
-}
-
-fn pod_reference(pod: &Value) -> Value {
-    json!({ "kind": "Pod", "name": name(pod), "namespace": text(pod, "/metadata/namespace"), "uid": uid(pod) })
-}
-
-fn slice(service: &Value, pods: &[Object]) -> Value {
-    let endpoints: Vec<Value> = pods
-        .iter()
-        .map(|pod| {
-            json!({
-                "addresses": [text(pod, "/status/podIP")],
-                "conditions": {
-                    "ready": is_ready(pod, service),
-                    "serving": holds(pod, "Ready"),
-                    "terminating": is_deleting(pod),
-                },
-                "nodeName": text(pod, "/spec/nodeName"),
-                "targetRef": pod_reference(pod),
-            })
-        })
-        .collect();
-    let suffix = &short_hash(&json!(uid(service)))[..5];
-    let mut labels = service["metadata"].get("labels").cloned().unwrap_or_else(|| json!({}));
-    labels["kubernetes.io/service-name"] = json!(name(service));
-    labels["endpointslice.kubernetes.io/managed-by"] = json!("endpointslice-controller.k8s.io");
-    json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": format!("{}-{suffix}", name(service)),
-            "namespace": text(service, "/metadata/namespace"),
-            "labels": labels,
-            "ownerReferences": [owner_reference(service, "v1", "Service")],
-        },
-        "addressType": "IPv4",
-        "endpoints": endpoints,
-        "ports": ports(service, pods, true),
-    })
-}
-
-fn endpoints(service: &Value, pods: &[Object]) -> Value {
-    let address = |pod: &Object| {
-        json!({
-            "ip": text(pod, "/status/podIP"),
-            "nodeName": text(pod, "/spec/nodeName"),
-            "targetRef": pod_reference(pod),
-        })
+    let copy = |new: &EndpointSlice, found: &mut EndpointSlice| {
+        found.endpoints.clone_from(&new.endpoints);
+        found.ports.clone_from(&new.ports);
     };
-    let (ready, not_ready): (Vec<_>, Vec<_>) =
-        pods.iter().filter(|pod| !is_deleting(pod)).partition(|pod| is_ready(pod, service));
-    let mut object = json!({
-        "apiVersion": "v1",
-        "kind": "Endpoints",
-        "metadata": {
-            "name": name(service),
-            "namespace": text(service, "/metadata/namespace"),
-            "labels": { "endpoints.kubernetes.io/managed-by": "endpoint-controller" },
+    api.create_or_update(&slice(&service, &pods), copy).await?;
+    let copy = |new: &Endpoints, found: &mut Endpoints| found.subsets.clone_from(&new.subsets);
+    api.create_or_update(&endpoints(&service, &pods), copy).await?;
+    Ok(Action::AwaitChange)
+}
+
+fn node_name(pod: &Pod) -> Option<String> {
+    pod.spec.as_ref()?.node_name.clone()
+}
+
+fn is_ready(pod: &Pod, service: &Service) -> bool {
+    let publishes_unready =
+        service.spec.as_ref().is_some_and(|spec| spec.publish_not_ready_addresses == Some(true));
+    publishes_unready || (pods::is_ready(pod) && !pod.is_deleting())
+}
+
+fn pod_reference(pod: &Pod) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Pod".to_owned()),
+        name: pod.metadata.name.clone(),
+        namespace: pod.metadata.namespace.clone(),
+        uid: pod.metadata.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+fn slice(service: &Service, pods: &[Arc<Pod>]) -> EndpointSlice {
+    let endpoint = |pod: &Arc<Pod>| Endpoint {
+        addresses: vec![pods::ip(pod).to_owned()],
+        conditions: Some(EndpointConditions {
+            ready: Some(is_ready(pod, service)),
+            serving: Some(pods::is_ready(pod)),
+            terminating: Some(pod.is_deleting()),
+        }),
+        node_name: node_name(pod),
+        target_ref: Some(pod_reference(pod)),
+        ..Endpoint::default()
+    };
+    let suffix = &short_hash(&service.uid())[..5];
+    let mut labels = service.metadata.labels.clone().unwrap_or_default();
+    labels.extend(string_map([
+        (SERVICE_NAME, service.name()),
+        ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"),
+    ]));
+    EndpointSlice {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{suffix}", service.name())),
+            namespace: Some(service.namespace().to_owned()),
+            labels: Some(labels),
+            owner_references: Some(vec![controller_reference(service)]),
+            ..ObjectMeta::default()
         },
-    });
-    if ready.is_empty() && not_ready.is_empty() {
-        return object;
+        address_type: "IPv4".to_owned(),
+        endpoints: pods.iter().map(endpoint).collect(),
+        ports: Some(ports::of_slice(service, pods)),
     }
-    let mut subset = json!({ "ports": ports(service, pods, false) });
-    for (field, pods) in [("addresses", ready), ("notReadyAddresses", not_ready)] {
-        if !pods.is_empty() {
-            subset[field] = pods.into_iter().map(address).collect();
-        }
+}
+
+fn endpoints(service: &Service, pods: &[Arc<Pod>]) -> Endpoints {
+    let addresses = |ready: bool| {
+        let pods = pods.iter().filter(|pod| !pod.is_deleting() && is_ready(pod, service) == ready);
+        let addresses: Vec<_> = pods
+            .map(|pod| EndpointAddress {
+                ip: pods::ip(pod).to_owned(),
+                node_name: node_name(pod),
+                target_ref: Some(pod_reference(pod)),
+                ..EndpointAddress::default()
+            })
+            .collect();
+        (!addresses.is_empty()).then_some(addresses)
+    };
+    let (ready, not_ready) = (addresses(true), addresses(false));
+    let has_addresses = ready.is_some() || not_ready.is_some();
+    let subset = || EndpointSubset {
+        addresses: ready,
+        not_ready_addresses: not_ready,
+        ports: Some(ports::of_endpoints(service, pods)),
+    };
+    Endpoints {
+        metadata: ObjectMeta {
+            name: Some(service.name().to_owned()),
+            namespace: Some(service.namespace().to_owned()),
+            labels: Some(string_map([("endpoints.kubernetes.io/managed-by", "endpoint-controller")])),
+            ..ObjectMeta::default()
+        },
+        subsets: has_addresses.then(|| vec![subset()]),
     }
-    object["subsets"] = json!([subset]);
-    object
 }

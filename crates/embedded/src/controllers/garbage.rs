@@ -1,177 +1,187 @@
-//! Garbage: what is owned goes when its owners are gone.
+//! The garbage collector: deletes objects whose owners were deleted.
 //!
-//! Background deletion is the owner's end seen in the watch. Foreground and orphaning deletion leave the owner in place
-//! with a finalizer, which is taken away here when the dependents are gone or set free.
+//! Background deletion follows the watch: the owner is gone, its dependents are deleted. With foreground deletion and
+//! orphaning the owner remains with a finalizer, which is removed here when the dependents are deleted or orphaned.
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use tokio::task::JoinSet;
 
-use crate::api::{Api, ApiError, Change, Delete, Kind};
-use crate::object::{is_deleting, list, name, namespace, text, uid};
+use crate::api::{Api, ApiError, Change, Deletion, Kind, PartialObject};
+use crate::object::ObjectExt;
 
-const FOREGROUND: &str = "foregroundDeletion";
-const ORPHAN: &str = "orphan";
+const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
+const ORPHAN_FINALIZER: &str = "orphan";
 
-/// Where an object is.
+/// An object of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct ObjectKey {
     kind: Kind,
     namespace: String,
     name: String,
 }
 
+impl ObjectKey {
+    fn of(object: &PartialObject) -> Self {
+        Self {
+            kind: object.kind.clone(),
+            namespace: object.namespace().to_owned(),
+            name: object.name().to_owned(),
+        }
+    }
+
+    fn get(&self, api: &Api) -> Option<PartialObject> {
+        api.get_metadata(&self.kind, &self.namespace, &self.name)
+    }
+}
+
+/// Which objects depend on which owners.
 #[derive(Default)]
-struct Graph {
-    /// By the owner's uid.
-    dependents: HashMap<String, HashSet<Place>>,
+struct DependencyGraph {
+    /// By uid of the owner.
+    dependents: HashMap<String, HashSet<ObjectKey>>,
 }
 
 pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
     let (mut changes, api) = (api.watch_all(), api.clone());
     tasks.spawn(async move {
-        let mut graph = Graph::default();
+        let mut graph = DependencyGraph::default();
         while let Some(change) = changes.next().await {
-            let done = match change {
-                Change::Applied(object) => graph.seen(&api, &object).await,
-                Change::Deleted(object) => graph.gone(&api, &object).await,
+            let result = match change {
+                Change::Applied(object) => graph.applied(&api, &object).await,
+                Change::Deleted(object) => graph.deleted(&api, &object).await,
             };
-            if let Err(error) = done {
-                tracing::warn!(%error, "collect garbage");
+            if let Err(error) = result {
+                tracing::warn!(%error, "garbage collection failed");
             }
         }
     });
 }
 
-impl Graph {
-    async fn seen(&mut self, api: &Api, object: &Value) -> Result<(), ApiError> {
-        let Some(place) = place(api, object) else { return Ok(()) };
-        for owner in list(object, "/metadata/ownerReferences") {
-            self.dependents.entry(text(owner, "/uid").to_owned()).or_default().insert(place.clone());
+impl DependencyGraph {
+    async fn applied(&mut self, api: &Api, object: &PartialObject) -> Result<(), ApiError> {
+        for owner in object.owners() {
+            self.dependents.entry(owner.uid.clone()).or_default().insert(ObjectKey::of(object));
         }
-        if !is_deleting(object) {
-            return collect(api, &place).await;
+        if !object.is_deleting() {
+            return collect(api, &ObjectKey::of(object)).await;
         }
-        let marks = list(object, "/metadata/finalizers");
-        if marks.iter().any(|mark| mark == FOREGROUND) {
-            self.end_in_foreground(api, &place, uid(object)).await?;
-        } else if marks.iter().any(|mark| mark == ORPHAN) {
-            for dependent in self.of(uid(object)) {
-                forget_owner(api, &dependent, uid(object)).await?;
-            }
-            remove_finalizer(api, &place, ORPHAN).await?;
-        }
-        Ok(())
-    }
-
-    async fn gone(&mut self, api: &Api, object: &Value) -> Result<(), ApiError> {
-        for dependent in self.dependents.remove(uid(object)).into_iter().flatten() {
-            collect(api, &dependent).await?;
-        }
-        let Some(own) = place(api, object) else { return Ok(()) };
-        for owner in list(object, "/metadata/ownerReferences") {
-            let owner_uid = text(owner, "/uid");
-            if let Some(left) = self.dependents.get_mut(owner_uid) {
-                left.remove(&own);
-                if left.is_empty() {
-                    self.dependents.remove(owner_uid);
+        if has_finalizer(object, FOREGROUND_FINALIZER) {
+            self.delete_in_foreground(api, object).await?;
+        } else if has_finalizer(object, ORPHAN_FINALIZER) {
+            for dependent in self.dependents_of(object.uid()) {
+                if let Some(dependent) = dependent.get(api) {
+                    remove_owner(api, &dependent, object.uid()).await?;
                 }
             }
-            // The owner may be waiting for its last dependent.
-            if let Some((place, owner)) = owner_of(api, namespace(object), owner)
-                && is_deleting(&owner)
-                && list(&owner, "/metadata/finalizers").iter().any(|mark| mark == FOREGROUND)
+            remove_finalizer(api, object, ORPHAN_FINALIZER).await?;
+        }
+        Ok(())
+    }
+
+    async fn deleted(&mut self, api: &Api, object: &PartialObject) -> Result<(), ApiError> {
+        for dependent in self.dependents.remove(object.uid()).into_iter().flatten() {
+            collect(api, &dependent).await?;
+        }
+        for reference in object.owners() {
+            if let Some(dependents) = self.dependents.get_mut(&reference.uid) {
+                dependents.remove(&ObjectKey::of(object));
+                if dependents.is_empty() {
+                    self.dependents.remove(&reference.uid);
+                }
+            }
+            // This can be the last dependent that a foreground deletion waits for.
+            if let Some(owner) = owner(api, object.namespace(), reference)
+                && owner.is_deleting()
+                && has_finalizer(&owner, FOREGROUND_FINALIZER)
             {
-                self.end_in_foreground(api, &place, owner_uid).await?;
+                self.delete_in_foreground(api, &owner).await?;
             }
         }
         Ok(())
     }
 
-    fn of(&self, owner: &str) -> Vec<Place> {
-        self.dependents.get(owner).into_iter().flatten().cloned().collect()
+    fn dependents_of(&self, uid: &str) -> Vec<ObjectKey> {
+        self.dependents.get(uid).into_iter().flatten().cloned().collect()
     }
 
-    async fn end_in_foreground(&self, api: &Api, owner: &Place, owner_uid: &str) -> Result<(), ApiError> {
+    async fn delete_in_foreground(&self, api: &Api, owner: &PartialObject) -> Result<(), ApiError> {
         let mut blocked = false;
-        for place in self.of(owner_uid) {
-            let Some(dependent) = api.get(place.kind.clone(), &place.namespace, &place.name) else {
-                continue;
-            };
-            blocked |= list(&dependent, "/metadata/ownerReferences")
-                .iter()
-                .any(|owner| text(owner, "/uid") == owner_uid && owner["blockOwnerDeletion"] == true);
-            if !is_deleting(&dependent) {
-                end(api, &place, Delete::of(uid(&dependent)).foreground()).await?;
+        for key in self.dependents_of(owner.uid()) {
+            let Some(dependent) = key.get(api) else { continue };
+            blocked |= dependent.owners().iter().any(|reference| {
+                reference.uid == owner.uid() && reference.block_owner_deletion == Some(true)
+            });
+            if !dependent.is_deleting() {
+                delete(api, &key, Deletion::of(dependent.uid()).foreground()).await?;
             }
         }
-        // A dependent that went at once tells of it by its own change, which leads back here.
-        if blocked { Ok(()) } else { remove_finalizer(api, owner, FOREGROUND).await }
+        // The watch reports the deletion of each blocking dependent, and this function runs again.
+        if blocked { Ok(()) } else { remove_finalizer(api, owner, FOREGROUND_FINALIZER).await }
     }
 }
 
-/// Deletes an object whose owners are all gone; forgets single owners that are.
-async fn collect(api: &Api, place: &Place) -> Result<(), ApiError> {
-    let Some(object) = api.get(place.kind.clone(), &place.namespace, &place.name) else { return Ok(()) };
-    let owners = list(&object, "/metadata/ownerReferences");
-    let gone: Vec<&str> = owners
+/// Deletes an object if all its owners are deleted; otherwise removes the references to deleted owners.
+async fn collect(api: &Api, key: &ObjectKey) -> Result<(), ApiError> {
+    let Some(object) = key.get(api) else { return Ok(()) };
+    let deleted: Vec<_> = object
+        .owners()
         .iter()
-        .filter(|owner| owner_of(api, &place.namespace, owner).is_none())
-        .map(|owner| text(owner, "/uid"))
+        .filter(|reference| owner(api, object.namespace(), reference).is_none())
+        .map(|reference| reference.uid.clone())
         .collect();
-    if gone.is_empty() || is_deleting(&object) {
+    if deleted.is_empty() || object.is_deleting() {
         return Ok(());
     }
-    if gone.len() == owners.len() {
-        return end(api, place, Delete::of(uid(&object))).await;
+    if deleted.len() == object.owners().len() {
+        return delete(api, key, Deletion::of(object.uid())).await;
     }
-    for owner in gone {
-        forget_owner(api, place, owner).await?;
+    for uid in deleted {
+        remove_owner(api, &object, &uid).await?;
     }
     Ok(())
 }
 
-async fn end(api: &Api, place: &Place, how: Delete) -> Result<(), ApiError> {
-    match api.delete(place.kind.clone(), &place.namespace, &place.name, how).await {
+async fn delete(api: &Api, key: &ObjectKey, deletion: Deletion) -> Result<(), ApiError> {
+    match api.delete_any(&key.kind, &key.namespace, &key.name, deletion).await {
         Ok(()) | Err(ApiError::NotFound | ApiError::Conflict) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-async fn forget_owner(api: &Api, place: &Place, owner: &str) -> Result<(), ApiError> {
-    modify(api, place, |object| retain(object, "ownerReferences", |one| text(one, "/uid") != owner)).await
+async fn remove_owner(api: &Api, object: &PartialObject, uid: &str) -> Result<(), ApiError> {
+    let removed = api.modify_metadata(object, |meta| {
+        if let Some(owners) = &mut meta.owner_references {
+            owners.retain(|owner| owner.uid != uid);
+        }
+    });
+    ignore_not_found(removed.await)
 }
 
-async fn remove_finalizer(api: &Api, place: &Place, mark: &str) -> Result<(), ApiError> {
-    modify(api, place, |object| retain(object, "finalizers", |one| one != mark)).await
+async fn remove_finalizer(api: &Api, object: &PartialObject, finalizer: &str) -> Result<(), ApiError> {
+    let removed = api.modify_metadata(object, |meta| {
+        if let Some(finalizers) = &mut meta.finalizers {
+            finalizers.retain(|found| found != finalizer);
+        }
+    });
+    ignore_not_found(removed.await)
 }
 
-async fn modify(api: &Api, place: &Place, change: impl Fn(&mut Value) -> bool) -> Result<(), ApiError> {
-    match api.modify(place.kind.clone(), &place.namespace, &place.name, change).await {
-        Ok(_) | Err(ApiError::NotFound) => Ok(()),
-        Err(error) => Err(error),
+fn ignore_not_found(result: Result<(), ApiError>) -> Result<(), ApiError> {
+    match result {
+        Err(ApiError::NotFound) => Ok(()),
+        other => other,
     }
 }
 
-fn retain(object: &mut Value, field: &str, keep: impl Fn(&Value) -> bool) -> bool {
-    let Some(all) = object["metadata"][field].as_array() else { return false };
-    let kept: Vec<Value> = all.iter().filter(|one| keep(one)).cloned().collect();
-    let changed = kept.len() != all.len();
-    object["metadata"][field] = json!(kept);
-    changed
+fn has_finalizer(object: &PartialObject, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|found| found == finalizer)
 }
 
-fn place(api: &Api, object: &Value) -> Option<Place> {
-    let kind = api.kind_of(text(object, "/apiVersion"), text(object, "/kind"))?;
-    Some(Place { kind, namespace: namespace(object).to_owned(), name: name(object).to_owned() })
-}
-
-/// The owner an owner reference means, if it is still that very object.
-fn owner_of(api: &Api, inside: &str, owner: &Value) -> Option<(Place, crate::api::Object)> {
-    let kind = api.kind_of(text(owner, "/apiVersion"), text(owner, "/kind"))?;
-    let inside = if kind.namespaced { inside } else { "" };
-    let found = api.get(kind.clone(), inside, text(owner, "/name"))?;
-    (uid(&found) == text(owner, "/uid"))
-        .then(|| (Place { kind, namespace: inside.to_owned(), name: name(&found).to_owned() }, found))
+/// Returns the owner of an object in `namespace`, unless it was deleted or replaced by another object of its name.
+fn owner(api: &Api, namespace: &str, reference: &OwnerReference) -> Option<PartialObject> {
+    let kind = api.kind_of(reference)?;
+    let namespace = if kind.namespaced { namespace } else { "" };
+    api.get_metadata(&kind, namespace, &reference.name).filter(|found| found.uid() == reference.uid)
 }

@@ -1,72 +1,88 @@
-//! Namespaces that end: everything in them first, then they themselves.
+//! The namespace controller: deletes the content of a terminating namespace, then finalizes the namespace.
 
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::Namespace;
 use tokio::task::JoinSet;
 
-use super::{Key, Outcome, Source, run};
-use crate::api::{Api, ApiError, Change, Delete, EVENTS, NAMESPACES};
-use crate::object::{is_deleting, list, name, namespace, uid};
+use super::controller::{Action, Context, Controller};
+use super::queue::Key;
+use crate::api::{Api, ApiError, Change, Deletion, EVENTS};
+use crate::object::ObjectExt;
 
-/// The mark in `spec.finalizers` that this controller takes away last.
+/// The entry of `spec.finalizers` that this controller removes.
 const FINALIZER: &str = "kubernetes";
 
-pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<Source> =
-        vec![(NAMESPACES, |found| is_deleting(found).then(|| (String::new(), name(found).to_owned())))];
-    let keys = run(api, tasks, "namespace", sources, |api, key| async move { reconcile(&api, &key).await });
-    // The last object to go, not a clock, tells that a namespace is empty.
-    let (mut changes, api) = (api.watch_all(), api.clone());
+pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    let queue = Controller::new("namespace", context, tasks)
+        .watch::<Namespace>(|found| found.is_deleting().then(|| key(found.name())))
+        .start(|context, key| async move { reconcile(&context.api, &key).await });
+    // The deletion of the last object in a namespace triggers the next reconciliation.
+    let (mut changes, api) = (context.api.watch_all(), context.api.clone());
     tasks.spawn(async move {
         while let Some(change) = changes.next().await {
             let Change::Deleted(object) = change else { continue };
-            let inside = namespace(&object);
-            if !inside.is_empty() && api.get(NAMESPACES, "", inside).is_some_and(|found| is_deleting(&found))
+            let namespace = object.namespace();
+            if !namespace.is_empty()
+                && api.get::<Namespace>("", namespace).is_some_and(|found| found.is_deleting())
             {
-                keys.push(Some((String::new(), inside.to_owned())));
+                queue.push(key(namespace));
             }
         }
     });
 }
 
-async fn reconcile(api: &Api, key: &Key) -> Result<Outcome, ApiError> {
-    let Some(found) = api.get(NAMESPACES, "", &key.1) else { return Ok(Outcome::Done) };
-    if !is_deleting(&found) {
-        return Ok(Outcome::Done);
+fn key(name: &str) -> Key {
+    (String::new(), name.to_owned())
+}
+
+async fn reconcile(api: &Api, key: &Key) -> Result<Action, ApiError> {
+    let name = &key.1;
+    let Some(namespace) = api.get::<Namespace>("", name).filter(|found| found.is_deleting()) else {
+        return Ok(Action::AwaitChange);
+    };
+    let deleted = delete_content(api, name).await?;
+    // Objects with finalizers or a grace period still exist; their deletion triggers the next reconciliation.
+    if deleted > 0 && !is_empty(api, name) {
+        return Ok(Action::AwaitChange);
     }
-    let mut left = 0;
+    if finalizers(&namespace).iter().any(|finalizer| finalizer == FINALIZER) {
+        api.finalize_namespace(name, |namespace| {
+            if let Some(spec) = &mut namespace.spec
+                && let Some(finalizers) = &mut spec.finalizers
+            {
+                finalizers.retain(|finalizer| finalizer != FINALIZER);
+            }
+        })
+        .await?;
+    }
+    Ok(Action::AwaitChange)
+}
+
+/// Deletes the objects of a namespace and returns how many there were.
+async fn delete_content(api: &Api, namespace: &str) -> Result<usize, ApiError> {
+    let mut count = 0;
     for kind in api.kinds().into_iter().filter(|kind| kind.namespaced) {
-        for object in api.list(kind.clone(), Some(&key.1)) {
-            left += 1;
-            if is_deleting(&object) {
+        for object in api.list_metadata(&kind, namespace) {
+            count += 1;
+            if object.is_deleting() {
                 continue;
             }
-            match api.delete(kind.clone(), &key.1, name(&object), Delete::of(uid(&object))).await {
+            match api.delete_any(&kind, namespace, object.name(), Deletion::of(object.uid())).await {
                 Ok(()) | Err(ApiError::NotFound | ApiError::Conflict) => {}
                 Err(error) => return Err(error),
             }
         }
     }
-    // What went at once is gone already; what has finalizers or a grace period tells of its end.
-    if left > 0 && !is_empty(api, &key.1) {
-        return Ok(Outcome::Done);
-    }
-    if list(&found, "/spec/finalizers").iter().any(|mark| mark == FINALIZER) {
-        api.finalize_namespace(without_mark(&found)).await?;
-    }
-    Ok(Outcome::Done)
+    Ok(count)
 }
 
-fn is_empty(api: &Api, inside: &str) -> bool {
-    // Events may be written about the very end; they go with the namespace.
+fn is_empty(api: &Api, namespace: &str) -> bool {
+    // The deletion itself can cause further events; they are deleted with the namespace.
     api.kinds()
         .into_iter()
         .filter(|kind| kind.namespaced && *kind != EVENTS)
-        .all(|kind| api.list(kind, Some(inside)).is_empty())
+        .all(|kind| api.list_metadata(&kind, namespace).is_empty())
 }
 
-fn without_mark(found: &Value) -> Value {
-    let marks: Vec<_> = list(found, "/spec/finalizers").iter().filter(|mark| **mark != FINALIZER).collect();
-    let mut body = found.clone();
-    body["spec"]["finalizers"] = json!(marks);
-    body
+fn finalizers(namespace: &Namespace) -> &[String] {
+    namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_deref()).unwrap_or_default()
 }

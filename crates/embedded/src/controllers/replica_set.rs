@@ -1,164 +1,149 @@
-//! ReplicaSets: as many pods of a template as are asked for.
+//! The ReplicaSet controller: creates and deletes pods until the desired number exists.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::task::JoinSet;
 
-use super::queue::{own_key, owner_key};
-use super::{Key, Outcome, run};
-use crate::api::{Api, ApiError, Delete, EVENT_NORMAL, Object, PODS, REPLICA_SETS};
-use crate::object::{condition, controller_uid, holds, int, is_deleting, moment, name, namespace, text, uid};
+use super::controller::{Action, Context, Controller, controller_key, own_key};
+use super::queue::Key;
+use crate::api::{Api, ApiError, Deletion};
+use crate::events::{Component, EventType};
+use crate::object::{ObjectExt, controller_reference};
+use crate::pods::{is_finished, is_ready, phase, ready_condition};
 
-/// The component named in events.
-const COMPONENT: &str = "replicaset-controller";
-
-pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<super::Source> =
-        vec![(REPLICA_SETS, own_key), (PODS, |pod| owner_key(pod, "ReplicaSet"))];
-    run(api, tasks, "replicaset", sources, |api, key| async move { reconcile(&api, &key).await });
+pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    Controller::new("replicaset", context, tasks)
+        .watch::<ReplicaSet>(own_key)
+        .watch::<Pod>(controller_key::<ReplicaSet, _>)
+        .start(|context, key| async move { reconcile(&context, &key).await });
 }
 
-async fn reconcile(api: &Api, key: &Key) -> Result<Outcome, ApiError> {
-    let Some(set) = api.get(REPLICA_SETS, &key.0, &key.1) else { return Ok(Outcome::Done) };
-    let pods = active_pods(api, &set);
-    if !is_deleting(&set) {
-        let wanted = usize::try_from(int(&set, "/spec/replicas").unwrap_or(1)).unwrap_or(0);
-        if pods.len() < wanted {
-            for _ in pods.len()..wanted {
-                create_pod(api, &set).await?;
-            }
-        } else if pods.len() > wanted {
-            for pod in superfluous(&pods, wanted) {
-                delete_pod(api, &set, &pod).await?;
-            }
+async fn reconcile(context: &Context, key: &Key) -> Result<Action, ApiError> {
+    let Some(set) = context.api.get::<ReplicaSet>(&key.0, &key.1) else { return Ok(Action::AwaitChange) };
+    let pods = active_pods(&context.api, &set);
+    if !set.is_deleting() {
+        let desired = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let desired = usize::try_from(desired).unwrap_or(0);
+        for _ in pods.len()..desired {
+            create_pod(context, &set).await?;
+        }
+        for pod in pods_to_delete(pods, desired) {
+            delete_pod(context, &set, &pod).await?;
         }
     }
-    update_status(api, key, &set).await
+    update_status(&context.api, key, &set).await
 }
 
-/// The pods a ReplicaSet counts: its own, not ending, not ended.
-fn active_pods(api: &Api, set: &Value) -> Vec<Object> {
-    let mut pods = api.list(PODS, Some(namespace(set)));
-    pods.retain(|pod| {
-        controller_uid(pod) == Some(uid(set))
-            && !is_deleting(pod)
-            && !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed")
-    });
+/// Returns the pods of a ReplicaSet that are neither terminating nor finished.
+fn active_pods(api: &Api, set: &ReplicaSet) -> Vec<Arc<Pod>> {
+    let mut pods = api.list::<Pod>(Some(set.namespace()));
+    pods.retain(|pod| pod.is_controlled_by(set.uid()) && !pod.is_deleting() && !is_finished(pod));
     pods
 }
 
-/// Which pods go first: those that serve least, and among equals the youngest.
-fn superfluous(pods: &[Object], wanted: usize) -> Vec<Object> {
-    let mut sorted = pods.to_vec();
-    sorted.sort_by_cached_key(|pod| usefulness(pod));
-    sorted.truncate(pods.len() - wanted);
-    sorted
+/// Returns the pods that exceed the desired number: first those that are not running, not ready or young.
+fn pods_to_delete(mut pods: Vec<Arc<Pod>>, desired: usize) -> Vec<Arc<Pod>> {
+    pods.sort_by_cached_key(|pod| rank(pod));
+    pods.truncate(pods.len().saturating_sub(desired));
+    pods
 }
 
-/// The order in which pods are kept: what runs, what is ready, what is old.
-fn usefulness(pod: &Value) -> (bool, bool, Reverse<String>) {
-    let running = text(pod, "/status/phase") == "Running";
-    (running, holds(pod, "Ready"), Reverse(text(pod, "/metadata/creationTimestamp").to_owned()))
+/// Ranks pods by usefulness: running before pending, ready before not ready, old before young.
+fn rank(pod: &Pod) -> (bool, bool, Reverse<Option<Time>>) {
+    (phase(pod) == "Running", is_ready(pod), Reverse(pod.metadata.creation_timestamp.clone()))
 }
 
-async fn create_pod(api: &Api, set: &Value) -> Result<(), ApiError> {
-    let mut pod = set["spec"]["template"].clone();
-    pod["apiVersion"] = json!("v1");
-    pod["kind"] = json!("Pod");
-    pod["metadata"]["generateName"] = json!(format!("{}-", name(set)));
-    pod["metadata"]["namespace"] = json!(namespace(set));
-    pod["metadata"]["ownerReferences"] =
-        json!([crate::object::owner_reference(set, "apps/v1", "ReplicaSet")]);
-    match api.create(PODS, namespace(set), pod).await {
-        Ok(pod) => {
-            let words = format!("Created pod: {}", name(&pod));
-            api.event(set, "ReplicaSet", "apps/v1", EVENT_NORMAL, "SuccessfulCreate", &words, COMPONENT)
-                .await;
-            Ok(())
-        }
-        Err(error) => {
-            let words = format!("Error creating: {error}");
-            api.event(set, "ReplicaSet", "apps/v1", "Warning", "FailedCreate", &words, COMPONENT).await;
-            Err(error)
-        }
-    }
+async fn create_pod(context: &Context, set: &ReplicaSet) -> Result<(), ApiError> {
+    let template = set.spec.as_ref().and_then(|spec| spec.template.clone()).unwrap_or_default();
+    let mut metadata = template.metadata.unwrap_or_default();
+    metadata.generate_name = Some(format!("{}-", set.name()));
+    metadata.namespace = Some(set.namespace().to_owned());
+    metadata.owner_references = Some(vec![controller_reference(set)]);
+    let pod = Pod { metadata, spec: template.spec, status: None };
+    let (type_, reason, message, result) = match context.api.create(&pod).await {
+        Ok(pod) => (EventType::Normal, "SuccessfulCreate", format!("Created pod: {}", pod.name()), Ok(())),
+        Err(error) => (EventType::Warning, "FailedCreate", format!("Error creating: {error}"), Err(error)),
+    };
+    context.events.record(set, type_, reason, &message, Component::ReplicaSetController).await;
+    result
 }
 
-async fn delete_pod(api: &Api, set: &Value, pod: &Value) -> Result<(), ApiError> {
-    match api.delete(PODS, namespace(pod), name(pod), Delete::of(uid(pod))).await {
+async fn delete_pod(context: &Context, set: &ReplicaSet, pod: &Pod) -> Result<(), ApiError> {
+    match context.api.delete::<Pod>(pod.namespace(), pod.name(), Deletion::of(pod.uid())).await {
         Ok(()) | Err(ApiError::NotFound) => {}
         Err(error) => return Err(error),
     }
-    let words = format!("Deleted pod: {}", name(pod));
-    api.event(set, "ReplicaSet", "apps/v1", EVENT_NORMAL, "SuccessfulDelete", &words, COMPONENT).await;
+    let message = format!("Deleted pod: {}", pod.name());
+    let component = Component::ReplicaSetController;
+    context.events.record(set, EventType::Normal, "SuccessfulDelete", &message, component).await;
     Ok(())
 }
 
-async fn update_status(api: &Api, key: &Key, set: &Value) -> Result<Outcome, ApiError> {
+async fn update_status(api: &Api, key: &Key, set: &ReplicaSet) -> Result<Action, ApiError> {
     let pods = active_pods(api, set);
-    let min_ready = int(set, "/spec/minReadySeconds").unwrap_or(0);
-    let ready = pods.iter().filter(|pod| holds(pod, "Ready")).count();
-    let waits: Vec<i64> = pods.iter().filter_map(|pod| seconds_to_available(pod, min_ready)).collect();
-    let available = waits.iter().filter(|wait| **wait == 0).count();
-    let mut status = json!({
-        "replicas": pods.len(),
-        "observedGeneration": int(set, "/metadata/generation").unwrap_or(1),
-    });
-    // Zero counts are left out, as Kubernetes does, so that an unchanged status stays unchanged.
-    for (field, count) in
-        [("fullyLabeledReplicas", pods.len()), ("readyReplicas", ready), ("availableReplicas", available)]
-    {
-        if count > 0 {
-            status[field] = json!(count);
-        }
-    }
-    api.modify_status(REPLICA_SETS, &key.0, &key.1, |set| {
-        let changed = set["status"] != status;
-        set["status"] = status.clone();
-        changed
-    })
-    .await?;
+    let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+    let waits: Vec<u64> = pods.iter().filter_map(|pod| seconds_to_available(pod, min_ready)).collect();
+    let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    // The API leaves out counts of zero.
+    let non_zero = |number: usize| (number > 0).then(|| count(number));
+    let status = ReplicaSetStatus {
+        replicas: count(pods.len()),
+        fully_labeled_replicas: non_zero(pods.len()),
+        ready_replicas: non_zero(pods.iter().filter(|pod| is_ready(pod)).count()),
+        available_replicas: non_zero(waits.iter().filter(|wait| **wait == 0).count()),
+        observed_generation: Some(set.metadata.generation.unwrap_or(1)),
+        ..ReplicaSetStatus::default()
+    };
+    api.modify_status(&key.0, &key.1, |set: &mut ReplicaSet| set.status = Some(status.clone())).await?;
     let next = waits.into_iter().filter(|wait| *wait > 0).min();
-    Ok(next.map_or(Outcome::Done, |wait| Outcome::Again(Duration::from_secs(wait.unsigned_abs()))))
+    Ok(next.map_or(Action::AwaitChange, |wait| Action::RequeueAfter(Duration::from_secs(wait))))
 }
 
-/// Seconds until a ready pod counts as available; none for a pod that is not ready.
-fn seconds_to_available(pod: &Value, min_ready: i64) -> Option<i64> {
-    if !holds(pod, "Ready") {
+/// Returns the seconds until a ready pod counts as available, or `None` if it is not ready.
+fn seconds_to_available(pod: &Pod, min_ready_seconds: i32) -> Option<u64> {
+    if !is_ready(pod) {
         return None;
     }
-    let since = moment(condition(pod, "Ready")?, "/lastTransitionTime")?;
-    let age = Timestamp::now().duration_since(since).as_secs();
-    Some((min_ready - age).max(0))
+    let since = ready_condition(pod)?.last_transition_time.as_ref()?;
+    let age = Timestamp::now().duration_since(since.0).as_secs();
+    Some((i64::from(min_ready_seconds) - age).max(0).unsigned_abs())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use std::sync::Arc;
 
-    use super::usefulness;
-    use crate::object::name;
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::json;
 
-    fn pod(name: &str, phase: &str, ready: &str, created: &str) -> Value {
-        json!({
+    use super::pods_to_delete;
+    use crate::api::typed;
+    use crate::object::ObjectExt;
+
+    fn pod(name: &str, phase: &str, ready: &str, created: &str) -> Arc<Pod> {
+        let pod = json!({
             "metadata": { "name": name, "creationTimestamp": created },
             "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] },
-        })
+        });
+        Arc::new(typed(&pod).expect("a pod"))
     }
 
     #[test]
-    fn pods_that_serve_least_go_first_and_then_the_youngest() {
-        let mut pods = [
+    fn unready_pods_are_deleted_before_young_ones() {
+        let pods = vec![
             pod("old-ready", "Running", "True", "2026-01-01T00:00:00Z"),
             pod("young-ready", "Running", "True", "2026-01-02T00:00:00Z"),
             pod("unready", "Running", "False", "2026-01-01T00:00:00Z"),
             pod("pending", "Pending", "False", "2026-01-01T00:00:00Z"),
         ];
-        pods.sort_by_cached_key(usefulness);
-        let order: Vec<_> = pods.iter().map(name).collect();
-        assert_eq!(order, ["pending", "unready", "young-ready", "old-ready"]);
+        let deleted = pods_to_delete(pods, 1);
+        let order: Vec<_> = deleted.iter().map(|pod| pod.name()).collect();
+        assert_eq!(order, ["pending", "unready", "young-ready"]);
     }
 }

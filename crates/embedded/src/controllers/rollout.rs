@@ -1,145 +1,156 @@
-//! The arithmetic of a rollout: how many replicas each ReplicaSet of a Deployment should have next.
+//! The arithmetic of a rollout: how many replicas each ReplicaSet of a Deployment has after the next step.
 
-use serde_json::Value;
+use k8s_openapi::api::apps::v1::DeploymentStrategy;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// One ReplicaSet of a Deployment, in numbers.
+/// The replica counts of one ReplicaSet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Set {
-    /// Replicas asked for.
-    pub(super) wanted: i64,
-    /// Replicas that serve.
+pub(super) struct Replicas {
+    /// `spec.replicas`.
+    pub(super) desired: i64,
+    /// `status.availableReplicas`.
     pub(super) available: i64,
 }
 
-/// How far a rolling update may go above and below the number asked for.
+/// How far a rolling update can exceed or undercut the desired number of replicas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
-    pub(super) surge: i64,
-    pub(super) unavailable: i64,
+pub(super) struct Limits {
+    pub(super) max_surge: i64,
+    pub(super) max_unavailable: i64,
 }
 
-impl Bounds {
-    /// From a Deployment's strategy; percentages round up for the surge and down for the unavailable.
-    pub(super) fn of(strategy: Option<&Value>, replicas: i64) -> Self {
-        let field = |name| strategy.and_then(|s| s.pointer("/rollingUpdate")).and_then(|r| r.get(name));
-        let surge = share(field("maxSurge"), replicas, true);
-        let unavailable = share(field("maxUnavailable"), replicas, false);
-        // Both zero could never move.
-        if surge == 0 && unavailable == 0 {
-            Self { surge, unavailable: 1 }
+/// The limit that Kubernetes uses if the strategy has none.
+const DEFAULT_PERCENT: i64 = 25;
+
+impl Limits {
+    /// Reads the limits from the strategy of a Deployment; percentages round up for the surge, else down.
+    pub(super) fn of(strategy: Option<&DeploymentStrategy>, replicas: i64) -> Self {
+        let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
+        let max_surge = limit(rolling.and_then(|r| r.max_surge.as_ref()), replicas, true);
+        let max_unavailable = limit(rolling.and_then(|r| r.max_unavailable.as_ref()), replicas, false);
+        // A rollout could not start if both were zero.
+        if max_surge == 0 && max_unavailable == 0 {
+            Self { max_surge, max_unavailable: 1 }
         } else {
-            Self { surge, unavailable }
+            Self { max_surge, max_unavailable }
         }
     }
 }
 
-fn share(value: Option<&Value>, of: i64, up: bool) -> i64 {
+fn limit(value: Option<&IntOrString>, replicas: i64, round_up: bool) -> i64 {
     let percent = match value {
-        None => 25,
-        Some(Value::Number(number)) => return number.as_i64().unwrap_or(0),
-        Some(other) => other.as_str().and_then(|s| s.trim_end_matches('%').parse().ok()).unwrap_or(25),
+        None => DEFAULT_PERCENT,
+        Some(IntOrString::Int(number)) => return i64::from(*number),
+        Some(IntOrString::String(text)) => text.trim_end_matches('%').parse().unwrap_or(DEFAULT_PERCENT),
     };
-    let product = of * percent;
-    if up { (product + 99) / 100 } else { product / 100 }
+    let product = replicas * percent;
+    if round_up { (product + 99) / 100 } else { product / 100 }
 }
 
-/// The replicas of the new set in the next step of a rolling update.
-pub(super) fn next_new(wanted: i64, bounds: Bounds, new: Set, old: &[Set]) -> i64 {
-    if new.wanted >= wanted {
-        return wanted;
+/// Returns the replicas of the new ReplicaSet after the next step of a rolling update.
+pub(super) fn next_new(desired: i64, limits: Limits, new: Replicas, old: &[Replicas]) -> i64 {
+    if new.desired >= desired {
+        return desired;
     }
-    let total = new.wanted + old.iter().map(|set| set.wanted).sum::<i64>();
-    let room = (wanted + bounds.surge - total).max(0);
-    new.wanted + room.min(wanted - new.wanted)
+    let total = new.desired + old.iter().map(|set| set.desired).sum::<i64>();
+    let free = (desired + limits.max_surge - total).max(0);
+    new.desired + free.min(desired - new.desired)
 }
 
-/// The replicas of the old sets, oldest first, in the next step of a rolling update.
-pub(super) fn next_old(wanted: i64, bounds: Bounds, new: Set, old: &[Set]) -> Vec<i64> {
-    let total = new.wanted + old.iter().map(|set| set.wanted).sum::<i64>();
-    let least = wanted - bounds.unavailable;
-    // Pods of the new set that do not serve yet count as promised, not as there.
-    let mut may_go = (total - least - (new.wanted - new.available).max(0)).max(0);
-    let mut next: Vec<i64> = old.iter().map(|set| set.wanted).collect();
-    // A set that was just scaled down may still be said to serve with replicas that are on their way out.
-    let serves = |set: &Set| set.available.min(set.wanted);
-    // Replicas that do not serve are no loss.
+/// Returns the replicas of the old ReplicaSets, oldest first, after the next step of a rolling update.
+pub(super) fn next_old(desired: i64, limits: Limits, new: Replicas, old: &[Replicas]) -> Vec<i64> {
+    let total = new.desired + old.iter().map(|set| set.desired).sum::<i64>();
+    let min_available = desired - limits.max_unavailable;
+    // New replicas that are not available yet do not replace old ones.
+    let mut removable = (total - min_available - (new.desired - new.available).max(0)).max(0);
+    let mut next: Vec<i64> = old.iter().map(|set| set.desired).collect();
+    // The status of a ReplicaSet that was just scaled down can still count terminating replicas as available.
+    let available = |set: &Replicas| set.available.min(set.desired);
+    // Unavailable replicas are removed first.
     for (replicas, set) in next.iter_mut().zip(old) {
-        let idle = (set.wanted - serves(set)).clamp(0, may_go);
-        *replicas -= idle;
-        may_go -= idle;
+        let unavailable = (set.desired - available(set)).clamp(0, removable);
+        *replicas -= unavailable;
+        removable -= unavailable;
     }
-    let serving = serves(&new) + old.iter().map(serves).sum::<i64>();
-    let mut may_go = (serving - least).clamp(0, may_go);
+    let total_available = available(&new) + old.iter().map(available).sum::<i64>();
+    let mut removable = (total_available - min_available).clamp(0, removable);
     for replicas in &mut next {
-        let gone = (*replicas).min(may_go);
-        *replicas -= gone;
-        may_go -= gone;
+        let removed = (*replicas).min(removable);
+        *replicas -= removed;
+        removable -= removed;
     }
     next
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use k8s_openapi::api::apps::v1::{DeploymentStrategy, RollingUpdateDeployment};
+    use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-    use super::{Bounds, Set, next_new, next_old};
+    use super::{Limits, Replicas, next_new, next_old};
 
-    const NONE: Set = Set { wanted: 0, available: 0 };
+    const NONE: Replicas = Replicas { desired: 0, available: 0 };
 
     #[test]
     fn percentages_round_up_for_surge_and_down_for_unavailable() {
-        assert_eq!(Bounds::of(None, 1), Bounds { surge: 1, unavailable: 0 });
-        assert_eq!(Bounds::of(None, 10), Bounds { surge: 3, unavailable: 2 });
-        let both_zero = json!({ "rollingUpdate": { "maxSurge": 0, "maxUnavailable": "0%" } });
-        assert_eq!(Bounds::of(Some(&both_zero), 4), Bounds { surge: 0, unavailable: 1 });
+        assert_eq!(Limits::of(None, 1), Limits { max_surge: 1, max_unavailable: 0 });
+        assert_eq!(Limits::of(None, 10), Limits { max_surge: 3, max_unavailable: 2 });
+        let both_zero = DeploymentStrategy {
+            type_: None,
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::Int(0)),
+                max_unavailable: Some(IntOrString::String("0%".to_owned())),
+            }),
+        };
+        assert_eq!(Limits::of(Some(&both_zero), 4), Limits { max_surge: 0, max_unavailable: 1 });
     }
 
     #[test]
-    fn a_single_replica_is_replaced_only_when_the_new_one_serves() {
-        let bounds = Bounds { surge: 1, unavailable: 0 };
-        let old = [Set { wanted: 1, available: 1 }];
-        assert_eq!(next_new(1, bounds, NONE, &old), 1);
-        assert_eq!(next_old(1, bounds, Set { wanted: 1, available: 0 }, &old), [1]);
-        assert_eq!(next_old(1, bounds, Set { wanted: 1, available: 1 }, &old), [0]);
+    fn a_single_replica_is_removed_only_after_the_new_one_is_available() {
+        let limits = Limits { max_surge: 1, max_unavailable: 0 };
+        let old = [Replicas { desired: 1, available: 1 }];
+        assert_eq!(next_new(1, limits, NONE, &old), 1);
+        assert_eq!(next_old(1, limits, Replicas { desired: 1, available: 0 }, &old), [1]);
+        assert_eq!(next_old(1, limits, Replicas { desired: 1, available: 1 }, &old), [0]);
     }
 
     #[test]
-    fn old_replicas_that_do_not_serve_go_at_once() {
-        let bounds = Bounds { surge: 1, unavailable: 1 };
-        let old = [Set { wanted: 3, available: 1 }];
-        assert_eq!(next_old(3, bounds, Set { wanted: 1, available: 1 }, &old), [1]);
+    fn unavailable_old_replicas_are_removed_first() {
+        let limits = Limits { max_surge: 1, max_unavailable: 1 };
+        let old = [Replicas { desired: 3, available: 1 }];
+        assert_eq!(next_old(3, limits, Replicas { desired: 1, available: 1 }, &old), [1]);
     }
 
     #[test]
-    fn replicas_on_their_way_out_are_not_counted_on() {
-        let bounds = Bounds { surge: 1, unavailable: 0 };
-        let old = [Set { wanted: 0, available: 1 }, Set { wanted: 1, available: 1 }];
-        assert_eq!(next_old(1, bounds, Set { wanted: 1, available: 0 }, &old), [0, 1]);
+    fn terminating_replicas_do_not_count_as_available() {
+        let limits = Limits { max_surge: 1, max_unavailable: 0 };
+        let old = [Replicas { desired: 0, available: 1 }, Replicas { desired: 1, available: 1 }];
+        assert_eq!(next_old(1, limits, Replicas { desired: 1, available: 0 }, &old), [0, 1]);
     }
 
     #[test]
-    fn every_rollout_ends_within_its_bounds() {
-        for wanted in 1..8 {
-            for surge in 0..3 {
-                for unavailable in 0..3 {
-                    if surge + unavailable > 0 {
-                        roll(wanted, Bounds { surge, unavailable });
+    fn each_rollout_completes_within_its_limits() {
+        for desired in 1..8 {
+            for max_surge in 0..3 {
+                for max_unavailable in 0..3 {
+                    if max_surge + max_unavailable > 0 {
+                        roll_out(desired, Limits { max_surge, max_unavailable });
                     }
                 }
             }
         }
     }
 
-    fn roll(wanted: i64, bounds: Bounds) {
-        let (mut new, mut old) = (NONE, [Set { wanted, available: wanted }]);
+    fn roll_out(desired: i64, limits: Limits) {
+        let (mut new, mut old) = (NONE, [Replicas { desired, available: desired }]);
         for _ in 0..40 {
-            new.wanted = next_new(wanted, bounds, new, &old);
-            old[0].wanted = next_old(wanted, bounds, new, &old)[0];
-            old[0].available = old[0].available.min(old[0].wanted);
-            assert!(new.wanted + old[0].wanted <= wanted + bounds.surge);
-            assert!(new.available + old[0].available >= wanted - bounds.unavailable);
-            new.available = (new.available + 1).min(new.wanted);
+            new.desired = next_new(desired, limits, new, &old);
+            old[0].desired = next_old(desired, limits, new, &old)[0];
+            old[0].available = old[0].available.min(old[0].desired);
+            assert!(new.desired + old[0].desired <= desired + limits.max_surge);
+            assert!(new.available + old[0].available >= desired - limits.max_unavailable);
+            new.available = (new.available + 1).min(new.desired);
         }
-        assert_eq!((new.wanted, old[0].wanted), (wanted, 0));
+        assert_eq!((new.desired, old[0].desired), (desired, 0));
     }
 }

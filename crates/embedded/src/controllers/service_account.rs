@@ -1,33 +1,41 @@
-//! Each namespace's `default` ServiceAccount.
+//! The ServiceAccount `default` of each namespace.
 
-use serde_json::json;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::task::JoinSet;
 
-use super::queue::own_key;
-use super::{Key, Outcome, Source, run};
-use crate::api::{Api, ApiError, NAMESPACES, SERVICE_ACCOUNTS};
-use crate::object::{is_deleting, text};
+use super::controller::{Action, Context, Controller, own_key};
+use super::queue::Key;
+use crate::api::ApiError;
+use crate::object::ObjectExt;
 
-pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<Source> = vec![
-        (NAMESPACES, |namespace| Some((text(namespace, "/metadata/name").to_owned(), "default".to_owned()))),
-        // One that was deleted comes back.
-        (SERVICE_ACCOUNTS, |account| own_key(account).filter(|key| key.1 == "default")),
-    ];
-    run(api, tasks, "serviceaccount", sources, |api, key| async move { reconcile(&api, &key).await });
+/// The name of the account.
+const DEFAULT: &str = "default";
+
+pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    Controller::new("serviceaccount", context, tasks)
+        .watch::<Namespace>(|namespace| Some((namespace.name().to_owned(), DEFAULT.to_owned())))
+        // A deleted account is created again.
+        .watch::<ServiceAccount>(|account| own_key(account).filter(|key| key.1 == DEFAULT))
+        .start(|context, key| async move { reconcile(&context, &key).await });
 }
 
-async fn reconcile(api: &Api, key: &Key) -> Result<Outcome, ApiError> {
-    let Some(namespace) = api.get(NAMESPACES, "", &key.0) else { return Ok(Outcome::Done) };
-    if is_deleting(&namespace) || api.get(SERVICE_ACCOUNTS, &key.0, &key.1).is_some() {
-        return Ok(Outcome::Done);
+async fn reconcile(context: &Context, key: &Key) -> Result<Action, ApiError> {
+    let (namespace, name) = key;
+    let Some(found) = context.api.get::<Namespace>("", namespace) else { return Ok(Action::AwaitChange) };
+    if found.is_deleting() || context.api.get::<ServiceAccount>(namespace, name).is_some() {
+        return Ok(Action::AwaitChange);
     }
-    let account = json!({
-        "apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": { "name": key.1, "namespace": key.0 },
-    });
-    match api.create(SERVICE_ACCOUNTS, &key.0, account).await {
-        Ok(_) | Err(ApiError::Exists) => Ok(Outcome::Done),
+    let account = ServiceAccount {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        ..ServiceAccount::default()
+    };
+    match context.api.create(&account).await {
+        Ok(_) | Err(ApiError::AlreadyExists) => Ok(Action::AwaitChange),
         Err(error) => Err(error),
     }
 }

@@ -1,4 +1,4 @@
-//! One request from the ingress to an endpoint of its Service.
+//! Forwards one request to an endpoint of its Service.
 
 use std::future::Future;
 use std::io;
@@ -19,16 +19,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::network::PodNetwork;
 
-/// An answer's body: the endpoint's own or a few words of the ingress.
+/// The body of a response: that of the endpoint, or a short text of the ingress.
 pub(super) type Body = BoxBody<Bytes, hyper::Error>;
 
-/// Keeps connections to endpoints.
+/// The client that keeps connections to endpoints.
 pub(super) type Upstreams<B = Incoming> = Client<Connector, B>;
 
-/// How long a connection to an endpoint is kept without a request; ingress-nginx's default.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long an idle connection to an endpoint is kept; the default of ingress-nginx.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Headers that concern one connection only.
+/// Headers that apply to one connection only.
 const HOP_BY_HOP: [HeaderName; 6] = [
     header::CONNECTION,
     header::TE,
@@ -42,21 +42,24 @@ pub(super) fn upstreams<B>(network: PodNetwork) -> Upstreams<B>
 where
     B: hyper::body::Body<Data = Bytes> + Send,
 {
-    // Without a timer the pool closes nothing: what one stall opened would stay open, here and in every proxy on the way.
+    // Without a timer the pool never closes a connection: those opened during a stall would stay open, here and in each
+    // proxy of the path.
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .build(Connector(network))
 }
 
-/// Sends a request to an endpoint; what is wrong there becomes a 502.
+/// Sends a request to an endpoint and returns its response; 502 if the connection fails.
 pub(super) async fn send(
     upstreams: &Upstreams,
     to: SocketAddr,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let Ok(uri) = format!("http://{to}{path}").parse::<Uri>() else { return say(StatusCode::BAD_REQUEST) };
+    let Ok(uri) = format!("http://{to}{path}").parse::<Uri>() else {
+        return plain_response(StatusCode::BAD_REQUEST);
+    };
     *request.uri_mut() = uri;
     *request.version_mut() = http::Version::HTTP_11;
     let is_trailers = request.headers().get(header::TE).is_some_and(|te| te == "trailers");
@@ -67,30 +70,30 @@ pub(super) async fn send(
         request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
     }
     match upstreams.request(request).await {
-        Ok(mut answer) => {
+        Ok(mut response) => {
             for name in HOP_BY_HOP {
-                answer.headers_mut().remove(name);
+                response.headers_mut().remove(name);
             }
-            answer.map(BodyExt::boxed)
+            response.map(BodyExt::boxed)
         }
         Err(error) => {
-            tracing::debug!(%error, %to, "forward a request");
-            say(StatusCode::BAD_GATEWAY)
+            tracing::debug!(%error, %to, "cannot forward a request");
+            plain_response(StatusCode::BAD_GATEWAY)
         }
     }
 }
 
-/// An answer of the ingress itself.
-pub(super) fn say(status: StatusCode) -> Response<Body> {
-    let words = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    let body = Full::new(Bytes::from(words)).map_err(|never| match never {}).boxed();
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    answer
+/// Returns a response of the ingress itself: the status as text.
+pub(super) fn plain_response(status: StatusCode) -> Response<Body> {
+    let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
 }
 
-/// Opens connections over the pod's network.
+/// Opens connections over the network of the pod.
 #[derive(Clone)]
 pub(super) struct Connector(PodNetwork);
 
@@ -156,25 +159,25 @@ mod tests {
     use crate::network::Fabric;
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_no_request_needs_is_closed() {
+    async fn an_idle_connection_to_an_endpoint_is_closed() {
         let fabric = Fabric::new();
-        let ingress = fabric.join("default", "ingress").expect("a place");
-        let pod = fabric.join("default", "pod").expect("a place");
+        let ingress = PodNetwork::join(&fabric, "default", "ingress").expect("an address");
+        let pod = PodNetwork::join(&fabric, "default", "pod").expect("an address");
         let mut listener = pod.listen(([0, 0, 0, 0], 80).into()).await.expect("a free port");
         let served = tokio::spawn(async move {
             let (mut io, _) = listener.accept().await.expect("a connection");
             let mut head = [0; 1024];
             assert!(io.read(&mut head).await.expect("a request") > 0);
-            io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("an answer is taken");
-            assert_eq!(io.read(&mut head).await.expect("an end"), 0);
+            io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("a response");
+            assert_eq!(io.read(&mut head).await.expect("the end"), 0);
         });
         let upstreams = upstreams::<Empty<Bytes>>(ingress);
         let request =
             Request::get(format!("http://{}:80/", pod.address())).body(Empty::new()).expect("a request");
-        let begun = Instant::now();
-        let answer = upstreams.request(request).await.expect("an answer");
-        assert_eq!(answer.status(), StatusCode::OK);
-        timeout(3 * IDLE, served).await.expect("it is closed in time").expect("the pod saw its end");
-        assert!(begun.elapsed() >= IDLE, "it was kept for the next request");
+        let start = Instant::now();
+        let response = upstreams.request(request).await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        timeout(3 * IDLE_TIMEOUT, served).await.expect("the connection is closed in time").expect("no panic");
+        assert!(start.elapsed() >= IDLE_TIMEOUT, "the connection was kept for the next request");
     }
 }

@@ -1,27 +1,31 @@
-//! An Ingress's address, as `kubectl get ingress` shows it.
+//! The address in the status of each Ingress, which `kubectl get ingress` shows.
 
-use serde_json::{Value, json};
+use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress, IngressLoadBalancerStatus};
 use tokio::task::JoinSet;
 
-use super::rules::is_ours;
-use crate::api::{Api, ApiError, INGRESSES};
-use crate::controllers::{Outcome, Source, own_key, run};
+use super::rules::is_served;
+use crate::api::ApiError;
+use crate::controllers::{Action, Context, Controller, own_key};
 
-/// Gives every served Ingress its address, until the set is dropped.
-pub(crate) fn start(api: &Api, tasks: &mut JoinSet<()>) {
-    let sources: Vec<Source> = vec![(INGRESSES, own_key)];
-    run(api, tasks, "ingress", sources, |api, key| async move {
-        let address = json!({ "ingress": [{ "hostname": "localhost" }] });
-        let write = |ingress: &mut Value| {
-            let fresh = is_ours(ingress) && ingress["status"]["loadBalancer"] != address;
-            if fresh {
-                ingress["status"]["loadBalancer"] = address.clone();
-            }
-            fresh
-        };
-        match api.modify_status(INGRESSES, &key.0, &key.1, write).await {
-            Ok(_) | Err(ApiError::NotFound) => Ok(Outcome::Done),
+/// Writes the address of each served Ingress, until the set is dropped.
+pub(crate) fn start(context: &Context, tasks: &mut JoinSet<()>) {
+    let controller = Controller::new("ingress", context, tasks).watch::<Ingress>(own_key);
+    controller.start(|context, key| async move {
+        match context.api.modify_status(&key.0, &key.1, write).await {
+            Ok(_) | Err(ApiError::NotFound) => Ok(Action::AwaitChange),
             Err(error) => Err(error),
         }
     });
+}
+
+fn write(ingress: &mut Ingress) {
+    if !is_served(ingress) {
+        return;
+    }
+    let localhost = IngressLoadBalancerIngress {
+        hostname: Some("localhost".to_owned()),
+        ..IngressLoadBalancerIngress::default()
+    };
+    let status = IngressLoadBalancerStatus { ingress: Some(vec![localhost]) };
+    ingress.status.get_or_insert_default().load_balancer = Some(status);
 }

@@ -1,311 +1,243 @@
-//! What a client's proxy learns of a destination, kept up to date while anyone listens.
+//! Service discovery for the proxies: targets that follow Services, profiles, routes and endpoints.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1::{Pod, Service};
 use meshy_dataplane::policy::{Policy, ServiceRef};
 use meshy_dataplane::profile::Profile;
 use meshy_dataplane::{Destination, Discovery, Endpoint, Target};
 use meshy_mesh::names;
 use meshy_net::BoxFuture;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::identity::{self, Authority};
+use super::endpoints;
+use super::identity::Authority;
+use super::route_index::{RouteIndex, ServiceKey};
+use super::targets::{ClientKey, Targets};
 use super::{policy, profile, routes};
-use crate::api::{Api, Change, HTTP_ROUTES, Object, PODS, SERVICE_PROFILES, SERVICES};
-use crate::network::{Fabric, candidates};
-use crate::object::{annotation, label, namespace, text};
-use crate::topology::{Member, Topology};
+use crate::api::{Api, Change, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
+use crate::network::{Fabric, service_candidates};
+use crate::object::ObjectExt;
+use crate::pods;
+use crate::service_table::ServiceTable;
 
-/// A port of a Service as the clients of one namespace see it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Seen {
-    client: String,
-    namespace: String,
-    service: String,
-    port: u16,
-}
-
-/// By namespace and name; nothing for one that cannot be translated.
+/// Profiles by namespace and name; `None` for a profile that has been invalid since it was created.
 type Profiles = HashMap<(String, String), Option<Arc<Profile>>>;
 
 /// What the proxies of the cluster share.
 pub(crate) struct Mesh {
-    pub(crate) authority: Arc<Authority>,
-    pub(crate) like_linkerd: bool,
+    pub(super) authority: Arc<Authority>,
+    pub(super) linkerd_discovery_cache: bool,
     api: Api,
     fabric: Arc<Fabric>,
-    topology: Arc<Topology>,
-    targets: Mutex<HashMap<Seen, watch::Sender<Arc<Target>>>>,
-    /// Made once, when the object changes, not once a client.
+    services: Arc<ServiceTable>,
+    /// Locked before `profiles` and `routes`.
+    targets: Mutex<Targets>,
     profiles: Mutex<Profiles>,
+    routes: Mutex<RouteIndex>,
 }
 
 impl Mesh {
     pub(crate) fn new(
         api: Api,
         fabric: Arc<Fabric>,
-        topology: Arc<Topology>,
+        services: Arc<ServiceTable>,
         authority: Arc<Authority>,
-        like_linkerd: bool,
+        linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles) = Default::default();
-        Arc::new(Self { authority, like_linkerd, api, fabric, topology, targets, profiles })
+        let (targets, profiles, routes) = Default::default();
+        Arc::new(Self {
+            authority,
+            linkerd_discovery_cache,
+            api,
+            fabric,
+            services,
+            targets,
+            profiles,
+            routes,
+        })
     }
 
     /// Follows profiles, routes and Services until the set is dropped.
     pub(crate) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
-        let (mesh, mut profiles) = (self.clone(), self.api.watch(SERVICE_PROFILES));
+        let authority = self.authority.clone();
+        tasks.spawn(async move { authority.rotate().await });
+        let (mesh, mut changes) = (self.clone(), self.api.watch_json(SERVICE_PROFILES));
         tasks.spawn(async move {
-            while let Some(change) = profiles.next().await {
-                mesh.profile(&change);
+            while let Some(change) = changes.next().await {
+                mesh.apply_profile(&change);
             }
         });
-        for kind in [HTTP_ROUTES, SERVICES] {
-            let (mesh, mut changes) = (self.clone(), self.api.watch(kind));
-            tasks.spawn(async move {
-                while changes.next().await.is_some() {
-                    mesh.refresh(|_| true);
-                }
-            });
-        }
-    }
-
-    /// The discovery of one namespace's clients.
-    pub(crate) fn discovery(self: &Arc<Self>, namespace: &str) -> Arc<dyn Discovery> {
-        Arc::new(Clients { mesh: self.clone(), namespace: namespace.to_owned() })
-    }
-
-    fn profile(&self, change: &Change) {
-        let (Change::Applied(object) | Change::Deleted(object)) = change;
-        let key = (namespace(object).to_owned(), crate::object::name(object).to_owned());
-        let Some((service, inside)) = names::parse_service_fqdn(&key.1) else { return };
-        let (service, inside) = (service.to_owned(), inside.to_owned());
-        {
-            let mut profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
-            match change {
-                // One that cannot be translated is not sent: the old one stays.
-                Change::Applied(object) => match profile::translate(object) {
-                    Some(fresh) => drop(profiles.insert(key, Some(Arc::new(fresh)))),
-                    None => drop(profiles.entry(key).or_insert(None)),
-                },
-                Change::Deleted(_) => drop(profiles.remove(&key)),
-            }
-        }
-        self.refresh(|seen| seen.service == service && seen.namespace == inside);
-    }
-
-    /// Tells the clients of some ports what is known now; forgets ports that nobody follows.
-    fn refresh(&self, concerned: impl Fn(&Seen) -> bool) {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.retain(|_, sender| !sender.is_closed());
-        for (seen, sender) in targets.iter().filter(|(seen, _)| concerned(seen)) {
-            let endpoints = sender.borrow().endpoints.clone();
-            let fresh = Arc::new(self.target(seen, endpoints));
-            sender.send_if_modified(|old| {
-                let changed = !same(old, &fresh);
-                if changed {
-                    *old = fresh;
-                }
-                changed
-            });
-        }
-    }
-
-    fn follow(self: &Arc<Self>, seen: Seen) -> watch::Receiver<Arc<Target>> {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = targets.get(&seen) {
-            return sender.subscribe();
-        }
-        let endpoints = self.endpoints(&seen);
-        let sender = watch::Sender::new(Arc::new(self.target(&seen, endpoints)));
-        let receiver = sender.subscribe();
-        targets.insert(seen, sender);
-        receiver
-    }
-
-    /// The endpoints of a port with what proxies want to know of each; a task follows the topology while anyone listens.
-    fn endpoints(self: &Arc<Self>, seen: &Seen) -> watch::Receiver<Arc<[Endpoint]>> {
-        let mut members = self.topology.members(&seen.namespace, &seen.service, seen.port);
-        let (mesh, seen) = (self.clone(), seen.clone());
-        let now = mesh.described(&seen, &members.borrow_and_update());
-        let sender = watch::Sender::new(now);
-        let receiver = sender.subscribe();
-        tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    changed = members.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
-                }
-                let now = mesh.described(&seen, &members.borrow_and_update());
-                sender.send_replace(now);
+        let (mesh, mut changes) = (self.clone(), self.api.watch_json(HTTP_ROUTES));
+        tasks.spawn(async move {
+            while let Some(change) = changes.next().await {
+                mesh.apply_route(&change);
             }
         });
-        receiver
+        let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
+        tasks.spawn(async move {
+            while let Some(change) = changes.next().await {
+                let service = change.object();
+                mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));
+            }
+        });
     }
 
-    fn described(&self, seen: &Seen, members: &[Member]) -> Arc<[Endpoint]> {
-        members.iter().map(|member| self.endpoint(seen, member)).collect()
+    /// Returns the discovery for the clients of a namespace.
+    pub(super) fn discovery(self: &Arc<Self>, namespace: &str) -> Arc<dyn Discovery> {
+        Arc::new(NamespaceDiscovery { mesh: self.clone(), namespace: namespace.to_owned() })
     }
 
-    fn endpoint(&self, seen: &Seen, member: &Member) -> Endpoint {
-        let pod = member.pod.as_deref().and_then(|pod| self.api.get(PODS, &seen.namespace, pod));
-        let mut labels = pod.as_ref().map(|pod| self.labels(pod)).unwrap_or_default();
-        labels.push(("dst_service".to_owned(), seen.service.clone()));
-        labels.push(("dst_zone".to_owned(), String::new()));
-        labels.push(("dst_zone_locality".to_owned(), "unknown".to_owned()));
-        // Linkerd shows them in the order of their names.
-        labels.sort();
-        Endpoint { addr: member.address, identity: pod.as_ref().and_then(|pod| identity_of(pod)), labels }
+    fn apply_profile(&self, change: &Change<StoredObject>) {
+        let key = key(change.object());
+        let Some((service, namespace)) = names::parse_service_fqdn(&key.1) else { return };
+        let service = (namespace.to_owned(), service.to_owned());
+        match change {
+            Change::Applied(object) => match profile::translate(object) {
+                Ok(profile) => drop(lock(&self.profiles).insert(key, Some(Arc::new(profile)))),
+                // The previous profile remains in effect.
+                Err(error) => {
+                    tracing::warn!(profile = key.1, %error, "invalid ServiceProfile ignored");
+                    lock(&self.profiles).entry(key).or_insert(None);
+                }
+            },
+            Change::Deleted(_) => drop(lock(&self.profiles).remove(&key)),
+        }
+        self.refresh(&service);
     }
 
-    fn labels(&self, pod: &Value) -> Vec<(String, String)> {
-        let mut labels = vec![
-            ("dst_namespace".to_owned(), namespace(pod).to_owned()),
-            ("dst_pod".to_owned(), crate::object::name(pod).to_owned()),
-            ("dst_serviceaccount".to_owned(), service_account(pod).to_owned()),
-        ];
-        let mut add = |name: &str, value: Option<&str>| {
-            labels.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    fn apply_route(&self, change: &Change<StoredObject>) {
+        let key = key(change.object());
+        let route = match change {
+            Change::Applied(object) => routes::translate(object)
+                .inspect_err(|error| tracing::warn!(route = key.1, %error, "invalid HTTPRoute ignored"))
+                .ok(),
+            Change::Deleted(_) => None,
         };
-        add("dst_control_plane_ns", label(pod, names::CONTROL_PLANE_NS_LABEL));
-        add("dst_pod_template_hash", label(pod, "pod-template-hash"));
-        let deployment = self.api.deployment_of(pod);
-        add("dst_deployment", deployment.as_deref());
-        labels
-    }
-
-    fn target(&self, seen: &Seen, endpoints: watch::Receiver<Arc<[Endpoint]>>) -> Target {
-        let service = self.api.get(SERVICES, &seen.namespace, &seen.service);
-        let fqdn = names::service_fqdn(&seen.service, &seen.namespace);
-        Target {
-            authority: Some(format!("{fqdn}:{}", seen.port).into()),
-            service: Some(ServiceRef {
-                namespace: seen.namespace.clone(),
-                name: seen.service.clone(),
-                port: seen.port,
-            }),
-            profile: self.profile_for(seen, &fqdn),
-            policy: Arc::new(service.as_ref().map(|service| self.policy(seen, service)).unwrap_or_default()),
-            endpoints,
-            opaque: service.as_ref().is_some_and(|service| opaque(service, seen.port)),
+        let changed = lock(&self.routes).set(key, route);
+        for service in changed {
+            self.refresh(&service);
         }
     }
 
-    /// The client's namespace wins, the service's own is the fallback.
-    fn profile_for(&self, seen: &Seen, fqdn: &str) -> Option<Arc<Profile>> {
-        let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |namespace: &str| profiles.get(&(namespace.to_owned(), fqdn.to_owned())).cloned().flatten();
-        of(&seen.client).or_else(|| of(&seen.namespace))
+    /// Sends the current targets of a Service to the proxies that watch them.
+    fn refresh(&self, service: &ServiceKey) {
+        let update = |client: &ClientKey, old: &Target| self.target(service, client, old.endpoints.clone());
+        lock(&self.targets).refresh(service, update);
     }
 
-    fn policy(&self, seen: &Seen, service: &Object) -> Policy {
-        let annotations = policy::annotations(service);
-        // Routes of the service's own namespace concern all clients, those of another only that one's.
-        let mut found: Vec<_> = [&seen.namespace, &seen.client]
-            .into_iter()
-            .take(if seen.client == seen.namespace { 1 } else { 2 })
-            .flat_map(|inside| self.api.list(HTTP_ROUTES, Some(inside)))
-            .collect();
-        // Among equals the oldest wins, then the first by name: the Gateway API's rule.
-        found.sort_by_cached_key(|route| {
-            (text(route, "/metadata/creationTimestamp").to_owned(), crate::object::name(route).to_owned())
-        });
+    fn watch_target(&self, service: &ServiceKey, client: ClientKey) -> watch::Receiver<Arc<Target>> {
+        let create = |client: &ClientKey| {
+            let endpoints = endpoints::watch(&self.api, &self.services, service, client.port);
+            self.target(service, client, endpoints)
+        };
+        lock(&self.targets).watch(service, client, create)
+    }
+
+    fn target(
+        &self,
+        key: &ServiceKey,
+        client: &ClientKey,
+        endpoints: watch::Receiver<Arc<[Endpoint]>>,
+    ) -> Target {
+        let (namespace, name) = key;
+        let service = self.api.get::<Service>(namespace, name);
+        let fqdn = names::service_fqdn(name, namespace);
+        Target {
+            authority: Some(format!("{fqdn}:{}", client.port).into()),
+            service: Some(ServiceRef { namespace: namespace.clone(), name: name.clone(), port: client.port }),
+            profile: self.profile(&fqdn, namespace, &client.namespace),
+            policy: Arc::new(
+                service.as_ref().map(|found| self.policy(found, key, client)).unwrap_or_default(),
+            ),
+            endpoints,
+            opaque: service.as_ref().is_some_and(|found| is_opaque(found.as_ref(), client.port)),
+        }
+    }
+
+    /// Returns the profile in the namespace of the client, by default the one in the namespace of the Service.
+    fn profile(&self, fqdn: &str, namespace: &str, client_namespace: &str) -> Option<Arc<Profile>> {
+        let profiles = lock(&self.profiles);
+        let of = |namespace: &str| profiles.get(&(namespace.to_owned(), fqdn.to_owned())).cloned().flatten();
+        of(client_namespace).or_else(|| of(namespace))
+    }
+
+    fn policy(&self, service: &Service, key: &ServiceKey, client: &ClientKey) -> Policy {
+        let annotations = service.metadata.annotations.clone().unwrap_or_default();
         Policy {
             retry: policy::retry(&annotations),
             timeouts: policy::timeouts(&annotations),
             failure_accrual: policy::failure_accrual(&annotations),
-            routes: found
-                .iter()
-                .filter_map(|route| routes::translate(route, &seen.namespace, &seen.service, seen.port))
-                .collect(),
+            routes: lock(&self.routes).routes(key, client.port, &client.namespace),
         }
     }
 
-    /// A pod's own address: no service, but the identity of who answers there.
+    /// Returns the target of a pod address: it has no Service, but the identity of the pod.
     fn pod_target(&self, address: SocketAddr) -> Option<Target> {
-        let IpAddr::V4(ip) = address.ip() else { return None };
-        let pod = self.api.pod_at(ip)?;
-        let endpoint = Endpoint { addr: address, identity: identity_of(&pod), labels: self.labels(&pod) };
-        let (_, endpoints) = watch::channel(Arc::from([endpoint]));
+        let ip = address.ip().to_string();
+        let pod = self.api.list::<Pod>(None).into_iter().find(|pod| pods::ip(pod) == ip)?;
+        let endpoint = endpoints::of_pod(&self.api, &pod, address);
         Some(Target {
             authority: None,
             service: None,
             profile: None,
             policy: Arc::default(),
-            endpoints,
-            opaque: opaque(&pod, address.port()),
+            endpoints: watch::channel(Arc::from([endpoint])).1,
+            opaque: is_opaque(pod.as_ref(), address.port()),
         })
     }
 }
 
 /// Discovery for the clients of one namespace.
-struct Clients {
+struct NamespaceDiscovery {
     mesh: Arc<Mesh>,
     namespace: String,
 }
 
-impl Discovery for Clients {
-    fn discover<'a>(&'a self, to: &'a Destination) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>> {
+impl Discovery for NamespaceDiscovery {
+    fn discover<'a>(
+        &'a self,
+        destination: &'a Destination,
+    ) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>> {
         Box::pin(async move {
-            let found = match to {
+            let mesh = &self.mesh;
+            let (entry, port) = match destination {
                 Destination::Address(address) => {
                     let IpAddr::V4(ip) = address.ip() else { return None };
-                    let Some(entry) = self.mesh.fabric.service_at(ip) else {
-                        return self
-                            .mesh
-                            .pod_target(*address)
-                            .map(|target| watch::channel(Arc::new(target)).1);
+                    let Some(entry) = mesh.fabric.service_at(ip) else {
+                        let target = mesh.pod_target(*address)?;
+                        return Some(watch::channel(Arc::new(target)).1);
                     };
                     (entry, address.port())
                 }
                 Destination::Name(host, port) => {
-                    let find = |(name, inside): (&str, &str)| self.mesh.topology.entry(inside, name);
-                    (candidates(host, &self.namespace).into_iter().find_map(find)?, *port)
+                    let find = |(name, namespace): (&str, &str)| mesh.services.entry(namespace, name);
+                    (service_candidates(host, &self.namespace).into_iter().find_map(find)?, *port)
                 }
             };
-            let (entry, port) = found;
             entry.ports.iter().find(|candidate| candidate.port == port)?;
-            Some(self.mesh.follow(Seen {
-                client: self.namespace.clone(),
-                namespace: entry.namespace.clone(),
-                service: entry.name.clone(),
-                port,
-            }))
+            let service = (entry.namespace.clone(), entry.name.clone());
+            Some(mesh.watch_target(&service, ClientKey { namespace: self.namespace.clone(), port }))
         })
     }
 }
 
-fn same(old: &Target, fresh: &Target) -> bool {
-    let profiles = match (&old.profile, &fresh.profile) {
-        (None, None) => true,
-        (Some(old), Some(fresh)) => Arc::ptr_eq(old, fresh),
-        _ => false,
-    };
-    // A policy has no equality; its text has.
-    profiles && old.opaque == fresh.opaque && format!("{:?}", old.policy) == format!("{:?}", fresh.policy)
+fn key(object: &StoredObject) -> (String, String) {
+    let key = object.key();
+    (key.namespace, key.name)
 }
 
-fn service_account(pod: &Value) -> &str {
-    match text(pod, "/spec/serviceAccountName") {
-        "" => "default",
-        name => name,
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The identity a meshed pod's proxy proves.
-fn identity_of(pod: &Value) -> Option<Arc<str>> {
-    label(pod, names::CONTROL_PLANE_NS_LABEL)?;
-    Some(identity::name(service_account(pod), namespace(pod)).into())
-}
-
-/// Whether `config.linkerd.io/opaque-ports` (numbers and ranges) names a port.
-fn opaque(object: &Value, port: u16) -> bool {
-    let list = annotation(object, "config.linkerd.io/opaque-ports").unwrap_or_default();
-    list.split(',').map(str::trim).any(|part| match part.split_once('-') {
+/// Whether `config.linkerd.io/opaque-ports` (numbers and ranges) contains a port.
+fn is_opaque(object: &impl ObjectExt, port: u16) -> bool {
+    let ports = object.annotation("config.linkerd.io/opaque-ports").unwrap_or_default();
+    ports.split(',').map(str::trim).any(|part| match part.split_once('-') {
         Some((from, to)) => {
             let (from, to) = (from.trim().parse(), to.trim().parse());
             matches!((from, to), (Ok(from), Ok(to)) if (from..=to).contains(&port))

@@ -1,157 +1,95 @@
-//! The injector: adds the proxy to pods that ask for it, as they are created.
+//! The proxy injector: adds a proxy to annotated pods when they are created.
+
+mod containers;
 
 use std::sync::{Arc, OnceLock};
 
-use meshy_apiserver::{Admission, Operation, Review};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use meshy_apiserver::{Admission, AdmissionRequest, ApiError, Operation};
 use meshy_mesh::names;
 use meshy_net::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::identity::Authority;
-use crate::api::{Api, EVENT_NORMAL, NAMESPACES};
-use crate::node::images::{built_in_image, proxy_image};
-use crate::object::{annotation, list, text};
+use super::workload;
+use crate::api::{Api, apply_changes, typed};
+use crate::events::{Component, EventRecorder, EventType};
+use crate::object::{ObjectExt, set_annotation};
 
-/// What the injector says of itself where Linkerd's says its version.
+/// The version of the injector, in the annotation of injected pods.
 const CREATED_BY: &str = concat!("meshy/embedded-injector ", env!("CARGO_PKG_VERSION"));
 
-/// The hook in the path of pods' creation.
+/// The admission hook that injects proxies.
 pub(crate) struct Injector {
     pub(crate) authority: Arc<Authority>,
-    /// Set once the API is there; nothing is injected before.
-    pub(crate) api: OnceLock<Api>,
+    /// Set when the API has started; no pod is injected before.
+    pub(crate) api: OnceLock<(Api, EventRecorder)>,
 }
 
 impl Admission for Injector {
     fn mutate<'a>(
         &'a self,
-        review: &'a Review,
-        pod: &'a mut Value,
+        review: &'a AdmissionRequest,
+        object: &'a mut Value,
     ) -> BoxFuture<'a, meshy_apiserver::Result<()>> {
         Box::pin(async move {
-            if review.operation != Operation::Create
-                || review.resource != "pods"
-                || !review.subresource.is_empty()
-            {
-                return Ok(());
-            }
-            let Some(api) = self.api.get() else { return Ok(()) };
-            let Some(mode) = wanted(api, &review.namespace, pod) else { return Ok(()) };
-            let deployment = api.owning_deployment(&review.namespace, pod);
-            inject(
-                pod,
-                &review.namespace,
-                &mode,
-                deployment.as_ref().map(|found| crate::object::name(found)),
-                &self.authority,
-            );
+            let creates_pod = review.operation == Operation::Create
+                && review.resource == "pods"
+                && review.subresource.is_empty();
+            let Some((api, events)) = self.api.get().filter(|_| creates_pod) else { return Ok(()) };
+            let old: Pod = typed(object).map_err(|error| ApiError::bad_request(error.to_string()))?;
+            let Some(mode) = injection_mode(api, &review.namespace, &old) else { return Ok(()) };
+            let deployment = workload::deployment(api, &review.namespace, &old);
+            let mut new = old.clone();
+            let deployment_name = deployment.as_ref().map(|found| found.name());
+            inject(&mut new, &review.namespace, &mode, deployment_name, &self.authority);
+            apply_changes(&old, &new, object).map_err(ApiError::internal)?;
             if let Some(deployment) = deployment
                 && !review.dry_run
             {
-                let words = "Linkerd sidecar proxy injected";
-                api.event(
-                    &deployment,
-                    "Deployment",
-                    "apps/v1",
-                    EVENT_NORMAL,
-                    "Injected",
-                    words,
-                    "linkerd-proxy-injector",
-                )
-                .await;
+                let message = "Linkerd sidecar proxy injected";
+                let component = Component::ProxyInjector;
+                events.record(deployment.as_ref(), EventType::Normal, "Injected", message, component).await;
             }
             Ok(())
         })
     }
 }
 
-/// The mode asked for by the pod, else by its namespace; none when it gets no proxy.
-fn wanted(api: &Api, namespace: &str, pod: &Value) -> Option<String> {
-    let has_proxy = ["/spec/containers", "/spec/initContainers"]
-        .iter()
-        .flat_map(|place| list(pod, place))
-        .any(|container| text(container, "/name") == names::PROXY_CONTAINER);
-    // The network of the node cannot be redirected for one pod.
-    if has_proxy || pod.pointer("/spec/hostNetwork") == Some(&Value::Bool(true)) {
+/// Returns the injection mode of the pod, by default that of its namespace; `None` if the pod gets no proxy.
+fn injection_mode(api: &Api, namespace: &str, pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let mut containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let has_proxy = containers.any(|container| container.name == names::PROXY_CONTAINER);
+    // The network of the node cannot be redirected for a single pod.
+    if has_proxy || spec.host_network == Some(true) {
         return None;
     }
-    let mode = match annotation(pod, names::INJECT) {
+    let mode = match pod.annotation(names::INJECT) {
         Some(mode) => mode.to_owned(),
-        None => annotation(&*api.get(NAMESPACES, "", namespace)?, names::INJECT)?.to_owned(),
+        None => api.get::<Namespace>("", namespace)?.annotation(names::INJECT)?.to_owned(),
     };
     matches!(mode.as_str(), names::ENABLED | names::INGRESS).then_some(mode)
 }
 
-fn inject(pod: &mut Value, namespace: &str, mode: &str, deployment: Option<&str>, authority: &Authority) {
-    let annotations = &mut pod["metadata"]["annotations"];
-    annotations[names::INJECT] = json!(mode);
-    annotations[names::CREATED_BY] = json!(CREATED_BY);
-    annotations[names::PROXY_VERSION] = json!(concat!("meshy-", env!("CARGO_PKG_VERSION")));
-    annotations[names::TRUST_ROOT_SHA] = json!(authority.root_sha256());
-    let labels = &mut pod["metadata"]["labels"];
-    labels[names::CONTROL_PLANE_NS_LABEL] = json!(names::CONTROL_PLANE_NAMESPACE);
-    labels[names::WORKLOAD_NS_LABEL] = json!(namespace);
-    if let Some(deployment) = deployment {
-        labels[format!("{}deployment", names::PROXY_OWNER_PREFIX)] = json!(deployment);
+fn inject(pod: &mut Pod, namespace: &str, mode: &str, deployment: Option<&str>, authority: &Authority) {
+    let meta = &mut pod.metadata;
+    for (key, value) in [
+        (names::INJECT, mode),
+        (names::CREATED_BY, CREATED_BY),
+        (names::PROXY_VERSION, concat!("meshy-", env!("CARGO_PKG_VERSION"))),
+        (names::TRUST_ROOT_SHA, authority.root_sha256()),
+    ] {
+        set_annotation(meta, key, value);
     }
-    let mut init = vec![init_container(), proxy_container()];
-    init.extend(list(pod, "/spec/initContainers").iter().cloned());
-    pod["spec"]["initContainers"] = json!(init);
-    let mut volumes = list(pod, "/spec/volumes").to_vec();
-    volumes.extend(self::volumes());
-    pod["spec"]["volumes"] = json!(volumes);
-}
-
-fn init_container() -> Value {
-    json!({
-        "name": names::INIT_CONTAINER,
-        "image": built_in_image("proxy-init"),
-        "imagePullPolicy": "IfNotPresent",
-        "args": ["--firewall-bin-path", "none", "--incoming-proxy-port", names::INBOUND_PORT.to_string(),
-            "--outgoing-proxy-port", names::OUTBOUND_PORT.to_string(), "--proxy-uid", "2102"],
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] },
-            "privileged": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true, "runAsUser": 65534,
-        },
-        "volumeMounts": [{ "name": "linkerd-proxy-init-xtables-lock", "mountPath": "/run" }],
-    })
-}
-
-fn proxy_container() -> Value {
-    let probe = |path: &str| json!({ "path": path, "port": names::ADMIN_PORT });
-    json!({
-        "name": names::PROXY_CONTAINER,
-        "image": proxy_image(),
-        "imagePullPolicy": "IfNotPresent",
-        // What makes it a native sidecar: it starts before the application and ends after it.
-        "restartPolicy": "Always",
-        "ports": [
-            { "name": "linkerd-proxy", "containerPort": names::INBOUND_PORT },
-            { "name": "linkerd-admin", "containerPort": names::ADMIN_PORT },
-        ],
-        "startupProbe": { "httpGet": probe("/ready"), "periodSeconds": 1, "failureThreshold": 120 },
-        // Without Linkerd's delay of 2 s: the startup probe has asked already, and the proxy starts in microseconds.
-        "readinessProbe": { "httpGet": probe("/ready"), "timeoutSeconds": 1 },
-        "livenessProbe": { "httpGet": probe("/live"), "initialDelaySeconds": 10, "timeoutSeconds": 1 },
-        "securityContext": {
-            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "runAsNonRoot": true,
-            "runAsUser": 2102, "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            { "name": "linkerd-identity-end-entity", "mountPath": "/var/run/linkerd/identity/end-entity" },
-            { "name": "linkerd-identity-token", "mountPath": "/var/run/secrets/tokens" },
-        ],
-    })
-}
-
-fn volumes() -> [Value; 3] {
-    [
-        json!({ "name": "linkerd-proxy-init-xtables-lock", "emptyDir": {} }),
-        json!({ "name": "linkerd-identity-end-entity", "emptyDir": { "medium": "Memory" } }),
-        json!({ "name": "linkerd-identity-token", "projected": { "sources": [{ "serviceAccountToken": {
-            "audience": "identity.l5d.io", "expirationSeconds": 86_400, "path": "linkerd-identity-token",
-        } }] } }),
-    ]
+    let labels = meta.labels.get_or_insert_default();
+    labels.insert(names::CONTROL_PLANE_NS_LABEL.to_owned(), names::CONTROL_PLANE_NAMESPACE.to_owned());
+    labels.insert(names::WORKLOAD_NS_LABEL.to_owned(), namespace.to_owned());
+    if let Some(deployment) = deployment {
+        labels.insert(format!("{}deployment", names::PROXY_OWNER_PREFIX), deployment.to_owned());
+    }
+    let spec = pod.spec.get_or_insert_default();
+    let init_containers = spec.init_containers.get_or_insert_default();
+    init_containers.splice(0..0, [containers::proxy_init(), containers::proxy()]);
+    spec.volumes.get_or_insert_default().extend(containers::volumes());
 }

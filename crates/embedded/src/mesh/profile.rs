@@ -1,4 +1,4 @@
-//! ServiceProfile objects in the data plane's terms.
+//! ServiceProfiles, translated for the data plane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +6,17 @@ use std::time::Duration;
 use meshy_dataplane::profile::{
     DstOverride, PathRegex, Profile, RequestMatch, ResponseClass, ResponseMatch, RetryBudget, Route,
 };
-use meshy_mesh::profile as written;
-use meshy_mesh::profile::ServiceProfile;
-use serde_json::Value;
+use meshy_mesh::profile as resource;
+use meshy_mesh::profile::{ProfileError, ServiceProfile};
+use serde_json::{Value, json};
 
-/// What a profile says to the proxies; `None` when Linkerd's controller would not send it.
-pub(super) fn translate(object: &Value) -> Option<Profile> {
-    let profile = match ServiceProfile::from_value(&spoken(object)) {
-        Ok(profile) => profile,
-        Err(error) => {
-            tracing::warn!(profile = crate::object::name(object), %error, "the profile is not followed");
-            return None;
-        }
-    };
-    // A condition that cannot be read costs the one route, not the profile.
+/// Translates a ServiceProfile.
+///
+/// # Errors
+/// The profile is invalid; Linkerd's controller does not send it to proxies.
+pub(super) fn translate(object: &Value) -> Result<Profile, ProfileError> {
+    let profile = ServiceProfile::from_value(&without_server_fields(object))?;
+    // An invalid condition disables its route, not the profile.
     let routes = profile.spec.routes.iter().filter_map(|found| route(found).map(Arc::new)).collect();
     let dst_overrides = profile
         .spec
@@ -27,12 +24,12 @@ pub(super) fn translate(object: &Value) -> Option<Profile> {
         .iter()
         .map(|found| DstOverride::new(found.authority.clone(), quantity(&found.weight)))
         .collect();
-    Some(Profile { routes, retry_budget: Some(budget(&profile.budget())), dst_overrides })
+    Ok(Profile { routes, retry_budget: Some(budget(&profile.budget())), dst_overrides })
 }
 
-/// The object without what the API server adds, which a strict reader of profiles does not know.
-fn spoken(object: &Value) -> Value {
-    let mut bare = serde_json::json!({
+/// Returns the object without the fields that the API server adds: the parser rejects unknown fields.
+fn without_server_fields(object: &Value) -> Value {
+    let mut bare = json!({
         "apiVersion": object["apiVersion"], "kind": object["kind"],
         "metadata": { "name": object["metadata"]["name"], "namespace": object["metadata"]["namespace"] },
     });
@@ -42,7 +39,7 @@ fn spoken(object: &Value) -> Value {
     bare
 }
 
-fn route(found: &written::Route) -> Option<Route> {
+fn route(found: &resource::Route) -> Option<Route> {
     Some(Route {
         name: Some(found.name.clone()),
         condition: request(&found.condition)?,
@@ -59,7 +56,7 @@ fn route(found: &written::Route) -> Option<Route> {
     })
 }
 
-fn request(found: &written::RequestMatch) -> Option<RequestMatch> {
+fn request(found: &resource::RequestMatch) -> Option<RequestMatch> {
     let mut all = Vec::new();
     if let Some(method) = &found.method {
         all.push(RequestMatch::Method(method.parse().ok()?));
@@ -79,11 +76,11 @@ fn request(found: &written::RequestMatch) -> Option<RequestMatch> {
     Some(RequestMatch::All(all))
 }
 
-fn response(found: &written::ResponseMatch) -> ResponseMatch {
+fn response(found: &resource::ResponseMatch) -> ResponseMatch {
     let mut all = Vec::new();
     if let Some(range) = &found.status {
         let bound = |status: u32| u16::try_from(status).unwrap_or(u16::MAX);
-        // Only one end given means that one status.
+        // A range with one bound means that status only.
         let (min, max) = match (bound(range.min), bound(range.max)) {
             (min, 0) => (min, min),
             (0, max) => (max, max),
@@ -103,16 +100,16 @@ fn response(found: &written::ResponseMatch) -> ResponseMatch {
     ResponseMatch::All(all)
 }
 
-fn budget(found: &written::Budget) -> RetryBudget {
+fn budget(found: &resource::Budget) -> RetryBudget {
     RetryBudget {
         retry_ratio: found.retry_ratio as f32,
         min_retries_per_second: found.min_retries_per_second,
-        // Nought lies outside what a proxy takes, as an unreadable one does.
+        // A proxy rejects a ttl of zero in the same way as an invalid one.
         ttl: found.ttl().unwrap_or(Duration::ZERO),
     }
 }
 
-/// A weight as Kubernetes writes quantities: `1`, `"0.5"`, `500m`.
+/// Returns a Kubernetes quantity as a number: `1`, `"0.5"` or `500m`; 0 if it is invalid.
 fn quantity(value: &Value) -> f64 {
     let text = match value {
         Value::String(text) => text.trim(),
@@ -132,7 +129,7 @@ mod tests {
     use super::{quantity, translate};
 
     #[test]
-    fn the_seeds_profile_makes_every_get_retryable() {
+    fn the_profile_of_the_original_demo_makes_each_get_retryable() {
         let object = json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
             "metadata": { "name": "a.default.svc.cluster.local", "namespace": "default", "uid": "1" },
@@ -141,25 +138,25 @@ mod tests {
                 "retryBudget": { "retryRatio": 0.2, "minRetriesPerSecond": 10, "ttl": "10s" },
             },
         });
-        let profile = translate(&object).expect("a good profile");
+        let profile = translate(&object).expect("a valid profile");
         let route = &profile.routes[0];
         assert!(route.retryable && route.condition.matches(&Method::GET, "/x"));
         assert!(!route.condition.matches(&Method::POST, "/x"));
     }
 
     #[test]
-    fn a_route_whose_expression_cannot_be_read_is_left_out_alone() {
+    fn an_invalid_expression_disables_only_its_route() {
         let object = json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
             "metadata": { "name": "a.default.svc.cluster.local", "namespace": "default" },
             "spec": { "routes": [
-                { "name": "bad", "condition": { "pathRegex": "/(" } },
-                { "name": "good", "condition": { "pathRegex": "/.*" } },
+                { "name": "invalid", "condition": { "pathRegex": "/(" } },
+                { "name": "valid", "condition": { "pathRegex": "/.*" } },
             ] },
         });
-        let profile = translate(&object).expect("the rest is good");
+        let profile = translate(&object).expect("a valid profile");
         assert_eq!(profile.routes.len(), 1);
-        assert_eq!(profile.routes[0].name.as_deref(), Some("good"));
+        assert_eq!(profile.routes[0].name.as_deref(), Some("valid"));
     }
 
     #[test]

@@ -1,45 +1,63 @@
-//! The program of a `linkerd-proxy` container: the data plane's proxy in the path of its pod's streams.
+//! The program of a `linkerd-proxy` container: the proxy of the data plane in the path of its pod's connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe as ProbeSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig, ProxyLog, parse_log_level};
 use meshy_mesh::names;
-use meshy_net::{BoxIo, Network};
-use serde_json::Value;
+use meshy_net::{BoxFuture, BoxIo, Network};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::level_filters::LevelFilter;
 
-use crate::network::{Redirect, Redirected};
-use crate::node::Home;
-use crate::node::logs::Log;
-use crate::object::{annotation, int, list, namespace, text};
+use super::discovery::Mesh;
+use super::workload::service_account;
+use crate::network::{RedirectHandler, RedirectedStream};
+use crate::object::ObjectExt;
+use crate::program::{Execution, ExitCode, Program};
 
-/// What connections that are still open get when the pod has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The level of the proxy's log; `INFO` without the annotation, as in Linkerd.
+const LOG_LEVEL: &str = "config.linkerd.io/proxy-log-level";
 
-/// Runs a pod's proxy until it is asked to stop.
-pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken) -> u8 {
-    let proxy = Proxy::new(config(home));
+/// How long open connections can continue after the proxy was stopped.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The proxy of a pod.
+pub(crate) struct ProxyProgram {
+    pub(crate) mesh: Arc<Mesh>,
+}
+
+impl Program for ProxyProgram {
+    fn run(&self, execution: Execution) -> BoxFuture<'static, ExitCode> {
+        let mut config = config(&self.mesh, &execution);
+        config.log = Some(proxy_log(&execution));
+        Box::pin(run(Proxy::new(config), execution))
+    }
+}
+
+async fn run(proxy: Proxy, execution: Execution) -> ExitCode {
+    let Execution { network, log, ready, termination, .. } = execution;
     let admin = ([0, 0, 0, 0], names::ADMIN_PORT).into();
-    let mut admin = match home.network.listen(admin).await {
+    let mut admin = match network.listen(admin).await {
         Ok(listener) => listener,
         Err(error) => {
-            log.write(format!("ERROR listen on the admin port: {error}"));
+            log.write(format!("ERROR cannot listen on the admin port: {error}"));
             return 1;
         }
     };
     let connections = TaskTracker::new();
-    // Whoever drops this run cuts its connections, too.
-    let cut = CancellationToken::new();
-    let _cut_at_the_end = cut.clone().drop_guard();
-    let redirect = |inbound: bool| -> Redirect {
-        let (proxy, connections, cut) = (proxy.clone(), connections.clone(), cut.clone());
-        Arc::new(move |stream: Redirected| {
-            let (proxy, cut) = (proxy.clone(), cut.clone());
+    // Dropping this future closes the connections.
+    let closed = CancellationToken::new();
+    let _close_on_drop = closed.clone().drop_guard();
+    let redirect = |inbound: bool| -> RedirectHandler {
+        let (proxy, connections, closed) = (proxy.clone(), connections.clone(), closed.clone());
+        Arc::new(move |stream: RedirectedStream| {
+            let (proxy, closed) = (proxy.clone(), closed.clone());
             connections.spawn(async move {
-                let Redirected { io, original, peer } = stream;
+                let RedirectedStream { io, original, peer } = stream;
                 let serve = async {
                     if inbound {
                         proxy.inbound(io, original, peer).await
@@ -48,68 +66,81 @@ pub(crate) async fn run(home: &Arc<Home>, log: Arc<Log>, stop: CancellationToken
                     }
                 };
                 tokio::select! {
-                    // A broken connection has told its ends already.
+                    // Both ends see that a connection is broken.
                     _ = serve => {}
-                    () = cut.cancelled() => {}
+                    () = closed.cancelled() => {}
                 }
             });
         })
     };
-    let (address, fabric) = (home.network.address(), &home.node.fabric);
-    fabric.redirect(address, Some(redirect(true)), Some(redirect(false)));
-    log.write(format!("INFO proxy of {address} is in the path of its pod's connections"));
+    network.redirect(Some(redirect(true)), Some(redirect(false)));
+    let address = network.address();
+    log.write(format!("INFO proxy of {address} started, connections of the pod are redirected to it"));
+    ready.set();
 
     let serve_admin = |io: BoxIo| {
-        let (proxy, cut) = (proxy.clone(), cut.clone());
+        let (proxy, closed) = (proxy.clone(), closed.clone());
         connections.spawn(async move {
             tokio::select! {
                 _ = proxy.admin(io) => {}
-                () = cut.cancelled() => {}
+                () = closed.cancelled() => {}
             }
         });
     };
     loop {
         tokio::select! {
             accepted = admin.accept() => if let Ok((io, _)) = accepted { serve_admin(io) },
-            () = stop.cancelled() => break,
+            () = termination.requested() => break,
         }
     }
-    fabric.redirect(address, None, None);
+    network.redirect(None, None);
     connections.close();
-    let _ = timeout(LAST_WORDS, connections.wait()).await;
+    let _ = timeout(CLOSE_TIMEOUT.min(termination.grace_period()), connections.wait()).await;
     0
 }
 
-fn config(home: &Home) -> ProxyConfig {
-    let (pod, mesh) = (&home.pod, &home.node.mesh);
-    let direct = Arc::new(home.network.direct());
-    let mut config = ProxyConfig::new(direct.clone(), direct, mesh.discovery(namespace(pod)));
-    if annotation(pod, names::INJECT) == Some(names::INGRESS) {
+fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
+    let pod = &execution.pod;
+    let direct = Arc::new(execution.network.direct());
+    let mut config = ProxyConfig::new(direct.clone(), direct, mesh.discovery(pod.namespace()));
+    if pod.annotation(names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;
     }
-    config.identity = mesh.authority.identity(text(pod, "/spec/serviceAccountName"), namespace(pod));
-    config.like_linkerd = mesh.like_linkerd;
+    config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
+    config.linkerd_discovery_cache = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);
     config
 }
 
-/// The paths the node asks the pod's containers for.
-fn probes(pod: &Value) -> Vec<Probe> {
-    let of = |container: &Value| -> Vec<Probe> {
-        ["startupProbe", "readinessProbe", "livenessProbe"]
-            .into_iter()
-            .filter_map(|field| {
-                let get = container.get(field)?.get("httpGet")?;
-                let port = match get.get("port")? {
-                    Value::String(name) => list(container, "/ports")
-                        .iter()
-                        .find(|port| text(port, "/name") == name)
-                        .and_then(|port| int(port, "/containerPort"))?,
-                    number => number.as_i64()?,
-                };
-                Some(Probe { port: u16::try_from(port).ok()?, path: text(get, "/path").to_owned() })
-            })
-            .collect()
+/// Returns the log of a proxy at the level of its annotation.
+fn proxy_log(execution: &Execution) -> ProxyLog {
+    let level = execution.pod.annotation(LOG_LEVEL).map(parse_log_level).transpose();
+    let level = level.unwrap_or_else(|error| {
+        execution.log.write(format!("WARN cannot read annotation {LOG_LEVEL}: {error}"));
+        None
+    });
+    let sink = execution.log.clone();
+    ProxyLog::new(level.unwrap_or(LevelFilter::INFO), Arc::new(move |line| sink.write(line.to_owned())))
+}
+
+/// Returns the HTTP probes of the pod's containers.
+fn probes(pod: &Pod) -> Vec<Probe> {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    let probes = |container: &Container| {
+        let specs = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
+        specs.into_iter().flatten().filter_map(|spec| http_probe(container, spec)).collect::<Vec<_>>()
     };
-    list(pod, "/spec/containers").iter().flat_map(of).collect()
+    containers.iter().flat_map(probes).collect()
+}
+
+fn http_probe(container: &Container, spec: &ProbeSpec) -> Option<Probe> {
+    let get = spec.http_get.as_ref()?;
+    let port = match &get.port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(name) => {
+            let mut ports = container.ports.iter().flatten();
+            ports.find(|port| port.name.as_ref() == Some(name))?.container_port
+        }
+    };
+    Some(Probe { port: u16::try_from(port).ok()?, path: get.path.clone().unwrap_or_default() })
 }

@@ -1,80 +1,111 @@
-//! HTTPRoutes in the data plane's terms.
+//! HTTPRoutes, translated for the data plane.
 
-use http::{HeaderName, HeaderValue, Method};
+mod filters;
+
+use http::Method;
+use jiff::Timestamp;
 use meshy_dataplane::policy::{
-    Backend, Filter, HeaderMatch, HeaderModifier, HttpRoute, PathMatch, QueryMatch, Redirect, RouteMatch,
-    RouteRule, ServiceRef, Timeouts, ValueMatch,
+    Backend, HeaderMatch, HttpRoute, PathMatch, QueryMatch, RouteMatch, RouteRule, ServiceRef, Timeouts,
+    ValueMatch,
 };
-use meshy_mesh::{duration, httproute as written, names};
+use meshy_mesh::policy::PolicyError;
+use meshy_mesh::{duration, httproute as resource, names};
 use regex::Regex;
 use serde_json::Value;
 
 use super::policy;
-use crate::object::{int, list, text};
 
-/// Why a route is not followed: one part that cannot be read costs the whole of it, as with Linkerd's controller.
-type Read<T> = Result<T, String>;
-
-/// A route for one port of a Service; none when the route is not for it or cannot be read.
-pub(super) fn translate(object: &Value, namespace: &str, service: &str, port: u16) -> Option<HttpRoute> {
-    let route = match written::HttpRoute::from_value(object) {
-        Ok(route) => route,
-        Err(error) => {
-            tracing::warn!(route = crate::object::name(object), %error, "the HTTPRoute is not followed");
-            return None;
-        }
-    };
-    let own = route.metadata.namespace.as_deref().unwrap_or("default");
-    let parent = |parent: &written::ParentRef| {
-        parent.is_service()
-            && parent.name == service
-            && parent.namespace.as_deref().unwrap_or(own) == namespace
-            && parent.port.is_none_or(|wanted| wanted == port)
-    };
-    if !route.spec.parent_refs.iter().any(parent) {
-        return None;
-    }
-    read(&route, own)
-        .inspect_err(|reason| {
-            tracing::warn!(route = route.metadata.name, reason, "the HTTPRoute is not followed")
-        })
-        .ok()
+/// An HTTPRoute with the Services that it is attached to.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct AttachedRoute {
+    pub(super) parents: Vec<Parent>,
+    /// The oldest of equal routes takes precedence.
+    pub(super) created: Option<Timestamp>,
+    pub(super) route: HttpRoute,
 }
 
-fn read(route: &written::HttpRoute, own: &str) -> Read<HttpRoute> {
-    let (retry, by_annotation) =
-        policy::of_route(&route.metadata.annotations).map_err(|error| error.to_string())?;
-    let rule = |rule: &written::Rule| {
+/// A Service that a route is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parent {
+    pub(super) namespace: String,
+    pub(super) service: String,
+    /// `None` means each port.
+    pub(super) port: Option<u16>,
+}
+
+/// An HTTPRoute that proxies do not receive. One invalid part disables the whole route, as with Linkerd's controller.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RouteError {
+    #[error("invalid HTTPRoute: {0}")]
+    Object(#[from] serde_json::Error),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("invalid regular expression `{expression}`: {source}")]
+    Expression { expression: String, source: regex::Error },
+    #[error("invalid header name `{0}`")]
+    HeaderName(String),
+    #[error("query parameter match without a name")]
+    QueryName,
+    #[error("invalid method `{0}`")]
+    Method(String),
+    #[error("unsupported filter `{0}`")]
+    Filter(String),
+}
+
+/// Translates an HTTPRoute.
+///
+/// # Errors
+/// A part of the route is invalid or not supported.
+pub(super) fn translate(object: &Value) -> Result<AttachedRoute, RouteError> {
+    let resource = resource::HttpRoute::from_value(object)?;
+    let namespace = resource.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let parent = |parent: &resource::ParentRef| Parent {
+        namespace: parent.namespace.clone().unwrap_or_else(|| namespace.clone()),
+        service: parent.name.clone(),
+        port: parent.port,
+    };
+    let services = resource.spec.parent_refs.iter().filter(|parent| parent.is_service());
+    let created = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
+    Ok(AttachedRoute {
+        parents: services.map(parent).collect(),
+        created: created.and_then(|created| created.parse().ok()),
+        route: route(&resource, &namespace)?,
+    })
+}
+
+fn route(resource: &resource::HttpRoute, namespace: &str) -> Result<HttpRoute, RouteError> {
+    let (retry, annotated) = policy::of_route(&resource.metadata.annotations)?;
+    let rule = |rule: &resource::Rule| {
         Ok(RouteRule {
-            matches: rule.matches.iter().map(matches).collect::<Read<_>>()?,
-            filters: filters(&rule.filters)?,
-            backends: rule.backend_refs.iter().map(|backend| self::backend(backend, own)).collect(),
-            timeouts: timeouts(by_annotation, &rule.timeouts),
+            matches: rule.matches.iter().map(route_match).collect::<Result<_, RouteError>>()?,
+            filters: filters::translate(&rule.filters)?,
+            backends: rule.backend_refs.iter().map(|found| backend(found, namespace)).collect(),
+            timeouts: timeouts(annotated, &rule.timeouts),
             retry: retry.clone(),
         })
     };
     Ok(HttpRoute {
-        rules: route.spec.rules.iter().map(rule).collect::<Read<_>>()?,
-        namespace: own.to_owned(),
-        name: route.metadata.name.clone(),
-        hostnames: route.spec.hostnames.clone(),
+        rules: resource.spec.rules.iter().map(rule).collect::<Result<_, RouteError>>()?,
+        namespace: namespace.to_owned(),
+        name: resource.metadata.name.clone(),
+        hostnames: resource.spec.hostnames.clone(),
     })
 }
 
-/// The annotation wins over the rule's own `request`, the only one of its fields that Linkerd reads; nothing said leaves
-/// it to the Service.
-fn timeouts(by_annotation: Timeouts, rule: &written::RuleTimeouts) -> Option<Timeouts> {
+/// Returns the timeouts of a rule: the annotation takes precedence over `request`, the only field of the rule that
+/// Linkerd reads. Without either, the timeouts of the Service apply.
+fn timeouts(annotated: Timeouts, rule: &resource::RuleTimeouts) -> Option<Timeouts> {
     let read = |text: &Option<String>| duration::go(text.as_deref()?).ok().filter(|time| !time.is_zero());
-    let all = Timeouts { request: by_annotation.request.or_else(|| read(&rule.request)), ..by_annotation };
+    let all = Timeouts { request: annotated.request.or_else(|| read(&rule.request)), ..annotated };
     (all != Timeouts::default()).then_some(all)
 }
 
-/// One that cannot be followed keeps its share of the requests, and fails them: no Service has port 0.
-fn backend(found: &written::BackendRef, own: &str) -> Backend {
-    let namespace = found.namespace.clone().unwrap_or_else(|| own.to_owned());
-    let filters = filters(&found.filters);
-    let sound = found.is_service() && filters.is_ok();
-    let port = found.port.filter(|_| sound).unwrap_or(0);
+/// Returns a backend. An unsupported one keeps its share of the requests and fails them: no Service has port 0.
+fn backend(found: &resource::BackendRef, route_namespace: &str) -> Backend {
+    let namespace = found.namespace.clone().unwrap_or_else(|| route_namespace.to_owned());
+    let filters = filters::translate(&found.filters);
+    let supported = found.is_service() && filters.is_ok();
+    let port = found.port.filter(|_| supported).unwrap_or(0);
     Backend {
         authority: format!("{}:{port}", names::service_fqdn(&found.name, &namespace)),
         service: ServiceRef { namespace, name: found.name.clone(), port },
@@ -83,36 +114,34 @@ fn backend(found: &written::BackendRef, own: &str) -> Backend {
     }
 }
 
-fn matches(found: &written::Match) -> Read<RouteMatch> {
-    let path = match &found.path {
-        None => None,
-        Some(path) => {
-            let value = path.value.clone().unwrap_or_else(|| "/".to_owned());
-            Some(match path.how.as_deref() {
-                Some("Exact") => PathMatch::Exact(value),
-                Some("RegularExpression") => PathMatch::Regex(expression(&value)?),
-                _ => PathMatch::Prefix(value),
-            })
-        }
+fn route_match(found: &resource::Match) -> Result<RouteMatch, RouteError> {
+    let path = |path: &resource::ValueMatch| {
+        let value = path.value.clone().unwrap_or_else(|| "/".to_owned());
+        Ok::<_, RouteError>(match path.how.as_deref() {
+            Some("Exact") => PathMatch::Exact(value),
+            Some("RegularExpression") => PathMatch::Regex(expression(&value)?),
+            _ => PathMatch::Prefix(value),
+        })
     };
-    let header = |one: &written::ValueMatch| {
-        let name = one.name.as_deref().and_then(|name| name.parse().ok());
-        Ok(HeaderMatch { name: name.ok_or("a header's name cannot be read")?, value: value(one)? })
+    let header = |found: &resource::ValueMatch| {
+        let name = found.name.clone().unwrap_or_default();
+        let value = value(found)?;
+        Ok(HeaderMatch { name: name.parse().map_err(|_| RouteError::HeaderName(name))?, value })
     };
-    let query = |one: &written::ValueMatch| {
-        let name = one.name.clone().ok_or("a query parameter has no name")?;
-        Ok(QueryMatch { name, value: value(one)? })
+    let query = |found: &resource::ValueMatch| {
+        let name = found.name.clone().ok_or(RouteError::QueryName)?;
+        Ok(QueryMatch { name, value: value(found)? })
     };
-    let method = found.method.as_deref().map(str::parse::<Method>).transpose();
+    let method = |method: &String| method.parse::<Method>().map_err(|_| RouteError::Method(method.clone()));
     Ok(RouteMatch {
-        path,
-        headers: found.headers.iter().map(header).collect::<Read<_>>()?,
-        query: found.query_params.iter().map(query).collect::<Read<_>>()?,
-        method: method.map_err(|error| error.to_string())?,
+        path: found.path.as_ref().map(path).transpose()?,
+        headers: found.headers.iter().map(header).collect::<Result<_, RouteError>>()?,
+        query: found.query_params.iter().map(query).collect::<Result<_, RouteError>>()?,
+        method: found.method.as_ref().map(method).transpose()?,
     })
 }
 
-fn value(found: &written::ValueMatch) -> Read<ValueMatch> {
+fn value(found: &resource::ValueMatch) -> Result<ValueMatch, RouteError> {
     let text = found.value.clone().unwrap_or_default();
     Ok(match found.how.as_deref() {
         Some("RegularExpression") => ValueMatch::Regex(expression(&text)?),
@@ -120,67 +149,41 @@ fn value(found: &written::ValueMatch) -> Read<ValueMatch> {
     })
 }
 
-fn expression(text: &str) -> Read<Regex> {
-    Regex::new(text).map_err(|_| format!("`{text}` is no regular expression"))
-}
-
-fn filters(found: &[Value]) -> Read<Vec<Filter>> {
-    let each = |filter: &Value| match text(filter, "/type") {
-        "RequestHeaderModifier" => Ok(Filter::RequestHeaders(modifier(&filter["requestHeaderModifier"]))),
-        "ResponseHeaderModifier" => Ok(Filter::ResponseHeaders(modifier(&filter["responseHeaderModifier"]))),
-        "RequestRedirect" => Ok(Filter::Redirect(redirect(&filter["requestRedirect"]))),
-        other => Err(format!("the filter `{other}` is not supported")),
-    };
-    found.iter().map(each).collect()
-}
-
-fn modifier(found: &Value) -> HeaderModifier {
-    let pairs = |pointer: &str| -> Vec<(HeaderName, HeaderValue)> {
-        let pair = |one: &Value| Some((text(one, "/name").parse().ok()?, text(one, "/value").parse().ok()?));
-        list(found, pointer).iter().filter_map(pair).collect()
-    };
-    HeaderModifier {
-        set: pairs("/set"),
-        add: pairs("/add"),
-        remove: list(found, "/remove").iter().filter_map(|name| name.as_str()?.parse().ok()).collect(),
-    }
-}
-
-fn redirect(found: &Value) -> Redirect {
-    let given = |pointer: &str| Some(text(found, pointer)).filter(|text| !text.is_empty()).map(str::to_owned);
-    let number = |pointer: &str| int(found, pointer).and_then(|number| u16::try_from(number).ok());
-    Redirect {
-        scheme: given("/scheme"),
-        hostname: given("/hostname"),
-        port: number("/port"),
-        path: given("/path/replaceFullPath"),
-        status: number("/statusCode").and_then(|code| http::StatusCode::from_u16(code).ok()),
-    }
+fn expression(text: &str) -> Result<Regex, RouteError> {
+    Regex::new(text).map_err(|source| RouteError::Expression { expression: text.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
-    use super::{HttpRoute, translate};
     use std::time::Duration;
 
-    /// A route for `web:9090` of one rule.
-    fn route(annotations: Value, rule: Value) -> Option<HttpRoute> {
-        let object = json!({
+    use serde_json::{Value, json};
+
+    use super::{AttachedRoute, Parent, RouteError, translate};
+
+    /// Translates a route for `web:9090` with one rule.
+    fn route(annotations: Value, rule: Value) -> Result<AttachedRoute, RouteError> {
+        translate(&json!({
             "metadata": { "name": "split", "namespace": "default", "annotations": annotations },
             "spec": {
-                "parentRefs": [{ "group": "core", "kind": "Service", "name": "web", "port": 9090 }],
+                "parentRefs": [
+                    { "group": "core", "kind": "Service", "name": "web", "port": 9090 },
+                    { "kind": "Gateway", "name": "web" },
+                ],
                 "rules": [rule],
             },
-        });
-        assert!(translate(&object, "default", "other", 9090).is_none(), "it is for one service");
-        assert!(translate(&object, "default", "web", 80).is_none(), "and for one port");
-        translate(&object, "default", "web", 9090)
+        }))
     }
 
     #[test]
-    fn a_split_by_weight_names_its_backends_in_full() {
+    fn a_route_is_attached_to_the_services_among_its_parents() {
+        let route = route(json!({}), json!({})).expect("a valid route");
+        let web = Parent { namespace: "default".into(), service: "web".into(), port: Some(9090) };
+        assert_eq!(route.parents, [web]);
+    }
+
+    #[test]
+    fn a_split_refers_to_its_backends_by_full_name_and_weight() {
         let backends = json!([
             { "name": "web", "port": 9090, "weight": 90 },
             { "name": "web-v2", "port": 9090, "weight": 10, "filters": [
@@ -188,7 +191,7 @@ mod tests {
             ] },
         ]);
         let route = route(json!({ "retry.linkerd.io/http": "5xx" }), json!({ "backendRefs": backends }));
-        let rule = route.expect("the route is for it").rules.remove(0);
+        let rule = route.expect("a valid route").route.rules.remove(0);
         assert_eq!(rule.backends[1].authority, "web-v2.default.svc.cluster.local:9090");
         assert_eq!((rule.backends[0].weight, rule.backends[1].weight), (90, 10));
         assert_eq!((rule.backends[0].filters.len(), rule.backends[1].filters.len()), (0, 1));
@@ -196,43 +199,54 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_cannot_be_followed_keeps_its_share() {
+    fn an_unsupported_backend_keeps_its_weight_and_has_no_endpoint() {
         let backends = json!([
             { "name": "web", "port": 9090 }, { "name": "no-port" },
             { "kind": "Bucket", "name": "other-kind", "port": 9090 },
             { "name": "mirrored", "port": 9090, "filters": [{ "type": "RequestMirror" }] },
         ]);
-        let route = route(json!({}), json!({ "backendRefs": backends })).expect("it is followed");
+        let route = route(json!({}), json!({ "backendRefs": backends })).expect("a valid route").route;
         let ports: Vec<_> =
-            route.rules[0].backends.iter().map(|one| (one.service.port, one.weight)).collect();
+            route.rules[0].backends.iter().map(|backend| (backend.service.port, backend.weight)).collect();
         assert_eq!(ports, [(9090, 1), (0, 1), (0, 1), (0, 1)]);
     }
 
     #[test]
-    fn a_part_that_cannot_be_read_costs_the_whole_route() {
-        assert!(route(json!({}), json!({})).is_some());
-        for rule in [
-            json!({ "matches": [{ "path": { "type": "RegularExpression", "value": "/(" } }] }),
-            json!({ "matches": [{ "headers": [{ "type": "RegularExpression", "name": "a", "value": "(" }] }] }),
-            json!({ "filters": [{ "type": "URLRewrite", "urlRewrite": {} }] }),
+    fn an_invalid_part_disables_the_whole_route() {
+        assert!(route(json!({}), json!({})).is_ok());
+        for (rule, reason) in [
+            (
+                json!({ "matches": [{ "path": { "type": "RegularExpression", "value": "/(" } }] }),
+                "invalid regular expression `/(`",
+            ),
+            (
+                json!({ "matches": [{ "headers": [{ "type": "RegularExpression", "name": "a", "value": "(" }] }] }),
+                "invalid regular expression `(`",
+            ),
+            (
+                json!({ "filters": [{ "type": "URLRewrite", "urlRewrite": {} }] }),
+                "unsupported filter `URLRewrite`",
+            ),
         ] {
-            assert!(route(json!({}), rule.clone()).is_none(), "{rule}");
+            let error = route(json!({}), rule).unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{error}");
         }
-        assert!(route(json!({ "retry.linkerd.io/http": "9xx" }), json!({})).is_none());
-        assert!(route(json!({ "timeout.linkerd.io/request": "soon" }), json!({})).is_none());
+        assert!(route(json!({ "retry.linkerd.io/http": "9xx" }), json!({})).is_err());
+        assert!(route(json!({ "timeout.linkerd.io/request": "soon" }), json!({})).is_err());
     }
 
     #[test]
-    fn the_timeout_annotation_wins_over_the_rules_own_field() {
+    fn the_timeout_annotation_takes_precedence_over_the_rule() {
         let rule = json!({ "timeouts": { "request": "2s", "backendRequest": "1s" } });
-        let limits = |annotations: Value| {
-            let route = route(annotations, rule.clone()).expect("it is followed");
+        let timeouts = |annotations: Value| {
+            let route = route(annotations, rule.clone()).expect("a valid route").route;
             route.rules[0].timeouts.expect("a timeout")
         };
-        let own = limits(json!({}));
-        assert_eq!((own.request, own.response), (Some(Duration::from_secs(2)), None));
-        let told = limits(json!({ "timeout.linkerd.io/request": "5s", "timeout.linkerd.io/response": "3s" }));
-        assert_eq!(told.request, Some(Duration::from_secs(5)));
-        assert_eq!(told.response, Some(Duration::from_secs(3)));
+        let of_rule = timeouts(json!({}));
+        assert_eq!((of_rule.request, of_rule.response), (Some(Duration::from_secs(2)), None));
+        let annotated =
+            timeouts(json!({ "timeout.linkerd.io/request": "5s", "timeout.linkerd.io/response": "3s" }));
+        assert_eq!(annotated.request, Some(Duration::from_secs(5)));
+        assert_eq!(annotated.response, Some(Duration::from_secs(3)));
     }
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use meshy_net::{BoxFuture, BoxIo, Listener, Network};
 use tokio::sync::mpsc;
 
-use super::fabric::Fabric;
+use super::address::NODE_ADDRESS;
+use super::fabric::{Fabric, RedirectHandler};
 
-/// A member's view of the [`Fabric`].
+/// The view of the [`Fabric`] that a pod or the node has.
 #[derive(Clone)]
 pub struct PodNetwork {
     fabric: Arc<Fabric>,
@@ -18,19 +19,48 @@ pub struct PodNetwork {
 }
 
 impl PodNetwork {
-    pub(super) fn new(fabric: Arc<Fabric>, address: Ipv4Addr) -> Self {
-        Self { fabric, address, direct: false }
+    /// Adds a pod to the network and returns its view.
+    ///
+    /// # Errors
+    /// `AddrNotAvailable` if all 65,000 pod addresses are in use.
+    pub fn join(fabric: &Arc<Fabric>, namespace: &str, hostname: &str) -> io::Result<Self> {
+        let address = fabric.join(namespace, hostname)?;
+        Ok(Self::of(fabric, address))
     }
 
-    /// The member's address.
-    pub fn address(&self) -> Ipv4Addr {
+    /// Returns the view of the node: no outbound proxy is in the path of its connections.
+    pub(crate) fn node(fabric: &Arc<Fabric>) -> Self {
+        Self::of(fabric, NODE_ADDRESS)
+    }
+
+    /// Returns the view from inside a pod that bypasses its proxy, as a port-forward needs it.
+    pub(crate) fn inside(fabric: &Arc<Fabric>, address: Ipv4Addr) -> Self {
+        Self::of(fabric, address).direct()
+    }
+
+    fn of(fabric: &Arc<Fabric>, address: Ipv4Addr) -> Self {
+        Self { fabric: fabric.clone(), address, direct: false }
+    }
+
+    /// Returns the pod address.
+    pub(crate) fn address(&self) -> Ipv4Addr {
         self.address
     }
 
-    /// The view of the pod's own proxy: its streams are not redirected to itself.
+    /// Returns the view of the pod's own proxy, whose connections are not redirected to itself.
     #[must_use]
-    pub fn direct(&self) -> Self {
+    pub(crate) fn direct(&self) -> Self {
         Self { direct: true, ..self.clone() }
+    }
+
+    /// Redirects the connections to and from the pod to these handlers; `None` removes a redirect.
+    pub(crate) fn redirect(&self, inbound: Option<RedirectHandler>, outbound: Option<RedirectHandler>) {
+        self.fabric.redirect(self.address, inbound, outbound);
+    }
+
+    /// Waits until the pod listens on a port, or has left the network.
+    pub(crate) async fn wait_for_listener(&self, port: u16) {
+        self.fabric.wait_for_listener(self.address, port).await;
     }
 }
 
@@ -46,7 +76,7 @@ impl Network for PodNetwork {
     fn listen(&self, on: SocketAddr) -> BoxFuture<'_, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let (local, queue) = self.fabric.listen(self.address, on)?;
-            let listener = PodListener { fabric: self.fabric.clone(), member: self.address, local, queue };
+            let listener = PodListener { fabric: self.fabric.clone(), pod: self.address, local, queue };
             Ok(Box::new(listener) as Box<dyn Listener>)
         })
     }
@@ -54,7 +84,7 @@ impl Network for PodNetwork {
 
 struct PodListener {
     fabric: Arc<Fabric>,
-    member: Ipv4Addr,
+    pod: Ipv4Addr,
     local: SocketAddr,
     queue: mpsc::Receiver<(BoxIo, SocketAddr)>,
 }
@@ -64,7 +94,7 @@ impl Listener for PodListener {
         Box::pin(async move {
             match self.queue.recv().await {
                 Some(stream) => Ok(stream),
-                // The pod has left the network; its tasks end soon, and must not spin on errors until then.
+                // The pod has left the network: its tasks end soon and must not loop on errors until then.
                 None => std::future::pending().await,
             }
         })
@@ -78,6 +108,6 @@ impl Listener for PodListener {
 impl Drop for PodListener {
     fn drop(&mut self) {
         self.queue.close();
-        self.fabric.unlisten(self.member, self.local.port());
+        self.fabric.close_listener(self.pod, self.local.port());
     }
 }

@@ -1,34 +1,31 @@
-//! What kube-proxy and the cluster's DNS know of a Service.
+//! Services as kube-proxy and the cluster DNS see them.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// A Service and where its traffic may go now.
+/// A Service with its ready endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServiceEntry {
-    /// The Service's namespace.
-    pub namespace: String,
-    /// The Service's name.
-    pub name: String,
-    /// Its virtual address; none for a headless Service.
-    pub cluster_ip: Option<Ipv4Addr>,
-    /// Its ports with their ready endpoints.
-    pub ports: Vec<ServicePort>,
+pub(crate) struct ServiceEntry {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// The cluster IP; `None` for a headless Service.
+    pub(crate) cluster_ip: Option<Ipv4Addr>,
+    pub(crate) ports: Vec<ServicePort>,
 }
 
 /// One port of a Service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServicePort {
-    /// The Service's port.
-    pub port: u16,
-    /// The port's name; empty when it has none.
-    pub name: String,
+pub(crate) struct ServicePort {
+    /// The port of the Service, not of its pods.
+    pub(crate) port: u16,
+    /// The name of the port; empty if it has none.
+    pub(crate) name: String,
     /// Ready endpoints: pod addresses with the target port.
-    pub endpoints: Vec<SocketAddr>,
+    pub(crate) endpoints: Vec<SocketAddr>,
 }
 
 impl ServiceEntry {
-    /// The addresses a name lookup gives: the virtual one, or each endpoint of a headless Service.
-    pub(crate) fn addresses(&self) -> Vec<std::net::IpAddr> {
+    /// Returns the addresses of a DNS lookup: the cluster IP, or each endpoint of a headless Service.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         if let Some(address) = self.cluster_ip {
             return vec![address.into()];
         }

@@ -1,241 +1,263 @@
-//! One container: its runs one after another, its probes, its log.
+//! One container: its runs, its probes, its log.
 
+mod backoff;
 mod probes;
-mod waits;
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::sync::{Notify, watch};
+use k8s_openapi::api::core::v1::Container;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::images::{Program, program};
-use super::logs::Log;
-use super::state::{End, State, Status};
-use super::{Node, env, programs};
-use crate::api::{EVENT_NORMAL, EVENT_WARNING};
-use crate::network::PodNetwork;
-use crate::object::{now, text};
+use super::context::PodContext;
+use super::env;
+use super::spec::{ContainerList, RestartPolicy, declared_ports, grace_period};
+use super::state::{State, Status, Termination};
+use crate::events::EventType;
+use crate::logs::Log;
+use crate::object::{ObjectExt, now};
+use crate::program::{Env, Execution, ExitCode, Program, ReadySignal, TerminationSignal};
 
-/// The first pause between restarts; the second run begins at once, as with a kubelet.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-/// The longest pause between restarts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-/// A run of this length makes the next failure a first one again.
-const STEADY: Duration = Duration::from_secs(600);
+/// The delay before the second restart; the first one is immediate, as with a kubelet.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(10);
+/// The longest delay before a restart.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+/// A run of this length resets the delay.
+const BACKOFF_RESET: Duration = Duration::from_secs(600);
+/// The exit code of a killed container: 128 plus SIGKILL.
+const KILLED: ExitCode = 137;
+/// How often a kubelet retries to build the environment of a container.
+const SYNC_PERIOD: Duration = Duration::from_secs(2);
 
-/// When a container is started again after it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Restart {
-    Always,
-    OnFailure,
-    Never,
-}
-
-impl Restart {
-    /// From a pod's or a container's `restartPolicy`.
-    pub(crate) fn of(word: &str) -> Self {
-        match word {
-            "OnFailure" => Self::OnFailure,
-            "Never" => Self::Never,
-            _ => Self::Always,
-        }
-    }
-
-    fn again(self, code: u8) -> bool {
-        match self {
-            Self::Always => true,
-            Self::OnFailure => code != 0,
-            Self::Never => false,
-        }
-    }
-}
-
-/// The pod a container belongs to, as far as it needs it.
-pub(crate) struct Home {
-    pub(crate) node: Arc<Node>,
-    pub(crate) pod: crate::api::Object,
-    pub(crate) network: PodNetwork,
-    /// Told at each change of a container's status.
-    pub(crate) changed: Arc<Notify>,
-}
-
-/// One container of a pod.
-pub(crate) struct Container {
+/// Runs one container of a pod.
+pub(crate) struct ContainerWorker {
     pub(crate) name: String,
-    pub(crate) image: String,
-    place: &'static str,
+    pub(super) image: String,
+    list: ContainerList,
     index: usize,
-    restart: Restart,
+    restart_policy: RestartPolicy,
     status: Mutex<Status>,
-    runs: Mutex<(Arc<Log>, Option<Arc<Log>>)>,
-    /// Asked to end: true ends the run in good order.
+    logs: Mutex<Logs>,
+    /// Cancelled when the container must exit.
     stop: CancellationToken,
-    ready: watch::Sender<bool>,
+    /// Of an init container: whether the next container of the pod can start.
+    completed: watch::Sender<bool>,
 }
 
-impl Container {
-    /// Container number `index` of the pod's list `place` (`containers` or `initContainers`).
-    pub(crate) fn new(spec: &Value, place: &'static str, index: usize, restart: Restart) -> Arc<Self> {
+struct Logs {
+    current: Arc<Log>,
+    previous: Option<Arc<Log>>,
+}
+
+impl ContainerWorker {
+    /// Creates the worker of container number `index` in a list of the pod spec.
+    pub(super) fn new(
+        spec: &Container,
+        list: ContainerList,
+        index: usize,
+        restart_policy: RestartPolicy,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            name: text(spec, "/name").to_owned(),
-            image: text(spec, "/image").to_owned(),
-            place,
+            name: spec.name.clone(),
+            image: spec.image.clone().unwrap_or_default(),
+            list,
             index,
-            restart,
+            restart_policy,
             status: Mutex::new(Status::waiting("ContainerCreating")),
-            runs: Mutex::new((Log::new(), None)),
+            logs: Mutex::new(Logs { current: Log::new(), previous: None }),
             stop: CancellationToken::new(),
-            ready: watch::Sender::new(false),
+            completed: watch::Sender::new(false),
         })
     }
 
-    /// Asks it to end in good order.
-    pub(crate) fn stop(&self) {
+    /// Requests a graceful exit.
+    pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Why there is no run yet whose log could be read.
-    pub(crate) fn waits_for(&self) -> Option<String> {
+    /// Returns the reason why the container waits, if it has not run yet.
+    pub(crate) fn waiting_reason(&self) -> Option<String> {
         let status = self.lock();
         match &status.state {
-            State::Waiting { reason, .. } if status.id.is_empty() => Some(reason.clone()),
+            State::Waiting { reason, .. } if status.container_id.is_empty() => Some(reason.clone()),
             _ => None,
         }
     }
 
-    /// Whether it is a native sidecar: an init container that stays.
-    pub(crate) fn is_sidecar(&self) -> bool {
-        self.place == "initContainers" && self.restart == Restart::Always
+    /// Whether the container is a native sidecar: an init container that keeps running.
+    pub(super) fn is_sidecar(&self) -> bool {
+        self.list == ContainerList::Init && self.restart_policy == RestartPolicy::Always
     }
 
-    /// What its status says now.
-    pub(crate) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.lock().clone()
     }
 
-    /// Follows whether it is started (an init container: past) or ready.
-    pub(crate) fn watch_ready(&self) -> watch::Receiver<bool> {
-        self.ready.subscribe()
+    /// Watches whether the next container can start: an init container has exited with 0, or a sidecar has started.
+    pub(super) fn watch_completed(&self) -> watch::Receiver<bool> {
+        self.completed.subscribe()
     }
 
-    /// The log of the present run, or of the one before.
+    /// Returns the log of the current run, or of the previous one.
     pub(crate) fn log(&self, previous: bool) -> Option<Arc<Log>> {
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if previous { runs.1.clone() } else { Some(runs.0.clone()) }
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if previous { logs.previous.clone() } else { Some(logs.current.clone()) }
     }
 
-    /// Runs it until it is asked to stop or is not to be restarted.
-    pub(crate) async fn live(self: Arc<Self>, home: Arc<Home>) {
-        let program = match program(&self.image) {
+    /// Runs the container until it is stopped or its restart policy requires no further run.
+    pub(super) async fn run(self: Arc<Self>, context: Arc<PodContext>) {
+        let Some(spec) = self.list.of(&context.pod).get(self.index) else { return };
+        let program = match context.node.programs.find(&self.image) {
             Ok(program) => program,
-            Err(message) => return self.cannot_pull(&home, &message).await,
+            Err(error) => return self.image_pull_backoff(&context, &error.to_string()).await,
         };
-        let mut pause = Duration::ZERO;
+        let mut backoff = Duration::ZERO;
         loop {
-            let began = Instant::now();
-            let Some(code) = self.once(&home, program).await else { return };
-            if self.stop.is_cancelled() || !self.restart.again(code) {
+            let start = Instant::now();
+            let Some(env) = self.environment(&context, spec).await else { return };
+            let exit_code = self.run_once(&context, spec, program.as_ref(), env).await;
+            if self.stop.is_cancelled() || !self.restart_policy.restarts_after(exit_code) {
                 return;
             }
-            if began.elapsed() > STEADY {
-                pause = Duration::ZERO;
+            if start.elapsed() > BACKOFF_RESET {
+                backoff = Duration::ZERO;
             }
-            if !pause.is_zero() && !self.back_off(&home, pause).await {
+            if !backoff.is_zero() && !self.crash_loop_backoff(&context, backoff).await {
                 return;
             }
-            pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-            self.set(&home, |status| status.restarts += 1);
+            backoff = (backoff * 2).clamp(INITIAL_BACKOFF, MAX_BACKOFF);
+            self.update(&context, |status| status.restarts += 1);
         }
     }
 
-    /// One run to its end, and its exit code; none when it was stopped before it could begin.
-    async fn once(&self, home: &Arc<Home>, program: Program) -> Option<u8> {
-        let spec = &home.pod["spec"][self.place][self.index];
-        let env = loop {
-            let around = env::Surroundings {
-                pod: &home.pod,
-                pod_ip: home.network.address().to_string(),
-                node: &home.node.name,
+    /// Builds the environment; waits for missing objects. Returns `None` if the container is stopped first.
+    async fn environment(&self, context: &PodContext, spec: &Container) -> Option<Env> {
+        loop {
+            let info = env::PodInfo {
+                pod: &context.pod,
+                pod_ip: context.network.address().to_string(),
+                node_name: &context.node.node_name,
             };
-            match env::environment(&home.node.api, spec, &around) {
-                Ok(env) => break env,
-                Err(message) => {
-                    self.wait_as(home, "CreateContainerConfigError", &message);
-                    self.event(home, EVENT_WARNING, "Failed", &format!("Error: {message}")).await;
-                    // A kubelet looks again at each sync; nothing tells when the missing object comes.
-                    if !self.pause(Duration::from_secs(2)).await {
-                        return None;
-                    }
-                }
+            let error = match env::environment(&context.node.api, spec, &info) {
+                Ok(env) => return Some(env),
+                Err(error) => error.to_string(),
+            };
+            self.set_waiting(context, "CreateContainerConfigError", &error);
+            self.event(context, EventType::Warning, "Failed", &format!("Error: {error}")).await;
+            if !self.sleep_unless_stopped(SYNC_PERIOD).await {
+                return None;
             }
-        };
-        let log = self.new_log();
-        let since = now();
-        let id = format!("meshy://{:032x}", rand::random::<u128>());
+        }
+    }
+
+    /// Runs the program once and returns its exit code.
+    async fn run_once(
+        &self,
+        context: &PodContext,
+        spec: &Container,
+        program: &dyn Program,
+        env: Env,
+    ) -> ExitCode {
         let stop = self.stop.child_token();
-        let run = programs::run(program, home, env, log.clone(), stop.clone());
-        let probes = self.probes(home, spec, &stop);
-        self.set(home, |status| {
-            status.last = status.end().cloned().or(status.last.take());
+        let execution = self.execution(context, spec, env, stop.clone());
+        let (log, ready, termination) =
+            (execution.log.clone(), execution.ready.clone(), execution.termination.clone());
+        let since = now();
+        let container_id = format!("meshy://{:032x}", rand::random::<u128>());
+        let run = run_until_killed(program.run(execution), &termination);
+        let probes = self.run_probes(context, spec, &stop, &ready);
+        self.update(context, |status| {
+            status.keep_last_termination();
             status.state = State::Running { since: since.clone() };
-            status.id.clone_from(&id);
+            status.container_id.clone_from(&container_id);
         });
-        // The events must not keep the run waiting.
-        let told = async {
-            let image = &self.image;
-            let pulled = format!("Container image \"{image}\" already present on machine");
-            self.event(home, EVENT_NORMAL, "Pulled", &pulled).await;
-            self.event(home, EVENT_NORMAL, "Created", &format!("Container created: {}", self.name)).await;
-            self.event(home, EVENT_NORMAL, "Started", &format!("Container started: {}", self.name)).await;
-            std::future::pending::<()>().await;
-        };
-        let code = until_over(run, probes, told).await;
+        let exit_code = run_with(run, probes, self.start_events(context)).await;
         stop.cancel();
         log.end();
-        self.set(home, |status| {
-            let end = End::now(code, &since, &id);
-            status.state = State::Terminated(end);
-            status.restarts_again = self.restart.again(code);
+        self.update(context, |status| {
+            status.state = State::Terminated(Termination::now(exit_code, since, container_id));
+            status.restart_pending = self.restart_policy.restarts_after(exit_code);
             status.ready = false;
             status.started = false;
         });
-        // An init container that has done its work lets the next one begin.
-        self.ready
-            .send_replace(self.place == "initContainers" && code == 0 && self.restart != Restart::Always);
-        Some(code)
+        if self.list == ContainerList::Init && !self.is_sidecar() && exit_code == 0 {
+            self.completed.send_replace(true);
+        }
+        exit_code
     }
 
-    async fn pause(&self, time: Duration) -> bool {
+    /// Returns what the program receives for one run.
+    fn execution(
+        &self,
+        context: &PodContext,
+        spec: &Container,
+        env: Env,
+        stop: CancellationToken,
+    ) -> Execution {
+        let expand = |texts: &Option<Vec<String>>| -> Vec<String> {
+            texts.iter().flatten().map(|text| env::expand(text, &env)).collect()
+        };
+        let execution = Execution {
+            pod: context.pod.clone(),
+            command: expand(&spec.command),
+            args: expand(&spec.args),
+            ports: declared_ports(spec),
+            env,
+            network: context.network.clone(),
+            log: self.start_log(),
+            ready: ReadySignal::default(),
+            termination: TerminationSignal::new(stop, grace_period(&context.pod)),
+        };
+        let (pod, name) = (context.pod.name(), &self.name);
+        let Execution { command, args, ports, .. } = &execution;
+        tracing::debug!(pod, container = name, ?command, ?args, ?ports, "container starts");
+        execution
+    }
+
+    async fn start_events(&self, context: &PodContext) {
+        let (image, name) = (&self.image, &self.name);
+        for (reason, message) in [
+            ("Pulled", format!("Container image \"{image}\" already present on machine")),
+            ("Created", format!("Container created: {name}")),
+            ("Started", format!("Container started: {name}")),
+        ] {
+            self.event(context, EventType::Normal, reason, &message).await;
+        }
+    }
+
+    /// Sleeps and returns true, or returns false as soon as the container is stopped.
+    async fn sleep_unless_stopped(&self, time: Duration) -> bool {
         tokio::select! {
             () = sleep(time) => true,
             () = self.stop.cancelled() => false,
         }
     }
 
-    fn wait_as(&self, home: &Home, reason: &str, message: &str) {
-        self.set(home, |status| {
+    fn set_waiting(&self, context: &PodContext, reason: &str, message: &str) {
+        self.update(context, |status| {
             status.state = State::Waiting { reason: reason.to_owned(), message: message.to_owned() };
         });
     }
 
-    fn new_log(&self) -> Arc<Log> {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Log::new();
-        let old = std::mem::replace(&mut runs.0, fresh.clone());
-        runs.1 = Some(old).filter(|_| self.lock().restarts > 0);
-        fresh
+    fn start_log(&self) -> Arc<Log> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Log::new();
+        let old = std::mem::replace(&mut logs.current, new.clone());
+        logs.previous = Some(old).filter(|_| self.lock().restarts > 0);
+        new
     }
 
-    async fn event(&self, home: &Home, kind: &str, reason: &str, message: &str) {
-        home.node.api.pod_event(&home.pod, self.place, &self.name, kind, reason, message).await;
+    /// Records an event about this container.
+    pub(super) async fn event(&self, context: &PodContext, type_: EventType, reason: &str, message: &str) {
+        let field_path = format!("spec.{}{{{}}}", self.list.field(), self.name);
+        context.node.events.record_container(&context.pod, field_path, type_, reason, message).await;
     }
 
-    fn set(&self, home: &Home, change: impl FnOnce(&mut Status)) {
+    fn update(&self, context: &PodContext, change: impl FnOnce(&mut Status)) {
         let changed = {
             let mut status = self.lock();
             let before = status.clone();
@@ -243,7 +265,7 @@ impl Container {
             *status != before
         };
         if changed {
-            home.changed.notify_one();
+            context.changed.notify_one();
         }
     }
 
@@ -252,19 +274,32 @@ impl Container {
     }
 }
 
-/// The run's exit code, with what goes on beside it as long as it runs.
-async fn until_over(
-    run: impl Future<Output = u8>,
+/// Waits for the exit code of a run, with its probes and events running concurrently.
+async fn run_with(
+    run: impl Future<Output = ExitCode>,
     probes: impl Future<Output = ()>,
-    told: impl Future<Output = ()>,
-) -> u8 {
-    let (mut run, mut probes, mut told) = (pin!(run), pin!(probes), pin!(told));
-    let (mut probed, mut spoke) = (false, false);
+    events: impl Future<Output = ()>,
+) -> ExitCode {
+    let (mut run, mut probes, mut events) = (pin!(run), pin!(probes), pin!(events));
+    let (mut probes_done, mut events_done) = (false, false);
     loop {
         tokio::select! {
-            code = &mut run => return code,
-            () = &mut probes, if !probed => probed = true,
-            () = &mut told, if !spoke => spoke = true,
+            exit_code = &mut run => return exit_code,
+            () = &mut probes, if !probes_done => probes_done = true,
+            () = &mut events, if !events_done => events_done = true,
         }
+    }
+}
+
+/// Waits for the exit code of a run; drops the run if it does not exit within its grace period.
+async fn run_until_killed(run: impl Future<Output = ExitCode>, termination: &TerminationSignal) -> ExitCode {
+    let expired = async {
+        termination.requested().await;
+        sleep(termination.grace_period()).await;
+    };
+    tokio::select! {
+        biased;
+        exit_code = run => exit_code,
+        () = expired => KILLED,
     }
 }

@@ -1,228 +1,238 @@
-//! One pod from its assignment to its end.
+//! One pod from its admission to its deletion.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use k8s_openapi::api::core::v1::{Container, HostIP, Pod, PodIP};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::container::{Container, Home, Restart};
-use super::{Node, status};
-use crate::api::{ApiError, Delete, EVENT_NORMAL, EVENT_WARNING, Object, PODS};
-use crate::object::{int, is_deleting, list, name, namespace, set_condition, text, uid};
+use super::container::ContainerWorker;
+use super::context::{NodeContext, PodContext};
+use super::spec::{ContainerList, RestartPolicy, grace_period};
+use super::status;
+use crate::api::{ApiError, Deletion};
+use crate::condition;
+use crate::events::{Component, EventType};
+use crate::network::{NODE_ADDRESS, PodNetwork};
+use crate::object::{ObjectExt, now};
+use crate::pods::is_bound;
 
-/// How long a pod that ends waits until no Service leads to it any more, before its containers are told.
-const UNROUTED: Duration = Duration::from_secs(2);
-/// What balancers get to drop an endpoint that is no longer listed.
-const HEARSAY: Duration = Duration::from_millis(50);
-/// Unless the pod says otherwise.
-const GRACE: i64 = 30;
+/// How long a terminating pod waits until no Service routes to it, before its containers are stopped.
+const UNROUTE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time that balancers need to drop an endpoint that is not listed any more.
+const BALANCER_DELAY: Duration = Duration::from_millis(50);
+/// The delay before a failed status update is repeated.
+const STATUS_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// A pod that this node runs, as seen from outside its own tasks.
-pub(crate) struct Pod {
-    pub(crate) uid: String,
+/// A pod on this node, as the API and the kubelet see it.
+pub(crate) struct PodWorker {
+    pub(super) uid: String,
     pub(crate) address: Ipv4Addr,
-    pub(crate) init: Vec<Arc<Container>>,
-    pub(crate) containers: Vec<Arc<Container>>,
-    /// Set when the API has marked the pod as ending.
-    pub(crate) ending: CancellationToken,
+    pub(super) init_containers: Vec<Arc<ContainerWorker>>,
+    pub(crate) containers: Vec<Arc<ContainerWorker>>,
+    /// Cancelled when the pod is terminating.
+    pub(super) terminating: CancellationToken,
 }
 
-impl Pod {
-    /// A container of any sort by its name.
-    pub(crate) fn container(&self, name: &str) -> Option<&Arc<Container>> {
-        self.init.iter().chain(&self.containers).find(|container| container.name == name)
+impl PodWorker {
+    /// Returns a container or init container by name.
+    pub(crate) fn container(&self, name: &str) -> Option<&Arc<ContainerWorker>> {
+        self.all_containers().find(|container| container.name == name)
+    }
+
+    fn all_containers(&self) -> impl Iterator<Item = &Arc<ContainerWorker>> {
+        self.containers.iter().chain(&self.init_containers)
     }
 }
 
-/// Takes a pod on: a place on the network, its containers, and a task that sees it through.
+/// Admits a pod: adds it to the network and creates the workers of its containers.
 ///
 /// # Errors
-/// When the network has no address left.
-pub(crate) fn take(node: &Arc<Node>, object: &Object) -> std::io::Result<(Arc<Pod>, Arc<Home>)> {
-    let network = node.fabric.join(namespace(object), name(object))?;
-    let policy = Restart::of(text(object, "/spec/restartPolicy"));
-    let make = |place: &'static str, pick: fn(&Value, Restart) -> Restart| {
-        list(object, &format!("/spec/{place}"))
-            .iter()
-            .enumerate()
-            .map(|(index, spec)| Container::new(spec, place, index, pick(spec, policy)))
-            .collect::<Vec<_>>()
+/// The network has no free address.
+pub(super) fn admit(
+    node: &Arc<NodeContext>,
+    pod: &Arc<Pod>,
+) -> std::io::Result<(Arc<PodWorker>, Arc<PodContext>)> {
+    let network = PodNetwork::join(&node.fabric, pod.namespace(), pod.name())?;
+    let policy = RestartPolicy::of_pod(pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()));
+    let workers = |list: ContainerList| {
+        let containers = list.of(pod).iter().enumerate();
+        let worker = |(index, spec): (usize, &Container)| {
+            let policy = match (list, spec.restart_policy.as_deref()) {
+                (ContainerList::Main, _) => policy,
+                // A native sidecar.
+                (ContainerList::Init, Some("Always")) => RestartPolicy::Always,
+                (ContainerList::Init, _) => RestartPolicy::OnFailure,
+            };
+            ContainerWorker::new(spec, list, index, policy)
+        };
+        containers.map(worker).collect::<Vec<_>>()
     };
-    let pod = Arc::new(Pod {
-        uid: uid(object).to_owned(),
+    let worker = Arc::new(PodWorker {
+        uid: pod.uid().to_owned(),
         address: network.address(),
-        // An init container runs to its end, unless it is a native sidecar.
-        init: make("initContainers", |spec, _| match text(spec, "/restartPolicy") {
-            "Always" => Restart::Always,
-            _ => Restart::OnFailure,
-        }),
-        containers: make("containers", |_, policy| policy),
-        ending: CancellationToken::new(),
+        init_containers: workers(ContainerList::Init),
+        containers: workers(ContainerList::Main),
+        terminating: CancellationToken::new(),
     });
-    let changed = Arc::new(Notify::new());
-    Ok((pod, Arc::new(Home { node: node.clone(), pod: object.clone(), network, changed })))
+    let context = PodContext { node: node.clone(), pod: pod.clone(), network, changed: Notify::new() };
+    Ok((worker, Arc::new(context)))
 }
 
-/// Sees a pod through: its containers in their order, its status, its end.
-pub(crate) async fn live(pod: Arc<Pod>, home: Arc<Home>) {
-    let node = home.node.clone();
-    if let Err(error) = assign(&node, &home.pod, pod.address).await {
-        tracing::debug!(pod = name(&home.pod), %error, "assign");
+/// Runs a pod until it is deleted: starts its containers in order, writes its status, terminates it.
+pub(super) async fn run(worker: Arc<PodWorker>, context: Arc<PodContext>) {
+    if let Err(error) = bind(&context, worker.address).await {
+        tracing::debug!(pod = context.pod.name(), %error, "cannot bind the pod to the node");
     }
     let mut tasks = JoinSet::new();
     {
-        let begun = begin(&pod, &home, &mut tasks);
-        tokio::pin!(begun);
-        let mut all_begun = false;
+        let started = start_containers(&worker, &context, &mut tasks);
+        tokio::pin!(started);
+        let mut all_started = false;
         loop {
             tokio::select! {
                 biased;
-                () = pod.ending.cancelled() => break,
-                () = &mut begun, if !all_begun => all_begun = true,
-                () = home.changed.notified() => {}
+                () = worker.terminating.cancelled() => break,
+                () = &mut started, if !all_started => all_started = true,
+                () = context.changed.notified() => {}
             }
-            write_status(&node, &pod, &home).await;
+            write_status(&worker, &context).await;
         }
     }
-    end(&pod, &home, tasks).await;
+    terminate(&worker, &context, tasks).await;
 }
 
-/// Starts init containers one after another, then the others at once.
-async fn begin(pod: &Arc<Pod>, home: &Arc<Home>, tasks: &mut JoinSet<()>) {
-    for container in &pod.init {
-        let mut past = container.watch_ready();
-        tasks.spawn(container.clone().live(home.clone()));
-        if past.wait_for(|past| *past).await.is_err() {
+/// Starts the init containers one after another, then the other containers together.
+async fn start_containers(worker: &PodWorker, context: &Arc<PodContext>, tasks: &mut JoinSet<()>) {
+    for container in &worker.init_containers {
+        let mut completed = container.watch_completed();
+        tasks.spawn(container.clone().run(context.clone()));
+        if completed.wait_for(|completed| *completed).await.is_err() {
             return;
         }
     }
-    for container in &pod.containers {
-        tasks.spawn(container.clone().live(home.clone()));
+    for container in &worker.containers {
+        tasks.spawn(container.clone().run(context.clone()));
     }
 }
 
-/// What the scheduler would do: the pod gets this node.
-async fn assign(node: &Arc<Node>, object: &Object, address: Ipv4Addr) -> Result<(), ApiError> {
-    let (inside, called) = (namespace(object), name(object));
-    if text(object, "/spec/nodeName").is_empty() {
-        node.api
-            .modify(PODS, inside, called, |pod| {
-                let fresh = text(pod, "/spec/nodeName").is_empty();
-                pod["spec"]["nodeName"] = json!(node.name);
-                fresh
-            })
-            .await?;
-        let words = format!("Successfully assigned {inside}/{called} to {}", node.name);
-        node.api.event(object, "Pod", "v1", EVENT_NORMAL, "Scheduled", &words, "default-scheduler").await;
+/// Binds the pod to this node, as the scheduler does, and writes its addresses.
+async fn bind(context: &PodContext, address: Ipv4Addr) -> Result<(), ApiError> {
+    let (node, pod) = (&context.node, &context.pod);
+    let (namespace, name) = (pod.namespace(), pod.name());
+    if !is_bound(pod) {
+        let bind = |pod: &mut Pod| {
+            pod.spec.get_or_insert_default().node_name = Some(node.node_name.clone());
+        };
+        node.api.modify(namespace, name, bind).await?;
+        let message = format!("Successfully assigned {namespace}/{name} to {}", node.node_name);
+        let events = &node.events;
+        events.record(pod.as_ref(), EventType::Normal, "Scheduled", &message, Component::Scheduler).await;
     }
-    node.api
-        .modify_status(PODS, inside, called, |pod| {
-            let address = address.to_string();
-            pod["status"]["phase"] = json!("Pending");
-            pod["status"]["hostIP"] = json!(crate::network::NODE_ADDRESS.to_string());
-            pod["status"]["hostIPs"] = json!([{ "ip": crate::network::NODE_ADDRESS.to_string() }]);
-            pod["status"]["podIP"] = json!(address);
-            pod["status"]["podIPs"] = json!([{ "ip": address }]);
-            pod["status"]["startTime"] = json!(crate::object::now());
-            set_condition(pod, "PodScheduled", true, "", "");
-            true
-        })
-        .await?;
+    let addresses = |pod: &mut Pod| {
+        let status = pod.status.get_or_insert_default();
+        let (pod_ip, host_ip) = (address.to_string(), NODE_ADDRESS.to_string());
+        status.phase = Some("Pending".to_owned());
+        status.host_ips = Some(vec![HostIP { ip: host_ip.clone() }]);
+        status.host_ip = Some(host_ip);
+        status.pod_ips = Some(vec![PodIP { ip: pod_ip.clone() }]);
+        status.pod_ip = Some(pod_ip);
+        status.start_time = Some(now());
+        condition::set(&mut status.conditions, "PodScheduled", true, "", "");
+    };
+    node.api.modify_status(namespace, name, addresses).await?;
     Ok(())
 }
 
-async fn write_status(node: &Arc<Node>, pod: &Pod, home: &Home) {
-    let written = node
-        .api
-        .modify_status(PODS, namespace(&home.pod), name(&home.pod), |object| {
-            uid(object) == pod.uid && status::write(object, pod)
-        })
-        .await;
+async fn write_status(worker: &PodWorker, context: &PodContext) {
+    let pod = &context.pod;
+    let write = |object: &mut Pod| {
+        if object.uid() == worker.uid {
+            status::write(object, &worker.init_containers, &worker.containers);
+        }
+    };
+    let written = context.node.api.modify_status(pod.namespace(), pod.name(), write).await;
     if let Err(error) = written
         && !matches!(error, ApiError::NotFound)
     {
-        tracing::warn!(pod = name(&home.pod), %error, "write the pod's status");
-        // Try again soon: a status that is not written is a pod that looks stuck.
-        sleep(Duration::from_millis(100)).await;
-        home.changed.notify_one();
+        tracing::warn!(pod = pod.name(), %error, "cannot write the status of the pod");
+        sleep(STATUS_RETRY_DELAY).await;
+        context.changed.notify_one();
     }
 }
 
-/// Ends a pod so that no request is lost: first nothing leads to it, then it finishes what it has, then it goes.
-async fn end(pod: &Arc<Pod>, home: &Arc<Home>, mut tasks: JoinSet<()>) {
-    let node = &home.node;
-    let (inside, called) = (namespace(&home.pod), name(&home.pod));
-    let now = node.api.get(PODS, inside, called);
-    let grace = now.as_deref().and_then(|pod| int(pod, "/metadata/deletionGracePeriodSeconds"));
-    let grace = grace.or_else(|| int(&home.pod, "/spec/terminationGracePeriodSeconds")).unwrap_or(GRACE);
-    let grace = Duration::from_secs(grace.max(0).unsigned_abs());
-    for container in
-        pod.containers.iter().chain(&pod.init).filter(|container| container.status().is_running())
-    {
-        let words = format!("Stopping container {}", container.name);
-        let place = if pod.init.iter().any(|init| init.name == container.name) {
-            "initContainers"
-        } else {
-            "containers"
-        };
-        node.api.pod_event(&home.pod, place, &container.name, EVENT_NORMAL, "Killing", &words).await;
+/// Terminates a pod without failed requests: first no Service routes to it, then its containers finish their requests,
+/// then the object is deleted.
+async fn terminate(worker: &PodWorker, context: &PodContext, mut tasks: JoinSet<()>) {
+    let (node, pod) = (&context.node, &context.pod);
+    for container in worker.all_containers().filter(|container| container.status().is_running()) {
+        let message = format!("Stopping container {}", container.name);
+        container.event(context, EventType::Normal, "Killing", &message).await;
     }
-    let over = async {
-        let _ = timeout(UNROUTED, node.topology.unrouted(pod.address)).await;
-        // Each proxy's balancer hears of it in a task of its own, a moment later.
-        sleep(HEARSAY).await;
-        for container in &pod.containers {
-            container.stop();
-        }
-        while pod.containers.iter().any(|container| container.status().is_running()) {
-            home.changed.notified().await;
-        }
-        // Sidecars go last and in reverse, so that the application has its proxy to the end.
-        for container in pod.init.iter().rev() {
-            container.stop();
-        }
-        while tasks.join_next().await.is_some() {}
-    };
-    if timeout(grace, over).await.is_err() {
-        let words = format!("Containers did not end within {} s and were killed", grace.as_secs());
-        node.api.event(&home.pod, "Pod", "v1", EVENT_WARNING, "ExceededGracePeriod", &words, "kubelet").await;
+    let grace_period = deletion_grace_period(context);
+    if timeout(grace_period, stop_containers(worker, context, &mut tasks)).await.is_err() {
+        let seconds = grace_period.as_secs();
+        let message = format!("Containers did not exit within {seconds} s and were killed");
+        let reason = "ExceededGracePeriod";
+        node.events.record(pod.as_ref(), EventType::Warning, reason, &message, Component::Kubelet).await;
     }
     tasks.abort_all();
-    write_status(node, pod, home).await;
-    node.fabric.leave(pod.address);
-    let still_ours = node.api.get(PODS, inside, called).is_some_and(|object| uid(&object) == pod.uid);
-    if still_ours {
-        match node.api.delete(PODS, inside, called, Delete::of(&pod.uid).now()).await {
+    write_status(worker, context).await;
+    node.fabric.leave(worker.address);
+    let current = node.api.get::<Pod>(pod.namespace(), pod.name());
+    if current.is_some_and(|current| current.uid() == worker.uid) {
+        let deletion = Deletion::of(&worker.uid).without_grace_period();
+        match node.api.delete::<Pod>(pod.namespace(), pod.name(), deletion).await {
             Ok(()) | Err(ApiError::NotFound | ApiError::Conflict) => {}
-            Err(error) => tracing::warn!(pod = called, %error, "delete the ended pod"),
+            Err(error) => tracing::warn!(pod = pod.name(), %error, "cannot delete the terminated pod"),
         }
     }
 }
 
-/// Whether a pod's object means it is to end.
-pub(crate) fn must_end(object: &Value) -> bool {
-    is_deleting(object)
+/// Returns the grace period of the deletion, by default that of the pod.
+fn deletion_grace_period(context: &PodContext) -> Duration {
+    let pod = &context.pod;
+    let current = context.node.api.get::<Pod>(pod.namespace(), pod.name());
+    match current.and_then(|current| current.metadata.deletion_grace_period_seconds) {
+        Some(seconds) => Duration::from_secs(seconds.max(0).unsigned_abs()),
+        None => grace_period(pod),
+    }
+}
+
+async fn stop_containers(worker: &PodWorker, context: &PodContext, tasks: &mut JoinSet<()>) {
+    let _ = timeout(UNROUTE_TIMEOUT, context.node.services.wait_until_unrouted(worker.address)).await;
+    sleep(BALANCER_DELAY).await;
+    for container in &worker.containers {
+        container.stop();
+    }
+    while worker.containers.iter().any(|container| container.status().is_running()) {
+        context.changed.notified().await;
+    }
+    // Sidecars stop last and in reverse order, so that the application has its proxy until it exits.
+    for container in worker.init_containers.iter().rev() {
+        container.stop();
+    }
+    while tasks.join_next().await.is_some() {}
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::Future;
 
-    use super::{Container, live};
+    use super::{ContainerWorker, run};
 
-    fn size_of_first<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
+    fn future_size<A, B, F: Future>(_: fn(A, B) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
     fn the_tasks_of_a_pod_stay_small() {
-        let (pod, container) = (size_of_first(live), size_of_first(Container::live));
-        // A pod may take 64 KiB in all; the service's own memory and its streams come on top of this.
+        let (pod, container) = (future_size(run), future_size(ContainerWorker::run));
+        // A pod has a budget of 64 KiB; the memory of its program and its streams comes on top of this.
         assert!(pod + container < 32 * 1024, "{pod} + {container} bytes");
     }
 }

@@ -1,19 +1,23 @@
-//! Probes: asking a container whether it has started, lives, and may be sent requests.
+//! Probes: requests that decide whether a container has started, is ready, or must be restarted.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{Container, Probe as ProbeSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshy_net::Network;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::network::PodNetwork;
-use crate::object::{int, list, text};
 
-/// What a probe does each time.
+/// The user agent of HTTP probes.
+const USER_AGENT: &str = "kube-probe/1.35";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Check {
     Http {
@@ -24,147 +28,169 @@ enum Check {
     Tcp {
         port: u16,
     },
-    /// A kind this node does not carry out; it always holds.
-    Nothing,
+    /// `exec` or `grpc`, which always succeed here.
+    Unsupported,
 }
 
-/// One of a container's three probes.
+/// One probe of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Probe {
+pub(super) struct Probe {
     check: Check,
-    pub(crate) delay: Duration,
-    pub(crate) period: Duration,
+    pub(super) initial_delay: Duration,
+    pub(super) period: Duration,
     timeout: Duration,
-    pub(crate) successes: u32,
-    pub(crate) failures: u32,
+    pub(super) success_threshold: u32,
+    pub(super) failure_threshold: u32,
+}
+
+/// A failed probe. The messages are those of the kubelet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProbeError {
+    #[error("context deadline exceeded")]
+    Timeout,
+    #[error("dial tcp {address}: {source}")]
+    Tcp { address: SocketAddr, source: io::Error },
+    #[error("Get \"{url}\": {source}")]
+    Connect { url: String, source: io::Error },
+    #[error("Get \"{url}\": {source}")]
+    Http { url: String, source: hyper::Error },
+    #[error("Get \"{url}\": {source}")]
+    Request { url: String, source: http::Error },
+    #[error("HTTP probe failed with statuscode: {}", .0.as_u16())]
+    Status(StatusCode),
 }
 
 impl Probe {
-    /// Reads `livenessProbe`, `readinessProbe` or `startupProbe` of a container.
-    pub(crate) fn of(container: &Value, field: &str) -> Option<Self> {
-        let probe = container.get(field).filter(|probe| !probe.is_null())?;
-        let number = |name: &str, fallback: u32| {
-            int(probe, &format!("/{name}")).and_then(|n| u32::try_from(n).ok()).unwrap_or(fallback)
+    /// Reads a probe of a container.
+    pub(super) fn of(container: &Container, spec: &ProbeSpec) -> Self {
+        let number = |value: Option<i32>, default: u32| {
+            value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default)
         };
-        let seconds = |name, fallback| Duration::from_secs(number(name, fallback).into());
-        Some(Self {
-            check: check(container, probe),
-            delay: seconds("initialDelaySeconds", 0),
-            period: seconds("periodSeconds", 10).max(Duration::from_secs(1)),
-            timeout: seconds("timeoutSeconds", 1).max(Duration::from_secs(1)),
-            successes: number("successThreshold", 1).max(1),
-            failures: number("failureThreshold", 3).max(1),
-        })
-    }
-
-    /// The port that is asked.
-    pub(crate) fn port(&self) -> Option<u16> {
-        match self.check {
-            Check::Http { port, .. } | Check::Tcp { port } => Some(port),
-            Check::Nothing => None,
+        let seconds = |value, default| Duration::from_secs(number(value, default).into());
+        Self {
+            check: check(container, spec),
+            initial_delay: seconds(spec.initial_delay_seconds, 0),
+            period: seconds(spec.period_seconds, 10).max(Duration::from_secs(1)),
+            timeout: seconds(spec.timeout_seconds, 1).max(Duration::from_secs(1)),
+            success_threshold: number(spec.success_threshold, 1).max(1),
+            failure_threshold: number(spec.failure_threshold, 3).max(1),
         }
     }
 
-    /// Asks once.
+    /// Returns the port of the probe, if it uses one.
+    pub(super) fn port(&self) -> Option<u16> {
+        match self.check {
+            Check::Http { port, .. } | Check::Tcp { port } => Some(port),
+            Check::Unsupported => None,
+        }
+    }
+
+    /// Runs the probe once.
     ///
     /// # Errors
-    /// What was answered instead, in the words of the Unhealthy event.
-    pub(crate) async fn ask(&self, node: &PodNetwork, pod: Ipv4Addr) -> Result<(), String> {
-        let asked = async {
+    /// The reason of the failure, for the event Unhealthy.
+    pub(super) async fn run(&self, node: &PodNetwork, pod: Ipv4Addr) -> Result<(), ProbeError> {
+        let check = async {
             match &self.check {
-                Check::Nothing => Ok(()),
-                Check::Tcp { port } => node
-                    .connect(SocketAddr::from((pod, *port)))
-                    .await
-                    .map(drop)
-                    .map_err(|error| format!("dial tcp {pod}:{port}: {error}")),
-                Check::Http { port, path, headers } => get(node, pod, *port, path, headers).await,
+                Check::Unsupported => Ok(()),
+                Check::Tcp { port } => {
+                    let address = SocketAddr::from((pod, *port));
+                    let stream = node.connect(address).await;
+                    stream.map(drop).map_err(|source| ProbeError::Tcp { address, source })
+                }
+                Check::Http { port, path, headers } => {
+                    http_get(node, SocketAddr::from((pod, *port)), path, headers).await
+                }
             }
         };
-        timeout(self.timeout, asked)
-            .await
-            .unwrap_or_else(|_| Err("context deadline exceeded while awaiting an answer".to_owned()))
+        timeout(self.timeout, check).await.unwrap_or(Err(ProbeError::Timeout))
     }
 }
 
-fn check(container: &Value, probe: &Value) -> Check {
-    let port = |at: &str| match probe.pointer(at) {
-        Some(Value::String(name)) => list(container, "/ports")
-            .iter()
-            .find(|port| text(port, "/name") == name)
-            .and_then(|port| int(port, "/containerPort"))
-            .or_else(|| name.parse().ok()),
-        other => other.and_then(Value::as_i64),
+fn check(container: &Container, spec: &ProbeSpec) -> Check {
+    if let Some(get) = &spec.http_get
+        && let Some(port) = container_port(container, &get.port)
+    {
+        let path = get.path.as_deref().unwrap_or_default();
+        let headers = get.http_headers.iter().flatten();
+        return Check::Http {
+            port,
+            path: if path.starts_with('/') { path.to_owned() } else { format!("/{path}") },
+            headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
+        };
+    }
+    let port = spec.tcp_socket.as_ref().and_then(|socket| container_port(container, &socket.port));
+    port.map_or(Check::Unsupported, |port| Check::Tcp { port })
+}
+
+/// Returns a port by number or by the name that the container gives it.
+fn container_port(container: &Container, port: &IntOrString) -> Option<u16> {
+    let name = match port {
+        IntOrString::Int(number) => return u16::try_from(*number).ok(),
+        IntOrString::String(name) => name,
     };
-    let port = |at: &str| port(at).and_then(|port| u16::try_from(port).ok());
-    if let Some(port) = port("/httpGet/port") {
-        let path = text(probe, "/httpGet/path");
-        let headers = list(probe, "/httpGet/httpHeaders")
-            .iter()
-            .map(|header| (text(header, "/name").to_owned(), text(header, "/value").to_owned()))
-            .collect();
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        return Check::Http { port, path, headers };
+    let named = container.ports.iter().flatten().find(|port| port.name.as_ref() == Some(name));
+    match named {
+        Some(port) => u16::try_from(port.container_port).ok(),
+        None => name.parse().ok(),
     }
-    port("/tcpSocket/port").map_or(Check::Nothing, |port| Check::Tcp { port })
 }
 
-async fn get(
+async fn http_get(
     node: &PodNetwork,
-    pod: Ipv4Addr,
-    port: u16,
+    address: SocketAddr,
     path: &str,
     headers: &[(String, String)],
-) -> Result<(), String> {
-    let place = format!("http://{pod}:{port}{path}");
-    let failed = |error: &dyn std::fmt::Display| format!("Get \"{place}\": {error}");
-    let stream = node.connect(SocketAddr::from((pod, port))).await.map_err(|error| failed(&error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+) -> Result<(), ProbeError> {
+    let url = || format!("http://{address}{path}");
+    let http_error = |source| ProbeError::Http { url: url(), source };
     let mut request = hyper::Request::get(path)
-        .header("host", format!("{pod}:{port}"))
-        .header("user-agent", "kube-probe/1.35")
+        .header("host", address.to_string())
+        .header("user-agent", USER_AGENT)
         .header("connection", "close");
     for (name, value) in headers {
         request = request.header(name, value);
     }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(&error))?;
-    let status = {
-        // The connection moves only while it is polled, and ends with this scope.
-        let asked = sender.send_request(request);
-        tokio::pin!(connection, asked);
+    let request = request.body(Empty::<Bytes>::new());
+    let request = request.map_err(|source| ProbeError::Request { url: url(), source })?;
+    let stream = node.connect(address).await;
+    let stream = stream.map_err(|source| ProbeError::Connect { url: url(), source })?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(http_error)?;
+    let response = {
+        // The connection makes progress only while it is polled, and ends with this scope.
+        let response = sender.send_request(request);
+        tokio::pin!(connection, response);
         tokio::select! {
             biased;
-            answer = &mut asked => answer,
-            _ = &mut connection => asked.await,
+            received = &mut response => received,
+            _ = &mut connection => response.await,
         }
-    }
-    .map_err(|error| failed(&error))?
-    .status();
-    if (200..400).contains(&status.as_u16()) {
-        return Ok(());
-    }
-    Err(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
+    };
+    let status = response.map_err(http_error)?.status();
+    if (200..400).contains(&status.as_u16()) { Ok(()) } else { Err(ProbeError::Status(status)) }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use k8s_openapi::api::core::v1::Container;
     use serde_json::json;
 
     use super::{Check, Probe};
 
     #[test]
-    fn a_probe_finds_its_port_by_name_and_has_the_defaults_of_kubernetes() {
-        let container = json!({
+    fn a_probe_resolves_a_named_port_and_has_the_defaults_of_kubernetes() {
+        let container: Container = serde_json::from_value(json!({
+            "name": "web",
             "ports": [{ "name": "http", "containerPort": 9090 }],
             "readinessProbe": { "httpGet": { "path": "/health", "port": "http" } },
-        });
-        let probe = Probe::of(&container, "readinessProbe").expect("there is one");
+        }))
+        .expect("a container");
+        let probe = Probe::of(&container, container.readiness_probe.as_ref().expect("a probe"));
         let check = Check::Http { port: 9090, path: "/health".into(), headers: vec![] };
         assert_eq!(probe.check, check);
-        assert_eq!((probe.period, probe.failures), (Duration::from_secs(10), 3));
-        assert_eq!(Probe::of(&container, "livenessProbe"), None);
+        assert_eq!((probe.period, probe.failure_threshold), (Duration::from_secs(10), 3));
     }
 }

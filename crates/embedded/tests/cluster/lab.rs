@@ -1,4 +1,4 @@
-//! A cluster for one test, and the few things tests do with it.
+//! A cluster for one test, and what tests do with it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// No wait in these tests takes longer unless something is wrong.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A wait that takes longer fails the test.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running cluster with its client.
 pub(crate) struct Lab {
@@ -23,9 +23,9 @@ pub(crate) struct Lab {
     pub(crate) client: Client,
 }
 
-/// An answer through the ingress.
+/// A response through the ingress.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: String,
 }
@@ -42,7 +42,7 @@ impl Lab {
         Self { cluster, client }
     }
 
-    /// Server-side apply of any object.
+    /// Applies an object by server-side apply.
     pub(crate) async fn apply(&self, object: Value) -> DynamicObject {
         let object: DynamicObject = serde_json::from_value(object).expect("an object");
         let name = object.name_any();
@@ -54,23 +54,23 @@ impl Lab {
     }
 
     fn api_of(&self, object: &DynamicObject) -> Api<DynamicObject> {
-        let types = object.types.clone().expect("kind and version");
-        let kind = GroupVersionKind::try_from(&types).expect("a version");
+        let types = object.types.clone().expect("kind and apiVersion");
+        let kind = GroupVersionKind::try_from(&types).expect("a group and a version");
         let resource = ApiResource::from_gvk(&kind);
         if matches!(types.kind.as_str(), "Namespace" | "Node" | "IngressClass") {
             return Api::all_with(self.client.clone(), &resource);
         }
-        let inside = object.namespace().unwrap_or_else(|| "default".to_owned());
-        Api::namespaced_with(self.client.clone(), &inside, &resource)
+        let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
+        Api::namespaced_with(self.client.clone(), &namespace, &resource)
     }
 
-    /// Objects of a kind such as `apps/v1/Deployment`.
+    /// Returns the API of a kind such as `apps/v1/Deployment`.
     pub(crate) fn api(&self, kind: &str, namespace: &str) -> Api<DynamicObject> {
         let parts: Vec<_> = kind.split('/').collect();
         let kind = match parts.as_slice() {
             [version, kind] => GroupVersionKind::gvk("", version, kind),
             [group, version, kind] => GroupVersionKind::gvk(group, version, kind),
-            _ => panic!("`{kind}` is no kind"),
+            _ => panic!("invalid kind `{kind}`"),
         };
         Api::namespaced_with(self.client.clone(), namespace, &ApiResource::from_gvk(&kind))
     }
@@ -84,24 +84,24 @@ impl Lab {
         }
     }
 
-    /// Waits until an object is as wanted.
+    /// Waits until an object meets a condition.
     pub(crate) async fn wait(
         &self,
         kind: &str,
         namespace: &str,
         name: &str,
-        wanted: impl Fn(Option<&Value>) -> bool + Clone,
+        is_met: impl Fn(Option<&Value>) -> bool + Clone,
     ) {
         let condition = |object: Option<&DynamicObject>| {
             let value = object.map(|object| serde_json::to_value(object).expect("objects are JSON"));
-            wanted(value.as_ref())
+            is_met(value.as_ref())
         };
-        let waited = timeout(PATIENCE, await_condition(self.api(kind, namespace), name, condition)).await;
+        let waited = timeout(TIMEOUT, await_condition(self.api(kind, namespace), name, condition)).await;
         if waited.is_err() {
             let now = self.api(kind, namespace).get_opt(name).await;
-            panic!("{kind} {name} is not as wanted: {now:?}");
+            panic!("{kind} {name} does not meet the condition: {now:?}");
         }
-        waited.expect("in time").expect("a watch");
+        waited.expect("no timeout").expect("a watch");
     }
 
     /// Waits until a Deployment has rolled out, as `kubectl rollout status` does.
@@ -109,29 +109,29 @@ impl Lab {
         self.wait("apps/v1/Deployment", namespace, name, |found| found.is_some_and(has_rolled_out)).await;
     }
 
-    /// The pods of an `app` that are not on their way out.
+    /// Returns the pods of an `app` that are not terminating.
     pub(crate) async fn pods(&self, app: &str) -> Vec<Value> {
-        self.staying("default", &format!("app={app}")).await
+        self.active_pods("default", &format!("app={app}")).await
     }
 
-    /// The pods that a selector chooses, without those on their way out.
-    pub(crate) async fn staying(&self, namespace: &str, labels: &str) -> Vec<Value> {
+    /// Returns the pods that a selector selects and that are not terminating.
+    pub(crate) async fn active_pods(&self, namespace: &str, labels: &str) -> Vec<Value> {
         let params = kube::api::ListParams::default().labels(labels);
         let pods = self.api("v1/Pod", namespace).list(&params).await.expect("pods");
-        let staying = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        staying.map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
+        let active = pods.items.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+        active.map(|pod| serde_json::to_value(pod).expect("objects are JSON")).collect()
     }
 
-    /// A request through the ingress on a connection of its own.
-    pub(crate) async fn ask(
+    /// Sends a request through the ingress on a new connection.
+    pub(crate) async fn send(
         &self,
         method: &str,
         host: &str,
         path: &str,
         headers: &[(&str, &str)],
         body: &str,
-    ) -> Answer {
-        let asked = async {
+    ) -> Response {
+        let response = async {
             let stream = TcpStream::connect(self.cluster.ingress_addr()).await.expect("the ingress listens");
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
@@ -141,86 +141,85 @@ impl Lab {
                 request = request.header(*name, *value);
             }
             let request = request.body(Full::new(Bytes::from(body.to_owned()))).expect("a request");
-            let answer = sender.send_request(request).await.expect("an answer");
-            let status = answer.status().as_u16();
-            let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
-            Answer { status, body: String::from_utf8_lossy(&body).into_owned() }
+            let response = sender.send_request(request).await.expect("a response");
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.expect("a complete body").to_bytes();
+            Response { status, body: String::from_utf8_lossy(&body).into_owned() }
         };
-        timeout(PATIENCE, asked).await.expect("an answer in time")
+        timeout(TIMEOUT, response).await.expect("a response in time")
     }
 
-    pub(crate) async fn get(&self, host: &str, path: &str) -> Answer {
-        self.ask("GET", host, path, &[], "").await
+    pub(crate) async fn get(&self, host: &str, path: &str) -> Response {
+        self.send("GET", host, path, &[], "").await
     }
 
-    /// Asks until the ingress has heard of a ready pod: it follows the endpoints, which follow the pod.
-    pub(crate) async fn serves(&self, host: &str) {
-        let asked = async {
+    /// Sends requests until the ingress forwards one to a ready pod: it follows the endpoints, which follow the pod.
+    pub(crate) async fn wait_until_served(&self, host: &str) {
+        let served = async {
             while self.get(host, "/health").await.status != 200 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{host} never served"));
+        timeout(TIMEOUT, served).await.unwrap_or_else(|_| panic!("{host} is not served"));
     }
 
-    /// The seed's request: minimal-service asks bounced-service and says what came back.
+    /// Sends the request of the original demo: minimal-service sends one to bounced-service and returns its response.
     pub(crate) async fn bounce(&self) -> String {
         self.bounce_to("bounced-service.default").await
     }
 
-    /// What minimal-service says it got from another service.
+    /// Returns the response that minimal-service received from another service.
     pub(crate) async fn bounce_to(&self, service: &str) -> String {
         let endpoint = format!("http://{service}.svc.cluster.local:9090");
         let body = json!({ "rebound": "true", "endpoint": endpoint });
-        let answer = self.ask("POST", "minimal-service", "/bounce", &[], &body.to_string()).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        let told: Value = serde_json::from_str(&answer.body).expect("JSON");
-        told["body"].as_str().expect("a body").to_owned()
+        let response = self.send("POST", "minimal-service", "/bounce", &[], &body.to_string()).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        let bounced: Value = serde_json::from_str(&response.body).expect("JSON");
+        bounced["body"].as_str().expect("a body").to_owned()
     }
 
-    /// Which app answers minimal-service when it asks for bounced-service.
-    pub(crate) async fn answering(&self) -> String {
-        let before = self.requests_at("bounced-service").await;
+    /// Returns the app that receives a request of minimal-service to bounced-service.
+    pub(crate) async fn receiving_app(&self) -> String {
+        let before = self.received_requests("bounced-service").await;
         self.bounce().await;
-        let after = self.requests_at("bounced-service").await;
+        let after = self.received_requests("bounced-service").await;
         if after > before { "bounced-service".to_owned() } else { "minimal-service".to_owned() }
     }
 
-    /// Asks until another app answers.
-    pub(crate) async fn until_answered_by(&self, app: &str) {
-        let asked = async {
-            while self.answering().await != app {
+    /// Sends requests of minimal-service to bounced-service until an app receives one.
+    pub(crate) async fn wait_until_received_by(&self, app: &str) {
+        let received = async {
+            while self.receiving_app().await != app {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("{app} never answered"));
+        timeout(TIMEOUT, received).await.unwrap_or_else(|_| panic!("{app} received no request"));
     }
 
-    /// Requests that the proxy of a client has counted by a route of a profile.
-    pub(crate) async fn counted_as(&self, route: &str, client: &str) -> f64 {
+    /// Returns the requests that the proxy of a client has counted for a route of a profile.
+    pub(crate) async fn route_requests(&self, route: &str, client: &str) -> f64 {
         let labels = [r#"direction="outbound""#, &format!(r#"rt_route="{route}""#)];
         counter(&self.metrics("default", client).await, "route_request_total", &labels)
     }
 
-    /// Bounces to a service until the proxy of the client counts that by a route: an accepted profile is in force only
-    /// when the watch has brought it there.
-    pub(crate) async fn until_counted_as(&self, route: &str, client: &str, service: &str) {
-        let asked = async {
-            let before = self.counted_as(route, client).await;
+    /// Bounces to a service until the proxy of the client counts a request for a route: a profile takes effect when the
+    /// watch of the proxy has delivered it.
+    pub(crate) async fn wait_for_route(&self, route: &str, client: &str, service: &str) {
+        let counted = async {
+            let before = self.route_requests(route, client).await;
             loop {
                 self.bounce_to(service).await;
-                if self.counted_as(route, client).await > before {
+                if self.route_requests(route, client).await > before {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let asked = timeout(Duration::from_secs(20), asked).await;
-        asked.unwrap_or_else(|_| panic!("{client} never counted by {route}"));
+        timeout(TIMEOUT, counted).await.unwrap_or_else(|_| panic!("{client} counted no request for {route}"));
     }
 
-    /// Meshed requests that an app's pods have been sent, by their proxies.
-    async fn requests_at(&self, app: &str) -> f64 {
+    /// Returns the meshed requests that the pods of an app have received, from the metrics of their proxies.
+    async fn received_requests(&self, app: &str) -> f64 {
         let mut all = 0.0;
         for pod in self.pods(app).await {
             let metrics = self.metrics("default", pod["metadata"]["name"].as_str().expect("a name")).await;
@@ -229,15 +228,15 @@ impl Lab {
         all
     }
 
-    /// What a pod's proxy counts, by the pod proxy path.
+    /// Returns the metrics of a pod's proxy, read through the API server.
     pub(crate) async fn metrics(&self, namespace: &str, pod: &str) -> String {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:4191/proxy/metrics");
         let request = http::Request::get(path).body(Vec::new()).expect("a request");
         self.client.request_text(request).await.expect("metrics")
     }
 
-    /// Waits until a namespace holds none of a kind.
-    pub(crate) async fn emptied(&self, kind: &str, namespace: &str) {
+    /// Waits until the objects of a kind in a namespace are deleted.
+    pub(crate) async fn wait_until_deleted(&self, kind: &str, namespace: &str) {
         let names: Vec<String> = {
             let found =
                 self.api(kind, namespace).list(&kube::api::ListParams::default()).await.expect("a list");
@@ -248,11 +247,11 @@ impl Lab {
         }
     }
 
-    /// Waits until a namespace itself has gone.
-    pub(crate) async fn namespace_gone(&self, name: &str) {
+    /// Waits until a namespace is deleted.
+    pub(crate) async fn wait_until_namespace_deleted(&self, name: &str) {
         let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
-        let gone = |found: Option<&k8s_openapi::api::core::v1::Namespace>| found.is_none();
-        timeout(PATIENCE, await_condition(api, name, gone)).await.expect("in time").expect("a watch");
+        let deleted = |found: Option<&k8s_openapi::api::core::v1::Namespace>| found.is_none();
+        timeout(TIMEOUT, await_condition(api, name, deleted)).await.expect("no timeout").expect("a watch");
     }
 
     pub(crate) async fn delete(&self, kind: &str, name: &str, params: &DeleteParams) {
@@ -260,7 +259,7 @@ impl Lab {
     }
 }
 
-/// The body of a GET over any stream.
+/// Sends a GET over a stream and returns the body of the response.
 pub(crate) async fn get_over(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     path: &str,
@@ -269,22 +268,22 @@ pub(crate) async fn get_over(
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("HTTP");
     tokio::spawn(connection);
     let request = hyper::Request::get(path).header("host", "pod").body(Full::new(Bytes::new()));
-    let answer = sender.send_request(request.expect("a request")).await.expect("an answer");
-    let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+    let response = sender.send_request(request.expect("a request")).await.expect("a response");
+    let body = response.into_body().collect().await.expect("a complete body").to_bytes();
     String::from_utf8_lossy(&body).into_owned()
 }
 
-/// The rule of `kubectl rollout status`.
+/// Whether a Deployment has rolled out, by the rule of `kubectl rollout status`.
 pub(crate) fn has_rolled_out(deployment: &Value) -> bool {
     let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-    let wanted = deployment.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let desired = deployment.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
     number("/status/observedGeneration") >= number("/metadata/generation")
-        && number("/status/updatedReplicas") == wanted
-        && number("/status/replicas") == wanted
-        && number("/status/availableReplicas") == wanted
+        && number("/status/updatedReplicas") == desired
+        && number("/status/replicas") == desired
+        && number("/status/availableReplicas") == desired
 }
 
-/// The sum of a counter's series that carry all of these labels.
+/// Returns the sum of the series of a counter that have all of these labels.
 pub(crate) fn counter(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     metrics
         .lines()

@@ -1,7 +1,8 @@
-//! The cluster as its users see it, in-process: no socket but the ingress's.
+//! The cluster as its users see it, in-process: the port of the ingress is its only socket.
 
+mod demo;
 mod lab;
 mod mesh;
 mod policy;
-mod story;
+mod proxy_log;
 mod workloads;

@@ -1,4 +1,4 @@
-//! The mesh as its users see it: who gets a proxy, and what the proxies follow.
+//! The mesh as its users see it: injection, the meshed ingress, routes and rolling updates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -14,7 +14,7 @@ fn names(pod: &Value, list: &str) -> Vec<String> {
     all.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
 }
 
-fn bare(name: &str) -> Value {
+fn deployment(name: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": "default" },
         "spec": {
@@ -32,12 +32,12 @@ async fn mesh_ingress(lab: &Lab) {
     let api = lab.api("apps/v1/Deployment", "ingress-nginx");
     api.patch("ingress-nginx-controller", &PatchParams::default(), &Patch::Merge(&patch))
         .await
-        .expect("patched");
+        .expect("a patch");
     lab.rolled_out("ingress-nginx", "ingress-nginx-controller").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_annotated_pod_gets_its_proxy_and_what_users_see_of_it() {
+async fn an_annotated_pod_gets_a_proxy_with_labels_and_annotations() {
     let lab = Lab::start().await;
     lab.deploy("minimal-service").await;
     lab.rolled_out("default", "minimal-service").await;
@@ -56,64 +56,64 @@ async fn an_annotated_pod_gets_its_proxy_and_what_users_see_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_asks_for_all_its_pods_and_one_pod_may_decline() {
+async fn the_annotation_of_a_pod_overrides_that_of_its_namespace() {
     let lab = Lab::start().await;
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
         "name": "default", "annotations": { "linkerd.io/inject": "enabled" },
     } });
     lab.apply(namespace).await;
-    let mut declining = bare("declining");
-    declining["spec"]["template"]["metadata"]["annotations"] = json!({ "linkerd.io/inject": "disabled" });
-    lab.apply(bare("following")).await;
-    lab.apply(declining).await;
-    lab.rolled_out("default", "following").await;
-    lab.rolled_out("default", "declining").await;
+    let mut unmeshed = deployment("unmeshed");
+    unmeshed["spec"]["template"]["metadata"]["annotations"] = json!({ "linkerd.io/inject": "disabled" });
+    lab.apply(deployment("meshed")).await;
+    lab.apply(unmeshed).await;
+    lab.rolled_out("default", "meshed").await;
+    lab.rolled_out("default", "unmeshed").await;
     assert_eq!(
-        names(&lab.pods("following").await[0], "/spec/initContainers"),
+        names(&lab.pods("meshed").await[0], "/spec/initContainers"),
         ["linkerd-init", "linkerd-proxy"]
     );
-    assert!(names(&lab.pods("declining").await[0], "/spec/initContainers").is_empty());
+    assert!(names(&lab.pods("unmeshed").await[0], "/spec/initContainers").is_empty());
 }
 
-/// Requests that the ingress's proxy has sent to minimal-service.
-async fn dispatched(lab: &Lab) -> f64 {
-    let pod = lab.staying("ingress-nginx", "app.kubernetes.io/name=ingress-nginx").await.remove(0);
+/// Returns the requests that the proxy of the ingress has sent to minimal-service.
+async fn sent_by_ingress(lab: &Lab) -> f64 {
+    let pod = lab.active_pods("ingress-nginx", "app.kubernetes.io/name=ingress-nginx").await.remove(0);
     let metrics = lab.metrics("ingress-nginx", pod["metadata"]["name"].as_str().expect("a name")).await;
     let labels = [r#"direction="outbound""#, r#"dst_deployment="minimal-service""#, r#"tls="true""#];
     counter(&metrics, "response_total", &labels)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_meshed_ingress_follows_the_ingress_and_not_the_clients_header() {
+async fn a_meshed_ingress_ignores_the_override_header_of_clients() {
     let lab = Lab::start().await;
     lab.deploy("minimal-service").await;
     lab.deploy("bounced-service").await;
     lab.rolled_out("default", "minimal-service").await;
     lab.rolled_out("default", "bounced-service").await;
     mesh_ingress(&lab).await;
-    // Until the pod before it has left the endpoints, requests may still go there.
-    while dispatched(&lab).await == 0.0 {
-        lab.serves("minimal-service").await;
+    // Requests can go to the previous pod until it is removed from the endpoints.
+    while sent_by_ingress(&lab).await == 0.0 {
+        lab.wait_until_served("minimal-service").await;
     }
-    let before = dispatched(&lab).await;
-    let foreign = [("l5d-dst-override", "bounced-service.default.svc.cluster.local:9090")];
+    let before = sent_by_ingress(&lab).await;
+    let headers = [("l5d-dst-override", "bounced-service.default.svc.cluster.local:9090")];
     for _ in 0..10 {
-        let answer = lab.ask("GET", "minimal-service", "/", &foreign, "").await;
-        assert_eq!(answer.status, 200, "bounced-service would fail seven of ten");
-        assert!(answer.body.contains("minimal-service"), "{}", answer.body);
+        let response = lab.send("GET", "minimal-service", "/", &headers, "").await;
+        assert_eq!(response.status, 200, "bounced-service fails seven of ten requests");
+        assert!(response.body.contains("minimal-service"), "{}", response.body);
     }
-    assert_eq!(dispatched(&lab).await - before, 10.0);
+    assert_eq!(sent_by_ingress(&lab).await - before, 10.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_splits_a_services_requests_and_its_end_gives_them_back() {
+async fn a_route_redirects_requests_until_it_is_deleted() {
     let lab = Lab::start().await;
     for overlay in ["minimal-service", "bounced-service"] {
         lab.deploy(overlay).await;
         lab.rolled_out("default", overlay).await;
-        lab.serves(overlay).await;
+        lab.wait_until_served(overlay).await;
     }
-    assert_eq!(lab.answering().await, "bounced-service");
+    assert_eq!(lab.receiving_app().await, "bounced-service");
     lab.apply(json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": { "name": "split", "namespace": "default" },
@@ -123,13 +123,13 @@ async fn a_route_splits_a_services_requests_and_its_end_gives_them_back() {
         },
     }))
     .await;
-    lab.until_answered_by("minimal-service").await;
+    lab.wait_until_received_by("minimal-service").await;
     lab.delete("gateway.networking.k8s.io/v1/HTTPRoute", "split", &DeleteParams::default()).await;
-    lab.until_answered_by("bounced-service").await;
+    lab.wait_until_received_by("bounced-service").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn meshed_rolling_updates_lose_no_request_either() {
+async fn rolling_updates_of_meshed_workloads_fail_no_request() {
     let lab = Arc::new(Lab::start().await);
     for overlay in ["minimal-service", "bounced-service"] {
         lab.deploy(overlay).await;
@@ -139,21 +139,21 @@ async fn meshed_rolling_updates_lose_no_request_either() {
             { "name": "service", "env": [{ "name": "DISCARD_QUOTA", "value": "0" }] },
         ] } } } });
         let api = lab.api("apps/v1/Deployment", "default");
-        api.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await.expect("patched");
+        api.patch(name, &PatchParams::default(), &Patch::Strategic(&patch)).await.expect("a patch");
         lab.rolled_out("default", name).await;
-        lab.serves(name).await;
+        lab.wait_until_served(name).await;
     }
     mesh_ingress(&lab).await;
-    lab.serves("minimal-service").await;
-    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    lab.wait_until_served("minimal-service").await;
+    let (done, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..3 {
-        let (lab, over, asked) = (lab.clone(), over.clone(), asked.clone());
+        let (lab, done, sent) = (lab.clone(), done.clone(), sent.clone());
         clients.spawn(async move {
-            // The last ones find nothing but new pods.
-            while !over.load(Ordering::Relaxed) || asked.load(Ordering::Relaxed) < 30 {
+            // The last requests are sent to new pods only.
+            while !done.load(Ordering::Relaxed) || sent.load(Ordering::Relaxed) < 30 {
                 assert_eq!(lab.bounce().await, "200 OK");
-                asked.fetch_add(1, Ordering::Relaxed);
+                sent.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
@@ -165,11 +165,11 @@ async fn meshed_rolling_updates_lose_no_request_either() {
     ] {
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": { "again": "1" } } } } });
         let api = lab.api("apps/v1/Deployment", namespace);
-        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patched");
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.expect("a patch");
         lab.rolled_out(namespace, name).await;
     }
-    over.store(true, Ordering::Relaxed);
+    done.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
-        client.expect("every request was answered");
+        client.expect("each request succeeds");
     }
 }

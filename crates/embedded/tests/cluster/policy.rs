@@ -1,4 +1,4 @@
-//! Profiles, annotations and routes on a running cluster: which of them holds, and what a change costs.
+//! Profiles, annotations and routes on a running cluster: which one takes effect, and changes under load.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::lab::{Lab, counter};
 
 const PROFILE: &str = "linkerd.io/v1alpha2/ServiceProfile";
 
-/// A profile of one route for every GET.
+/// Returns a profile with one route for each GET.
 fn profile(service: &str, namespace: &str, route: &str) -> Value {
     json!({
         "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
@@ -29,7 +29,7 @@ async fn both_services() -> Lab {
     for overlay in ["minimal-service", "bounced-service"] {
         lab.deploy(overlay).await;
         lab.rolled_out("default", overlay).await;
-        lab.serves(overlay).await;
+        lab.wait_until_served(overlay).await;
     }
     lab
 }
@@ -43,7 +43,7 @@ async fn delete_profile(lab: &Lab) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_takes_the_place_of_annotations_and_routes_while_it_is_there() {
+async fn a_profile_replaces_annotations_and_routes_while_it_exists() {
     let lab = both_services().await;
     let client = pod(&lab, "minimal-service").await;
     lab.apply(json!({
@@ -63,32 +63,32 @@ async fn a_profile_takes_the_place_of_annotations_and_routes_while_it_is_there()
         },
     }))
     .await;
-    lab.until_answered_by("minimal-service").await;
+    lab.wait_until_received_by("minimal-service").await;
 
     lab.apply(profile("bounced-service.default", "default", "GET /")).await;
-    lab.until_answered_by("bounced-service").await;
-    let newer = "outbound_http_route_request_statuses_total";
+    lab.wait_until_received_by("bounced-service").await;
+    let route_statuses = "outbound_http_route_request_statuses_total";
     let parent = [r#"parent_name="bounced-service""#];
-    let before = counter(&lab.metrics("default", &client).await, newer, &parent);
+    let before = counter(&lab.metrics("default", &client).await, route_statuses, &parent);
     for _ in 0..20 {
-        assert_eq!(lab.answering().await, "bounced-service");
+        assert_eq!(lab.receiving_app().await, "bounced-service");
     }
     let metrics = lab.metrics("default", &client).await;
-    assert_eq!(counter(&metrics, newer, &parent), before, "the newer policy is off");
+    assert_eq!(counter(&metrics, route_statuses, &parent), before, "the route is not used");
     assert!(counter(&metrics, "route_request_total", &[r#"rt_route="GET /""#]) >= 20.0, "{metrics}");
 
     delete_profile(&lab).await;
-    lab.until_answered_by("minimal-service").await;
+    lab.wait_until_received_by("minimal-service").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_profile_of_the_clients_namespace_wins_over_the_services_own() {
+async fn a_profile_in_the_namespace_of_the_client_takes_precedence() {
     let lab = Lab::start().await;
     lab.deploy("minimal-service").await;
     lab.apply(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "far" } })).await;
-    let (labels, place) = (json!({ "app": "web" }), json!({ "name": "web", "namespace": "far" }));
+    let (labels, metadata) = (json!({ "app": "web" }), json!({ "name": "web", "namespace": "far" }));
     lab.apply(json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": place,
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata,
         "spec": { "selector": { "matchLabels": labels }, "template": {
             "metadata": { "labels": labels },
             "spec": { "containers": [{ "name": "service", "image": "minimal-service" }] },
@@ -96,97 +96,97 @@ async fn the_profile_of_the_clients_namespace_wins_over_the_services_own() {
     }))
     .await;
     lab.apply(json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": place,
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
         "spec": { "selector": labels, "ports": [{ "port": 9090 }] },
     }))
     .await;
     lab.rolled_out("far", "web").await;
     lab.rolled_out("default", "minimal-service").await;
-    lab.serves("minimal-service").await;
+    lab.wait_until_served("minimal-service").await;
     let client = pod(&lab, "minimal-service").await;
-    let counted_as = async |route: &str| lab.until_counted_as(route, &client, "web.far").await;
-    lab.apply(profile("web.far", "far", "the service's")).await;
-    counted_as("the service's").await;
-    lab.apply(profile("web.far", "default", "the client's")).await;
-    counted_as("the client's").await;
+    let wait_for = async |route: &str| lab.wait_for_route(route, &client, "web.far").await;
+    lab.apply(profile("web.far", "far", "of the service")).await;
+    wait_for("of the service").await;
+    lab.apply(profile("web.far", "default", "of the client")).await;
+    wait_for("of the client").await;
     lab.delete(PROFILE, "web.far.svc.cluster.local", &DeleteParams::default()).await;
-    counted_as("the service's").await;
+    wait_for("of the service").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_profile_that_cannot_be_translated_leaves_the_one_before_it_in_force() {
+async fn an_invalid_profile_leaves_the_previous_one_in_effect() {
     let lab = both_services().await;
     let client = pod(&lab, "minimal-service").await;
-    lab.apply(profile("bounced-service.default", "default", "good")).await;
-    let count = async |route: &str| lab.counted_as(route, &client).await;
-    lab.until_counted_as("good", &client, "bounced-service.default").await;
-    let mut bad = profile("bounced-service.default", "default", "bad");
-    // A status of 999 is what Linkerd's controller refuses; the schema does not.
-    bad["spec"]["routes"][0]["responseClasses"] =
+    lab.apply(profile("bounced-service.default", "default", "valid")).await;
+    let count = async |route: &str| lab.route_requests(route, &client).await;
+    lab.wait_for_route("valid", &client, "bounced-service.default").await;
+    let mut invalid = profile("bounced-service.default", "default", "invalid");
+    // Linkerd's controller rejects a status of 999; the schema does not.
+    invalid["spec"]["routes"][0]["responseClasses"] =
         json!([{ "condition": { "status": { "min": 999, "max": 999 } }, "isFailure": true }]);
-    lab.apply(bad).await;
-    let before = count("good").await;
+    lab.apply(invalid).await;
+    let before = count("valid").await;
     for _ in 0..20 {
         lab.bounce().await;
     }
-    assert_eq!((count("good").await - before, count("bad").await), (20.0, 0.0));
+    assert_eq!((count("valid").await - before, count("invalid").await), (20.0, 0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pods_own_address_has_no_profile() {
+async fn requests_to_a_pod_address_use_no_profile() {
     let lab = both_services().await;
     let client = pod(&lab, "minimal-service").await;
     lab.apply(profile("bounced-service.default", "default", "GET /")).await;
-    let routed = async || {
+    let routed_requests = async || {
         counter(&lab.metrics("default", &client).await, "route_request_total", &[r#"direction="outbound""#])
     };
-    lab.until_counted_as("GET /", &client, "bounced-service.default").await;
-    let before = routed().await;
-    let target = lab.pods("bounced-service").await.remove(0);
-    let address = target["status"]["podIP"].as_str().expect("an address");
+    lab.wait_for_route("GET /", &client, "bounced-service.default").await;
+    let before = routed_requests().await;
+    let pod = lab.pods("bounced-service").await.remove(0);
+    let address = pod["status"]["podIP"].as_str().expect("an address");
     let body = json!({ "rebound": "true", "endpoint": format!("http://{address}:9090") }).to_string();
     for _ in 0..5 {
-        assert_eq!(lab.ask("POST", "minimal-service", "/bounce", &[], &body).await.status, 200);
+        assert_eq!(lab.send("POST", "minimal-service", "/bounce", &[], &body).await.status, 200);
     }
-    assert_eq!(routed().await, before);
+    assert_eq!(routed_requests().await, before);
     let metrics = lab.metrics("default", &client).await;
-    let addressed = format!(r#"target_ip="{address}""#);
-    let direct = [r#"direction="outbound""#, addressed.as_str(), r#"tls="true""#];
-    assert!(counter(&metrics, "request_total", &direct) >= 5.0, "meshed all the same: {metrics}");
+    let target = format!(r#"target_ip="{address}""#);
+    let direct = [r#"direction="outbound""#, target.as_str(), r#"tls="true""#];
+    assert!(counter(&metrics, "request_total", &direct) >= 5.0, "the requests are meshed: {metrics}");
 }
 
-/// Every counter of a text: series with value.
+/// Returns the value of each counter series of a metrics text.
 fn counters(metrics: &str) -> HashMap<String, f64> {
-    let named =
+    let is_counter =
         |line: &&str| line.contains("_total{") || line.contains("_count{") || line.contains("_bucket{");
-    let each = |line: &str| {
+    let parse = |line: &str| {
         let (series, value) = line.rsplit_once(' ')?;
         Some((series.to_owned(), value.parse().ok()?))
     };
-    metrics.lines().filter(named).filter_map(each).collect()
+    metrics.lines().filter(is_counter).filter_map(parse).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn profiles_that_come_and_go_under_traffic_lose_and_double_no_request() {
+async fn profile_changes_under_load_lose_and_duplicate_no_request() {
     const CLIENTS: usize = 4;
     let lab = Arc::new(both_services().await);
     let (client, server) = (pod(&lab, "minimal-service").await, pod(&lab, "bounced-service").await);
-    // What `both_services` sent came past the client's proxy, from the ingress.
+    // The requests of `both_services` were sent by the ingress, not through the proxy of the client.
     let start = lab.metrics("default", &server).await;
-    let over = Arc::new(AtomicBool::new(false));
-    let mut traffic = tokio::task::JoinSet::new();
+    let done = Arc::new(AtomicBool::new(false));
+    let mut senders = tokio::task::JoinSet::new();
     for _ in 0..CLIENTS {
-        let (lab, over) = (lab.clone(), over.clone());
-        traffic.spawn(async move {
+        let (lab, done) = (lab.clone(), done.clone());
+        senders.spawn(async move {
             let mut sent = 0;
-            while !over.load(Ordering::Relaxed) {
+            while !done.load(Ordering::Relaxed) {
                 lab.bounce().await;
                 sent += 1;
             }
             sent
         });
     }
-    let mut seen = HashMap::new();
+    let mut last = HashMap::new();
     let mut requests_at_change = 0.0;
     for change in 0..30 {
         if change % 2 == 0 {
@@ -194,7 +194,7 @@ async fn profiles_that_come_and_go_under_traffic_lose_and_double_no_request() {
         } else {
             delete_profile(&lab).await;
         }
-        // A few requests meet each state.
+        // Some requests are sent in each state.
         let mut now = lab.metrics("default", &client).await;
         while counter(&now, "request_total", &[r#"direction="outbound""#]) < requests_at_change + 5.0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -202,32 +202,33 @@ async fn profiles_that_come_and_go_under_traffic_lose_and_double_no_request() {
         }
         requests_at_change = counter(&now, "request_total", &[r#"direction="outbound""#]);
         let now = counters(&now);
-        for (series, before) in &seen {
+        for (series, before) in &last {
             let after = now.get(series).copied().unwrap_or(-1.0);
             assert!(after >= *before, "{series} went from {before} to {after}");
         }
-        seen = now;
+        last = now;
     }
-    over.store(true, Ordering::Relaxed);
+    done.store(true, Ordering::Relaxed);
     let mut sent = 0.0;
-    while let Some(one) = traffic.join_next().await {
-        sent += f64::from(one.expect("every request was answered"));
+    while let Some(one) = senders.join_next().await {
+        sent += f64::from(one.expect("each request has a response"));
     }
-    let (ours, theirs) = (lab.metrics("default", &client).await, lab.metrics("default", &server).await);
+    let (at_client, at_server) =
+        (lab.metrics("default", &client).await, lab.metrics("default", &server).await);
     let out = [r#"direction="outbound""#];
     let to = [r#"parent_name="bounced-service""#];
-    let by_profile = counter(&ours, "route_request_total", &out);
-    let by_policy = counter(&ours, "outbound_http_route_request_statuses_total", &to);
-    assert!(by_profile > 0.0 && by_policy > 0.0, "both were at work: {by_profile} and {by_policy}");
-    assert_eq!(by_profile + by_policy, sent, "each request once");
-    let tries = counter(&ours, "route_actual_request_total", &out)
-        + counter(&ours, "outbound_http_route_backend_requests_total", &to);
-    let at_server = |text: &str| {
+    let by_profile = counter(&at_client, "route_request_total", &out);
+    let by_policy = counter(&at_client, "outbound_http_route_request_statuses_total", &to);
+    assert!(by_profile > 0.0 && by_policy > 0.0, "both were used: {by_profile} and {by_policy}");
+    assert_eq!(by_profile + by_policy, sent, "each request is counted once");
+    let attempts = counter(&at_client, "route_actual_request_total", &out)
+        + counter(&at_client, "outbound_http_route_backend_requests_total", &to);
+    let received = |text: &str| {
         let meshed = [r#"direction="inbound""#, r#"tls="true""#];
         counter(text, "request_total", &meshed)
     };
-    assert_eq!(tries, at_server(&theirs) - at_server(&start), "each try once");
-    let retryable = counter(&ours, "route_retryable_total", &out);
-    let no_budget = counter(&ours, "route_retryable_total", &[out[0], r#"skipped="no_budget""#]);
-    assert_eq!(tries - sent, retryable - 2.0 * no_budget, "retries");
+    assert_eq!(attempts, received(&at_server) - received(&start), "each attempt is counted once");
+    let retryable = counter(&at_client, "route_retryable_total", &out);
+    let no_budget = counter(&at_client, "route_retryable_total", &[out[0], r#"skipped="no_budget""#]);
+    assert_eq!(attempts - sent, retryable - 2.0 * no_budget, "retries");
 }

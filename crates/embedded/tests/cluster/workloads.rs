@@ -1,4 +1,4 @@
-//! Deployments and pods as `kubectl` would see them.
+//! Deployments and pods as `kubectl` sees them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -26,33 +26,33 @@ async fn one_service() -> Lab {
     let lab = Lab::start().await;
     lab.deploy("minimal-service").await;
     lab.rolled_out("default", "minimal-service").await;
-    lab.serves("minimal-service").await;
+    lab.wait_until_served("minimal-service").await;
     lab
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ingress_leads_to_the_service_of_its_host() {
+async fn the_ingress_forwards_requests_by_host() {
     let lab = one_service().await;
     assert_eq!(lab.get("minimal-service", "/health").await.body, "Status OK");
-    assert_eq!(lab.get("nobody", "/health").await.status, 404);
+    assert_eq!(lab.get("unknown-host", "/health").await.status, 404);
     lab.delete("networking.k8s.io/v1/Ingress", "minimal-service", &DeleteParams::default()).await;
     lab.wait("networking.k8s.io/v1/Ingress", "default", "minimal-service", |found| found.is_none()).await;
     assert_eq!(lab.get("minimal-service", "/health").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_update_loses_no_request() {
+async fn a_rolling_update_fails_no_request() {
     let lab = Arc::new(one_service().await);
-    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let (done, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (lab, over, asked) = (lab.clone(), over.clone(), asked.clone());
+        let (lab, done, sent) = (lab.clone(), done.clone(), sent.clone());
         clients.spawn(async move {
-            // The last ones find nothing but new pods.
-            while !over.load(Ordering::Relaxed) || asked.load(Ordering::Relaxed) < 30 {
-                let answer = lab.get("minimal-service", "/").await;
-                assert_eq!(answer.status, 200, "{}", answer.body);
-                asked.fetch_add(1, Ordering::Relaxed);
+            // The last requests are sent to new pods only.
+            while !done.load(Ordering::Relaxed) || sent.load(Ordering::Relaxed) < 30 {
+                let response = lab.get("minimal-service", "/").await;
+                assert_eq!(response.status, 200, "{}", response.body);
+                sent.fetch_add(1, Ordering::Relaxed);
             }
         });
     }
@@ -60,12 +60,12 @@ async fn a_rolling_update_loses_no_request() {
     for round in 0..3 {
         let patch = json!({ "spec": { "template": { "metadata": { "annotations": { "round": round.to_string() } } } } });
         let api = lab.api("apps/v1/Deployment", "default");
-        api.patch("minimal-service", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("patched");
+        api.patch("minimal-service", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("a patch");
         lab.rolled_out("default", "minimal-service").await;
     }
-    over.store(true, Ordering::Relaxed);
+    done.store(true, Ordering::Relaxed);
     while let Some(client) = clients.join_next().await {
-        client.expect("every request was answered");
+        client.expect("each request succeeds");
     }
     let after = lab.pods("minimal-service").await;
     assert!(
@@ -74,10 +74,10 @@ async fn a_rolling_update_loses_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_restarts_the_container_and_keeps_its_last_words() {
+async fn a_crash_restarts_the_container_and_keeps_its_log() {
     let lab = one_service().await;
     let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    // The process dies without an answer. Its proxy says 500: an end is no I/O error, which would be a 502.
+    // The process exits without a response. Its proxy responds with 500: a closed connection is not an I/O error (502).
     assert_eq!(lab.get("minimal-service", "/crash").await.status, 500);
     lab.wait("v1/Pod", "default", &pod, |pod| {
         let Some(status) = pod.and_then(|pod| pod.pointer("/status/containerStatuses/0")) else {
@@ -89,26 +89,20 @@ async fn a_crash_restarts_the_container_and_keeps_its_last_words() {
             && status["state"]["running"].is_object()
     })
     .await;
-    lab.serves("minimal-service").await;
+    lab.wait_until_served("minimal-service").await;
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::namespaced(lab.client.clone(), "default");
-    let previous =
-        LogParams { previous: true, container: Some("minimal-service".into()), ..LogParams::default() };
-    let previous = match pods.logs(&pod, &previous).await {
-        Ok(text) => text,
-        Err(_) => {
-            pods.logs(&pod, &LogParams { container: Some("service".into()), ..previous }).await.expect("logs")
-        }
-    };
-    assert!(previous.contains("crash"), "{previous}");
+    let previous = LogParams { previous: true, container: Some("service".into()), ..LogParams::default() };
+    let log = pods.logs(&pod, &previous).await.expect("a log");
+    assert!(log.contains("crash"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_image_is_not_pulled_and_the_pod_says_what_would_help() {
+async fn an_unsupported_image_is_an_image_pull_error_with_a_hint() {
     let lab = Lab::start().await;
-    let mut stuck = deployment("web", "nginx:1.29", 1);
-    stuck["spec"]["progressDeadlineSeconds"] = json!(1);
-    lab.apply(stuck).await;
+    let mut unsupported = deployment("web", "nginx:1.29", 1);
+    unsupported["spec"]["progressDeadlineSeconds"] = json!(1);
+    lab.apply(unsupported).await;
     lab.wait("apps/v1/Deployment", "default", "web", |found| {
         found.is_some_and(|found| found.pointer("/status/replicas") == Some(&json!(1)))
     })
@@ -118,34 +112,35 @@ async fn another_image_is_not_pulled_and_the_pod_says_what_would_help() {
         let waiting = pod.and_then(|pod| pod.pointer("/status/containerStatuses/0/state/waiting"));
         waiting.is_some_and(|waiting| {
             matches!(waiting["reason"].as_str(), Some("ErrImagePull" | "ImagePullBackOff"))
-                && waiting["message"].as_str().is_some_and(|words| words.contains("--provider kind"))
+                && waiting["message"].as_str().is_some_and(|message| message.contains("--provider kind"))
         })
     })
     .await;
     let exceeded = |found: Option<&Value>| {
         let conditions =
             found.and_then(|found| found.pointer("/status/conditions")).and_then(Value::as_array);
-        conditions.is_some_and(|all| all.iter().any(|one| one["reason"] == "ProgressDeadlineExceeded"))
+        conditions
+            .is_some_and(|all| all.iter().any(|condition| condition["reason"] == "ProgressDeadlineExceeded"))
     };
     lab.wait("apps/v1/Deployment", "default", "web", exceeded).await;
-    // The mistake is corrected and the rollout goes on.
+    // A corrected image completes the rollout.
     let patch = json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "service", "image": "localhost:5000/minimal-service:v1.0.0" },
     ] } } } });
     let api = lab.api("apps/v1/Deployment", "default");
-    api.patch("web", &PatchParams::default(), &Patch::Strategic(&patch)).await.expect("patched");
+    api.patch("web", &PatchParams::default(), &Patch::Strategic(&patch)).await.expect("a patch");
     lab.rolled_out("default", "web").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deployment_is_scaled_up_and_down_and_its_endpoints_follow() {
+async fn scaling_a_deployment_updates_its_endpoints() {
     let lab = one_service().await;
     let api = lab.api("apps/v1/Deployment", "default");
     for replicas in [5, 2, 0, 1] {
         let patch = json!({ "spec": { "replicas": replicas } });
         api.patch_scale("minimal-service", &PatchParams::default(), &Patch::Merge(&patch))
             .await
-            .expect("scaled");
+            .expect("a scale");
         lab.wait("apps/v1/Deployment", "default", "minimal-service", move |found| {
             found.is_some_and(|found| has_rolled_out(found) && found["spec"]["replicas"] == replicas)
         })
@@ -159,12 +154,13 @@ async fn a_deployment_is_scaled_up_and_down_and_its_endpoints_follow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_deployment_owns_goes_with_it_unless_it_is_orphaned() {
+async fn deleting_a_deployment_deletes_its_pods_unless_they_are_orphaned() {
     let lab = one_service().await;
     lab.apply(deployment("kept", "minimal-service", 1)).await;
     lab.rolled_out("default", "kept").await;
     let kept = lab.pods("kept").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    let gone = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let deleted =
+        lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
 
     lab.delete(
         "apps/v1/Deployment",
@@ -177,33 +173,37 @@ async fn what_a_deployment_owns_goes_with_it_unless_it_is_orphaned() {
     .await;
     lab.delete("apps/v1/Deployment", "minimal-service", &DeleteParams::foreground()).await;
     lab.wait("apps/v1/Deployment", "default", "minimal-service", |found| found.is_none()).await;
-    // Foreground: when the owner is gone, what it owned has gone before.
-    assert!(lab.api("v1/Pod", "default").get_opt(&gone).await.expect("asked").is_none());
+    // Foreground deletion deletes the owner after its dependents.
+    assert!(lab.api("v1/Pod", "default").get_opt(&deleted).await.expect("a response").is_none());
     lab.wait("apps/v1/Deployment", "default", "kept", |found| found.is_none()).await;
-    let pod =
-        lab.api("v1/Pod", "default").get_opt(&kept).await.expect("asked").expect("the orphan's pod stays");
+    let pod = lab
+        .api("v1/Pod", "default")
+        .get_opt(&kept)
+        .await
+        .expect("a response")
+        .expect("the pod of the orphan");
     assert!(pod.metadata.deletion_timestamp.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_ends_with_all_that_is_in_it() {
+async fn deleting_a_namespace_deletes_its_content() {
     let lab = Lab::start().await;
     lab.apply(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } })).await;
-    let mut inside = deployment("web", "minimal-service", 2);
-    inside["metadata"]["namespace"] = json!("shop");
-    lab.apply(inside).await;
+    let mut web = deployment("web", "minimal-service", 2);
+    web["metadata"]["namespace"] = json!("shop");
+    lab.apply(web).await;
     lab.rolled_out("shop", "web").await;
     lab.wait("v1/ServiceAccount", "shop", "default", |found| found.is_some()).await;
     let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(lab.client.clone());
-    namespaces.delete("shop", &DeleteParams::default()).await.expect("deleted");
+    namespaces.delete("shop", &DeleteParams::default()).await.expect("a deletion");
     for kind in ["v1/Pod", "apps/v1/ReplicaSet", "apps/v1/Deployment", "v1/ServiceAccount"] {
-        lab.emptied(kind, "shop").await;
+        lab.wait_until_deleted(kind, "shop").await;
     }
-    lab.namespace_gone("shop").await;
+    lab.wait_until_namespace_deleted("shop").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_cluster_goes_on_where_it_was() {
+async fn a_restarted_cluster_keeps_its_objects_and_token() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = meshy_embedded::Options {
         state_dir: Some(folder.path().to_owned()),
@@ -212,16 +212,16 @@ async fn a_stopped_cluster_goes_on_where_it_was() {
     let lab = Lab::with(options.clone()).await;
     lab.deploy("minimal-service").await;
     lab.rolled_out("default", "minimal-service").await;
-    let service = lab.api("v1/Service", "default").get("minimal-service").await.expect("there");
+    let service = lab.api("v1/Service", "default").get("minimal-service").await.expect("the Service");
     let kubeconfig = lab.cluster.kubeconfig();
     drop(lab.client);
-    lab.cluster.stop().await.expect("stopped");
+    lab.cluster.stop().await.expect("a clean stop");
 
     let lab = Lab::with(options).await;
     lab.rolled_out("default", "minimal-service").await;
-    lab.serves("minimal-service").await;
-    let again = lab.api("v1/Service", "default").get("minimal-service").await.expect("there");
-    assert_eq!(service.data["spec"]["clusterIP"], again.data["spec"]["clusterIP"]);
+    lab.wait_until_served("minimal-service").await;
+    let restored = lab.api("v1/Service", "default").get("minimal-service").await.expect("the Service");
+    assert_eq!(service.data["spec"]["clusterIP"], restored.data["spec"]["clusterIP"]);
     let token = |text: &str| text.lines().find(|line| line.contains("token")).map(str::to_owned);
     assert_eq!(token(&kubeconfig), token(&lab.cluster.kubeconfig()));
 }
@@ -234,7 +234,7 @@ fn failing(name: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_cannot_run_is_held_back_longer_each_time() {
+async fn a_failing_container_is_in_crash_loop_backoff() {
     let lab = Lab::start().await;
     lab.apply(failing("web")).await;
     lab.wait("apps/v1/Deployment", "default", "web", |found| {
@@ -254,7 +254,7 @@ async fn a_container_that_cannot_run_is_held_back_longer_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_not_to_be_restarted_ends_as_it_ended() {
+async fn a_pod_with_restart_policy_never_fails_with_its_container() {
     let lab = Lab::start().await;
     let mut pod = failing("unused")["spec"]["template"].clone();
     pod["apiVersion"] = json!("v1");
@@ -272,21 +272,21 @@ async fn a_pod_that_is_not_to_be_restarted_ends_as_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_forward_reaches_the_service_and_its_proxy() {
+async fn a_port_forward_reaches_the_application_and_its_proxy() {
     let options = meshy_embedded::Options::ephemeral("forward");
     let lab = Lab::with(options).await;
     lab.deploy("minimal-service").await;
     lab.rolled_out("default", "minimal-service").await;
     let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
     let kubeconfig = kube::config::Kubeconfig::from_yaml(&lab.cluster.kubeconfig()).expect("a kubeconfig");
-    let choice = kube::config::KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &choice).await.expect("a configuration");
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a configuration");
     let client = kube::Client::try_from(config).expect("a client");
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(client, "default");
-    for (port, path, wanted) in [(9090, "/health", "Status OK"), (4191, "/metrics", "request_total")] {
-        let mut forward = pods.portforward(&pod, &[port]).await.expect("forwarded");
+    for (port, path, expected) in [(9090, "/health", "Status OK"), (4191, "/metrics", "request_total")] {
+        let mut forward = pods.portforward(&pod, &[port]).await.expect("a port-forward");
         let stream = forward.take_stream(port).expect("a stream");
-        let answer = crate::lab::get_over(stream, path).await;
-        assert!(answer.contains(wanted), "{answer}");
+        let response = crate::lab::get_over(stream, path).await;
+        assert!(response.contains(expected), "{response}");
     }
 }

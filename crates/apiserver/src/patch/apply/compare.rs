@@ -1,21 +1,21 @@
-//! What differs between two objects, as sets of field paths.
+//! Differences of two objects as sets of field paths.
 
 use serde_json::{Map, Value};
 
-use super::fields::Fields;
-use super::item;
+use super::field_set::FieldSet;
+use super::path_element;
 use crate::schema::Ty;
 
 /// The differences from one object to another.
 #[derive(Debug, Default)]
 pub(crate) struct Difference {
-    /// Fields that are new or other than before.
-    pub(crate) changed: Fields,
-    /// Fields that are gone.
-    pub(crate) removed: Fields,
+    /// Added and changed fields.
+    pub(crate) changed: FieldSet,
+    /// Removed fields.
+    pub(crate) removed: FieldSet,
 }
 
-/// Compares two objects of a type; null stands for none.
+/// Compares two objects of a type; null means no object.
 pub(crate) fn compare(ty: &Ty, old: &Value, new: &Value) -> Difference {
     let mut difference = Difference::default();
     walk(ty, present(old), present(new), &mut Vec::new(), &mut difference);
@@ -30,21 +30,21 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
     if old == new {
         return;
     }
-    let one = old.filter(|old| !old.is_null()).or(new).unwrap_or(&Value::Null);
-    let same_form = match (old, new) {
-        // A field that is written empty takes the form of what it is compared with.
+    let sample = old.filter(|old| !old.is_null()).or(new).unwrap_or(&Value::Null);
+    let same_type = match (old, new) {
+        // Null is compared like a value of the other's type.
         (Some(Value::Null), Some(_)) | (Some(_), Some(Value::Null)) => true,
         (Some(old), Some(new)) => std::mem::discriminant(old) == std::mem::discriminant(new),
         _ => true,
     };
-    let leaf = ty.is_atomic() || !same_form || (size(old) == 0 && size(new) == 0);
-    match one {
+    let leaf = ty.is_atomic() || !same_type || (size(old) == 0 && size(new) == 0);
+    match sample {
         Value::Object(_) if !leaf => {
             let empty = Map::new();
             let (left, right) = (map(old).unwrap_or(&empty), map(new).unwrap_or(&empty));
             let untyped = Ty::Any { atomic: false };
             for name in left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))) {
-                path.push(item::field(name));
+                path.push(path_element::field(name));
                 let ty = ty.field(name).unwrap_or(&untyped);
                 walk(ty, left.get(name), right.get(name), path, out);
                 path.pop();
@@ -52,24 +52,33 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
         }
         Value::Array(_) if !leaf => {
             if let Ty::List(list) = ty {
-                let named = |value: Option<&'_ Value>| -> Vec<(String, Value)> {
+                let keyed = |value: Option<&'_ Value>| -> Vec<(String, Value)> {
                     let items = value.and_then(Value::as_array).into_iter().flatten();
-                    items.filter_map(|value| Some((item::of(list, value)?, value.clone()))).collect()
+                    items
+                        .filter_map(|value| Some((path_element::of_item(list, value)?, value.clone())))
+                        .collect()
                 };
-                let (left, right) = (named(old), named(new));
-                let find = |items: &[(String, Value)], step: &str| {
-                    items.iter().find(|(s, _)| s == step).map(|(_, v)| v.clone())
+                let (left, right) = (keyed(old), keyed(new));
+                let find = |items: &[(String, Value)], element: &str| {
+                    items.iter().find(|(e, _)| e == element).map(|(_, v)| v.clone())
                 };
-                let mut steps: Vec<&String> = left.iter().chain(&right).map(|(step, _)| step).collect();
-                steps.sort();
-                steps.dedup();
-                for step in steps {
-                    path.push(step.clone());
-                    walk(&list.item, find(&left, step).as_ref(), find(&right, step).as_ref(), path, out);
+                let mut elements: Vec<&String> =
+                    left.iter().chain(&right).map(|(element, _)| element).collect();
+                elements.sort();
+                elements.dedup();
+                for element in elements {
+                    path.push(element.clone());
+                    walk(
+                        &list.item,
+                        find(&left, element).as_ref(),
+                        find(&right, element).as_ref(),
+                        path,
+                        out,
+                    );
                     path.pop();
                 }
             } else if old.is_some() && new.is_some() {
-                // A list without a type is one value.
+                // A list without a type is atomic.
                 out.changed.insert(path);
             }
         }

@@ -1,17 +1,17 @@
-//! `metadata.managedFields`: the owners as the object carries them.
+//! `metadata.managedFields`: the field managers of an object.
 
 use serde_json::{Value, json};
 
 use super::compare::compare;
-use super::fields::Fields;
+use super::field_set::FieldSet;
+use crate::clock::now;
 use crate::error::ApiError;
 use crate::kinds::Kind;
-use crate::write::now;
 
-/// How many owners by update an object keeps; older ones are joined, as in Kubernetes.
-const MOST_UPDATERS: usize = 10;
+/// Maximum entries of updates; older ones are merged, as in Kubernetes.
+const MAX_UPDATE_ENTRIES: usize = 10;
 
-/// Who owns fields, without which.
+/// An entry of `managedFields` without its fields and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) manager: String,
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The entry of a manager that applies.
+    /// Returns the entry of a manager that applies.
     pub(crate) fn applier(manager: &str, api_version: &str, subresource: &str) -> Self {
         Self {
             manager: manager.to_owned(),
@@ -35,8 +35,8 @@ impl Entry {
         Self { operation: "Update", ..Self::applier(manager, api_version, subresource) }
     }
 
-    /// Appliers are one and the same across versions.
-    fn is(&self, other: &Self) -> bool {
+    /// Returns whether two entries have the same owner. Appliers are the same across API versions.
+    fn has_same_owner(&self, other: &Self) -> bool {
         self.manager == other.manager
             && self.operation == other.operation
             && self.subresource == other.subresource
@@ -44,72 +44,72 @@ impl Entry {
     }
 }
 
-/// The owners of one object.
+/// The field managers of an object.
 #[derive(Debug, Default)]
 pub(crate) struct Managers {
-    entries: Vec<(Entry, Fields, Value)>,
+    entries: Vec<(Entry, FieldSet, Value)>,
 }
 
 impl Managers {
-    /// From `metadata.managedFields`; entries of other forms are dropped.
+    /// Reads `metadata.managedFields`; entries with another `fieldsType` than FieldsV1 are dropped.
     pub(crate) fn read(list: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let entries =
             crate::value::items(list).filter(|entry| entry["fieldsType"] == "FieldsV1").map(|entry| {
                 let operation = if entry["operation"] == "Apply" { "Apply" } else { "Update" };
-                let who = Entry {
+                let owner = Entry {
                     manager: text(&entry["manager"]),
                     operation,
                     api_version: text(&entry["apiVersion"]),
                     subresource: text(&entry["subresource"]),
                 };
-                (who, Fields::from_json(&entry["fieldsV1"]), entry["time"].clone())
+                (owner, FieldSet::from_json(&entry["fieldsV1"]), entry["time"].clone())
             });
         Self { entries: entries.collect() }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Entry, &Fields)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Entry, &FieldSet)> {
         self.entries.iter().map(|(entry, fields, _)| (entry, fields))
     }
 
-    /// Takes an owner out, to be put back with other fields. Its time stays in its place.
-    pub(crate) fn take(&mut self, who: &Entry) -> Option<Fields> {
-        let (_, fields, _) = self.entries.iter_mut().find(|(entry, ..)| entry.is(who))?;
+    /// Takes the fields of an entry. The entry keeps its position and time until [`Managers::set_fields`].
+    pub(crate) fn take_fields(&mut self, owner: &Entry) -> Option<FieldSet> {
+        let (_, fields, _) = self.entries.iter_mut().find(|(entry, ..)| entry.has_same_owner(owner))?;
         Some(std::mem::take(fields))
     }
 
-    /// Puts an owner's fields; `fresh` gives it the present time.
-    pub(crate) fn put(&mut self, who: Entry, fields: Fields, fresh: bool) {
-        match self.entries.iter_mut().find(|(entry, ..)| entry.is(&who)) {
+    /// Sets the fields of an entry; with `changed` also its time to now.
+    pub(crate) fn set_fields(&mut self, owner: Entry, fields: FieldSet, changed: bool) {
+        match self.entries.iter_mut().find(|(entry, ..)| entry.has_same_owner(&owner)) {
             Some(found) => {
                 found.1 = fields;
-                if fresh {
+                if changed {
                     found.2 = now().into();
                 }
-                found.0 = who;
+                found.0 = owner;
             }
-            None => self.entries.push((who, fields, if fresh { now().into() } else { Value::Null })),
+            None => self.entries.push((owner, fields, if changed { now().into() } else { Value::Null })),
         }
     }
 
-    /// Takes fields from one owner.
-    pub(crate) fn reduce(&mut self, who: &Entry, fields: &Fields) {
-        if let Some(found) = self.entries.iter_mut().find(|(entry, ..)| entry.is(who)) {
-            found.1 = found.1.without(fields);
+    /// Removes fields from an entry.
+    pub(crate) fn remove_fields(&mut self, owner: &Entry, fields: &FieldSet) {
+        if let Some(found) = self.entries.iter_mut().find(|(entry, ..)| entry.has_same_owner(owner)) {
+            found.1 = found.1.difference(fields);
         }
     }
 
-    /// Takes fields from every owner.
-    pub(crate) fn reduce_all(&mut self, fields: &Fields) {
+    /// Removes fields from all entries.
+    pub(crate) fn remove_fields_from_all(&mut self, fields: &FieldSet) {
         if !fields.is_empty() {
-            self.entries.iter_mut().for_each(|(_, owned, _)| *owned = owned.without(fields));
+            self.entries.iter_mut().for_each(|(_, owned, _)| *owned = owned.difference(fields));
         }
     }
 
-    /// Writes the owners that have fields, in Kubernetes' order.
+    /// Writes the entries that have fields to an object, in the order of Kubernetes.
     pub(crate) fn write(mut self, object: &mut Value) {
         self.entries.retain(|(_, fields, _)| !fields.is_empty());
-        let order = |(entry, _, time): &(Entry, Fields, Value)| {
+        let order = |(entry, _, time): &(Entry, FieldSet, Value)| {
             let time = time.as_str().unwrap_or_default().to_owned();
             (
                 entry.operation,
@@ -120,7 +120,7 @@ impl Managers {
             )
         };
         self.entries.sort_by_key(order);
-        self.join_oldest();
+        self.merge_oldest_updates();
         let list: Vec<Value> = self
             .entries
             .iter()
@@ -147,22 +147,26 @@ impl Managers {
         }
     }
 
-    /// What Kubernetes makes of a scaling: the replicas are nobody else's, its entry has no time, and replicas of 0,
-    /// which a Scale does not write, are nobody's.
-    fn scaled(&mut self, api_version: &str) {
-        let replicas = Fields::from_json(&json!({"f:spec": {"f:replicas": {}}}));
+    /// Updates the entries after a write to the subresource `scale`, as Kubernetes does: the replicas belong to the
+    /// manager of the scale only, and its entry has no time.
+    fn track_scale(&mut self, api_version: &str) {
+        let replicas = FieldSet::from_json(&json!({"f:spec": {"f:replicas": {}}}));
         for (entry, fields, time) in &mut self.entries {
             if entry.subresource == "scale" && entry.api_version == api_version {
                 *time = Value::Null;
             } else {
-                *fields = fields.without(&replicas);
+                *fields = fields.difference(&replicas);
             }
         }
     }
 
-    /// An object that nobody kept books of belongs, before its first apply, to one manager of that name.
-    pub(crate) fn before_first_apply(api_version: &str, fields: Fields) -> Self {
-        let entry = Entry::updater("before-first-apply", api_version, "");
+    /// Returns the managers of an object without `managedFields` that is applied for the first time: one entry for all of its
+    /// fields.
+    pub(crate) fn before_first_apply(kind: &Kind, object: &Value) -> Self {
+        let mut fields = compare(&kind.ty, &Value::Null, object).changed;
+        remove_unowned(&mut fields);
+        remove_reset_fields(kind, "", &mut fields);
+        let entry = Entry::updater("before-first-apply", &kind.api_version(), "");
         Self { entries: vec![(entry, fields, now().into())] }
     }
 
@@ -170,34 +174,36 @@ impl Managers {
         self.entries.is_empty()
     }
 
-    fn join_oldest(&mut self) {
-        let updaters = self.entries.iter().filter(|(entry, ..)| entry.operation == "Update").count();
-        let Some(over) = updaters.checked_sub(MOST_UPDATERS).filter(|over| *over > 0) else { return };
+    fn merge_oldest_updates(&mut self) {
+        let updates = self.entries.iter().filter(|(entry, ..)| entry.operation == "Update").count();
+        let Some(excess) = updates.checked_sub(MAX_UPDATE_ENTRIES).filter(|excess| *excess > 0) else {
+            return;
+        };
         let first =
             self.entries.iter().position(|(entry, ..)| entry.operation == "Update").unwrap_or_default();
-        let mut joined: Vec<_> = self.entries.drain(first..=first + over).collect();
-        let Some((mut entry, mut fields, time)) = joined.pop() else { return };
-        joined.iter().for_each(|(_, more, _)| fields.add(more));
+        let mut merged: Vec<_> = self.entries.drain(first..=first + excess).collect();
+        let Some((mut entry, mut fields, time)) = merged.pop() else { return };
+        merged.iter().for_each(|(_, other, _)| fields.union(other));
         entry = Entry::updater("ancient-changes", &entry.api_version, "");
         self.entries.insert(first, (entry, fields, time));
     }
 }
 
-/// Makes the manager of an update the owner of what it changed. The new object may bring its own `managedFields`
-/// (a client moving fields between owners); `[{}]` empties them.
-pub(crate) fn written(kind: &Kind, old: &Value, new: &mut Value, manager: &str, subresource: &str) {
-    let brought = new["metadata"]["managedFields"].take();
+/// Makes the manager of an update the owner of the changed fields. The new object may contain other `managedFields` (a
+/// client that moves fields between managers); `[{}]` removes all entries.
+pub(crate) fn track_update(kind: &Kind, old: &Value, new: &mut Value, manager: &str, subresource: &str) {
+    let sent = new["metadata"]["managedFields"].take();
     if let Some(metadata) = new["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    let reset = brought
+    let reset = sent
         .as_array()
         .is_some_and(|list| list.len() == 1 && list[0].as_object().is_some_and(|e| e.is_empty()));
-    let mut managers = Managers::read(&brought);
+    let mut managers = Managers::read(&sent);
     if managers.entries.is_empty() && !reset {
         managers = Managers::read(&old["metadata"]["managedFields"]);
         if managers.entries.is_empty() && old["metadata"]["uid"].is_string() {
-            // Nobody keeps books of this object until somebody applies it.
+            // Ownership of this object is not tracked before its first apply.
             return;
         }
     }
@@ -206,31 +212,32 @@ pub(crate) fn written(kind: &Kind, old: &Value, new: &mut Value, manager: &str, 
         metadata.remove("managedFields");
     }
     let mut difference = compare(&kind.ty, &before, new);
-    strip(&mut difference.changed);
-    reset_for(kind, subresource, &mut difference.changed);
-    let me = Entry::updater(manager, &kind.api_version(), subresource);
-    let mut mine = managers.take(&me).unwrap_or_default();
+    remove_unowned(&mut difference.changed);
+    remove_reset_fields(kind, subresource, &mut difference.changed);
+    let updater = Entry::updater(manager, &kind.api_version(), subresource);
+    let mut fields = managers.take_fields(&updater).unwrap_or_default();
     for entry in managers.entries.iter().map(|(entry, ..)| entry.clone()).collect::<Vec<_>>() {
-        managers.reduce(&entry, &difference.changed);
+        managers.remove_fields(&entry, &difference.changed);
     }
-    managers.reduce_all(&difference.removed);
-    mine = mine.without(&difference.removed);
+    managers.remove_fields_from_all(&difference.removed);
+    fields = fields.difference(&difference.removed);
+    // A Scale does not contain replicas of 0, so they have no owner.
     let zero = subresource == "scale" && new["spec"]["replicas"] == 0;
     if zero {
-        mine = Fields::default();
+        fields = FieldSet::default();
     } else {
-        mine.add(&difference.changed);
+        fields.union(&difference.changed);
     }
-    managers.put(me, mine, !difference.changed.is_empty());
+    managers.set_fields(updater, fields, !difference.changed.is_empty());
     if subresource == "scale" && !(zero && difference.changed.is_empty()) {
-        managers.scaled(&kind.api_version());
+        managers.track_scale(&kind.api_version());
     }
     managers.write(new);
 }
 
-/// Fields that nobody owns: they name the object, or are the server's.
-pub(crate) fn strip(fields: &mut Fields) {
-    const NOBODYS: [&str; 8] = [
+/// Removes fields without owner: they identify the object, or are set by the server only.
+pub(crate) fn remove_unowned(fields: &mut FieldSet) {
+    const UNOWNED: [&str; 8] = [
         "f:name",
         "f:namespace",
         "f:creationTimestamp",
@@ -240,36 +247,32 @@ pub(crate) fn strip(fields: &mut Fields) {
         "f:managedFields",
         "f:resourceVersion",
     ];
-    fields.forget(&["f:apiVersion"]);
-    fields.forget(&["f:kind"]);
-    NOBODYS.iter().for_each(|field| fields.forget(&["f:metadata", field]));
-    fields.forget_self("f:metadata");
+    fields.remove_tree(&["f:apiVersion"]);
+    fields.remove_tree(&["f:kind"]);
+    UNOWNED.iter().for_each(|field| fields.remove_tree(&["f:metadata", field]));
+    fields.remove("f:metadata");
 }
 
-/// Fields that a write of this (sub)resource does not reach.
-pub(crate) fn reset(kind: &Kind, subresource: &str, fields: &mut Fields) {
-    reset_for(kind, subresource, fields);
-}
-
-fn reset_for(kind: &Kind, subresource: &str, fields: &mut Fields) {
+/// Removes the fields that a write of this (sub)resource does not change (`resetFields` in Kubernetes).
+pub(crate) fn remove_reset_fields(kind: &Kind, subresource: &str, fields: &mut FieldSet) {
     match subresource {
         "status" if kind.is_custom() => {
-            fields.forget(&["f:metadata"]);
-            fields.forget(&["f:spec"]);
+            fields.remove_tree(&["f:metadata"]);
+            fields.remove_tree(&["f:spec"]);
         }
         "status" => {
-            fields.forget(&["f:spec"]);
+            fields.remove_tree(&["f:spec"]);
             if kind.group == "apps" {
-                fields.forget(&["f:metadata", "f:labels"]);
+                fields.remove_tree(&["f:metadata", "f:labels"]);
             }
         }
-        "" if kind.status => fields.forget(&["f:status"]),
+        "" if kind.status => fields.remove_tree(&["f:status"]),
         _ => {}
     }
 }
 
-/// Takes out of a configuration what its subresource does not reach.
-pub(crate) fn keep_to_subresource(kind: &Kind, subresource: &str, config: &mut Value) {
+/// Removes the fields of a configuration that a write of this (sub)resource does not change.
+pub(crate) fn restrict_to_subresource(kind: &Kind, subresource: &str, config: &mut Value) {
     if subresource.is_empty()
         && kind.status
         && let Some(map) = config.as_object_mut()
@@ -278,14 +281,9 @@ pub(crate) fn keep_to_subresource(kind: &Kind, subresource: &str, config: &mut V
     }
 }
 
-/// Nothing changed but perhaps times of ownership.
-pub(crate) fn same(old: &Value, new: &Value) -> bool {
-    old == new
-}
-
-/// The refusal that names who owns what.
-pub(crate) fn conflict(conflicts: &[(Entry, Fields)]) -> ApiError {
-    let who = |entry: &Entry| {
+/// Returns the error for conflicts with other managers.
+pub(crate) fn conflict(conflicts: &[(Entry, FieldSet)]) -> ApiError {
+    let describe = |entry: &Entry| {
         let manager = format!("\"{}\"", entry.manager);
         let sub = if entry.subresource.is_empty() {
             String::new()
@@ -298,11 +296,11 @@ pub(crate) fn conflict(conflicts: &[(Entry, Fields)]) -> ApiError {
             format!("{manager}{sub}")
         }
     };
-    let mut named: Vec<(String, Vec<String>)> =
-        conflicts.iter().map(|(entry, fields)| (who(entry), fields.words())).collect();
-    named.sort();
-    let count: usize = named.iter().map(|(_, fields)| fields.len()).sum();
-    let message = match named.as_slice() {
+    let mut by_manager: Vec<(String, Vec<String>)> =
+        conflicts.iter().map(|(entry, fields)| (describe(entry), fields.to_paths())).collect();
+    by_manager.sort();
+    let count: usize = by_manager.iter().map(|(_, fields)| fields.len()).sum();
+    let message = match by_manager.as_slice() {
         [(manager, fields)] if count == 1 => {
             format!("Apply failed with 1 conflict: conflict with {manager}: {}", fields.concat())
         }
@@ -311,12 +309,12 @@ pub(crate) fn conflict(conflicts: &[(Entry, Fields)]) -> ApiError {
                 let each: Vec<String> = fields.iter().map(|field| format!("\n- {field}")).collect();
                 format!("conflicts with {manager}:{}", each.concat())
             };
-            let all: Vec<String> = named.iter().map(text).collect();
+            let all: Vec<String> = by_manager.iter().map(text).collect();
             format!("Apply failed with {count} conflicts: {}", all.join("\n"))
         }
     };
     let mut error = ApiError::new(409, "Conflict", message);
-    let causes: Vec<Value> = named
+    let causes: Vec<Value> = by_manager
         .iter()
         .flat_map(|(manager, fields)| {
             fields.iter().map(move |field| {

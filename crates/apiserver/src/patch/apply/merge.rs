@@ -1,8 +1,8 @@
-//! Lays an applied configuration over the live object.
+//! Merges an applied configuration into the live object.
 
 use serde_json::{Map, Value};
 
-use super::item;
+use super::path_element;
 use crate::schema::{List, Ty};
 
 /// Merges `config` into `live`.
@@ -27,8 +27,8 @@ pub(crate) fn merge(ty: &Ty, live: &mut Value, config: &Value) {
             let untyped = Ty::Any { atomic: false };
             if let Value::Object(map) = live {
                 for (name, value) in entries {
-                    let place = map.entry(name.clone()).or_insert(Value::Null);
-                    merge(ty.field(name).unwrap_or(&untyped), place, value);
+                    let target = map.entry(name.clone()).or_insert(Value::Null);
+                    merge(ty.field(name).unwrap_or(&untyped), target, value);
                 }
             }
         }
@@ -36,40 +36,46 @@ pub(crate) fn merge(ty: &Ty, live: &mut Value, config: &Value) {
     }
 }
 
-/// Items of both lists: those applied in the applied order, the others where they stood between them.
+/// Merges the items of two lists: applied items in the applied order, other items in their place between them.
 fn merge_items(list: &List, live: Vec<Value>, config: &[Value]) -> Vec<Value> {
-    let steps: Vec<Option<String>> = config.iter().map(|value| item::of(list, value)).collect();
+    let elements: Vec<Option<String>> =
+        config.iter().map(|value| path_element::of_item(list, value)).collect();
     let live: Vec<(Option<String>, Value)> =
-        live.into_iter().map(|value| (item::of(list, &value), value)).collect();
-    let shared: Vec<&String> =
-        steps.iter().flatten().filter(|step| live.iter().any(|(s, _)| s.as_ref() == Some(*step))).collect();
+        live.into_iter().map(|value| (path_element::of_item(list, &value), value)).collect();
+    let shared: Vec<&String> = elements
+        .iter()
+        .flatten()
+        .filter(|element| live.iter().any(|(e, _)| e.as_ref() == Some(*element)))
+        .collect();
     let mut shared = shared.into_iter().peekable();
     let (mut left, mut right) = (0, 0);
     let mut out = Vec::with_capacity(live.len() + config.len());
     while left < live.len() || right < config.len() {
         if left < live.len() {
-            let (step, value) = &live[left];
-            let applied = step.is_some() && steps.contains(step);
+            let (element, value) = &live[left];
+            let applied = element.is_some() && elements.contains(element);
             if !applied {
                 out.push(value.clone());
                 left += 1;
                 continue;
             }
-            // An item that comes in another order than it is applied in is taken when its turn comes.
-            if right >= config.len() || (steps[right] != *step && shared.peek().copied() != step.as_ref()) {
+            // An item in another order than applied is merged at its applied position.
+            if right >= config.len()
+                || (elements[right] != *element && shared.peek().copied() != element.as_ref())
+            {
                 left += 1;
                 continue;
             }
-            if steps[right] == *step {
+            if elements[right] == *element {
                 left += 1;
             }
         }
         if right < config.len() {
-            let found = live.iter().find(|(step, _)| step.is_some() && *step == steps[right]);
+            let found = live.iter().find(|(element, _)| element.is_some() && *element == elements[right]);
             let mut value = found.map_or(Value::Null, |(_, value)| value.clone());
             merge(&list.item, &mut value, &config[right]);
             out.push(value);
-            if shared.peek().copied() == steps[right].as_ref() {
+            if shared.peek().copied() == elements[right].as_ref() {
                 shared.next();
             }
             right += 1;

@@ -1,21 +1,22 @@
-//! Takes away what its manager applied before and no longer does.
+//! Removes fields that a manager no longer applies.
 
 use serde_json::Value;
 
-use super::fields::Fields;
-use super::item;
+use super::field_set::FieldSet;
+use super::path_element;
 use crate::schema::Ty;
 
 /// Removes the paths of a set from an object.
-pub(crate) fn remove(ty: &Ty, value: &mut Value, gone: &Fields) {
-    if gone.is_empty() || ty.is_atomic() {
+pub(crate) fn remove(ty: &Ty, value: &mut Value, removed: &FieldSet) {
+    if removed.is_empty() || ty.is_atomic() {
         return;
     }
     match (ty, value) {
         (Ty::List(list), Value::Array(items)) => {
             items.retain_mut(|found| {
-                let Some(step) = item::of(list, found) else { return true };
-                let Some((_, member, below)) = gone.steps().find(|(known, ..)| *known == step) else {
+                let Some(item) = path_element::of_item(list, found) else { return true };
+                let Some((_, member, below)) = removed.elements().find(|(element, ..)| *element == item)
+                else {
                     return true;
                 };
                 if !member {
@@ -26,8 +27,8 @@ pub(crate) fn remove(ty: &Ty, value: &mut Value, gone: &Fields) {
         }
         (ty, Value::Object(map)) => {
             let untyped = Ty::Any { atomic: false };
-            for (step, member, below) in gone.steps() {
-                let Some(name) = step.strip_prefix("f:") else { continue };
+            for (element, member, below) in removed.elements() {
+                let Some(name) = element.strip_prefix("f:") else { continue };
                 if member {
                     map.remove(name);
                 } else if let Some(found) = map.get_mut(name) {

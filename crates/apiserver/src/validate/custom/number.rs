@@ -1,4 +1,4 @@
-//! Numbers within their bounds.
+//! Validation of numbers.
 
 use serde_json::Value;
 
@@ -7,29 +7,29 @@ use crate::validate::invalid;
 
 pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cause>) {
     let number = value.as_f64().unwrap_or_default();
-    let mut refuse = |why: &str| found.push(invalid(at, value, &format!("{at} in body should be {why}")));
-    if let Some(least) = schema["minimum"].as_f64() {
-        let shown = &schema["minimum"];
+    let mut report = |why: &str| found.push(invalid(at, value, &format!("{at} in body should be {why}")));
+    if let Some(min) = schema["minimum"].as_f64() {
+        let bound = &schema["minimum"];
         match schema["exclusiveMinimum"] == true {
-            true if number <= least => refuse(&format!("greater than {shown}")),
-            false if number < least => refuse(&format!("greater than or equal to {shown}")),
+            true if number <= min => report(&format!("greater than {bound}")),
+            false if number < min => report(&format!("greater than or equal to {bound}")),
             _ => {}
         }
     }
-    if let Some(most) = schema["maximum"].as_f64() {
-        let shown = &schema["maximum"];
+    if let Some(max) = schema["maximum"].as_f64() {
+        let bound = &schema["maximum"];
         match schema["exclusiveMaximum"] == true {
-            true if number >= most => refuse(&format!("less than {shown}")),
-            false if number > most => refuse(&format!("less than or equal to {shown}")),
+            true if number >= max => report(&format!("less than {bound}")),
+            false if number > max => report(&format!("less than or equal to {bound}")),
             _ => {}
         }
     }
     if let Some(step) = schema["multipleOf"].as_f64().filter(|step| *step > 0.0)
         && (number / step).fract() != 0.0
     {
-        refuse(&format!("a multiple of {}", schema["multipleOf"]));
+        report(&format!("a multiple of {}", schema["multipleOf"]));
     }
-    // The real server names no field here.
+    // kube-apiserver returns no field name here.
     if schema["format"] == "int32" && value.as_i64().is_none_or(|number| i32::try_from(number).is_err()) {
         let why = format!("Checked value must be of type integer with format int32 in {at}");
         found.push(invalid("<nil>", &"".into(), &why));

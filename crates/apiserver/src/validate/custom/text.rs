@@ -1,4 +1,4 @@
-//! Strings of their pattern and format.
+//! Validation of strings.
 
 use regex::RegexBuilder;
 use serde_json::Value;
@@ -6,13 +6,13 @@ use serde_json::Value;
 use crate::error::Cause;
 use crate::validate::invalid;
 
-/// A compiled pattern of a definition takes no more than this; a larger one is not checked.
-const LARGEST_PATTERN: usize = 1 << 20;
+/// Maximum size of a compiled pattern in bytes; a larger pattern is not checked.
+const MAX_PATTERN_SIZE: usize = 1 << 20;
 
 pub(super) fn check(schema: &Value, text: &str, at: &str, found: &mut Vec<Cause>) {
     let value = Value::from(text);
     if let Some(pattern) = schema["pattern"].as_str()
-        && let Ok(compiled) = RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build()
+        && let Ok(compiled) = RegexBuilder::new(pattern).size_limit(MAX_PATTERN_SIZE).build()
         && !compiled.is_match(text)
     {
         found.push(invalid(at, &value, &format!("{at} in body should match '{pattern}'")));

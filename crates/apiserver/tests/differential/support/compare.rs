@@ -1,12 +1,12 @@
-//! Whether two answers are the same but for what cannot be.
+//! Comparison of responses, without values that differ in each run.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::target::Answer;
+use super::target::Response;
 
-/// What differs between two answers.
+/// The differences of two responses.
 #[derive(Debug)]
 pub(crate) struct Difference(String);
 
@@ -16,58 +16,61 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The steps whose answers differ.
-pub(crate) fn compare(ours: &[Answer], theirs: &[Answer]) -> Vec<(usize, Difference)> {
-    let pairs = ours.iter().zip(theirs).enumerate();
+/// Returns the indices of different responses with their differences.
+pub(crate) fn compare(actual: &[Response], expected: &[Response]) -> Vec<(usize, Difference)> {
+    let pairs = actual.iter().zip(expected).enumerate();
     pairs
-        .filter_map(|(index, (ours, theirs))| one(ours, theirs).map(|found| (index, Difference(found))))
+        .filter_map(|(index, (actual, expected))| {
+            compare_response(actual, expected).map(|found| (index, Difference(found)))
+        })
         .collect()
 }
 
-fn one(ours: &Answer, theirs: &Answer) -> Option<String> {
-    if ours.status != theirs.status {
+fn compare_response(actual: &Response, expected: &Response) -> Option<String> {
+    if actual.status != expected.status {
         return Some(format!(
-            "  status: {} here, {} there\n    here {}\n    there {}",
-            ours.status, theirs.status, ours.body, theirs.body
+            "  status: {}, expected {}\n    actual {}\n    expected {}",
+            actual.status, expected.status, actual.body, expected.body
         ));
     }
-    if ours.status >= 400 {
-        // A group that is not there is answered in plain text by the real server.
-        if !theirs.body.is_object() {
+    if actual.status >= 400 {
+        // kube-apiserver responds in plain text for an unknown group.
+        if !expected.body.is_object() {
             return None;
         }
-        // Messages may word things otherwise (docs/apiserver-differences.md); reason and fields may not.
-        let fields = |answer: &Answer| {
-            let causes = answer.body["details"]["causes"].as_array().cloned().unwrap_or_default();
-            let mut named: Vec<String> =
+        // Messages may differ (docs/apiserver-differences.md), reason and fields may not.
+        let fields = |response: &Response| {
+            let causes = response.body["details"]["causes"].as_array().cloned().unwrap_or_default();
+            let mut fields: Vec<String> =
                 causes.iter().map(|cause| format!("{} {}", cause["field"], cause["reason"])).collect();
-            // The real server names some fields twice, and owners in any order.
-            named.sort();
-            named.dedup();
-            named
+            // kube-apiserver returns some causes twice, and conflicting managers in random order.
+            fields.sort();
+            fields.dedup();
+            fields
         };
-        let same = ours.body["reason"] == theirs.body["reason"] && fields(ours) == fields(theirs);
-        return (!same).then(|| format!("  here  {}\n  there {}", ours.body, theirs.body));
+        let same = actual.body["reason"] == expected.body["reason"] && fields(actual) == fields(expected);
+        return (!same).then(|| format!("  actual   {}\n  expected {}", actual.body, expected.body));
     }
-    if ours.warnings != theirs.warnings {
-        return Some(format!("  warnings: {:?} here, {:?} there", ours.warnings, theirs.warnings));
+    if actual.warnings != expected.warnings {
+        return Some(format!("  warnings: {:?}, expected {:?}", actual.warnings, expected.warnings));
     }
-    let (mut ours, theirs) = (normal(&ours.body), normal(&theirs.body));
-    // Items of our lists say what they are, as custom resources do there.
-    for (index, item) in ours.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
+    let (mut actual, expected) = (normalize(&actual.body), normalize(&expected.body));
+    // List items of built-in kinds contain apiVersion and kind here, but not in kube-apiserver.
+    for (index, item) in
+        actual.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten().enumerate()
     {
-        if let Some(map) = item.as_object_mut().filter(|_| theirs["items"][index]["kind"].is_null()) {
+        if let Some(map) = item.as_object_mut().filter(|_| expected["items"][index]["kind"].is_null()) {
             map.remove("apiVersion");
             map.remove("kind");
         }
     }
     let mut found = Vec::new();
-    differences("", &ours, &theirs, &mut found);
+    differences("", &actual, &expected, &mut found);
     (!found.is_empty()).then(|| found.join("\n"))
 }
 
-fn differences(at: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
-    match (ours, theirs) {
+fn differences(at: &str, actual: &Value, expected: &Value, found: &mut Vec<String>) {
+    match (actual, expected) {
         (Value::Object(left), Value::Object(right)) => {
             for key in left.keys().chain(right.keys().filter(|key| !left.contains_key(*key))) {
                 let (left, right) =
@@ -80,13 +83,13 @@ fn differences(at: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) 
                 differences(&format!("{at}[{index}]"), left, right, found);
             }
         }
-        _ if ours == theirs => {}
-        _ => found.push(format!("  {at}: {ours} here, {theirs} there")),
+        _ if actual == expected => {}
+        _ => found.push(format!("  {at}: {actual}, expected {expected}")),
     }
 }
 
-/// An answer without what differs from run to run: uids, times, versions, addresses, the ends of generated names.
-pub(crate) fn normal(value: &Value) -> Value {
+/// Replaces values that differ in each run: uids, times, versions, addresses and suffixes of generated names.
+pub(crate) fn normalize(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let generated = map.get("generateName").and_then(Value::as_str).map(str::to_owned);
@@ -95,25 +98,25 @@ pub(crate) fn normal(value: &Value) -> Value {
                     "uid" | "resourceVersion" | "creationTimestamp" | "deletionTimestamp" | "time"
                     | "clusterIP" | "continue" | "nodePort" | "lastTransitionTime" => Value::from("*"),
                     "clusterIPs" => Value::from("*"),
-                    // Owners are listed by time, to the second: which of two comes first is a matter of luck.
+                    // Managers are sorted by time in seconds, so the order of simultaneous changes is random.
                     "managedFields" => {
-                        let mut owners: Vec<Value> =
-                            value.as_array().into_iter().flatten().map(normal).collect();
-                        owners.sort_by_key(|owner| {
-                            format!("{} {} {}", owner["manager"], owner["operation"], owner["subresource"])
+                        let mut managers: Vec<Value> =
+                            value.as_array().into_iter().flatten().map(normalize).collect();
+                        managers.sort_by_key(|entry| {
+                            format!("{} {} {}", entry["manager"], entry["operation"], entry["subresource"])
                         });
-                        owners.into()
+                        managers.into()
                     }
                     "name" if generated.is_some() => {
                         format!("{}*", generated.clone().unwrap_or_default()).into()
                     }
-                    _ => normal(value),
+                    _ => normalize(value),
                 };
                 (key.clone(), value)
             });
             Value::Object(fields.collect())
         }
-        Value::Array(items) => items.iter().map(normal).collect(),
+        Value::Array(items) => items.iter().map(normalize).collect(),
         other => other.clone(),
     }
 }

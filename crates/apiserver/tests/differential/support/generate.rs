@@ -1,20 +1,24 @@
-//! Sequences made from a seed.
+//! Random sequences of requests.
 
 use http::Method;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use super::script::{JSON, MERGE, STRATEGIC, Step, deployment, map};
+use super::step::{JSON, MERGE, STRATEGIC, Step, config_map, deployment};
 
-/// Requests a sequence holds.
+/// Requests of a sequence.
 const LENGTH: usize = 14;
 
-/// The sequence of a seed: the same each time.
+/// Returns the sequence of a random seed.
 pub(crate) fn sequence(seed: u64) -> Vec<Step> {
     let mut rng = StdRng::seed_from_u64(seed);
     (0..LENGTH)
-        .map(|_| if rng.random_bool(0.5) { on_map(&mut rng) } else { on_deployment(&mut rng) })
+        .map(
+            |_| {
+                if rng.random_bool(0.5) { config_map_request(&mut rng) } else { deployment_request(&mut rng) }
+            },
+        )
         .collect()
 }
 
@@ -46,11 +50,11 @@ fn manager(rng: &mut StdRng) -> &'static str {
     pick::<&str>(rng, &["one", "two", "three"])
 }
 
-fn on_map(rng: &mut StdRng) -> Step {
+fn config_map_request(rng: &mut StdRng) -> Step {
     const PATH: &str = "/api/v1/namespaces/{ns}/configmaps";
     let name = *pick(rng, &["m", "n"]);
     let path = format!("{PATH}/{name}");
-    let mut object = map(name, data(rng));
+    let mut object = config_map(name, data(rng));
     if rng.random_bool(0.4) {
         object["metadata"]["labels"] = labels(rng);
     }
@@ -93,7 +97,7 @@ fn container(rng: &mut StdRng, name: &str) -> Value {
     container
 }
 
-fn on_deployment(rng: &mut StdRng) -> Step {
+fn deployment_request(rng: &mut StdRng) -> Step {
     const PATH: &str = "/apis/apps/v1/namespaces/{ns}/deployments";
     let path = format!("{PATH}/d");
     let mut containers = vec![container(rng, "c")];

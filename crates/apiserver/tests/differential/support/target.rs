@@ -1,4 +1,4 @@
-//! A server under test: this one in the process, or the real one.
+//! A server under test: this crate in-process, or kube-apiserver.
 
 use http::{Method, Request};
 use http_body_util::BodyExt;
@@ -7,27 +7,27 @@ use serde_json::{Value, json};
 
 use meshy_apiserver::{Options, Server};
 
-use super::script::Step;
+use super::step::Step;
 
-/// What a server said.
+/// A response of a server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// Warning headers.
+    /// `Warning` headers.
     pub(crate) warnings: Vec<String>,
 }
 
-/// A server to send requests to.
+/// A server under test.
 pub(crate) struct Target(kube::Client);
 
 impl Target {
-    /// A fresh server of this crate.
-    pub(crate) fn here() -> Self {
+    /// Returns a new in-process server of this crate.
+    pub(crate) fn in_process() -> Self {
         Self(kube::Client::new(Server::new(Options::default()).service(), "default"))
     }
 
-    /// A real server.
+    /// Returns the kube-apiserver of a kubeconfig.
     pub(crate) async fn testbed(kubeconfig: &str) -> Self {
         let file = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let config =
@@ -35,30 +35,31 @@ impl Target {
         Self(kube::Client::try_from(config).expect("a client"))
     }
 
-    /// Makes the namespace of a sequence, anew.
-    pub(crate) async fn begin(&self, name: &str) {
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space(name)}});
+    /// Creates the namespace of a sequence and deletes its objects.
+    pub(crate) async fn prepare(&self, name: &str) {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace(name)}});
         let step = Step::new(Method::POST, "/api/v1/namespaces", namespace);
-        let made = self.send(name, &step).await;
-        assert!(matches!(made.status, 201 | 409), "{made:?}");
+        let created = self.send(name, &step).await;
+        assert!(matches!(created.status, 201 | 409), "{created:?}");
         self.clear(name).await;
     }
 
-    /// Clears up, so that the sequence can run again.
-    pub(crate) async fn end(&self, name: &str) {
+    /// Deletes the objects of a sequence.
+    pub(crate) async fn clean_up(&self, name: &str) {
         self.clear(name).await;
     }
 
     async fn clear(&self, name: &str) {
-        for resource in super::script::RESOURCES {
+        for resource in super::step::RESOURCES {
             let list = self.send(name, &Step::get(resource)).await;
             for object in list.body["items"].as_array().into_iter().flatten() {
                 let path = format!("{resource}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
                 if object["metadata"]["finalizers"].is_array() {
                     let patch = json!({"metadata": {"finalizers": null}});
-                    let mut free = Step::new(Method::PATCH, &path, patch);
-                    free.content = "application/merge-patch+json";
-                    self.send(name, &free).await;
+                    let mut remove_finalizers = Step::new(Method::PATCH, &path, patch);
+                    remove_finalizers.content = "application/merge-patch+json";
+                    self.send(name, &remove_finalizers).await;
                 }
                 self.send(
                     name,
@@ -73,13 +74,13 @@ impl Target {
         }
     }
 
-    /// Sends one request.
-    pub(crate) async fn send(&self, name: &str, step: &Step) -> Answer {
-        let path = step.path.replace("{ns}", &space(name));
+    /// Sends the request of a step.
+    pub(crate) async fn send(&self, name: &str, step: &Step) -> Response {
+        let path = step.path.replace("{ns}", &namespace(name));
         let body = match &step.body {
             Value::Null => Vec::new(),
             Value::String(text) => text.clone().into_bytes(),
-            value => value.to_string().replace("{ns}", &space(name)).into_bytes(),
+            value => value.to_string().replace("{ns}", &namespace(name)).into_bytes(),
         };
         let mut request =
             Request::builder().method(step.method.clone()).uri(path).header("user-agent", "differ/1");
@@ -90,9 +91,9 @@ impl Target {
             request = request.header("accept", step.accept);
         }
         let request = request.body(kube::client::Body::from(body)).expect("a request");
-        let response = self.0.send(request).await.expect("an answer");
+        let response = self.0.send(request).await.expect("a response");
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.expect("a whole answer").to_bytes();
+        let bytes = body.collect().await.expect("a complete response").to_bytes();
         let lines: Vec<Value> =
             serde_json::Deserializer::from_slice(&bytes).into_iter().map_while(Result::ok).collect();
         let body = if step.path.contains("watch=") {
@@ -105,11 +106,11 @@ impl Target {
             .get_all("warning")
             .iter()
             .filter_map(|value| value.to_str().ok().map(str::to_owned));
-        Answer { status: parts.status.as_u16(), body, warnings: warnings.collect() }
+        Response { status: parts.status.as_u16(), body, warnings: warnings.collect() }
     }
 }
 
-/// The namespace of a sequence.
-fn space(name: &str) -> String {
+/// Returns the namespace of a sequence.
+fn namespace(name: &str) -> String {
     format!("differ-{name}")
 }

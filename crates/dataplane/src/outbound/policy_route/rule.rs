@@ -1,28 +1,30 @@
-//! A rule of a policy, ready for requests: its labels, its backends by weight, its series.
+//! A rule of a policy, prepared for requests: its labels, its backends by weight, its series.
 
 use std::sync::{Arc, OnceLock};
 
-use super::PolicyPlan;
 use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
 use crate::outbound::split::Split;
 use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
 use crate::target::Target;
 
-/// A rule, or the default route of a service without any.
+/// A rule, or the default route of a service without HTTPRoutes.
 pub(super) struct Rule {
-    pub(super) labels: Labels,
+    /// The route's name, for the log.
+    pub(super) name: String,
+    labels: Labels,
     pub(super) retry: Option<Retry>,
     pub(super) timeouts: Timeouts,
     pub(super) filters: Vec<Filter>,
-    pub(super) backends: Split<Place>,
-    pub(super) scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
+    pub(super) backends: Split<RuleBackend>,
+    scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
 }
 
-/// A backend of a rule; without a name the service itself.
-pub(super) struct Place {
+/// A backend of a rule.
+pub(super) struct RuleBackend {
+    /// `None` is the service itself.
     pub(super) named: Option<Backend>,
-    pub(super) labels: Labels,
-    pub(super) scope: OnceLock<Arc<BackendScope>>,
+    labels: Labels,
+    scope: OnceLock<Arc<BackendScope>>,
 }
 
 impl Rule {
@@ -46,19 +48,22 @@ impl Rule {
                 .with("route_name", "http"),
         };
         let backends = if rule.backends.is_empty() {
-            vec![(1, Place::new(&labels, target.service.as_ref(), None))]
+            vec![(1, RuleBackend::new(&labels, target.service.as_ref(), None))]
         } else {
-            let place =
-                |backend: &Backend| Place::new(&labels, Some(&backend.service), Some(backend.clone()));
-            rule.backends.iter().map(|backend| (backend.weight, place(backend))).collect()
+            let prepare = |backend: &Backend| {
+                let prepared = RuleBackend::new(&labels, Some(&backend.service), Some(backend.clone()));
+                (backend.weight, prepared)
+            };
+            rule.backends.iter().map(prepare).collect()
         };
         Self {
-            // Any retry on a route takes the place of all of the service's.
+            // The retries of a rule replace all of the service's.
             retry: rule.retry.clone().or_else(|| policy.retry.clone()),
             timeouts: rule.timeouts.unwrap_or(policy.timeouts),
             filters: rule.filters.clone(),
             backends: Split::new(backends),
             scopes: OnceLock::new(),
+            name: route.map_or("default", |route| &route.name).to_owned(),
             labels,
         }
     }
@@ -70,31 +75,15 @@ impl Rule {
             (Arc::new(RouteScope::new(metrics, labels)), retry)
         })
     }
-
-    pub(super) fn is_available(&self, plan: &PolicyPlan) -> bool {
-        self.backends.any(|place| place.is_available(plan))
-    }
 }
 
-impl Place {
-    pub(super) fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
+impl RuleBackend {
+    fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
         Self { named, labels: route.and(&service_labels("backend", service)), scope: OnceLock::new() }
     }
 
     pub(super) fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
         self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.labels.clone())))
-    }
-
-    /// A backend that was never asked counts as available: asking is how it becomes known.
-    pub(super) fn is_available(&self, plan: &PolicyPlan) -> bool {
-        let accrual = plan.policy.failure_accrual;
-        match &self.named {
-            None => plan.own.is_available(),
-            Some(backend) => {
-                let known = plan.services.known(&backend.authority, accrual);
-                known.is_none_or(|service| service.is_available())
-            }
-        }
     }
 }
 
@@ -103,7 +92,6 @@ pub(super) fn parent_labels(service: Option<&ServiceRef>) -> Labels {
 }
 
 fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
-    let label = |labels: Labels, part: &str, value: &str| labels.with(&format!("{role}_{part}"), value);
     let (group, kind) = if service.is_some() { ("core", "Service") } else { ("", "default") };
     let (namespace, name) = service.map_or(("", "endpoint"), |one| (&one.namespace, &one.name));
     let port = service.map(|one| one.port.to_string()).unwrap_or_default();
@@ -116,5 +104,5 @@ fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
         ("section_name", ""),
     ]
     .into_iter()
-    .fold(Labels::new(), |labels, (part, value)| label(labels, part, value))
+    .fold(Labels::new(), |labels, (part, value)| labels.with(&format!("{role}_{part}"), value))
 }

@@ -1,4 +1,4 @@
-//! Services that can change, proxies before and behind them, and a client.
+//! Services that can change, proxies on both sides, and a client.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use meshy_dataplane::{Destination, Discovery, Endpoint, Proxy, ProxyConfig, Targ
 use meshy_net::BoxFuture;
 use tokio::sync::watch;
 
-use super::Memory;
+use super::{Memory, scrape, sum};
 
 /// The address of the service `web`.
 pub(crate) const WEB: &str = "10.96.0.1:9090";
 
-/// A world of services.
+/// Services, and the network between their pods.
 #[derive(Clone, Default)]
 pub(crate) struct Lab {
-    /// Between pods.
+    /// The network between pods.
     pub(crate) wire: Memory,
-    known: Arc<Mutex<HashMap<Destination, watch::Sender<Arc<Target>>>>>,
+    targets: Arc<Mutex<HashMap<Destination, watch::Sender<Arc<Target>>>>>,
 }
 
 impl Discovery for Lab {
@@ -34,24 +34,25 @@ impl Discovery for Lab {
         &'a self,
         destination: &'a Destination,
     ) -> BoxFuture<'a, Option<watch::Receiver<Arc<Target>>>> {
-        let told = self.known.lock().unwrap().get(destination).map(watch::Sender::subscribe);
-        Box::pin(async move { told })
+        let target = self.targets.lock().unwrap().get(destination).map(watch::Sender::subscribe);
+        Box::pin(async move { target })
     }
 }
 
 /// A service whose target can be changed.
 pub(crate) struct Service {
-    told: [watch::Sender<Arc<Target>>; 2],
+    /// By its address and by its name.
+    targets: [watch::Sender<Arc<Target>>; 2],
     endpoints: watch::Sender<Arc<[Endpoint]>>,
 }
 
 impl Service {
     pub(crate) fn change(&self, change: &dyn Fn(&mut Target)) {
-        let mut target = Target::clone(&self.told[0].borrow());
+        let mut target = Target::clone(&self.targets[0].borrow());
         change(&mut target);
         let target = Arc::new(target);
-        for told in &self.told {
-            told.send_replace(target.clone());
+        for sender in &self.targets {
+            sender.send_replace(target.clone());
         }
     }
 
@@ -71,7 +72,7 @@ impl Service {
 }
 
 impl Lab {
-    /// Makes `NAME.default.svc.cluster.local` known by its address and its name.
+    /// Adds `NAME.default.svc.cluster.local`, which can be discovered by its address and by its name.
     pub(crate) fn service(&self, name: &str, addr: &str, endpoints: &[Endpoint]) -> Service {
         let addr: SocketAddr = addr.parse().unwrap();
         let host = format!("{name}.default.svc.cluster.local");
@@ -85,15 +86,15 @@ impl Lab {
             endpoints: receiver,
             opaque: false,
         });
-        let told = [Destination::Address(addr), Destination::Name(host, addr.port())].map(|destination| {
-            let told = watch::channel(target.clone()).0;
-            self.known.lock().unwrap().insert(destination, told.clone());
-            told
+        let targets = [Destination::Address(addr), Destination::Name(host, addr.port())].map(|destination| {
+            let sender = watch::channel(target.clone()).0;
+            self.targets.lock().unwrap().insert(destination, sender.clone());
+            sender
         });
-        Service { told, endpoints: sender }
+        Service { targets, endpoints: sender }
     }
 
-    /// A proxy of a pod whose application is on `app`.
+    /// Returns the proxy of a pod whose application is on `app`.
     pub(crate) fn proxy(&self, app: &Memory, change: impl FnOnce(&mut ProxyConfig)) -> Proxy {
         let mut config =
             ProxyConfig::new(Arc::new(self.wire.clone()), Arc::new(app.clone()), Arc::new(self.clone()));
@@ -101,7 +102,7 @@ impl Lab {
         Proxy::new(config)
     }
 
-    /// Takes connections to a pod's address to its proxy.
+    /// Redirects connections to a pod's address to its proxy.
     pub(crate) fn mesh(&self, proxy: &Proxy, addr: SocketAddr) {
         let mut accepted = self.wire.listen_at(addr);
         let proxy = proxy.clone();
@@ -113,18 +114,18 @@ impl Lab {
         });
     }
 
-    /// A client in a plain pod, with its proxy.
+    /// Returns a client in a pod whose proxy has no identity.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.proxy(&Memory::default(), |_| {}))
     }
 }
 
-/// An endpoint without an identity.
+/// Returns an endpoint without an identity.
 pub(crate) fn endpoint(addr: &str) -> Endpoint {
     Endpoint { addr: addr.parse().unwrap(), identity: None, labels: Vec::new() }
 }
 
-/// A retryable or other route for a method and a path.
+/// Returns a route for a method and a path.
 pub(crate) fn route(name: &str, method: Method, path: &str, retryable: bool) -> Arc<Route> {
     let condition = RequestMatch::All(vec![
         RequestMatch::Method(method),
@@ -133,15 +134,15 @@ pub(crate) fn route(name: &str, method: Method, path: &str, retryable: bool) -> 
     Arc::new(Route { name: Some(name.into()), condition, retryable, ..Route::fallback() })
 }
 
-/// An application that sends requests through its proxy, one connection for all of them.
+/// An application that sends requests through its proxy, those of HTTP/1 on one connection.
 pub(crate) struct Client {
     pub(crate) proxy: Proxy,
     h1: Mutex<HashMap<SocketAddr, Vec<http1::SendRequest<Full<Bytes>>>>>,
 }
 
-/// An answer.
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct ClientResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -153,7 +154,7 @@ impl Client {
         Self { proxy, h1: Mutex::default() }
     }
 
-    /// A connection to an address through the proxy.
+    /// Opens a connection to an address through the proxy.
     pub(crate) fn dial(&self, to: &str) -> tokio::io::DuplexStream {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let (proxy, to) = (self.proxy.clone(), to.parse().unwrap());
@@ -162,16 +163,16 @@ impl Client {
     }
 
     /// Sends a request to `web`.
-    pub(crate) async fn send(&self, request: Request<Bytes>) -> Reply {
-        self.send_to(WEB, request).await.expect("an answer")
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> ClientResponse {
+        self.send_to(WEB, request).await.expect("a response")
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> ClientResponse {
         self.send(Request::get(path).header("host", "web:9090").body(Bytes::new()).unwrap()).await
     }
 
-    /// Sends a request to an address; HTTP/2 requests have a connection each.
-    pub(crate) async fn send_to(&self, to: &str, request: Request<Bytes>) -> hyper::Result<Reply> {
+    /// Sends a request to an address; each HTTP/2 request has its own connection.
+    pub(crate) async fn send_to(&self, to: &str, request: Request<Bytes>) -> hyper::Result<ClientResponse> {
         let request = request.map(Full::new);
         let addr: SocketAddr = to.parse().unwrap();
         let response = if request.version() == Version::HTTP_2 {
@@ -180,9 +181,9 @@ impl Client {
             tokio::spawn(driver);
             sender.send_request(request).await?
         } else {
-            let kept =
-                self.h1.lock().unwrap().get_mut(&addr).and_then(Vec::pop).filter(|kept| kept.is_ready());
-            let mut sender = match kept {
+            let idle =
+                self.h1.lock().unwrap().get_mut(&addr).and_then(Vec::pop).filter(|sender| sender.is_ready());
+            let mut sender = match idle {
                 Some(sender) => sender,
                 None => {
                     let (sender, driver) = http1::handshake(TokioIo::new(self.dial(to))).await?;
@@ -198,20 +199,25 @@ impl Client {
             }
             let trailers = body.trailers().cloned();
             let (status, headers) = (head.status.as_u16(), head.headers);
-            return Ok(Reply { status, headers, body: body.to_bytes(), trailers });
+            return Ok(ClientResponse { status, headers, body: body.to_bytes(), trailers });
         };
         let (head, body) = response.into_parts();
         let body = body.collect().await?;
         let trailers = body.trailers().cloned();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes(), trailers })
+        Ok(ClientResponse {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
     }
 
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        super::sum(&self.proxy.metrics_text(), name, labels)
+        sum(&scrape(&self.proxy), name, labels)
     }
 
-    /// Waits until a metric has a value; things at rest are counted, but not always before the caller knows.
-    pub(crate) async fn reaches(&self, name: &str, labels: &[(&str, &str)], value: u64) {
+    /// Waits until a metric has a value: what a caller observes is not always counted before.
+    pub(crate) async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
         let wait = async {
             while self.metric(name, labels) != value {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -221,7 +227,7 @@ impl Client {
             panic!(
                 "{name} {labels:?} is {}, not {value}:\n{}",
                 self.metric(name, labels),
-                self.proxy.metrics_text()
+                scrape(&self.proxy)
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Addresses that exist only in this process.
+//! An in-memory network, and one on which no connection opens.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 
 type Accepted = mpsc::UnboundedReceiver<BoxIo>;
 
-/// A network; clones are the same one.
+/// An in-memory network; clones are the same network.
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<Mutex<HashMap<SocketAddr, mpsc::UnboundedSender<BoxIo>>>>);
 
 impl Memory {
-    /// Listens without the trait's boxes.
+    /// Listens at an address and returns the accepted connections.
     pub(crate) fn listen_at(&self, addr: SocketAddr) -> Accepted {
         let (sender, accepted) = mpsc::unbounded_channel();
         self.0.lock().unwrap().insert(addr, sender);
@@ -43,7 +43,7 @@ impl Network for Memory {
     }
 }
 
-/// A network on which no connection ever opens.
+/// A network on which no connection opens.
 pub(crate) struct Never;
 
 impl Network for Never {

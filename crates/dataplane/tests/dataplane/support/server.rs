@@ -1,4 +1,4 @@
-//! Applications: HTTP with a scripted answer, or bytes by hand.
+//! Applications: HTTP with scripted responses, or raw bytes.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -16,50 +16,50 @@ use meshy_net::BoxIo;
 
 use super::Memory;
 
-/// What an application answers; told the request with its body and its number from 0.
-pub(crate) type Answers = Arc<dyn Fn(usize, Request<Bytes>) -> Response<Bytes> + Send + Sync>;
+/// Returns the response of an application to a request, with its body, and its number, from 0.
+pub(crate) type Responder = Arc<dyn Fn(usize, Request<Bytes>) -> Response<Bytes> + Send + Sync>;
 
-/// An application that listens.
+/// The requests of an application that listens.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
-    seen: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     last: Arc<Mutex<Option<Request<Bytes>>>>,
 }
 
 impl Server {
-    /// Requests it answered.
+    /// Returns the number of requests, or of connections of a raw application.
     pub(crate) fn count(&self) -> usize {
-        self.seen.load(SeqCst)
+        self.requests.load(SeqCst)
     }
 
-    /// Counts a request by hand.
+    /// Counts a request.
     pub(crate) fn add(&self) {
-        self.seen.fetch_add(1, SeqCst);
+        self.requests.fetch_add(1, SeqCst);
     }
 
-    /// The last request it saw.
+    /// Returns the last request.
     pub(crate) fn last(&self) -> Request<Bytes> {
         self.last.lock().unwrap().take().expect("a request arrived")
     }
 }
 
 /// Serves HTTP/1 and HTTP/2 at an address.
-pub(crate) fn serve_http(network: &Memory, addr: SocketAddr, answers: Answers) -> Server {
+pub(crate) fn serve_http(network: &Memory, addr: SocketAddr, responder: Responder) -> Server {
     let server = Server::default();
     let mut accepted = network.listen_at(addr);
     let shared = server.clone();
     tokio::spawn(async move {
         while let Some(io) = accepted.recv().await {
-            let (answers, server) = (answers.clone(), shared.clone());
+            let (responder, server) = (responder.clone(), shared.clone());
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                let (answers, server) = (answers.clone(), server.clone());
+                let (responder, server) = (responder.clone(), server.clone());
                 async move {
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                     let request = Request::from_parts(head, body);
                     *server.last.lock().unwrap() = Some(request.clone());
-                    let number = server.seen.fetch_add(1, SeqCst);
-                    Ok::<_, Infallible>(answers(number, request).map(Full::new))
+                    let number = server.requests.fetch_add(1, SeqCst);
+                    Ok::<_, Infallible>(responder(number, request).map(Full::new))
                 }
             });
             tokio::spawn(async move {
@@ -72,7 +72,7 @@ pub(crate) fn serve_http(network: &Memory, addr: SocketAddr, answers: Answers) -
     server
 }
 
-/// Hands every connection to an address to a function; counts the connections.
+/// Passes every connection to an address to a function, and counts the connections.
 pub(crate) fn serve_raw<F: Future<Output = ()> + Send + 'static>(
     network: &Memory,
     addr: SocketAddr,
@@ -80,10 +80,10 @@ pub(crate) fn serve_raw<F: Future<Output = ()> + Send + 'static>(
 ) -> Server {
     let server = Server::default();
     let mut accepted = network.listen_at(addr);
-    let seen = server.seen.clone();
+    let connections = server.requests.clone();
     tokio::spawn(async move {
         while let Some(io) = accepted.recv().await {
-            seen.fetch_add(1, SeqCst);
+            connections.fetch_add(1, SeqCst);
             tokio::spawn(each(io));
         }
     });

@@ -1,17 +1,25 @@
-//! A Deployment's status: the counts and conditions that `kubectl rollout status` and waits read.
+//! The status of a Deployment: the counts and conditions that `kubectl rollout status` reads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet, ReplicaSetStatus,
+};
 
-use super::super::rollout::Bounds;
-use super::super::{Key, Outcome};
-use super::wanted;
-use crate::api::{Api, ApiError, DEPLOYMENTS, Object, REPLICA_SETS};
-use crate::object::{condition, int, moment, name, now, set_condition, text, uid};
+use super::spec::{desired_replicas, is_paused};
+use crate::api::{Api, ApiError};
+use crate::condition;
+use crate::controllers::controller::Action;
+use crate::controllers::queue::Key;
+use crate::controllers::rollout::Limits;
+use crate::object::{ObjectExt, now};
 
-/// Counts over a Deployment's ReplicaSets.
+/// The progress deadline that Kubernetes uses if the Deployment has none.
+const DEFAULT_PROGRESS_DEADLINE_SECONDS: i32 = 600;
+
+/// The sums over the ReplicaSets of a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counts {
     replicas: i64,
@@ -23,117 +31,138 @@ struct Counts {
 pub(super) async fn update(
     api: &Api,
     key: &Key,
-    owned: &[Object],
-    new: Option<&Object>,
-) -> Result<Outcome, ApiError> {
-    // Read again: this reconciliation has changed some of them.
-    let mut sets: Vec<Object> =
-        owned.iter().filter_map(|set| api.get(REPLICA_SETS, &key.0, name(set))).collect();
-    let new = new.and_then(|set| api.get(REPLICA_SETS, &key.0, name(set)));
+    owned: &[Arc<ReplicaSet>],
+    new: Option<&Arc<ReplicaSet>>,
+) -> Result<Action, ApiError> {
+    // This reconciliation may have changed them.
+    let read = |set: &Arc<ReplicaSet>| api.get::<ReplicaSet>(&key.0, set.name());
+    let mut sets: Vec<_> = owned.iter().filter_map(read).collect();
+    let new = new.and_then(read);
     if let Some(new) = &new
-        && !sets.iter().any(|set| uid(set) == uid(new))
+        && !sets.iter().any(|set| set.uid() == new.uid())
     {
         sets.push(new.clone());
     }
-    let sum = |field| sets.iter().filter_map(|set| int(set, field)).sum::<i64>();
-    let counts = Counts {
-        replicas: sum("/status/replicas"),
-        updated: new.as_ref().and_then(|set| int(set, "/status/replicas")).unwrap_or(0),
-        ready: sum("/status/readyReplicas"),
-        available: sum("/status/availableReplicas"),
-    };
-    let mut outcome = Outcome::Done;
-    api.modify_status(DEPLOYMENTS, &key.0, &key.1, |deployment| {
-        let before = deployment["status"].clone();
-        outcome = write(deployment, counts, new.as_ref().map(|set| set.value()));
-        deployment["status"] != before
-    })
-    .await?;
-    Ok(outcome)
+    let counts = Counts::of(&sets, new.as_deref());
+    let mut action = Action::AwaitChange;
+    let change = |deployment: &mut Deployment| action = write(deployment, counts, new.as_deref());
+    api.modify_status(&key.0, &key.1, change).await?;
+    Ok(action)
 }
 
-fn write(deployment: &mut Value, counts: Counts, new: Option<&Value>) -> Outcome {
-    let wanted = wanted(deployment);
-    let before = deployment["status"].clone();
-    let conditions = before.get("conditions").cloned().unwrap_or_else(|| json!([]));
-    let mut status = json!({
-        "observedGeneration": int(deployment, "/metadata/generation").unwrap_or(1),
-        "conditions": conditions,
-    });
-    let missing = (counts.replicas.max(wanted) - counts.available).max(0);
-    for (field, count) in [
-        ("replicas", counts.replicas),
-        ("updatedReplicas", counts.updated),
-        ("readyReplicas", counts.ready),
-        ("availableReplicas", counts.available),
-        ("unavailableReplicas", missing),
-    ] {
-        if count > 0 {
-            status[field] = json!(count);
+impl Counts {
+    fn of(sets: &[Arc<ReplicaSet>], new: Option<&ReplicaSet>) -> Self {
+        let sum = |count: fn(&ReplicaSetStatus) -> i32| {
+            sets.iter().filter_map(|set| set.status.as_ref()).map(count).map(i64::from).sum()
+        };
+        let updated = new.and_then(|set| set.status.as_ref()).map_or(0, |status| status.replicas);
+        Self {
+            replicas: sum(|status| status.replicas),
+            updated: i64::from(updated),
+            ready: sum(|status| status.ready_replicas.unwrap_or(0)),
+            available: sum(|status| status.available_replicas.unwrap_or(0)),
         }
     }
-    let moved = ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas"]
-        .iter()
-        .any(|field| before.get(field) != status.get(field));
-    deployment["status"] = status;
+}
 
-    let least = wanted - Bounds::of(deployment.pointer("/spec/strategy"), wanted).unavailable;
-    if counts.available >= least {
-        let words = "Deployment has minimum availability.";
-        set_condition(deployment, "Available", true, "MinimumReplicasAvailable", words);
+/// Writes the status and returns when to reconcile again.
+fn write(deployment: &mut Deployment, counts: Counts, new: Option<&ReplicaSet>) -> Action {
+    let desired = desired_replicas(deployment);
+    let strategy = deployment.spec.as_ref().and_then(|spec| spec.strategy.as_ref());
+    let min_available = desired - Limits::of(strategy, desired).max_unavailable;
+    let old = deployment.status.take().unwrap_or_default();
+    // The API leaves out counts of zero.
+    let non_zero = |count: i64| (count > 0).then(|| i32::try_from(count).unwrap_or(i32::MAX));
+    let mut status = DeploymentStatus {
+        observed_generation: Some(deployment.metadata.generation.unwrap_or(1)),
+        replicas: non_zero(counts.replicas),
+        updated_replicas: non_zero(counts.updated),
+        ready_replicas: non_zero(counts.ready),
+        available_replicas: non_zero(counts.available),
+        unavailable_replicas: non_zero(counts.replicas.max(desired) - counts.available),
+        conditions: old.conditions.clone(),
+        ..DeploymentStatus::default()
+    };
+    let progressed = numbers(&old) != numbers(&status);
+    if counts.available >= min_available {
+        let message = "Deployment has minimum availability.";
+        set(&mut status, "Available", true, "MinimumReplicasAvailable", message);
     } else {
-        let words = "Deployment does not have minimum availability.";
-        set_condition(deployment, "Available", false, "MinimumReplicasUnavailable", words);
+        let message = "Deployment does not have minimum availability.";
+        set(&mut status, "Available", false, "MinimumReplicasUnavailable", message);
     }
-    progress(deployment, counts, new, moved)
+    let action = progress(deployment, &mut status, counts, new, progressed);
+    deployment.status = Some(status);
+    action
 }
 
-/// The Progressing condition; asks to be called again when the progress deadline is due.
-fn progress(deployment: &mut Value, counts: Counts, new: Option<&Value>, moved: bool) -> Outcome {
-    let wanted = wanted(deployment);
-    let set = new.map(name).unwrap_or_default().to_owned();
-    let complete = counts.updated == wanted && counts.replicas == wanted && counts.available >= wanted;
-    let paused = deployment.pointer("/spec/paused") == Some(&json!(true));
-    let reason = condition(deployment, "Progressing").map_or("", |c| text(c, "/reason")).to_owned();
-    let say = |deployment: &mut Value, status, reason: &str, words: &str| {
-        if set_condition(deployment, "Progressing", status, reason, words) || moved {
-            touch(deployment);
+fn numbers(status: &DeploymentStatus) -> [Option<i32>; 4] {
+    [status.replicas, status.updated_replicas, status.ready_replicas, status.available_replicas]
+}
+
+/// Sets the condition Progressing; a reconciliation is due again at the progress deadline.
+fn progress(
+    deployment: &Deployment,
+    status: &mut DeploymentStatus,
+    counts: Counts,
+    new: Option<&ReplicaSet>,
+    progressed: bool,
+) -> Action {
+    let desired = desired_replicas(deployment);
+    let set_name = new.map(ObjectExt::name).unwrap_or_default();
+    let old: Option<&DeploymentCondition> = condition::find(status.conditions.as_ref(), "Progressing");
+    let reason = old.and_then(|condition| condition.reason.clone()).unwrap_or_default();
+    let mut report = |succeeds: bool, reason: &str, message: &str| {
+        if !set(status, "Progressing", succeeds, reason, message) && progressed {
+            touch(status, "Progressing");
         }
     };
-    if paused {
-        say(deployment, true, "DeploymentPaused", "Deployment is paused");
-        return Outcome::Done;
+    if is_paused(deployment) {
+        report(true, "DeploymentPaused", "Deployment is paused");
+        return Action::AwaitChange;
     }
-    if complete {
-        if reason != "NewReplicaSetAvailable" || moved {
-            let words = format!("ReplicaSet \"{set}\" has successfully progressed.");
-            say(deployment, true, "NewReplicaSetAvailable", &words);
+    if counts.updated == desired && counts.replicas == desired && counts.available >= desired {
+        if reason != "NewReplicaSetAvailable" || progressed {
+            let message = format!("ReplicaSet \"{set_name}\" has successfully progressed.");
+            report(true, "NewReplicaSetAvailable", &message);
         }
-        return Outcome::Done;
+        return Action::AwaitChange;
     }
-    if moved || reason.is_empty() || matches!(reason.as_str(), "NewReplicaSetAvailable" | "DeploymentPaused")
-    {
-        let words = format!("ReplicaSet \"{set}\" is progressing.");
-        say(deployment, true, "ReplicaSetUpdated", &words);
+    let starts = matches!(reason.as_str(), "" | "NewReplicaSetAvailable" | "DeploymentPaused");
+    if progressed || starts {
+        report(true, "ReplicaSetUpdated", &format!("ReplicaSet \"{set_name}\" is progressing."));
     }
-    let limit = int(deployment, "/spec/progressDeadlineSeconds").unwrap_or(600);
-    let since =
-        condition(deployment, "Progressing").and_then(|c| moment(c, "/lastUpdateTime")).unwrap_or_default();
-    let left = limit - Timestamp::now().duration_since(since).as_secs();
+    let left = seconds_to_deadline(deployment, status);
     if left > 0 {
-        return Outcome::Again(Duration::from_secs(left.unsigned_abs()));
+        return Action::RequeueAfter(Duration::from_secs(left.unsigned_abs()));
     }
-    let words = format!("ReplicaSet \"{set}\" has timed out progressing.");
-    say(deployment, false, "ProgressDeadlineExceeded", &words);
-    Outcome::Done
+    let message = format!("ReplicaSet \"{set_name}\" has timed out progressing.");
+    set(status, "Progressing", false, "ProgressDeadlineExceeded", &message);
+    Action::AwaitChange
 }
 
-/// Marks the Progressing condition as updated now: the deadline counts from here.
-fn touch(deployment: &mut Value) {
-    let conditions = deployment["status"]["conditions"].as_array_mut();
-    for condition in conditions.into_iter().flatten() {
-        if condition["type"] == "Progressing" || condition.get("lastUpdateTime").is_none() {
-            condition["lastUpdateTime"] = json!(now());
-        }
+fn seconds_to_deadline(deployment: &Deployment, status: &DeploymentStatus) -> i64 {
+    let deadline = deployment.spec.as_ref().and_then(|spec| spec.progress_deadline_seconds);
+    let deadline = deadline.unwrap_or(DEFAULT_PROGRESS_DEADLINE_SECONDS);
+    let updated: Option<&DeploymentCondition> = condition::find(status.conditions.as_ref(), "Progressing");
+    let updated = updated.and_then(|condition| condition.last_update_time.as_ref());
+    let updated = updated.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    i64::from(deadline) - Timestamp::now().duration_since(updated).as_secs()
+}
+
+/// Sets a condition with its update time, and returns whether that changed it.
+fn set(status: &mut DeploymentStatus, type_: &str, value: bool, reason: &str, message: &str) -> bool {
+    let changed = condition::set(&mut status.conditions, type_, value, reason, message);
+    if changed {
+        touch(status, type_);
+    }
+    changed
+}
+
+/// Sets the update time of a condition; for Progressing, the deadline counts from it.
+fn touch(status: &mut DeploymentStatus, type_: &str) {
+    let conditions = status.conditions.iter_mut().flatten();
+    for condition in conditions.filter(|condition| condition.type_ == type_) {
+        condition.last_update_time = Some(now());
     }
 }

@@ -1,0 +1,72 @@
+//! Subresources that are actions: logs, eviction, port-forward and proxy of pods.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+
+use super::path::ResourcePath;
+use super::request::ApiRequest;
+use super::response::{self, Body};
+use super::{body, port_forward, proxy};
+use crate::error::{ApiError, Result};
+use crate::options::DeleteOptions;
+use crate::pods::LogOptions;
+use crate::store::Key;
+
+/// Responds to a request for an action.
+///
+/// # Errors
+/// 501 for actions that are not implemented.
+pub(super) async fn respond<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::fmt::Display,
+{
+    match path.subresource.as_str() {
+        "proxy" => proxy::proxy(request, path, body).await,
+        "portforward" => port_forward::port_forward(request, &path),
+        "eviction" if request.method == Method::POST => {
+            body::collect(body).await?;
+            evict(&request, &path).await
+        }
+        "log" if request.method == Method::GET => logs(&request, &path).await,
+        "log" => Err(ApiError::method_not_allowed()),
+        other => {
+            let message = format!("the embedded cluster does not serve pods/{other}");
+            Err(ApiError::new(501, "NotImplemented", message))
+        }
+    }
+}
+
+async fn logs(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
+    let key = Key::new(&path.namespace, &path.name);
+    if request.state.store.collection("pods").get(&key).is_none() {
+        return Err(ApiError::not_found("pods", &path.name));
+    }
+    let query = &request.query;
+    let options = LogOptions {
+        container: Some(query.get("container").to_owned()).filter(|name| !name.is_empty()),
+        follow: query.flag("follow"),
+        previous: query.flag("previous"),
+        tail_lines: query.number("tailLines")?,
+        since_seconds: query.number("sinceSeconds")?,
+        limit_bytes: query.number("limitBytes")?,
+        timestamps: query.flag("timestamps"),
+    };
+    let stream = request.pod_backend()?.logs(&path.namespace, &path.name, options).await?;
+    let frames = stream.map(|chunk| chunk.map(Frame::data));
+    let mut response = Response::new(StreamBody::new(frames).boxed_unsync());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    Ok(response)
+}
+
+/// Evicts a pod: deletes it, because disruption budgets are not supported.
+async fn evict(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
+    let options = DeleteOptions { dry_run: request.query.dry_run()?, ..DeleteOptions::default() };
+    let key = Key::new(&path.namespace, &path.name);
+    request.state.writer().delete(&path.kind, &key, &options).await?;
+    Ok(response::json(201, &response::success_status()))
+}

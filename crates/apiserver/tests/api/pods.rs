@@ -1,0 +1,88 @@
+//! Pods: logs and port-forward over HTTPS, deletion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams, PostParams};
+use meshy_apiserver::{
+    CertificateAuthority, DeleteOptions, LogOptions, Options, PodBackend, Server, WriteOptions, kubeconfig,
+};
+use meshy_net::{BoxFuture, BoxIo};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Timeout that is also sufficient on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+struct EchoPods;
+
+impl PodBackend for EchoPods {
+    fn logs<'a>(
+        &'a self,
+        _: &'a str,
+        pod: &'a str,
+        _: LogOptions,
+    ) -> BoxFuture<
+        'a,
+        meshy_apiserver::Result<futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>>,
+    > {
+        let line = bytes::Bytes::from(format!("log of {pod}\n"));
+        Box::pin(async move { Ok(futures::stream::iter([Ok(line)]).boxed()) })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: u16,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
+        Box::pin(async move {
+            let (near, far) = tokio::io::duplex(1024);
+            tokio::spawn(async move {
+                let (mut reader, mut writer) = tokio::io::split(far);
+                let _ = tokio::io::copy(&mut reader, &mut writer).await;
+            });
+            Ok(Box::new(near) as BoxIo)
+        })
+    }
+}
+
+#[tokio::test]
+async fn logs_and_port_forward_work_over_https() {
+    let server = Server::new(Options { pods: Some(Arc::new(EchoPods)), ..Options::default() });
+    let authority = CertificateAuthority::new().expect("an authority");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let running = server.serve(listener, &authority).expect("serves");
+    let document = kubeconfig("test", &running.url(), &authority, server.token());
+    let config = kube::config::Kubeconfig::from_yaml(&document.to_string()).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("a context");
+    let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(config.clone()).expect("a client"));
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).expect("a pod")).await.expect("creates");
+    assert_eq!(pods.logs("p", &Default::default()).await.expect("a log"), "log of p\n");
+    let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
+    let mut stream = forwarder.take_stream(9090).expect("a stream");
+    stream.write_all(b"hello").await.expect("writes");
+    let mut received = [0; 5];
+    tokio::time::timeout(TIMEOUT, stream.read_exact(&mut received)).await.expect("in time").expect("reads");
+    assert_eq!(&received, b"hello");
+
+    let mut anonymous = config;
+    anonymous.auth_info.token = None;
+    let pods: Api<Pod> = Api::default_namespaced(kube::Client::try_from(anonymous).expect("a client"));
+    let error = pods.list(&ListParams::default()).await.expect_err("unauthorized");
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 401));
+}
+
+#[tokio::test]
+async fn scheduled_pod_gets_its_grace_period() {
+    let local = Server::new(Options::default()).client();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    local.create("pods", "default", pod, &WriteOptions::default()).await.expect("creates");
+    let deletion = local.delete("pods", "default", "p", &DeleteOptions::default()).await.expect("deletes");
+    assert!(!deletion.removed && deletion.object["metadata"]["deletionGracePeriodSeconds"] == 30);
+    let immediately = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
+    assert!(local.delete("pods", "default", "p", &immediately).await.expect("deletes").removed);
+}

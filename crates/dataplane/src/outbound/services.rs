@@ -1,0 +1,70 @@
+//! The services that a destination's requests can go to: its own and those that its routes name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::concrete::Concrete;
+use super::context::Context;
+use crate::policy::FailureAccrual;
+use crate::target::{Destination, Target};
+
+/// The services of one destination, each discovered once.
+pub(super) struct Services {
+    context: Arc<Context>,
+    discovered: Mutex<HashMap<String, Arc<Concrete>>>,
+}
+
+impl Services {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context, discovered: Mutex::default() }
+    }
+
+    /// Returns the target's own service.
+    pub(super) fn own(&self, target: &Target, accrual: Option<FailureAccrual>) -> Arc<Concrete> {
+        let name = target.authority.as_deref().unwrap_or_default();
+        self.insert(name, target, accrual)
+    }
+
+    /// Returns a service by `host:port`, or `None` if it is unknown.
+    pub(super) async fn named(
+        &self,
+        authority: &str,
+        accrual: Option<FailureAccrual>,
+    ) -> Option<Arc<Concrete>> {
+        if let Some(found) = self.discovered(authority, accrual) {
+            return Some(found);
+        }
+        let (host, port) = authority.rsplit_once(':')?;
+        let destination = Destination::Name(host.to_owned(), port.parse().ok()?);
+        let target = self.context.discovery.discover(&destination).await?;
+        let target = target.borrow().clone();
+        Some(self.insert(authority, &target, accrual))
+    }
+
+    /// Whether a service has an available endpoint. One that was not discovered yet counts as available: a request
+    /// discovers it.
+    pub(super) fn is_available(&self, authority: &str, accrual: Option<FailureAccrual>) -> bool {
+        self.discovered(authority, accrual).is_none_or(|service| service.is_available())
+    }
+
+    fn discovered(&self, authority: &str, accrual: Option<FailureAccrual>) -> Option<Arc<Concrete>> {
+        let discovered = self.discovered.lock().expect("services lock");
+        discovered.get(authority).filter(|service| service.accrual() == accrual).cloned()
+    }
+
+    fn insert(&self, authority: &str, target: &Target, accrual: Option<FailureAccrual>) -> Arc<Concrete> {
+        let mut discovered = self.discovered.lock().expect("services lock");
+        match discovered.get(authority) {
+            Some(service) if service.accrual() == accrual && service.reads(&target.endpoints) => {
+                service.clone()
+            }
+            // Other circuit breaking settings start with all breakers closed.
+            _ => {
+                let (context, name) = (self.context.clone(), target.authority.clone());
+                let service = Arc::new(Concrete::new(context, name, target.endpoints.clone(), accrual));
+                discovered.insert(authority.to_owned(), service.clone());
+                service
+            }
+        }
+    }
+}
