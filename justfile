@@ -1,9 +1,9 @@
-# The few verbs of this house; `just` lists them.
+# The common tasks; `just` lists them.
 
 _default:
     @just --list
 
-# What a change must pass before it is sent: formatting, lints, hermetic tests.
+# What every change must pass: formatting, lints, hermetic tests.
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
@@ -13,7 +13,7 @@ check:
 e2e FOLDER:
     tests/testbed.sh {{FOLDER}}
 
-# All that continuous integration runs.
+# Everything that continuous integration runs.
 ci:
     .ci/run
 

@@ -25,7 +25,7 @@ printf '\n-- kube-apiserver\n'
 real=$(mktemp -d)
 differential=()
 if [ -x "$folder/apiserver" ]; then
-  # A group of its own, killed as one: asked kindly, kube-apiserver may take a minute to end.
+  # A process group, killed as one: after SIGTERM kube-apiserver may take a minute to end.
   setsid "$folder/apiserver" "$real" $((RANDOM % 10000 + 20000)) >"$real/said" 2>&1 &
   server=$!
   trap 'kill -KILL -- "-$server" 2>/dev/null || true; rm -rf "$real"' EXIT
