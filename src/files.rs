@@ -12,6 +12,8 @@ static LINTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs/lint");
 static MANIFESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/manifests");
 static LINKERD: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/linkerd");
 
+static GLOSSARY: &str = include_str!("../docs/glossary.md");
+
 /// Where each part lies in the repository, and in what `files export` writes.
 static PARTS: &[(&str, &Dir<'_>)] = &[
     ("test-services/base", &BASE),
@@ -57,6 +59,22 @@ pub fn page(id: &str) -> Option<&'static str> {
     [&ERRORS, &LINTS].into_iter().find_map(|pages| pages.get_file(&name)?.contents_utf8())
 }
 
+/// Returns the entry of a term in the glossary, with its heading. Case does not matter, and `-` stands for a space.
+pub fn term(term: &str) -> Option<&'static str> {
+    let normal = |text: &str| text.trim().to_lowercase().replace('-', " ");
+    glossary().find(|(name, _)| normal(name) == normal(term)).map(|(_, entry)| entry)
+}
+
+/// The terms of the glossary, each with its entry.
+fn glossary() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let entries = GLOSSARY.match_indices("\n## ").map(|(at, _)| &GLOSSARY[at + 1..]);
+    entries.filter_map(|rest| {
+        let end = rest[3..].find("\n## ").map_or(rest.len(), |end| end + 3);
+        let entry = rest[..end].trim_end();
+        Some((entry.strip_prefix("## ")?.lines().next()?, entry))
+    })
+}
+
 /// The ids that have a page.
 pub fn pages() -> impl Iterator<Item = &'static str> {
     let files = ERRORS.files().chain(LINTS.files());
@@ -89,6 +107,16 @@ pub fn export(folder: &Path) -> anyhow::Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_term_is_found_in_any_spelling_and_each_entry_has_a_text() {
+        let entry = term("Retry-Budget").unwrap();
+        assert!(entry.starts_with("## retry budget\n\nThe bound of a ServiceProfile"), "{entry}");
+        assert!(!entry.contains("## ttl"));
+        assert_eq!(term("budget"), None);
+        assert!(glossary().count() > 30);
+        assert!(glossary().all(|(_, entry)| entry.lines().count() >= 3));
+    }
 
     #[test]
     fn what_is_exported_is_whole_and_never_overwrites_what_was_changed() {

@@ -1,4 +1,4 @@
-//! `meshy explain`: a recorded run in sentences, or the page of an error or a lint finding.
+//! `meshy explain`: the page of an error or a lint finding, a term of the glossary, or a recorded run in sentences.
 
 use serde::Serialize;
 
@@ -8,10 +8,12 @@ use crate::{files, runs, summary};
 
 /// What to explain.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl")]
+#[command(
+    after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl\n  meshy explain \"retry budget\""
+)]
 pub struct Args {
-    /// A run's id or its begin, a file, or `last`; or the id of an error or of a lint finding
-    #[arg(default_value = "last", value_name = "RUN|ID")]
+    /// The id of an error or a lint finding, a term, or a run: its id or first characters, a file, `last`
+    #[arg(default_value = "last", value_name = "ID|TERM|RUN")]
     what: String,
 }
 
@@ -24,22 +26,22 @@ pub(super) struct Document<'a> {
     verdict: Option<&'a str>,
 }
 
-/// A page of the program's own.
+/// A page of meshy's documentation.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Page<'a> {
-    /// What the error or the finding is called.
+    /// The id of the error or the finding, or the term.
     id: &'a str,
     /// In Markdown.
     page: &'a str,
 }
 
-/// Tells it.
+/// Prints the page, the term or the run.
 ///
 /// # Errors
-/// There is no such run and no such page.
+/// There is no page, term or run of that name.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    if let Some(page) = files::page(&args.what) {
+    if let Some(page) = files::page(&args.what).or_else(|| files::term(&args.what)) {
         context.data(&Page { id: &args.what, page }, |_| page.to_owned())?;
         return Ok(Exit::Done);
     }

@@ -70,8 +70,6 @@ fn a_down_on_a_full_disk_removes_the_state_first_and_the_next_one_completes_it()
 
     home.good("down --yes");
     assert!(!home.lab("meshy").exists());
-    let kubeconfig = fs::read_to_string(home.kubeconfig()).expect("it is there");
-    assert!(!kubeconfig.contains("embedded-meshy"), "{kubeconfig}");
-    let left: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("it is there").flatten().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    // `up` created the kubeconfig and its folder.
+    assert!(!home.path().join(".kube").exists(), "the kubeconfig or its lock is left");
 }
