@@ -76,6 +76,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 context.report.say(format!("would remove the split of `{name}`"));
                 return Ok(Exit::Done);
             }
+            // A server that is not a Kubernetes API server must not look like a cluster without HTTPRoutes.
+            kinds.resource("v1", "Service").await?;
             policy::restore_left(&kinds, &context.report).await?;
             let options = Options { force: false, dry_run: false, deadline: context.deadline };
             let change = PolicyChange::no_route(&objects::split_route(&name), &namespace);

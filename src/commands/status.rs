@@ -11,6 +11,7 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::activity;
 use crate::addons::expiry;
 use crate::cluster::{self, Part};
 use crate::context::Context;
@@ -98,18 +99,22 @@ async fn look(context: &Context, record: &Record) -> Status {
         missing: Vec::new(),
         parts,
     };
-    let answer = async {
+    let mut response = Box::pin(async {
         if stopped {
             // It does not respond, and its parts say why.
             return Ok(());
         }
         let client = context.client_of(record).await?;
         inside(&client, record, &mut status).await
-    };
-    match timeout(PATIENCE.min(context.remaining()), answer).await {
+    });
+    let in_time = timeout(PATIENCE.min(context.remaining()), &mut response).await;
+    // Read while it is still waited for.
+    let waited = activity::longest().map_or(String::new(), |waited| format!(": timed out while {}", waited.what));
+    drop(response);
+    match in_time {
         Ok(Ok(())) => {}
         Ok(Err(error)) => miss(error::plain(&error)),
-        Err(_) => miss("the cluster does not answer".to_owned()),
+        Err(_) => miss(format!("the cluster does not respond{waited}")),
     }
     for node in status.nodes.iter().filter(|n| !n.ready) {
         miss(format!("node `{}` is not Ready", node.name));
@@ -129,7 +134,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
         Api::<Ingress>::all(client.clone()),
     );
     let answers = tokio::try_join!(nodes.list(&all), deployments.list(&all), ingresses.list(&all));
-    let (nodes, deployments, ingresses) = answers.context("the cluster does not answer")?;
+    let (nodes, deployments, ingresses) = answers.context("the cluster does not respond")?;
     status.nodes = nodes.items.iter().map(node_line).collect();
     for deployment in deployments.items.iter().filter(|d| d.namespace().is_none_or(|ns| ns != "kube-system"))
     {
