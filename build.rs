@@ -7,7 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the service's program is made of; anything else changes without compiling it anew.
+/// What the service's program is made of; a change elsewhere does not compile it again.
 const SOURCES: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -53,7 +53,7 @@ fn compile() -> Result<PathBuf, String> {
     let target = target()?;
     let folder = Path::new(&variable("OUT_DIR")).join("service");
     let mut failure = String::new();
-    // All it needs is among what was fetched for this build. Unless that resolved anew, as `cargo install` does: then
+    // All it needs is among what was fetched for this build. Unless versions were resolved again, as `cargo install` does: then
     // the locked versions may have to be fetched.
     for network in [&["--offline"][..], &[]] {
         let run =
@@ -81,7 +81,7 @@ fn cargo(target: &str, folder: &Path) -> Command {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(variable("CARGO_MANIFEST_DIR"));
     cargo.args(["build", "--locked", "--package", "minimal-service", "--bin", "minimal-service"]);
-    // A profile and a folder of its own: the outer cargo holds the lock of its folder until this ends.
+    // A separate profile and folder: the outer cargo holds the lock of its folder until this ends.
     cargo.args(["--profile", "service", "--target", target, "--target-dir"]).arg(folder);
     // The outer build's flags are for the outer build (of clippy, say, or another linker). This variable has the last
     // word over every other place where flags can stand. Paths of this machine stay out of the program: it goes into

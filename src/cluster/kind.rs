@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use bollard::query_parameters::{StartContainerOptions, StopContainerOptionsBuilder};
 use futures::future::BoxFuture;
-use tokio::time::Instant;
 
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
@@ -18,14 +16,15 @@ use crate::error::{Advise, Exit};
 use crate::exec::{Failure, Program, find, first_line};
 use crate::lab::{self, LabName, Record, files};
 use crate::private;
-use crate::ui::Step;
+
+mod containers;
+
+pub(super) use containers::remove_containers;
+use containers::{part, remove_network, restart, stop_nodes};
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
 pub(super) const NODE_IMAGE: &str =
     "kindest/node:v1.35.0@sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f";
-
-/// How long a request that was under way when its program died may take to show in the engine.
-const STRAGGLER: Duration = Duration::from_secs(1);
 
 /// The provider.
 pub(super) struct Kind;
@@ -369,102 +368,6 @@ impl Provider for Kind {
             }
             Ok(removed)
         })
-    }
-}
-
-/// Removes the nodes and the registry of a lab, and proves it; gives what was removed.
-///
-/// # Errors
-/// The engine's; a container remains.
-pub(super) async fn remove_containers(engine: &Engine, record: &Record) -> anyhow::Result<Vec<String>> {
-    let name = &record.name;
-    let mut removed = Vec::new();
-    // Again after a while where a run was killed: a docker program that its kind had started may still bring a
-    // container, and nobody is left to ask.
-    let rounds = if record.made { 1 } else { 2 };
-    for round in 0..rounds {
-        if round > 0 {
-            tokio::time::sleep(STRAGGLER).await;
-        }
-        let nodes = made_nodes(engine, name).await?;
-        nodes::remove(engine, &nodes).await?;
-        removed.extend(nodes.iter().map(|n| format!("container `{}`", n.name)));
-    }
-    removed.extend(registry::remove(engine, name).await?);
-    let left: Vec<String> = made_nodes(engine, name).await?.into_iter().map(|n| n.name).collect();
-    anyhow::ensure!(left.is_empty(), "containers are left: {}", left.join(", "));
-    Ok(removed)
-}
-
-/// The nodes of that name that meshy made.
-async fn made_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>> {
-    Ok(nodes::list(engine, name, &certs_d(name)?).await?.into_iter().filter(|n| n.ours).collect())
-}
-
-/// A node as `status` shows it: amiss while it does not run, and where it is not where it was.
-fn part(node: &Node, record: &Record) -> Part {
-    let was = record.addresses.get(&node.name);
-    let moved = node.address.as_ref().zip(was).filter(|(now, was)| now != was);
-    let state = match moved {
-        _ if !node.running => format!("stopped: {}", node.state),
-        Some((now, was)) => format!("running, its address is {now} and was {was}"),
-        None => "running".to_owned(),
-    };
-    Part {
-        name: format!("node `{}`", node.name),
-        well: node.running && moved.is_none(),
-        state,
-        address: node.address.clone(),
-    }
-}
-
-/// Starts what is stopped. Where a node has another address than it had, all nodes are restarted to get theirs back: routes and
-/// certificates go by them, and not every node image mends them itself. Gives a word for the report.
-async fn restart(
-    engine: &Engine,
-    record: &Record,
-    nodes: &[Node],
-    step: &Step,
-    deadline: Instant,
-) -> anyhow::Result<String> {
-    let moved = addresses::changes(&record.addresses, &addresses::of(nodes));
-    if !moved.is_empty() {
-        step.waiting(&moved.join("; "));
-        stop_nodes(engine, nodes).await?;
-    }
-    let to_start = nodes.iter().filter(|n| !n.running || !moved.is_empty());
-    // The engine gives the lowest free address: one after another by the old ones, and the registry after them all.
-    let names = addresses::in_order(&record.addresses, to_start.map(|n| n.name.as_str()));
-    if !names.is_empty() {
-        registry::out_of_the_way(engine, record, deadline).await?;
-    }
-    for name in &names {
-        let started = engine.docker.start_container(name, None::<StartContainerOptions>).await;
-        started.with_context(|| format!("cannot start node `{name}`"))?;
-    }
-    Ok(match (names.len(), moved.is_empty()) {
-        (0, _) => "already there".to_owned(),
-        (n, true) => format!("started {n} stopped nodes"),
-        (n, false) => format!("restarted {n} nodes for their old addresses"),
-    })
-}
-
-async fn stop_nodes(engine: &Engine, nodes: &[Node]) -> anyhow::Result<()> {
-    let options = StopContainerOptionsBuilder::default().t(10).build();
-    let running = nodes.iter().filter(|n| n.running);
-    let stops = running.map(|n| engine.docker.stop_container(&n.name, Some(options.clone())));
-    futures::future::try_join_all(stops).await.context("cannot stop a node")?;
-    Ok(())
-}
-
-/// Removes kind's network if nothing is in it any more.
-async fn remove_network(engine: &Engine) -> anyhow::Result<bool> {
-    use bollard::errors::Error::DockerResponseServerError;
-    match engine.docker.remove_network(NETWORK).await {
-        Ok(()) => Ok(true),
-        // Absent, or containers of others are in it.
-        Err(DockerResponseServerError { status_code: 403 | 404 | 409, .. }) => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot remove network `{NETWORK}`")),
     }
 }
 

@@ -87,7 +87,7 @@ fn a_base_that_is_reached_by_several_paths_is_built_for_each_of_them() {
         }
         tree
     };
-    // The prefixes of each path make names of their own: 2^4 objects, as kustomize builds them.
+    // The prefixes of each path give different names: 2^4 objects, as kustomize builds them.
     assert_eq!(build(&distinct(5), Path::new("/4a")).expect("it builds").objects.len(), 16);
     assert_eq!(limit(&distinct(31), "/30a"), "the tree has more than 5000 kustomizations");
 }

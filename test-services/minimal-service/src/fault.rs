@@ -35,7 +35,7 @@ pub struct FaultChange {
     /// As [`Fault::sequence`]; starts at its first status, `[]` removes the sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Vec<u16>>,
-    /// As [`Fault::seed`]; restarts the random numbers. `Some(None)`, which is `null`, removes the seed.
+    /// As [`Fault::seed`]; restarts the random numbers. `Some(None)`, which is `null`, removes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub seed: Option<Option<u64>>,
     /// As [`Fault::delay_max`].

@@ -33,7 +33,7 @@ const FIRST: &[&str] = &[
     "PodDisruptionBudget",
 ];
 
-/// Kinds that would get in the way of others: they come last.
+/// Kinds that can reject other objects: they come last.
 const LAST: &[&str] = &["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
 /// Sorts the objects by `options`; without options by kind, as `kustomize build` does.

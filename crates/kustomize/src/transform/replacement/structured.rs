@@ -8,7 +8,7 @@ use crate::{hash, yaml};
 /// `text` after `change` has worked on what it holds.
 ///
 /// JSON comes back as Go writes it. YAML comes back only when nothing of it would be lost: with comments, or keys in an
-/// order of their own, it is refused, since kustomize would keep both.
+/// different order, it is refused, since kustomize would keep both.
 pub(super) fn edit(
     text: &str,
     change: impl FnOnce(&mut Value) -> Result<(), Error>,

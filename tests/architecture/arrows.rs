@@ -1,0 +1,126 @@
+//! The arrows of docs/architecture.md: which crate may use which.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use regex::Regex;
+use serde_json::Value;
+
+use crate::sources::{self, Source};
+
+/// Which crates of this workspace each crate may use in its program; tests may use any.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("minimal-service", &["meshy-net"]),
+    ("meshy-net", &[]),
+    ("meshy-mesh", &[]),
+    ("meshy-kustomize", &[]),
+    ("meshy-apiserver", &["meshy-net"]),
+    ("meshy-dataplane", &["meshy-net"]),
+    ("meshy-embedded", &["meshy-apiserver", "meshy-dataplane", "meshy-mesh", "meshy-net", "minimal-service"]),
+    ("meshy", &["meshy-embedded", "meshy-kustomize", "meshy-mesh"]),
+];
+
+type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+#[test]
+fn crates_depend_only_along_the_arrows() {
+    let found = dependencies();
+    assert_eq!(
+        found.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        ARROWS.iter().map(|(name, _)| *name).collect(),
+        "the table of arrows names each crate"
+    );
+    let wrong = violations(&found);
+    assert!(wrong.is_empty(), "against docs/architecture.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn sources_use_only_crates_along_the_arrows() {
+    let folders = folders();
+    let mut found = Arrows::new();
+    for source in sources::with_extension(&["rs"]) {
+        // The longest folder: the root's is a prefix of each.
+        let owner = folders
+            .iter()
+            .filter(|(folder, _)| source.path.starts_with(&format!("{folder}src/")))
+            .max_by_key(|(folder, _)| folder.len());
+        if let Some((_, name)) = owner {
+            found.entry(name.clone()).or_default().extend(used(&source));
+        }
+    }
+    let wrong = violations(&found);
+    assert!(wrong.is_empty(), "against docs/architecture.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_planted_arrow_is_found() {
+    let planted = Source {
+        path: "crates/apiserver/src/lib.rs".to_owned(),
+        text: "use meshy_mesh::names;\n".to_owned(),
+    };
+    let found = Arrows::from([("meshy-apiserver".to_owned(), used(&planted))]);
+    assert_eq!(violations(&found), ["meshy-apiserver → meshy-mesh"]);
+}
+
+fn violations(found: &Arrows) -> Vec<String> {
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    let mut wrong = Vec::new();
+    for (from, targets) in found {
+        for to in targets.iter().filter(|to| *to != from) {
+            if !allowed.get(from.as_str()).is_some_and(|allowed| allowed.contains(&to.as_str())) {
+                wrong.push(format!("{from} → {to}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// The crates of this workspace that a source names outside its tests.
+fn used(source: &Source) -> BTreeSet<String> {
+    let name = Regex::new(r"\b(meshy_[a-z]+|minimal_service)::").expect("a pattern");
+    let text = source.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let is_test = source.path.ends_with("/tests.rs") || source.path.contains("/tests/");
+    let text = if is_test { "" } else { text };
+    name.captures_iter(text).map(|found| found[1].replace('_', "-")).filter(|name| is_member(name)).collect()
+}
+
+fn is_member(name: &str) -> bool {
+    ARROWS.iter().any(|(member, _)| *member == name)
+}
+
+/// The workspace's crates and their normal and build dependencies inside the workspace, as cargo reads them.
+fn dependencies() -> Arrows {
+    let mut found = Arrows::new();
+    for package in metadata()["packages"].as_array().expect("packages") {
+        let normal = package["dependencies"].as_array().expect("dependencies").iter();
+        let normal = normal.filter(|d| d["kind"] != "dev").filter_map(|d| d["name"].as_str());
+        let name = package["name"].as_str().expect("a name").to_owned();
+        found.insert(name, normal.filter(|name| is_member(name)).map(str::to_owned).collect());
+    }
+    found
+}
+
+/// Each crate's folder below the project's, with a `/` at its end, and its name.
+fn folders() -> Vec<(String, String)> {
+    let root = sources::root().display().to_string();
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let folder = |package: &Value| {
+        let manifest = package["manifest_path"].as_str()?.strip_prefix(&root)?;
+        Some((
+            manifest.strip_suffix("Cargo.toml")?.trim_start_matches('/').to_owned(),
+            package["name"].as_str()?.to_owned(),
+        ))
+    };
+    packages.iter().map(|package| folder(package).expect("a path below the project")).collect()
+}
+
+fn metadata() -> Value {
+    let run = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--locked", "--format-version", "1"])
+        .current_dir(sources::root())
+        .output()
+        .expect("cargo runs");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    serde_json::from_slice(&run.stdout).expect("cargo metadata prints JSON")
+}
