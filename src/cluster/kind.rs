@@ -20,7 +20,7 @@ use crate::private;
 mod containers;
 
 pub(super) use containers::remove_containers;
-use containers::{part, remove_network, restart, stop_nodes};
+use containers::{STRAGGLER, part, remove_network, restart, stop_nodes};
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
 pub(super) const NODE_IMAGE: &str =

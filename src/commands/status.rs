@@ -109,7 +109,8 @@ async fn look(context: &Context, record: &Record) -> Status {
     });
     let in_time = timeout(PATIENCE.min(context.remaining()), &mut response).await;
     // Read while it is still waited for.
-    let waited = activity::longest().map_or(String::new(), |waited| format!(": timed out while {}", waited.what));
+    let waited =
+        activity::longest().map_or(String::new(), |waited| format!(": timed out while {}", waited.what));
     drop(response);
     match in_time {
         Ok(Ok(())) => {}

@@ -68,8 +68,7 @@ pub(crate) fn blocks(page: &Path) -> Vec<Block> {
 /// The words of a `meshy` command in a line: prompts, pipes, redirections and comments taken off.
 pub(crate) fn meshy_words(line: &str) -> Option<Vec<String>> {
     let line = line.trim().trim_start_matches("$ ");
-    let line =
-        line.strip_prefix("cargo run -- ").map_or(line.to_owned(), |rest| format!("meshy {rest}"));
+    let line = line.strip_prefix("cargo run -- ").map_or(line.to_owned(), |rest| format!("meshy {rest}"));
     let start = line.split('|').map(str::trim).find(|part| part.starts_with("meshy "))?;
     let mut words = Vec::new();
     let mut word = String::new();

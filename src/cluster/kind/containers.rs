@@ -14,7 +14,7 @@ use crate::lab::{LabName, Record};
 use crate::ui::Step;
 
 /// How long a request that was in progress when its program was killed may take to become visible in the engine.
-const STRAGGLER: Duration = Duration::from_secs(1);
+pub(super) const STRAGGLER: Duration = Duration::from_secs(1);
 
 /// Removes the nodes and the registry of a lab, verifies that they are gone, and returns what was removed.
 ///
