@@ -104,6 +104,12 @@ fn run(home: &Home, line: &str, endless: bool) -> Ended {
     Ended { code: output.status.code(), said }
 }
 
+/// Whether the output names the server, by its address or by the context that leads to it.
+fn names(ended: &Ended, fake: &FakeApi) -> bool {
+    ended.said.contains(&fake.address())
+        || ended.said.contains(&format!("the API server of context `{CONTEXT}`"))
+}
+
 /// What is wrong with how a command ended; none for an error that names the server.
 fn judge(ended: &Ended, fake: &FakeApi) -> Option<String> {
     if let Some(text) = FALSE.iter().find(|text| ended.said.contains(**text)) {
@@ -113,7 +119,7 @@ fn judge(ended: &Ended, fake: &FakeApi) -> Option<String> {
         return Some("prints Rust types".to_owned());
     }
     match ended.code {
-        Some(1 | 3) if !ended.said.contains(&fake.address()) => Some("does not name the server".to_owned()),
+        Some(1 | 3) if !names(ended, fake) => Some("does not name the server".to_owned()),
         // It was still waiting, or its time was over.
         None | Some(1 | 3 | 4) => None,
         Some(code) => Some(format!("exit {code}")),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use meshy_dataplane::profile::{PathRegex, Profile, RequestMatch, Route};
 use meshy_dataplane::{Destination, Discovery, Endpoint, Proxy, ProxyConfig, Target};
 use meshy_net::BoxFuture;
 use tokio::sync::watch;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 use super::{Memory, scrape, sum};
 
@@ -22,11 +24,25 @@ use super::{Memory, scrape, sum};
 pub(crate) const WEB: &str = "10.96.0.1:9090";
 
 /// Services, and the network between their pods.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Lab {
     /// The network between pods.
     pub(crate) wire: Memory,
     targets: Arc<Mutex<HashMap<Destination, watch::Sender<Arc<Target>>>>>,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        register_subscribers();
+        Self { wire: Memory::default(), targets: Arc::default() }
+    }
+}
+
+/// Registers two tracing subscribers before any proxy runs. With a single one, tracing asks only the current thread's
+/// subscriber whether an event is of interest, and a thread without one can disable the event for the log of another test.
+fn register_subscribers() {
+    static REGISTERED: OnceLock<[Dispatch; 2]> = OnceLock::new();
+    REGISTERED.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())));
 }
 
 impl Discovery for Lab {
