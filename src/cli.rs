@@ -16,7 +16,7 @@ pub use global::{Color, Global, Output, ProviderChoice, duration};
 
 /// A resilience lab for service meshes.
 ///
-/// Brings up a cluster with a mesh, deploys a service that fails on purpose, switches retries on and shows with
+/// Creates a cluster with a mesh, deploys services that fail on purpose, switches retries on and shows with
 /// numbers what that did to each request, what it cost and why.
 #[derive(Debug, Parser)]
 #[command(
@@ -32,7 +32,7 @@ pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
     pub global: Global,
-    /// What to do; without it meshy says what is there and what to do next.
+    /// The command; without it meshy lists the labs and the next steps.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -40,68 +40,68 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print an overlay as YAML, as kustomize would
+    /// Print an overlay as YAML, as kustomize does
     Build(commands::build::Args),
-    /// List the certificates and how long they hold
+    /// List certificates and when they expire
     Certs(commands::certs::Args),
-    /// Look at the health of cluster, control plane, certificates and proxies
+    /// Check cluster, control plane, certificates and proxies
     Check(commands::check::Args),
-    /// Make only the cluster
+    /// Create only the cluster
     Cluster(commands::cluster::Args),
     /// Print a shell's completion script
     Completions(commands::completions::Args),
-    /// Put overlays on the lab's cluster and wait for them
+    /// Deploy overlays and wait until they are ready
     Deploy(commands::deploy::Args),
-    /// Look whether this machine can carry a KinD lab
+    /// Check that this machine can run a kind cluster
     Doctor(commands::doctor::Args),
-    /// Take away everything that a lab made
+    /// Delete a lab and everything it created
     Down(commands::down::Args),
     /// List or write the files that meshy ships
     Files(commands::files::Args),
     /// List the images that a cluster must be able to pull
     Images(commands::images::Args),
-    /// Put proxies into workloads and prove it
+    /// Add proxies to workloads and verify them
     Inject(commands::inject::Args),
     /// Run an embedded lab's cluster
     #[command(hide = true)]
     InternalServe(commands::internal_serve::Args),
-    /// Find what is accepted and still does not do what it says
+    /// Find policies that Kubernetes accepts but that have no effect
     Lint(commands::lint::Args),
-    /// Lead a port of this machine to a pod
+    /// Forward a local port to a pod
     PortForward(commands::port_forward::Args),
-    /// Bring an image into the private registry
+    /// Copy an image into the private registry
     Push(commands::push::Args),
-    /// Make only the private registry
+    /// Create only the private registry
     Registry(commands::registry::Args),
-    /// Switch retries on and off by annotations, the newer dialect
+    /// Apply or delete retries by annotations, the newer way
     Retry(commands::retry::Args),
-    /// Switch a ServiceProfile on and off and prove that it is in force
+    /// Apply a ServiceProfile and verify that clients use it
     Sp(commands::sp::Args),
     /// Split a service's traffic by weight
     Split(commands::split::Args),
-    /// Start a lab that was stopped
+    /// Start a stopped lab
     Start(commands::start::Args),
-    /// Show what is there, what is missing and what repairs it
+    /// Show the lab's state, and what repairs it
     Status(commands::status::Args),
-    /// Stop a lab and keep it
+    /// Stop a lab and keep its objects
     Stop(commands::stop::Args),
-    /// Tell the whole story: failures, retries on, off, and through the ingress
+    /// Run the guided demo: failures, retries on and off
     Demo(commands::demo::Args),
-    /// Send requests at a fixed rate and show what the user got
+    /// Send load at a fixed rate and show what clients saw
     Traffic(commands::traffic::Args),
-    /// Change how a test service fails while it runs
+    /// Change how a running test service fails
     Fault(commands::fault::Args),
-    /// Show success, rate and latency of workloads, as their proxies count
+    /// Show success, rate and latency of workloads
     Stat(commands::stat::Args),
-    /// Show requests and tries of a service's routes, both views
+    /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
-    /// Show where every request went and what it cost
+    /// Show the outcomes of requests and what retries cost
     Fates(commands::fates::Args),
-    /// Tell a recorded run in sentences
+    /// Explain a recorded run, an error, a finding or a term
     Explain(commands::explain::Args),
-    /// Say what a retry policy will do, before it is tried
+    /// Predict what a retry policy will do
     Predict(commands::predict::Args),
-    /// Predict or measure a policy value over a range
+    /// Predict or measure a range of policy values
     Sweep(commands::sweep::Args),
     /// Write a recorded run as one HTML file
     Report(commands::report::Args),
@@ -109,13 +109,13 @@ pub enum Command {
     Compare(commands::compare::Args),
     /// List recorded runs
     Runs(commands::runs::Args),
-    /// Write one redacted archive of what is needed to tell what went wrong
+    /// Write a redacted archive for bug reports
     SupportBundle(commands::support_bundle::Args),
-    /// Take overlays off the cluster again
+    /// Remove deployed overlays
     Undeploy(commands::undeploy::Args),
-    /// Take proxies out of workloads
+    /// Remove proxies from workloads
     Uninject(commands::uninject::Args),
-    /// Make a lab, or what is missing of it
+    /// Create a lab, or complete one
     Up(commands::up::Args),
     /// Print the version of meshy and of what it installs
     Versions(commands::versions::Args),

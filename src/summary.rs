@@ -67,7 +67,7 @@ pub fn of_steps(steps: &[Step]) -> String {
         ]);
     }
     format!(
-        "{}\nSUCCESS is the user's, ACTUAL the service's own: of tries, retries among them.",
+        "{}\nSUCCESS: what clients saw. ACTUAL: what the service answered, counting every attempt.",
         rows.render()
     )
 }
@@ -217,7 +217,11 @@ pub fn explain(step: &Step) -> Vec<String> {
             "The service itself answered {} % of {} tries well{}.",
             table::points(actual, mesh.clients.tries_count),
             mesh.clients.tries_count,
-            if mesh.clients.retries() > 0 { "; retries do not mend it, they ask again" } else { "" }
+            if mesh.clients.retries() > 0 {
+                "; retries do not fix the service, they repeat the request"
+            } else {
+                ""
+            }
         ));
     }
     let seconds = traffic.length_seconds.max(1e-9);
@@ -237,7 +241,7 @@ pub fn explain(step: &Step) -> Vec<String> {
                 of_policy(&mesh.policy).trim_start_matches("a budget of "),
                 match clients.no_budget_count {
                     0 => ": enough for every failure.".to_owned(),
-                    refused => format!(", so {refused} requests failed with no budget left."),
+                    refused => format!(", so {refused} requests failed, retry budget exhausted."),
                 }
             ));
         }

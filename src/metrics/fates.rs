@@ -94,21 +94,21 @@ impl Fates {
 
     /// The rows as words and counts; none where it is not known.
     pub fn rows(&self) -> Vec<(String, Option<u64>)> {
-        let mut rows = vec![("answered at the first try".to_owned(), self.first_try_count)];
-        rows.push(("saved by a retry".to_owned(), self.saved_count));
+        let mut rows = vec![("succeeded on the first attempt".to_owned(), self.first_try_count)];
+        rows.push(("succeeded after retries".to_owned(), self.saved_count));
         const APART: u32 = 4;
         for (number, count) in self.saved_by_try_count.range(..=APART) {
-            rows.push((format!("  at try {number}"), Some(*count)));
+            rows.push((format!("  on attempt {number}"), Some(*count)));
         }
         let later: u64 = self.saved_by_try_count.range(APART + 1..).map(|(_, count)| count).sum();
         if later > 0 {
-            rows.push((format!("  at try {} or later", APART + 1), Some(later)));
+            rows.push((format!("  on attempt {} or later", APART + 1), Some(later)));
         }
-        rows.push(("failed, no budget left".to_owned(), Some(self.no_budget_count)));
-        rows.push(("failed at the limit".to_owned(), Some(self.limit_count)));
+        rows.push(("failed, retry budget exhausted".to_owned(), Some(self.no_budget_count)));
+        rows.push(("failed, retry limit reached".to_owned(), Some(self.limit_count)));
         rows.push(("failed, not retryable".to_owned(), Some(self.not_retryable_count)));
         rows.push(("timed out".to_owned(), Some(self.timed_out_count)));
-        rows.push(("refused by the breaker".to_owned(), self.refused_count));
+        rows.push(("rejected by the circuit breaker".to_owned(), self.refused_count));
         rows
     }
 }

@@ -1,7 +1,7 @@
 //! The files of the project, as git would list them: without build folders.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A text file of the project.
 pub(crate) struct Source {
@@ -44,6 +44,6 @@ fn extension(path: &Path) -> Option<&str> {
     path.extension()?.to_str()
 }
 
-fn relative(path: &PathBuf) -> String {
+fn relative(path: &Path) -> String {
     path.strip_prefix(root()).expect("below the project").display().to_string()
 }
