@@ -22,7 +22,7 @@ static REGISTER: Register = Register::new();
 pub enum Kind {
     /// A server: an API server, a registry, an engine.
     Server,
-    /// A file, which may be a pipe that nobody writes to.
+    /// A file, which may be a pipe without a writer.
     File,
     /// A program that this one has started.
     Program,
@@ -70,7 +70,7 @@ pub fn longest() -> Option<Waited> {
     REGISTER.longest()
 }
 
-/// Says once what server has not responded for [`SILENT`], so that nobody looks at a silent terminal until the time is over.
+/// Reports once which server has not responded for [`SILENT`], so that the terminal is not silent until the time is over.
 /// Never ends.
 pub async fn announce(report: Report) {
     let mut announced = String::new();

@@ -122,7 +122,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// For how long the command works as it was told to, beside what it waits for: it sends load or watches for a given time.
+    /// Returns how long the command sends load or watches by its flags, in addition to its waits.
     pub fn planned(&self) -> Duration {
         match self {
             Self::Demo(_) => commands::demo::LENGTH,

@@ -88,7 +88,7 @@ fn condition(process: Option<Pid>) -> (bool, String) {
     if suspended::is_suspended(pid) {
         return (false, format!("suspended: process {number} was stopped by a signal"));
     }
-    (true, format!("running as process {number}; a stand-in, not Kubernetes"))
+    (true, format!("running as process {number} of meshy, not Kubernetes"))
 }
 
 /// Returns the last line that was written to a log after its first `before` bytes.

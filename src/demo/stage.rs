@@ -28,7 +28,7 @@ pub struct Stage {
     pub ingress: SocketAddr,
     /// The lab's name.
     pub lab: String,
-    /// Whether its mesh is a stand-in that came with the cluster.
+    /// Whether its mesh is the built-in one of the embedded cluster.
     pub stand_in: bool,
     /// Whether a client's proxy sees a new profile at once, and not only after five idle seconds.
     pub at_once: bool,
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     async fn own(context: &Context, like_linkerd: bool) -> anyhow::Result<Self> {
-        let step = context.report.step("Starting", "an embedded cluster, a stand-in in this process");
+        let step = context.report.step("Starting", "an embedded cluster in this process");
         let options =
             Options { api_addr: None, linkerd_discovery_cache: like_linkerd, ..Options::ephemeral("demo") };
         let cluster = Cluster::start(options).await.context("cannot start the embedded cluster")?;

@@ -2,7 +2,7 @@
 //! endings.
 //!
 //! The changed text is checked against the same changes of the parsed value. Where they differ (anchors, a style that the
-//! editor does not know), the change is refused: the file is never written anew.
+//! editor does not know), the change is refused: the file is never written from scratch.
 
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};

@@ -99,7 +99,7 @@ pub fn with(text: &str, entries: &Entries, id: &str, created: Option<usize>) -> 
         let previous = previous.map(str::to_owned);
         let contents = entries.contents(&before, id);
         let former = mark_of(&before, id);
-        // Entries from an earlier run are put in anew, so that the file is restored from what it was before them.
+        // Entries from an earlier run are replaced, so that the file is restored from what it was before them.
         let clean = remove(before.clone(), id)?;
         let original = clean.edit.text().to_owned();
         let mut edit = clean.edit;

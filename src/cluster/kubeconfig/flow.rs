@@ -92,7 +92,7 @@ fn parts(text: &str, open: usize) -> Option<Vec<Range<usize>>> {
         match c {
             '"' if value_begins => length = double_quoted(rest)?,
             '\'' if value_begins => length = single_quoted(rest)?,
-            // Comments between the parts would have to be told from the parts.
+            // Comments between the parts would have to be distinguished from the parts.
             '#' if behind_space => return None,
             '[' | '{' => depth += 1,
             ',' if depth == 0 => {

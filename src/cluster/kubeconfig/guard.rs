@@ -91,7 +91,7 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
             .id("kubeconfig-locked")
             .exit(Exit::Prerequisite);
     }
-    // Whoever wrote it had the lock and was killed.
+    // The process that wrote it had the lock and was killed.
     let _ = fs::remove_file(beside(file, NEW));
     Ok(Guard { lock, note })
 }
