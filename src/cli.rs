@@ -96,7 +96,7 @@ pub enum Command {
     /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
     /// Show the outcomes of requests and what retries cost
-    Fates(commands::fates::Args),
+    Outcomes(commands::outcomes::Args),
     /// Explain a recorded run, an error, a finding or a term
     Explain(commands::explain::Args),
     /// Predict what a retry policy will do
@@ -126,7 +126,7 @@ impl Command {
     pub fn planned(&self) -> Duration {
         match self {
             Self::Demo(_) => commands::demo::LENGTH,
-            Self::Fates(args) => args.planned(),
+            Self::Outcomes(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),
             Self::Sp(args) => args.planned(),

@@ -16,7 +16,7 @@ pub mod doctor;
 pub mod down;
 mod experiment;
 pub mod explain;
-pub mod fates;
+pub mod outcomes;
 pub mod fault;
 pub mod files;
 mod gate;
@@ -83,7 +83,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Fault(args) => fault::run(context, args).await,
         Command::Stat(args) => stat::run(context, args).await,
         Command::Routes(args) => routes::run(context, args).await,
-        Command::Fates(args) => fates::run(context, args).await,
+        Command::Outcomes(args) => outcomes::run(context, args).await,
         Command::Explain(args) => explain::run(context, args).await,
         Command::Predict(args) => predict::run(context, args).await,
         Command::Sweep(args) => sweep::run(context, args).await,

@@ -98,7 +98,7 @@ pub struct Pace {
 impl Pace {
     /// About two minutes. Four requests a second at 70 % failing want 9.3 retries a second: the budget's reserve carries them.
     pub const FULL: Self = Self { rate: 4.0, length: 1.0, seed: None };
-    /// About twenty seconds; what is fewer in requests is made up by the seed: 8 of its first 26 tries are good, and
+    /// About twenty seconds; what is fewer in requests is made up by the seed: 8 of its first 26 attempts are good, and
     /// 32 of its first 107.
     pub const FAST: Self = Self { rate: 8.0, length: 0.16, seed: Some(366) };
 }
@@ -283,7 +283,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
         points(step.traffic.success_ratio.unwrap_or_default(), step.traffic.requests_count)
     };
     let mesh = steps.iter().find(|step| step.name == "profile on").and_then(|step| step.mesh.as_ref());
-    let price = mesh.and_then(|mesh| mesh.fates.added_tries_per_request);
+    let price = mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request);
     let price = price.map(|added| format!(", for {:.0} % more load on the service", added * 100.0));
     let text = format!(
         "The story came true: retries took the user's success from {} % to {} % between services and from \
@@ -302,7 +302,7 @@ pub fn table(steps: &[Step]) -> String {
     let mut text = summary::of_steps(steps);
     for step in steps.iter().filter(|step| step.name == "profile on") {
         if let Some(mesh) = &step.mesh {
-            text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_fates_met(&mesh.fates)));
+            text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_counted_outcomes(&mesh.outcomes)));
         }
     }
     text

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::error;
 use crate::live::Live;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use crate::metrics::{self, Fates, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use crate::metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use crate::predict::{self, Policy, Prediction, Scenario};
 use crate::services::{self, NotTestService, Seen};
 use crate::traffic::{self, Plan, Summary, Target};
@@ -48,10 +48,10 @@ pub struct Mesh {
     pub fail_ratio: Option<f64>,
     /// All routes of it together, as its clients count them.
     pub clients: RouteCounts,
-    /// As its own proxies count: tries.
+    /// As its own proxies count: attempts.
     pub servers: RouteCounts,
     /// Where the requests went.
-    pub fates: Fates,
+    pub outcomes: Outcomes,
     /// What was to be expected of so many requests.
     pub prediction: Option<Prediction>,
     /// Why nothing was predicted.
@@ -132,7 +132,7 @@ impl Before {
             fail_ratio,
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
-            fates: Fates::of(&routes, served.as_ref()),
+            outcomes: Outcomes::of(&routes, served.as_ref()),
             prediction,
             unpredicted,
             gaps: window.gaps,
@@ -199,13 +199,13 @@ pub async fn step(
     let mesh = match before {
         Some(before) => {
             if before.servers.len() > 1 {
-                traffic.forget_tries();
+                traffic.forget_attempts();
             }
             // Where the server or this machine cannot follow, fewer requests are under way than were planned.
             let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
             let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
             let mut mesh = before.after(Some((rate, traffic.length_seconds))).await?;
-            mesh.fates.added_latency_ms = added_latency(&traffic);
+            mesh.outcomes.added_latency_ms = added_latency(&traffic);
             // A prediction is for one policy.
             mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
             mesh.gaps.extend(watched.iter().flat_map(Marks::broken));
@@ -216,13 +216,13 @@ pub async fn step(
     Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, marks, mesh })
 }
 
-/// The median of requests with more than one try, by their counts, beyond the median of first tries.
+/// The median of requests with more than one attempt, by their counts, beyond the median of first attempts.
 fn added_latency(traffic: &Summary) -> Option<f64> {
-    let first = *traffic.tries_p50_ms.get(&1)?;
+    let first = *traffic.attempts_p50_ms.get(&1)?;
     let retried: Vec<(u64, f64)> = traffic
-        .tries_p50_ms
+        .attempts_p50_ms
         .range(2..)
-        .map(|(tries, p50)| (traffic.tries_count.get(tries).copied().unwrap_or(0), *p50))
+        .map(|(attempts, p50)| (traffic.attempts_count.get(attempts).copied().unwrap_or(0), *p50))
         .collect();
     let count: u64 = retried.iter().map(|(count, _)| count).sum();
     let weighted: f64 = retried.iter().map(|(count, p50)| *count as f64 * p50).sum();

@@ -8,7 +8,7 @@
 
 mod ask;
 mod families;
-pub mod fates;
+pub mod outcomes;
 pub mod latency;
 pub mod pods;
 pub mod routes;
@@ -19,7 +19,7 @@ pub mod text;
 pub mod window;
 
 pub use ask::{PodFailure, ask};
-pub use fates::Fates;
+pub use outcomes::Outcomes;
 pub use pods::{Pod, Workload};
 pub use routes::RouteCounts;
 pub use scrape::{Sight, Sighted, sight};

@@ -36,7 +36,7 @@ pub enum Policy {
     },
     /// At most so many retries of each request, as the retry annotations have it; no budget.
     Limit {
-        /// Retries, not tries.
+        /// Retries, not attempts.
         #[serde(rename = "limit_per_request", alias = "limit")]
         limit: u32,
     },
@@ -64,7 +64,7 @@ impl Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Scenario {
-    /// The chance that one try fails.
+    /// The chance that one attempt fails.
     pub fail_ratio: f64,
     /// Requests per second, of all clients together.
     pub requests_per_second: f64,
@@ -98,11 +98,11 @@ pub struct Prediction {
     pub requests_count: u64,
     /// Share of requests that succeed in the end.
     pub success_ratio: Interval,
-    /// Tries for each request.
-    pub tries_per_request: Interval,
-    /// Tries beyond the first, per request: 1.5 is 150 % more load on the server.
+    /// Attempts for each request.
+    pub attempts_per_request: Interval,
+    /// Attempts beyond the first, per request: 1.5 is 150 % more load on the server.
     #[serde(alias = "added_load_ratio")]
-    pub added_tries_per_request: Interval,
+    pub added_attempts_per_request: Interval,
     /// Retries per second that failures ask for.
     pub retries_wanted_per_second: f64,
     /// Retries per second that are made.
@@ -136,21 +136,21 @@ fn exact(scenario: Scenario, limit: u32) -> Prediction {
     let p = scenario.fail_ratio;
     let success = 1.0 - p.powi(limit as i32 + 1);
     let (mut mean, mut square) = (0.0, 0.0);
-    for tries in 1..=limit + 1 {
+    for attempts in 1..=limit + 1 {
         let chance =
-            if tries == limit + 1 { p.powi(limit as i32) } else { p.powi(tries as i32 - 1) * (1.0 - p) };
-        mean += f64::from(tries) * chance;
-        square += f64::from(tries).powi(2) * chance;
+            if attempts == limit + 1 { p.powi(limit as i32) } else { p.powi(attempts as i32 - 1) * (1.0 - p) };
+        mean += f64::from(attempts) * chance;
+        square += f64::from(attempts).powi(2) * chance;
     }
     let deviation = ((square - mean * mean).max(0.0) / requests as f64).sqrt();
-    let tries = Interval::normal(mean, deviation).at_least(1.0);
+    let attempts = Interval::normal(mean, deviation).at_least(1.0);
     Prediction {
         scenario,
         requests_count: requests,
         success_ratio: Interval::binomial(requests, success),
-        tries_per_request: tries,
-        added_tries_per_request: tries.less(1.0),
-        // The last try's failure asks for one more, which the limit refuses.
+        attempts_per_request: attempts,
+        added_attempts_per_request: attempts.less(1.0),
+        // The last attempt's failure asks for one more, which the limit refuses.
         retries_wanted_per_second: scenario.requests_per_second * mean * p,
         retries_made_per_second: scenario.requests_per_second * (mean - 1.0),
         closed_form_success_ratio: success,

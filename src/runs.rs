@@ -18,7 +18,7 @@ use crate::private;
 use crate::ui::Report;
 
 /// The format of the files.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Runs kept; with a demo's 50 KiB each the folder stays at some 5 MiB.
 const KEPT: usize = 100;
@@ -199,7 +199,7 @@ fn read(file: &Path) -> anyhow::Result<Run> {
 mod tests {
     use super::*;
     use crate::measure::Mesh;
-    use crate::metrics::Fates;
+    use crate::metrics::Outcomes;
     use crate::metrics::routes::RouteCounts;
     use crate::predict::{Policy, Scenario, predict};
 
@@ -221,7 +221,7 @@ mod tests {
         ("retry_ratio", "retries_per_request"),
         ("limit", "limit_per_request"),
         ("clients", "clients_count"),
-        ("added_load_ratio", "added_tries_per_request"),
+        ("added_load_ratio", "added_attempts_per_request"),
     ];
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
     fn measured(policy: Policy) -> Step {
         let scenario =
             Scenario { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
-        let fates = Fates { added_tries_per_request: Some(1.5), ..Fates::default() };
+        let outcomes = Outcomes { added_attempts_per_request: Some(1.5), ..Outcomes::default() };
         let (service, clients) = (crate::demo::bounced(), RouteCounts::default());
         let prediction = Some(predict(scenario, 1));
         let (servers, gaps) = (clients.clone(), Vec::new());
@@ -255,7 +255,7 @@ mod tests {
             fail_ratio: Some(0.7),
             clients,
             servers,
-            fates,
+            outcomes,
             prediction,
             unpredicted: None,
             gaps,

@@ -111,13 +111,13 @@ pub struct NotTestService {
 /// What the replicas of a test service saw so far, to be compared with a later look.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    /// One replica sees every try: good answers by the number of their try.
+    /// One replica sees every attempt: good answers by the number of their try.
     Counted(BTreeMap<u32, u64>),
-    /// Several see a part of a request's tries each: the tries of each id over all of them, and whether one was good.
+    /// Several see a part of a request's attempts each: the attempts of each id over all of them, and whether one was good.
     Summed {
         /// By the id's hash.
         ids: BTreeMap<String, (u32, bool)>,
-        /// Ids that a replica has forgotten; when the number grows, tries are missing.
+        /// Ids that a replica has forgotten; when the number grows, attempts are missing.
         forgotten: u64,
     },
 }
@@ -139,9 +139,9 @@ impl Seen {
                 }
                 let mut served = BTreeMap::new();
                 let good_before = |id: &String| old.get(id).is_some_and(|(_, good)| *good);
-                for (id, (tries, good)) in ids {
+                for (id, (attempts, good)) in ids {
                     if *good && !good_before(id) {
-                        *served.entry(*tries).or_default() += 1;
+                        *served.entry(*attempts).or_default() += 1;
                     }
                 }
                 Some(served)
@@ -310,9 +310,9 @@ fn summed(replicas: Vec<Ids>) -> Seen {
     let mut forgotten = 0;
     for replica in replicas {
         forgotten += replica.forgotten;
-        for (id, (tries, good)) in replica.ids {
+        for (id, (attempts, good)) in replica.ids {
             let sum = ids.entry(id).or_default();
-            *sum = (sum.0 + tries, sum.1 || good);
+            *sum = (sum.0 + attempts, sum.1 || good);
         }
     }
     Seen::Summed { ids, forgotten }
@@ -341,12 +341,12 @@ mod tests {
     use super::*;
 
     fn replica(ids: &[(&str, u32, bool)], forgotten: u64) -> Ids {
-        let ids = ids.iter().map(|(id, tries, good)| ((*id).to_owned(), (*tries, *good)));
+        let ids = ids.iter().map(|(id, attempts, good)| ((*id).to_owned(), (*attempts, *good)));
         Ids { ids: ids.collect(), forgotten }
     }
 
     #[test]
-    fn the_tries_of_a_request_are_summed_over_the_replicas() {
+    fn the_attempts_of_a_request_are_summed_over_the_replicas() {
         let before = summed(vec![replica(&[("old", 1, true)], 0), replica(&[], 0)]);
         let after = summed(vec![
             replica(&[("old", 1, true), ("a", 2, false), ("b", 1, true), ("c", 1, false)], 0),

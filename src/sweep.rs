@@ -23,8 +23,8 @@ pub struct Measured {
     pub requests_count: u64,
     /// What the user got, with what so many requests can tell.
     pub success_ratio: Interval,
-    /// Tries for each request, as the clients' proxies count.
-    pub tries_per_request: Option<f64>,
+    /// Attempts for each request, as the clients' proxies count.
+    pub attempts_per_request: Option<f64>,
     /// Whether it lies in the predicted interval.
     pub within_prediction: bool,
 }
@@ -38,8 +38,8 @@ impl Measured {
         Self {
             requests_count: traffic.requests_count,
             success_ratio: Interval::of_share(traffic.succeeded_count, traffic.requests_count),
-            tries_per_request: mesh
-                .and_then(|mesh| mesh.fates.added_tries_per_request)
+            attempts_per_request: mesh
+                .and_then(|mesh| mesh.outcomes.added_attempts_per_request)
                 .map(|added| added + 1.0),
             within_prediction: predicted
                 .zip(traffic.success_ratio)

@@ -59,7 +59,7 @@ impl Lab {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
         let lab = Self { cluster, kubeconfig, _folder: folder };
-        // The seed's failing service: two of three tries fail; the caller never does.
+        // The seed's failing service: two of three attempts fail; the caller never does.
         for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
             lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
         }

@@ -46,7 +46,7 @@ impl Args {
 /// The scenario's flags, shared with `sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScenarioArgs {
-    /// The chance that one try fails
+    /// The chance that one attempt fails
     #[arg(long, value_parser = ratio, default_value = "70%", value_name = "PERCENT")]
     pub(super) fail: f64,
     /// Requests per second, of all clients together
@@ -209,7 +209,7 @@ fn words(prediction: &Prediction) -> String {
     let clients =
         if scenario.clients == 1 { String::new() } else { format!(" from {} clients", scenario.clients) };
     let asked = format!(
-        "{:.0} % of tries fail, {} requests/s{clients} for {} s ({} requests), {}",
+        "{:.0} % of attempts fail, {} requests/s{clients} for {} s ({} requests), {}",
         scenario.fail_ratio * 100.0,
         scenario.requests_per_second,
         scenario.over_seconds,
@@ -219,16 +219,16 @@ fn words(prediction: &Prediction) -> String {
     let mut text = format!(
         "{}\n\n\
          \x20 success        {}\n\
-         \x20 tries/request  {:5.2}     {:.2} to {:.2}\n\
+         \x20 attempts/request  {:5.2}     {:.2} to {:.2}\n\
          \x20 added load     {}\n\
          \x20 retries/s      {:5.1} wanted, {:.1} made\n\
          \x20 closed form    {:5.1} %   success in the long run",
         wrapped(&asked, WIDTH).join("\n"),
         share(&prediction.success_ratio),
-        prediction.tries_per_request.mean,
-        prediction.tries_per_request.low,
-        prediction.tries_per_request.high,
-        share(&prediction.added_tries_per_request),
+        prediction.attempts_per_request.mean,
+        prediction.attempts_per_request.low,
+        prediction.attempts_per_request.high,
+        share(&prediction.added_attempts_per_request),
         prediction.retries_wanted_per_second,
         prediction.retries_made_per_second,
         prediction.closed_form_success_ratio * 100.0,

@@ -89,9 +89,9 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one try may wait for an answer; after `retry apply`, `--timeout` is this one as well
+    /// How long one attempt may wait for an answer; after `retry apply`, `--timeout` is this one as well
     #[arg(long, value_name = "DURATION")]
-    try_timeout: Option<String>,
+    attempt_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -115,7 +115,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let service = args.target.or(LESSON);
     let Service { name, namespace } = &service;
-    let retries = Retries { on: args.on, limit: args.limit, timeout: args.try_timeout };
+    let retries = Retries { on: args.on, limit: args.limit, timeout: args.attempt_timeout };
     let annotations = retries.annotations()?;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
@@ -255,7 +255,7 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
                 .iter()
                 .map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") })
                 .collect();
-            let timeout = s.timeout_ms.map(|t| format!(", {t} ms a try")).unwrap_or_default();
+            let timeout = s.timeout_ms.map(|t| format!(", {t} ms an attempt")).unwrap_or_default();
             format!(
                 "{}: {} retried at most {} times{timeout}, without a budget\n",
                 s.place,

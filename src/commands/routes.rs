@@ -1,4 +1,4 @@
-//! `meshy routes`: requests and tries of each route, as clients count them and as the service's own proxies do.
+//! `meshy routes`: requests and attempts of each route, as clients count them and as the service's own proxies do.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             effective_requests_per_second: (counts.requests_count > 0)
                 .then(|| per_second(counts.requests_count)),
             actual_success_ratio: counts.actual_success(),
-            actual_requests_per_second: per_second(counts.tries_count),
+            actual_requests_per_second: per_second(counts.attempts_count),
             counts,
         };
         let clients = client_view(senders.iter().map(|pod| &pod.change), service);
@@ -171,7 +171,7 @@ fn words(rows: &[&Row], service: &Service) -> String {
     for (title, table) in [
         (format!("==> clients of {} (ServiceProfile) <==", service.name), clients),
         (format!("==> clients of {} (HTTPRoute, annotations) <==", service.name), policy),
-        (format!("==> {} itself: tries, retries among them <==", service.name), servers),
+        (format!("==> {} itself: attempts, retries among them <==", service.name), servers),
     ] {
         if !table.is_empty() {
             text.push_str(&format!("{title}\n{}\n\n", table.render()));

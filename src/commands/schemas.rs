@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{explain, fault, predict, report, routes, runs, sweep, toggle, traffic};
 use crate::compare::Difference;
-use crate::metrics::{Fates, stat};
+use crate::metrics::{Outcomes, stat};
 use crate::predict::Prediction;
 use crate::runs::Run;
 
@@ -23,7 +23,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("demo", of::<Run>()),
         ("explain", of::<explain::Document<'_>>()),
         ("explain-page", of::<explain::Page<'_>>()),
-        ("fates", of::<Fates>()),
+        ("outcomes", of::<Outcomes>()),
         ("fault", of::<fault::Document<'_>>()),
         ("predict", of::<Prediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),

@@ -27,7 +27,7 @@ use crate::ui::Table;
 pub enum Value {
     /// Requests per second.
     Rps,
-    /// The chance that a try fails, in percent.
+    /// The chance that an attempt fails, in percent.
     Fail,
     /// The budget's retryRatio.
     Ratio,
@@ -140,8 +140,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {
-        let heading = [name.as_str(), "SUCCESS", "RANGE", "TRIES/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
-        let with = ["MEASURED", "TRIES", ""];
+        let heading = [name.as_str(), "SUCCESS", "RANGE", "ATTEMPTS/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
+        let with = ["MEASURED", "ATTEMPTS", ""];
         let heading = heading.into_iter().chain(args.measured.then_some(with).into_iter().flatten());
         let mut table = Table::new(0, &heading.collect::<Vec<_>>());
         for Point { value, prediction, measured } in points {
@@ -149,7 +149,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             let beside = measured.as_ref().map(|measured| {
                 [
                     format!("{:.1}%", measured.success_ratio.mean * 100.0),
-                    measured.tries_per_request.map_or("-".to_owned(), |tries| format!("{tries:.2}")),
+                    measured.attempts_per_request.map_or("-".to_owned(), |attempts| format!("{attempts:.2}")),
                     if measured.within_prediction { "within" } else { "OUTSIDE" }.to_owned(),
                 ]
             });
@@ -157,8 +157,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 value.to_string(),
                 format!("{:.1}%", success.mean * 100.0),
                 format!("{:.1}-{:.1}%", success.low * 100.0, success.high * 100.0),
-                format!("{:.2}", prediction.tries_per_request.mean),
-                format!("{:.0}%", prediction.added_tries_per_request.mean * 100.0),
+                format!("{:.2}", prediction.attempts_per_request.mean),
+                format!("{:.0}%", prediction.added_attempts_per_request.mean * 100.0),
                 format!("{:.1}%", prediction.closed_form_success_ratio * 100.0),
             ];
             table.row(cells.into_iter().chain(beside.into_iter().flatten()));

@@ -118,7 +118,7 @@ impl Toggle {
         context.data(&document, |_| {
             let mut text = summary::of_steps(&self.record.steps);
             if let Some(mesh) = &after.mesh {
-                text.push_str(&format!("\n\nAfter:\n{}", summary::of_fates_met(&mesh.fates)));
+                text.push_str(&format!("\n\nAfter:\n{}", summary::of_counted_outcomes(&mesh.outcomes)));
             }
             let points = difference.difference_points.zip(difference.uncertainty_points);
             if let Some((points, uncertainty)) = points {

@@ -20,7 +20,7 @@ use crate::error::{Advise, Exit};
 const AT_ONCE: usize = 8;
 
 /// How often a refusal that may pass (an overloaded or restarting API server) is tried again.
-const TRIES: u32 = 5;
+const ATTEMPTS: u32 = 5;
 
 /// In whose name fields are written. A field stays with who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,19 +238,19 @@ impl Apply {
                         Status::failure(&String::from_utf8_lossy(&body), "").with_code(code.as_u16())
                     });
                     let overloaded = matches!(code.as_u16(), 429 | 503 | 504);
-                    if !overloaded || attempt >= TRIES {
+                    if !overloaded || attempt >= ATTEMPTS {
                         return Ok(Answer::Refused(Box::new(status)));
                     }
                     words_of(&status)
                 }
-                Err(error) if attempt >= TRIES => return Err(error.into()),
+                Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
                 Err(error) => api::words(&error),
             };
             tracing::debug!(%name, attempt, "apply did not get through: {passing}");
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        unreachable!("the last try returns")
+        unreachable!("the last attempt returns")
     }
 
     /// When the manager's fields were last written, in seconds since 1970: an apply that changes nothing leaves it.

@@ -158,7 +158,7 @@ impl Outlooks {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
                 let (failing, times) = self.pulls.entry(key).or_default();
                 let fails = reason != "ImagePullBackOff";
-                // The status goes ErrImagePull → ImagePullBackOff → ErrImagePull …: each entry is one try. Whoever
+                // The status goes ErrImagePull → ImagePullBackOff → ErrImagePull …: each entry is one attempt. Whoever
                 // comes while it backs off has missed at least one.
                 if (fails && !*failing) || *times == 0 {
                     *times += 1;

@@ -136,7 +136,7 @@ pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
         }
         _ => why.push(
             "webhook failing: it asked for a proxy and the injector was not called, or its answer was dropped (it fails \
-             open); `meshy check` tries it"
+             open); `meshy check` attempts it"
                 .to_owned(),
         ),
     }

@@ -1,4 +1,4 @@
-//! Routes of a service as its clients' proxies count them (requests and tries) and as its own proxies do (tries).
+//! Routes of a service as its clients' proxies count them (requests and attempts) and as its own proxies do (attempts).
 
 use std::collections::BTreeMap;
 
@@ -42,19 +42,19 @@ pub struct RouteCounts {
     /// Of these, those whose error the counters do not name: a profile's count a refusal among them.
     #[serde(default)]
     pub unnamed_error_count: u64,
-    /// Tries sent.
-    pub tries_count: u64,
-    /// Tries that succeeded.
-    pub tries_succeeded_count: u64,
-    /// Tries that failed.
-    pub tries_failed_count: u64,
+    /// Attempts sent.
+    pub attempts_count: u64,
+    /// Attempts that succeeded.
+    pub attempts_succeeded_count: u64,
+    /// Attempts that failed.
+    pub attempts_failed_count: u64,
     /// Failures that a retry was wanted for.
     pub retryable_count: u64,
     /// Of these, those for which the budget had nothing left.
     pub no_budget_count: u64,
     /// Requests that failed with all retries of their limit used.
     pub limit_count: u64,
-    /// Latency of requests, all tries together.
+    /// Latency of requests, all attempts together.
     pub latency: Percentiles,
     /// The mean, where the buckets are too coarse for percentiles, in milliseconds.
     pub latency_mean_ms: Option<f64>,
@@ -68,14 +68,14 @@ impl RouteCounts {
         share(self.succeeded_count, self.failed_count)
     }
 
-    /// Succeeded of ended tries.
+    /// Succeeded of ended attempts.
     pub fn actual_success(&self) -> Option<f64> {
-        share(self.tries_succeeded_count, self.tries_failed_count)
+        share(self.attempts_succeeded_count, self.attempts_failed_count)
     }
 
     /// Retries that were made.
     pub fn retries(&self) -> u64 {
-        self.tries_count.saturating_sub(self.requests_count)
+        self.attempts_count.saturating_sub(self.requests_count)
     }
 
     /// Adds another route's counters; percentiles cannot be added and go.
@@ -86,9 +86,9 @@ impl RouteCounts {
         self.timed_out_count += other.timed_out_count;
         self.refused_count += other.refused_count;
         self.unnamed_error_count += other.unnamed_error_count;
-        self.tries_count += other.tries_count;
-        self.tries_succeeded_count += other.tries_succeeded_count;
-        self.tries_failed_count += other.tries_failed_count;
+        self.attempts_count += other.attempts_count;
+        self.attempts_succeeded_count += other.attempts_succeeded_count;
+        self.attempts_failed_count += other.attempts_failed_count;
         self.retryable_count += other.retryable_count;
         self.no_budget_count += other.no_budget_count;
         self.limit_count += other.limit_count;
@@ -178,9 +178,9 @@ fn add_profile(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series)
     route.failed_count += sum("route_response_total", &|s| !good(s));
     route.timed_out_count += sum("route_response_total", &|s| !good(s) && s.is("error", "timeout"));
     route.unnamed_error_count += sum("route_response_total", &|s| !good(s) && s.is("error", "unclassified"));
-    route.tries_count += sum("route_actual_request_total", &|_| true);
-    route.tries_succeeded_count += sum("route_actual_response_total", &good);
-    route.tries_failed_count += sum("route_actual_response_total", &|s| !good(s));
+    route.attempts_count += sum("route_actual_request_total", &|_| true);
+    route.attempts_succeeded_count += sum("route_actual_response_total", &good);
+    route.attempts_failed_count += sum("route_actual_response_total", &|s| !good(s));
     route.retryable_count += sum("route_retryable_total", &|s| s.label("skipped").is_none());
     route.no_budget_count += sum("route_retryable_total", &|s| s.is("skipped", "no_budget"));
 }
@@ -197,20 +197,20 @@ fn add_policy(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series) 
     const TIMEOUTS: [&str; 4] =
         ["REQUEST_TIMEOUT", "RESPONSE_HEADERS_TIMEOUT", "RESPONSE_STREAM_TIMEOUT", "IDLE_TIMEOUT"];
     let statuses = "outbound_http_route_request_statuses_total";
-    let tries = "outbound_http_route_backend_response_statuses_total";
+    let attempts = "outbound_http_route_backend_response_statuses_total";
     route.succeeded_count += sum(statuses, &|s| !bad(s));
     route.failed_count += sum(statuses, &bad);
     route.requests_count += sum(statuses, &|_| true);
     route.timed_out_count += sum(statuses, &|s| errors(s, &TIMEOUTS));
     route.refused_count += sum(statuses, &|s| errors(s, &["FAIL_FAST", "LOAD_SHED"]));
-    route.tries_succeeded_count += sum(tries, &|s| !bad(s));
-    route.tries_failed_count += sum(tries, &bad);
-    route.tries_count +=
+    route.attempts_succeeded_count += sum(attempts, &|s| !bad(s));
+    route.attempts_failed_count += sum(attempts, &bad);
+    route.attempts_count +=
         sum("outbound_http_route_retry_requests_total", &|_| true) + sum(statuses, &|_| true);
     route.limit_count += sum("outbound_http_route_retry_limit_exceeded_total", &|_| true);
 }
 
-/// What the proxies of a service's own pods count: tries only, a retry looks like any request. A proxy counts routes only
+/// What the proxies of a service's own pods count: attempts only, a retry looks like any request. A proxy counts routes only
 /// while a profile is in force; what it answered beyond them is the default route's.
 pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMap<String, RouteCounts> {
     let mut routes: BTreeMap<String, (RouteCounts, Buckets)> = BTreeMap::new();
@@ -219,10 +219,10 @@ pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMa
         for (series, count) in change.of("route_response_total").filter(|(s, _)| inbound(s)) {
             let (route, _) = routes.entry(name(series)).or_default();
             match series.is("classification", "success") {
-                true => route.tries_succeeded_count += count as u64,
-                false => route.tries_failed_count += count as u64,
+                true => route.attempts_succeeded_count += count as u64,
+                false => route.attempts_failed_count += count as u64,
             }
-            route.tries_count += count as u64;
+            route.attempts_count += count as u64;
         }
         for (key, (_, buckets)) in &mut routes {
             buckets.add(change, "route_response_latency_ms_bucket", |s| inbound(s) && name(s) == *key);
@@ -237,9 +237,9 @@ pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMa
         let ((good, routed_good), (bad, routed_bad)) = (beyond(true), beyond(false));
         if good + bad > 0 {
             let (route, buckets) = routes.entry(DEFAULT.to_owned()).or_default();
-            route.tries_succeeded_count += good;
-            route.tries_failed_count += bad;
-            route.tries_count += good + bad;
+            route.attempts_succeeded_count += good;
+            route.attempts_failed_count += bad;
+            route.attempts_count += good + bad;
             // Beside routes the same buckets hold their answers too.
             if routed_good + routed_bad == 0 {
                 buckets.add(change, "response_latency_ms_bucket", all);
@@ -249,7 +249,7 @@ pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMa
     let finish = |(key, (route, buckets)): (String, (RouteCounts, Buckets))| {
         (key, RouteCounts { latency: buckets.percentiles(), ..route })
     };
-    routes.into_iter().map(finish).filter(|(_, route)| route.tries_count > 0).collect()
+    routes.into_iter().map(finish).filter(|(_, route)| route.attempts_count > 0).collect()
 }
 
 fn name(series: &Series) -> String {
@@ -270,7 +270,7 @@ fn child(series: &Series, service: &Service) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Fates, text};
+    use crate::metrics::{Outcomes, text};
 
     // Dumps of real proxies, cut down to the families and labels that are read here (docs/tables.md).
     const CLIENT: &str = include_str!("../../tests/fixtures/proxy-client.prom");
@@ -286,16 +286,16 @@ mod tests {
         let dump = text::parse(CLIENT).unwrap();
         let routes = client_view([&dump.since(None)], &bounced());
         let route = &routes[&(Dialect::Profile, "GET /".to_owned())];
-        assert_eq!((route.requests_count, route.tries_count), (2370, 4654));
+        assert_eq!((route.requests_count, route.attempts_count), (2370, 4654));
         assert_eq!((route.succeeded_count, route.failed_count), (1404, 966));
-        assert_eq!((route.tries_succeeded_count, route.tries_failed_count), (1404, 3250));
+        assert_eq!((route.attempts_succeeded_count, route.attempts_failed_count), (1404, 3250));
         assert_eq!((route.retryable_count, route.no_budget_count), (3250, 966));
         assert_eq!(route.retries(), route.retryable_count - route.no_budget_count);
         assert!(route.latency.p50_ms.is_some());
         let profile = routes.into_iter().filter(|(key, _)| key.0 == Dialect::Profile).collect();
-        let fates = Fates::of(&profile, None);
-        assert_eq!((fates.requests_count, fates.no_budget_count, fates.not_retryable_count), (2370, 966, 0));
-        assert_eq!((fates.first_try_count, fates.saved_count), (None, None));
+        let outcomes = Outcomes::of(&profile, None);
+        assert_eq!((outcomes.requests_count, outcomes.no_budget_count, outcomes.not_retryable_count), (2370, 966, 0));
+        assert_eq!((outcomes.first_attempt_count, outcomes.after_retries_count), (None, None));
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         let dump = text::parse(ANNOTATIONS).unwrap();
         let routes = client_view([&dump], &bounced());
         let route = &routes[&(Dialect::Policy, "http".to_owned())];
-        assert_eq!((route.requests_count, route.tries_count), (3120, 3120 + 859));
+        assert_eq!((route.requests_count, route.attempts_count), (3120, 3120 + 859));
         assert_eq!(route.limit_count, 184);
         assert_eq!(route.succeeded_count + route.failed_count, 3120);
         assert_eq!(route.latency, Percentiles::default());
@@ -312,13 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_view_counts_tries() {
+    fn the_servers_view_counts_attempts() {
         let routes = server_view([&text::parse(SERVER).unwrap()]);
         let route = &routes["GET /"];
-        assert_eq!((route.tries_succeeded_count, route.tries_failed_count), (2381, 5513));
+        assert_eq!((route.attempts_succeeded_count, route.attempts_failed_count), (2381, 5513));
         // While no profile was in force: 2875 and 6776 in all, probes and the admin port apart.
         let rest = &routes[DEFAULT];
-        assert_eq!((rest.tries_succeeded_count, rest.tries_failed_count), (494, 1263));
+        assert_eq!((rest.attempts_succeeded_count, rest.attempts_failed_count), (494, 1263));
         assert_eq!(rest.latency, Percentiles::default());
     }
 
@@ -330,7 +330,7 @@ mod tests {
             .fold(String::new(), |all, line| all + line + "\n");
         let routes = server_view([&text::parse(&dump).unwrap()]);
         assert_eq!(routes.keys().collect::<Vec<_>>(), [DEFAULT]);
-        assert_eq!((routes[DEFAULT].tries_succeeded_count, routes[DEFAULT].tries_failed_count), (2875, 6776));
+        assert_eq!((routes[DEFAULT].attempts_succeeded_count, routes[DEFAULT].attempts_failed_count), (2875, 6776));
     }
 
     #[test]

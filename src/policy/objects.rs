@@ -17,7 +17,7 @@ pub struct Retries {
     pub on: String,
     /// How often at most.
     pub limit: u16,
-    /// How long one try may take.
+    /// How long one attempt may take.
     pub timeout: Option<String>,
 }
 

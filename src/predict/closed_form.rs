@@ -6,7 +6,7 @@ use super::{Policy, Scenario, budget};
 /// that time. Measured with the crate.
 const SPAN: f64 = 0.6;
 
-/// The share of requests that succeed in the steady state. With R requests/s, failure p a try, ratio r and reserve m
+/// The share of requests that succeed in the steady state. With R requests/s, failure p an attempt, ratio r and reserve m
 /// the retries made are r × successes + m, which gives (1-p)(R+m) / (R(1-r(1-p))).
 pub fn success_ratio(scenario: &Scenario) -> f64 {
     let p = scenario.fail_ratio;

@@ -15,7 +15,7 @@ const MOST_RUNS: u64 = 1_000;
 const LEAST_RUNS: u64 = 300;
 /// Requests simulated in all: about a second's work for a debug build.
 const REQUESTS: u64 = 200_000;
-/// A try on a small service, on average. The result hardly depends on it while it is short against the bucket's slots.
+/// An attempt on a small service, on average. The result hardly depends on it while it is short against the bucket's slots.
 const TRY_NANOS: f64 = 2_000_000.0;
 /// Arrivals of an open loop stray by timers and queues. Without any stray, gaps would equal slots and the bucket would
 /// act as on no real clock.
@@ -24,7 +24,7 @@ const STRAY_NANOS: f64 = 500_000.0;
 #[derive(Default)]
 struct Run {
     succeeded: u64,
-    tries: u64,
+    attempts: u64,
     refused: u64,
 }
 
@@ -36,15 +36,15 @@ pub(super) fn prediction(scenario: Scenario, seed: u64) -> Prediction {
     let outcomes: Vec<Run> = (0..runs).map(|_| play(&scenario, &mut random)).collect();
     let of = |most, value: &dyn Fn(&Run) -> f64| Interval::of(outcomes.iter().map(value).collect(), most);
     let count = requests as f64;
-    let tries = of(f64::INFINITY, &|run| run.tries as f64 / count).at_least(1.0);
-    let made = scenario.requests_per_second * (tries.mean - 1.0);
+    let attempts = of(f64::INFINITY, &|run| run.attempts as f64 / count).at_least(1.0);
+    let made = scenario.requests_per_second * (attempts.mean - 1.0);
     let refused = of(1.0, &|run| run.refused as f64 / count).mean * scenario.requests_per_second;
     Prediction {
         scenario,
         requests_count: requests,
         success_ratio: of(1.0, &|run| run.succeeded as f64 / count),
-        tries_per_request: tries,
-        added_tries_per_request: tries.less(1.0),
+        attempts_per_request: attempts,
+        added_attempts_per_request: attempts.less(1.0),
         retries_wanted_per_second: made + refused,
         retries_made_per_second: made,
         closed_form_success_ratio: closed_form::success_ratio(&scenario),
@@ -63,7 +63,7 @@ fn play(scenario: &Scenario, random: &mut StdRng) -> Run {
     let requests = scenario.requests();
     let step = scenario.over().as_nanos() as f64 / requests as f64;
     let mut run = Run::default();
-    // Ends of tries, in the order of time; retries of one request overlap with the next requests.
+    // Ends of attempts, in the order of time; retries of one request overlap with the next requests.
     let mut ends: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
     let mut sent = 0;
     loop {
@@ -72,7 +72,7 @@ fn play(scenario: &Scenario, random: &mut StdRng) -> Run {
             (Some(next), end) if end.is_none_or(|Reverse((end, _))| next <= *end) => {
                 let end = next + exponential(random, STRAY_NANOS) + exponential(random, TRY_NANOS);
                 ends.push(Reverse((end, sent as usize % clients)));
-                run.tries += 1;
+                run.attempts += 1;
                 sent += 1;
                 continue;
             }
@@ -85,7 +85,7 @@ fn play(scenario: &Scenario, random: &mut StdRng) -> Run {
             run.succeeded += 1;
         } else if budgets[client].withdraw(now) {
             ends.push(Reverse((now + exponential(random, TRY_NANOS), client)));
-            run.tries += 1;
+            run.attempts += 1;
         } else {
             run.refused += 1;
         }

@@ -156,7 +156,7 @@ async fn work(shared: Arc<Shared>) {
         let id = format!("{:016x}{number:016x}", shared.run);
         let id = HeaderValue::from_str(&id).expect("hexadecimal digits");
         let exchange = exchange(&shared.target, &mut connection, id);
-        let (outcome, tries) = match timeout_at(start + shared.plan.patience, exchange).await {
+        let (outcome, attempts) = match timeout_at(start + shared.plan.patience, exchange).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
                 connection = None;
@@ -168,7 +168,7 @@ async fn work(shared: Arc<Shared>) {
             }
         };
         let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        recorder.record(outcome, tries, start.elapsed());
+        recorder.record(outcome, attempts, start.elapsed());
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let summary = run(target, plan(200.0, 1_000), stop, |_| {}).await;
         assert_eq!((summary.requests_count, summary.succeeded_count), (200, 150));
         assert_eq!(summary.outcomes_count["500 Internal Server Error"], 50);
-        assert_eq!((summary.tries(), summary.tries_succeeded_count[&2]), (400, 150));
+        assert_eq!((summary.attempts(), summary.attempts_succeeded_count[&2]), (400, 150));
         assert_eq!(summary.ticks.iter().map(|tick| tick.requests_count).sum::<u64>(), 200);
         assert!(!summary.interrupted);
     }

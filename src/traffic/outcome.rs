@@ -40,15 +40,15 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The outcome and, where the test service tells it, the number of tries.
+/// The outcome and, where the test service tells it, the number of attempts.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> (Outcome, Option<u32>) {
-    let tries = headers.get(ATTEMPT).and_then(|number| number.to_str().ok()?.parse().ok());
-    let plain = (Outcome::Answer(status.as_u16()), tries);
+    let attempts = headers.get(ATTEMPT).and_then(|number| number.to_str().ok()?.parse().ok());
+    let plain = (Outcome::Answer(status.as_u16()), attempts);
     let Some(body) = body.filter(|_| status == StatusCode::OK) else { return plain };
     let Ok(body) = serde_json::from_slice::<Bounce>(body) else { return plain };
     // The seed's service writes the status line's text: "500 Internal Server Error".
     let carried = body.body.as_deref().and_then(|text| text.get(..3)?.parse().ok());
-    (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(tries))
+    (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(attempts))
 }
 
 #[derive(serde::Deserialize)]
@@ -64,8 +64,8 @@ mod tests {
     #[test]
     fn an_answer_200_that_carries_500_is_a_failure_of_its_own_kind() {
         let read = |status, body: &str| read(status, &HeaderMap::new(), Some(body.as_bytes()));
-        let (outcome, tries) = read(StatusCode::OK, r#"{"body":"500 Internal Server Error","attempts":3}"#);
-        assert_eq!((outcome, tries), (Outcome::Carried(500), Some(3)));
+        let (outcome, attempts) = read(StatusCode::OK, r#"{"body":"500 Internal Server Error","attempts":3}"#);
+        assert_eq!((outcome, attempts), (Outcome::Carried(500), Some(3)));
         assert!(!outcome.succeeded());
         assert!(read(StatusCode::OK, r#"{"body":"200 OK"}"#).0.succeeded());
         assert_eq!(read(StatusCode::BAD_GATEWAY, "Bad Gateway").0, Outcome::Answer(502));

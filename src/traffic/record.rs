@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 /// Seconds kept one by one; beyond, neighbours are merged.
 const MOST_TICKS: usize = 3_600;
 
-/// Tries beyond this count as this many: no policy goes there.
+/// Attempts beyond this count as this many: no policy goes there.
 const MOST_TRIES: u32 = 100;
 
 /// Percentiles of the time from a request's intended start to the last byte of its answer, in milliseconds.
@@ -71,12 +71,12 @@ pub struct Summary {
     pub latency: Latency,
     /// Requests by what came of them, in words.
     pub outcomes_count: BTreeMap<String, u64>,
-    /// Requests by the number of tries, where the service tells it.
-    pub tries_count: BTreeMap<u32, u64>,
+    /// Requests by the number of attempts, where the service tells it.
+    pub attempts_count: BTreeMap<u32, u64>,
     /// Of these, those that succeeded.
-    pub tries_succeeded_count: BTreeMap<u32, u64>,
-    /// Median latency by the number of tries, in milliseconds.
-    pub tries_p50_ms: BTreeMap<u32, f64>,
+    pub attempts_succeeded_count: BTreeMap<u32, u64>,
+    /// Median latency by the number of attempts, in milliseconds.
+    pub attempts_p50_ms: BTreeMap<u32, f64>,
     /// Second by second.
     pub ticks: Vec<Tick>,
     /// Whether the run was ended before its time.
@@ -90,14 +90,14 @@ pub struct Recorder {
     second: Histogram<u64>,
     second_counts: (u64, u64),
     outcomes: BTreeMap<Outcome, u64>,
-    tries: BTreeMap<u32, TryStats>,
+    attempts: BTreeMap<u32, AttemptStats>,
     ticks: Vec<Tick>,
     ticked: f64,
     merge: usize,
 }
 
 #[derive(Debug)]
-struct TryStats {
+struct AttemptStats {
     count: u64,
     succeeded: u64,
     latency: Histogram<u64>,
@@ -115,7 +115,7 @@ impl Default for Recorder {
             second: histogram(3),
             second_counts: (0, 0),
             outcomes: BTreeMap::new(),
-            tries: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             ticks: Vec::new(),
             ticked: 0.0,
             merge: 1,
@@ -125,7 +125,7 @@ impl Default for Recorder {
 
 impl Recorder {
     /// Counts a request.
-    pub fn record(&mut self, outcome: Outcome, tries: Option<u32>, latency: Duration) {
+    pub fn record(&mut self, outcome: Outcome, attempts: Option<u32>, latency: Duration) {
         let micros = latency.as_micros().min(u128::from(u64::MAX)) as u64;
         self.total.saturating_record(micros.max(1));
         self.second.saturating_record(micros.max(1));
@@ -133,8 +133,8 @@ impl Recorder {
         let succeeded = outcome.succeeded();
         self.second_counts.0 += 1;
         self.second_counts.1 += u64::from(succeeded);
-        if let Some(tries) = tries {
-            let stats = self.tries.entry(tries.min(MOST_TRIES)).or_insert_with(|| TryStats {
+        if let Some(attempts) = attempts {
+            let stats = self.attempts.entry(attempts.min(MOST_TRIES)).or_insert_with(|| AttemptStats {
                 count: 0,
                 succeeded: 0,
                 latency: histogram(1),
@@ -193,16 +193,16 @@ impl Recorder {
                 .iter()
                 .map(|(outcome, count)| (outcome.to_string().trim_end().to_owned(), *count))
                 .collect(),
-            tries_count: self.tries.iter().map(|(tries, stats)| (*tries, stats.count)).collect(),
-            tries_succeeded_count: self
-                .tries
+            attempts_count: self.attempts.iter().map(|(attempts, stats)| (*attempts, stats.count)).collect(),
+            attempts_succeeded_count: self
+                .attempts
                 .iter()
-                .map(|(tries, stats)| (*tries, stats.succeeded))
+                .map(|(attempts, stats)| (*attempts, stats.succeeded))
                 .collect(),
-            tries_p50_ms: self
-                .tries
+            attempts_p50_ms: self
+                .attempts
                 .iter()
-                .map(|(tries, stats)| (*tries, stats.latency.value_at_quantile(0.5) as f64 / 1000.0))
+                .map(|(attempts, stats)| (*attempts, stats.latency.value_at_quantile(0.5) as f64 / 1000.0))
                 .collect(),
             ticks: self.ticks.clone(),
             interrupted,
@@ -211,9 +211,9 @@ impl Recorder {
 }
 
 impl Summary {
-    /// Tries of all requests, where the service told them.
-    pub fn tries(&self) -> u64 {
-        self.tries_count.iter().map(|(tries, count)| u64::from(*tries) * count).sum()
+    /// Attempts of all requests, where the service told them.
+    pub fn attempts(&self) -> u64 {
+        self.attempts_count.iter().map(|(attempts, count)| u64::from(*attempts) * count).sum()
     }
 
     /// Whether requests were sent and not one was answered: every connection was refused or broke.
@@ -222,21 +222,21 @@ impl Summary {
             && self.outcomes_count.get(&Outcome::Broken.to_string()) == Some(&self.requests_count)
     }
 
-    /// Drops what the answers said of tries: each of several replicas knows only those that it saw itself.
-    pub fn forget_tries(&mut self) {
-        self.tries_count.clear();
-        self.tries_succeeded_count.clear();
-        self.tries_p50_ms.clear();
+    /// Drops what the answers said of attempts: each of several replicas knows only those that it saw itself.
+    pub fn forget_attempts(&mut self) {
+        self.attempts_count.clear();
+        self.attempts_succeeded_count.clear();
+        self.attempts_p50_ms.clear();
     }
 
-    /// Requests whose number of tries is known.
+    /// Requests whose number of attempts is known.
     pub fn told(&self) -> u64 {
-        self.tries_count.values().sum()
+        self.attempts_count.values().sum()
     }
 
-    /// Tries beyond the first, per request; none where the service does not tell.
-    pub fn added_tries_per_request(&self) -> Option<f64> {
-        (self.told() > 0).then(|| self.tries() as f64 / self.told() as f64 - 1.0)
+    /// Attempts beyond the first, per request; none where the service does not tell.
+    pub fn added_attempts_per_request(&self) -> Option<f64> {
+        (self.told() > 0).then(|| self.attempts() as f64 / self.told() as f64 - 1.0)
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
         assert!(summary.ticks.len() <= MOST_TICKS);
         assert_eq!(summary.ticks.iter().map(|t| t.requests_count).sum::<u64>(), 20_000);
         assert_eq!((summary.requests_count, summary.success_ratio), (20_000, Some(0.5)));
-        assert_eq!((summary.tries(), summary.added_tries_per_request()), (40_000, Some(1.0)));
+        assert_eq!((summary.attempts(), summary.added_attempts_per_request()), (40_000, Some(1.0)));
         let covered: f64 = summary.ticks.iter().map(|t| t.length_seconds).sum();
         assert!((covered - 10_000.0).abs() < 1e-6);
     }

@@ -8,7 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
-/// The header that carries a request's id through every try.
+/// The header that carries a request's id through every attempt.
 pub const REQUEST_ID: &str = "meshy-request-id";
 
 /// The response header with the number of the attempt, which the test service counts.

@@ -1,4 +1,4 @@
-//! `meshy fates`: where every request to a service went, and what it cost.
+//! `meshy outcomes`: where every request to a service went, and what it cost.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{services, summary};
 
 /// What to watch.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy fates\n  meshy fates bounced-service --window 30s -o json")]
+#[command(after_help = "Examples:\n  meshy outcomes\n  meshy outcomes bounced-service --window 30s -o json")]
 pub struct Args {
     /// The service
     #[arg(default_value = services::BOUNCED)]
@@ -45,8 +45,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         context.report.step("Watching", format!("`{}` for {:.0} s", service.name, args.window.as_secs_f64()));
     tokio::time::sleep(context.window(args.window)).await;
     let mesh = before.after(None).await?;
-    step.done(format!("{} requests", mesh.fates.requests_count));
+    step.done(format!("{} requests", mesh.outcomes.requests_count));
     mesh.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-    context.data(&mesh.fates, summary::of_fates)?;
+    context.data(&mesh.outcomes, summary::of_outcomes)?;
     Ok(Exit::Done)
 }
