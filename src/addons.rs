@@ -9,15 +9,16 @@
 //! Both are rendered by pure functions from the YAML under `manifests/ingress-nginx` and `linkerd`, so that a golden file
 //! can hold what comes out, and installed at the same time.
 
+use meshy_kube::failure;
 use anyhow::Context as _;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::error::{self, Advise as _};
-use crate::k8s::{Kinds, Object, manifest, wait};
-use crate::ui::Report;
+use meshy_base::error::{self, Advise as _};
+use meshy_kube::{Kinds, Object, manifest, wait};
+use meshy_base::Report;
 
 pub mod certificates;
 mod choice;
@@ -109,7 +110,7 @@ pub async fn install_all(
     let failure = match (ingress, mesh) {
         (Ok(ingress), Ok(mesh)) => return Ok(Installed { ingress, mesh }),
         (Err(first), Err(second)) => first
-            .context(format!("Linkerd is not installed either: {}", error::plain(&second)))
+            .context(format!("Linkerd is not installed either: {}", failure::plain(&second)))
             .context("the add-ons are not installed"),
         (Err(error), _) | (_, Err(error)) => error,
     };

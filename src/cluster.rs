@@ -9,9 +9,8 @@ use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use crate::cli::ProviderChoice;
-use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::lab::Env;
+use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Lock, Record};
 
 mod addresses;
@@ -75,7 +74,7 @@ pub trait Provider: Send + Sync {
     /// A prerequisite is missing.
     fn plan<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         spec: &'a Spec,
         known: Option<Record>,
     ) -> BoxFuture<'a, anyhow::Result<Record>>;
@@ -84,7 +83,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// The cluster cannot be made, with the words of who refused.
-    fn ensure<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
+    fn ensure<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
 
     /// Makes the private registry unless it is there; gives its port. None where images come another way, as is usual.
     ///
@@ -92,7 +91,7 @@ pub trait Provider: Send + Sync {
     /// The registry cannot be made.
     fn ensure_registry<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         _record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
         Box::pin(async { Ok(None) })
@@ -104,7 +103,7 @@ pub trait Provider: Send + Sync {
     /// Nodes and registry cannot be joined, or a node cannot pull.
     fn connect<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         _record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async { Ok(()) })
@@ -116,7 +115,7 @@ pub trait Provider: Send + Sync {
     /// Nobody can be asked.
     fn look<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
 
@@ -126,11 +125,11 @@ pub trait Provider: Send + Sync {
     /// As [`Provider::look`].
     fn stopped<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
         Box::pin(async move {
-            let parts = self.look(context, record).await?;
+            let parts = self.look(env, record).await?;
             Ok(parts.iter().find(|p| !p.well).map(|p| format!("{} is {}", p.name, p.state)))
         })
     }
@@ -147,13 +146,13 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Something does not start.
-    fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
+    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
 
     /// Stops everything and keeps it.
     ///
     /// # Errors
     /// Something does not stop.
-    fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
+    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
 
     /// Removes everything that the lab made and proves it; gives what was removed.
     ///
@@ -161,7 +160,7 @@ pub trait Provider: Send + Sync {
     /// Something remains.
     fn delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>>;
 
@@ -171,10 +170,10 @@ pub trait Provider: Send + Sync {
     /// Nobody can be asked.
     fn would_delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
-        Box::pin(async move { Ok(self.look(context, record).await?.into_iter().map(|p| p.name).collect()) })
+        Box::pin(async move { Ok(self.look(env, record).await?.into_iter().map(|p| p.name).collect()) })
     }
 }
 
@@ -191,38 +190,38 @@ pub struct Claim {
 ///
 /// # Errors
 /// Another meshy is at work on it for long; a prerequisite is missing; the lab was made otherwise.
-pub async fn claim(context: &Context, spec: &Spec) -> anyhow::Result<Claim> {
+pub async fn claim(env: &Env, spec: &Spec) -> anyhow::Result<Claim> {
     // Before the lock, which is the first file of a new lab.
-    let seen = context.lab()?;
-    let chosen = choose(context, seen.as_ref()).await?;
-    entries_fit(context, seen.as_ref(), chosen)?;
-    let lock = lab::lock(context).await?;
-    let known = context.lab()?;
+    let seen = env.lab()?;
+    let chosen = choose(env, seen.as_ref()).await?;
+    entries_fit(env, seen.as_ref(), chosen)?;
+    let lock = lab::lock(env).await?;
+    let known = env.lab()?;
     if let Some(known) = &known {
-        keeps_its_kubeconfig(context, known)?;
+        keeps_its_kubeconfig(env, known)?;
     }
     // Another run may have created or removed the lab meanwhile.
-    let chosen = if seen == known { chosen } else { choose(context, known.as_ref()).await? };
+    let chosen = if seen == known { chosen } else { choose(env, known.as_ref()).await? };
     let provider = provider(chosen);
-    let record = provider.plan(context, spec, known).await?;
+    let record = provider.plan(env, spec, known).await?;
     Ok(Claim { provider, record, _lock: lock })
 }
 
 /// Checks that the kubeconfig takes the entries of the lab, before anything is created.
-fn entries_fit(context: &Context, known: Option<&Record>, chosen: lab::Provider) -> anyhow::Result<()> {
-    let name = &context.global.name;
+fn entries_fit(env: &Env, known: Option<&Record>, chosen: lab::Provider) -> anyhow::Result<()> {
+    let name = &env.name;
     if chosen == lab::Provider::Existing {
         return Ok(());
     }
     let of_lab = known.and_then(|lab| lab.kubeconfig.as_deref());
-    let given = of_lab.or(context.global.kubeconfig.as_deref());
+    let given = of_lab.or(env.kubeconfig.as_deref());
     let entry = known.map_or_else(|| format!("{}-{name}", word(chosen)), |lab| lab.context.clone());
     kubeconfig::check(given, &lab::folder(name)?, &entry)
 }
 
 /// A lab's entries stay in the file that they were put in.
-fn keeps_its_kubeconfig(context: &Context, known: &Record) -> anyhow::Result<()> {
-    let Some(asked) = context.global.kubeconfig.as_deref() else { return Ok(()) };
+fn keeps_its_kubeconfig(env: &Env, known: &Record) -> anyhow::Result<()> {
+    let Some(asked) = env.kubeconfig.as_deref() else { return Ok(()) };
     let asked = std::path::absolute(asked).context("cannot find the current folder")?;
     let has = kubeconfig::of_lab(known.kubeconfig.as_deref(), &lab::folder(&known.name)?)?;
     if asked == has {
@@ -246,13 +245,8 @@ pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
 ///
 /// # Errors
 /// The lab has another provider than was asked for.
-async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<lab::Provider> {
-    let asked = match (context.global.provider, &context.global.context) {
-        (ProviderChoice::Kind, _) => Some(lab::Provider::Kind),
-        (ProviderChoice::Embedded, _) => Some(lab::Provider::Embedded),
-        (ProviderChoice::Existing, _) | (ProviderChoice::Auto, Some(_)) => Some(lab::Provider::Existing),
-        (ProviderChoice::Auto, None) => None,
-    };
+async fn choose(env: &Env, known: Option<&Record>) -> anyhow::Result<lab::Provider> {
+    let asked = env.provider;
     if let Some(known) = known {
         if asked.is_some_and(|asked| asked != known.provider) {
             let has = word(known.provider);
@@ -273,7 +267,7 @@ async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<lab
         None => (lab::Provider::Kind, "an engine, docker and kind answer".to_owned()),
         Some(why) => (lab::Provider::Embedded, why),
     };
-    context.report.say(format!("provider `{}`: {why}", word(chosen)));
+    env.report.say(format!("provider `{}`: {why}", word(chosen)));
     Ok(chosen)
 }
 
@@ -281,18 +275,12 @@ async fn choose(context: &Context, known: Option<&Record>) -> anyhow::Result<lab
 ///
 /// # Errors
 /// There is none of that name.
-pub fn lab(context: &Context) -> anyhow::Result<Record> {
-    let name = &context.global.name;
-    context
-        .lab()?
+pub fn lab(env: &Env) -> anyhow::Result<Record> {
+    let name = &env.name;
+    env.lab()?
         .with_context(|| format!("there is no lab `{name}`"))
         .hint("`meshy up` makes it; `meshy status` shows which labs there are")
         .exit(Exit::Prerequisite)
-}
-
-/// Whether this choice of provider can be met only with an engine, the docker program and kind.
-pub fn needs_an_engine(choice: ProviderChoice) -> bool {
-    matches!(choice, ProviderChoice::Kind)
 }
 
 /// A provider as `--provider` spells it.

@@ -2,7 +2,7 @@
 
 use crate::cli::Command;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 pub mod build;
 pub mod certs;

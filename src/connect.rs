@@ -7,9 +7,8 @@ use kube::client::{Body, ClientBuilder};
 use tower::util::MapRequestLayer;
 
 use crate::cluster::{self, kubeconfig};
-use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s;
+use crate::lab::Env;
+use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Record};
 
 mod credential;
@@ -21,13 +20,13 @@ mod watched;
 
 use load::Loaded;
 
-impl Context {
+impl Env {
     /// The lab's record, if the lab exists.
     ///
     /// # Errors
     /// The record cannot be read.
     pub fn lab(&self) -> anyhow::Result<Option<Record>> {
-        Record::load(&self.global.name)
+        Record::load(&self.name)
     }
 
     /// A client for the lab's cluster or for `--context`.
@@ -35,13 +34,13 @@ impl Context {
     /// # Errors
     /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. The cluster itself is not asked yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
-        match (&self.global.context, self.lab()?) {
-            (Some(context), _) => client(context, self.global.kubeconfig.as_deref()).await,
+        match (&self.context, self.lab()?) {
+            (Some(context), _) => client(context, self.kubeconfig.as_deref()).await,
             (None, Some(lab)) => {
                 cluster::reach::refuse_stopped(&lab)?;
                 self.client_of(&lab).await
             }
-            (None, None) => Err(anyhow!("there is no lab `{}`", self.global.name))
+            (None, None) => Err(anyhow!("there is no lab `{}`", self.name))
                 .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
                 .id("lab-absent")
                 .exit(Exit::Prerequisite),
@@ -53,18 +52,18 @@ impl Context {
     /// # Errors
     /// It has none of that name; a kubeconfig cannot be read.
     pub fn check_named(&self) -> anyhow::Result<()> {
-        let Some(named) = &self.global.context else { return Ok(()) };
-        let loaded = Loaded::read(kubeconfig::files(self.global.kubeconfig.as_deref())?)?;
+        let Some(named) = &self.context else { return Ok(()) };
+        let loaded = Loaded::read(kubeconfig::files(self.kubeconfig.as_deref())?)?;
         loaded.context(named).map(drop)
     }
 
-    /// As [`Context::client`], for a command that changes the cluster: before one that no lab is on is changed, the user is
+    /// As [`Env::client`], for a command that changes the cluster: before one that no lab is on is changed, the user is
     /// asked.
     ///
     /// # Errors
-    /// Those of [`Context::client`]; the user did not consent.
+    /// Those of [`Env::client`]; the user did not consent.
     pub async fn client_for_change(&self, act: &str) -> anyhow::Result<kube::Client> {
-        if let Some(named) = &self.global.context
+        if let Some(named) = &self.context
             && Record::on_context(named)?.is_none()
         {
             cluster::consent(self, act, named)?;
@@ -77,7 +76,7 @@ impl Context {
     /// # Errors
     /// The kubeconfig cannot be read, or its context of that name is not the lab's.
     pub async fn client_of(&self, lab: &Record) -> anyhow::Result<kube::Client> {
-        client_of(lab, self.global.kubeconfig.as_deref()).await
+        client_of(lab, self.kubeconfig.as_deref()).await
     }
 }
 
@@ -124,7 +123,7 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
         let server = config.cluster_url.clone();
         let builder =
             ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
-        let ready = |plain| k8s::checked(watched::client(plain, context), &server);
+        let ready = |plain| meshy_kube::checked(watched::client(plain, context), &server);
         let Some(current) = credential.renewed() else { return Ok(ready(builder.build())) };
         let authorize = move |mut request: http::Request<Body>| {
             let header = current.read().expect("no panic while held").clone();
@@ -136,7 +135,7 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
     let built: anyhow::Result<kube::Client> = build.await;
     let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));
     match built {
-        Err(error) if crate::error::exit_of(&error) == Exit::Failed => Err(error).exit(Exit::Prerequisite),
+        Err(error) if meshy_base::error::exit_of(&error) == Exit::Failed => Err(error).exit(Exit::Prerequisite),
         built => built,
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::live::Live;
 use crate::measure::{self, Step};
 use crate::metrics::routes::Service;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::cluster::engine;
-use crate::error::{Advise, Exit};
-use crate::exec::{find, first_line};
-use crate::ui::Report;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::exec::{find, first_line};
+use meshy_base::Report;
 
 /// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -106,7 +106,7 @@ async fn asked_engine() -> Vec<Check> {
     let engine = match engine::connect().await {
         Ok(engine) => engine,
         Err(error) => {
-            let todo = crate::error::hints(&error).join("; ");
+            let todo = meshy_base::error::hints(&error).join("; ");
             return vec![Check::new("engine", Verdict::Missing, format!("{error:#}"), todo)];
         }
     };

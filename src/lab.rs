@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::addons;
-use crate::private;
+use meshy_base::private;
 
+mod env;
 pub(crate) mod files;
 mod folder;
 mod load;
 mod lock;
 mod name;
 
+pub use env::{Ask, Env};
 pub(crate) use files::RECORD;
 pub(crate) use folder::{ensure_folder, exists, names, remove_empty};
 pub use folder::{folder, labs_folder};

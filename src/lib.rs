@@ -9,7 +9,6 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
-pub mod activity;
 pub mod addons;
 pub mod cli;
 pub mod cluster;
@@ -20,15 +19,10 @@ pub mod connect;
 pub mod context;
 pub mod demo;
 pub mod doctor;
-pub mod error;
-pub mod exec;
 pub mod expect;
 pub mod files;
 pub mod image;
-mod input;
-pub mod k8s;
 pub mod lab;
-pub mod limit;
 pub mod live;
 pub mod measure;
 pub mod mesh;
@@ -36,7 +30,6 @@ pub mod metrics;
 pub mod overlay;
 pub mod policy;
 pub mod predict;
-pub mod private;
 pub mod report;
 pub mod runs;
 pub mod services;

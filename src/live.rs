@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::traffic::Tick;
-use crate::ui::Report;
+use meshy_base::Report;
 
 /// Seconds in the sparkline: what a terminal of 80 columns shows beside its label.
 const SPARK: usize = 60;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use clap::{CommandFactory as _, Parser as _};
 use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
-use meshy::error::Exit;
-use meshy::{activity, cluster, commands, config, error, exec, limit, ui};
+use meshy_base::error::{self, Exit};
+use meshy_base::{activity, exec, limit};
+use meshy::{cluster, commands, config, ui};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long the printing of an error may take when the time is over.
@@ -18,7 +19,7 @@ const PRINTING: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let begun = Instant::now();
     if let Some(failure) = exec::leash::run(std::env::args_os()) {
-        error::print(&failure);
+        ui::error::print(&failure);
         return Exit::Failed.into();
     }
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
@@ -65,10 +66,10 @@ fn planned(command: Option<&Command>) -> Duration {
 
 /// Prints an error. A reader of stderr that has stopped is not waited for beyond the end of the time.
 fn print(failure: anyhow::Error) {
-    let Some(left) = limit::left() else { return error::print(&failure) };
+    let Some(left) = limit::left() else { return ui::error::print(&failure) };
     let (printed, done) = mpsc::channel();
     std::thread::spawn(move || {
-        error::print(&failure);
+        ui::error::print(&failure);
         let _ = printed.send(());
     });
     let _ = done.recv_timeout(left.max(PRINTING));

@@ -2,11 +2,12 @@
 
 pub mod marks;
 
+use meshy_kube::failure;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error;
+use meshy_base::error;
 use crate::live::Live;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use crate::metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
@@ -82,7 +83,7 @@ pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<
     let policy = crate::policy::of(client, service).await?;
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await;
-    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| error::plain(&error));
+    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
     let pods = metrics::pods::list(client, None).await?;
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
@@ -146,7 +147,7 @@ fn known(seen: anyhow::Result<Seen>) -> Result<Option<Seen>, String> {
     match seen {
         Ok(seen) => Ok(Some(seen)),
         Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),
-        Err(error) => Err(error::plain(&error)),
+        Err(error) => Err(failure::plain(&error)),
     }
 }
 

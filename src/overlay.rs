@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use meshy_kustomize::{Disk, Memory, Output};
 
-use crate::activity::{self, Kind};
-use crate::error::{Advise, Exit};
+use meshy_base::activity::{self, Kind};
+use meshy_base::error::{Advise, Exit};
 use crate::files;
 use crate::image::service::{NAME, TAG};
-use crate::k8s::{Object, manifest};
+use meshy_kube::{Object, manifest};
 
 /// What `up` deploys, and `deploy` without a name.
 pub const DEFAULT: [&str; 2] = ["minimal-service", "bounced-service"];
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn a_mistyped_overlay_is_told_with_the_nearest_name() {
         let error = build("minimal-servic").unwrap_err();
-        assert!(crate::error::hints(&error)[0].contains("did you mean `minimal-service`"));
+        assert!(meshy_base::error::hints(&error)[0].contains("did you mean `minimal-service`"));
     }
 
     #[test]

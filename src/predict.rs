@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::activity::{self, Kind};
+use meshy_base::activity::{self, Kind};
 
 pub use interval::Interval;
 

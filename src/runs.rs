@@ -1,5 +1,6 @@
 //! Recorded runs: one folder, a versioned JSON file each, so that `report`, `compare` and `explain` work later.
 
+use meshy_kube::failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +11,12 @@ use kube::api::{Api, ListParams};
 use meshy_mesh::names;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Advise, api};
-use crate::input;
+use meshy_base::error::Advise;
+use meshy_base::input;
 use crate::lab;
 use crate::measure::Step;
-use crate::private;
-use crate::ui::Report;
+use meshy_base::private;
+use meshy_base::Report;
 
 /// The format of the files.
 pub const VERSION: u32 = 2;
@@ -90,13 +91,13 @@ impl Run {
     pub async fn note_versions(&mut self, client: &kube::Client) -> anyhow::Result<()> {
         self.kubernetes = match client.apiserver_version().await {
             Ok(version) => Some(version.git_version),
-            Err(error) if api::is_forbidden(&error) => None,
+            Err(error) if failure::is_forbidden(&error) => None,
             Err(error) => return Err(error).context("cannot read the API server's version"),
         };
         let meshed = ListParams::default().labels(names::CONTROL_PLANE_NS_LABEL);
         let pods = match Api::<Pod>::all(client.clone()).list(&meshed).await {
             Ok(pods) => pods.items,
-            Err(error) if api::is_forbidden(&error) => Vec::new(),
+            Err(error) if failure::is_forbidden(&error) => Vec::new(),
             Err(error) => return Err(error).context("cannot list pods"),
         };
         self.linkerd = pods.iter().find_map(|pod| pod.annotations().get(names::PROXY_VERSION).cloned());

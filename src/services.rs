@@ -1,5 +1,6 @@
 //! The test services from outside: their pods, their faults, their own counts.
 
+use meshy_kube::failure;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
@@ -8,7 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{self, Advise, Exit, api};
+use meshy_base::error::{self, Advise, Exit};
 use crate::metrics::{Pod, PodFailure, ask};
 
 /// The port that is in no Service.
@@ -199,7 +200,7 @@ pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> 
         Ok(None) => Err(anyhow!("there is no namespace `{name}`"))
             .hint("`meshy stat ns` lists those with pods")
             .exit(Exit::Usage),
-        Err(error) if api::is_forbidden(&error) => Ok(()),
+        Err(error) if failure::is_forbidden(&error) => Ok(()),
         Err(error) => Err(error).context("cannot read the namespace"),
     }
 }

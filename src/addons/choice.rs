@@ -6,7 +6,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
 use super::{Flags, Ingress, Mesh, images};
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// The choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch};
 use kube::{Client, ResourceExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// Waits until a Service has a ready endpoint.
 ///

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 
 use super::certificates::Identity;
 use super::{Choice, Ingress, Mesh, Options, linkerd};
-use crate::error::{Advise, Exit};
-use crate::input;
-use crate::k8s::{Object, manifest};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::input;
+use meshy_kube::{Object, manifest};
 
 /// What is installed beside the test services.
 #[derive(Clone, Debug, clap::Args)]

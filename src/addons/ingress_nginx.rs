@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::certificates::Serving;
 use super::template::{self, Values};
 use super::{Manifests, Options, endpoints, images};
-use crate::k8s::{Apply, Kinds, Manager, apply, wait};
-use crate::ui::Report;
+use meshy_kube::{Apply, Kinds, Manager, apply, wait};
+use meshy_base::Report;
 
 /// Its namespace.
 pub const NAMESPACE: &str = "ingress-nginx";

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use serde_json::{Map, Value};
 
-use crate::k8s::{Object, manifest};
+use meshy_kube::{Object, manifest};
 
 /// Values by the name that stands in `${name}`.
 pub(super) type Values = BTreeMap<&'static str, String>;

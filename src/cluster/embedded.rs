@@ -14,11 +14,11 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout_at;
 
 use super::{BuiltIn, Part, Provider, Spec, kubeconfig, remains, suspended};
-use crate::context::Context;
-use crate::error::{self, Advise, Exit};
-use crate::exec::leash;
+use crate::lab::Env;
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::exec::leash;
 use crate::lab::{self, LabName, Record, files};
-use crate::private;
+use meshy_base::private;
 
 pub(super) mod answer;
 pub(super) mod process;
@@ -39,7 +39,7 @@ const LOG_TAIL: u64 = 64 << 10;
 pub(super) struct Embedded;
 
 impl Embedded {
-    async fn spawn(&self, context: &Context, name: &LabName) -> anyhow::Result<Ready> {
+    async fn spawn(&self, env: &Env, name: &LabName) -> anyhow::Result<Ready> {
         let log_file = lab::ensure_folder(name)?.join(files::EMBEDDED_LOG);
         let log = files::open(name, files::EMBEDDED_LOG, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
         let log = log.context("the lab's folder is gone")?;
@@ -62,7 +62,7 @@ impl Embedded {
             pipe::Receiver::from_owned_fd(reader.into()).context("cannot read from the new process")?;
         let mut line = String::new();
         let mut reader = BufReader::new(reader);
-        let read = timeout_at(context.deadline, reader.read_line(&mut line)).await;
+        let read = timeout_at(env.deadline, reader.read_line(&mut line)).await;
         read.map_err(|_| anyhow!("the embedded cluster was not ready in time")).exit(Exit::Timeout)??;
         let error = if line.is_empty() {
             let said = last_line(&log_file, logged);
@@ -109,7 +109,7 @@ impl Provider for Embedded {
 
     fn plan<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         spec: &'a Spec,
         known: Option<Record>,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
@@ -122,22 +122,22 @@ impl Provider for Embedded {
                 }
                 return Ok(known);
             }
-            let name = &context.global.name;
+            let name = &env.name;
             let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
             record.like_linkerd = spec.like_linkerd;
-            record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+            record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
             Ok(record)
         })
     }
 
     fn ensure<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         mut record: Record,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             let name = record.name.clone();
-            let step = context.report.step("Creating", format!("cluster `{name}`"));
+            let step = env.report.step("Creating", format!("cluster `{name}`"));
             if let Some(pid) = running(&name)?.map(|process| process.pid)
                 && record.made
                 && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
@@ -149,7 +149,7 @@ impl Provider for Embedded {
             // A process that a killed `up` left has told its address to nobody.
             end(&name, KEEP).await?;
             let again = record.made;
-            let ready = self.spawn(context, &name).await?;
+            let ready = self.spawn(env, &name).await?;
             let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
             let folder = lab::folder(&name)?;
             let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
@@ -157,7 +157,7 @@ impl Provider for Embedded {
                 end(&name, KEEP).await?;
             }
             let merged = merged?;
-            merged.report(&context.report);
+            merged.report(&env.report);
             if merged.previous.is_some() {
                 record.previous_context = merged.previous;
             }
@@ -171,7 +171,7 @@ impl Provider for Embedded {
 
     fn look<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
@@ -185,13 +185,13 @@ impl Provider for Embedded {
         Ok((!well).then(|| format!("{CLUSTER} is {state}")))
     }
 
-    fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
-        self.ensure(context, record)
+    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        self.ensure(env, record)
     }
 
-    fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
-            let step = context.report.step("Stopping", format!("cluster `{}`", record.name));
+            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
             step.done(if end(&record.name, KEEP).await? {
                 "its objects are kept"
             } else {
@@ -203,7 +203,7 @@ impl Provider for Embedded {
 
     fn delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
@@ -214,7 +214,7 @@ impl Provider for Embedded {
             }
             // Before the kubeconfig: on a full disk this makes the room that its edit needs.
             files::remove_state(name)?;
-            removed.extend(remains::remove_recorded_entries(context, record).await?);
+            removed.extend(remains::remove_recorded_entries(env, record).await?);
             Ok(removed)
         })
     }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
 
 use super::{BuiltIn, Part, Provider, Spec, consent};
-use crate::context::Context;
-use crate::error::{Advise, Exit};
+use crate::lab::Env;
+use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Record};
 
 /// The provider.
@@ -18,12 +18,12 @@ impl Provider for Existing {
 
     fn plan<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         _spec: &'a Spec,
         known: Option<Record>,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
-            let asked = context.global.context.as_ref();
+            let asked = env.context.as_ref();
             if let Some(known) = known {
                 if asked.is_some_and(|a| *a != known.context) {
                     return Err(anyhow!("lab `{}` is on context `{}`", known.name, known.context))
@@ -36,29 +36,29 @@ impl Provider for Existing {
                 .context("no context was named")
                 .hint("`--context` says which cluster")
                 .exit(Exit::Usage)?;
-            consent(context, "install into", asked)?;
-            let mut record = Record::new(&context.global.name, lab::Provider::Existing, asked.clone());
-            record.kubeconfig = context.global.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+            consent(env, "install into", asked)?;
+            let mut record = Record::new(&env.name, lab::Provider::Existing, asked.clone());
+            record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
             Ok(record)
         })
     }
 
     fn ensure<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         mut record: Record,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             let thing = format!("context `{}`", record.context);
             let ask = async {
-                let client = context.client_of(&record).await?;
+                let client = env.client_of(&record).await?;
                 let version = client.apiserver_version().await;
                 let version = version
                     .with_context(|| format!("the cluster of context `{}` does not answer", record.context))
                     .exit(Exit::Prerequisite)?;
                 Ok(((), format!("Kubernetes {}", version.git_version)))
             };
-            context.report.run("Reaching", thing, ask).await?;
+            env.report.run("Reaching", thing, ask).await?;
             record.made = true;
             record.save()?;
             Ok(record)
@@ -67,7 +67,7 @@ impl Provider for Existing {
 
     fn look<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
@@ -76,24 +76,24 @@ impl Provider for Existing {
         })
     }
 
-    fn start<'a>(&'a self, _context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+    fn start<'a>(&'a self, _env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move { Err(not_ours(&record, "start")) })
     }
 
-    fn stop<'a>(&'a self, _context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn stop<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move { Err(not_ours(record, "stop")) })
     }
 
     fn delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
-            let client = context.client_of(record).await?;
-            let (removed, kept) = crate::k8s::own::remove(&client, context.deadline).await?;
+            let client = env.client_of(record).await?;
+            let (removed, kept) = meshy_kube::own::remove(&client, env.deadline).await?;
             for line in kept {
-                context.report.say(format!("kept {line}"));
+                env.report.say(format!("kept {line}"));
             }
             Ok(removed)
         })
@@ -101,13 +101,13 @@ impl Provider for Existing {
 
     fn would_delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
-            let client = context.client_of(record).await?;
-            let (own, _) = crate::k8s::own::list(&crate::k8s::Kinds::new(client)).await?;
-            Ok(own.iter().map(crate::k8s::manifest::describe).collect())
+            let client = env.client_of(record).await?;
+            let (own, _) = meshy_kube::own::list(&meshy_kube::Kinds::new(client)).await?;
+            Ok(own.iter().map(meshy_kube::manifest::describe).collect())
         })
     }
 }

@@ -10,12 +10,12 @@ use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
 use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, remains};
-use crate::context::Context;
+use crate::lab::Env;
 use crate::doctor;
-use crate::error::{Advise, Exit};
-use crate::exec::{Failure, Program, find, first_line};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::exec::{Failure, Program, find, first_line};
 use crate::lab::{self, LabName, Record, files};
-use crate::private;
+use meshy_base::private;
 
 mod containers;
 
@@ -72,7 +72,7 @@ async fn own_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>>
 }
 
 impl Kind {
-    async fn create(&self, context: &Context, engine: &Engine, record: &Record) -> anyhow::Result<()> {
+    async fn create(&self, env: &Env, engine: &Engine, record: &Record) -> anyhow::Result<()> {
         let folder = lab::folder(&record.name)?;
         let config = kind_config(record, &certs_d(&record.name)?);
         let own = folder.join(files::KUBECONFIG);
@@ -83,7 +83,7 @@ impl Kind {
             .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
             .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", NETWORK)
             .input(config);
-        let Err(error) = program.run(context.deadline).await else { return Ok(()) };
+        let Err(error) = program.run(env.deadline).await else { return Ok(()) };
         // Nothing half-made stays behind, and what stands in the way of that is not what the user must hear first.
         if let Ok(nodes) = own_nodes(engine, &record.name).await {
             let _ = nodes::remove(engine, &nodes).await;
@@ -92,7 +92,7 @@ impl Kind {
     }
 
     /// Kind's own words, with what the user can do where they are known.
-    async fn merge(&self, context: &Context, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
+    async fn merge(&self, env: &Env, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
         let folder = lab::folder(&record.name)?;
         let own = folder.join(files::KUBECONFIG);
         // Kind knows the address of the API server, which an engine may have given anew.
@@ -100,14 +100,14 @@ impl Kind {
             Ok(text) => text,
             Err(_) => {
                 let program = Program::new("kind").args(["get", "kubeconfig", "--name", &record.name]);
-                let text = program.env("DOCKER_HOST", &engine.endpoint.host).run(context.deadline).await?;
+                let text = program.env("DOCKER_HOST", &engine.endpoint.host).run(env.deadline).await?;
                 private::replace(&own, text.as_bytes())?;
                 text
             }
         };
         let entries = kubeconfig::Entries::of(&text, &record.context)?;
         let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await?;
-        merged.report(&context.report);
+        merged.report(&env.report);
         if merged.changed {
             record.previous_context = merged.previous.or(record.previous_context.take());
         }
@@ -159,25 +159,25 @@ impl Provider for Kind {
 
     fn plan<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         spec: &'a Spec,
         known: Option<Record>,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             programs().await?;
             let engine = engine::connect().await?;
-            let name = &context.global.name;
+            let name = &env.name;
             let left = own_nodes(&engine, name).await?;
             // Of a lab that never came to be, ports may have been taken since: they are looked for anew.
             if let Some(known) = known.as_ref().filter(|k| k.made) {
                 spec.fits(known)?;
                 return Ok(known.clone());
             }
-            doctor::preflight(&context.report).await?;
+            doctor::preflight(&env.report).await?;
             let begun = known.is_some();
             let new = || Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
             let mut record = known.unwrap_or_else(new);
-            if begun && !context.global.dry_run {
+            if begun && !env.dry_run {
                 // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
                 nodes::remove(&engine, &left).await?;
                 tokio::time::sleep(STRAGGLER).await;
@@ -185,11 +185,11 @@ impl Provider for Kind {
             let mapped = nodes::mapped_ports(&engine, "").await?;
             let (http, https) = ports::pair(ports::test(mapped))?;
             if http != 80 {
-                context.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
+                env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
             }
             (record.http_port, record.https_port) = (Some(http), Some(https));
             record.registry_port = Some(registry::plan(&engine, name).await?);
-            if let Some(asked) = context.global.kubeconfig.as_deref() {
+            if let Some(asked) = env.kubeconfig.as_deref() {
                 record.kubeconfig = Some(std::path::absolute(asked)?);
             }
             spec.note(&mut record, begun);
@@ -202,7 +202,7 @@ impl Provider for Kind {
 
     fn ensure<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         mut record: Record,
     ) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
@@ -211,23 +211,23 @@ impl Provider for Kind {
             let port = record.registry_port.context("no port was planned for the registry")?;
             registry::write_hosts(&certs_d(&name)?, &name, port)?;
             let nodes = own_nodes(&engine, &name).await?;
-            let step = context.report.step("Creating", format!("cluster `{name}`"));
+            let step = env.report.step("Creating", format!("cluster `{name}`"));
             let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
             let result = if whole {
-                restart(&engine, &record, &nodes, &step, context.deadline).await?
+                restart(&engine, &record, &nodes, &step, env.deadline).await?
             } else {
                 if !nodes.is_empty() {
                     step.waiting("removing what an earlier run left half made");
                     nodes::remove(&engine, &nodes).await?;
                 }
                 let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
-                if let Err(error) = self.create(context, &engine, &record).await {
+                if let Err(error) = self.create(env, &engine, &record).await {
                     step.failed();
                     return Err(error);
                 }
                 format!("{} nodes", record.workers + 1)
             };
-            self.merge(context, &engine, &mut record).await?;
+            self.merge(env, &engine, &mut record).await?;
             let now = addresses::of(&own_nodes(&engine, &name).await?);
             let moved = addresses::changes(&record.addresses, &now);
             record.addresses = now;
@@ -235,7 +235,7 @@ impl Provider for Kind {
             record.save()?;
             step.done(result);
             for line in moved {
-                context.report.say(line);
+                env.report.say(line);
             }
             Ok(record)
         })
@@ -243,21 +243,21 @@ impl Provider for Kind {
 
     fn ensure_registry<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let thing = format!("registry `{}`", registry::name(&record.name));
-            let port = context
+            let port = env
                 .report
-                .run("Ensuring", thing, registry::ensure(&engine, record, context.deadline))
+                .run("Ensuring", thing, registry::ensure(&engine, record, env.deadline))
                 .await?;
             Ok(Some(port))
         })
     }
 
-    fn connect<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn connect<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let nodes = own_nodes(&engine, &record.name).await?;
@@ -268,20 +268,20 @@ impl Provider for Kind {
                     return Ok(());
                 };
                 let thing = format!("the image on {} nodes", nodes.len());
-                context.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
+                env.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
             };
             let ready = async {
-                let step = context.report.step("Waiting", "for the nodes");
-                let client = context.client_of(record).await?;
+                let step = env.report.step("Waiting", "for the nodes");
+                let client = env.client_of(record).await?;
                 let all = async {
                     let count = usize::from(record.workers) + 1;
-                    super::ready::nodes(&client, count, context.deadline, &step).await?;
+                    super::ready::nodes(&client, count, env.deadline, &step).await?;
                     let started = nodes::started(&engine, &nodes).await?;
-                    super::reboot::told_anew(&client, &started, context.deadline, &step).await
+                    super::reboot::told_anew(&client, &started, env.deadline, &step).await
                 };
                 let all = all.await;
                 step.ended(all, |()| "all Ready".to_owned())?;
-                super::ready::tell_registry(&client, record, context.deadline).await
+                super::ready::tell_registry(&client, record, env.deadline).await
             };
             tokio::try_join!(joined, ready)?;
             Ok(())
@@ -290,7 +290,7 @@ impl Provider for Kind {
 
     fn look<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
@@ -321,7 +321,7 @@ impl Provider for Kind {
 
     fn stopped<'a>(
         &'a self,
-        _context: &'a Context,
+        _env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
         Box::pin(async move {
@@ -335,17 +335,17 @@ impl Provider for Kind {
         })
     }
 
-    fn start<'a>(&'a self, context: &'a Context, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
-            self.ensure_registry(context, &record).await?;
-            self.ensure(context, record).await
+            self.ensure_registry(env, &record).await?;
+            self.ensure(env, record).await
         })
     }
 
-    fn stop<'a>(&'a self, context: &'a Context, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
-            let step = context.report.step("Stopping", format!("cluster `{}`", record.name));
+            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
             let nodes = own_nodes(&engine, &record.name).await?;
             stop_nodes(&engine, &nodes).await?;
             registry::stop(&engine, &record.name).await?;
@@ -356,13 +356,13 @@ impl Provider for Kind {
 
     fn delete<'a>(
         &'a self,
-        context: &'a Context,
+        env: &'a Env,
         record: &'a Record,
     ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let mut removed = remove_containers(&engine, record).await?;
-            removed.extend(remains::remove_recorded_entries(context, record).await?);
+            removed.extend(remains::remove_recorded_entries(env, record).await?);
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }

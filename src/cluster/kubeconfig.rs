@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use crate::error::{self, Advise, Exit};
-use crate::ui::Report;
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::Report;
 
 mod block;
 mod edit;

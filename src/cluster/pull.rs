@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 
 use super::engine::Engine;
 use super::nodes::Node;
-use crate::error::Advise as _;
+use meshy_base::error::Advise as _;
 
 /// By the interface that the kubelet speaks too; a node image without its client has containerd's own, which reads the same
 /// folder for how to reach a registry. In a node that was just started the runtime is not up yet: it gets half a minute.

@@ -6,9 +6,9 @@ use anyhow::anyhow;
 use tokio::time::timeout;
 
 use super::provider;
-use crate::context::Context;
-use crate::error::api::{self, Failure};
-use crate::error::{self, Advise, Exit};
+use crate::lab::Env;
+use meshy_kube::failure::{self, Failure};
+use meshy_base::error::{self, Advise, Exit};
 use crate::lab::Record;
 
 /// How long the search for a reason may take after a command has failed: an engine lists its containers in milliseconds.
@@ -29,32 +29,32 @@ pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The lab's record or state cannot be read.
-pub(crate) async fn stopped(context: &Context) -> anyhow::Result<Option<String>> {
-    match lab_of(context)? {
-        Some(lab) => state(context, &lab).await,
+pub(crate) async fn stopped(env: &Env) -> anyhow::Result<Option<String>> {
+    match lab_of(env)? {
+        Some(lab) => state(env, &lab).await,
         None => Ok(None),
     }
 }
 
 /// Returns the error of a command with its reason: where the API server failed, the lab may be stopped; else a hint names the
 /// context that leads to the server. Other errors are returned as they are.
-pub async fn explain(context: &Context, error: anyhow::Error) -> anyhow::Error {
-    let Some(failure) = api::failure(&error) else { return error };
+pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
+    let Some(failure) = failure::failure(&error) else { return error };
     let exit = match failure {
         Failure::Unreachable { .. } | Failure::Lost { .. } => Exit::Prerequisite,
         Failure::Unexpected { .. } => Exit::Failed,
     };
-    let lab = lab_of(context).ok().flatten();
+    let lab = lab_of(env).ok().flatten();
     if let Some(lab) = &lab {
-        let patience = PATIENCE.min(context.remaining().max(Duration::from_millis(100)));
-        match timeout(patience, state(context, lab)).await {
+        let patience = PATIENCE.min(env.remaining().max(Duration::from_millis(100)));
+        match timeout(patience, state(env, lab)).await {
             Ok(Ok(Some(state))) => return stopped_error(lab, &state, Some(&error)),
             // Without its engine nothing of the lab runs.
-            Ok(Err(why)) if error::id_of(&why).is_some() => return why.context(error::plain(&error)),
+            Ok(Err(why)) if error::id_of(&why).is_some() => return why.context(failure::plain(&error)),
             _ => {}
         }
     }
-    let used = match (&context.global.context, &lab) {
+    let used = match (&env.context, &lab) {
         (Some(named), _) => format!("context `{named}`"),
         (None, Some(lab)) => format!("context `{}` of lab `{}`", lab.context, lab.name),
         (None, None) => return error,
@@ -64,22 +64,22 @@ pub async fn explain(context: &Context, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The lab of the flags, or the one whose context they name.
-fn lab_of(context: &Context) -> anyhow::Result<Option<Record>> {
-    match &context.global.context {
+fn lab_of(env: &Env) -> anyhow::Result<Option<Record>> {
+    match &env.context {
         Some(named) => Record::on_context(named),
-        None => context.lab(),
+        None => env.lab(),
     }
 }
 
-async fn state(context: &Context, lab: &Record) -> anyhow::Result<Option<String>> {
-    provider(lab.provider).stopped(context, lab).await
+async fn state(env: &Env, lab: &Record) -> anyhow::Result<Option<String>> {
+    provider(lab.provider).stopped(env, lab).await
 }
 
 fn stopped_error(lab: &Record, state: &str, error: Option<&anyhow::Error>) -> anyhow::Error {
     let what = format!("lab `{}` is stopped", lab.name);
     let stopped = match error {
         // The hints of the command's own error would lead elsewhere.
-        Some(error) => anyhow!("{}", error::plain(error)).context(state.to_owned()).context(what),
+        Some(error) => anyhow!("{}", failure::plain(error)).context(state.to_owned()).context(what),
         None => anyhow!("{state}").context(what),
     };
     let flag = if &*lab.name == "meshy" { String::new() } else { format!(" --name {}", lab.name) };

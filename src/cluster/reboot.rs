@@ -1,5 +1,6 @@
 //! A cluster that was started again, as by a reboot: until its kubelets have spoken, its API shows what was true before.
 
+use meshy_kube::failure;
 use std::collections::BTreeMap;
 use std::pin::pin;
 
@@ -14,16 +15,16 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::{self, Advise, Exit};
-use crate::k8s::wait;
-use crate::ui::Step;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::wait;
+use meshy_base::Step;
 
 /// Waits until each node has spoken of itself and of its pods since it was started; then nodes that are Ready and pods that
 /// run are so now.
 ///
 /// # Errors
 /// Time ran out, with what is still from before.
-pub(super) async fn told_anew(
+pub(super) async fn reported_again(
     client: &Client,
     started: &BTreeMap<String, Timestamp>,
     deadline: Instant,
@@ -62,7 +63,7 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
             Ok(Event::Delete(pod)) => {
                 old.remove(&pod.uid());
             }
-            Err(error) => *why = error::plain(&error.into()),
+            Err(error) => *why = failure::plain(&error.into()),
         }
         match old.values().next() {
             Some((node, pod)) => *why = format!("node `{node}` has not told anew how its pod `{pod}` is"),
@@ -105,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ui::Report;
+    use meshy_base::report::Memory;
 
     async fn make<K>(api: &Api<K>, object: serde_json::Value, status: serde_json::Value)
     where
@@ -147,9 +148,9 @@ mod tests {
         make(&pods, json!({"metadata": {"name": "p"}, "spec": spec}), pod(BEFORE)).await;
 
         let wait = async || {
-            let report = Report::memory();
+            let report = Memory::default().report();
             let step = report.step("Waiting", "for the nodes");
-            told_anew(&client, &started, Instant::now() + Duration::from_secs(30), &step).await
+            reported_again(&client, &started, Instant::now() + Duration::from_secs(30), &step).await
         };
         let error = format!("{:#}", wait().await.unwrap_err());
         assert!(error.contains("its kubelet has said nothing since it was started"), "{error}");

@@ -19,9 +19,9 @@ use tokio::time::{Instant, sleep};
 
 use super::engine::{Engine, broke_off, there};
 use super::{nodes, ports};
-use crate::error::{self, Advise, Exit};
+use meshy_base::error::{self, Advise, Exit};
 use crate::image::registry::Client;
-use crate::k8s::{MANAGED_BY, MESHY};
+use meshy_kube::{MANAGED_BY, MESHY};
 use crate::lab::Record;
 
 /// The label that says which lab a container or volume belongs to.

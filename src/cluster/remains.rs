@@ -8,10 +8,10 @@ use anyhow::anyhow;
 
 use super::embedded::process::{DISCARD, end};
 use super::{engine, kind, kubeconfig};
-use crate::context::Context;
-use crate::error::Advise;
+use crate::lab::Env;
+use meshy_base::error::Advise;
 use crate::lab::{self, LabName, Provider, Record, files};
-use crate::private;
+use meshy_base::private;
 
 /// What was removed, and what cannot be known without the record.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Remains {
 ///
 /// # Errors
 /// A process, container or file cannot be removed; something else holds the cluster's lock.
-pub(crate) async fn remove(context: &Context, name: &LabName) -> anyhow::Result<Remains> {
+pub(crate) async fn remove(env: &Env, name: &LabName) -> anyhow::Result<Remains> {
     let mut remains = Remains::default();
     let provider = provider(&lab::folder(name)?);
     if provider == Provider::Kind {
@@ -41,7 +41,7 @@ pub(crate) async fn remove(context: &Context, name: &LabName) -> anyhow::Result<
     }
     // Before the files: they prove which context is the lab's, also to the next run if this one cannot write.
     if let Some(own) = provider.own_context(name) {
-        remove_entries(context, name, &own, &mut remains).await?;
+        remove_entries(env, name, &own, &mut remains).await?;
     } else {
         let line =
             "whether meshy installed something into a cluster of yours (`up --context`): it is still there";
@@ -64,7 +64,7 @@ fn provider(folder: &Path) -> Provider {
 
 /// Removes the lab's entries from the kubeconfig. The note in the lab's folder says which entries those are.
 async fn remove_entries(
-    context: &Context,
+    env: &Env,
     name: &LabName,
     own: &str,
     remains: &mut Remains,
@@ -74,9 +74,9 @@ async fn remove_entries(
         remains.unknown.push(format!("which entries of the kubeconfig are the lab's: {error:#}"));
         return Ok(());
     }
-    let given = context.global.kubeconfig.as_deref();
+    let given = env.kubeconfig.as_deref();
     let removed = kubeconfig::remove(given, &folder, own).await.hint(kubeconfig_is_left(name))?;
-    removed.report(&context.report);
+    removed.report(&env.report);
     remains.removed.extend(removed.lines());
     remains.unknown.extend(removed.kept);
     Ok(())
@@ -88,13 +88,13 @@ async fn remove_entries(
 /// # Errors
 /// The kubeconfig cannot be read or written.
 pub(super) async fn remove_recorded_entries(
-    context: &Context,
+    env: &Env,
     record: &Record,
 ) -> anyhow::Result<Vec<String>> {
     let folder = lab::folder(&record.name)?;
     let given = record.kubeconfig.as_deref();
     if let Err(error) = kubeconfig_is_a_file(given, &folder) {
-        context.report.warn(format!("{error}: no entries are removed"));
+        env.report.warn(format!("{error}: no entries are removed"));
         return Ok(Vec::new());
     }
     // A version without marks in kubeconfigs created the lab, and has recorded that it put its entries there.
@@ -106,7 +106,7 @@ pub(super) async fn remove_recorded_entries(
         kubeconfig::remove(given, &folder, &record.context).await
     };
     let removed = removed.hint(kubeconfig_is_left(&record.name))?;
-    removed.report(&context.report);
+    removed.report(&env.report);
     Ok(removed.lines().collect())
 }
 

@@ -13,10 +13,10 @@ use tokio::time::sleep;
 
 use super::embedded::SERVE;
 use super::embedded::answer::{Answer, Failed, Ready};
-use crate::error::Advise;
-use crate::exec::leash;
+use meshy_base::error::Advise;
+use meshy_base::exec::leash;
 use crate::lab::{self, LabName, files};
-use crate::private;
+use meshy_base::private;
 
 /// The name of the hidden command.
 pub const COMMAND: &str = SERVE;

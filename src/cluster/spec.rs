@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 
 use super::kind::NODE_IMAGE;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::lab::Record;
 
 /// Workers where nobody said how many.

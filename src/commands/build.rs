@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::overlay;
 
 /// The flags of `meshy build`.

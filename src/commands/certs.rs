@@ -2,7 +2,7 @@
 
 use crate::addons::expiry::{self, Certificate};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::mesh::checks;
 
 /// `meshy certs` takes no flags of its own.

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::reach;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::mesh::checks::{self, Outcome, Verdict};
 
 /// Flags of `meshy check`.

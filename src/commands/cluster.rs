@@ -2,7 +2,7 @@
 
 use crate::cluster::{self, Spec};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 /// The flags of `meshy cluster`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let claim = cluster::claim(context, &args.spec).await?;
     let record = claim.record;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would make cluster `{}`", record.name));
         return Ok(Exit::Done);
     }

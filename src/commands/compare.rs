@@ -4,7 +4,7 @@ use anyhow::anyhow;
 
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::{UNKNOWN, percent};

@@ -4,8 +4,8 @@ use kube::Client;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object, apply, manifest, wait};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
 use crate::lab::{self, Record};
 use crate::overlay;
 
@@ -71,8 +71,8 @@ pub struct Deployed {
 /// An overlay does not build, a conflict, something does not become ready.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client_for_change("deploy to").await?;
-    let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
-    let lab = match &context.global.context {
+    let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
+    let lab = match &context.context {
         None => context.lab()?,
         Some(named) => Record::on_context(named)?,
     };
@@ -121,7 +121,7 @@ async fn one(
     let step = context.report.step("Deploying", name);
     let urls = objects.iter().flat_map(|o| urls(o, options.http_port)).collect();
     let apply = Apply::new(kinds, Manager::Manifests, context.deadline);
-    let apply = apply.force(options.force).mark(true).dry_run(context.global.dry_run);
+    let apply = apply.force(options.force).mark(true).dry_run(context.dry_run);
     let applied = match apply.run(objects).await {
         Ok(applied) => applied,
         Err(error) => {
@@ -133,7 +133,7 @@ async fn one(
         context.report.say(line);
     }
     let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();
-    if !context.global.dry_run && !options.no_wait {
+    if !context.dry_run && !options.no_wait {
         let ready = wait::ready(kinds, &objects, context.deadline, Some(&step)).await;
         if let Err(error) = ready {
             step.failed();

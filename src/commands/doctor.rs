@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::doctor::{Check, Verdict, checks};
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::ui::table;
 
 /// The flags of `meshy doctor`.
@@ -24,7 +24,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
             .report
             .say("KinD cannot be used here; `meshy up` takes the embedded cluster, which needs none of this");
     }
-    let needed = crate::cluster::needs_an_engine(context.global.provider);
+    let needed = context.global.provider == crate::cli::ProviderChoice::Kind;
     Ok(if missing && needed { Exit::Prerequisite } else { Exit::Done })
 }
 

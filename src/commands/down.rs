@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cluster::{self, remains};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::lab::{self, LabName, Record, files};
 
 /// How many files that meshy did not make are named.
@@ -32,10 +32,10 @@ struct Down {
 /// # Errors
 /// Something cannot be removed; the record stays then, and so does the way to try again.
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
-    let name = &context.global.name;
+    let name = &context.name;
     let mut down = Down { lab: name.clone(), removed: Vec::new(), kept: Vec::new(), unknown: Vec::new() };
     if lab::exists(name)? {
-        if context.global.dry_run {
+        if context.dry_run {
             return dry_run(context).await;
         }
         files::clear_locks(name)?;
@@ -48,7 +48,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
 
 /// Removes what there is of a lab whose lock is held.
 async fn remove(context: &Context, down: &mut Down) -> anyhow::Result<()> {
-    let name = &context.global.name;
+    let name = &context.name;
     let record = Record::load(name);
     // Without record and cluster there is the lock at most: another `down` was first, or an `up` was killed early.
     let is_lab = !matches!(record, Ok(None)) || files::has_state(name)?;
@@ -91,7 +91,7 @@ async fn remove_cluster(
 }
 
 async fn dry_run(context: &Context) -> anyhow::Result<Exit> {
-    let name = &context.global.name;
+    let name = &context.name;
     match Record::load(name) {
         Ok(Some(record)) => {
             for thing in cluster::provider(record.provider).would_delete(context, &record).await? {

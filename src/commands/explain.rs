@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::{files, runs, summary};
 
 /// What to explain.

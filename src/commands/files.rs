@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::files;
 
 /// The flags of `meshy files`.
@@ -35,7 +35,7 @@ enum Act {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let names: Vec<String> = files::all().into_iter().map(|(path, _)| path.display().to_string()).collect();
     match args.act {
-        Act::Export { folder } if context.global.dry_run => {
+        Act::Export { folder } if context.dry_run => {
             context.report.say(format!("would write {} files below {}", names.len(), folder.display()));
         }
         Act::Export { folder } => {

@@ -2,7 +2,7 @@
 
 use crate::addons::{Ingress, Mesh, Options, images, linkerd};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 /// Flags of `meshy images`.
 #[derive(Debug, clap::Args)]

@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use crate::addons::ingress_nginx;
 use crate::context::Context;
-use crate::error::{self, Advise, Exit};
-use crate::input;
-use crate::k8s::{Kinds, Object};
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::input;
+use meshy_kube::{Kinds, Object};
 use crate::mesh::explain;
 use crate::mesh::injection::{self, Outcome};
 use crate::mesh::workloads::{self, NoWorkload, Selection};
@@ -126,7 +126,7 @@ pub(super) async fn change(
     workloads: Vec<Object>,
     mode: impl Fn(&Object) -> Option<Mode>,
 ) -> anyhow::Result<Exit> {
-    if context.global.dry_run {
+    if context.dry_run {
         for workload in &workloads {
             let word = mode(workload).map_or("no proxy", Mode::as_str);
             context

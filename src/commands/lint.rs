@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::input;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::input;
 use crate::mesh::survey;
 
 /// Flags of `meshy lint`.

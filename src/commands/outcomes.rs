@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::duration;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::measure;
 use crate::metrics::routes::Service;
 use crate::{services, summary};

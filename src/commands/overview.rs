@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cluster;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::lab::Record;
 use crate::ui::table;
 

@@ -1,12 +1,13 @@
 //! `meshy predict`: what a policy will do, before it is tried.
 
+use meshy_kube::failure;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cli::duration;
 use crate::context::Context;
-use crate::error::{self, Exit};
+use meshy_base::error::Exit;
 use crate::measure;
 use crate::metrics::RouteCounts;
 use crate::metrics::routes::Service;
@@ -154,7 +155,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Err(error) => {
             context
                 .report
-                .warn(format!("the share of failures is the measured one: {}", error::plain(&error)));
+                .warn(format!("the share of failures is the measured one: {}", failure::plain(&error)));
             None
         }
     };

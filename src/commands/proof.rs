@@ -5,8 +5,8 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::Kinds;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
 use crate::metrics::routes::Service;

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::gate::{self, Gate};
-use crate::activity;
+use meshy_base::activity;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::expect::Judged;
 use crate::{report, runs, summary};
 

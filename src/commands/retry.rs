@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Kinds, Object};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object};
 use crate::mesh::survey;
 use crate::metrics::routes::Service;
 use crate::policy::objects::{self, Retries};
@@ -135,7 +135,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         }
     };
     tell_findings(context, &client, name).await?;
-    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     if !options.dry_run {
         policy::restore_left(&kinds, &context.report).await?;
     }
@@ -179,7 +179,7 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     target::read(&client, &service).await?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would remove the retries of `{name}`"));
         return Ok(Exit::Done);
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::stat::Look;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::metrics::pods::Pod;
 use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use crate::metrics::{self, PodWindow};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::percent;

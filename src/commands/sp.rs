@@ -15,9 +15,9 @@ use serde_json::json;
 use super::proof::{self, Proof};
 use super::toggle::{Load, Toggle};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::files;
-use crate::k8s::{Kinds, Object, manifest};
+use meshy_kube::{Kinds, Object, manifest};
 use crate::mesh::survey;
 use crate::metrics::routes::Service;
 use crate::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
@@ -122,7 +122,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         profile.service().ok_or_else(|| anyhow!("the profile names no service")).exit(Exit::Usage)?;
     let service = Service { name: name.to_owned(), namespace: own.to_owned() };
     let object: Object = serde_json::from_value(object)?;
-    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     let change = PolicyChange::profile(object);
     if options.dry_run {
         change.apply(&kinds, &options).await?;
@@ -159,7 +159,7 @@ async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
     let kinds = Kinds::new(client.clone());
     // A cluster without ServiceProfiles is an error with a hint.
     profiles(&kinds, &namespace).await?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would delete the profile `{name}` in `{namespace}`"));
         return Ok(Exit::Done);
     }

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 
 use crate::cli::duration;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::limit;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::limit;
 use crate::metrics::stat::{By, Row, table};
 use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
 use crate::services;

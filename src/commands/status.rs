@@ -1,5 +1,6 @@
 //! `meshy status`: what is there, what is missing, and the command that repairs it.
 
+use meshy_kube::failure;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,11 +12,11 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::activity;
+use meshy_base::activity;
 use crate::addons::expiry;
 use crate::cluster::{self, Part};
 use crate::context::Context;
-use crate::error::{self, Exit};
+use meshy_base::error::Exit;
 use crate::lab::Record;
 use crate::ui::table;
 
@@ -84,7 +85,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
     let parts = provider.look(context, record).await;
     let parts = parts.unwrap_or_else(|error| {
-        miss(error::plain(&error));
+        miss(failure::plain(&error));
         Vec::new()
     });
     parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
@@ -114,7 +115,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     drop(response);
     match in_time {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => miss(error::plain(&error)),
+        Ok(Err(error)) => miss(failure::plain(&error)),
         Err(_) => miss(format!("the cluster does not respond{waited}")),
     }
     for node in status.nodes.iter().filter(|n| !n.ready) {
@@ -156,7 +157,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     match expiry::certificates(client).await {
         Ok(all) => status.warnings.extend(all.iter().filter_map(expiry::Certificate::warning)),
         Err(error) => {
-            status.warnings.push(format!("the certificates were not read: {}", error::plain(&error)))
+            status.warnings.push(format!("the certificates were not read: {}", failure::plain(&error)))
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! `meshy support-bundle`: one redacted archive of what is needed to tell what went wrong.
 
+use meshy_kube::failure;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,8 +19,8 @@ use tokio::time::timeout;
 
 use crate::cluster::reach;
 use crate::context::Context;
-use crate::error::{self, Advise, Exit, api};
-use crate::private;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::private;
 use crate::support::{Archive, redact};
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
@@ -72,8 +73,8 @@ struct Written {
 /// # Errors
 /// The file exists or cannot be written. A cluster that does not answer is noted in the bundle instead.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    if context.global.dry_run {
-        context.report.say(format!("would write {} from lab `{}`", args.file.display(), context.global.name));
+    if context.dry_run {
+        context.report.say(format!("would write {} from lab `{}`", args.file.display(), context.name));
         return Ok(Exit::Done);
     }
     let mut open = fs::OpenOptions::new();
@@ -83,7 +84,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .hint("an existing file is never overwritten; name another one")
         .exit(Exit::Usage)?;
     let incomplete = Incomplete(&args.file);
-    let step = context.report.step("Collecting", format!("lab `{}`", context.global.name));
+    let step = context.report.step("Collecting", format!("lab `{}`", context.name));
     let mut archive = Archive::default();
     archive.add("versions.txt", &format!("meshy {}\n{}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
     if let Some(lab) = context.lab()? {
@@ -93,12 +94,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match client(context).await {
         Ok(client) => {
             if let Some(error) = cluster(context, &client, &mut archive).await {
-                context.report.warn(error::plain(&reach::explain(context, error).await));
+                context.report.warn(failure::plain(&reach::explain(context, error).await));
             }
         }
         Err(error) => {
-            archive.missing("cluster", error::plain(&error));
-            context.report.warn(error::render(&error).trim_end());
+            archive.missing("cluster", failure::plain(&error));
+            context.report.warn(crate::ui::error::render(&error).trim_end());
         }
     }
     let (bytes, entries, left_out) = archive.finish()?;
@@ -119,7 +120,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// The logs in the lab's own folder (the embedded cluster's).
 fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
-    let Ok(folder) = fs::read_dir(crate::lab::folder(&context.global.name)?) else { return Ok(()) };
+    let Ok(folder) = fs::read_dir(crate::lab::folder(&context.name)?) else { return Ok(()) };
     for entry in folder.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "log") {
@@ -168,9 +169,9 @@ async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive
                 archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
             }
             Ok(Err(error)) => {
-                archive.missing(&name, api::words(&error));
+                archive.missing(&name, failure::words(&error));
                 failure =
-                    failure.or_else(|| Some(error.into()).filter(|error| api::failure(error).is_some()));
+                    failure.or_else(|| Some(error.into()).filter(|error| failure::failure(error).is_some()));
             }
             Err(_) => {
                 // One request without a response is enough: the others would each wait as long.
@@ -187,7 +188,7 @@ async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     let all: Api<Pod> = Api::all(client.clone());
     let pods = match timeout(patience(context), all.list(&ListParams::default())).await {
         Ok(Ok(pods)) => pods,
-        Ok(Err(error)) => return archive.missing("logs", api::words(&error)),
+        Ok(Err(error)) => return archive.missing("logs", failure::words(&error)),
         Err(_) => return archive.missing("logs", "no response in time".to_owned()),
     };
     let containers = pods.items.into_iter().flat_map(|pod| {
@@ -213,7 +214,7 @@ async fn logs(context: &Context, client: &kube::Client, archive: &mut Archive) {
     while let Some((name, text)) = texts.next().await {
         match text {
             Ok(Ok(text)) => archive.add(&name, &redact(&text)),
-            Ok(Err(error)) => archive.missing(&name, api::words(&error)),
+            Ok(Err(error)) => archive.missing(&name, failure::words(&error)),
             Err(_) => archive.missing(&name, "no response in time".to_owned()),
         }
     }

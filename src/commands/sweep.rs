@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
-use crate::activity;
+use meshy_base::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::Step;
 use crate::policy::{Session, Stopped};

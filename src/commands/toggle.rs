@@ -10,7 +10,7 @@ use super::predict::positive;
 use super::traffic::{Case, ingress, stop_by_ctrl_c};
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
 use crate::metrics::routes::Service;
@@ -65,7 +65,7 @@ impl Toggle {
         let (target, case) = load.case.target(ingress(context)?);
         let provider = context.lab()?.map_or("-", |lab| crate::cluster::word(lab.provider));
         let mut toggle = Self {
-            record: Run::begin("sp apply", &context.global.name, provider),
+            record: Run::begin("sp apply", &context.name, provider),
             target,
             plan: Plan { rate: load.rps, length, ..Plan::default() },
             case,

@@ -1,8 +1,8 @@
 //! `meshy undeploy`: takes overlays off the cluster again.
 
 use crate::context::Context;
-use crate::error::Exit;
-use crate::k8s::{Kinds, delete, manifest};
+use meshy_base::error::Exit;
+use meshy_kube::{Kinds, delete, manifest};
 use crate::lab;
 use crate::overlay;
 
@@ -23,14 +23,14 @@ pub struct Args {
 /// An overlay does not build; an object does not go.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let objects = super::deploy::identities(&args.overlays)?;
-    if context.global.dry_run {
+    if context.dry_run {
         for object in &objects {
             context.report.say(format!("would delete {}", manifest::describe(object)));
         }
         return Ok(Exit::Done);
     }
     let kinds = Kinds::new(context.client_for_change("delete from").await?);
-    let _lock = if context.global.context.is_none() { Some(lab::lock(context).await?) } else { None };
+    let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let step = context.report.step("Deleting", args.overlays.join(", "));
     let deleted = delete::delete(&kinds, objects, context.deadline).await;
     let deleted = step.ended(deleted, |all| format!("{} objects", all.len()))?;

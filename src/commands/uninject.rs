@@ -4,7 +4,7 @@ use meshy_mesh::inject;
 
 use super::inject::{Which, change, filter};
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 /// Flags of `meshy uninject`.
 #[derive(Debug, clap::Args)]

@@ -11,8 +11,8 @@ use super::deploy;
 use crate::addons;
 use crate::cluster::{self, Spec, image};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::manifest;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::manifest;
 use crate::lab::Record;
 use crate::overlay;
 
@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     record.addons = Some(choice);
     record.overlays.clone_from(&overlays);
     record.image = args.image.clone().or(record.image);
-    if context.global.dry_run {
+    if context.dry_run {
         return dry_run(context, &record, there);
     }
     // Before anything is made: after a crash the record is how the next run knows what is ours.
@@ -146,7 +146,7 @@ fn text(up: &Up) -> String {
 
 /// A cluster of others has no registry of ours: what the services run must be said.
 fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
-    let Some(named) = &context.global.context else { return Ok(()) };
+    let Some(named) = &context.context else { return Ok(()) };
     let known = context.lab()?.and_then(|lab| lab.image).is_some();
     if known || args.image.is_some() {
         return Ok(());

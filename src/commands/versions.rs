@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 /// `meshy versions` takes no flags of its own.
 #[derive(Debug, clap::Args)]

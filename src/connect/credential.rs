@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::exec::Plugin;
 use super::load::{AuthProvider, Found, User, shown};
 use crate::cluster::kubeconfig::read;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// How long before its end a credential is renewed.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
@@ -220,7 +220,7 @@ mod tests {
             let error = credential(user).await.err().unwrap();
             let expected = "cannot use user `u` of /home/config: the token has a line break or another character that a header cannot hold";
             assert_eq!(text(&error), expected);
-            assert_eq!(crate::error::exit_of(&error), Exit::Usage);
+            assert_eq!(meshy_base::error::exit_of(&error), Exit::Usage);
         }
     }
 

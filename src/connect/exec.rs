@@ -14,9 +14,9 @@ use tokio::process::Command;
 
 use super::credential::beside;
 use super::load::{Exec, Found, User, shown};
-use crate::activity::{self, Kind};
-use crate::error::{Advise, Exit};
-use crate::exec::children;
+use meshy_base::activity::{self, Kind};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::exec::children;
 
 /// How much a plugin may print, in bytes; a token or certificate has a few thousand.
 const LIMIT: u64 = 1 << 20;
@@ -149,7 +149,7 @@ mod tests {
 
     async fn error(script: &str) -> String {
         let error = plugin(script).run().await.unwrap_err();
-        assert_eq!(crate::error::exit_of(&error), Exit::Prerequisite);
+        assert_eq!(meshy_base::error::exit_of(&error), Exit::Prerequisite);
         format!("{error:#}")
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let mut absent = plugin("");
         absent.command = PathBuf::from("/absent/plugin");
         let error = absent.run().await.unwrap_err();
-        assert_eq!(crate::error::hints(&error), ["install it"]);
+        assert_eq!(meshy_base::error::hints(&error), ["install it"]);
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::kubeconfig::{lab_in, read};
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// How many names an error lists.
 const SHOWN: usize = 10;
@@ -293,7 +293,7 @@ mod tests {
         let begin = format!("no context `prd` in kubeconfig {files}; {there}");
         assert!(error.to_string().starts_with(&begin), "{error}");
         assert!(error.to_string().ends_with(", and 12 more"), "{error}");
-        assert_eq!(crate::error::exit_of(&error), Exit::Usage);
+        assert_eq!(meshy_base::error::exit_of(&error), Exit::Usage);
         let error = loaded.context("prud").err().unwrap();
         assert!(error.to_string().contains("`prod`, `prud\\u{1b}[2J`"), "{error}");
         let (_folder, loaded) = self::loaded(&[None]);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use anyhow::anyhow;
 use http::Uri;
 
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// Returns the proxy for a server. `named` is `proxy-url`; `variable` reads the environment.
 ///

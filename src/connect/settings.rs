@@ -13,7 +13,7 @@ use super::exec::Plugin;
 use super::load::{Cluster, Context, Found, Loaded, User, shown};
 use super::proxy;
 use crate::cluster::kubeconfig::read;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// The extension of a cluster's entry that is meant for exec plugins.
 const FOR_PLUGINS: &str = "client.authentication.k8s.io/exec";

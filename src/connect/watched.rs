@@ -8,7 +8,7 @@ use kube::Client;
 use kube::client::Body;
 use tower::{BoxError, service_fn};
 
-use crate::activity::{self, Activity, Kind};
+use meshy_base::activity::{self, Activity, Kind};
 
 /// Returns a client that does what `plain` does. A request is an activity until its response is complete; a stream (a watch,
 /// a followed log, an upgraded connection) until its response begins.

@@ -11,8 +11,8 @@ use crate::addons::ingress_nginx;
 use crate::cluster;
 use crate::commands::deploy;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::Kinds;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
 use crate::lab::Provider;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
@@ -93,7 +93,7 @@ impl Stage {
                     own: None,
                 }
             }
-            None if context.global.context.is_some() => {
+            None if context.context.is_some() => {
                 return Err(anyhow!("the way to the ingress of `--context` is not known"))
                     .hint("`meshy up --context CONTEXT` makes it a lab; without either, demo brings its own")
                     .exit(Exit::Prerequisite);

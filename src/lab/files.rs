@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use rustix::fs::OFlags;
 
 use super::{LabName, folder};
-use crate::error::Advise;
-use crate::private;
+use meshy_base::error::Advise;
+use meshy_base::private;
 
 /// The record.
 pub(crate) const RECORD: &str = "lab.json";

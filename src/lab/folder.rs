@@ -9,8 +9,8 @@ use etcetera::BaseStrategy;
 
 use super::LabName;
 use super::files::{LOCK, RECORD};
-use crate::error::Advise;
-use crate::private;
+use meshy_base::error::Advise;
+use meshy_base::private;
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
 ///

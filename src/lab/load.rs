@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 
 use super::{LabName, RECORD, Record, exists, folder};
-use crate::error::Advise;
-use crate::private;
+use meshy_base::error::Advise;
+use meshy_base::private;
 
 /// The largest record that is read. A real one has less than 2 KiB.
 const LARGEST: u64 = 1 << 20;

@@ -7,17 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::CommandFactory as _;
 use rustix::fs::OFlags;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::files::{self, LOCK};
 use super::folder::has_record;
 use super::{LabName, exists, folder, remove_empty};
-use crate::cli::Cli;
-use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::private;
+use super::Env;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::private;
 
 /// How long a run may hold the lock without having written there who it is; it takes microseconds.
 const SIGNING: Duration = Duration::from_secs(1);
@@ -48,11 +46,11 @@ impl Drop for Lock {
 ///
 /// # Errors
 /// The other one did not finish in time; the state folder cannot be written; something else is in the lock's place.
-pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
-    if context.global.dry_run {
+pub async fn lock(env: &Env) -> anyhow::Result<Lock> {
+    if env.dry_run {
         return Ok(Lock { held: None });
     }
-    let name = &context.global.name;
+    let name = &env.name;
     exists(name)?;
     let folder = folder(name)?;
     let path = folder.join(LOCK);
@@ -73,7 +71,7 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
             Err(TryLockError::Error(error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
-            Err(TryLockError::WouldBlock) => file = wait(context, file).await?,
+            Err(TryLockError::WouldBlock) => file = wait(env, file).await?,
         }
         // The one before may have been a `down` that took the folder away: then this is the lock of nothing.
         let held = file.metadata().ok().map(|m| (m.dev(), m.ino()));
@@ -81,7 +79,7 @@ pub async fn lock(context: &Context) -> anyhow::Result<Lock> {
             continue;
         }
         // Only those who wait read it: a full disk is no reason not to remove a lab.
-        let _ = sign(&mut file);
+        let _ = sign(&mut file, &env.command);
         return Ok(Lock { held: Some((file, name.clone())) });
     }
 }
@@ -97,13 +95,10 @@ fn is_gone(error: &io::Error, folder: &Path) -> bool {
 }
 
 /// Says in the file who holds it, for the one who waits.
-fn sign(file: &mut File) -> io::Result<()> {
-    let cli = Cli::command();
-    let mut words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
-    let verb = words.find(|word| cli.find_subcommand(word).is_some()).unwrap_or_default();
+fn sign(file: &mut File, command: &str) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    write!(file, "{} {verb}", std::process::id())
+    write!(file, "{} {command}", std::process::id())
 }
 
 /// Reads who holds the lock; none before the holder has written it.
@@ -117,8 +112,8 @@ fn holder(file: &File) -> Option<String> {
     Some(if is_verb { format!("`meshy {verb}` (process {pid})") } else { format!("meshy (process {pid})") })
 }
 
-async fn wait(context: &Context, file: File) -> anyhow::Result<File> {
-    let signed = (Instant::now() + SIGNING).min(context.deadline);
+async fn wait(env: &Env, file: File) -> anyhow::Result<File> {
+    let signed = (Instant::now() + SIGNING).min(env.deadline);
     let who = loop {
         match holder(&file) {
             Some(who) => break who,
@@ -131,14 +126,14 @@ async fn wait(context: &Context, file: File) -> anyhow::Result<File> {
             Err(_) => sleep(Duration::from_millis(5)).await,
         }
     };
-    let step = context.report.step("Waiting", format!("for {who}"));
+    let step = env.report.step("Waiting", format!("for {who}"));
     let locking = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-    match timeout(context.remaining(), locking).await {
+    match timeout(env.remaining(), locking).await {
         Ok(file) => {
             step.done("it is done");
             file?.context("cannot lock the lab")
         }
-        Err(_) => Err(anyhow!("{who} is still at work on lab `{}`", context.global.name))
+        Err(_) => Err(anyhow!("{who} is still at work on lab `{}`", env.name))
             .hint("wait for it or end it; `--name` makes another lab beside this one")
             .id("lab-busy")
             .exit(Exit::Timeout),

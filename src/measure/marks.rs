@@ -3,6 +3,7 @@
 //! The objects that make a policy are watched: the ServiceProfile, the Service's annotations, and the HTTPRoutes that
 //! name the Service as a parent.
 
+use meshy_kube::failure;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -18,10 +19,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::k8s::Kinds;
+use meshy_kube::Kinds;
 use crate::metrics::routes::Service;
 use crate::predict::Policy;
-use crate::{error, policy, summary};
+use crate::{policy, summary};
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =
@@ -77,7 +78,7 @@ impl Marks {
                             event
                         }
                         Err(error) => {
-                            noted.insert(source.0, error::plain(&error.into()));
+                            noted.insert(source.0, failure::plain(&error.into()));
                             continue;
                         }
                     }

@@ -1,5 +1,6 @@
 //! Health as a table: one loop runs them all.
 
+use meshy_kube::failure;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -15,8 +16,8 @@ use crate::addons::expiry::WARN_DAYS;
 use crate::addons::linkerd::existing::{self, Found};
 use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
 use crate::addons::{certificates, ingress_nginx};
-use crate::error::{self, api};
-use crate::k8s::Kinds;
+
+use meshy_kube::Kinds;
 use crate::metrics;
 
 pub mod corridor;
@@ -93,7 +94,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
     let found = existing::look(client).await;
-    let built_in = built_in(client).await.map_err(|error| error::plain(&error));
+    let built_in = built_in(client).await.map_err(|error| failure::plain(&error));
     let surroundings = Surroundings { client: client.clone(), kinds, built_in };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let surroundings = &surroundings;
@@ -102,7 +103,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
         Ok(found) => corridor_check(&info, &found),
-        Err(error) => unasked(error::plain(&error)),
+        Err(error) => unasked(failure::plain(&error)),
     };
     all.push(outcome("versions", "corridor", versions));
     Ok(all)
@@ -110,7 +111,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
 
 /// The table's row when nothing can be checked.
 pub fn unread_api(error: &anyhow::Error) -> Outcome {
-    outcome("cluster", "API server", (Verdict::Failed, error::plain(error), None))
+    outcome("cluster", "API server", (Verdict::Failed, failure::plain(error), None))
 }
 
 /// Whether the control plane is part of the cluster itself, which its Deployments then say by an annotation.
@@ -133,7 +134,7 @@ fn unasked(why: impl std::fmt::Display) -> Seen {
 }
 
 fn unread(error: &kube::Error) -> Seen {
-    unasked(api::words(error))
+    unasked(failure::words(error))
 }
 
 async fn nodes(s: &Surroundings) -> Seen {
@@ -224,7 +225,7 @@ async fn gateway_api(s: &Surroundings) -> Seen {
         Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
         Ok(gateway::Definitions::Foreign(version)) => (Verdict::Ok, version, None),
         Err(error) => {
-            (Verdict::Failed, error::plain(&error), Some("Linkerd ignores routes that it cannot read"))
+            (Verdict::Failed, failure::plain(&error), Some("Linkerd ignores routes that it cannot read"))
         }
     }
 }
@@ -237,7 +238,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
         return match proof::injector(&s.kinds).await {
             Ok(proof::Answer::Called) => (Verdict::Ok, "the built-in injector answers".to_owned(), None),
             Ok(proof::Answer::Silent(why)) => (Verdict::Failed, why, None),
-            Err(error) => unasked(error::plain(&error)),
+            Err(error) => unasked(failure::plain(&error)),
         };
     }
     match proof::first_silent(&s.kinds).await {
@@ -247,7 +248,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
             format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
             Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
         ),
-        Err(error) => unasked(error::plain(&error)),
+        Err(error) => unasked(failure::plain(&error)),
     }
 }
 
@@ -313,7 +314,7 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     let now = SystemTime::now();
     let all = match certificates::describe_all(pem) {
         Ok(all) => all,
-        Err(error) => return (Verdict::Failed, format!("cannot be read: {}", error::plain(&error)), None),
+        Err(error) => return (Verdict::Failed, format!("cannot be read: {}", failure::plain(&error)), None),
     };
     let days = all.iter().map(|about| about.days_left(now)).min().unwrap_or_default();
     let hint = Some(

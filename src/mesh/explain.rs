@@ -8,7 +8,7 @@ use kube::{Client, ResourceExt as _};
 use meshy_mesh::names;
 
 use crate::addons::linkerd::proof::has_proxy;
-use crate::error::api;
+use meshy_kube::failure;
 
 /// How the injector is registered with the API server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
     let events = match events.list(&about).await {
         Ok(list) => list.items,
         // Without them the status has to do.
-        Err(error) if api::is_forbidden(&error) => Vec::new(),
+        Err(error) if failure::is_forbidden(&error) => Vec::new(),
         Err(error) => return Err(error).context("cannot list the events of the pod"),
     };
     let warnings = events.into_iter().filter(|e| e.type_.as_deref() == Some("Warning"));
@@ -82,7 +82,7 @@ async fn injector(client: &Client) -> anyhow::Result<Injector> {
         }),
         // A list is not found only where the kind is not served.
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Injector::BuiltIn),
-        Err(error) if api::is_forbidden(&error) => Ok(Injector::Forbidden),
+        Err(error) if failure::is_forbidden(&error) => Ok(Injector::Forbidden),
         Err(error) => Err(error.into()),
     }
 }

@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::explain;
 use crate::addons::linkerd::proof::has_proxy;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object, manifest, wait};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
 use crate::metrics;
-use crate::ui::Report;
+use meshy_base::Report;
 
 /// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

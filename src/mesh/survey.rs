@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams, TypeMeta};
 use meshy_mesh::lint::{Finding, Level, World};
 use serde_json::{Value, json};
 
-use crate::k8s::{Kinds, Object};
+use meshy_kube::{Kinds, Object};
 
 /// Kinds that are judged.
 const JUDGED: &[(&str, &str)] = &[

@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 
-use crate::error::api;
+use meshy_kube::failure;
 
 /// A dump of a proxy that talks to a thousand services has some 20 MiB.
 const LARGEST: usize = 64 << 20;
@@ -60,7 +60,7 @@ pub async fn ask(
         Ok(answer) => return Ok(answer),
         Err(error) => error,
     };
-    let first = api::words(&first);
+    let first = failure::words(&first);
     if first.to_lowercase().contains(REFUSED) {
         return Err(PodFailure::Closed { pod: pod.to_owned(), port }.into());
     }

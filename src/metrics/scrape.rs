@@ -1,5 +1,6 @@
 //! Asking the proxies of many pods at the same time.
 
+use meshy_kube::failure;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -9,7 +10,6 @@ use super::ask::ask;
 use super::pods::Pod;
 use super::series::Scrape;
 use super::text;
-use crate::error;
 
 /// The proxy's admin port.
 const ADMIN_PORT: u16 = 4191;
@@ -44,7 +44,7 @@ pub async fn sight(client: &kube::Client, pods: Vec<Pod>, deadline: Duration) ->
     let begun = Instant::now();
     let asked = pods.into_iter().filter(Pod::scrapable).map(|pod| async move {
         let scrape = match tokio::time::timeout(deadline, scrape(client, &pod)).await {
-            Ok(scrape) => scrape.map_err(|error| error::plain(&error)),
+            Ok(scrape) => scrape.map_err(|error| failure::plain(&error)),
             Err(_) => Err(format!("no answer within {:.0} s", deadline.as_secs_f64())),
         };
         Sighted { pod, scrape }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::owners::{self, Part, RETRY_PREFIX};
-use crate::error::{Advise, Exit};
-use crate::k8s::Object;
-use crate::k8s::apply::Conflict;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Object;
+use meshy_kube::apply::Conflict;
 
 /// How many written states are kept: a killed run leaves the last one, or the one before if the last did not arrive.
 const WRITTEN: usize = 2;

@@ -13,8 +13,8 @@ use super::capture::{Captured, Place};
 use super::evidence::Evidence;
 use super::owners::{Part, RETRY_PREFIX};
 use super::revert::{self, Reverted};
-use crate::error::Advise as _;
-use crate::k8s::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest};
+use meshy_base::error::Advise as _;
+use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest};
 use crate::metrics::routes::Service;
 
 /// The API version of HTTPRoutes that meshy writes.

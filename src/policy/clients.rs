@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::evidence::{Behaviour, Counted, Evidence, State, decide};
 use super::probe::{Pauses, until};
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::metrics::routes::Service;
 use crate::metrics::{self, Pod, Scrape, Series, Workload};
 

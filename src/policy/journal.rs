@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capture::Captured;
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 use crate::services::PodFault;
-use crate::{lab, private};
+use crate::lab;
+use meshy_base::private;
 
 /// The version of the lines.
 const VERSION: u32 = 1;

@@ -7,8 +7,8 @@ use meshy_mesh::names;
 use meshy_mesh::policy::Retry;
 use serde_json::{Value, json};
 
-use crate::error::{Advise, Exit};
-use crate::k8s::Object;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Object;
 
 /// Retries as asked for on the command line.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::k8s::MESHY;
-use crate::k8s::apply::Conflict;
+use meshy_kube::MESHY;
+use meshy_kube::apply::Conflict;
 
 /// The prefix of the annotations that switch retries on.
 pub(crate) const RETRY_PREFIX: &str = "retry.linkerd.io/";

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::change::profile_place;
 use crate::files;
-use crate::k8s::{Object, manifest};
+use meshy_kube::{Object, manifest};
 use crate::metrics::routes::Service;
 use crate::predict::Policy;
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::capture::Captured;
 use super::change::{delete, patch};
 use super::owners::{self, Part, RETRY_PREFIX};
-use crate::k8s::Object;
+use meshy_kube::Object;
 
 /// How often a restore starts again because another tool wrote the object meanwhile.
 const ATTEMPTS: usize = 5;

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::error::{exit_of, hints};
+use meshy_base::error::{exit_of, hints};
 use crate::predict::Policy;
-use crate::ui::Report;
+use meshy_base::report::Memory;
 
 mod world;
 
@@ -67,7 +67,7 @@ async fn an_experiment_leaves_every_object_as_it_found_it() {
         let mut session = world.session(true);
         experiment(&world, &mut session).await;
         assert_ne!(world.objects().await, before, "{case}");
-        session.restore(&Report::memory()).await.unwrap();
+        session.restore(&Memory::default().report()).await.unwrap();
         assert_eq!(world.objects().await, before, "{case}");
         assert!(!world.journal().exists(), "{case}");
     }
@@ -106,9 +106,9 @@ async fn a_killed_experiment_is_restored_from_its_journal_whenever_it_was_killed
                     Killed::BeforeWritten => text + "{\"writes\":{\"object\":0,\"wanted\":null}}\n",
                 };
                 std::fs::write(world.journal(), text).unwrap();
-                let report = Report::memory();
-                session::tests::recovered(&world.kinds, &world.journal(), &report).await;
-                assert!(report.heard().contains("`meshy test` was ended"), "{}", report.heard());
+                let memory = Memory::default();
+                session::tests::recovered(&world.kinds, &world.journal(), &memory.report()).await;
+                assert!(memory.text().contains("`meshy test` was ended"), "{}", memory.text());
                 assert_eq!(world.objects().await, before, "{case}, {last}, {killed:?}");
             }
         }
@@ -129,8 +129,8 @@ async fn fields_of_other_managers_are_refused_before_anything_changes() {
         let mut session = world.session(false);
         let error = session.without_retries(&service()).await.unwrap_err();
         assert!(hints(&error)[0].contains("gives them back"), "{error:#}");
-        assert_eq!(exit_of(&error), crate::error::Exit::Failed);
-        session.restore(&Report::memory()).await.unwrap();
+        assert_eq!(exit_of(&error), meshy_base::error::Exit::Failed);
+        session.restore(&Memory::default().report()).await.unwrap();
         assert_eq!(world.objects().await, before, "{case}");
     }
     let world = World::new().await;
@@ -154,7 +154,7 @@ async fn a_lasting_change_is_labelled_where_meshy_made_the_object_and_can_be_rev
     let applied = lesson().apply(&world.kinds, &options(false)).await.unwrap();
     assert_eq!(applied.outcome, Outcome::Created);
     let profile = world.api("ServiceProfile").get(PROFILE).await.unwrap();
-    assert_eq!(profile.metadata.labels.unwrap()[crate::k8s::MANAGED_BY], crate::k8s::MESHY);
+    assert_eq!(profile.metadata.labels.unwrap()[meshy_kube::MANAGED_BY], meshy_kube::MESHY);
     let again = lesson().apply(&world.kinds, &options(false)).await.unwrap();
     let reverted = PolicyChange::revert(world.kinds.client(), &again.captured).await.unwrap();
     assert_eq!(reverted, Reverted::Unchanged);
@@ -186,10 +186,10 @@ async fn a_change_of_another_tool_during_the_run_is_left_alone_with_a_warning() 
     let edited = world.objects().await;
     let error = session.without_retries(&service()).await.unwrap_err();
     assert!(error.to_string().contains("was changed by another tool during the run"), "{error:#}");
-    let report = Report::memory();
-    session.restore(&report).await.unwrap();
+    let memory = Memory::default();
+    session.restore(&memory.report()).await.unwrap();
     assert_eq!(world.objects().await, edited);
-    assert!(report.heard().contains("left as it is (its state before the run: "), "{}", report.heard());
+    assert!(memory.text().contains("left as it is (its state before the run: "), "{}", memory.text());
     let kept = |path: &Path| path.extension().is_some_and(|extension| extension == "json");
     let files = std::fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap().path());
     let kept: Vec<_> = files.filter(|path| kept(path)).collect();
@@ -206,7 +206,7 @@ async fn changes_of_other_fields_during_the_run_stay() {
     experiment(&world, &mut session).await;
     let mut other = json!({"metadata": {"annotations": {"team": "b"}, "labels": {"a": "b"}}});
     world.patched("Service", "bounced-service", "kubectl-label", other.clone()).await;
-    session.restore(&Report::memory()).await.unwrap();
+    session.restore(&Memory::default().report()).await.unwrap();
     let mut now = world.objects().await;
     assert_eq!(now[0]["metadata"]["annotations"]["team"], "b");
     // Without that change the object is as before.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use super::outcome::{self, Outcome};
 use super::record::{Recorder, Summary, Tick};
 use super::target::Target;
-use crate::activity::{self, Kind};
+use meshy_base::activity::{self, Kind};
 
 /// How much traffic.
 #[derive(Clone, Copy, Debug)]

@@ -213,14 +213,18 @@ fn attempts_are_summed_over_replicas(lab: &Lab) {
     let run = lab.json("traffic", "traffic --rps 5 --duration 4s");
     let outcomes = &run["mesh"]["outcomes"];
     let by_service = outcomes["first_attempt_count"].as_u64().zip(outcomes["after_retries_count"].as_u64());
-    let (first, saved) = by_service.unwrap_or_else(|| panic!("the replicas' attempts are not summed: {outcomes}"));
+    let (first, saved) =
+        by_service.unwrap_or_else(|| panic!("the replicas' attempts are not summed: {outcomes}"));
     assert_eq!(
         first + saved,
         run["mesh"]["clients"]["succeeded_count"].as_u64().expect("a count"),
         "{outcomes}"
     );
     assert!(
-        saved > 0 && outcomes["after_retries_by_attempt_count"].as_object().is_some_and(|attempts| !attempts.is_empty()),
+        saved > 0
+            && outcomes["after_retries_by_attempt_count"]
+                .as_object()
+                .is_some_and(|attempts| !attempts.is_empty()),
         "{outcomes}"
     );
 }

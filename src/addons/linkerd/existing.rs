@@ -6,8 +6,8 @@ use kube::api::Api;
 use kube::{Client, ResourceExt as _};
 
 use super::NAMESPACE;
-use crate::error::{Advise, Exit};
-use crate::k8s::{MANAGED_BY, MESHY};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{MANAGED_BY, MESHY};
 
 /// What is found in the control plane's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::Api;
 use kube::{Client, ResourceExt as _};
 
-use crate::error::{Advise, Exit};
-use crate::k8s::{MANAGED_BY, MESHY, Object, manifest};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{MANAGED_BY, MESHY, Object, manifest};
 
 /// What is applied to a cluster without them.
 pub(super) const DEFINITIONS: &[&str] = &[

@@ -10,7 +10,7 @@ use kube::api::Api;
 use super::{NAMESPACE, WEBHOOKS};
 use crate::addons::Options;
 use crate::addons::certificates::{Identity, Serving};
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// The Secret with the issuer.
 pub const ISSUER_SECRET: &str = "linkerd-identity-issuer";

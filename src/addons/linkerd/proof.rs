@@ -1,5 +1,6 @@
 //! Proof that the API server really calls the webhooks. They fail open, so that silence is no proof.
 
+use meshy_kube::failure;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -17,9 +18,9 @@ use tokio::time::{Instant, sleep};
 
 use super::NAMESPACE;
 use crate::addons::{certificates, endpoints};
-use crate::error::{self, Advise, Exit, api};
-use crate::k8s::Kinds;
-use crate::ui::Step;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
+use meshy_base::Step;
 
 /// How long the API server may take to learn of a new webhook configuration; it polls its own watch within a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -134,14 +135,14 @@ fn broken_network() -> Value {
 pub async fn diagnose(kinds: &Kinds, service: &str) -> String {
     let now = Instant::now() + Duration::from_secs(2);
     if let Err(error) = endpoints::ready(kinds.client(), NAMESPACE, service, now).await {
-        return format!("readiness: {}", error::plain(&error));
+        return format!("readiness: {}", failure::plain(&error));
     }
     let secrets: Api<Secret> = Api::namespaced(kinds.client().clone(), NAMESPACE);
     let name = format!("{service}-k8s-tls");
     let read = futures::try_join!(bundle(kinds.client(), service), secrets.get_opt(&name));
     let (bundle, secret) = match read {
         Ok(read) => read,
-        Err(error) => return format!("its certificate cannot be read: {}", api::words(&error)),
+        Err(error) => return format!("its certificate cannot be read: {}", failure::words(&error)),
     };
     match tls_fault(bundle.as_deref(), secret.and_then(|s| s.data).unwrap_or_default(), SystemTime::now()) {
         Some(fault) => format!("TLS: {fault}"),

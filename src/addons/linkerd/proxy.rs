@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::addons::template::{self, Values};
-use crate::k8s::Object;
+use meshy_kube::Object;
 
 const PROXY: &str = include_str!("../../../linkerd/proxy.yaml");
 

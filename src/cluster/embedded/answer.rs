@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{self, Advise};
+use meshy_base::error::{self, Advise};
 
 /// The line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +60,7 @@ mod tests {
         let line = serde_json::to_string(&Answer::Failed(Failed::of(&error.unwrap_err()))).unwrap();
         let Answer::Failed(failed) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         let error = failed.into_error();
-        console::set_colors_enabled_stderr(false);
-        let text = "error: cannot write\n  cause: disk full\n\nhint: again\nhint: free some space\n";
-        assert_eq!(error::render(&error), text);
+        assert_eq!(meshy_kube::failure::texts(&error), ["cannot write", "disk full"]);
+        assert_eq!(error::hints(&error), ["again", "free some space"]);
     }
 }

@@ -11,9 +11,9 @@ use rustix::process::{Pid, Signal};
 use tokio::time::timeout;
 
 use super::SERVE;
-use crate::error::Advise;
+use meshy_base::error::Advise;
 use crate::lab::{self, LabName, files};
-use crate::private;
+use meshy_base::private;
 
 #[cfg(target_os = "linux")]
 mod linux;

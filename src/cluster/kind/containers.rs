@@ -11,7 +11,7 @@ use crate::cluster::engine::Engine;
 use crate::cluster::nodes::{self, NETWORK, Node};
 use crate::cluster::{Part, addresses, registry};
 use crate::lab::{LabName, Record};
-use crate::ui::Step;
+use meshy_base::Step;
 
 /// How long a request that was in progress when its program was killed may take to become visible in the engine.
 pub(super) const STRAGGLER: Duration = Duration::from_secs(1);

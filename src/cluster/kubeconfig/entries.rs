@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::edit::Edit;
 use super::mark::{self, Created, Previous, Restore, SECTIONS};
-use crate::error::{Advise, Exit};
+use meshy_base::error::{Advise, Exit};
 
 /// What a kubeconfig without any key starts with.
 const HEADER: [(&str, &str); 2] = [("apiVersion", "v1"), ("kind", "Config")];

@@ -10,9 +10,9 @@ use anyhow::{Context as _, anyhow};
 use tokio::time::{Instant, sleep};
 
 use super::write::{NEW, beside};
-use crate::activity::{self, Kind};
-use crate::error::{Advise, Exit};
-use crate::limit;
+use meshy_base::activity::{self, Kind};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::limit;
 
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);

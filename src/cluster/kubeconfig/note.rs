@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::read;
-use crate::private;
+use meshy_base::private;
 
 /// The file in the lab's folder: the id in the first line, the path of the kubeconfig behind it, which need not be UTF-8.
 pub(crate) const FILE: &str = "kubeconfig-entry";

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{DEADLINE, RegistryError};
-use crate::activity::{self, Activity, Kind};
+use meshy_base::activity::{self, Activity, Kind};
 
 /// What is asked.
 pub(super) struct Request {

@@ -8,7 +8,7 @@ use meshy_mesh::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::k8s::{Apply, Kinds, Manager, manifest};
+use meshy_kube::{Apply, Kinds, Manager, manifest};
 use crate::metrics::routes::Service;
 use crate::policy::{Options, PolicyChange, Session, of, session, shipped};
 use crate::predict::Policy;

@@ -15,21 +15,21 @@ struct Process {
 }
 
 /// Kills all of this process. One in a group of its own was meant to stay, such as the cluster of an embedded lab.
-pub(crate) fn end() {
+pub fn end() {
     end_below(own(getpid()), Vec::new());
 }
 
 /// A program that was started: killed with all that it has started when this is dropped before its end.
-pub(crate) struct Tree(Option<u32>);
+pub struct Tree(Option<u32>);
 
 impl Tree {
     /// The program with this number; none has ended already.
-    pub(crate) fn of(pid: Option<u32>) -> Self {
+    pub fn of(pid: Option<u32>) -> Self {
         Self(pid)
     }
 
     /// It has ended.
-    pub(crate) fn ended(mut self) {
+    pub fn ended(mut self) {
         self.0 = None;
     }
 }

@@ -1,19 +1,23 @@
-//! Foreign programs: run to their end, their output kept for the error, and never outliving meshy.
+//! Other programs: run to their end with their output, and ended with meshy.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout_at};
 
 use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
 
-pub(crate) mod children;
+pub mod children;
 pub mod leash;
+
+/// The longest output of a program that is read, in bytes; `kind version` and credential plugins print less than 1 MiB.
+const LARGEST_OUTPUT: u64 = 16 << 20;
 
 /// A program to run.
 #[derive(Debug)]
@@ -87,13 +91,13 @@ impl Program {
                 // A program that ends before it has read all tells more by its status than the broken pipe does.
                 let _ = stdin.write_all(text.as_bytes()).await;
             }
-            child.wait_with_output().await
+            bounded_output(&mut child).await
         };
         let output = timeout_at(deadline, output).await;
         let output = output.map_err(|_| anyhow!("`{name}` did not end in time"));
         let output = output.hint("`--timeout` sets how long a command may take").exit(Exit::Timeout)?;
+        let output = output.with_context(|| format!("cannot read the output of `{name}`"))?;
         tree.ended();
-        let output = output.with_context(|| format!("cannot wait for `{name}`"))?;
         result(name, output)
     }
 
@@ -109,7 +113,7 @@ impl Program {
         let found = find(&self.name).ok_or_else(|| anyhow!("there is no program `{}` in PATH", self.name));
         let found = found.exit(Exit::Prerequisite)?;
         let mut command = match std::env::current_exe() {
-            Ok(meshy) if cfg!(target_os = "linux") && !cfg!(test) => {
+            Ok(meshy) if cfg!(target_os = "linux") && leash::is_enabled() => {
                 let mut command = Command::new(meshy);
                 command.arg(leash::WORD).arg(std::process::id().to_string()).arg(found);
                 command
@@ -132,7 +136,24 @@ fn result(name: &str, output: Output) -> anyhow::Result<String> {
     Err(Failure { said }).with_context(|| format!("`{name}` failed"))
 }
 
-/// Where a program is.
+/// Waits for the end of a program and returns its output; fails as soon as one of its streams is longer than [`LARGEST_OUTPUT`].
+async fn bounded_output(child: &mut Child) -> io::Result<Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr, status) = tokio::try_join!(bounded(stdout), bounded(stderr), child.wait())?;
+    Ok(Output { status, stdout, stderr })
+}
+
+async fn bounded(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let Some(stream) = stream else { return Ok(bytes) };
+    stream.take(LARGEST_OUTPUT + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() as u64 > LARGEST_OUTPUT {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "its output is larger than 16 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// Returns where a program is.
 pub fn find(name: &str) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let path = std::env::var_os("PATH")?;
@@ -151,6 +172,12 @@ pub async fn first_line(name: &str, args: &[&str], patience: Duration) -> anyhow
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_program_with_endless_output_is_ended_and_fails() {
+        let run = Program::new("yes").run(Instant::now() + Duration::from_secs(60)).await.unwrap_err();
+        assert_eq!(run.root_cause().to_string(), "its output is larger than 16 MiB");
+    }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]

@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::sync::OnceCell;
 
 use super::{Object, manifest};
-use crate::error;
+use meshy_base::error;
 
 /// The status of a path that the server does not know, with or without a `Status` object.
 const NOT_FOUND: u16 = 404;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::ui::Report;
+use crate::report::Report;
 
 /// How long a server may be silent before the user hears of it.
 const SILENT: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! The pods behind a workload: what they wait for, and the words that tell why one will not come.
 
+use crate::failure;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::super::Object;
 use super::super::judge::{Outlook, Outlooks, Trouble};
 use super::super::manifest::kind;
-use crate::error::{self, Advise, api};
+use meshy_base::error::Advise;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
@@ -102,12 +103,12 @@ impl Workload {
     pub(super) fn blind(&mut self, error: watcher::Error) -> Option<String> {
         use watcher::Error::{InitialListFailed, WatchStartFailed};
         if let InitialListFailed(error) | WatchStartFailed(error) = &error
-            && api::is_forbidden(error)
+            && failure::is_forbidden(error)
         {
             self.listed = Listed::Never;
             return None;
         }
-        Some(error::plain(&error.into()))
+        Some(failure::plain(&error.into()))
     }
 
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
@@ -162,7 +163,7 @@ impl Workload {
             Ok(Some(set)) => set.annotations().get(REVISION).is_none_or(|r| r == revision),
             Ok(None) => false,
             // Without the right to look, every pod counts; a request that failed is sent again at the next look.
-            Err(error) => api::is_forbidden(&error),
+            Err(error) => failure::is_forbidden(&error),
         }
     }
 

@@ -20,7 +20,7 @@ pub fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// As [`ensure_folder`], for a caller that looks at the kind of error.
-pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
@@ -47,7 +47,7 @@ pub fn replace(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Whether a file of this name is what a killed [`replace`] leaves. Up to commit c3662c0 such a file was `.tmp` and six
 /// characters.
-pub(crate) fn is_temporary(name: &str) -> bool {
+pub fn is_temporary(name: &str) -> bool {
     let random = |text: &str| text.len() == 6 && text.bytes().all(|b| b.is_ascii_alphanumeric());
     let middle = name.strip_prefix(TEMPORARY.0).and_then(|rest| rest.strip_suffix(TEMPORARY.1));
     middle.or_else(|| name.strip_prefix(".tmp")).is_some_and(random)
@@ -58,7 +58,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 ///
 /// # Errors
 /// The file system's; the path leads to something else than a regular file, which the error names.
-pub(crate) fn open(file: &Path, flags: OFlags) -> io::Result<File> {
+pub fn open(file: &Path, flags: OFlags) -> io::Result<File> {
     match fs::symlink_metadata(file) {
         Ok(there) => ensure_regular(&there)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound && flags.contains(OFlags::CREATE) => {}
@@ -75,7 +75,7 @@ pub(crate) fn open(file: &Path, flags: OFlags) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open`]; the file is larger.
-pub(crate) fn read(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(file, OFlags::RDONLY)?.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
@@ -92,7 +92,7 @@ fn ensure_regular(there: &Metadata) -> io::Result<()> {
 }
 
 /// Returns what kind of file something is, for an error.
-pub(crate) fn kind(there: &Metadata) -> &'static str {
+pub fn kind(there: &Metadata) -> &'static str {
     let kind = there.file_type();
     match () {
         () if kind.is_symlink() => "a symbolic link",

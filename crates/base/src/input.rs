@@ -16,7 +16,7 @@ const LARGEST: u64 = 64 << 20;
 ///
 /// # Errors
 /// There is none, it is something else (a pipe, a device, a folder), or it is larger than 64 MiB.
-pub(crate) fn regular(path: &Path) -> io::Result<Vec<u8>> {
+pub fn regular(path: &Path) -> io::Result<Vec<u8>> {
     let _reading = activity::reading(path);
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     // Without a wait: a pipe opens at once, also without a writer.
@@ -36,7 +36,7 @@ pub(crate) fn regular(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It cannot be read, or is larger than 64 MiB.
-pub(crate) fn any(path: &Path) -> io::Result<Vec<u8>> {
+pub fn any(path: &Path) -> io::Result<Vec<u8>> {
     if path == Path::new("-") {
         let _reading = activity::begin(Kind::File, "reading stdin");
         return limited(io::stdin().lock());
@@ -49,7 +49,7 @@ pub(crate) fn any(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As there; it is not UTF-8.
-pub(crate) fn any_text(path: &Path) -> io::Result<String> {
+pub fn any_text(path: &Path) -> io::Result<String> {
     text(any(path)?)
 }
 

@@ -7,6 +7,7 @@
 pub mod apply;
 mod conflict;
 pub mod delete;
+pub mod failure;
 mod judge;
 pub mod kinds;
 pub mod manifest;

@@ -55,7 +55,7 @@ pub(super) fn groups(objects: Vec<Object>) -> Vec<(Rank, Vec<Object>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::k8s::manifest;
+    use crate::manifest;
 
     #[test]
     fn workloads_come_after_what_they_need() {

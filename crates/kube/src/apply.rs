@@ -12,8 +12,8 @@ use tokio::time::Instant;
 pub use super::conflict::Conflict;
 use super::rank::{self, Rank};
 use super::{Kinds, MANAGED_BY, MESHY, Object, conflict, manifest, wait};
-use crate::error::api::{self, words_of};
-use crate::error::{Advise, Exit};
+use crate::failure::{self, words_of};
+use meshy_base::error::{Advise, Exit};
 
 /// How many objects are on their way at once. Each is a connection (kube speaks HTTP/1.1), whose handshake costs more than
 /// a small object; above 8 the whole took no less time against a real API server.
@@ -244,7 +244,7 @@ impl Apply {
                     words_of(&status)
                 }
                 Err(error) if attempt >= ATTEMPTS => return Err(error.into()),
-                Err(error) => api::words(&error),
+                Err(error) => failure::words(&error),
             };
             tracing::debug!(%name, attempt, "apply did not get through: {passing}");
             tokio::time::sleep(pause).await;

@@ -1,5 +1,6 @@
 //! Waits by watch: until a set of objects is ready, with the reason on the deadline and an early end on what time does not cure.
 
+use crate::failure;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -17,9 +18,9 @@ use self::workload::Workload;
 use super::judge::{lacks, pods};
 use super::manifest::{describe, kind};
 use super::{Kinds, Object};
-use crate::error::{self, Advise, Exit};
-use crate::limit;
-use crate::ui::Step;
+use meshy_base::Step;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::limit;
 
 mod workload;
 
@@ -136,7 +137,7 @@ where
                     None => return,
                     Some(why) => last = why,
                 },
-                Err(error) => last = error::plain(&error.into()),
+                Err(error) => last = failure::plain(&error.into()),
             }
             if let Some(step) = step {
                 step.waiting(&last);
@@ -240,7 +241,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     let changes = watcher::watch_object(api, &name).default_backoff();
     let changes = changes.map(|c| match c {
         Ok(o) => News::Object(o.map(Box::new)),
-        Err(error) => News::Trouble(error::plain(&error.into())),
+        Err(error) => News::Trouble(failure::plain(&error.into())),
     });
     let selected = workload::pods_of(object);
     let has_pods = selected.is_some();
@@ -304,7 +305,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::k8s::manifest;
+    use crate::manifest;
 
     fn template() -> Value {
         json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}})

@@ -9,7 +9,7 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::Instant;
 
 use super::{Kinds, MANAGED_BY, MESHY, Object, delete, manifest};
-use crate::error::api;
+use crate::failure;
 
 /// How many kinds are asked for at once.
 const AT_ONCE: usize = 8;
@@ -79,7 +79,7 @@ async fn of_kind(
     let list = match api.list(marked).await {
         Ok(list) => list.items,
         Err(kube::Error::Api(status)) if status.is_forbidden() || status.code == METHOD_NOT_ALLOWED => {
-            return Ok(Err(format!("all `{kind}` of `{api_version}`: {}", api::words_of(&status))));
+            return Ok(Err(format!("all `{kind}` of `{api_version}`: {}", failure::words_of(&status))));
         }
         // A definition that was deleted since discovery.
         Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
@@ -112,8 +112,8 @@ async fn used_by_others(kinds: &Kinds, object: &Object) -> anyhow::Result<Option
         };
         let others = match api.list(&ListParams::default().labels(&format!("{MANAGED_BY}!={MESHY}"))).await {
             Ok(others) => others.items,
-            Err(error) if api::is_forbidden(&error) => {
-                return Ok(Some(format!("cannot see who uses it: {}", api::words(&error))));
+            Err(error) if failure::is_forbidden(&error) => {
+                return Ok(Some(format!("cannot see who uses it: {}", failure::words(&error))));
             }
             Err(error) => {
                 let what = manifest::describe(object);

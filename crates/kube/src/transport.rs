@@ -15,7 +15,7 @@ use kube::core::response::reason;
 use serde::Deserialize;
 use tower::{BoxError, service_fn};
 
-use crate::error::api::{Failure, chain, words_of};
+use crate::failure::{Failure, chain, words_of};
 
 /// The largest response that is read whole: a list of 10,000 pods has some 50 MiB.
 const LARGEST: usize = 256 << 20;

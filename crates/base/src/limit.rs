@@ -2,7 +2,7 @@
 //!
 //! The command runs on a thread of its own, and the main thread waits for it or for the end of the time. So also a command
 //! that is blocked in a system call, or computes without a pause, ends in time. A command that can end its own wait with a
-//! better message does so at [`Context::deadline`](crate::context::Context::deadline), which comes earlier by [`grace`].
+//! better message does so at its deadline, which comes earlier by [`grace`].
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -22,7 +22,7 @@ pub const DEFAULT: Duration = Duration::from_secs(600);
 /// How long a command that is out of time may take to clean up what needs no waiting.
 const CANCEL: Duration = Duration::from_millis(100);
 
-/// As deep as a main thread's: the documents of others can be nested.
+/// The stack of the command's thread in bytes, as large as a main thread's: documents can be nested.
 const STACK: usize = 8 << 20;
 
 static LIMIT: Limit = Limit { state: Mutex::new(State::UNLIMITED), changed: Condvar::new() };
@@ -180,7 +180,7 @@ impl Limit {
 }
 
 fn error(timeout: Duration, waited: Option<&Waited>) -> anyhow::Error {
-    let told = match waited {
+    let text = match waited {
         Some(waited) => anyhow!("timed out after {} while {}", in_words(timeout), waited.what),
         None => anyhow!("timed out after {}", in_words(timeout)),
     };
@@ -191,7 +191,7 @@ fn error(timeout: Duration, waited: Option<&Waited>) -> anyhow::Error {
         Some(Kind::Program) => format!("run the program by itself to see what it waits for; {longer}"),
         Some(Kind::Work | Kind::Step) | None => longer.to_owned(),
     };
-    Err::<(), _>(told).hint(hint).id("timed-out").exit(Exit::Timeout).unwrap_err()
+    Err::<(), _>(text).hint(hint).id("timed-out").exit(Exit::Timeout).unwrap_err()
 }
 
 /// A duration as a person writes it: `500 ms`, `2 s`, `10 min`.

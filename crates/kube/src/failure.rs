@@ -1,10 +1,11 @@
-//! Failures of the Kubernetes API, and the words for them.
+//! Failures of the Kubernetes API, and errors as text.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
 
 use kube::core::Status;
 use kube::runtime::watcher;
+use meshy_base::error::unwrapped;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -45,7 +46,7 @@ pub enum Failure {
 
 /// Returns the API server's failure behind an error; none where the server responded as it should, or was not involved.
 pub fn failure(error: &anyhow::Error) -> Option<&Failure> {
-    error.chain().find_map(|cause| of_cause(super::unwrapped(cause)))
+    error.chain().find_map(|cause| of_cause(unwrapped(cause)))
 }
 
 fn of_cause<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a Failure> {
@@ -55,7 +56,7 @@ fn of_cause<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a Failure> {
 
 /// Returns the text of a client error.
 pub fn words(error: &kube::Error) -> String {
-    super::texts_of(chain(error)).join(": ")
+    texts_of(chain(error)).join(": ")
 }
 
 /// An error and its sources.
@@ -80,7 +81,7 @@ pub fn words_of(status: &Status) -> String {
 }
 
 /// How a cause is shown.
-pub(super) enum Shown {
+enum Shown {
     /// As this text.
     As(String),
     /// As this text, which says what its sources say.
@@ -90,7 +91,7 @@ pub(super) enum Shown {
 }
 
 /// How an error of the Kubernetes client is shown, whose own texts hold the Debug form of an object; none for others.
-pub(super) fn shown(cause: &(dyn StdError + 'static)) -> Option<Shown> {
+fn shown(cause: &(dyn StdError + 'static)) -> Option<Shown> {
     if let Some(failure) = of_cause(cause) {
         return Some(Shown::WithItsSources(failure.to_string()));
     }
@@ -112,4 +113,56 @@ pub(super) fn shown(cause: &(dyn StdError + 'static)) -> Option<Shown> {
         watcher::Error::WatchError(status) => Shown::WithItsSources(words_of(status)),
         watcher::Error::NoResourceVersion => return None,
     })
+}
+
+/// Returns an error with its causes on one line, for a table or a warning.
+pub fn plain(error: &anyhow::Error) -> String {
+    texts(error).join(": ")
+}
+
+/// Returns what failed, then each cause that adds something to the one before.
+pub fn texts(error: &anyhow::Error) -> Vec<String> {
+    texts_of(error.chain())
+}
+
+fn texts_of<'a>(chain: impl Iterator<Item = &'a (dyn StdError + 'static)>) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in chain {
+        let cause = unwrapped(cause);
+        let (text, last) = match shown(cause) {
+            Some(Shown::As(text)) => (text, false),
+            Some(Shown::WithItsSources(text)) => (text, true),
+            Some(Shown::ByItsSource) => continue,
+            None => (cause.to_string(), false),
+        };
+        // Libraries often repeat their cause in their own text; once is enough.
+        if !texts.last().is_some_and(|shown| shown.contains(&text)) {
+            texts.push(text);
+        }
+        if last {
+            break;
+        }
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+    use meshy_base::error::Advise as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_kubernetes_client_is_shown_without_rust_types() {
+        let status = Status::failure("address not allowed", "BadRequest").with_code(400).boxed();
+        let error = kube::Error::Api(status);
+        assert!(error.to_string().contains("Status {"), "the client's text would be readable: {error}");
+        assert_eq!(words(&error), "address not allowed");
+        let error = Err::<(), _>(error).hint("a hint").context("cannot read the pod").unwrap_err();
+        assert_eq!(plain(&error), "cannot read the pod: address not allowed");
+        let status = Status::failure("gone", "Expired").with_code(410).boxed();
+        let watch = watcher::Error::InitialListFailed(kube::Error::Api(status));
+        assert_eq!(plain(&watch.into()), "cannot list the objects to watch: gone");
+    }
 }

@@ -5,11 +5,24 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
 /// The word that asks for it.
 pub const WORD: &str = "internal-leash";
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+/// From now on programs are started through this one: it must call [`run`] before it reads its arguments.
+pub fn enable() {
+    ENABLED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`enable`] was called.
+pub(crate) fn is_enabled() -> bool {
+    ENABLED.load(Ordering::Relaxed)
+}
 
 /// Replaces this process where the arguments ask for that; returns only when they do not, or with the failure.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<anyhow::Error> {
@@ -40,7 +53,7 @@ pub fn slip() -> anyhow::Result<()> {
 fn bind_to(parent: Option<i32>) -> anyhow::Result<()> {
     use rustix::process::{Signal, getppid, set_parent_process_death_signal};
     set_parent_process_death_signal(Some(Signal::KILL)).context("cannot bind the program to its parent")?;
-    // The parent may have died before the line above: then nobody would send the signal any more.
+    // The parent may have died before the line above: then the signal would never be sent.
     let alive = getppid().map(|p| p.as_raw_nonzero().get()) == parent;
     anyhow::ensure!(alive, "the process that started this is gone");
     Ok(())
