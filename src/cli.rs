@@ -9,9 +9,11 @@ use crate::commands;
 
 mod candidates;
 mod global;
+mod lab;
 pub mod spelling;
 
 pub use candidates::with_candidates;
+pub use lab::{AddonArgs, ClusterArgs, ingress, mesh};
 pub use global::{Color, Global, Output, ProviderChoice, duration};
 
 /// A resilience lab for service meshes.

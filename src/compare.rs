@@ -89,7 +89,7 @@ pub fn steps(first: &Step, second: &Step) -> Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Summary;
+    use meshy_load::Summary;
 
     fn step(succeeded_count: u64, requests_count: u64) -> Step {
         let success_ratio = (requests_count > 0).then(|| succeeded_count as f64 / requests_count as f64);

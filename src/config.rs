@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
 use meshy_base::error::{Advise, Exit};
-use crate::lab::LabName;
+use meshy_lab::lab::LabName;
 use meshy_base::private;
 
 /// The file that is read when it is in the current folder.

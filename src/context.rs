@@ -10,7 +10,7 @@ use meshy_base::{Report, activity};
 use serde::Serialize;
 
 use crate::cli::{Cli, Color, Global, Output, ProviderChoice};
-use crate::lab::{Env, Provider};
+use meshy_lab::lab::{Env, Provider};
 use crate::ui;
 
 /// The surroundings of one command. It is an [`Env`] with the flags that concern its output.

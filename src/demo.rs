@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use meshy_base::error::{Advise, Exit};
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::{self, Clients, Evidence, PolicyChange, Session};
 use crate::predict::Interval;
 use crate::runs::Verdict;
 use crate::services::{self, FaultChange};
 use crate::summary;
-use crate::traffic::{self, Plan, Target};
+use meshy_load::{self, Plan, Target};
 use crate::ui::table::points;
 
 use stage::Stage;
@@ -233,7 +233,7 @@ pub(crate) async fn in_use(
 async fn probe(stage: &Stage, ingress: bool) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let sent = traffic::run(target(stage, ingress), plan, stop, |_| {}).await;
+    let sent = meshy_load::run(target(stage, ingress), plan, stop, |_| {}).await;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
         None => Ok(()),
         Some(outcome) => Err(anyhow!("{outcome}"))
@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::policy::Pauses;
     use crate::policy::probe::until;
-    use crate::traffic::Summary;
+    use meshy_load::Summary;
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {
         let step = |(scene, succeeded_count): (&Scene, u64)| {

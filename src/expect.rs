@@ -177,7 +177,7 @@ pub fn markdown(judged: &[Judged]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::{Latency, Summary};
+    use meshy_load::{Latency, Summary};
 
     fn step() -> Step {
         let latency = Latency { p50_ms: 5.0, p95_ms: 50.0, p99_ms: 199.0, max_ms: 300.0 };

@@ -6,7 +6,7 @@ use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::traffic::Tick;
+use meshy_load::Tick;
 use meshy_base::Report;
 
 /// Seconds in the sparkline: what a terminal of 80 columns shows beside its label.
@@ -114,7 +114,7 @@ fn block(ratio: Option<f64>) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Latency;
+    use meshy_load::Latency;
 
     #[test]
     fn a_second_is_one_aligned_line() {

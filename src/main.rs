@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser as _};
@@ -10,10 +9,11 @@ use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
 use meshy_base::error::{self, Exit};
 use meshy_base::{activity, exec, limit};
-use meshy::{cluster, commands, config, ui};
+use meshy_lab::cluster;
+use meshy::{commands, config, ui};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the printing of an error may take when the time is over.
+/// How long a full pipe on stderr is waited for when the time of the command is over.
 const PRINTING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ui::error::print(&failure);
         return Exit::Failed.into();
     }
+    exec::leash::enable();
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let args = spelling::plain(std::env::args_os().collect());
     let outcome = if args.get(1).is_some_and(|word| word == cluster::serve::COMMAND) {
@@ -35,9 +36,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let exit = error::exit_of(&failure);
-            print(failure);
-            exit.into()
+            match limit::left() {
+                None => ui::error::print(&failure),
+                Some(left) => ui::error::print_within(&failure, left.max(PRINTING)),
+            }
+            error::exit_of(&failure).into()
         }
     }
 }
@@ -62,15 +65,4 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
 
 fn planned(command: Option<&Command>) -> Duration {
     command.map_or(Duration::ZERO, Command::planned)
-}
-
-/// Prints an error. A reader of stderr that has stopped is not waited for beyond the end of the time.
-fn print(failure: anyhow::Error) {
-    let Some(left) = limit::left() else { return ui::error::print(&failure) };
-    let (printed, done) = mpsc::channel();
-    std::thread::spawn(move || {
-        ui::error::print(&failure);
-        let _ = printed.send(());
-    });
-    let _ = done.recv_timeout(left.max(PRINTING));
 }

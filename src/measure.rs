@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use meshy_base::error;
 use crate::live::Live;
-use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use crate::metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use crate::predict::{self, Policy, Prediction, Scenario};
 use crate::services::{self, NotTestService, Seen};
-use crate::traffic::{self, Plan, Summary, Target};
+use meshy_load::{self, Plan, Summary, Target};
 
 use marks::{Mark, Marks};
 
@@ -84,7 +84,7 @@ pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await;
     let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
-    let pods = metrics::pods::list(client, None).await?;
+    let pods = meshy_metrics::pods::list(client, None).await?;
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
 }
@@ -100,7 +100,7 @@ impl Before {
     /// # Errors
     /// The API fails.
     pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
-        let pods = metrics::pods::list(&self.client, None).await?;
+        let pods = meshy_metrics::pods::list(&self.client, None).await?;
         let after = sight(&self.client, pods, POD_DEADLINE).await;
         let seen = match &self.seen {
             Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
@@ -191,11 +191,11 @@ pub async fn step(
         new.iter().for_each(|mark| live.mark(&mark.text));
         marks.extend(new);
     };
-    let each_second = |tick: &traffic::Tick| {
+    let each_second = |tick: &meshy_load::Tick| {
         live.tick(tick);
         see(&mut watched);
     };
-    let mut traffic = traffic::run(target, plan, stop, each_second).await;
+    let mut traffic = meshy_load::run(target, plan, stop, each_second).await;
     see(&mut watched);
     let mesh = match before {
         Some(before) => {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use meshy_base::error::Advise;
 use meshy_base::input;
-use crate::lab;
+use meshy_lab::lab;
 use crate::measure::Step;
 use meshy_base::private;
 use meshy_base::Report;
@@ -200,8 +200,8 @@ fn read(file: &Path) -> anyhow::Result<Run> {
 mod tests {
     use super::*;
     use crate::measure::Mesh;
-    use crate::metrics::Outcomes;
-    use crate::metrics::routes::RouteCounts;
+    use meshy_metrics::Outcomes;
+    use meshy_metrics::routes::RouteCounts;
     use crate::predict::{Policy, Scenario, predict};
 
     #[test]

@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 use serde::{Deserialize, Serialize};
 
 use meshy_base::error::{self, Advise, Exit};
-use crate::metrics::{Pod, PodFailure, ask};
+use meshy_metrics::{Pod, PodFailure, ask};
 
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;

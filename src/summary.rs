@@ -2,7 +2,7 @@
 
 use crate::expect::Judged;
 use crate::measure::{Mesh, Step};
-use crate::metrics::Outcomes;
+use meshy_metrics::Outcomes;
 use crate::predict::Policy;
 use crate::ui::table::{self, Table};
 

@@ -13,7 +13,7 @@ use crate::measure::{self, Step};
 use crate::policy::{self, Evidence, PolicyChange, Session};
 use crate::predict::{Interval, Policy, Scenario};
 use crate::services::FaultChange;
-use crate::traffic::Plan;
+use meshy_load::Plan;
 
 /// What a point gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]

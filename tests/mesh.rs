@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use meshy::k8s::{Apply, Kinds, Manager, manifest, wait};
+use meshy_kube::{Apply, Kinds, Manager, manifest, wait};
 use meshy_embedded::{Cluster, Options};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};

@@ -11,8 +11,9 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use meshy_base::exec::children;
-use crate::lab::{self, LabName, Record};
-use crate::{connect, files, runs};
+use meshy_lab::lab::{self, LabName, Record};
+use meshy_lab::{connect, files};
+use crate::runs;
 use meshy_base::activity;
 
 /// How long a key press may wait for the cluster.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::overlay;
+use meshy_lab::overlay;
 
 /// The flags of `meshy build`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,6 @@
 //! `meshy certs`: the certificates and how long they hold.
 
-use crate::addons::expiry::{self, Certificate};
+use meshy_lab::addons::expiry::{self, Certificate};
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::mesh::checks;

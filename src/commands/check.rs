@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::reach;
+use meshy_lab::cluster::reach;
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::mesh::checks::{self, Outcome, Verdict};

@@ -1,6 +1,7 @@
 //! `meshy cluster`: only the cluster, the first step of `up`.
 
-use crate::cluster::{self, Spec};
+use crate::cli::ClusterArgs;
+use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
 
@@ -9,7 +10,7 @@ use meshy_base::error::Exit;
 #[command(after_help = "Examples:\n  meshy cluster\n  meshy cluster --workers 1 --name small")]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
 }
 
 /// Makes the cluster unless it is there.
@@ -17,7 +18,7 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s first step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.spec()).await?;
     let record = claim.record;
     if context.dry_run {
         context.report.say(format!("would make cluster `{}`", record.name));

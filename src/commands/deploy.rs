@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
-use crate::lab::{self, Record};
-use crate::overlay;
+use meshy_lab::lab::{self, Record};
+use meshy_lab::overlay;
 
 /// The flags of `meshy deploy`.
 #[derive(Debug, clap::Args)]

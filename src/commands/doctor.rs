@@ -1,7 +1,7 @@
 //! `meshy doctor`: whether this machine can carry a KinD lab, and what to do where not.
 
 use crate::context::Context;
-use crate::doctor::{Check, Verdict, checks};
+use meshy_lab::doctor::{Check, Verdict, checks};
 use meshy_base::error::Exit;
 use crate::ui::table;
 

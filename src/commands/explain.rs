@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
-use crate::{files, runs, summary};
+use meshy_lab::files;
+use crate::{runs, summary};
 
 /// What to explain.
 #[derive(Debug, clap::Args)]

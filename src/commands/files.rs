@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
-use crate::files;
+use meshy_lab::files;
 
 /// The flags of `meshy files`.
 #[derive(Debug, clap::Args)]

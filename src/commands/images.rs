@@ -1,6 +1,7 @@
 //! `meshy images`: what a cluster must be able to pull.
 
-use crate::addons::{Ingress, Mesh, Options, images, linkerd};
+use meshy_lab::addons::{Ingress, Mesh, Options, images, linkerd};
+use crate::cli::{ingress, mesh};
 use crate::context::Context;
 use meshy_base::error::Exit;
 
@@ -16,10 +17,10 @@ pub struct Args {
     #[arg(long, value_name = "HOST:PORT")]
     image_registry: Option<String>,
     /// The ingress controller
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = ingress(), default_value = "nginx")]
     ingress: Ingress,
     /// The mesh
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = mesh(), default_value = "linkerd")]
     mesh: Mesh,
     /// The tag of Linkerd's images
     #[arg(long, value_name = "VERSION")]

@@ -9,7 +9,7 @@ use meshy_mesh::inject::{self, Done, Mode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::addons::ingress_nginx;
+use meshy_lab::addons::ingress_nginx;
 use crate::context::Context;
 use meshy_base::error::{self, Advise, Exit};
 use meshy_base::input;

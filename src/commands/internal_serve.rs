@@ -1,6 +1,6 @@
 //! `meshy internal-serve`: the background process of an embedded lab. Hidden.
 
-use crate::cluster::serve;
+use meshy_lab::cluster::serve;
 use crate::context::Context;
 use meshy_base::error::Exit;
 

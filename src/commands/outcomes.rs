@@ -6,7 +6,7 @@ use crate::cli::duration;
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::measure;
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::{services, summary};
 
 /// What to watch.

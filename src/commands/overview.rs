@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::cluster;
+use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::lab::Record;
+use meshy_lab::lab::Record;
 use crate::ui::table;
 
 #[derive(Debug, Serialize)]

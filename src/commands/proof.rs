@@ -9,7 +9,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::{Client, Clients, Evidence, State};
 
 /// What is to be proven.

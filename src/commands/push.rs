@@ -8,12 +8,12 @@ use serde::Serialize;
 use tokio_util::io::StreamReader;
 
 use meshy_base::activity;
-use crate::cluster::{self, engine};
+use meshy_lab::cluster::{self, engine};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
-use crate::image::registry::Client;
-use crate::image::tarball::Archive;
-use crate::image::{Arch, Image};
+use meshy_lab::image::registry::Client;
+use meshy_lab::image::tarball::Archive;
+use meshy_lab::image::{Arch, Image};
 
 /// The flags of `meshy push`.
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! `meshy registry`: only the private registry, the second step of `up`.
 
-use crate::cluster::{self, Spec};
+use crate::cli::ClusterArgs;
+use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
 
@@ -9,7 +10,7 @@ use meshy_base::error::Exit;
 #[command(after_help = "Examples:\n  meshy registry\n  meshy registry -o json")]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
 }
 
 /// Makes the registry unless it is there, and joins it to the cluster if that one is there.
@@ -17,7 +18,7 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s second step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.spec()).await?;
     let (provider, record) = (&claim.provider, &claim.record);
     if context.dry_run {
         context.report.say(format!("would make the registry of lab `{}`", record.name));

@@ -13,7 +13,7 @@ use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use crate::mesh::survey;
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::objects::{self, Retries};
 use crate::policy::{self, Clients, Options, PolicyChange};
 

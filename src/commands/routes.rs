@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::stat::Look;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
-use crate::metrics::pods::Pod;
-use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use crate::metrics::{self, PodWindow};
+use meshy_metrics::pods::Pod;
+use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use meshy_metrics::{self, PodWindow};
 use crate::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
@@ -57,7 +57,7 @@ pub(super) struct Row {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let services = targets(&client, &args.target, &args.look.namespace).await?;
-    let pods = metrics::pods::list(&client, None).await?;
+    let pods = meshy_metrics::pods::list(&client, None).await?;
     let window = args.look.watch(context, &client, &pods).await;
     let wanted = args.from.as_deref().map(|from| from.rsplit_once('/').unwrap_or(("", from)));
     let sends = |pod: &&PodWindow| match wanted {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{explain, fault, predict, report, routes, runs, sweep, toggle, traffic};
 use crate::compare::Difference;
-use crate::metrics::{Outcomes, stat};
+use meshy_metrics::{Outcomes, stat};
 use crate::predict::Prediction;
 use crate::runs::Run;
 

@@ -16,10 +16,10 @@ use super::proof::{self, Proof};
 use super::toggle::{Load, Toggle};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
-use crate::files;
+use meshy_lab::files;
 use meshy_kube::{Kinds, Object, manifest};
 use crate::mesh::survey;
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
 
 /// Flags of `meshy sp`.

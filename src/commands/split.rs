@@ -9,7 +9,7 @@ use super::target::{self, Target};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
 
 /// The service of the lesson.

@@ -1,9 +1,9 @@
 //! `meshy start`: what `meshy stop` or a reboot stopped.
 
-use crate::cluster;
+use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::lab;
+use meshy_lab::lab;
 
 /// The flags of `meshy start`.
 #[derive(Debug, clap::Args)]

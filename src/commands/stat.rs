@@ -8,8 +8,8 @@ use crate::cli::duration;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
-use crate::metrics::stat::{By, Row, table};
-use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::stat::{By, Row, table};
+use meshy_metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
 use crate::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
@@ -59,7 +59,7 @@ impl Look {
     pub(super) async fn watch(&self, context: &Context, client: &kube::Client, pods: &[Pod]) -> Window {
         if self.window.is_zero() {
             let now = sight(client, pods.to_vec(), POD_DEADLINE).await;
-            let nothing = metrics::Sight { at: now.at, pods: Vec::new() };
+            let nothing = meshy_metrics::Sight { at: now.at, pods: Vec::new() };
             return Window::between(&nothing, &now);
         }
         let step =
@@ -90,7 +90,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             By::Service | By::Namespace => None,
             By::Workload(_) | By::Pod => args.look.namespace(),
         };
-        let pods = metrics::pods::list(&client, namespace).await?;
+        let pods = meshy_metrics::pods::list(&client, namespace).await?;
         let window = args.look.watch(context, &client, &pods).await;
         let shown = |row: &Row| {
             let here =

@@ -13,11 +13,11 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use meshy_base::activity;
-use crate::addons::expiry;
-use crate::cluster::{self, Part};
+use meshy_lab::addons::expiry;
+use meshy_lab::cluster::{self, Part};
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::lab::Record;
+use meshy_lab::lab::Record;
 use crate::ui::table;
 
 /// How long a cluster may take to answer before it counts as not answering.

@@ -1,9 +1,9 @@
 //! `meshy stop`: the lab rests and is kept.
 
-use crate::cluster;
+use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::lab;
+use meshy_lab::lab;
 
 /// The flags of `meshy stop`.
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ use kube::discovery::pinned_kind;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::cluster::reach;
+use meshy_lab::cluster::reach;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
@@ -120,7 +120,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// The logs in the lab's own folder (the embedded cluster's).
 fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
-    let Ok(folder) = fs::read_dir(crate::lab::folder(&context.name)?) else { return Ok(()) };
+    let Ok(folder) = fs::read_dir(meshy_lab::lab::folder(&context.name)?) else { return Ok(()) };
     for entry in folder.flatten() {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "log") {

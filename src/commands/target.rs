@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 
 use meshy_base::error::{Advise, Exit};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 
 /// The service that is meant.
 #[derive(Debug, clap::Args)]

@@ -13,11 +13,11 @@ use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::Client;
 use crate::runs::Run;
 use crate::summary;
-use crate::traffic::{Plan, Target};
+use meshy_load::{Plan, Target};
 
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -63,7 +63,7 @@ impl Toggle {
         load: &Load,
     ) -> anyhow::Result<Self> {
         let (target, case) = load.case.target(ingress(context)?);
-        let provider = context.lab()?.map_or("-", |lab| crate::cluster::word(lab.provider));
+        let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
             record: Run::begin("sp apply", &context.name, provider),
             target,

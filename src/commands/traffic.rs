@@ -13,18 +13,18 @@ use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
 use crate::cli::duration;
-use crate::cluster;
+use meshy_lab::cluster;
 use crate::context::Context;
 use crate::demo;
 use meshy_base::error::{Advise, Exit};
 use crate::expect::Judged;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::runs::Run;
 use crate::services;
 use crate::summary;
-use crate::traffic::{Plan, Target};
+use meshy_load::{Plan, Target};
 
 /// The seed's two use cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -3,8 +3,8 @@
 use crate::context::Context;
 use meshy_base::error::Exit;
 use meshy_kube::{Kinds, delete, manifest};
-use crate::lab;
-use crate::overlay;
+use meshy_lab::lab;
+use meshy_lab::overlay;
 
 /// The flags of `meshy undeploy`.
 #[derive(Debug, clap::Args)]

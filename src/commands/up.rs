@@ -8,13 +8,14 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::deploy;
-use crate::addons;
-use crate::cluster::{self, Spec, image};
+use meshy_lab::addons;
+use crate::cli::{AddonArgs, ClusterArgs};
+use meshy_lab::cluster::{self, image};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::manifest;
-use crate::lab::Record;
-use crate::overlay;
+use meshy_lab::lab::Record;
+use meshy_lab::overlay;
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
@@ -23,9 +24,9 @@ use crate::overlay;
 )]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
     #[command(flatten)]
-    addons: addons::Flags,
+    addons: AddonArgs,
     /// Write everything that the add-ons would apply to stdout, and touch nothing
     #[arg(long)]
     print: bool,
@@ -57,9 +58,10 @@ struct Up {
 /// A prerequisite is missing, or a step fails; what was made until then stays and the next `up` goes on with it.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
+    let request = args.addons.clone().request();
     if args.print {
-        let choice = args.addons.choice(None)?;
-        let options = args.addons.options(&choice, false, false)?;
+        let choice = request.choice(None)?;
+        let options = request.options(&choice, false, false)?;
         let (objects, left_out) = addons::printable(addons::rendered(&options)?);
         if !left_out.is_empty() {
             let list = left_out.join(", ");
@@ -69,13 +71,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     names_its_image(context, &args)?;
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.clone().spec()).await?;
     let provider = &claim.provider;
     let mut record = claim.record;
     let built_in = provider.built_in();
     // Read before anything is made, so that a wrong file or name costs nothing.
-    let choice = args.addons.choice(record.addons.as_ref())?;
-    let options = args.addons.options(&choice, built_in.mesh, built_in.ingress)?;
+    let choice = request.choice(record.addons.as_ref())?;
+    let options = request.options(&choice, built_in.mesh, built_in.ingress)?;
     let overlays = overlays(&args, &record)?;
     let there = record.made;
     record.addons = Some(choice);
@@ -97,7 +99,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let step = step.map(|r| r.context("the test service's image"));
         context
             .report
-            .run("Pushing", format!("image `{}`", crate::image::service::NAME), step)
+            .run("Pushing", format!("image `{}`", meshy_lab::image::service::NAME), step)
             .await
             .map(Some)
     };

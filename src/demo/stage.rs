@@ -7,17 +7,17 @@ use meshy_embedded::{Cluster, Options};
 use meshy_mesh::inject::Mode;
 use tokio::sync::watch;
 
-use crate::addons::ingress_nginx;
-use crate::cluster;
+use meshy_lab::addons::ingress_nginx;
+use meshy_lab::cluster;
 use crate::commands::deploy;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
-use crate::lab::Provider;
+use meshy_lab::lab::Provider;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use crate::metrics::Workload;
-use crate::overlay;
+use meshy_metrics::Workload;
+use meshy_lab::overlay;
 use crate::policy::{Pauses, Session};
 
 /// A cluster with the two services and a meshed ingress.

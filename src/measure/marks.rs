@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use meshy_kube::Kinds;
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::predict::Policy;
 use crate::{policy, summary};
 

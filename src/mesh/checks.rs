@@ -12,13 +12,12 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 
-use crate::addons::expiry::WARN_DAYS;
-use crate::addons::linkerd::existing::{self, Found};
-use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
-use crate::addons::{certificates, ingress_nginx};
+use meshy_lab::addons::expiry::WARN_DAYS;
+use meshy_lab::addons::linkerd::existing::{self, Found};
+use meshy_lab::addons::linkerd::{NAMESPACE, gateway, identity, proof};
+use meshy_lab::addons::{certificates, ingress_nginx};
 
 use meshy_kube::Kinds;
-use crate::metrics;
 
 pub mod corridor;
 mod pods;
@@ -273,7 +272,7 @@ async fn issuer(s: &Surroundings) -> Seen {
 
 async fn serving(s: &Surroundings) -> Seen {
     let mut worst: Option<Seen> = None;
-    for (_, service) in crate::addons::linkerd::WEBHOOKS {
+    for (_, service) in meshy_lab::addons::linkerd::WEBHOOKS {
         let seen = match secret(s, &format!("{service}-k8s-tls"), "tls.crt").await {
             Ok(Some(pem)) => expiry(&pem),
             Ok(None) => absent(s),
@@ -335,7 +334,7 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
         Err(error) => return unread(&error),
     };
     meshed.retain(|pod| {
-        let pod = metrics::Pod::of(pod);
+        let pod = meshy_metrics::Pod::of(pod);
         pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
     });
     if meshed.is_empty() {

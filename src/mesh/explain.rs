@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
 use meshy_mesh::names;
 
-use crate::addons::linkerd::proof::has_proxy;
+use meshy_lab::addons::linkerd::proof::has_proxy;
 use meshy_kube::failure;
 
 /// How the injector is registered with the API server.

@@ -15,7 +15,7 @@ use super::owners::{Part, RETRY_PREFIX};
 use super::revert::{self, Reverted};
 use meshy_base::error::Advise as _;
 use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 
 /// The API version of HTTPRoutes that meshy writes.
 pub(crate) const ROUTE_API_VERSION: &str = "gateway.networking.k8s.io/v1";

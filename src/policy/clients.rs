@@ -21,8 +21,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::evidence::{Behaviour, Counted, Evidence, State, decide};
 use super::probe::{Pauses, until};
 use meshy_base::error::{Advise, Exit};
-use crate::metrics::routes::Service;
-use crate::metrics::{self, Pod, Scrape, Series, Workload};
+use meshy_metrics::routes::Service;
+use meshy_metrics::{self, Pod, Scrape, Series, Workload};
 
 /// How long a proxy keeps an unused discovery (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
 const DISCOVERY_IDLE: Duration = Duration::from_secs(5);
@@ -218,15 +218,15 @@ impl Clients {
         let wanted = pods.into_iter().filter(|(key, pod)| self.is_candidate(pod) || first(key));
         let wanted: Vec<Pod> = wanted.map(|(_, pod)| pod).collect();
         let initial = self.tracks.is_empty();
-        let sight = metrics::sight(&self.client, wanted, PER_PROXY).await;
+        let sight = meshy_metrics::sight(&self.client, wanted, PER_PROXY).await;
         for sighted in sight.pods {
             self.note(sighted, initial);
         }
     }
 
     /// Notes one scrape; in the initial one, counters from before the wait are no requests of the wait.
-    fn note(&mut self, sighted: metrics::Sighted, initial: bool) {
-        let metrics::Sighted { pod, scrape } = sighted;
+    fn note(&mut self, sighted: meshy_metrics::Sighted, initial: bool) {
+        let meshy_metrics::Sighted { pod, scrape } = sighted;
         let ever = scrape.as_ref().map(|scrape| Counted::of(&self.service, scrape, &Evidence::Profile));
         if ever.is_ok_and(|ever| ever.requests() > 0.0) || holds(scrape.as_ref().ok(), &self.addresses) {
             self.callers.insert((pod.namespace.clone(), pod.workload.clone()));
@@ -347,7 +347,7 @@ mod tests {
             let text = format!(
                 "tcp_open_connections{{direction=\"outbound\",peer=\"{peer}\",target_ip=\"{ip}\"}} {count}\n"
             );
-            holds(Some(&metrics::text::parse(&text).unwrap()), &["10.96.1.2".to_owned()])
+            holds(Some(&meshy_metrics::text::parse(&text).unwrap()), &["10.96.1.2".to_owned()])
         };
         assert!(open("src", "10.96.1.2", 1));
         assert!(!open("src", "10.96.1.2", 0));

@@ -6,8 +6,8 @@
 
 use serde::Serialize;
 
-use crate::metrics::routes::Service;
-use crate::metrics::{Scrape, Series};
+use meshy_metrics::routes::Service;
+use meshy_metrics::{Scrape, Series};
 
 /// What counts as a use of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub(super) fn decide(did: Behaviour) -> (State, &'static str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::text;
+    use meshy_metrics::text;
 
     fn service() -> Service {
         Service { name: "bounced-service".to_owned(), namespace: "default".to_owned() }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::capture::Captured;
 use meshy_base::error::{Advise, Exit};
 use crate::services::PodFault;
-use crate::lab;
+use meshy_lab::lab;
 use meshy_base::private;
 
 /// The version of the lines.

@@ -10,9 +10,9 @@ use meshy_mesh::profile::{Budget, ServiceProfile, Spec};
 use serde_json::json;
 
 use super::change::profile_place;
-use crate::files;
+use meshy_lab::files;
 use meshy_kube::{Object, manifest};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::predict::Policy;
 
 /// The file of the profile that `meshy sp apply` applies without arguments.

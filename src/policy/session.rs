@@ -13,7 +13,7 @@ use super::owners::RETRY_PREFIX;
 use super::revert::{Reverted, revert};
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::services::{self, FaultChange};
 use meshy_base::Report;
 
@@ -162,7 +162,7 @@ impl Session {
     pub async fn fault(&mut self, service: &Service, change: &FaultChange) -> anyhow::Result<()> {
         let client = self.kinds.client();
         let pods = services::pods(client, &service.namespace, &service.name).await?;
-        let held = |pod: &&crate::metrics::Pod| {
+        let held = |pod: &&meshy_metrics::Pod| {
             self.held.faults.iter().any(|fault| fault.pod == pod.name && fault.namespace == pod.namespace)
         };
         let fresh: Vec<_> = pods.iter().filter(|pod| !held(pod)).cloned().collect();

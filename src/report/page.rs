@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::cluster;
+use meshy_lab::cluster;
 use crate::measure::Step;
 use crate::measure::marks::brief;
-use crate::metrics::Outcomes;
+use meshy_metrics::Outcomes;
 use crate::predict::Interval;
 use crate::report::chart;
 use crate::runs::Run;
@@ -160,7 +160,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::{Summary, Tick};
+    use meshy_load::{Summary, Tick};
 
     #[test]
     fn the_page_refers_to_nothing_outside_and_escapes_what_it_shows() {

@@ -2,15 +2,40 @@
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::io::{StderrLock, Write as _};
+use std::time::{Duration, Instant};
 
 use console::style;
 use meshy_base::error::{hints, id_of};
 use meshy_base::text;
 use meshy_kube::failure::texts;
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+/// The largest write that a pipe takes at once, in bytes.
+const PIPE_BUF: usize = 4096;
 
 /// Prints an error on stderr.
 pub fn print(error: &anyhow::Error) {
     eprint!("{}", render(error));
+}
+
+/// Prints an error on stderr, and waits at most `time` for the reader of a full pipe.
+pub fn print_within(error: &anyhow::Error, time: Duration) {
+    let mut stderr = std::io::stderr().lock();
+    let due = Instant::now() + time;
+    for part in render(error).as_bytes().chunks(PIPE_BUF) {
+        // A pipe that is ready takes this many bytes without a wait (pipe(7)).
+        if !is_ready(&stderr, due.saturating_duration_since(Instant::now())) || stderr.write_all(part).is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits until stderr can be written.
+fn is_ready(stderr: &StderrLock<'_>, time: Duration) -> bool {
+    let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
+    let time = Timespec { tv_sec: time.as_secs().min(60).cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) };
+    rustix::event::poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0)
 }
 
 /// Returns the text that [`print`] prints, in which each cause has at most [`text::LONGEST_CAUSE`] bytes.

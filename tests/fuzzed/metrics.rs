@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use meshy::metrics::latency::Percentiles;
-use meshy::metrics::routes::{Service, client_view, server_view};
-use meshy::metrics::stat::{self, By};
-use meshy::metrics::{Outcomes, Pod, PodWindow, RouteCounts, Scrape, Window, Workload, text};
+use meshy_metrics::latency::Percentiles;
+use meshy_metrics::routes::{Service, client_view, server_view};
+use meshy_metrics::stat::{self, By};
+use meshy_metrics::{Outcomes, Pod, PodWindow, RouteCounts, Scrape, Window, Workload, text};
 
 /// What parts two dumps of one proxy.
 const LATER: &str = "\n---\n";

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use meshy_kube::{Apply, Kinds, Manager, manifest};
-use crate::metrics::routes::Service;
+use meshy_metrics::routes::Service;
 use crate::policy::{Options, PolicyChange, Session, of, session, shipped};
 use crate::predict::Policy;
 
