@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 
 use meshy_base::error::Advise;

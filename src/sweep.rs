@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;

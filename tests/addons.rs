@@ -17,7 +17,7 @@ use meshy_lab::addons::linkerd::identity::Credentials;
 use meshy_lab::addons::linkerd::{existing, gateway, proof};
 use meshy_lab::addons::{self, Options};
 use meshy_kube::{Apply, Kinds, Manager, apply, manifest};
-use meshy_base::Report;
+use meshy_base::report::Memory;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -147,7 +147,7 @@ async fn a_control_plane_that_does_not_start_gets_no_webhook() {
     let Some(server) = ApiServer::start() else { return };
     let kinds = server.kinds().await;
     let deadline = Instant::now() + Duration::from_secs(12);
-    let report = Report::memory();
+    let report = Memory::default().report();
     let error =
         addons::install_all(kinds.client(), &Options::default(), &report, deadline).await.unwrap_err();
     let text = format!("{error:#}");
@@ -175,7 +175,7 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
         let options = Options { ingress: addons::Ingress::None, ..Options::default() };
         let deadline = Instant::now() + Duration::from_secs(10);
         let error =
-            addons::install_all(kinds.client(), &options, &Report::memory(), deadline).await.unwrap_err();
+            addons::install_all(kinds.client(), &options, &Memory::default().report(), deadline).await.unwrap_err();
         format!("{error:#}")
     };
     let text = install().await;
@@ -217,7 +217,7 @@ async fn the_proof_tells_called_webhooks_from_silent_ones() {
         serde_json::from_value(hook).unwrap()
     });
     applier.run(redirected.collect()).await.unwrap();
-    let report = Report::memory();
+    let report = Memory::default().report();
     proof::webhooks_answer(&kinds, soon(), &report.step("Proving", "webhooks")).await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use meshy_mesh::inject::{self, Done, Mode};
+use meshy_linkerd::inject::{self, Done, Mode};
 use serde::Serialize;
 use serde_json::Value;
 

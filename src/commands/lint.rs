@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use meshy_mesh::lint::{self, Finding, World};
+use meshy_linkerd::lint::{self, Finding, World};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_mesh::lint;
-use meshy_mesh::policy::Retry;
+use meshy_linkerd::lint;
+use meshy_linkerd::policy::Retry;
 use serde::Serialize;
 
 use super::proof::{self, Proof};
@@ -239,7 +239,7 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     {
         let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
         for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
-            let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));
+            let read = meshy_linkerd::httproute::HttpRoute::from_value(&serde_json::json!(route));
             if read.is_ok_and(|r| r.services().any(|s| s == (name.as_str(), namespace.as_str()))) {
                 add(format!("route `{}`", route.name_any()), route.annotations())?;
             }

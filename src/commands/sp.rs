@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_mesh::lint::{self, Level};
-use meshy_mesh::names;
-use meshy_mesh::profile::ServiceProfile;
+use meshy_linkerd::lint::{self, Level};
+use meshy_linkerd::names;
+use meshy_linkerd::profile::ServiceProfile;
 use serde::Serialize;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! `meshy uninject`: takes back what `inject` did.
 
-use meshy_mesh::inject;
+use meshy_linkerd::inject;
 
 use super::inject::{Which, change, filter};
 use crate::context::Context;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
 use meshy_embedded::{Cluster, Options};
-use meshy_mesh::inject::Mode;
+use meshy_linkerd::inject::Mode;
 use tokio::sync::watch;
 
 use meshy_lab::addons::ingress_nginx;

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;

@@ -335,7 +335,7 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
     };
     meshed.retain(|pod| {
         let pod = meshy_metrics::Pod::of(pod);
-        pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
+        pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_linkerd::names::COMPONENT_LABEL)
     });
     if meshed.is_empty() {
         let hint = "`meshy inject` meshes the ingress controller";

@@ -5,7 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 
 use meshy_lab::addons::linkerd::proof::has_proxy;
 use meshy_kube::failure;

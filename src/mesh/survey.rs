@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use futures::stream::FuturesOrdered;
 use kube::Client;
 use kube::api::{Api, ListParams, TypeMeta};
-use meshy_mesh::lint::{Finding, Level, World};
+use meshy_linkerd::lint::{Finding, Level, World};
 use serde_json::{Value, json};
 
 use meshy_kube::{Kinds, Object};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

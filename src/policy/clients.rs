@@ -210,7 +210,7 @@ impl Clients {
         let pods: Vec<Pod> = self.pods.state().iter().map(|pod| Pod::of(pod)).collect();
         // The proxies of the control plane call no service of an application.
         let ours = |pod: &Pod| {
-            pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
+            pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_linkerd::names::COMPONENT_LABEL)
         };
         let pods: BTreeMap<Key, Pod> = pods.into_iter().filter(ours).map(|pod| (key(&pod), pod)).collect();
         self.tracks.retain(|key, _| pods.contains_key(key));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
-use meshy_mesh::names;
-use meshy_mesh::policy::Retry;
+use meshy_linkerd::names;
+use meshy_linkerd::policy::Retry;
 use serde_json::{Value, json};
 
 use meshy_base::error::{Advise, Exit};

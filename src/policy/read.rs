@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_mesh::names;
-use meshy_mesh::policy::Retry;
-use meshy_mesh::profile::{Budget, ServiceProfile, Spec};
+use meshy_linkerd::names;
+use meshy_linkerd::policy::Retry;
+use meshy_linkerd::profile::{Budget, ServiceProfile, Spec};
 use serde_json::json;
 
 use super::change::profile_place;

@@ -263,7 +263,7 @@ async fn retried_routes(client: &kube::Client, service: &Service) -> anyhow::Res
     let ours = routes.into_iter().filter(|route| {
         let annotations = route.metadata.annotations.iter().flatten();
         let retried = annotations.into_iter().any(|(key, _)| key.starts_with(RETRY_PREFIX));
-        let read = meshy_mesh::httproute::HttpRoute::from_value(&json!(route));
+        let read = meshy_linkerd::httproute::HttpRoute::from_value(&json!(route));
         let of = (service.name.as_str(), service.namespace.as_str());
         retried && read.is_ok_and(|route| route.services().any(|found| found == of))
     });

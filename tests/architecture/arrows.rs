@@ -12,12 +12,15 @@ use crate::sources::{self, Source};
 const ARROWS: [(&str, &[&str]); 8] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
-    ("meshy-mesh", &[]),
+    ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
     ("meshy-apiserver", &["meshy-net"]),
     ("meshy-dataplane", &["meshy-net"]),
-    ("meshy-embedded", &["meshy-apiserver", "meshy-dataplane", "meshy-mesh", "meshy-net", "minimal-service"]),
-    ("meshy", &["meshy-embedded", "meshy-kustomize", "meshy-mesh"]),
+    (
+        "meshy-embedded",
+        &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],
+    ),
+    ("meshy", &["meshy-embedded", "meshy-kustomize", "meshy-linkerd"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
@@ -56,10 +59,10 @@ fn sources_use_only_crates_along_the_arrows() {
 fn a_planted_arrow_is_found() {
     let planted = Source {
         path: "crates/apiserver/src/lib.rs".to_owned(),
-        text: "use meshy_mesh::names;\n".to_owned(),
+        text: "use meshy_linkerd::names;\n".to_owned(),
     };
     let found = Arrows::from([("meshy-apiserver".to_owned(), used(&planted))]);
-    assert_eq!(violations(&found), ["meshy-apiserver → meshy-mesh"]);
+    assert_eq!(violations(&found), ["meshy-apiserver → meshy-linkerd"]);
 }
 
 fn violations(found: &Arrows) -> Vec<String> {

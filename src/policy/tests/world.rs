@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

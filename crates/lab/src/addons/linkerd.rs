@@ -20,7 +20,7 @@ pub mod proof;
 mod proxy;
 
 /// The control plane's namespace; its programs' certificates name it.
-pub const NAMESPACE: &str = meshy_mesh::names::CONTROL_PLANE_NAMESPACE;
+pub const NAMESPACE: &str = meshy_linkerd::names::CONTROL_PLANE_NAMESPACE;
 
 /// The Services that the API server calls, with the name that their certificates' values have in the manifests.
 pub const WEBHOOKS: &[(&str, &str)] = &[
@@ -46,7 +46,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             version: images::LINKERD_VERSION.to_owned(),
-            trust_domain: meshy_mesh::names::CLUSTER_DOMAIN.to_owned(),
+            trust_domain: meshy_linkerd::names::CLUSTER_DOMAIN.to_owned(),
             // The private networks: pods and services of every usual cluster are among them.
             cluster_networks: "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8".to_owned(),
             created_by: format!("meshy/{}", env!("CARGO_PKG_VERSION")),

@@ -12,7 +12,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 

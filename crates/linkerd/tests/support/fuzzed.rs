@@ -1,8 +1,8 @@
 //! The fuzz target for lint and injection: arbitrary YAML objects as input.
 
-use meshy_mesh::inject::{self, Done, Mode};
-use meshy_mesh::lint::{World, lint};
-use meshy_mesh::profile::ServiceProfile;
+use meshy_linkerd::inject::{self, Done, Mode};
+use meshy_linkerd::lint::{World, lint};
+use meshy_linkerd::profile::ServiceProfile;
 use serde_json::Value;
 
 /// Checks the properties of lint, profiles and injection for one YAML stream. Ignores invalid UTF-8 and YAML.
