@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
+    ("meshy-predict", &[]),
     ("meshy-mesh", &[]),
     ("meshy-kustomize", &[]),
     ("meshy-apiserver", &["meshy-net"]),
