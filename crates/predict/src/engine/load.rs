@@ -16,55 +16,48 @@ pub(super) struct Arrival {
     kind: Arrivals,
     /// Where the rate changes: the time in nanoseconds and the requests per nanosecond from then on.
     rates: Vec<(f64, f64)>,
-    /// The time of the last arrival, without its deviation.
-    last: f64,
+    /// How many arrivals there have been.
     sent: usize,
-    end: f64,
+    /// How many requests were due at the last arrival: a whole number unless arrivals are random.
+    due: f64,
+    /// The time of the last arrival, without its deviation.
+    last: Time,
+    end: Time,
     random: Random,
 }
 
 impl Arrival {
     pub(super) fn new(model: &Model, random: Random) -> Self {
         let load = &model.load;
-        Self {
-            kind: load.arrivals,
-            rates: rates(model),
-            last: 0.0,
-            sent: 0,
-            end: nanos(load.duration) as f64,
-            random,
-        }
+        let (rates, end) = (rates(model), nanos(load.duration));
+        Self { kind: load.arrivals, rates, sent: 0, due: 0.0, last: 0, end, random }
     }
 
     /// Returns the time of the next arrival, or `None` after the last.
     fn next(&mut self) -> Option<Time> {
-        let requests = match self.kind {
-            Arrivals::Even if self.sent == 0 => 0.0,
-            Arrivals::Even => 1.0,
-            Arrivals::Poisson => self.random.exponential(1.0),
+        self.due = match self.kind {
+            Arrivals::Even => self.sent as f64,
+            Arrivals::Poisson => self.due + self.random.exponential(1.0),
         };
-        self.last = after(&self.rates, self.last, requests)?;
+        // Whole nanoseconds, since quotients may end just below a second.
+        self.last = time_of(&self.rates, self.due)?.round() as Time;
         self.sent += 1;
         let jitter = if self.kind == Arrivals::Even { self.random.exponential(JITTER) } else { 0.0 };
-        // One nanosecond, since sums of quotients may end just below the end.
-        (self.last < self.end - 1.0).then_some((self.last + jitter) as Time)
+        (self.last < self.end).then_some(self.last + jitter as Time)
     }
 }
 
-/// Returns the time after which so many requests have been sent since `from`.
-fn after(rates: &[(f64, f64)], from: f64, requests: f64) -> Option<f64> {
-    let (mut time, mut left) = (from, requests);
-    let current = rates.partition_point(|(begin, _)| *begin <= from).checked_sub(1)?;
-    for index in current..rates.len() {
-        let rate = rates[index].1;
+/// Returns the time at which so many requests have been due since the start.
+fn time_of(rates: &[(f64, f64)], requests: f64) -> Option<f64> {
+    let mut left = requests;
+    for (index, (begin, rate)) in rates.iter().enumerate() {
         let until = rates.get(index + 1).map_or(f64::INFINITY, |(begin, _)| *begin);
-        let possible = if rate > 0.0 { (until - time) * rate } else { 0.0 };
+        let possible = if *rate > 0.0 { (until - begin) * rate } else { 0.0 };
         // A request that is due exactly at a change is sent after it.
         if possible > left {
-            return Some(time + left / rate);
+            return Some(begin + left / rate);
         }
         left -= possible;
-        time = until;
     }
     None
 }
@@ -117,7 +110,7 @@ mod tests {
         let mut arrival = Arrival::new(model, Random::new(1, 0));
         let mut counts = vec![0; model.load.duration.as_secs() as usize];
         while arrival.next().is_some() {
-            counts[(arrival.last / 1e9) as usize] += 1;
+            counts[(arrival.last / SECOND) as usize] += 1;
         }
         counts
     }
