@@ -3,12 +3,14 @@
 mod check;
 mod load;
 mod policy;
+mod topology;
 
 use std::time::Duration;
 
 pub use check::ModelError;
 pub use load::{Arrivals, Fault, FaultKind, Load, Phase};
 pub use policy::{Breaker, EdgePolicy, Retry, RetryBudget};
+pub use topology::Policies;
 
 /// A call graph with its load and its faults. Services and edges are referred to by their index.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,6 +15,17 @@ pub enum ModelError {
         /// How many services there are.
         count: usize,
     },
+    /// A policy or a call of a service that the topology does not have.
+    #[error("{place} refers to the unknown service `{name}`")]
+    UnknownService {
+        /// Where the name stands.
+        place: String,
+        /// The name.
+        name: String,
+    },
+    /// A topology that no client calls, such as one of kustomize overlays.
+    #[error("topology `{0}` has no entry point that can be simulated")]
+    NoEntry(String),
     /// A call over an edge that does not exist or starts at another service.
     #[error("service `{service}` calls over edge {edge}, which does not start at it")]
     WrongEdge {
