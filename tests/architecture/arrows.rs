@@ -9,11 +9,14 @@ use serde_json::Value;
 use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
+    ("meshy-topology", &[]),
+    ("meshy-predict", &["meshy-topology"]),
+    ("meshy-graph", &["meshy-topology"]),
     ("meshy-apiserver", &["meshy-net"]),
     ("meshy-dataplane", &["meshy-net"]),
     (
