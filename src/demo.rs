@@ -12,10 +12,10 @@ use meshy_base::error::{Advise, Exit};
 use crate::live::Live;
 use crate::measure::{self, Step};
 use meshy_metrics::routes::Service;
-use crate::policy::{self, Clients, Evidence, PolicyChange, Session};
-use crate::predict::Interval;
+use meshy_policy::policy::{self, Clients, Evidence, PolicyChange, Session};
+use meshy_predict::Interval;
 use crate::runs::Verdict;
-use crate::services::{self, FaultChange};
+use meshy_policy::services::{self, FaultChange};
 use crate::summary;
 use meshy_load::{self, Plan, Target};
 use crate::ui::table::points;
@@ -311,8 +311,8 @@ pub fn table(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Pauses;
-    use crate::policy::probe::until;
+    use meshy_policy::policy::Pauses;
+    use meshy_policy::policy::probe::until;
     use meshy_load::Summary;
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {

@@ -11,8 +11,8 @@ use meshy_base::error;
 use crate::live::Live;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
-use crate::predict::{self, Policy, Prediction, Scenario};
-use crate::services::{self, NotTestService, Seen};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
+use meshy_policy::services::{self, NotTestService, Seen};
 use meshy_load::{self, Plan, Summary, Target};
 
 use marks::{Mark, Marks};
@@ -54,7 +54,7 @@ pub struct Mesh {
     /// Where the requests went.
     pub outcomes: Outcomes,
     /// What was to be expected of so many requests.
-    pub prediction: Option<Prediction>,
+    pub prediction: Option<EdgePrediction>,
     /// Why nothing was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpredicted: Option<String>,
@@ -80,7 +80,7 @@ pub struct Before {
 /// The service is not there, or the API fails.
 pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
-    let policy = crate::policy::of(client, service).await?;
+    let policy = meshy_policy::policy::of(client, service).await?;
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await;
     let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
@@ -126,7 +126,7 @@ impl Before {
         let prediction = sent.zip(fail_ratio).map(|((rate, seconds), fail_ratio)| {
             let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1) as u32;
             let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
-            predict::predict(Scenario { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
+            predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
         });
         Ok(Mesh {
             policy: self.policy,

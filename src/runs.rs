@@ -202,7 +202,7 @@ mod tests {
     use crate::measure::Mesh;
     use meshy_metrics::Outcomes;
     use meshy_metrics::routes::RouteCounts;
-    use crate::predict::{Policy, Scenario, predict};
+    use meshy_predict::edge::{EdgeLoad, Policy, predict_edge};
 
     #[test]
     fn a_run_is_read_as_it_was_written_and_old_ones_go() {
@@ -229,7 +229,7 @@ mod tests {
     fn a_file_with_the_names_of_earlier_days_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = Run::begin("traffic", "meshy", "embedded");
-        run.steps = [Policy::SEED, Policy::Limit { limit: 3 }].map(measured).into();
+        run.steps = [Policy::DEFAULT_BUDGET, Policy::Limit { limit: 3 }].map(measured).into();
         let text = serde_json::to_string(&run).unwrap();
         let earlier = EARLIER.iter().fold(text.clone(), |text, (earlier, today)| {
             assert!(text.contains(&format!("\"{today}\":")), "nothing is called {today}");
@@ -245,10 +245,10 @@ mod tests {
 
     fn measured(policy: Policy) -> Step {
         let scenario =
-            Scenario { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
+            EdgeLoad { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
         let outcomes = Outcomes { added_attempts_per_request: Some(1.5), ..Outcomes::default() };
         let (service, clients) = (crate::demo::bounced(), RouteCounts::default());
-        let prediction = Some(predict(scenario, 1));
+        let prediction = Some(predict_edge(scenario, 1));
         let (servers, gaps) = (clients.clone(), Vec::new());
         let mesh = Mesh {
             service,

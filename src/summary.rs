@@ -3,7 +3,7 @@
 use crate::expect::Judged;
 use crate::measure::{Mesh, Step};
 use meshy_metrics::Outcomes;
-use crate::predict::Policy;
+use meshy_predict::edge::Policy;
 use crate::ui::table::{self, Table};
 
 /// A measured step: what the user saw, what it cost, where the requests went.

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use crate::demo::{self, stage::Stage};
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::policy::{self, Evidence, PolicyChange, Session};
-use crate::predict::{Interval, Policy, Scenario};
-use crate::services::FaultChange;
+use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
+use meshy_predict::Interval;
+use meshy_predict::edge::{EdgeLoad, Policy};
+use meshy_policy::services::FaultChange;
 use meshy_load::Plan;
 
 /// What a point gave.
@@ -63,7 +64,7 @@ impl<'a> Bench<'a> {
     pub async fn enter(
         stage: &'a Stage,
         session: &'a mut Session,
-        points: &[Scenario],
+        points: &[EdgeLoad],
         deadline: Instant,
     ) -> anyhow::Result<Self> {
         let changes: Vec<PolicyChange> = points
@@ -84,7 +85,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The API's; the client's proxy does not use the policy in time.
-    pub async fn set(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+    pub async fn set(&mut self, scenario: &EdgeLoad) -> anyhow::Result<()> {
         // While every attempt fails, one request shows whether there are retries.
         self.fails(100).await?;
         self.session.without_retries(&demo::bounced()).await?;
@@ -108,7 +109,7 @@ impl<'a> Bench<'a> {
     pub async fn measure(
         &self,
         name: &str,
-        scenario: &Scenario,
+        scenario: &EdgeLoad,
         stop: watch::Receiver<bool>,
         live: &Live,
     ) -> anyhow::Result<Step> {

@@ -17,7 +17,7 @@ use crate::expect::Judged;
 use meshy_base::limit;
 use crate::live::Live;
 use crate::measure::Step;
-use crate::policy::{Session, Stopped};
+use meshy_policy::policy::{Session, Stopped};
 use crate::runs::{Run, Verdict};
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;

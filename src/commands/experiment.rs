@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::demo::stage::Stage;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
-use crate::policy::{self, Session};
+use meshy_policy::policy::{self, Session};
 
 /// How long the restore may take.
 const RESTORE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use meshy_base::error::Exit;
-use crate::services::{self, Fault, FaultChange};
+use meshy_policy::services::{self, Fault, FaultChange};
 
 /// What to change.
 #[derive(Debug, clap::Args)]

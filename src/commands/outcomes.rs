@@ -7,7 +7,8 @@ use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::measure;
 use meshy_metrics::routes::Service;
-use crate::{services, summary};
+use meshy_policy::services;
+use crate::summary;
 
 /// What to watch.
 #[derive(Debug, clap::Args)]

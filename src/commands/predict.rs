@@ -11,10 +11,11 @@ use meshy_base::error::Exit;
 use crate::measure;
 use meshy_metrics::RouteCounts;
 use meshy_metrics::routes::Service;
-use crate::predict::{self, Interval, Policy, Prediction, Scenario};
+use meshy_predict::Interval;
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
-use crate::{policy, services};
+use meshy_policy::{policy, services};
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -74,7 +75,7 @@ pub struct ScenarioArgs {
 }
 
 impl ScenarioArgs {
-    pub(super) fn scenario(&self) -> Scenario {
+    pub(super) fn scenario(&self) -> EdgeLoad {
         let policy = match self.limit {
             Some(0) => Policy::None,
             Some(limit) => Policy::Limit { limit },
@@ -84,7 +85,7 @@ impl ScenarioArgs {
                 ttl_seconds: self.ttl.as_secs_f64(),
             },
         };
-        Scenario {
+        EdgeLoad {
             fail_ratio: self.fail,
             requests_per_second: self.rps,
             over_seconds: self.over.as_secs_f64(),
@@ -120,7 +121,7 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Document<'a> {
-    prediction: &'a Prediction,
+    prediction: &'a EdgePrediction,
     measured: &'a RouteCounts,
     measured_success_ratio: Option<f64>,
     /// Whether the measured success lies in the predicted interval; none without traffic.
@@ -134,7 +135,7 @@ pub(super) struct Document<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut scenario = args.scenario.scenario();
     if !args.from_cluster {
-        let prediction = predict::predict(scenario, args.seed);
+        let prediction = predict_edge(scenario, args.seed);
         context.data(&prediction, words)?;
         return Ok(Exit::Done);
     }
@@ -164,7 +165,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if mesh.clients.requests_count > 0 {
         scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
     }
-    let prediction = predict::predict(scenario, args.seed);
+    let prediction = predict_edge(scenario, args.seed);
     let measured = mesh.clients.effective_success();
     let document = Document {
         prediction: &prediction,
@@ -197,7 +198,7 @@ pub(super) fn policy_words(policy: &Policy) -> String {
     }
 }
 
-fn words(prediction: &Prediction) -> String {
+fn words(prediction: &EdgePrediction) -> String {
     let scenario = &prediction.scenario;
     let share = |interval: &Interval| {
         format!(

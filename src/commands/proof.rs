@@ -10,7 +10,7 @@ use meshy_kube::Kinds;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
 use meshy_metrics::routes::Service;
-use crate::policy::{Client, Clients, Evidence, State};
+use meshy_policy::policy::{Client, Clients, Evidence, State};
 
 /// What is to be proven.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use crate::mesh::survey;
 use meshy_metrics::routes::Service;
-use crate::policy::objects::{self, Retries};
-use crate::policy::{self, Clients, Options, PolicyChange};
+use meshy_policy::policy::objects::{self, Retries};
+use meshy_policy::policy::{self, Clients, Options, PolicyChange};
 
 /// The service of the lesson.
 const LESSON: &str = "bounced-service";

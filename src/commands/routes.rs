@@ -11,7 +11,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_metrics::pods::Pod;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, PodWindow};
-use crate::services;
+use meshy_policy::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
 /// What to show.

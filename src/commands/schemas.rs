@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{explain, fault, predict, report, routes, runs, sweep, toggle, traffic};
 use crate::compare::Difference;
 use meshy_metrics::{Outcomes, stat};
-use crate::predict::Prediction;
+use meshy_predict::edge::EdgePrediction;
 use crate::runs::Run;
 
 fn of<T: JsonSchema>() -> Schema {
@@ -25,7 +25,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("explain-page", of::<explain::Page<'_>>()),
         ("outcomes", of::<Outcomes>()),
         ("fault", of::<fault::Document<'_>>()),
-        ("predict", of::<Prediction>()),
+        ("predict", of::<EdgePrediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),
         ("report", of::<report::Document<'_>>()),
         ("routes", of::<Vec<routes::Row>>()),

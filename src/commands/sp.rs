@@ -20,7 +20,7 @@ use meshy_lab::files;
 use meshy_kube::{Kinds, Object, manifest};
 use crate::mesh::survey;
 use meshy_metrics::routes::Service;
-use crate::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
+use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
 
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]

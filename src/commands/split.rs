@@ -10,7 +10,7 @@ use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use meshy_metrics::routes::Service;
-use crate::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
+use meshy_policy::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
 
 /// The service of the lesson.
 const LESSON: &str = "minimal-service";

@@ -10,7 +10,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
 use meshy_metrics::stat::{By, Row, table};
 use meshy_metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
-use crate::services;
+use meshy_policy::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
 /// What to show.

@@ -15,8 +15,8 @@ use crate::demo::stage::Stage;
 use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::Step;
-use crate::policy::{Session, Stopped};
-use crate::predict::{self, Policy, Prediction, Scenario};
+use meshy_policy::policy::{Session, Stopped};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 use crate::report::chart;
 use crate::runs::Run;
 use crate::sweep::{Bench, Measured};
@@ -105,7 +105,7 @@ fn range(text: &str) -> Result<Range, String> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Point {
     value: f64,
-    prediction: Prediction,
+    prediction: EdgePrediction,
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
 }
@@ -117,7 +117,7 @@ pub(super) struct Point {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let base = args.scenario.scenario();
     let point = |value: &f64| {
-        let prediction = predict::predict(vary(base, args.value, *value), 1);
+        let prediction = predict_edge(vary(base, args.value, *value), 1);
         Point { value: *value, prediction, measured: None }
     };
     let mut points: Vec<Point> = args.values.0.iter().map(point).collect();
@@ -199,7 +199,7 @@ async fn measure_on(
     points: &mut [Point],
     steps: &mut Vec<Step>,
 ) -> anyhow::Result<()> {
-    let scenarios: Vec<Scenario> = points.iter().map(|point| point.prediction.scenario).collect();
+    let scenarios: Vec<EdgeLoad> = points.iter().map(|point| point.prediction.scenario).collect();
     let mut bench = Bench::enter(stage, session, &scenarios, context.deadline).await?;
     let begun = std::time::Instant::now();
     for (point, scenario) in points.iter_mut().zip(scenarios) {
@@ -220,11 +220,11 @@ async fn measure_on(
     Ok(())
 }
 
-fn vary(base: Scenario, what: Value, value: f64) -> Scenario {
+fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
     let mut scenario = base;
     let budget = match base.policy {
         budget @ Policy::Budget { .. } => budget,
-        _ => Policy::SEED,
+        _ => Policy::DEFAULT_BUDGET,
     };
     let Policy::Budget { mut retry_ratio, mut min_retries_per_second, mut ttl_seconds } = budget else {
         return scenario;

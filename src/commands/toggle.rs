@@ -14,7 +14,7 @@ use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
 use meshy_metrics::routes::Service;
-use crate::policy::Client;
+use meshy_policy::policy::Client;
 use crate::runs::Run;
 use crate::summary;
 use meshy_load::{Plan, Target};

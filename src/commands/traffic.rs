@@ -22,7 +22,7 @@ use crate::live::Live;
 use crate::measure::{self, Step};
 use meshy_metrics::routes::Service;
 use crate::runs::Run;
-use crate::services;
+use meshy_policy::services;
 use crate::summary;
 use meshy_load::{Plan, Target};
 

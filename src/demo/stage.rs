@@ -18,7 +18,7 @@ use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
 use meshy_metrics::Workload;
 use meshy_lab::overlay;
-use crate::policy::{Pauses, Session};
+use meshy_policy::policy::{Pauses, Session};
 
 /// A cluster with the two services and a meshed ingress.
 pub struct Stage {

@@ -21,8 +21,9 @@ use tokio::time::Instant;
 
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
-use crate::predict::Policy;
-use crate::{policy, summary};
+use meshy_predict::edge::Policy;
+use meshy_policy::policy;
+use crate::summary;
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =

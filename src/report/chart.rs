@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use crate::measure::Step;
-use crate::predict::Interval;
+use meshy_predict::Interval;
 use meshy_load::{Latency, Tick};
 
 const TALL: (u32, u32) = (860, 240);

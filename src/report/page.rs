@@ -6,7 +6,7 @@ use meshy_lab::cluster;
 use crate::measure::Step;
 use crate::measure::marks::brief;
 use meshy_metrics::Outcomes;
-use crate::predict::Interval;
+use meshy_predict::Interval;
 use crate::report::chart;
 use crate::runs::Run;
 use crate::summary;

@@ -10,7 +10,7 @@ use meshy_kube::MESHY;
 use meshy_kube::apply::Conflict;
 
 /// The prefix of the annotations that switch retries on.
-pub(crate) const RETRY_PREFIX: &str = "retry.linkerd.io/";
+pub const RETRY_PREFIX: &str = "retry.linkerd.io/";
 
 /// The part of an object that a change concerns, and that is restored afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

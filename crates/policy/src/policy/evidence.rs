@@ -106,7 +106,7 @@ impl Evidence {
 /// What a client's proxy does with the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum State {
     /// Its requests are counted as the policy wants it.
     InForce,

@@ -100,13 +100,13 @@ mod tests {
                 .unwrap()
         );
         made["spec"]["rules"][0]["backendRefs"][0].as_object_mut().unwrap().remove("weight");
-        assert_eq!(made, shipped(include_str!("../../linkerd/routes/bounced-service-retry.yaml")));
+        assert_eq!(made, shipped(include_str!("../../../../linkerd/routes/bounced-service-retry.yaml")));
         let backends = [("minimal-service".to_owned(), 90), ("minimal-service-v2".to_owned(), 10)];
         let none = BTreeMap::new();
         let made = json!(
             route("minimal-service-split", "minimal-service", "default", 9090, &none, &backends).unwrap()
         );
-        assert_eq!(made, shipped(include_str!("../../linkerd/routes/minimal-service-split.yaml")));
+        assert_eq!(made, shipped(include_str!("../../../../linkerd/routes/minimal-service-split.yaml")));
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Pauses {
 }
 
 /// Repeats a probe until it returns true; returns false if none does in time.
-pub(crate) async fn until(
+pub async fn until(
     pauses: Pauses,
     deadline: Instant,
     mut probe: impl AsyncFnMut() -> anyhow::Result<bool>,

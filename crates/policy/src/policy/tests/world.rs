@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use meshy_kube::{Apply, Kinds, Manager, manifest};
 use meshy_metrics::routes::Service;
 use crate::policy::{Options, PolicyChange, Session, of, session, shipped};
-use crate::predict::Policy;
+use meshy_predict::edge::Policy;
 
 const CRDS: [&str; 2] = [
-    include_str!("../../../linkerd/crds/service-profiles.yaml"),
-    include_str!("../../../linkerd/gateway-api/http-route.yaml"),
+    include_str!("../../../../../linkerd/crds/service-profiles.yaml"),
+    include_str!("../../../../../linkerd/gateway-api/http-route.yaml"),
 ];
 pub(super) const PROFILE: &str = "bounced-service.default.svc.cluster.local";
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use meshy_base::error::{exit_of, hints};
-use crate::predict::Policy;
+use meshy_predict::edge::Policy;
 use meshy_base::report::Memory;
 
 mod world;

@@ -37,7 +37,7 @@ const PER_PROXY: Duration = Duration::from_secs(3);
 
 /// One client.
 #[derive(Clone, Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Client {
     /// Its pod.
     pub pod: String,

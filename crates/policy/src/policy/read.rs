@@ -13,10 +13,10 @@ use super::change::profile_place;
 use meshy_lab::files;
 use meshy_kube::{Object, manifest};
 use meshy_metrics::routes::Service;
-use crate::predict::Policy;
+use meshy_predict::edge::Policy;
 
 /// The file of the profile that `meshy sp apply` applies without arguments.
-pub(crate) const SHIPPED: &str = "bounced-service-sp.yaml";
+pub const SHIPPED: &str = "bounced-service-sp.yaml";
 
 /// The name of a service's profile.
 pub fn profile_name(service: &Service) -> String {
