@@ -3,18 +3,17 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use meshy_base::duration;
+
+use crate::args::Global;
 use crate::commands;
 
 mod candidates;
-mod global;
-mod lab;
 pub mod spelling;
 
 pub use candidates::with_candidates;
-pub use lab::{AddonArgs, ClusterArgs, ingress, mesh};
-pub use global::{Color, Global, Output, ProviderChoice, duration};
 
 /// A resilience lab for service meshes.
 ///
@@ -140,19 +139,24 @@ impl Command {
     }
 }
 
+/// Returns the name of the subcommand on this program's command line; empty without one.
+pub fn verb() -> String {
+    let cli = Cli::command();
+    let mut words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    words.find(|word| cli.find_subcommand(word).is_some()).unwrap_or_default()
+}
+
 /// `--timeout DURATION` of a command line that clap has not read yet. One that is not valid is left to clap.
 pub fn given_timeout(args: &[OsString]) -> Option<Duration> {
     let words = args.iter().map(|arg| arg.to_str().unwrap_or_default()).take_while(|arg| *arg != "--");
     let mut words = words.skip_while(|word| *word != "--timeout" && !word.starts_with("--timeout="));
     let first = words.next()?;
     let value = first.strip_prefix("--timeout=").or_else(|| words.next())?;
-    duration(value).ok()
+    duration::parse(value).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     const HELP: &str = include_str!("cli/help.txt");

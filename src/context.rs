@@ -5,11 +5,10 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
 use meshy_base::{Report, activity};
 use serde::Serialize;
 
-use crate::cli::{Cli, Color, Global, Output, ProviderChoice};
+use crate::args::{Color, Global, Output, ProviderChoice};
 use meshy_lab::lab::{Env, Provider};
 use crate::ui;
 
@@ -30,11 +29,11 @@ impl Deref for Context {
 }
 
 impl Context {
-    /// Prepares a command that has `left` until the program ends.
+    /// Prepares the command of that name, which has `left` until the program ends.
     ///
     /// # Errors
     /// Returns an error if the events file cannot be opened.
-    pub fn new(global: Global, left: Duration) -> anyhow::Result<Self> {
+    pub fn new(global: Global, command: String, left: Duration) -> anyhow::Result<Self> {
         match global.color {
             Color::Auto => {}
             Color::Always => set_colors(true),
@@ -49,7 +48,7 @@ impl Context {
             kubeconfig: global.kubeconfig.clone(),
             yes: global.yes,
             dry_run: global.dry_run,
-            command: command(),
+            command,
             ask,
         };
         Ok(Self { global, env })
@@ -85,13 +84,6 @@ fn provider(global: &Global) -> Option<Provider> {
         (ProviderChoice::Existing, _) | (ProviderChoice::Auto, Some(_)) => Some(Provider::Existing),
         (ProviderChoice::Auto, None) => None,
     }
-}
-
-/// The name of the subcommand on the command line.
-fn command() -> String {
-    let cli = Cli::command();
-    let mut words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
-    words.find(|word| cli.find_subcommand(word).is_some()).unwrap_or_default()
 }
 
 fn ask(report: &Report, question: &str) -> anyhow::Result<Option<bool>> {

@@ -9,8 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use meshy_base::error::{Advise, Exit};
-use crate::live::Live;
-use crate::measure::{self, Step};
+use crate::measure::{self, View, Step};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{self, Clients, Evidence, PolicyChange, Session};
 use meshy_predict::Interval;
@@ -149,14 +148,14 @@ pub async fn play(
     scene: &Scene,
     pace: Pace,
     stop: watch::Receiver<bool>,
-    live: &Live,
+    view: &impl View,
 ) -> anyhow::Result<Step> {
     let service = bounced();
     let length = Duration::from_secs_f64((scene.seconds * pace.length).max(1.0));
     let plan = Plan { rate: pace.rate, length, ..Plan::default() };
     let case = if scene.ingress { "ingress" } else { "service" };
     let mesh = Some((&stage.client, &service));
-    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, live).await
+    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, view).await
 }
 
 /// The service that fails.

@@ -9,6 +9,7 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
+pub mod args;
 pub mod cli;
 pub mod commands;
 pub mod compare;

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use meshy_load::Tick;
+
+use crate::measure::View;
 use meshy_base::Report;
 
 /// Seconds in the sparkline: what a terminal of 80 columns shows beside its label.
@@ -33,29 +35,6 @@ impl Live {
             report.say("    TIME   REQUESTS   SUCCESS      P50      P95      P99");
         }
         Self { report: report.clone(), bar, past: RefCell::default(), marks: RefCell::default(), rate }
-    }
-
-    /// Marks that a policy changed now.
-    pub fn mark(&self, what: &str) {
-        self.marks.borrow_mut().push(self.past.borrow().len());
-        match &self.bar {
-            Some(bar) => bar.println(format!("  {} {what}", style("▲").cyan())),
-            None => self.report.say(format!("  -- {what}")),
-        }
-        self.report.event(json!({"event": "mark", "text": what}));
-    }
-
-    /// Shows a second.
-    pub fn tick(&self, tick: &Tick) {
-        self.report.event(json!({
-            "event": "second", "at_seconds": tick.at_seconds, "requests_count": tick.requests_count,
-            "success_ratio": tick.success_ratio(), "latency": tick.latency,
-        }));
-        self.past.borrow_mut().push(*tick);
-        match &self.bar {
-            Some(bar) => bar.set_message(self.view()),
-            None => self.report.say(line(tick)),
-        }
     }
 
     /// Ends the view; what it showed last stays.
@@ -90,6 +69,29 @@ impl Live {
             last.p99_ms,
             style(spark).green(),
         )
+    }
+}
+
+impl View for Live {
+    fn mark(&self, what: &str) {
+        self.marks.borrow_mut().push(self.past.borrow().len());
+        match &self.bar {
+            Some(bar) => bar.println(format!("  {} {what}", style("▲").cyan())),
+            None => self.report.say(format!("  -- {what}")),
+        }
+        self.report.event(json!({"event": "mark", "text": what}));
+    }
+
+    fn tick(&self, tick: &Tick) {
+        self.report.event(json!({
+            "event": "second", "at_seconds": tick.at_seconds, "requests_count": tick.requests_count,
+            "success_ratio": tick.success_ratio(), "latency": tick.latency,
+        }));
+        self.past.borrow_mut().push(*tick);
+        match &self.bar {
+            Some(bar) => bar.set_message(self.view()),
+            None => self.report.say(line(tick)),
+        }
     }
 }
 

@@ -55,7 +55,7 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     if !matches!(command, Some(Command::InternalServe(_))) {
         limit::set(begun, timeout, global.timeout.is_some());
     }
-    let context = Context::new(global, timeout.saturating_sub(begun.elapsed()))?;
+    let context = Context::new(global, cli::verb(), timeout.saturating_sub(begun.elapsed()))?;
     let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
     match commands::run(&context, command).await.map_err(cluster::engine::blame) {
         Ok(exit) => Ok(exit),

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use meshy_base::error;
-use crate::live::Live;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
@@ -166,7 +165,16 @@ fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
     total
 }
 
-/// Sends traffic and looks at the mesh before and after it; `live` shows it meanwhile. Where nothing can be seen of the
+/// Shows a load while it runs.
+pub trait View {
+    /// Marks that something changed now.
+    fn mark(&self, what: &str);
+
+    /// Shows a second.
+    fn tick(&self, tick: &meshy_load::Tick);
+}
+
+/// Sends traffic and looks at the mesh before and after it; `view` shows it meanwhile. Where nothing can be seen of the
 /// mesh, the traffic's own numbers stand alone.
 ///
 /// # Errors
@@ -177,7 +185,7 @@ pub async fn step(
     mesh: Option<(&kube::Client, &Service)>,
     (target, plan): (Target, Plan),
     stop: watch::Receiver<bool>,
-    live: &Live,
+    view: &impl View,
 ) -> anyhow::Result<Step> {
     let mut watched = None;
     let mut before = None;
@@ -188,11 +196,11 @@ pub async fn step(
     let (begun, mut marks) = (Instant::now(), Vec::new());
     let mut see = |watched: &mut Option<Marks>| {
         let new = watched.as_mut().map(|marks| marks.take(begun)).unwrap_or_default();
-        new.iter().for_each(|mark| live.mark(&mark.text));
+        new.iter().for_each(|mark| view.mark(&mark.text));
         marks.extend(new);
     };
     let each_second = |tick: &meshy_load::Tick| {
-        live.tick(tick);
+        view.tick(tick);
         see(&mut watched);
     };
     let mut traffic = meshy_load::run(target, plan, stop, each_second).await;

@@ -183,18 +183,6 @@ pub fn of_judged(judged: &Judged) -> String {
     format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
 }
 
-/// A policy in a few words.
-pub fn of_policy(policy: &Policy) -> String {
-    match policy {
-        Policy::None => "no retries".to_owned(),
-        Policy::Limit { limit } => format!("at most {limit} retries a request"),
-        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => format!(
-            "a budget of {:.0} % of the good requests plus {min_retries_per_second} retries a second, over {ttl_seconds} s",
-            retry_ratio * 100.0
-        ),
-    }
-}
-
 /// A step told in sentences: what was wanted, what was allowed, what came of it.
 pub fn explain(step: &Step) -> Vec<String> {
     let traffic = &step.traffic;
@@ -238,7 +226,7 @@ pub fn explain(step: &Step) -> Vec<String> {
             let wanted = clients.retryable_count as f64 / seconds;
             told.push(format!(
                 "{wanted:.1} retries a second were wanted, the budget ({}) allowed {retries:.1}{}",
-                of_policy(&mesh.policy).trim_start_matches("a budget of "),
+                &mesh.policy.words().trim_start_matches("a budget of "),
                 match clients.no_budget_count {
                     0 => ": enough for every failure.".to_owned(),
                     refused => format!(", so {refused} requests failed, retry budget exhausted."),

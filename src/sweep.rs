@@ -8,8 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::demo::{self, stage::Stage};
-use crate::live::Live;
-use crate::measure::{self, Step};
+use crate::measure::{self, View, Step};
 use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
 use meshy_predict::Interval;
 use meshy_predict::edge::{EdgeLoad, Policy};
@@ -111,13 +110,13 @@ impl<'a> Bench<'a> {
         name: &str,
         scenario: &EdgeLoad,
         stop: watch::Receiver<bool>,
-        live: &Live,
+        view: &impl View,
     ) -> anyhow::Result<Step> {
         let length = Duration::from_secs_f64(scenario.over_seconds);
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
         let load = (demo::target(self.stage, false), plan);
         let service = demo::bounced();
-        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, live).await
+        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, view).await
     }
 
     async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `meshy cluster`: only the cluster, the first step of `up`.
 
-use crate::cli::ClusterArgs;
+use crate::args::ClusterArgs;
 use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;

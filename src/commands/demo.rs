@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::Parser as _;
 use console::{Term, style};
 
 use super::experiment::{self, Ends};
 use super::gate::{self, Gate};
-use crate::cli::{Cli, Command, ProviderChoice};
+use crate::args::ProviderChoice;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
@@ -16,6 +15,7 @@ use meshy_base::error::{Advise as _, Exit};
 use crate::expect::Judged;
 use meshy_base::limit;
 use crate::live::Live;
+use crate::measure::View as _;
 use crate::measure::Step;
 use meshy_policy::policy::{Session, Stopped};
 use crate::runs::{Run, Verdict};
@@ -97,10 +97,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// `meshy up --provider embedded` with this run's own global flags.
 async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
-    let words = ["meshy", "up"].into_iter().chain(like_linkerd.then_some("--like-linkerd"));
-    let Some(Command::Up(up)) = Cli::try_parse_from(words)?.command else { return Ok(()) };
     let context = context.with_provider(ProviderChoice::Embedded);
-    super::up::run(&context, up).await?;
+    super::up::run(&context, super::up::Args::embedded(like_linkerd)).await?;
     Ok(())
 }
 

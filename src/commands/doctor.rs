@@ -24,7 +24,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
             .report
             .say("KinD cannot be used here; `meshy up` takes the embedded cluster, which needs none of this");
     }
-    let needed = context.global.provider == crate::cli::ProviderChoice::Kind;
+    let needed = context.global.provider == crate::args::ProviderChoice::Kind;
     Ok(if missing && needed { Exit::Prerequisite } else { Exit::Done })
 }
 

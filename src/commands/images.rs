@@ -1,7 +1,7 @@
 //! `meshy images`: what a cluster must be able to pull.
 
 use meshy_lab::addons::{Ingress, Mesh, Options, images, linkerd};
-use crate::cli::{ingress, mesh};
+use crate::args::{ingress, mesh};
 use crate::context::Context;
 use meshy_base::error::Exit;
 

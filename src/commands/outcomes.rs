@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::duration;
+use meshy_base::duration;
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::measure;
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, short, default_value = "default")]
     namespace: String,
     /// How long to watch
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     window: Duration,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::duration;
+use meshy_base::duration;
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::measure;
@@ -55,7 +55,7 @@ pub struct ScenarioArgs {
     #[arg(long, value_parser = positive, default_value = "10", value_name = "NUMBER")]
     pub(super) rps: f64,
     /// For how long
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     pub(super) over: Duration,
     /// Client proxies; each has a budget of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -67,7 +67,7 @@ pub struct ScenarioArgs {
     #[arg(long, default_value_t = 10)]
     pub(super) min: u32,
     /// The budget's ttl
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     pub(super) ttl: Duration,
     /// Retries per request by annotation instead of a budget
     #[arg(long, conflicts_with_all = ["ratio", "min", "ttl"], value_parser = clap::value_parser!(u32).range(0..=65_535))]

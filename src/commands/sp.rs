@@ -61,7 +61,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     force: bool,
     /// Send traffic for so long before and after, and show the difference
-    #[arg(long, value_parser = crate::cli::duration, value_name = "DURATION")]
+    #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]
     load: Load,

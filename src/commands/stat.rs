@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::cli::duration;
+use meshy_base::duration;
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
@@ -40,7 +40,7 @@ pub struct Look {
     #[arg(long, short = 'A')]
     pub(super) all_namespaces: bool,
     /// How long to watch the counters; 0s shows them since each proxy's start
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     pub(super) window: Duration,
 }
 

@@ -149,7 +149,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
         let rules = ingress.spec.iter().flat_map(|s| s.rules.iter().flatten());
         for host in rules.filter_map(|r| r.host.as_ref()) {
             if let Some(port) = record.http_port {
-                status.urls.push(super::deploy::url(host, port));
+                status.urls.push(meshy_lab::deploy::url(host, port));
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
-use crate::cli::duration;
+use meshy_base::duration;
 use meshy_lab::cluster;
 use crate::context::Context;
 use crate::demo;
@@ -72,13 +72,13 @@ pub struct Args {
     #[arg(long, value_parser = positive, default_value = "2", value_name = "NUMBER")]
     rps: f64,
     /// For how long
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     duration: Duration,
     /// Connections at most, and so requests under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long a request may take
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     request_timeout: Duration,
     #[command(flatten)]
     gate: Gate,

@@ -22,7 +22,7 @@ pub struct Args {
 /// # Errors
 /// An overlay does not build; an object does not go.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let objects = super::deploy::identities(&args.overlays)?;
+    let objects = meshy_lab::deploy::identities(&args.overlays)?;
     if context.dry_run {
         for object in &objects {
             context.report.say(format!("would delete {}", manifest::describe(object)));

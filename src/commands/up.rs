@@ -7,15 +7,14 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::deploy;
 use meshy_lab::addons;
-use crate::cli::{AddonArgs, ClusterArgs};
+use crate::args::{AddonArgs, ClusterArgs};
 use meshy_lab::cluster::{self, image};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::manifest;
 use meshy_lab::lab::Record;
-use meshy_lab::overlay;
+use meshy_lab::{deploy, overlay};
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +38,20 @@ pub struct Args {
     /// A static program for Linux to put into the test service's image instead of the one in meshy
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     service_binary: Option<PathBuf>,
+}
+
+impl Args {
+    /// Returns the flags of a plain `meshy up`.
+    pub(super) fn embedded(like_linkerd: bool) -> Self {
+        Self {
+            spec: ClusterArgs { like_linkerd, ..ClusterArgs::default() },
+            addons: AddonArgs::default(),
+            print: false,
+            overlays: Vec::new(),
+            image: None,
+            service_binary: None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -23,7 +23,6 @@ use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
 use meshy_predict::edge::Policy;
 use meshy_policy::policy;
-use crate::summary;
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =
@@ -290,7 +289,7 @@ pub fn brief(policy: &Policy) -> String {
         Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
             format!("budget {:.0} % + {min_retries_per_second}/s over {ttl_seconds} s", retry_ratio * 100.0)
         }
-        other => summary::of_policy(other),
+        other => other.words(),
     }
 }
 

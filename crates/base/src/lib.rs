@@ -11,6 +11,7 @@
 //! ```
 
 pub mod activity;
+pub mod duration;
 pub mod error;
 pub mod exec;
 pub mod input;

@@ -5,7 +5,7 @@
 //! cluster  providers: kind, existing, embedded; the registry and its image; kubeconfig entries
 //! connect  from a kubeconfig to a client
 //! addons   ingress-nginx and Linkerd: apply, wait, verify
-//! down     removes a lab
+//! deploy   overlays in the cluster; down: removes a lab
 //! image    the test service's image and the registry's API
 //! overlay  kustomize overlays; files: what the program ships
 //! ```
@@ -13,6 +13,7 @@
 pub mod addons;
 pub mod cluster;
 pub mod connect;
+pub mod deploy;
 pub mod doctor;
 pub mod down;
 pub mod files;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use meshy_base::duration;
 
 use meshy_lab::lab::LabName;
 
@@ -74,7 +75,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How long the whole command may take; by default 10m, and longer by the time for which load is sent or watched
-    #[arg(long, global = true, value_parser = duration, value_name = "DURATION")]
+    #[arg(long, global = true, value_parser = duration::parse, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     /// How data is printed on stdout
     #[arg(long, short, global = true, value_enum, default_value_t)]
@@ -94,48 +95,4 @@ pub struct Global {
     /// Say what would be done and touch nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
-}
-
-/// Reads a duration such as `90s`, `10m`, `1h30m`, `500ms`.
-///
-/// # Errors
-/// A text that says what is accepted.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write for example 500ms, 30s, 10m or 1h30m");
-    let mut rest = text.trim();
-    let mut total = Duration::ZERO;
-    if rest.is_empty() {
-        return Err(wrong());
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let unit = match &rest[..letters] {
-            "ms" => 0.001,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return Err(wrong()),
-        };
-        rest = &rest[letters..];
-        total += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
-    }
-    Ok(total)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_with_their_units() {
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("0.5s"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "10", "m", "10 m", "-1s", "1d"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -21,7 +21,7 @@ pub struct ClusterArgs {
     registry_image: Option<String>,
     /// Embedded only: clients use a new profile after their discovery was idle for 5 s, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
-    like_linkerd: bool,
+    pub like_linkerd: bool,
 }
 
 impl ClusterArgs {
@@ -37,7 +37,7 @@ impl ClusterArgs {
 }
 
 /// What is installed in addition to the test services.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
 pub struct AddonArgs {
     /// The ingress controller [default: nginx, or the lab's earlier choice]. Its project ended in March 2026
