@@ -11,9 +11,11 @@ use crate::args::Global;
 use crate::commands;
 
 mod candidates;
+mod dispatch;
 pub mod spelling;
 
 pub use candidates::with_candidates;
+pub use dispatch::run;
 
 /// A resilience lab for service meshes.
 ///
@@ -43,26 +45,22 @@ pub struct Cli {
 pub enum Command {
     /// Print an overlay as YAML, as kustomize does
     Build(commands::build::Args),
-    /// List certificates and when they expire
-    Certs(commands::certs::Args),
     /// Check cluster, control plane, certificates and proxies
     Check(commands::check::Args),
     /// Create only the cluster
     Cluster(commands::cluster::Args),
     /// Print a shell's completion script
     Completions(commands::completions::Args),
-    /// Deploy overlays and wait until they are ready
+    /// Deploy or delete overlays and wait until it is done
     Deploy(commands::deploy::Args),
-    /// Check that this machine can run a kind cluster
-    Doctor(commands::doctor::Args),
     /// Delete a lab and everything it created
     Down(commands::down::Args),
-    /// List or write the files that meshy ships
-    Files(commands::files::Args),
-    /// List the images that a cluster must be able to pull
-    Images(commands::images::Args),
-    /// Add proxies to workloads and verify them
+    /// Write files that meshy ships, or for other programs
+    Export(commands::export::Args),
+    /// Add or remove proxies and verify the result
     Inject(commands::inject::Args),
+    /// Install one add-on and verify that it works
+    Install(commands::install::Args),
     /// Run an embedded lab's cluster
     #[command(hide = true)]
     InternalServe(commands::internal_serve::Args),
@@ -104,22 +102,10 @@ pub enum Command {
     Predict(commands::predict::Args),
     /// Predict or measure a range of policy values
     Sweep(commands::sweep::Args),
-    /// Write a recorded run as one HTML file
+    /// Write, compare or list recorded runs
     Report(commands::report::Args),
-    /// Compare two recorded runs
-    Compare(commands::compare::Args),
-    /// List recorded runs
-    Runs(commands::runs::Args),
-    /// Write a redacted archive for bug reports
-    SupportBundle(commands::support_bundle::Args),
-    /// Remove deployed overlays
-    Undeploy(commands::undeploy::Args),
-    /// Remove proxies from workloads
-    Uninject(commands::uninject::Args),
     /// Create a lab, or complete one
     Up(commands::up::Args),
-    /// Print the version of meshy and of what it installs
-    Versions(commands::versions::Args),
 }
 
 impl Command {

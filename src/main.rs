@@ -10,7 +10,7 @@ use meshy::context::Context;
 use meshy_base::error::{self, Exit};
 use meshy_base::{activity, exec, limit};
 use meshy_lab::cluster;
-use meshy::{commands, config, ui};
+use meshy::{config, ui};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long a full pipe on stderr is waited for when the time of the command is over.
@@ -57,7 +57,7 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     }
     let context = Context::new(global, cli::verb(), timeout.saturating_sub(begun.elapsed()))?;
     let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
-    match commands::run(&context, command).await.map_err(cluster::engine::blame) {
+    match cli::run(&context, command).await.map_err(cluster::engine::blame) {
         Ok(exit) => Ok(exit),
         Err(error) => Err(cluster::reach::explain(&context, error).await),
     }

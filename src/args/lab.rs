@@ -12,16 +12,16 @@ use meshy_lab::cluster::Spec;
 pub struct ClusterArgs {
     /// Worker nodes of a new lab, in addition to the control plane [default: 2]
     #[arg(long, value_name = "N")]
-    workers: Option<u8>,
+    pub(crate) workers: Option<u8>,
     /// The image of a new lab's nodes [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
     #[arg(long, value_name = "IMAGE")]
-    node_image: Option<String>,
+    pub(crate) node_image: Option<String>,
     /// The image of a new lab's private registry [default: MESHY_REGISTRY_IMAGE, else registry:2]
     #[arg(long, value_name = "IMAGE")]
-    registry_image: Option<String>,
+    pub(crate) registry_image: Option<String>,
     /// Embedded only: clients use a new profile after their discovery was idle for 5 s, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
-    pub like_linkerd: bool,
+    pub(crate) like_linkerd: bool,
 }
 
 impl ClusterArgs {

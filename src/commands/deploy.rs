@@ -1,5 +1,7 @@
 //! `meshy deploy`: overlays onto the lab's cluster, with the registry's port and the image's digest swapped in.
 
+mod delete;
+
 use crate::context::Context;
 use meshy_base::error::Exit;
 use meshy_lab::deploy::{self, Options};
@@ -8,7 +10,7 @@ use meshy_lab::overlay;
 
 /// The flags of `meshy deploy`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force")]
+#[command(after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force\n  meshy deploy --delete minimal-service-v2")]
 pub struct Args {
     /// Overlays: a bare name is one that meshy ships, a path a folder
     #[arg(default_values = overlay::DEFAULT)]
@@ -22,6 +24,9 @@ pub struct Args {
     /// Apply and do not wait until it is ready
     #[arg(long)]
     no_wait: bool,
+    /// Delete the objects of the overlays and wait until they are gone
+    #[arg(long, conflicts_with_all = ["force", "image", "no_wait"])]
+    delete: bool,
 }
 
 /// Deploys and waits until all is ready.
@@ -29,6 +34,9 @@ pub struct Args {
 /// # Errors
 /// An overlay does not build, a conflict, something does not become ready.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.delete {
+        return delete::run(context, &args.overlays).await;
+    }
     let client = context.client_for_change("deploy to").await?;
     let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let lab = match &context.context {

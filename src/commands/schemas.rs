@@ -6,7 +6,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::{explain, fault, predict, report, routes, runs, sweep, toggle, traffic};
+use super::report::list as runs;
+use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
 use crate::compare::Difference;
 use meshy_metrics::{Outcomes, stat};
 use meshy_predict::edge::EdgePrediction;

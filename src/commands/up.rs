@@ -1,5 +1,7 @@
 //! `meshy up`: from nothing to a running lab, or from whatever is there to what is missing.
 
+mod images;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -19,7 +21,7 @@ use meshy_lab::{deploy, overlay};
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none"
+    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -29,6 +31,9 @@ pub struct Args {
     /// Write everything that the add-ons would apply to stdout, and touch nothing
     #[arg(long)]
     print: bool,
+    /// List the images that the add-ons need, and change nothing
+    #[arg(long, conflicts_with = "print")]
+    images: bool,
     /// An overlay to deploy, several times for several; without this the two services, or what the lab was told before
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
@@ -47,6 +52,7 @@ impl Args {
             spec: ClusterArgs { like_linkerd, ..ClusterArgs::default() },
             addons: AddonArgs::default(),
             print: false,
+            images: false,
             overlays: Vec::new(),
             image: None,
             service_binary: None,
@@ -72,6 +78,9 @@ struct Up {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
     let request = args.addons.clone().request();
+    if args.images {
+        return images::run(context, &request.options(&request.choice(None)?, false, false)?);
+    }
     if args.print {
         let choice = request.choice(None)?;
         let options = request.options(&choice, false, false)?;

@@ -1,4 +1,4 @@
-//! `meshy compare`: two recorded runs.
+//! `meshy report A B`: two recorded runs, compared.
 
 use anyhow::anyhow;
 
@@ -9,23 +9,12 @@ use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::{UNKNOWN, percent};
 
-/// Which runs.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy compare 20261122-10 last\n  meshy compare before.json after.json")]
-pub struct Args {
-    /// The first run: an id, the begin of one, or a file
-    first: String,
-    /// The second
-    #[arg(default_value = "last")]
-    second: String,
-}
-
 /// Compares step by step, by name; two runs of one step each whatever they are called.
 ///
 /// # Errors
 /// A run is not there, or they have no step in common.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let (first, second) = (runs::load(&args.first)?, runs::load(&args.second)?);
+pub(super) async fn run(context: &Context, first: &str, second: &str) -> anyhow::Result<Exit> {
+    let (first, second) = (runs::load(first)?, runs::load(second)?);
     let differences: Vec<Difference> = match (&first.steps[..], &second.steps[..]) {
         ([a], [b]) => vec![compare::steps(a, b)],
         (all, others) => {

@@ -1,4 +1,4 @@
-//! `meshy runs`: what was recorded.
+//! `meshy report --list`: the recorded runs.
 
 use serde::Serialize;
 
@@ -8,14 +8,9 @@ use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::percent;
 
-/// `meshy runs` takes no flags of its own.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy runs\n  meshy runs -o json")]
-pub struct Args {}
-
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(super) struct Row {
+pub(in crate::commands) struct Row {
     id: String,
     command: String,
     lab: String,
@@ -29,7 +24,7 @@ pub(super) struct Row {
 ///
 /// # Errors
 /// The folder of runs cannot be read.
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut rows = Vec::new();
     for id in runs::ids()? {
         match runs::load(&id) {

@@ -1,20 +1,15 @@
-//! `meshy certs`: the certificates and how long they hold.
+//! `meshy check --certs`: the certificates and how long they are valid.
 
 use meshy_lab::addons::expiry::{self, Certificate};
 use crate::context::Context;
 use meshy_base::error::Exit;
 use crate::mesh::checks;
 
-/// `meshy certs` takes no flags of its own.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy certs\n  meshy certs -o json")]
-pub struct Args {}
-
 /// Prints each certificate with its end.
 ///
 /// # Errors
 /// The cluster cannot be asked, or a certificate cannot be read.
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let found = expiry::certificates(&client).await?;
     if found.is_empty() {

@@ -1,4 +1,4 @@
-//! `meshy support-bundle`: one redacted archive of what is needed to tell what went wrong.
+//! `meshy check --bundle`: a redacted archive for bug reports.
 
 use meshy_kube::failure;
 use std::fs;
@@ -50,17 +50,6 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("gateway.networking.k8s.io", "v1", "HTTPRoute"),
 ];
 
-/// The flags of `meshy support-bundle`.
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  meshy support-bundle\n  meshy support-bundle trouble.tar.gz --name lab2"
-)]
-pub struct Args {
-    /// The archive to write; it must not exist yet
-    #[arg(default_value = "meshy-support.tar.gz")]
-    file: PathBuf,
-}
-
 #[derive(Debug, Serialize)]
 struct Written {
     file: PathBuf,
@@ -72,18 +61,18 @@ struct Written {
 ///
 /// # Errors
 /// The file exists or cannot be written. A cluster that does not answer is noted in the bundle instead.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context, path: PathBuf) -> anyhow::Result<Exit> {
     if context.dry_run {
-        context.report.say(format!("would write {} from lab `{}`", args.file.display(), context.name));
+        context.report.say(format!("would write {} from lab `{}`", path.display(), context.name));
         return Ok(Exit::Done);
     }
     let mut open = fs::OpenOptions::new();
-    let file = open.write(true).create_new(true).mode(0o600).open(&args.file);
+    let file = open.write(true).create_new(true).mode(0o600).open(&path);
     let mut file = file
-        .with_context(|| format!("cannot make {}", args.file.display()))
+        .with_context(|| format!("cannot make {}", path.display()))
         .hint("an existing file is never overwritten; name another one")
         .exit(Exit::Usage)?;
-    let incomplete = Incomplete(&args.file);
+    let incomplete = Incomplete(&path);
     let step = context.report.step("Collecting", format!("lab `{}`", context.name));
     let mut archive = Archive::default();
     archive.add("versions.txt", &format!("meshy {}\n{}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
@@ -103,10 +92,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
     }
     let (bytes, entries, left_out) = archive.finish()?;
-    file.write_all(&bytes).with_context(|| format!("cannot write {}", args.file.display()))?;
+    file.write_all(&bytes).with_context(|| format!("cannot write {}", path.display()))?;
     std::mem::forget(incomplete);
     step.done(format!("{} files", entries.len()));
-    let written = Written { file: args.file, entries, left_out };
+    let written = Written { file: path, entries, left_out };
     context.data(&written, |w| {
         format!(
             "{}: {} files, {} left out; keys and tokens are redacted",

@@ -1,28 +1,23 @@
-//! `meshy doctor`: whether this machine can carry a KinD lab, and what to do where not.
+//! `meshy check --machine`: whether this machine can run a kind cluster, and what is missing.
 
 use crate::context::Context;
 use meshy_lab::doctor::{Check, Verdict, checks};
 use meshy_base::error::Exit;
 use crate::ui::table;
 
-/// The flags of `meshy doctor`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy doctor\n  meshy doctor --provider kind -o json")]
-pub struct Args {}
-
-/// Looks at this machine. What KinD lacks ends with [`Exit::Prerequisite`] only where KinD was asked for: without it
-/// `up` takes the embedded cluster, and nothing is wrong with that machine.
+/// Checks this machine. Missing requirements of kind end with [`Exit::Prerequisite`] only with `--provider kind`: otherwise
+/// `up` uses the embedded cluster, which needs none of them.
 ///
 /// # Errors
-/// Stdout cannot be written.
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+/// Returns an error if stdout cannot be written.
+pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let checks = checks(&[80, 443, 5000]).await;
     context.data(&checks, |all| text(all))?;
     let missing = checks.iter().any(|c| c.verdict == Verdict::Missing);
     if missing {
         context
             .report
-            .say("KinD cannot be used here; `meshy up` takes the embedded cluster, which needs none of this");
+            .say("kind cannot be used on this machine; `meshy up` uses the embedded cluster, which needs none of this");
     }
     let needed = context.global.provider == crate::args::ProviderChoice::Kind;
     Ok(if missing && needed { Exit::Prerequisite } else { Exit::Done })
