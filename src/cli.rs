@@ -25,6 +25,7 @@ pub use dispatch::run;
 #[command(
     name = "meshy",
     version,
+    long_version = long_version(),
     propagate_version = true,
     infer_subcommands = false,
     subcommand_required = false,
@@ -123,6 +124,14 @@ impl Command {
             _ => Duration::ZERO,
         }
     }
+}
+
+/// The version of meshy and of what it installs.
+fn long_version() -> String {
+    let installed = meshy_lab::addons::images::needed(&meshy_lab::addons::Options::default());
+    let lines: Vec<String> =
+        installed.iter().map(|image| format!("\n{}  {}", image.used_by, image.name)).collect();
+    format!("{}\n\ninstalls:{}", env!("CARGO_PKG_VERSION"), lines.concat())
 }
 
 /// Returns the name of the subcommand on this program's command line; empty without one.

@@ -8,8 +8,8 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
 use meshy_base::error::{Advise, Exit};
-use meshy_lab::lab::LabName;
 use meshy_base::private;
+use meshy_lab::lab::LabName;
 
 /// The file that is read when it is in the current folder.
 const FILE: &str = "meshy.yaml";

@@ -9,8 +9,8 @@ use meshy_base::{Report, activity};
 use serde::Serialize;
 
 use crate::args::{Color, Global, Output, ProviderChoice};
-use meshy_lab::lab::{Env, Provider};
 use crate::ui;
+use meshy_lab::lab::{Env, Provider};
 
 /// The surroundings of one command. It is an [`Env`] with the flags that concern its output.
 #[derive(Debug)]

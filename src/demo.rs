@@ -8,16 +8,16 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::measure::{self, Step, View};
+use crate::runs::Verdict;
+use crate::summary;
+use crate::ui::table::points;
 use meshy_base::error::{Advise, Exit};
-use crate::measure::{self, View, Step};
+use meshy_load::{self, Plan, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{self, Clients, Evidence, PolicyChange, Session};
-use meshy_predict::Interval;
-use crate::runs::Verdict;
 use meshy_policy::services::{self, FaultChange};
-use crate::summary;
-use meshy_load::{self, Plan, Target};
-use crate::ui::table::points;
+use meshy_predict::Interval;
 
 use stage::Stage;
 
@@ -301,7 +301,10 @@ pub fn table(steps: &[Step]) -> String {
     let mut text = summary::of_steps(steps);
     for step in steps.iter().filter(|step| step.name == "profile on") {
         if let Some(mesh) = &step.mesh {
-            text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_counted_outcomes(&mesh.outcomes)));
+            text.push_str(&format!(
+                "\n\nWith the profile on:\n{}",
+                summary::of_counted_outcomes(&mesh.outcomes)
+            ));
         }
     }
     text
@@ -310,9 +313,9 @@ pub fn table(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use meshy_load::Summary;
     use meshy_policy::policy::Pauses;
     use meshy_policy::policy::probe::until;
-    use meshy_load::Summary;
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {
         let step = |(scene, succeeded_count): (&Scene, u64)| {

@@ -89,7 +89,8 @@ impl FromStr for Condition {
             }
             What::Rate => number(bound)?,
             What::P50 | What::P95 | What::P99 => {
-                let bound = meshy_base::duration::parse(bound).map_err(|_| wrong("the bound is a duration"))?;
+                let bound =
+                    meshy_base::duration::parse(bound).map_err(|_| wrong("the bound is a duration"))?;
                 bound.as_secs_f64() * 1000.0
             }
         };

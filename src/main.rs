@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use clap::{CommandFactory as _, Parser as _};
 use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
+use meshy::{config, ui};
 use meshy_base::error::{self, Exit};
 use meshy_base::{activity, exec, limit};
 use meshy_lab::cluster;
-use meshy::{config, ui};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How long a full pipe on stderr is waited for when the time of the command is over.

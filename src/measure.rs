@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use meshy_base::error;
+use meshy_load::{self, Plan, Summary, Target};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
-use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 use meshy_policy::services::{self, NotTestService, Seen};
-use meshy_load::{self, Plan, Summary, Target};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 use marks::{Mark, Marks};
 

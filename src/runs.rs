@@ -11,12 +11,12 @@ use kube::api::{Api, ListParams};
 use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Step;
+use meshy_base::Report;
 use meshy_base::error::Advise;
 use meshy_base::input;
-use meshy_lab::lab;
-use crate::measure::Step;
 use meshy_base::private;
-use meshy_base::Report;
+use meshy_lab::lab;
 
 /// The format of the files.
 pub const VERSION: u32 = 2;
@@ -179,8 +179,9 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
     match found[..] {
         [id] => read(&folder.join(format!("{id}.json"))),
         [] => Err(anyhow!("there is no recorded run `{name}`"))
-            .hint("`meshy runs` lists them; `meshy traffic` and `meshy demo` record one"),
-        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len())).hint("`meshy runs` lists them"),
+            .hint("`meshy report --list` lists them; `meshy traffic` and `meshy demo` record one"),
+        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len()))
+            .hint("`meshy report --list` lists them"),
     }
 }
 

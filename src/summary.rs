@@ -2,9 +2,9 @@
 
 use crate::expect::Judged;
 use crate::measure::{Mesh, Step};
+use crate::ui::table::{self, Table};
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
-use crate::ui::table::{self, Table};
 
 /// A measured step: what the user saw, what it cost, where the requests went.
 pub fn of_step(step: &Step) -> String {
@@ -52,7 +52,8 @@ pub fn of_steps(steps: &[Step]) -> String {
     for step in steps {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
-        let attempts = mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).map(|added| added + 1.0);
+        let attempts =
+            mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).map(|added| added + 1.0);
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| &p.success_ratio);
         rows.row([
             step.name.clone(),

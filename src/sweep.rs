@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::demo::{self, stage::Stage};
-use crate::measure::{self, View, Step};
+use crate::measure::{self, Step, View};
+use meshy_load::Plan;
 use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
+use meshy_policy::services::FaultChange;
 use meshy_predict::Interval;
 use meshy_predict::edge::{EdgeLoad, Policy};
-use meshy_policy::services::FaultChange;
-use meshy_load::Plan;
 
 /// What a point gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -13,11 +13,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use meshy_base::report::Memory;
+use meshy_kube::{Apply, Kinds, Manager, apply, manifest};
 use meshy_lab::addons::linkerd::identity::Credentials;
 use meshy_lab::addons::linkerd::{existing, gateway, proof};
 use meshy_lab::addons::{self, Options};
-use meshy_kube::{Apply, Kinds, Manager, apply, manifest};
-use meshy_base::report::Memory;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -174,8 +174,9 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
     let install = || async {
         let options = Options { ingress: addons::Ingress::None, ..Options::default() };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let error =
-            addons::install_all(kinds.client(), &options, &Memory::default().report(), deadline).await.unwrap_err();
+        let error = addons::install_all(kinds.client(), &options, &Memory::default().report(), deadline)
+            .await
+            .unwrap_err();
         format!("{error:#}")
     };
     let text = install().await;

@@ -18,7 +18,7 @@ use home::Home;
 
 /// Commands that read a cluster.
 const READ: [&str; 16] = [
-    "certs",
+    "check --certs",
     "check",
     "outcomes --window 0s",
     "fault",
@@ -49,8 +49,8 @@ const CHANGE: [&str; 14] = [
     "sp delete",
     "split apply",
     "split delete",
-    "undeploy",
-    "uninject --all",
+    "deploy --delete",
+    "inject --remove --all",
     "up --image registry.example/web:1",
 ];
 

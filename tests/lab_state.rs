@@ -12,7 +12,7 @@ use home::{Home, signal};
 
 /// Commands that need the lab's cluster.
 const COMMANDS: [&str; 26] = [
-    "certs",
+    "check --certs",
     "check",
     "check --wait",
     "demo",
@@ -36,8 +36,8 @@ const COMMANDS: [&str; 26] = [
     "split show",
     "stat",
     "traffic --duration 1s",
-    "undeploy",
-    "uninject --all",
+    "deploy --delete",
+    "inject --remove --all",
 ];
 
 /// Longer than any of them takes on a busy machine, and far below the time that a client waits for a server.

@@ -104,8 +104,8 @@ const EXPERIMENT: &[&str] = &[
     "deploy minimal-service-v2",
     "split apply",
     "split delete",
-    "undeploy minimal-service-v2",
-    "uninject deploy/minimal-service",
+    "deploy --delete minimal-service-v2",
+    "inject --remove deploy/minimal-service",
     "inject deploy/minimal-service",
 ];
 

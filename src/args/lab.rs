@@ -87,7 +87,8 @@ pub fn ingress() -> impl TypedValueParser<Value = Ingress> {
         PossibleValue::new("nginx").help("ingress-nginx 1.15.1"),
         PossibleValue::new("none").help("No ingress controller"),
     ];
-    PossibleValuesParser::new(values).map(|value| if value == "none" { Ingress::None } else { Ingress::Nginx })
+    PossibleValuesParser::new(values)
+        .map(|value| if value == "none" { Ingress::None } else { Ingress::Nginx })
 }
 
 /// Returns the parser of `--mesh`.
@@ -114,7 +115,8 @@ mod tests {
         let both = Line::try_parse_from(["up", "--trust-anchor", "a.pem", "--issuer", "i.pem"]).unwrap();
         assert_eq!(both.flags.request().identity, Some(("a.pem".into(), "i.pem".into())));
         assert!(Line::try_parse_from(["up", "--mesh", "istio"]).is_err());
-        let none = Line::try_parse_from(["up", "--mesh", "none", "--ingress", "nginx"]).unwrap().flags.request();
+        let none =
+            Line::try_parse_from(["up", "--mesh", "none", "--ingress", "nginx"]).unwrap().flags.request();
         assert_eq!((none.mesh, none.ingress), (Some(Mesh::None), Some(Ingress::Nginx)));
     }
 }

@@ -10,11 +10,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
+use crate::runs;
+use meshy_base::activity;
 use meshy_base::exec::children;
 use meshy_lab::lab::{self, LabName, Record};
 use meshy_lab::{connect, files};
-use crate::runs;
-use meshy_base::activity;
 
 /// How long a key press may wait for the cluster.
 const PATIENCE: Duration = Duration::from_millis(800);

@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use meshy_lab::cluster::reach;
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::mesh::checks::{self, Outcome, Verdict};
+use meshy_base::error::Exit;
+use meshy_lab::cluster::reach;
 
 /// Flags of `meshy check`.
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
 impl Args {
     /// Whether the command needs no cluster that can be reached.
     pub(crate) fn without_cluster(&self) -> bool {
-        self.machine || self.bundle.is_some()
+        self.machine
     }
 }
 

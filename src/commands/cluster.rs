@@ -1,9 +1,9 @@
 //! `meshy cluster`: only the cluster, the first step of `up`.
 
 use crate::args::ClusterArgs;
-use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_lab::cluster;
 
 /// The flags of `meshy cluster`.
 #[derive(Debug, clap::Args)]

@@ -11,16 +11,16 @@ use crate::args::ProviderChoice;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
-use meshy_base::error::{Advise as _, Exit};
 use crate::expect::Judged;
-use meshy_base::limit;
 use crate::live::Live;
-use crate::measure::View as _;
 use crate::measure::Step;
-use meshy_policy::policy::{Session, Stopped};
+use crate::measure::View as _;
 use crate::runs::{Run, Verdict};
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
+use meshy_base::error::{Advise as _, Exit};
+use meshy_base::limit;
+use meshy_policy::policy::{Session, Stopped};
 
 /// How long the demo takes at most as it was told to: on a real Linkerd some minutes pass until all clients follow.
 pub(crate) const LENGTH: Duration = Duration::from_secs(600);

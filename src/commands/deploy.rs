@@ -10,7 +10,9 @@ use meshy_lab::overlay;
 
 /// The flags of `meshy deploy`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force\n  meshy deploy --delete minimal-service-v2")]
+#[command(
+    after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force\n  meshy deploy --delete minimal-service-v2"
+)]
 pub struct Args {
     /// Overlays: a bare name is one that meshy ships, a path a folder
     #[arg(default_values = overlay::DEFAULT)]

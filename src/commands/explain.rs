@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::{runs, summary};
 use meshy_base::error::{Advise, Exit};
 use meshy_lab::files;
-use crate::{runs, summary};
 
 /// What to explain.
 #[derive(Debug, clap::Args)]

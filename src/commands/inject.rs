@@ -9,14 +9,14 @@ use meshy_linkerd::inject::{self, Done, Mode};
 use serde::Serialize;
 use serde_json::Value;
 
-use meshy_lab::addons::ingress_nginx;
 use crate::context::Context;
-use meshy_base::error::{self, Advise, Exit};
-use meshy_base::input;
-use meshy_kube::{Kinds, Object};
 use crate::mesh::explain;
 use crate::mesh::injection::{self, Outcome};
 use crate::mesh::workloads::{self, NoWorkload, Selection};
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::input;
+use meshy_kube::{Kinds, Object};
+use meshy_lab::addons::ingress_nginx;
 
 /// How a proxy routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -184,10 +184,7 @@ fn words(document: &Document) -> String {
 }
 
 /// Reads YAML from stdin, changes each object and prints the lot.
-fn filter(
-    context: &Context,
-    change: impl Fn(&mut Value) -> Vec<inject::Outcome>,
-) -> anyhow::Result<Exit> {
+fn filter(context: &Context, change: impl Fn(&mut Value) -> Vec<inject::Outcome>) -> anyhow::Result<Exit> {
     let text = input::any_text(Path::new("-")).context("cannot read stdin")?;
     let documents: Vec<Value> =
         serde_yaml::from_multiple(&text).context("stdin is not YAML").exit(Exit::Usage)?;

@@ -10,7 +10,9 @@ use crate::context::Context;
 
 /// The flags of `meshy install`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy install ingress-nginx\n  meshy install linkerd --image-registry localhost:5000")]
+#[command(
+    after_help = "Examples:\n  meshy install ingress-nginx\n  meshy install linkerd --image-registry localhost:5000"
+)]
 pub struct Args {
     /// The add-on
     #[arg(value_enum)]
@@ -39,8 +41,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Addon::Linkerd => request.mesh == Some(Mesh::None),
     };
     if contradicts {
-        return Err(anyhow::anyhow!("`--ingress none` and `--mesh none` exclude the add-on that is to be installed"))
-            .exit(Exit::Usage);
+        return Err(anyhow::anyhow!(
+            "`--ingress none` and `--mesh none` exclude the add-on that is to be installed"
+        ))
+        .exit(Exit::Usage);
     }
     let record = match &context.context {
         Some(named) => Record::on_context(named)?,

@@ -1,8 +1,8 @@
 //! `meshy internal-serve`: the background process of an embedded lab. Hidden.
 
-use meshy_lab::cluster::serve;
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_lab::cluster::serve;
 
 /// `meshy internal-serve` takes no flags of its own: the lab's record says all.
 #[derive(Debug, clap::Args)]

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::mesh::survey;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::input;
-use crate::mesh::survey;
 
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use meshy_base::duration;
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::measure;
+use crate::summary;
+use meshy_base::duration;
+use meshy_base::error::Exit;
 use meshy_metrics::routes::Service;
 use meshy_policy::services;
-use crate::summary;
 
 /// What to watch.
 #[derive(Debug, clap::Args)]

@@ -13,11 +13,11 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal;
 
-use meshy_base::activity::{self, Kind};
 use crate::context::Context;
+use meshy_base::Report;
+use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
-use meshy_base::Report;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]

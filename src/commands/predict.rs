@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use meshy_base::duration;
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::measure;
-use meshy_metrics::RouteCounts;
-use meshy_metrics::routes::Service;
-use meshy_predict::Interval;
-use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
+use meshy_base::duration;
+use meshy_base::error::Exit;
+use meshy_metrics::RouteCounts;
+use meshy_metrics::routes::Service;
 use meshy_policy::{policy, services};
+use meshy_predict::Interval;
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 /// What to predict.
 #[derive(Debug, clap::Args)]

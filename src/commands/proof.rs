@@ -5,10 +5,10 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use crate::context::Context;
-use meshy_base::error::{Advise, Exit};
-use meshy_kube::Kinds;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{Client, Clients, Evidence, State};
 

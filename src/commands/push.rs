@@ -7,10 +7,10 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use tokio_util::io::StreamReader;
 
-use meshy_base::activity;
-use meshy_lab::cluster::{self, engine};
 use crate::context::Context;
+use meshy_base::activity;
 use meshy_base::error::{Advise, Exit};
+use meshy_lab::cluster::{self, engine};
 use meshy_lab::image::registry::Client;
 use meshy_lab::image::tarball::Archive;
 use meshy_lab::image::{Arch, Image};

@@ -1,9 +1,9 @@
 //! `meshy registry`: only the private registry, the second step of `up`.
 
 use crate::args::ClusterArgs;
-use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_lab::cluster;
 
 /// The flags of `meshy registry`.
 #[derive(Debug, clap::Args)]

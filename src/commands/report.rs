@@ -9,15 +9,17 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::gate::{self, Gate};
-use meshy_base::activity;
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::expect::Judged;
 use crate::{report, runs, summary};
+use meshy_base::activity;
+use meshy_base::error::Exit;
 
 /// Which run, and where to.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report 20261122-10 last")]
+#[command(
+    after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report 20261122-10 last"
+)]
 pub struct Args {
     /// One run: write its report. Two runs: compare them. A run is an id or its beginning, a file, or `last`
     #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]

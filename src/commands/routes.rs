@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::stat::Look;
 use crate::context::Context;
+use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
 use meshy_metrics::pods::Pod;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, PodWindow};
 use meshy_policy::services;
-use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
 /// What to show.
 #[derive(Debug, clap::Args)]

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::report::list as runs;
 use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
 use crate::compare::Difference;
+use crate::runs::Run;
 use meshy_metrics::{Outcomes, stat};
 use meshy_predict::edge::EdgePrediction;
-use crate::runs::Run;
 
 fn of<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()

@@ -15,10 +15,10 @@ use serde_json::json;
 use super::proof::{self, Proof};
 use super::toggle::{Load, Toggle};
 use crate::context::Context;
-use meshy_base::error::{Advise, Exit};
-use meshy_lab::files;
-use meshy_kube::{Kinds, Object, manifest};
 use crate::mesh::survey;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object, manifest};
+use meshy_lab::files;
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
 

@@ -1,8 +1,8 @@
 //! `meshy start`: what `meshy stop` or a reboot stopped.
 
-use meshy_lab::cluster;
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_lab::cluster;
 use meshy_lab::lab;
 
 /// The flags of `meshy start`.

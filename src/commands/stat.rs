@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use meshy_base::duration;
 use crate::context::Context;
+use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
+use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
 use meshy_metrics::stat::{By, Row, table};
 use meshy_metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
 use meshy_policy::services;
-use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 
 /// What to show.
 #[derive(Debug, clap::Args)]

@@ -12,13 +12,13 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use crate::context::Context;
+use crate::ui::table;
 use meshy_base::activity;
+use meshy_base::error::Exit;
 use meshy_lab::addons::expiry;
 use meshy_lab::cluster::{self, Part};
-use crate::context::Context;
-use meshy_base::error::Exit;
 use meshy_lab::lab::Record;
-use crate::ui::table;
 
 /// How long a cluster may take to answer before it counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -202,7 +202,7 @@ fn text(status: &Status) -> String {
         text.push_str(&format!("\nwarning: {warning}"));
     }
     if !status.warnings.is_empty() {
-        text.push_str("\n`meshy certs` shows each certificate\n");
+        text.push_str("\n`meshy check --certs` shows each certificate\n");
     }
     if !status.missing.is_empty() {
         text.push_str("\nmissing:\n");

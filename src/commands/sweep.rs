@@ -9,18 +9,18 @@ use serde::Serialize;
 
 use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
-use meshy_base::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
-use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::Step;
-use meshy_policy::policy::{Session, Stopped};
-use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 use crate::report::chart;
 use crate::runs::Run;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
+use meshy_base::activity;
+use meshy_base::error::Exit;
+use meshy_policy::policy::{Session, Stopped};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

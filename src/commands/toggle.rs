@@ -10,14 +10,14 @@ use super::predict::positive;
 use super::traffic::{Case, ingress, stop_by_ctrl_c};
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use meshy_metrics::routes::Service;
-use meshy_policy::policy::Client;
 use crate::runs::Run;
 use crate::summary;
+use meshy_base::error::Exit;
 use meshy_load::{Plan, Target};
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::Client;
 
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]

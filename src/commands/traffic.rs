@@ -12,19 +12,19 @@ use tokio::sync::watch;
 use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
-use meshy_base::duration;
-use meshy_lab::cluster;
 use crate::context::Context;
 use crate::demo;
-use meshy_base::error::{Advise, Exit};
 use crate::expect::Judged;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use meshy_metrics::routes::Service;
 use crate::runs::Run;
-use meshy_policy::services;
 use crate::summary;
+use meshy_base::duration;
+use meshy_base::error::{Advise, Exit};
+use meshy_lab::cluster;
 use meshy_load::{Plan, Target};
+use meshy_metrics::routes::Service;
+use meshy_policy::services;
 
 /// The seed's two use cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -9,12 +9,12 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use meshy_lab::addons;
 use crate::args::{AddonArgs, ClusterArgs};
-use meshy_lab::cluster::{self, image};
 use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::manifest;
+use meshy_lab::addons;
+use meshy_lab::cluster::{self, image};
 use meshy_lab::lab::Record;
 use meshy_lab::{deploy, overlay};
 

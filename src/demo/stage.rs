@@ -7,15 +7,15 @@ use meshy_embedded::{Cluster, Options};
 use meshy_linkerd::inject::Mode;
 use tokio::sync::watch;
 
-use meshy_lab::addons::ingress_nginx;
-use meshy_lab::cluster;
-use meshy_base::error::{Advise, Exit};
-use meshy_kube::Kinds;
-use meshy_lab::lab::Provider;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use meshy_metrics::Workload;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
+use meshy_lab::addons::ingress_nginx;
+use meshy_lab::cluster;
+use meshy_lab::lab::Provider;
 use meshy_lab::{Env, deploy, overlay};
+use meshy_metrics::Workload;
 use meshy_policy::policy::{Pauses, Session};
 
 /// A cluster with the two services and a meshed ingress.

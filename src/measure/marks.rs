@@ -21,8 +21,8 @@ use tokio::time::Instant;
 
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
-use meshy_predict::edge::Policy;
 use meshy_policy::policy;
+use meshy_predict::edge::Policy;
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =

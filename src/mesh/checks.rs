@@ -191,7 +191,7 @@ async fn control_plane(s: &Surroundings) -> Seen {
         return (Verdict::Failed, "no Linkerd here".to_owned(), Some("`meshy up` installs it"));
     }
     let (verdict, saw, hint) =
-        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy images` what they need");
+        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy up --images` what they need");
     (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
 }
 

@@ -7,8 +7,8 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
 use meshy_linkerd::names;
 
-use meshy_lab::addons::linkerd::proof::has_proxy;
 use meshy_kube::failure;
+use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// How the injector is registered with the API server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::explain;
-use meshy_lab::addons::linkerd::proof::has_proxy;
+use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
-use meshy_base::Report;
+use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -214,7 +214,8 @@ pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<P
 /// The cluster cannot be asked.
 pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
     let pods = pods_of(client, workload).await?;
-    let sight = meshy_metrics::sight(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY).await;
+    let sight =
+        meshy_metrics::sight(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY).await;
     let mut proofs = Vec::new();
     for pod in &pods {
         let proxy = proxy_kind(pod);

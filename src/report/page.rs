@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use meshy_lab::cluster;
 use crate::measure::Step;
 use crate::measure::marks::brief;
-use meshy_metrics::Outcomes;
-use meshy_predict::Interval;
 use crate::report::chart;
 use crate::runs::Run;
 use crate::summary;
 use crate::ui::table::{millis, share};
+use meshy_lab::cluster;
+use meshy_metrics::Outcomes;
+use meshy_predict::Interval;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -99,8 +99,9 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| range(&p.success_ratio));
-        let added =
-            mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).or(traffic.added_attempts_per_request());
+        let added = mesh
+            .and_then(|mesh| mesh.outcomes.added_attempts_per_request)
+            .or(traffic.added_attempts_per_request());
         writeln!(
             page,
             "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",

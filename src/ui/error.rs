@@ -25,7 +25,9 @@ pub fn print_within(error: &anyhow::Error, time: Duration) {
     let due = Instant::now() + time;
     for part in render(error).as_bytes().chunks(PIPE_BUF) {
         // A pipe that is ready takes this many bytes without a wait (pipe(7)).
-        if !is_ready(&stderr, due.saturating_duration_since(Instant::now())) || stderr.write_all(part).is_err() {
+        if !is_ready(&stderr, due.saturating_duration_since(Instant::now()))
+            || stderr.write_all(part).is_err()
+        {
             return;
         }
     }
@@ -34,7 +36,8 @@ pub fn print_within(error: &anyhow::Error, time: Duration) {
 /// Waits until stderr can be written.
 fn is_ready(stderr: &StderrLock<'_>, time: Duration) -> bool {
     let mut fds = [PollFd::new(stderr, PollFlags::OUT)];
-    let time = Timespec { tv_sec: time.as_secs().min(60).cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) };
+    let time =
+        Timespec { tv_sec: time.as_secs().min(60).cast_signed(), tv_nsec: i64::from(time.subsec_nanos()) };
     rustix::event::poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0)
 }
 
@@ -45,7 +48,12 @@ pub fn render(error: &anyhow::Error) -> String {
     let first = text::cause(&texts.next().unwrap_or_default());
     let _ = writeln!(shown, "{} {first}", style("error:").for_stderr().red().bold());
     for cause in texts {
-        let _ = writeln!(shown, "  {} {}", style("cause:").for_stderr().bold(), text::cause(without_label(&cause)));
+        let _ = writeln!(
+            shown,
+            "  {} {}",
+            style("cause:").for_stderr().bold(),
+            text::cause(without_label(&cause))
+        );
     }
     let mut hints = hints(error);
     // Two parts that failed for the same reason have the same hint.

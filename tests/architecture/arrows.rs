@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
@@ -23,7 +23,29 @@ const ARROWS: [(&str, &[&str]); 11] = [
         "meshy-embedded",
         &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],
     ),
-    ("meshy", &["meshy-embedded", "meshy-kustomize", "meshy-linkerd"]),
+    ("meshy-base", &[]),
+    ("meshy-kube", &["meshy-base"]),
+    ("meshy-load", &["meshy-base"]),
+    ("meshy-metrics", &["meshy-kube"]),
+    ("meshy-lab", &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd"]),
+    (
+        "meshy-policy",
+        &["meshy-base", "meshy-kube", "meshy-lab", "meshy-linkerd", "meshy-metrics", "meshy-predict"],
+    ),
+    (
+        "meshy",
+        &[
+            "meshy-base",
+            "meshy-embedded",
+            "meshy-kube",
+            "meshy-lab",
+            "meshy-linkerd",
+            "meshy-load",
+            "meshy-metrics",
+            "meshy-policy",
+            "meshy-predict",
+        ],
+    ),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

@@ -230,7 +230,7 @@ fn attempts_are_summed_over_replicas(lab: &Lab) {
 }
 
 fn unmeshed_clients_are_told(lab: &Lab) {
-    lab.0.good("uninject deploy/minimal-service deploy/bounced-service");
+    lab.0.good("inject --remove deploy/minimal-service deploy/bounced-service");
     let words = lab.0.good("traffic --rps 10 --duration 1s");
     assert!(words.contains("its clients are not meshed") && words.contains("meshy inject"), "{words}");
     let told = lab.0.run("stat --window 0s");

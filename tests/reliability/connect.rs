@@ -135,7 +135,7 @@ fn an_absent_context_is_reported_by_every_command_before_anything_is_asked() {
     write(&home, &THEIRS.replace("prod", "production"));
     let before = everything(home.path());
     for line in [
-        "certs",
+        "check --certs",
         "check",
         "cluster",
         "demo",
@@ -161,11 +161,11 @@ fn an_absent_context_is_reported_by_every_command_before_anything_is_asked() {
         "stat",
         "status",
         "stop",
-        "support-bundle x.tar.gz",
+        "check --bundle x.tar.gz",
         "sweep rps 5,10",
         "traffic",
-        "undeploy",
-        "uninject",
+        "deploy --delete",
+        "inject --remove",
         "up",
         "up --image x",
         "up --yes --image x",

@@ -9,16 +9,16 @@
 //! Both are rendered by pure functions from the YAML under `manifests/ingress-nginx` and `linkerd`, so that a golden file
 //! can hold what comes out, and installed at the same time.
 
-use meshy_kube::failure;
 use anyhow::Context as _;
 use kube::Client;
+use meshy_kube::failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use meshy_base::Report;
 use meshy_base::error::{self, Advise as _};
 use meshy_kube::{Kinds, Object, manifest, wait};
-use meshy_base::Report;
 
 pub mod certificates;
 mod choice;

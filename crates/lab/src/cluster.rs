@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 
 use crate::lab::Env;
-use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Lock, Record};
+use meshy_base::error::{Advise, Exit};
 
 mod addresses;
 mod consent;
@@ -101,11 +101,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Nodes and registry cannot be joined, or a node cannot pull.
-    fn connect<'a>(
-        &'a self,
-        _env: &'a Env,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<()>> {
+    fn connect<'a>(&'a self, _env: &'a Env, _record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
@@ -113,11 +109,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Nobody can be asked.
-    fn look<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
+    fn look<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
 
     /// What of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
     ///
@@ -158,11 +150,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// Something remains.
-    fn delete<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>>;
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>>;
 
     /// What [`Provider::delete`] would remove.
     ///

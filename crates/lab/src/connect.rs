@@ -8,8 +8,8 @@ use tower::util::MapRequestLayer;
 
 use crate::cluster::{self, kubeconfig};
 use crate::lab::Env;
-use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Record};
+use meshy_base::error::{Advise, Exit};
 
 mod credential;
 mod exec;
@@ -135,7 +135,9 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
     let built: anyhow::Result<kube::Client> = build.await;
     let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));
     match built {
-        Err(error) if meshy_base::error::exit_of(&error) == Exit::Failed => Err(error).exit(Exit::Prerequisite),
+        Err(error) if meshy_base::error::exit_of(&error) == Exit::Failed => {
+            Err(error).exit(Exit::Prerequisite)
+        }
         built => built,
     }
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::cluster::engine;
+use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{find, first_line};
-use meshy_base::Report;
 
 /// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);

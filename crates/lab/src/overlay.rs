@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use meshy_kustomize::{Disk, Memory, Output};
 
-use meshy_base::activity::{self, Kind};
-use meshy_base::error::{Advise, Exit};
 use crate::files;
 use crate::image::service::{NAME, TAG};
+use meshy_base::activity::{self, Kind};
+use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Object, manifest};
 
 /// What `up` deploys, and `deploy` without a name.

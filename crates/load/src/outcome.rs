@@ -64,7 +64,8 @@ mod tests {
     #[test]
     fn an_answer_200_that_carries_500_is_a_failure_of_its_own_kind() {
         let read = |status, body: &str| read(status, &HeaderMap::new(), Some(body.as_bytes()));
-        let (outcome, attempts) = read(StatusCode::OK, r#"{"body":"500 Internal Server Error","attempts":3}"#);
+        let (outcome, attempts) =
+            read(StatusCode::OK, r#"{"body":"500 Internal Server Error","attempts":3}"#);
         assert_eq!((outcome, attempts), (Outcome::Carried(500), Some(3)));
         assert!(!outcome.succeeded());
         assert!(read(StatusCode::OK, r#"{"body":"200 OK"}"#).0.succeeded());

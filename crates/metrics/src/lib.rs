@@ -8,8 +8,8 @@
 
 mod ask;
 mod families;
-pub mod outcomes;
 pub mod latency;
+pub mod outcomes;
 pub mod pods;
 pub mod routes;
 pub mod scrape;

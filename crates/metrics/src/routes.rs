@@ -294,7 +294,10 @@ mod tests {
         assert!(route.latency.p50_ms.is_some());
         let profile = routes.into_iter().filter(|(key, _)| key.0 == Dialect::Profile).collect();
         let outcomes = Outcomes::of(&profile, None);
-        assert_eq!((outcomes.requests_count, outcomes.no_budget_count, outcomes.not_retryable_count), (2370, 966, 0));
+        assert_eq!(
+            (outcomes.requests_count, outcomes.no_budget_count, outcomes.not_retryable_count),
+            (2370, 966, 0)
+        );
         assert_eq!((outcomes.first_attempt_count, outcomes.after_retries_count), (None, None));
     }
 
@@ -330,7 +333,10 @@ mod tests {
             .fold(String::new(), |all, line| all + line + "\n");
         let routes = server_view([&text::parse(&dump).unwrap()]);
         assert_eq!(routes.keys().collect::<Vec<_>>(), [DEFAULT]);
-        assert_eq!((routes[DEFAULT].attempts_succeeded_count, routes[DEFAULT].attempts_failed_count), (2875, 6776));
+        assert_eq!(
+            (routes[DEFAULT].attempts_succeeded_count, routes[DEFAULT].attempts_failed_count),
+            (2875, 6776)
+        );
     }
 
     #[test]

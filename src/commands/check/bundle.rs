@@ -17,11 +17,11 @@ use kube::discovery::pinned_kind;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use meshy_lab::cluster::reach;
 use crate::context::Context;
+use crate::support::{Archive, redact};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
-use crate::support::{Archive, redact};
+use meshy_lab::cluster::reach;
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
 const PATIENCE: Duration = Duration::from_secs(5);

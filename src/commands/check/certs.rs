@@ -1,9 +1,9 @@
 //! `meshy check --certs`: the certificates and how long they are valid.
 
-use meshy_lab::addons::expiry::{self, Certificate};
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::mesh::checks;
+use meshy_base::error::Exit;
+use meshy_lab::addons::expiry::{self, Certificate};
 
 /// Prints each certificate with its end.
 ///

@@ -1,9 +1,9 @@
 //! `meshy check --machine`: whether this machine can run a kind cluster, and what is missing.
 
 use crate::context::Context;
-use meshy_lab::doctor::{Check, Verdict, checks};
-use meshy_base::error::Exit;
 use crate::ui::table;
+use meshy_base::error::Exit;
+use meshy_lab::doctor::{Check, Verdict, checks};
 
 /// Checks this machine. Missing requirements of kind end with [`Exit::Prerequisite`] only with `--provider kind`: otherwise
 /// `up` uses the embedded cluster, which needs none of them.

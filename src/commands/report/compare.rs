@@ -4,10 +4,10 @@ use anyhow::anyhow;
 
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use meshy_base::error::{Advise, Exit};
 use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::{UNKNOWN, percent};
+use meshy_base::error::{Advise, Exit};
 
 /// Compares step by step, by name; two runs of one step each whatever they are called.
 ///

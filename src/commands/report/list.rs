@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use crate::context::Context;
-use meshy_base::error::Exit;
 use crate::runs;
 use crate::ui::Table;
 use crate::ui::table::percent;
+use meshy_base::error::Exit;
 
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

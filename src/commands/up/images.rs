@@ -1,8 +1,8 @@
 //! `meshy up --images`: the images that a cluster must be able to pull.
 
-use meshy_lab::addons::{Options, images};
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_lab::addons::{Options, images};
 
 /// Prints name, digest and origin of each image.
 ///

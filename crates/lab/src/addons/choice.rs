@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::{Request, Ingress, Mesh, images};
+use super::{Ingress, Mesh, Request, images};
 use meshy_base::error::{Advise, Exit};
 
 /// The choice.
@@ -132,7 +132,9 @@ mod tests {
         let there = Choice { installed: true, ..wanted };
         let error = choice(mesh(Mesh::None), Some(&there)).unwrap_err();
         assert!(error.to_string().contains("the lab has Linkerd"), "{error}");
-        assert!(choice(Request { ingress: Some(Ingress::None), ..Request::default() }, Some(&there)).is_err());
+        assert!(
+            choice(Request { ingress: Some(Ingress::None), ..Request::default() }, Some(&there)).is_err()
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::certificates::Serving;
 use super::template::{self, Values};
 use super::{Manifests, Options, endpoints, images};
-use meshy_kube::{Apply, Kinds, Manager, apply, wait};
 use meshy_base::Report;
+use meshy_kube::{Apply, Kinds, Manager, apply, wait};
 
 /// Its namespace.
 pub const NAMESPACE: &str = "ingress-nginx";

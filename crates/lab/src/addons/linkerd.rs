@@ -10,8 +10,8 @@ use self::existing::Found;
 use self::identity::Credentials;
 use super::template::{self, Values};
 use super::{Manifests, Options, endpoints, images};
-use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
 use meshy_base::{Report, Step};
+use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
 
 pub mod existing;
 pub mod gateway;

@@ -49,7 +49,9 @@ impl Request {
         built_in_ingress: bool,
     ) -> anyhow::Result<Options> {
         let identity = match &self.identity {
-            Some((anchor, issuer)) => Some(Identity::bring(&read(anchor)?, &read(issuer)?).exit(Exit::Usage)?),
+            Some((anchor, issuer)) => {
+                Some(Identity::bring(&read(anchor)?, &read(issuer)?).exit(Exit::Usage)?)
+            }
             None => None,
         };
         let given = match &choice.linkerd_manifest {

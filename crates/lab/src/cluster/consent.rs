@@ -18,11 +18,11 @@ pub fn consent(env: &Env, act: &str, cluster: &str) -> anyhow::Result<()> {
     match (env.ask)(&env.report, &question)? {
         Some(true) => Ok(()),
         Some(false) => Err(anyhow!("the cluster of context `{cluster}` was not changed")).exit(Exit::Usage),
-        None => {
-            Err(anyhow!("meshy did not make the cluster of context `{cluster}`, and there is no terminal to ask on"))
-                .hint("`--yes` consents to change it")
-                .id("consent")
-                .exit(Exit::Usage)
-        }
+        None => Err(anyhow!(
+            "meshy did not make the cluster of context `{cluster}`, and there is no terminal to ask on"
+        ))
+        .hint("`--yes` consents to change it")
+        .id("consent")
+        .exit(Exit::Usage),
     }
 }

@@ -15,9 +15,9 @@ use tokio::time::timeout_at;
 
 use super::{BuiltIn, Part, Provider, Spec, kubeconfig, remains, suspended};
 use crate::lab::Env;
+use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{self, Advise, Exit};
 use meshy_base::exec::leash;
-use crate::lab::{self, LabName, Record, files};
 use meshy_base::private;
 
 pub(super) mod answer;
@@ -133,11 +133,7 @@ impl Provider for Embedded {
         })
     }
 
-    fn ensure<'a>(
-        &'a self,
-        env: &'a Env,
-        mut record: Record,
-    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             let name = record.name.clone();
             let step = env.report.step("Creating", format!("cluster `{name}`"));
@@ -172,11 +168,7 @@ impl Provider for Embedded {
         })
     }
 
-    fn look<'a>(
-        &'a self,
-        _env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
             let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
             Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
@@ -204,11 +196,7 @@ impl Provider for Embedded {
         })
     }
 
-    fn delete<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let name = &record.name;
             let mut removed = Vec::new();

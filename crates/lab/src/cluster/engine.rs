@@ -87,7 +87,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let negotiated = timeout(PATIENCE, docker.with_context(at)?.negotiate_version()).await;
     let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", PATIENCE.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
-    let docker = docker.hint("restart the engine; `meshy doctor` looks again");
+    let docker = docker.hint("restart the engine; `meshy check --machine` looks again");
     let docker = docker.id("engine-sick").exit(Exit::Prerequisite)?;
     Ok(Engine { docker, endpoint })
 }
@@ -114,7 +114,7 @@ pub fn blame(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     let told = Err::<(), _>(error.context("the Docker engine broke off"))
-        .hint("once it answers, the same command goes on where this one ended; `meshy doctor` looks")
+        .hint("once it answers, the same command goes on where this one ended; `meshy check --machine` looks")
         .id("engine-sick")
         .exit(Exit::Prerequisite);
     told.unwrap_err()
@@ -139,7 +139,7 @@ async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
             "the Docker engine is not running",
             "start it (`sudo systemctl start docker`), or use `--provider embedded`, which needs none",
         ),
-        _ => ("cannot reach the Docker engine", "`meshy doctor` shows what else is amiss"),
+        _ => ("cannot reach the Docker engine", "`meshy check --machine` shows what else is amiss"),
     };
     Err(error)
         .with_context(|| format!("{what}: {} ({})", endpoint.host, endpoint.source))

@@ -5,8 +5,8 @@ use futures::future::BoxFuture;
 
 use super::{BuiltIn, Part, Provider, Spec, consent};
 use crate::lab::Env;
-use meshy_base::error::{Advise, Exit};
 use crate::lab::{self, Record};
+use meshy_base::error::{Advise, Exit};
 
 /// The provider.
 pub(super) struct Existing;
@@ -43,11 +43,7 @@ impl Provider for Existing {
         })
     }
 
-    fn ensure<'a>(
-        &'a self,
-        env: &'a Env,
-        mut record: Record,
-    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             let thing = format!("context `{}`", record.context);
             let ask = async {
@@ -65,11 +61,7 @@ impl Provider for Existing {
         })
     }
 
-    fn look<'a>(
-        &'a self,
-        _env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
             let name = format!("context `{}`", record.context);
             Ok(vec![Part { name, well: true, state: "not made by meshy".to_owned(), address: None }])
@@ -84,11 +76,7 @@ impl Provider for Existing {
         Box::pin(async move { Err(not_ours(record, "stop")) })
     }
 
-    fn delete<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let client = env.client_of(record).await?;
             let (removed, kept) = meshy_kube::own::remove(&client, env.deadline).await?;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use meshy_base::error::{Advise, Exit};
 use crate::image::registry::Client;
 use crate::image::service::{NAME, TAG, binary};
 use crate::image::{Arch, Digest, Image};
 use crate::lab::Record;
+use meshy_base::error::{Advise, Exit};
 
 /// An image in the private registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +56,8 @@ pub fn is_ours(image: &str, port: u16) -> bool {
 /// The program to put in: the given file, else the one inside meshy.
 fn read(file: Option<&Path>) -> anyhow::Result<Cow<'static, [u8]>> {
     if let Some(file) = file {
-        let bytes = meshy_base::input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes =
+            meshy_base::input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
         Arch::of_static(&bytes).with_context(|| format!("{} cannot be the service", file.display()))?;
         return Ok(bytes.into());
     }

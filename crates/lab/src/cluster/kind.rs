@@ -10,11 +10,11 @@ use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
 use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, remains};
-use crate::lab::Env;
 use crate::doctor;
+use crate::lab::Env;
+use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{Failure, Program, find, first_line};
-use crate::lab::{self, LabName, Record, files};
 use meshy_base::private;
 
 mod containers;
@@ -142,7 +142,7 @@ fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
             "`sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288`",
         )
     } else {
-        ("kind gave up".to_owned(), "`meshy doctor` looks at this machine; `-v` shows more")
+        ("kind gave up".to_owned(), "`meshy check --machine` looks at this machine; `-v` shows more")
     };
     Err::<(), _>(anyhow!("{short}"))
         .context(what)
@@ -200,11 +200,7 @@ impl Provider for Kind {
         })
     }
 
-    fn ensure<'a>(
-        &'a self,
-        env: &'a Env,
-        mut record: Record,
-    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let name = record.name.clone();
@@ -249,10 +245,8 @@ impl Provider for Kind {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let thing = format!("registry `{}`", registry::name(&record.name));
-            let port = env
-                .report
-                .run("Ensuring", thing, registry::ensure(&engine, record, env.deadline))
-                .await?;
+            let port =
+                env.report.run("Ensuring", thing, registry::ensure(&engine, record, env.deadline)).await?;
             Ok(Some(port))
         })
     }
@@ -288,11 +282,7 @@ impl Provider for Kind {
         })
     }
 
-    fn look<'a>(
-        &'a self,
-        _env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let nodes = own_nodes(&engine, &record.name).await?;
@@ -354,11 +344,7 @@ impl Provider for Kind {
         })
     }
 
-    fn delete<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let mut removed = remove_containers(&engine, record).await?;

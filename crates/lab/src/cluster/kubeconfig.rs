@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use meshy_base::error::{self, Advise, Exit};
 use meshy_base::Report;
+use meshy_base::error::{self, Advise, Exit};
 
 mod block;
 mod edit;

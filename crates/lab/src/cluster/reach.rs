@@ -7,9 +7,9 @@ use tokio::time::timeout;
 
 use super::provider;
 use crate::lab::Env;
-use meshy_kube::failure::{self, Failure};
-use meshy_base::error::{self, Advise, Exit};
 use crate::lab::Record;
+use meshy_base::error::{self, Advise, Exit};
+use meshy_kube::failure::{self, Failure};
 
 /// How long the search for a reason may take after a command has failed: an engine lists its containers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -10,10 +10,10 @@ use kube::core::TypeMeta;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use meshy_base::error::{Advise, Exit};
-use meshy_kube::{Apply, Kinds, MANAGED_BY, Manager, Object, manifest, wait};
 use crate::lab::Record;
 use meshy_base::Step;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Apply, Kinds, MANAGED_BY, Manager, Object, manifest, wait};
 
 /// Waits until the API server answers and `count` nodes are Ready.
 ///

@@ -15,9 +15,9 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Client, ResourceExt as _};
 use tokio::time::{Instant, timeout_at};
 
+use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::wait;
-use meshy_base::Step;
 
 /// Waits until each node has spoken of itself and of its pods since it was started; then nodes that are Ready and pods that
 /// run are so now.

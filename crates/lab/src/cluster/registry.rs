@@ -19,10 +19,10 @@ use tokio::time::{Instant, sleep};
 
 use super::engine::{Engine, broke_off, there};
 use super::{nodes, ports};
-use meshy_base::error::{self, Advise, Exit};
 use crate::image::registry::Client;
-use meshy_kube::{MANAGED_BY, MESHY};
 use crate::lab::Record;
+use meshy_base::error::{self, Advise, Exit};
+use meshy_kube::{MANAGED_BY, MESHY};
 
 /// The label that says which lab a container or volume belongs to.
 const LAB: &str = "meshy.lab";

@@ -9,8 +9,8 @@ use anyhow::anyhow;
 use super::embedded::process::{DISCARD, end};
 use super::{engine, kind, kubeconfig};
 use crate::lab::Env;
-use meshy_base::error::Advise;
 use crate::lab::{self, LabName, Provider, Record, files};
+use meshy_base::error::Advise;
 use meshy_base::private;
 
 /// What was removed, and what cannot be known without the record.
@@ -63,12 +63,7 @@ fn provider(folder: &Path) -> Provider {
 }
 
 /// Removes the lab's entries from the kubeconfig. The note in the lab's folder says which entries those are.
-async fn remove_entries(
-    env: &Env,
-    name: &LabName,
-    own: &str,
-    remains: &mut Remains,
-) -> anyhow::Result<()> {
+async fn remove_entries(env: &Env, name: &LabName, own: &str, remains: &mut Remains) -> anyhow::Result<()> {
     let folder = lab::folder(name)?;
     if let Err(error) = kubeconfig::Note::load(&folder) {
         remains.unknown.push(format!("which entries of the kubeconfig are the lab's: {error:#}"));
@@ -87,10 +82,7 @@ async fn remove_entries(
 ///
 /// # Errors
 /// The kubeconfig cannot be read or written.
-pub(super) async fn remove_recorded_entries(
-    env: &Env,
-    record: &Record,
-) -> anyhow::Result<Vec<String>> {
+pub(super) async fn remove_recorded_entries(env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
     let folder = lab::folder(&record.name)?;
     let given = record.kubeconfig.as_deref();
     if let Err(error) = kubeconfig_is_a_file(given, &folder) {

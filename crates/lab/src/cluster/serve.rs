@@ -13,9 +13,9 @@ use tokio::time::sleep;
 
 use super::embedded::SERVE;
 use super::embedded::answer::{Answer, Failed, Ready};
+use crate::lab::{self, LabName, files};
 use meshy_base::error::Advise;
 use meshy_base::exec::leash;
-use crate::lab::{self, LabName, files};
 use meshy_base::private;
 
 /// The name of the hidden command.

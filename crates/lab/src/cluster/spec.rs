@@ -3,8 +3,8 @@
 use anyhow::anyhow;
 
 use super::kind::NODE_IMAGE;
-use meshy_base::error::{Advise, Exit};
 use crate::lab::Record;
+use meshy_base::error::{Advise, Exit};
 
 /// Workers where nobody said how many.
 const WORKERS: u8 = 2;

@@ -10,10 +10,10 @@ use anyhow::{Context as _, anyhow};
 use rustix::fs::OFlags;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::Env;
 use super::files::{self, LOCK};
 use super::folder::has_record;
 use super::{LabName, exists, folder, remove_empty};
-use super::Env;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
 

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capture::Captured;
-use meshy_base::error::{Advise, Exit};
 use crate::services::PodFault;
-use meshy_lab::lab;
+use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
+use meshy_lab::lab;
 
 /// The version of the lines.
 const VERSION: u32 = 1;

@@ -10,8 +10,8 @@ use meshy_linkerd::profile::{Budget, ServiceProfile, Spec};
 use serde_json::json;
 
 use super::change::profile_place;
-use meshy_lab::files;
 use meshy_kube::{Object, manifest};
+use meshy_lab::files;
 use meshy_metrics::routes::Service;
 use meshy_predict::edge::Policy;
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn the_shipped_profile_is_the_policy_that_predict_takes_by_default() {
         let profile = ServiceProfile::from_value(&json!(shipped().unwrap())).unwrap();
-        assert_eq!(of_spec(&profile.spec), Some(Policy::SEED));
+        assert_eq!(of_spec(&profile.spec), Some(Policy::DEFAULT_BUDGET));
         let changed = ServiceProfile::from_value(&json!(shipped_with_budget(0.5, 3, 2.5).unwrap())).unwrap();
         let budget = Policy::Budget { retry_ratio: 0.5, min_retries_per_second: 3, ttl_seconds: 2.5 };
         assert_eq!(of_spec(&changed.spec), Some(budget));

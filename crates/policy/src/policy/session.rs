@@ -11,11 +11,11 @@ use super::change::{Options, Outcome, PolicyChange, Temporary, route_place};
 use super::journal::{Held, Journal};
 use super::owners::RETRY_PREFIX;
 use super::revert::{Reverted, revert};
+use crate::services::{self, FaultChange};
+use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
-use crate::services::{self, FaultChange};
-use meshy_base::Report;
 
 /// The run was asked to end.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use meshy_base::error::{exit_of, hints};
-use meshy_predict::edge::Policy;
 use meshy_base::report::Memory;
+use meshy_predict::edge::Policy;
 
 mod world;
 
@@ -37,7 +37,7 @@ async fn step(world: &World, session: &mut Session, step: usize) {
         }
         1 => {
             session.apply(&lesson()).await.unwrap();
-            Policy::SEED
+            Policy::DEFAULT_BUDGET
         }
         2 => {
             let budget = shipped_with_budget(0.1, 2, 5.0).unwrap();
@@ -170,7 +170,7 @@ async fn an_object_of_others_gets_no_label_so_that_down_does_not_delete_it() {
     assert_eq!(applied.outcome, Outcome::Changed);
     let profile = world.api("ServiceProfile").get(PROFILE).await.unwrap();
     assert_eq!(json!(profile.metadata.labels), json!({"team": "a"}));
-    assert_eq!(world.policy().await, Policy::SEED, "the other profile's overrides and budget are gone");
+    assert_eq!(world.policy().await, Policy::DEFAULT_BUDGET, "the other profile's overrides and budget are gone");
     assert!(profile.data["spec"].get("dstOverrides").is_none());
 }
 

@@ -18,9 +18,9 @@ use tokio::time::{Instant, sleep};
 
 use super::NAMESPACE;
 use crate::addons::{certificates, endpoints};
+use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
-use meshy_base::Step;
 
 /// How long the API server may take to learn of a new webhook configuration; it polls its own watch within a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal};
 use tokio::time::timeout;
 
 use super::{PROGRAM, SERVE};
-use meshy_base::error::Advise;
 use crate::lab::{self, LabName, files};
+use meshy_base::error::Advise;
 use meshy_base::private;
 
 #[cfg(target_os = "linux")]

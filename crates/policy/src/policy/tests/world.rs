@@ -8,9 +8,9 @@ use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::policy::{Options, PolicyChange, Session, of, session, shipped};
 use meshy_kube::{Apply, Kinds, Manager, manifest};
 use meshy_metrics::routes::Service;
-use crate::policy::{Options, PolicyChange, Session, of, session, shipped};
 use meshy_predict::edge::Policy;
 
 const CRDS: [&str; 2] = [
