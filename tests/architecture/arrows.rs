@@ -9,11 +9,13 @@ use serde_json::Value;
 use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-mesh", &[]),
     ("meshy-kustomize", &[]),
+    ("meshy-topology", &[]),
+    ("meshy-graph", &["meshy-topology"]),
     ("meshy-apiserver", &["meshy-net"]),
     ("meshy-dataplane", &["meshy-net"]),
     ("meshy-embedded", &["meshy-apiserver", "meshy-dataplane", "meshy-mesh", "meshy-net", "minimal-service"]),
