@@ -71,6 +71,7 @@ impl CallGraph {
 fn rows(index: &Index<'_>, marks: &mut Marks) -> Vec<Row> {
     let outgoing = index.outgoing();
     let mut listed = vec![false; index.names.len()];
+    let mut is_on_path = vec![false; index.names.len()];
     let mut rows = Vec::new();
     // The nodes that are only reached by a cycle begin a tree too, in order.
     let starts = index.roots().into_iter().chain(0..index.names.len());
@@ -79,10 +80,13 @@ fn rows(index: &Index<'_>, marks: &mut Marks) -> Vec<Row> {
             continue;
         }
         let mut path: Vec<usize> = Vec::new();
+        is_on_path.fill(false);
         let mut open = vec![Open { node: start, edge: None, levels: Vec::new() }];
         while let Some(Open { node, edge, levels }) = open.pop() {
-            path.truncate(levels.len());
-            let is_cycle = path.contains(&node);
+            for left in path.drain(levels.len()..) {
+                is_on_path[left] = false;
+            }
+            let is_cycle = is_on_path[node];
             let has_calls = !outgoing[node].is_empty();
             let is_above = listed[node] && !is_cycle && has_calls;
             marks.above |= is_above;
@@ -104,6 +108,7 @@ fn rows(index: &Index<'_>, marks: &mut Marks) -> Vec<Row> {
             }
             listed[node] = true;
             path.push(node);
+            is_on_path[node] = true;
             // The last edge first: the list of open nodes is a stack.
             let edges: Vec<(usize, &CallEdge)> = outgoing[node]
                 .iter()
