@@ -55,7 +55,7 @@ fn draw(index: &Index<'_>, layout: &Layout, box_width: f64, title: &str) -> Stri
     #[expect(clippy::cast_precision_loss, reason = "at most 6")]
     let height = layout.height + LEGEND * legend.len() as f64;
     // The legend needs room below a narrow graph.
-    let width = if legend.is_empty() { layout.width } else { layout.width.max(260.0) };
+    let width = legend.iter().map(|(_, text)| parts::legend_width(text)).fold(layout.width, f64::max);
     let shift = (width - layout.width) / 2.0;
     let title = xml(&clean(title, 200));
     let mut svg = format!(

@@ -182,12 +182,22 @@ pub(super) fn label(svg: &mut String, pair: &Pair<'_>, route: &Route) {
     }
 }
 
+/// Where the texts of the legend begin.
+const LEGEND: f64 = 40.0;
+
+/// Returns the width of a line of the legend.
+pub(super) fn legend_width(text: &str) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "at most 50")]
+    let length = text.chars().count() as f64;
+    LEGEND + length * SMALL_CHARACTER + PADDING
+}
+
 /// Draws a line of the legend.
 pub(super) fn legend(svg: &mut String, class: &str, text: &str, y: f64) {
     let _ = writeln!(
         svg,
         "<g class=\"{class}\"><path class=\"line\" stroke-width=\"2\" d=\"M8 {y:.1} h24\"/>\
-         <text class=\"legend\" x=\"40\" y=\"{:.1}\">{text}</text></g>",
+         <text class=\"legend\" x=\"{LEGEND}\" y=\"{:.1}\">{text}</text></g>",
         y + 4.0
     );
 }
