@@ -1,5 +1,7 @@
 //! The call graph that a topology describes.
 
+use std::collections::HashMap;
+
 use meshy_topology::{ServiceSpec, Topology, format_duration, format_percent};
 
 use crate::model::{CallEdge, CallGraph, CallNode};
@@ -46,8 +48,10 @@ fn node(service: &ServiceSpec) -> CallNode {
 /// Returns an edge for each service called, although the script may call it several times.
 fn edges(service: &ServiceSpec) -> Vec<CallEdge> {
     let mut found: Vec<CallEdge> = Vec::new();
+    let mut known = HashMap::new();
     for call in service.calls() {
-        if let Some(edge) = found.iter_mut().find(|edge| edge.to == call.service) {
+        let number = *known.entry(&call.service).or_insert(found.len());
+        if let Some(edge) = found.get_mut(number) {
             edge.calls_per_request = edge.calls_per_request.map(|calls| calls + call.probability);
             edge.optional &= call.optional;
         } else {
