@@ -9,7 +9,7 @@ use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
 use meshy::{config, ui};
 use meshy_base::error::{self, Exit};
-use meshy_base::{activity, exec, limit};
+use meshy_base::{activity, announce, exec, limit};
 use meshy_lab::cluster;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -56,7 +56,7 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
         limit::set(begun, timeout, global.timeout.is_some());
     }
     let context = Context::new(global, cli::verb(), timeout.saturating_sub(begun.elapsed()))?;
-    let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
+    let _announcing = AbortOnDropHandle::new(tokio::spawn(announce::announce(context.report.clone())));
     match cli::run(&context, command).await.map_err(cluster::engine::blame) {
         Ok(exit) => Ok(exit),
         Err(error) => Err(cluster::reach::explain(&context, error).await),

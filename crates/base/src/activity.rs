@@ -7,14 +7,6 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::report::Report;
-
-/// How long a server may be silent before the user hears of it.
-const SILENT: Duration = Duration::from_secs(10);
-
-/// How often [`announce`] looks.
-const LOOK: Duration = Duration::from_secs(1);
-
 static REGISTER: Register = Register::new();
 
 /// What an activity depends on; decides the hint of a timeout.
@@ -68,20 +60,6 @@ pub fn writing(file: &Path) -> Activity {
 /// Returns what has been waited for the longest time; none when nothing is waited for.
 pub fn longest() -> Option<Waited> {
     REGISTER.longest()
-}
-
-/// Reports once which server has not responded for [`SILENT`], so that the terminal is not silent until the time is over.
-/// Never ends.
-pub async fn announce(report: Report) {
-    let mut announced = String::new();
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let Some(waited) = longest() else { continue };
-        if waited.kind == Kind::Server && waited.time >= SILENT && waited.what != announced {
-            report.say(format!("still {} after {} s", waited.what, waited.time.as_secs()));
-            announced = waited.what;
-        }
-    }
 }
 
 /// Whether a program that was started has not ended yet.

@@ -11,6 +11,7 @@
 //! ```
 
 pub mod activity;
+pub mod announce;
 pub mod duration;
 pub mod error;
 pub mod exec;

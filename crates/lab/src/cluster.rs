@@ -15,6 +15,7 @@ use meshy_base::error::{Advise, Exit};
 
 mod addresses;
 mod consent;
+pub mod doctor;
 mod embedded;
 pub mod engine;
 mod existing;
@@ -29,6 +30,7 @@ pub mod reach;
 mod ready;
 mod reboot;
 mod registry;
+pub(crate) mod recorded;
 pub(crate) mod remains;
 pub mod serve;
 mod spec;

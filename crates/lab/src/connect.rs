@@ -14,6 +14,7 @@ use meshy_base::error::{Advise, Exit};
 mod credential;
 mod exec;
 mod load;
+mod paths;
 mod proxy;
 mod settings;
 mod watched;

@@ -11,6 +11,7 @@ use meshy_base::private;
 mod env;
 pub(crate) mod files;
 mod folder;
+mod layout;
 mod load;
 mod lock;
 mod name;

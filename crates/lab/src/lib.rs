@@ -14,7 +14,6 @@ pub mod addons;
 pub mod cluster;
 pub mod connect;
 pub mod deploy;
-pub mod doctor;
 pub mod down;
 pub mod files;
 pub mod image;

@@ -11,6 +11,7 @@ mod families;
 pub mod latency;
 pub mod outcomes;
 pub mod pods;
+mod ratio;
 pub mod routes;
 pub mod scrape;
 pub mod series;

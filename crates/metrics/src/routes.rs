@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::{Buckets, Percentiles};
 use super::series::{Scrape, Series};
+use super::ratio::share;
 use super::stat::arrives_at_application;
 
 /// The route of requests that no route of the profile fits.
@@ -94,10 +95,6 @@ impl RouteCounts {
         self.limit_count += other.limit_count;
         self.latency = Percentiles::default();
     }
-}
-
-pub(super) fn share(good: u64, bad: u64) -> Option<f64> {
-    (good + bad > 0).then(|| good as f64 / (good + bad) as f64)
 }
 
 /// A service by its name and namespace.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::{Buckets, Percentiles};
 use super::pods::Pod;
-use super::routes::share;
+use super::ratio::share;
 use super::series::Series;
 use super::window::Window;
 

@@ -20,6 +20,7 @@ pub mod probe;
 mod read;
 mod revert;
 mod session;
+mod write;
 #[cfg(test)]
 mod tests;
 

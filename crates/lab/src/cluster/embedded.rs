@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::timeout_at;
 
-use super::{BuiltIn, Part, Provider, Spec, kubeconfig, remains, suspended};
+use super::{BuiltIn, Part, Provider, Spec, kubeconfig, recorded, suspended};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{self, Advise, Exit};
@@ -205,7 +205,7 @@ impl Provider for Embedded {
             }
             // Before the kubeconfig: on a full disk this makes the room that its edit needs.
             files::remove_state(name)?;
-            removed.extend(remains::remove_recorded_entries(env, record).await?);
+            removed.extend(recorded::remove_recorded_entries(env, record).await?);
             Ok(removed)
         })
     }

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
-use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, remains};
-use crate::doctor;
+use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, recorded};
+use super::doctor;
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};
@@ -348,7 +348,7 @@ impl Provider for Kind {
         Box::pin(async move {
             let engine = engine::connect().await?;
             let mut removed = remove_containers(&engine, record).await?;
-            removed.extend(remains::remove_recorded_entries(env, record).await?);
+            removed.extend(recorded::remove_recorded_entries(env, record).await?);
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }

@@ -245,16 +245,27 @@ pub async fn remove(given: Option<&Path>, lab: &Path, context: &str) -> anyhow::
     Ok(removed)
 }
 
-/// Removes the entries of a lab that a version without marks created: `context` and what has its name, unless it is marked.
+/// The entries of a lab that a version without marks created.
+pub struct Unmarked<'a> {
+    /// Their name.
+    pub context: &'a str,
+    /// The context that was current before the lab was created.
+    pub previous: Option<&'a str>,
+    /// The certificate authority of the lab's cluster, in base64.
+    pub authority: Option<String>,
+}
+
+/// Removes the entries of a lab that a version without marks created: `context` and what has its name, unless it is marked. The
+/// cluster entry must have the certificate authority of the lab; otherwise the user replaced it, and all entries are kept.
 ///
 /// # Errors
 /// Those of [`remove`].
 pub async fn remove_unmarked(
     given: Option<&Path>,
     lab: &Path,
-    context: &str,
-    previous: Option<&str>,
+    entries: &Unmarked<'_>,
 ) -> anyhow::Result<Removed> {
+    let Unmarked { context, previous, authority } = entries;
     let file = file(given)?;
     let place = resolve(&file)?;
     if !place.exists() {
@@ -262,7 +273,14 @@ pub async fn remove_unmarked(
     }
     let _guard = guard::lock(&place, lab, context).await?;
     let text = read::changeable(&place)?.unwrap_or_default();
-    let out = change(&file, entries::without_unmarked(&text, context, previous))?;
+    if !entries::has_authority(&text, context, authority.as_deref())? {
+        let kept = format!(
+            "kept context `{context}` in {}: its cluster has another certificate authority than the lab",
+            file.display()
+        );
+        return Ok(Removed { kept: vec![kept], ..Removed::default() });
+    }
+    let out = change(&file, entries::without_unmarked(&text, context, *previous))?;
     if out.text != text {
         write::replace(&place, &out.text)?;
     }

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 
 use super::exec::Plugin;
+use super::paths::relative_to;
 use super::load::{AuthProvider, Found, User, shown};
 use crate::cluster::kubeconfig::read;
 use meshy_base::error::{Advise, Exit};
@@ -66,7 +67,7 @@ impl Credential {
             return fixed(bearer(token).with_context(|| format!("cannot use {}", named()))?);
         }
         if let Some(file) = content.token_file.as_ref().filter(|file| !file.is_empty()) {
-            let file = beside(&user.file, file);
+            let file = relative_to(&user.file, file);
             let header =
                 from_file(&file).with_context(|| format!("cannot use {}", named())).exit(Exit::Usage)?;
             let renewal = Some((Source::File(file), Timestamp::now() + FILE_PERIOD));
@@ -141,11 +142,6 @@ impl Source {
             }
         }
     }
-}
-
-/// Returns the path of a file that a kubeconfig names; a relative one starts at the kubeconfig's folder.
-pub(super) fn beside(kubeconfig: &Path, file: &str) -> PathBuf {
-    kubeconfig.parent().unwrap_or(Path::new("/")).join(file)
 }
 
 fn from_file(file: &Path) -> anyhow::Result<HeaderValue> {

@@ -8,7 +8,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
-use super::credential::{Credential, beside};
+use super::credential::{Credential};
+use super::paths::relative_to;
 use super::exec::Plugin;
 use super::load::{Cluster, Context, Found, Loaded, User, shown};
 use super::proxy;
@@ -138,7 +139,7 @@ fn data(
         return data.map(Some).map_err(|_| anyhow!("the data is not valid base64"));
     }
     let Some(file) = file.filter(|file| !file.is_empty()) else { return Ok(None) };
-    let file = beside(kubeconfig, file);
+    let file = relative_to(kubeconfig, file);
     let bytes = read::bytes(&file)?
         .ok_or_else(|| anyhow!("cannot read {}: there is no such file", file.display()))?;
     Ok(Some(bytes))

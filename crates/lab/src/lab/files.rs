@@ -12,25 +12,7 @@ use super::{LabName, folder};
 use meshy_base::error::Advise;
 use meshy_base::private;
 
-/// The record.
-pub(crate) const RECORD: &str = "lab.json";
-/// The lock of the run that changes the lab.
-pub(crate) const LOCK: &str = "lock";
-/// The lock that an embedded cluster's process holds for life.
-pub(crate) const EMBEDDED_LOCK: &str = "embedded.lock";
-/// What that process writes to its stderr.
-pub(crate) const EMBEDDED_LOG: &str = "embedded.log";
-/// The folder of an embedded cluster's keys and snapshot.
-pub(crate) const EMBEDDED: &str = "embedded";
-/// The kubeconfig that kind wrote.
-pub(crate) const KUBECONFIG: &str = "kubeconfig";
-/// The folder that tells a kind cluster's nodes where the registry is.
-pub(crate) const CERTS_D: &str = "certs.d";
-
-/// The note of the lock file beside the user's kubeconfig: what a run that was killed there left is known by it.
-pub(crate) const KUBECONFIG_NOTE: &str = "kubeconfig-lock";
-/// The note that says which kubeconfig entries are the lab's.
-pub(crate) const KUBECONFIG_ENTRY: &str = "kubeconfig-entry";
+pub(crate) use super::layout::*;
 
 /// The files of a cluster in the folder itself; `kubeconfig.lock` is kind's while it writes.
 const FILES: [&str; 4] = [EMBEDDED_LOCK, EMBEDDED_LOG, KUBECONFIG, "kubeconfig.lock"];

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use etcetera::BaseStrategy;
 
 use super::LabName;
-use super::files::{LOCK, RECORD};
+use super::layout::{LOCK, RECORD};
 use meshy_base::error::Advise;
 use meshy_base::private;
 

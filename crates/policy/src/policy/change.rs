@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use super::capture::{Captured, Place};
 use super::evidence::Evidence;
 use super::owners::{Part, RETRY_PREFIX};
 use super::revert::{self, Reverted};
+use super::write::{delete, patch};
 use meshy_base::error::Advise as _;
 use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest};
 use meshy_metrics::routes::Service;
@@ -278,32 +278,6 @@ impl PolicyChange {
         let gone = delete(kinds.client(), &self.place, &there, lifetime == Temporary).await?;
         Ok((if gone { Outcome::Deleted } else { Outcome::Absent }, Value::Null))
     }
-}
-
-/// Deletes this very object, with `exact` only in this very version; false where it is gone already.
-pub(super) async fn delete(
-    client: &kube::Client,
-    place: &Place,
-    object: &Object,
-    exact: bool,
-) -> anyhow::Result<bool> {
-    let resource_version = object.resource_version().filter(|_| exact);
-    let preconditions = Preconditions { uid: object.uid(), resource_version };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match place.api(client).delete(&place.name, &params).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("cannot delete the {}", place.describe())),
-    }
-}
-
-/// Changes an object by a JSON patch, as the field manager of policies.
-pub(super) async fn patch(client: &kube::Client, place: &Place, ops: Vec<Value>) -> anyhow::Result<Object> {
-    let ops = serde_json::from_value(Value::Array(ops))?;
-    let params =
-        PatchParams { field_manager: Some(Manager::Policy.name().to_owned()), ..PatchParams::default() };
-    let patched = place.api(client).patch(&place.name, &params, &Patch::<()>::Json(ops)).await;
-    patched.with_context(|| format!("cannot change the {}", place.describe()))
 }
 
 /// A key as a part of a JSON pointer.

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::capture::Captured;
-use super::change::{delete, patch};
+use super::write::{delete, patch};
 use super::owners::{self, Part, RETRY_PREFIX};
 use meshy_kube::Object;
 

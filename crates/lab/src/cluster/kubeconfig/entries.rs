@@ -132,6 +132,22 @@ pub fn without(text: &str, id: &str) -> anyhow::Result<Without> {
     Ok(Without { text, removed: out.removed, switched: out.switched, created })
 }
 
+/// Whether the unmarked cluster entry named `context` has this certificate authority; also where nothing has that name.
+///
+/// # Errors
+/// The text is not a kubeconfig.
+pub(super) fn has_authority(text: &str, context: &str, authority: Option<&str>) -> anyhow::Result<bool> {
+    let edit = Edit::of(text.trim_start_matches('\u{feff}'))?;
+    let is_unmarked = |entry: &&Value| entry["name"] == context && mark::lab(entry).is_none();
+    match edit.entries("clusters").iter().find(is_unmarked) {
+        Some(cluster) => {
+            let found = cluster["cluster"]["certificate-authority-data"].as_str();
+            Ok(found.is_some() && found == authority)
+        }
+        None => Ok(SECTIONS.iter().all(|(section, _)| !edit.entries(section).iter().any(|e| is_unmarked(&e)))),
+    }
+}
+
 /// Returns a kubeconfig's text without the unmarked entries named `context`, which a version without marks created for a lab.
 /// If it was the current context, `previous` is current again.
 ///

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::cluster::engine;
+use super::engine;
 use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{find, first_line};
@@ -154,7 +154,7 @@ fn old_kind(kind: Check) -> Check {
 
 fn port_check(ports: &[u16]) -> Check {
     let taken: Vec<String> =
-        ports.iter().filter(|p| crate::cluster::port_taken(**p)).map(ToString::to_string).collect();
+        ports.iter().filter(|p| super::port_taken(**p)).map(ToString::to_string).collect();
     if taken.is_empty() {
         return Check::ok("ports", "80, 443 and 5000 are free");
     }
