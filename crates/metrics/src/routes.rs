@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::latency::{Buckets, Percentiles};
-use super::series::{Scrape, Series};
 use super::ratio::share;
+use super::series::{Scrape, Series};
 use super::stat::arrives_at_application;
 
 /// The route of requests that no route of the profile fits.

@@ -20,9 +20,9 @@ pub mod probe;
 mod read;
 mod revert;
 mod session;
-mod write;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use capture::Captured;
 pub use change::{Applied, Options, Outcome, PolicyChange};

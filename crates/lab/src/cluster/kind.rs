@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use futures::future::BoxFuture;
 
+use super::doctor;
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
-use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, recorded};
-use super::doctor;
+use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};

@@ -11,8 +11,8 @@ use http::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 
 use super::exec::Plugin;
-use super::paths::relative_to;
 use super::load::{AuthProvider, Found, User, shown};
+use super::paths::relative_to;
 use crate::cluster::kubeconfig::read;
 use meshy_base::error::{Advise, Exit};
 

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::paths::relative_to;
 use super::load::{Exec, Found, User, shown};
+use super::paths::relative_to;
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::children;
@@ -58,7 +58,8 @@ impl Plugin {
         let exec = user.content.exec.clone()?;
         // As for kubectl, a bare name is looked up in PATH.
         let path = exec.command.contains('/');
-        let command = if path { relative_to(&user.file, &exec.command) } else { PathBuf::from(&exec.command) };
+        let command =
+            if path { relative_to(&user.file, &exec.command) } else { PathBuf::from(&exec.command) };
         let cluster = exec.provide_cluster_info.then(|| cluster.clone());
         Some(Self { exec, command, cluster })
     }

@@ -8,10 +8,10 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
-use super::credential::{Credential};
-use super::paths::relative_to;
+use super::credential::Credential;
 use super::exec::Plugin;
 use super::load::{Cluster, Context, Found, Loaded, User, shown};
+use super::paths::relative_to;
 use super::proxy;
 use crate::cluster::kubeconfig::read;
 use meshy_base::error::{Advise, Exit};

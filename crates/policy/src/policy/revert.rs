@@ -5,8 +5,8 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::capture::Captured;
-use super::write::{delete, patch};
 use super::owners::{self, Part, RETRY_PREFIX};
+use super::write::{delete, patch};
 use meshy_kube::Object;
 
 /// How often a restore starts again because another tool wrote the object meanwhile.

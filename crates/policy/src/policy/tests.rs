@@ -170,7 +170,11 @@ async fn an_object_of_others_gets_no_label_so_that_down_does_not_delete_it() {
     assert_eq!(applied.outcome, Outcome::Changed);
     let profile = world.api("ServiceProfile").get(PROFILE).await.unwrap();
     assert_eq!(json!(profile.metadata.labels), json!({"team": "a"}));
-    assert_eq!(world.policy().await, Policy::DEFAULT_BUDGET, "the other profile's overrides and budget are gone");
+    assert_eq!(
+        world.policy().await,
+        Policy::DEFAULT_BUDGET,
+        "the other profile's overrides and budget are gone"
+    );
     assert!(profile.data["spec"].get("dstOverrides").is_none());
 }
 

@@ -144,7 +144,9 @@ pub(super) fn has_authority(text: &str, context: &str, authority: Option<&str>) 
             let found = cluster["cluster"]["certificate-authority-data"].as_str();
             Ok(found.is_some() && found == authority)
         }
-        None => Ok(SECTIONS.iter().all(|(section, _)| !edit.entries(section).iter().any(|e| is_unmarked(&e)))),
+        None => {
+            Ok(SECTIONS.iter().all(|(section, _)| !edit.entries(section).iter().any(|e| is_unmarked(&e))))
+        }
     }
 }
 
