@@ -15,6 +15,10 @@ use tokio::task::JoinSet;
 use crate::state::{Phase, State};
 use crate::{admin, service};
 
+mod service_port;
+
+pub(crate) use service_port::ServicePort;
+
 /// How long open requests may take after the drain. The default grace period of Kubernetes is 30 s.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(25);
 
@@ -46,25 +50,34 @@ impl fmt::Display for Port {
     }
 }
 
-/// Serves a port until the service closes and the connections of the port have ended.
-pub(crate) async fn serve(port: Port, mut listener: Box<dyn Listener>, state: Arc<State>) {
+/// Serves the admin port until the service closes and the connections of the port have ended.
+pub(crate) async fn serve_admin(mut listener: Box<dyn Listener>, state: Arc<State>) {
     // The set is owned by this future, so dropping the future closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => { connections.spawn(serve_connection(port, stream, state.clone())); }
-                Err(error) => {
-                    state.log(format!("ERROR cannot accept a connection on the {port} port: {error}"));
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            stream = accept(&mut listener, Port::Admin, &state), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(serve_connection(Port::Admin, stream, state.clone()));
+            }
             Some(_) = connections.join_next() => {}
             () = state.wait_for(Phase::Closing) => break,
         }
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Returns the next connection. A failed accept is logged and repeated after [`ACCEPT_PAUSE`].
+async fn accept(listener: &mut Box<dyn Listener>, port: Port, state: &State) -> BoxIo {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                state.log(format!("ERROR cannot accept a connection on the {port} port: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Serves the requests of one connection.

@@ -5,6 +5,5 @@ mod bounce;
 mod docs;
 mod lab;
 mod lifecycle;
-mod modules;
 mod network;
 mod responses;
