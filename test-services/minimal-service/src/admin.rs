@@ -15,7 +15,7 @@ use crate::response::{self, HttpResponse};
 use crate::state::State;
 
 /// How long the response to a change waits until the service port is closed or open.
-const ACCEPTING_TIMEOUT: Duration = Duration::from_secs(1);
+const DOOR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The body of `POST /attempts`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -85,7 +85,9 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> H
         }
         (path, _) => error(
             StatusCode::NOT_FOUND,
-            &format!("unknown path {path}, expected /health, /fault, /counts, /counts/peaks, /ids or /attempts"),
+            &format!(
+                "unknown path {path}, expected /health, /fault, /counts, /counts/peaks, /ids or /attempts"
+            ),
         ),
     }
 }
@@ -105,8 +107,8 @@ async fn put_fault(state: &State, change: FaultChange) -> HttpResponse {
     state.log(format!("INFO fault changed to {}", serde_json::to_string(&report).expect("plain numbers")));
     state.fault_changed.notify_one();
     // After this response, a connection to the service port is refused or accepted as the fault says.
-    let mut accepting = state.accepting.subscribe();
-    let _ = timeout(ACCEPTING_TIMEOUT, accepting.wait_for(|accepting| *accepting != down)).await;
+    let mut door = state.door.subscribe();
+    let _ = timeout(DOOR_TIMEOUT, door.wait_for(|door| door.open != down)).await;
     response::json(StatusCode::OK, &report)
 }
 

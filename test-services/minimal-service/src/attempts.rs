@@ -136,7 +136,10 @@ mod tests {
         let callers = [Some("a"), Some("b"), None, Some("a")];
         let numbers = callers.map(|caller| attempts.count(b"id", caller).unwrap().number);
         assert_eq!(numbers, [1, 1, 1, 2]);
-        assert_eq!([Some("a"), Some("b"), None, Some("c")].map(|caller| attempts.of(b"id", caller)), [2, 1, 1, 0]);
+        assert_eq!(
+            [Some("a"), Some("b"), None, Some("c")].map(|caller| attempts.of(b"id", caller)),
+            [2, 1, 1, 0]
+        );
     }
 
     #[test]

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn an_invalid_node_is_an_error_with_the_reason_and_the_start_of_the_value() {
-        let error = read(&[("NODE", &format!(r#"{{"name":"{}"}}"#, "x".repeat(100)))]).unwrap_err().to_string();
+        let error =
+            read(&[("NODE", &format!(r#"{{"name":"{}"}}"#, "x".repeat(100)))]).unwrap_err().to_string();
         let start = format!(r#"invalid NODE `{{"name":"{}…`: name is `x"#, "x".repeat(71));
         assert!(error.starts_with(&start), "{error}");
     }

@@ -38,15 +38,15 @@ pub struct Counts {
     /// Requests whose client disconnected before the response.
     #[serde(default)]
     pub disconnected: u64,
-    /// Those of `disconnected` that used a worker: their work was wasted.
+    /// Those of `disconnected` that got a worker: their work was wasted.
     #[serde(default)]
     pub wasted: u64,
-    /// The time for which wasted requests used a worker, in seconds.
+    /// The service time and delay of wasted requests, in seconds; without the calls of the script.
     #[serde(default)]
     pub wasted_seconds: f64,
-    /// The time for which requests used a worker, in seconds, wasted or not; open requests are not included.
+    /// The service time and delay of all requests, wasted or not, in seconds; open requests are not included.
     #[serde(default)]
-    pub busy_seconds: f64,
+    pub service_seconds: f64,
     /// Open requests now: those that have a worker, with or without a client, and those that wait for one.
     #[serde(default)]
     pub in_flight: u64,

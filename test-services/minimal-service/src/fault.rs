@@ -36,11 +36,11 @@ pub struct Fault {
     /// The delay of every response, also of failures.
     #[serde(default)]
     pub delay: Option<Delay>,
-    /// Multiplies delays, service times and the sleeps of a script; 1 changes nothing.
+    /// Multiplies delays and service times; 1 changes nothing.
     #[serde(default = "one")]
     pub slow: f64,
-    /// Whether connections to the service port are refused. Open connections were closed without a response, and their
-    /// work was stopped.
+    /// Whether connections to the service port are refused. Requests that arrived before are still served; then their
+    /// connections close.
     #[serde(default)]
     pub down: bool,
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
 use http::request::Parts;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::attempts::Attempt;
 use crate::echo::Arrival;
@@ -26,8 +27,8 @@ pub(crate) struct Flight {
     action: Option<Action>,
     /// `None` for a request that was not admitted, and after the end.
     place: Option<Place>,
-    /// Since when the request has a worker.
-    busy: Option<Instant>,
+    /// When the service time of the request began, and how long it is with its delay; `None` without a worker.
+    work: Option<(Instant, Duration)>,
     disconnected: Arc<AtomicBool>,
     ended: bool,
 }
@@ -44,14 +45,13 @@ impl Flight {
         let Arrived { attempt, admitted } =
             state.ledger().request(id.as_ref().map(HeaderValue::as_bytes), caller);
         let (place, action) = admitted.unzip();
-        let busy = matches!(place, Some(Place::Worker)).then(Instant::now);
         let state = state.clone();
-        Self { state, id, attempt, action, place, busy, disconnected: Arc::default(), ended: false }
+        Self { state, id, attempt, action, place, work: None, disconnected: Arc::default(), ended: false }
     }
 
-    /// Returns what the service does with the request, or `None` if the queue was full.
-    pub(crate) fn action(&self) -> Option<Action> {
-        self.action
+    /// Returns whether the request has a worker or waits for one; otherwise the queue was full.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.place.is_some()
     }
 
     /// Returns the id of the request; a request without one gets one, for its calls and its response.
@@ -64,14 +64,21 @@ impl Flight {
         Client(self.disconnected.clone())
     }
 
-    /// Waits until the request has a worker.
-    pub(crate) async fn worker(&mut self) {
+    /// Waits until the request has a worker, and for its service time and delay. Returns what the service does then; `None`
+    /// if the queue was full, without a wait.
+    pub(crate) async fn work(&mut self) -> Option<Action> {
+        let action = self.action?;
         if let Some(Place::Queue(turn)) = &mut self.place {
             // The sender is in the pool of `self.state` until the worker is handed over.
             let _ = (&mut turn.worker).await;
             self.place = Some(Place::Worker);
-            self.busy = Some(Instant::now());
         }
+        let time = self.state.ledger().time(action);
+        self.work = Some((Instant::now(), time));
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        Some(action)
     }
 
     /// Counts and logs the response; returns it with the headers of the request's id and attempt.
@@ -114,8 +121,8 @@ impl Flight {
 
     fn end(&mut self, end: End) {
         self.ended = true;
-        let busy = self.busy.map(|since| since.elapsed());
-        self.state.ledger().end(end, self.attempt, self.place.take(), busy);
+        let worked = self.work.map(|(begin, time)| time.min(begin.elapsed()));
+        self.state.ledger().end(end, self.attempt, self.place.take(), worked);
     }
 }
 

@@ -90,20 +90,20 @@ impl Ledger {
         Arrived { attempt, admitted: Some((place, action)) }
     }
 
-    /// Counts the end of a request: `attempt` and `place` are those that [`Ledger::request`] returned; `busy` is the time
-    /// for which it used a worker.
+    /// Counts the end of a request: `attempt` and `place` are those that [`Ledger::request`] returned; `worked` is the part
+    /// of its service time and delay that passed, `None` if it had no worker.
     pub(crate) fn end(
         &mut self,
         end: End,
         attempt: Option<Attempt>,
         place: Option<Place>,
-        busy: Option<Duration>,
+        worked: Option<Duration>,
     ) {
         if let Some(place) = place {
             self.pool.leave(place);
         }
-        let seconds = busy.unwrap_or_default().as_secs_f64();
-        self.counts.busy_seconds += seconds;
+        let seconds = worked.unwrap_or_default().as_secs_f64();
+        self.counts.service_seconds += seconds;
         match end {
             End::Responded(status) => {
                 if let Some(attempt) = attempt.filter(|_| status.as_u16() < 400) {
@@ -114,7 +114,7 @@ impl Ledger {
             }
             End::Disconnected => {
                 self.counts.disconnected += 1;
-                self.counts.wasted += u64::from(busy.is_some());
+                self.counts.wasted += u64::from(worked.is_some());
                 self.counts.wasted_seconds += seconds;
             }
         }

@@ -38,7 +38,7 @@ struct Script<'a> {
 ///
 /// # Errors
 /// Returns the first mandatory call that failed: its status is 400 or above, or there is no response. Steps after it do
-/// not run. Parallel steps all run to their end; of several that failed, the first in the script is returned.
+/// not run. Parallel steps all run to their end; of several that failed, the first in time is returned.
 pub(crate) async fn run(state: &State, node: &Node, id: &HeaderValue) -> Result<(), Failure> {
     let caller = HeaderValue::from_str(&node.name).expect("a name has letters, digits and `-`");
     Script { state, id, caller }.sequence(&node.script).await
@@ -57,14 +57,13 @@ impl Script<'_> {
     async fn step(&self, step: &Step) -> Result<(), Failure> {
         match step {
             Step::SleepMs(number) => {
-                let slow = self.state.ledger().faults.slow();
-                sleep(milliseconds(number * slow)).await;
+                sleep(milliseconds(*number)).await;
                 Ok(())
             }
             Step::Call(call) => self.call(call).await,
             Step::Parallel(steps) => {
                 let each = steps.iter().map(|step| self.sequence(std::slice::from_ref(step)));
-                all(each.collect()).await.into_iter().collect()
+                all(each.collect()).await
             }
         }
     }
@@ -105,14 +104,16 @@ impl Script<'_> {
     }
 }
 
-/// Runs futures at the same time in this task; returns their results in order. Dropping it stops all of them.
-async fn all<T>(futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut results: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    let mut open: Vec<_> = futures.into_iter().enumerate().collect();
+/// Runs futures at the same time in this task, until all are complete; returns the first error in time. Dropping it stops
+/// all of them.
+async fn all<E>(mut open: Vec<BoxFuture<'_, Result<(), E>>>) -> Result<(), E> {
+    let mut first = Ok(());
     poll_fn(|context| {
-        open.retain_mut(|(index, future)| match future.as_mut().poll(context) {
+        open.retain_mut(|future| match future.as_mut().poll(context) {
             Poll::Ready(result) => {
-                results[*index] = Some(result);
+                if first.is_ok() {
+                    first = result;
+                }
                 false
             }
             Poll::Pending => true,
@@ -120,5 +121,5 @@ async fn all<T>(futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
         if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    results.into_iter().flatten().collect()
+    first
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::sleep;
 
 use crate::body::read;
 use crate::echo::{self, Arrival};
@@ -37,17 +36,12 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> H
     if let Some(node) = state.node.clone() {
         return work::respond(state, node, request, body, arrival).await;
     }
-    let flight = Flight::arrive(state, &request.headers);
-    // Without a node, workers are unlimited.
-    let action = flight.action().unwrap_or(Action::Serve);
-    let time = state.ledger().time(action);
-    if !time.is_zero() {
-        sleep(time).await;
-    }
-    let response = match action {
-        Action::Serve => serve(state, &request, body, &arrival).await,
-        Action::Discard => response::empty(StatusCode::OK),
-        Action::Reject(status) => response::status(status, &request.headers),
+    let mut flight = Flight::arrive(state, &request.headers);
+    let response = match flight.work().await {
+        // Without a node, workers are unlimited and every request is admitted.
+        Some(Action::Serve) | None => serve(state, &request, body, &arrival).await,
+        Some(Action::Discard) => response::empty(StatusCode::OK),
+        Some(Action::Reject(status)) => response::status(status, &request.headers),
     };
     flight.respond(response, &request, &arrival)
 }

@@ -24,6 +24,14 @@ pub(crate) enum Phase {
     Crashed,
 }
 
+/// Whether the service port accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) open: bool,
+    /// How often it was closed. A connection from before the last outage serves no further request.
+    pub(crate) outages: u64,
+}
+
 /// The state that all connections of one service share.
 pub(crate) struct State {
     pub(crate) host_name: String,
@@ -32,8 +40,7 @@ pub(crate) struct State {
     pub(crate) node: Option<Arc<Node>>,
     /// Notified after a change of the faults, for the service port, which is closed while the service is down.
     pub(crate) fault_changed: Notify,
-    /// Whether the service port accepts connections.
-    pub(crate) accepting: watch::Sender<bool>,
+    pub(crate) door: watch::Sender<Door>,
     ledger: Mutex<Ledger>,
     logs: Logs,
     phase: watch::Sender<Phase>,
@@ -58,7 +65,7 @@ impl State {
             upstream: Upstream::new(network),
             debug: config.debug,
             fault_changed: Notify::new(),
-            accepting: watch::Sender::new(true),
+            door: watch::Sender::new(Door { open: true, outages: 0 }),
             logs,
             phase: watch::Sender::new(Phase::Serving),
             work,
@@ -66,7 +73,7 @@ impl State {
         (state, works)
     }
 
-    /// Runs work in a task of the service port. It ends early if the service goes down or ends.
+    /// Runs work in a task of the service port. It ends early if the service ends.
     pub(crate) fn spawn(&self, work: Work) {
         // Without a receiver the service ended; the work is dropped.
         let _ = self.work.send(work);

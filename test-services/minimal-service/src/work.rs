@@ -6,7 +6,6 @@ use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
 
 use crate::body::drain;
 use crate::echo::Arrival;
@@ -28,14 +27,13 @@ pub(crate) async fn respond(
 ) -> HttpResponse {
     let complete = drain(body).await;
     let flight = Flight::arrive(state, &request.headers);
-    let immediate = if !complete {
-        Some(response::status(StatusCode::PAYLOAD_TOO_LARGE, &request.headers))
-    } else if flight.action().is_none() {
-        Some(response::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\nthe queue is full\n"))
-    } else {
-        None
-    };
-    if let Some(response) = immediate {
+    if !flight.is_admitted() {
+        let response =
+            response::text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\nthe queue is full\n");
+        return flight.respond(response, &request, &arrival);
+    }
+    if !complete {
+        let response = response::status(StatusCode::PAYLOAD_TOO_LARGE, &request.headers);
         return flight.respond(response, &request, &arrival);
     }
     let cancels = node.cancels();
@@ -51,7 +49,7 @@ pub(crate) async fn respond(
     }));
     let response = receiver.await;
     drop(client);
-    // If the work was stopped because the service is down, this connection was closed before.
+    // Work ends without a response only if it panicked.
     response.unwrap_or_else(|_| response::empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
@@ -62,16 +60,10 @@ async fn work(
     request: Parts,
     arrival: Arrival,
 ) -> HttpResponse {
-    flight.worker().await;
-    let action = flight.action().unwrap_or(Action::Serve);
-    let time = state.ledger().time(action);
-    if !time.is_zero() {
-        sleep(time).await;
-    }
-    let response = match action {
-        Action::Discard => response::empty(StatusCode::OK),
-        Action::Reject(status) => response::status(status, &request.headers),
-        Action::Serve => match script::run(&state, &node, &flight.id()).await {
+    let response = match flight.work().await {
+        Some(Action::Discard) => response::empty(StatusCode::OK),
+        Some(Action::Reject(status)) => response::status(status, &request.headers),
+        Some(Action::Serve) | None => match script::run(&state, &node, &flight.id()).await {
             Ok(()) => response::of_size(node.response_bytes),
             Err(failure) => response::text(failure.status, failure.text()),
         },

@@ -44,7 +44,13 @@ impl Fault {
             "expected a status from 200 to 599",
         )?;
         let length = format!("{} statuses", self.sequence.len());
-        require(self.sequence.len() <= MAX_SEQUENCE, "SEQUENCE", "sequence", length, "expected at most 1000")?;
+        require(
+            self.sequence.len() <= MAX_SEQUENCE,
+            "SEQUENCE",
+            "sequence",
+            length,
+            "expected at most 1000",
+        )?;
         require(
             (0.0..=MAX_SECONDS).contains(&self.delay_max),
             "DELAY_MAX",
@@ -62,7 +68,13 @@ impl Fault {
             mean,
             "expected a delay from 0 to 3600000 milliseconds",
         )?;
-        require((0.0..=MAX_SLOW).contains(&self.slow), "NODE", "slow", self.slow, "expected a factor from 0 to 1000")
+        require(
+            (0.0..=MAX_SLOW).contains(&self.slow),
+            "NODE",
+            "slow",
+            self.slow,
+            "expected a factor from 0 to 1000",
+        )
     }
 }
 

@@ -153,7 +153,7 @@ impl Faults {
         milliseconds((original + added) * self.current.slow)
     }
 
-    /// Returns the factor of service times and sleeps.
+    /// Returns the factor of service times.
     pub(crate) fn slow(&mut self) -> f64 {
         self.current().slow
     }

@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn values_out_of_range_are_errors_with_their_place() {
         for (json, expected) in [
-            (r#"{"name":""}"#, "name is ``, expected lower-case letters, digits and `-`, at most 63 characters"),
+            (
+                r#"{"name":""}"#,
+                "name is ``, expected lower-case letters, digits and `-`, at most 63 characters",
+            ),
             (r#"{"name":"a","errors":1.5}"#, "errors is `1.5`, expected 0 to 1"),
             (r#"{"name":"a","capacity":{"workers":0}}"#, "capacity.workers is `0`, expected 1 to 4096"),
             (

@@ -10,7 +10,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::{ACCEPT_PAUSE, MAX_CONNECTIONS, Port, accept, serve_connection};
 use crate::fault::Outage;
-use crate::state::{Phase, State, Work};
+use crate::state::{Door, Phase, State, Work};
 
 /// The service port with its connections and the work of their requests. Dropping it closes and stops them.
 pub(crate) struct ServicePort {
@@ -47,7 +47,7 @@ impl ServicePort {
                 Outage::Down(end) => Some(end),
             };
             match end {
-                Some(_) => self.close().await,
+                Some(_) => self.close(),
                 None => self.open().await,
             }
             let changed = async {
@@ -58,7 +58,8 @@ impl ServicePort {
             };
             tokio::select! {
                 stream = next(&mut self.listener, &self.state), if self.connections.len() < MAX_CONNECTIONS => {
-                    self.connections.spawn(serve_connection(Port::Service, stream, self.state.clone()));
+                    let outages = self.state.door.borrow().outages;
+                    self.connections.spawn(serve_connection(Port::Service, stream, self.state.clone(), outages));
                 }
                 Some(work) = self.works.recv() => { self.running.spawn(work); }
                 Some(_) = self.connections.join_next() => {}
@@ -78,16 +79,13 @@ impl ServicePort {
         }
     }
 
-    /// Closes the listener and all connections, and stops all work, if that was not done yet.
-    async fn close(&mut self) {
+    /// Closes the listener. Connections close with the response to their open request, idle ones at once.
+    fn close(&mut self) {
         if self.listener.take().is_none() {
             return;
         }
-        self.connections.shutdown().await;
-        self.running.shutdown().await;
-        while self.works.try_recv().is_ok() {}
         self.state.log(format!("WARN service is down, connections to {} are refused", self.address));
-        self.state.accepting.send_replace(false);
+        self.state.door.send_modify(|door| *door = Door { open: false, outages: door.outages + 1 });
     }
 
     /// Listens again after the service was down. If that fails, the next call tries again.
@@ -99,7 +97,7 @@ impl ServicePort {
             Ok(listener) => {
                 self.listener = Some(listener);
                 self.state.log(format!("INFO service listens on {} again", self.address));
-                self.state.accepting.send_replace(true);
+                self.state.door.send_modify(|door| door.open = true);
             }
             Err(error) => {
                 self.state.log(format!("ERROR cannot listen on {} again: {error}", self.address));

@@ -2,7 +2,11 @@
 
 mod admin;
 mod bounce;
+mod capacity;
+mod disconnect;
 mod docs;
+mod faults;
+mod graph;
 mod lab;
 mod lifecycle;
 mod network;

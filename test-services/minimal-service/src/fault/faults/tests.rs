@@ -5,8 +5,8 @@ use serde_json::json;
 use tokio::time::advance;
 
 use super::*;
-use crate::fault::Delay;
 use crate::distribution::Distribution;
+use crate::fault::Delay;
 
 fn change(faults: &mut Faults, json: &serde_json::Value) {
     faults.change(serde_json::from_value(json.clone()).unwrap()).unwrap();
