@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use crate::node::{Capacity, Node};
 
 /// The most open requests of a node without capacity; further ones get 503 at once. It bounds memory where calls hang:
-/// an open request with an open call needs about 20 KiB.
-const MAX_OPEN: usize = 2048;
+/// an open request with an open call needs up to 40 KiB (measured in a debug build).
+const MAX_OPEN: usize = 1024;
 
 /// The workers of a service. It is guarded by the lock of the ledger, so a request that finds all workers busy and the
 /// queue full really arrived at such a moment.

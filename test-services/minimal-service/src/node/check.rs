@@ -10,7 +10,7 @@ const MAX_MS: f64 = 3_600_000.0;
 /// The largest body, in bytes. Bodies are sent and received piece by piece, so this bounds time, not memory.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// The most workers, and the most waiting requests: each open request needs about 20 KiB of the pod's memory.
+/// The most workers, and the most waiting requests: each open request needs up to 40 KiB of the pod's memory.
 const MAX_CAPACITY: usize = 4096;
 
 /// The longest name of a Kubernetes Service.
