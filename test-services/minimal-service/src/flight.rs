@@ -27,10 +27,19 @@ pub(crate) struct Flight {
     action: Option<Action>,
     /// `None` for a request that was not admitted, and after the end.
     place: Option<Place>,
-    /// When the service time of the request began, and how long it is with its delay; `None` without a worker.
-    work: Option<(Instant, Duration)>,
+    work: Work,
     disconnected: Arc<AtomicBool>,
     ended: bool,
+}
+
+/// How much of its service time and delay a request has used.
+#[derive(Clone, Copy)]
+enum Work {
+    /// It has no worker.
+    None,
+    /// It began at this instant, of this duration.
+    Begun(Instant, Duration),
+    Done(Duration),
 }
 
 /// Belongs to the connection of a request whose work runs in another task; dropping it reports that the client
@@ -46,7 +55,16 @@ impl Flight {
             state.ledger().request(id.as_ref().map(HeaderValue::as_bytes), caller);
         let (place, action) = admitted.unzip();
         let state = state.clone();
-        Self { state, id, attempt, action, place, work: None, disconnected: Arc::default(), ended: false }
+        Self {
+            state,
+            id,
+            attempt,
+            action,
+            place,
+            work: Work::None,
+            disconnected: Arc::default(),
+            ended: false,
+        }
     }
 
     /// Returns whether the request has a worker or waits for one; otherwise the queue was full.
@@ -74,10 +92,14 @@ impl Flight {
             self.place = Some(Place::Worker);
         }
         let time = self.state.ledger().time(action);
-        self.work = Some((Instant::now(), time));
-        if !time.is_zero() {
-            sleep(time).await;
+        let begin = Instant::now();
+        self.work = Work::Begun(begin, time);
+        let shortened = self.state.ledger().sleep(time);
+        if !shortened.is_zero() {
+            sleep(shortened).await;
+            self.state.ledger().overslept(begin.elapsed().saturating_sub(shortened));
         }
+        self.work = Work::Done(time);
         Some(action)
     }
 
@@ -121,7 +143,11 @@ impl Flight {
 
     fn end(&mut self, end: End) {
         self.ended = true;
-        let worked = self.work.map(|(begin, time)| time.min(begin.elapsed()));
+        let worked = match self.work {
+            Work::None => None,
+            Work::Begun(begin, time) => Some(time.min(begin.elapsed())),
+            Work::Done(time) => Some(time),
+        };
         self.state.ledger().end(end, self.attempt, self.place.take(), worked);
     }
 }

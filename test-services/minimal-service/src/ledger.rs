@@ -25,6 +25,7 @@ pub(crate) struct Ledger {
     counts: Counts,
     /// The mean in milliseconds and the distribution of the service time.
     service_time: (f64, Distribution),
+    late: Duration,
     random: Random,
 }
 
@@ -48,6 +49,10 @@ pub(crate) enum End {
 /// Attempts with a higher number are counted under this one. It is above any practical retry limit and bounds the map.
 const MAX_ATTEMPT: u32 = 100;
 
+/// The most that is corrected of one sleep: timers round up to a millisecond. A longer delay is load of the machine, which
+/// makes a real service slower too.
+const MAX_LATE: Duration = Duration::from_millis(1);
+
 impl Ledger {
     pub(crate) fn new(fault: Fault, node: Option<&Node>) -> Self {
         let calls = node.iter().flat_map(|node| node.called());
@@ -62,6 +67,7 @@ impl Ledger {
             service_time: capacity.map_or((0.0, Distribution::Fixed), |capacity| {
                 (capacity.service_time_ms, capacity.distribution)
             }),
+            late: Duration::ZERO,
             random: Random::new(None),
         }
     }
@@ -125,6 +131,19 @@ impl Ledger {
         let (mean, distribution) = self.service_time;
         let service_time = distribution.draw(mean, &mut self.random) * self.faults.slow();
         milliseconds(service_time) + self.faults.delay(action)
+    }
+
+    /// Returns for how long to sleep, so that the mean of the sleeps is that of the times: shorter by what earlier sleeps
+    /// took too long.
+    pub(crate) fn sleep(&mut self, time: Duration) -> Duration {
+        let correction = self.late.min(time);
+        self.late -= correction;
+        time - correction
+    }
+
+    /// Records by how much a sleep took too long.
+    pub(crate) fn overslept(&mut self, by: Duration) {
+        self.late += by.min(MAX_LATE);
     }
 
     /// Returns whether an event with this probability occurs.

@@ -1,9 +1,10 @@
 //! Nodes with limited capacity: workers, the queue, service times.
 
-use serde_json::json;
-
-use crate::lab::{ADMIN, Lab, call};
 use http::Request;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::lab::{ADMIN, Lab, NODE, call, send};
 
 #[tokio::test(start_paused = true)]
 async fn a_queued_request_waits_and_a_full_queue_is_503_at_once() {
@@ -73,6 +74,22 @@ async fn a_request_that_the_queue_rejects_takes_no_part_in_the_failures() {
     assert_eq!(first.await.unwrap().0.status, 200);
     assert_eq!(second.await.unwrap().0.status, 503);
     assert_eq!(lab.call("a").await.status, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn service_times_below_a_millisecond_have_their_mean() {
+    let lab = Lab::default();
+    let capacity = json!({"workers": 1, "serviceTimeMs": 0.3});
+    let _a = lab.node("a", &json!({"capacity": capacity})).await;
+    let mut client = lab.connect("a", NODE).await;
+    let start = Instant::now();
+    for _ in 0..1_000 {
+        send(&mut client, Request::get("/"), "").await.unwrap();
+    }
+    // Timers have a resolution of a millisecond, and round up.
+    assert!((299..=301).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    let seconds = lab.counts("a").await.service_seconds;
+    assert!((seconds - 0.3).abs() < 1e-9, "{seconds}");
 }
 
 #[tokio::test(start_paused = true)]
