@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut columns: Vec<(&Storm, Option<Trigger>)> =
         triggers().into_iter().map(|trigger| (&full, Some(trigger))).collect();
     columns.push((&short, Some(Trigger::SHORT)));
+    columns.extend(["down=4s", "down=5s", "down=6s"].map(|t| (&short, t.parse().ok())));
     columns.push((&full, None));
     let mut out = std::io::stdout().lock();
     for policy in policies().iter().chain(&extras()) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use meshy_topology::{ServiceSpec, Topology};
 
-use super::{Capacity, Distribution, Edge, EdgePolicy, Errors, Load, Model, ModelError, RateLimit, Service, Step};
+use super::{
+    Capacity, Distribution, Edge, EdgePolicy, Errors, Load, Model, ModelError, RateLimit, Service, Step,
+};
 
 /// The policies of a topology's services.
 #[derive(Clone, Debug, Default, PartialEq)]
