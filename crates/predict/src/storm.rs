@@ -9,7 +9,7 @@ mod trigger;
 
 use std::time::Duration;
 
-pub use policies::{StormPolicy, extras, policies};
+pub use policies::{StormPolicy, Timeouts, extras, policies};
 pub use trigger::{ParseTriggerError, Trigger, TriggerKind, triggers};
 
 use crate::model::{Capacity, Distribution, Load, Model, ModelError, Network, Phase};
