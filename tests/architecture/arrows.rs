@@ -9,15 +9,16 @@ use serde_json::Value;
 use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-mesh", &[]),
+    ("meshy-experiment", &[]),
     ("meshy-kustomize", &[]),
     ("meshy-apiserver", &["meshy-net"]),
     ("meshy-dataplane", &["meshy-net"]),
     ("meshy-embedded", &["meshy-apiserver", "meshy-dataplane", "meshy-mesh", "meshy-net", "minimal-service"]),
-    ("meshy", &["meshy-embedded", "meshy-kustomize", "meshy-mesh"]),
+    ("meshy", &["meshy-embedded", "meshy-experiment", "meshy-kustomize", "meshy-mesh"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

@@ -1,0 +1,184 @@
+//! Whether a service recovers from a disturbance on its own: goodput by second of arrival → class.
+//!
+//! Goodput: requests answered with success within their deadline. Recovered: goodput of at least 90 % of the offered load in five
+//! consecutive seconds. Metastable: not recovered 45 seconds after the end of the trigger.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::ArrivalSecond;
+
+/// What became of a service after a trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(tag = "class", rename_all = "kebab-case")]
+pub enum Class {
+    /// Goodput is restored.
+    Recovered {
+        /// Seconds from the end of the trigger to the first of the five good ones.
+        after_seconds: u64,
+    },
+    /// The overload continues although its cause is gone.
+    Metastable,
+    /// Not observed long enough, or contradictory.
+    Undecided {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// When a service counts as recovered or metastable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Five consecutive good seconds within 45 s after the trigger, else metastable.
+    Full,
+    /// For `--fast`: metastable if seconds 5 to 10 after the trigger are all bad, recovered if all are good.
+    Short,
+}
+
+impl Rule {
+    /// Returns the rule for a planned step: the full one if it is observed for at least 45 s after its trigger.
+    pub fn for_step(duration_ms: u64, trigger_end_ms: u64) -> Self {
+        if duration_ms.saturating_sub(trigger_end_ms) >= 45_000 { Self::Full } else { Self::Short }
+    }
+}
+
+/// So many consecutive good seconds are a recovery.
+const GOOD_SECONDS: usize = 5;
+/// After so many seconds without recovery the state counts as stable.
+const OBSERVED: usize = 45;
+/// The seconds that the short rule reads.
+const SHORT: std::ops::Range<usize> = 5..10;
+
+/// Whether goodput in a second is at least 90 % of offered; a second without offered requests is neither good nor bad.
+fn is_good(second: &ArrivalSecond) -> Option<bool> {
+    (second.offered > 0).then(|| second.in_time.saturating_mul(10) >= second.offered.saturating_mul(9))
+}
+
+/// Returns the class of a step. `arrivals` start with the step; the trigger ends `trigger_end_ms` after its start.
+pub fn classify(arrivals: &[ArrivalSecond], trigger_end_ms: u64, rule: Rule) -> Class {
+    // Requests that arrive in the second in which the trigger ends meet both states.
+    let start = usize::try_from(trigger_end_ms.div_ceil(1000)).unwrap_or(usize::MAX);
+    let after = arrivals.get(start..).unwrap_or_default();
+    match rule {
+        Rule::Full => full(after),
+        Rule::Short => short(after),
+    }
+}
+
+fn full(after: &[ArrivalSecond]) -> Class {
+    if let Some(seconds) = recovery(after) {
+        return match u64::try_from(seconds) {
+            Ok(after_seconds) if seconds <= OBSERVED => Class::Recovered { after_seconds },
+            _ => Class::Metastable,
+        };
+    }
+    match after.len() {
+        observed if observed >= OBSERVED => Class::Metastable,
+        observed => Class::Undecided {
+            reason: format!("observed for {observed} s after the trigger, {OBSERVED} s are needed"),
+        },
+    }
+}
+
+fn short(after: &[ArrivalSecond]) -> Class {
+    let Some(seconds) = after.get(SHORT) else {
+        let reason = format!("observed for {} s after the trigger, {} s are needed", after.len(), SHORT.end);
+        return Class::Undecided { reason };
+    };
+    let good: Vec<Option<bool>> = seconds.iter().map(is_good).collect();
+    if good.iter().all(|good| *good == Some(false)) {
+        Class::Metastable
+    } else if good.iter().all(|good| *good == Some(true)) {
+        let after_seconds = recovery(after).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0);
+        Class::Recovered { after_seconds }
+    } else {
+        let count = good.iter().filter(|good| **good == Some(true)).count();
+        let reason = format!("goodput reached 90 % in {count} of the {} seconds that decide", good.len());
+        Class::Undecided { reason }
+    }
+}
+
+/// Returns the first of five consecutive good seconds, by its position.
+pub fn recovery(arrivals: &[ArrivalSecond]) -> Option<usize> {
+    arrivals.windows(GOOD_SECONDS).position(|five| five.iter().all(|second| is_good(second) == Some(true)))
+}
+
+/// A part of the relief after a metastable state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReliefPhase {
+    /// The name of its step.
+    pub step: String,
+    /// Its goodput; empty or without offered requests where no load was sent.
+    pub arrivals: Vec<ArrivalSecond>,
+}
+
+/// Returns the name of the phase that restored goodput: the first with five consecutive good seconds, or the pause without
+/// load right before it.
+pub fn restored_by(phases: &[ReliefPhase]) -> Option<&str> {
+    let found = phases.iter().position(|phase| recovery(&phase.arrivals).is_some())?;
+    let idle = |phase: &&ReliefPhase| phase.arrivals.iter().all(|second| second.offered == 0);
+    let before = found.checked_sub(1).and_then(|before| phases.get(before)).filter(idle);
+    Some(&before.unwrap_or(&phases[found]).step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One letter for each second: `+` good, `-` bad, `.` without load.
+    fn arrivals(text: &str) -> Vec<ArrivalSecond> {
+        let second = |letter: char| match letter {
+            '+' => ArrivalSecond { offered: 30, in_time: 27 },
+            '-' => ArrivalSecond { offered: 30, in_time: 26 },
+            _ => ArrivalSecond::default(),
+        };
+        text.chars().map(second).collect()
+    }
+
+    fn class(text: &str) -> Class {
+        classify(&arrivals(text), 3000, Rule::Full)
+    }
+
+    #[test]
+    fn five_consecutive_seconds_at_90_percent_are_a_recovery() {
+        assert_eq!(class("+--+++++"), Class::Recovered { after_seconds: 0 });
+        assert_eq!(class("+----++++-+++++"), Class::Recovered { after_seconds: 7 });
+        let late = format!("---{}+++++", "-".repeat(45));
+        assert_eq!(class(&late), Class::Recovered { after_seconds: 45 });
+    }
+
+    #[test]
+    fn no_recovery_within_45_seconds_is_metastable() {
+        let all_bad = format!("---{}", "-".repeat(45));
+        assert_eq!(class(&all_bad), Class::Metastable);
+        assert_eq!(class(&format!("{all_bad}-+++++")), Class::Metastable);
+        assert!(matches!(class(&all_bad[1..]), Class::Undecided { .. }));
+    }
+
+    #[test]
+    fn the_second_in_which_the_trigger_ends_does_not_count() {
+        let early = classify(&arrivals("+++++++++"), 3500, Rule::Full);
+        assert_eq!(early, Class::Recovered { after_seconds: 0 });
+        assert!(matches!(classify(&arrivals("++++++++"), 3500, Rule::Full), Class::Undecided { .. }));
+    }
+
+    #[test]
+    fn the_short_rule_reads_seconds_5_to_10() {
+        let short = |text: &str| classify(&arrivals(text), 3000, Rule::Short);
+        assert_eq!(short("--- +++-- -----".replace(' ', "").as_str()), Class::Metastable);
+        assert_eq!(short("---++++++++++"), Class::Recovered { after_seconds: 0 });
+        assert!(matches!(short("---+++++++-++"), Class::Undecided { .. }));
+        assert!(matches!(short("---+++++++"), Class::Undecided { .. }));
+    }
+
+    #[test]
+    fn a_pause_that_precedes_the_recovery_restored_it() {
+        let phase = |step: &str, text: &str| ReliefPhase { step: step.to_owned(), arrivals: arrivals(text) };
+        let less = |text| phase("less-load", text);
+        let (pause, full) = (phase("no-load", "....."), phase("full-load", "+++++"));
+        assert_eq!(restored_by(&[less("-----"), pause.clone(), full.clone()]), Some("no-load"));
+        assert_eq!(restored_by(&[less("+++++"), pause, full.clone()]), Some("less-load"));
+        assert_eq!(restored_by(&[less("-----"), full]), Some("full-load"));
+        assert_eq!(restored_by(&[less("-----")]), None);
+    }
+}
