@@ -4,7 +4,7 @@ mod read;
 mod results;
 mod series;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::Duration;
 

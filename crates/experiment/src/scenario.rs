@@ -22,7 +22,7 @@ use crate::condition::Condition;
 use crate::units::{Length, PerSecond};
 
 pub use fault::{Delay, Distribution, Fault, Trigger, TriggerKind};
-pub use load::{Load, Via};
+pub use load::{Load, StatusFrom, Via};
 pub use parameter::Parameter;
 pub use parse::Settings;
 
@@ -186,6 +186,22 @@ impl Step {
     /// Returns how long the step takes: of its load, else of its wait.
     pub fn duration(&self) -> Length {
         self.load.as_ref().map(|load| load.duration).or(self.wait).unwrap_or_default()
+    }
+
+    /// Returns the service that the chart shows: the first with a fault or the trigger, else the target of the load.
+    pub fn watched(&self) -> Option<&str> {
+        let faulty = self.faults.iter().map(|fault| &fault.service).chain(self.trigger.as_ref().map(|t| &t.service));
+        let target = self.load.as_ref().map(|load| &load.target).filter(|target| !target.contains("://"));
+        faulty.chain(target).map(|service| service.value.as_str()).next()
+    }
+
+    /// Makes the load last as long as the trigger is to be observed.
+    fn extend(&mut self) {
+        if let (Some(trigger), Some(load)) = (&self.trigger, &mut self.load)
+            && let Some(observe) = trigger.observe
+        {
+            load.duration = load.duration.max(Length(trigger.window().1 + observe.0));
+        }
     }
 }
 

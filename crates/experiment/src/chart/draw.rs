@@ -57,12 +57,6 @@ impl Canvas {
         }
     }
 
-    pub(super) fn polygon(&mut self, class: &str, points: &[(f64, f64)]) {
-        if points.len() > 2 {
-            let _ = writeln!(self.body, "<polygon class=\"{class}\" points=\"{}\"/>", list(points));
-        }
-    }
-
     /// A triangle above the axis with a text that a pointer shows.
     pub(super) fn mark(&mut self, class: &str, (x, y): (f64, f64), title: &str) {
         let points = list(&[(x, y - 8.0), (x - 5.0, y), (x + 5.0, y)]);

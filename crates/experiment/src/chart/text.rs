@@ -88,16 +88,7 @@ fn buckets(chart: &Chart, columns: usize) -> Vec<Option<Point>> {
         for bucket in &mut buckets[first..=last.max(first)] {
             *bucket = Some(match *bucket {
                 // Several points share the column: their counts add up.
-                Some(known) => Point {
-                    at_seconds: point.at_seconds,
-                    length_seconds: known.length_seconds + point.length_seconds,
-                    requests: known.requests + point.requests,
-                    succeeded: known.succeeded + point.succeeded,
-                    in_time: known.in_time + point.in_time,
-                    offered: known.offered + point.offered,
-                    attempts: known.attempts.zip(point.attempts).map(|(a, b)| a + b),
-                    attempts_succeeded: known.attempts_succeeded.zip(point.attempts_succeeded).map(|(a, b)| a + b),
-                },
+                Some(known) => known.merged(*point),
                 None => *point,
             });
         }
@@ -123,16 +114,7 @@ fn caption(
 ) -> String {
     let points = || chart.steps.iter().flat_map(|step| &step.points);
     let now = points().next_back().and_then(&value);
-    let whole = points().copied().reduce(|a, b| Point {
-        at_seconds: b.at_seconds,
-        length_seconds: a.length_seconds + b.length_seconds,
-        requests: a.requests + b.requests,
-        succeeded: a.succeeded + b.succeeded,
-        in_time: a.in_time + b.in_time,
-        offered: a.offered + b.offered,
-        attempts: a.attempts.zip(b.attempts).map(|(a, b)| a + b),
-        attempts_succeeded: a.attempts_succeeded.zip(b.attempts_succeeded).map(|(a, b)| a + b),
-    });
+    let whole = points().copied().reduce(Point::merged);
     let words = |value: Option<f64>| value.map_or("-".to_owned(), words);
     let text = format!("{name}: now {}, whole run {}", words(now), words(whole.and_then(|point| value(&point))));
     cut(&text, options.width)

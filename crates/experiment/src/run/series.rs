@@ -89,7 +89,7 @@ impl Point {
     }
 
     /// Returns both intervals as one.
-    fn merged(self, later: Self) -> Self {
+    pub(crate) fn merged(self, later: Self) -> Self {
         let add = |a: Option<u64>, b: Option<u64>| a.zip(b).map(|(a, b)| a + b);
         Self {
             at_seconds: later.at_seconds,

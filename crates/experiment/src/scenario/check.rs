@@ -143,6 +143,9 @@ fn check_fault(problems: &mut Problems<'_>, step: &Step, fault: &Fault) {
         let text = "invalid `sequence`, expected at most 1000 statuses from 200 to 599".to_owned();
         problems.add(service, text, None);
     }
+    if let Some(pods) = fault.pods.as_ref().filter(|pods| pods.value == 0) {
+        problems.add(pods, "`pods` is 0, expected at least 1".to_owned(), None);
+    }
     if let Some(blocks) = &fault.blocks {
         let failing = fault.errors.map(|errors| errors.0 * f64::from(blocks.value));
         let whole = failing.is_some_and(|failing| (failing - failing.round()).abs() < 1e-9);

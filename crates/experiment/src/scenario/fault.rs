@@ -38,6 +38,9 @@ pub struct Fault {
     /// Back to what the manifest says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
+    /// How many pods of the service have the fault; all unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<At<u32>>,
     /// When the fault starts, after the start of the step; 0 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Length>,
@@ -83,6 +86,9 @@ pub struct Trigger {
     pub what: TriggerKind,
     /// When it starts, after the start of the step.
     pub at: Length,
+    /// The load lasts at least so long after the end of the trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Length>,
 }
 
 /// What disturbs, and for how long.
@@ -175,6 +181,9 @@ impl fmt::Display for Fault {
         parts.extend(self.slow.map(|slow| format!("{slow} slower")));
         parts.extend(self.down.then(|| "down".to_owned()));
         parts.extend(self.reset.then(|| "reset".to_owned()));
+        if let Some(pods) = &self.pods {
+            parts.push(format!("{} of its pods", pods.value));
+        }
         write!(f, "{}: {}", self.service.value, parts.join(", "))
     }
 }

@@ -39,6 +39,12 @@ pub struct Load {
     /// Request headers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The request body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Where the status of the outcome is: for a service that reports the status of its call in a 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_from: Option<StatusFrom>,
     /// A response after this time does not count as goodput; 2 s unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Length>,
@@ -51,8 +57,18 @@ pub struct Load {
 pub enum Via {
     /// Through the ingress, whose proxy is then the client.
     Ingress,
-    /// Through the first service of the original demo, which calls the target.
-    MinimalService,
     /// Straight to the service; from this machine by a port-forward, without a client's proxy.
     Direct,
+}
+
+/// Where the status that decides about success is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum StatusFrom {
+    /// In the status line.
+    #[default]
+    Status,
+    /// In the body of the response, as text.
+    Body,
 }

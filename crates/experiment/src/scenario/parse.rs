@@ -41,7 +41,8 @@ impl Scenario {
             let hint = Some(format!("write \"${{{unused}}}\" where its value belongs, or remove it"));
             return Err(Problem { file: file.to_owned(), text, hint, ..Problem::default() }.into());
         }
-        let scenario: Self = yaml(file, &text)?;
+        let mut scenario: Self = yaml(file, &text)?;
+        scenario.steps.iter_mut().for_each(super::Step::extend);
         check::check(file, &scenario)?;
         Ok(if settings.fast { select::fast(scenario) } else { scenario })
     }

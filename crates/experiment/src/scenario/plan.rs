@@ -149,7 +149,7 @@ mod tests {
         let timed = Fault { at: seconds("2s"), lasts: seconds("3s"), ..errors("x", 1.0) };
         let mut step = step(&[], vec![errors("x", 0.1), timed.clone()]);
         let (service, at) = ("z".to_owned().into(), "4s".parse().unwrap());
-        step.trigger = Some(Trigger { service, what: "load=2x:1s".parse().unwrap(), at });
+        step.trigger = Some(Trigger { service, what: "load=2x:1s".parse().unwrap(), at, observe: None });
         let actions = step.actions();
         let times: Vec<u64> = actions.iter().map(|(at, _)| at.as_secs()).collect();
         assert_eq!(times, [2, 4, 5, 5]);

@@ -17,6 +17,7 @@ pub(super) fn fast(mut scenario: Scenario) -> Scenario {
         if let Some(load) = &mut step.load {
             load.duration = fast.duration.unwrap_or(load.duration);
             load.rate.value = fast.rate.unwrap_or(load.rate.value);
+            step.extend();
         } else {
             step.wait = fast.duration.or(step.wait);
         }
