@@ -48,7 +48,12 @@ impl Chart {
     /// Returns the end of the time axis, in seconds; at least 1.
     fn end(&self) -> f64 {
         let marks = self.marks.iter().map(|mark| mark.at_seconds);
-        self.steps.iter().map(|step| step.end_seconds).chain(marks).filter(|end| end.is_finite()).fold(1.0, f64::max)
+        self.steps
+            .iter()
+            .map(|step| step.end_seconds)
+            .chain(marks)
+            .filter(|end| end.is_finite())
+            .fold(1.0, f64::max)
     }
 
     /// Returns whether any point has a goodput that differs from success.
@@ -59,7 +64,10 @@ impl Chart {
     /// Returns the highest rate, at least 1.
     fn top_rate(&self) -> f64 {
         let points = self.steps.iter().flat_map(|step| &step.points);
-        points.map(|point| point.attempt_rate().unwrap_or(0.0).max(point.rate())).filter(|r| r.is_finite()).fold(1.0, f64::max)
+        points
+            .map(|point| point.attempt_rate().unwrap_or(0.0).max(point.rate()))
+            .filter(|r| r.is_finite())
+            .fold(1.0, f64::max)
     }
 }
 

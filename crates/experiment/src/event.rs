@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use counts::sum;
 pub use counts::{ArrivalSecond, Counts, EdgeCounts, SENDER, ServiceCounts, Totals};
 pub use kind::{
-    Change, Kind, Note, Prediction, RunEnded, RunStarted, RunStatus, Sample, StepEnded, StepPlan, StepStarted, Tick,
+    Change, Kind, Note, Prediction, RunEnded, RunStarted, RunStatus, Sample, StepEnded, StepPlan,
+    StepStarted, Tick,
 };
 pub use outcome::Outcome;
 pub use recorder::Recorder;

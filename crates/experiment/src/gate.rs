@@ -32,7 +32,8 @@ impl Gate {
 
     /// Returns the conditions that are not met in one line, for stderr; `None` where all are met.
     pub fn failure(&self) -> Option<String> {
-        let failed: Vec<String> = self.judgements.iter().filter(|one| one.verdict != Verdict::Met).map(short).collect();
+        let failed: Vec<String> =
+            self.judgements.iter().filter(|one| one.verdict != Verdict::Met).map(short).collect();
         let (count, all) = (failed.len(), self.judgements.len());
         let noun = if all == 1 { "expectation" } else { "expectations" };
         (count > 0).then(|| format!("{count} of {all} {noun} not met: {}", failed.join("; ")))
@@ -48,7 +49,9 @@ impl Gate {
             self.count(Verdict::Undecided),
             self.duration.as_secs_f64()
         );
-        let mut xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {attributes}>\n  <testsuite {attributes}>\n");
+        let mut xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {attributes}>\n  <testsuite {attributes}>\n"
+        );
         for one in &self.judgements {
             let class = match &one.variant {
                 Some(variant) => format!("{}.{variant}", self.name),
@@ -58,7 +61,11 @@ impl Gate {
             let _ = write!(xml, "    <testcase classname=\"{class}\" name=\"{name}\" time=\"0\"");
             let element = match one.verdict {
                 Verdict::Met => {
-                    let _ = writeln!(xml, ">\n      <system-out>{}</system-out>\n    </testcase>", escaped(&one.measured));
+                    let _ = writeln!(
+                        xml,
+                        ">\n      <system-out>{}</system-out>\n    </testcase>",
+                        escaped(&one.measured)
+                    );
                     continue;
                 }
                 Verdict::NotMet => "failure",
@@ -81,16 +88,21 @@ impl Gate {
         let title = if self.title.is_empty() { &self.name } else { &self.title };
         let mut text = format!("## {}\n\n", cell(title));
         if all > 0 {
-            let _ = writeln!(text, "{met} of {all} expectations met.\n\n| expected | result | measured |\n| --- | --- | --- |");
+            let _ = writeln!(
+                text,
+                "{met} of {all} expectations met.\n\n| expected | result | measured |\n| --- | --- | --- |"
+            );
         }
         for one in &self.judgements {
-            let variant = one.variant.iter().map(|variant| format!(" ({})", cell(variant))).collect::<String>();
+            let variant =
+                one.variant.iter().map(|variant| format!(" ({})", cell(variant))).collect::<String>();
             let verdict = match one.verdict {
                 Verdict::Met => "met",
                 Verdict::NotMet => "**not met**",
                 Verdict::Undecided => "**undecided**",
             };
-            let _ = writeln!(text, "| {}{variant} | {verdict} | {} |", cell(&one.condition), cell(&one.measured));
+            let _ =
+                writeln!(text, "| {}{variant} | {verdict} | {} |", cell(&one.condition), cell(&one.measured));
         }
         text.push_str("\n| step | requests | success | attempts | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
         for variant in results.variants() {
@@ -98,13 +110,20 @@ impl Gate {
                 let Some(result) = results.step(variant, step) else { continue };
                 let name = variant.map_or(step.clone(), |variant| format!("{variant}/{step}"));
                 let load = &result.totals.load;
-                let success = (load.requests > 0).then(|| float(load.succeeded) / float(load.requests) * 100.0);
+                let success =
+                    (load.requests > 0).then(|| float(load.succeeded) / float(load.requests) * 100.0);
                 let success = success.map_or("-".to_owned(), |percent| format!("{percent:.1} %"));
-                let attempts = result.watched_attempts().map_or("-".to_owned(), |attempts| attempts.to_string());
+                let attempts =
+                    result.watched_attempts().map_or("-".to_owned(), |attempts| attempts.to_string());
                 let quantiles = result.totals.latencies.quantiles();
                 let ms = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
                 let (p50, p99) = (ms(quantiles.map(|q| q.p50_ms)), ms(quantiles.map(|q| q.p99_ms)));
-                let _ = writeln!(text, "| {} | {} | {success} | {attempts} | {p50} | {p99} |", cell(&name), load.requests);
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {success} | {attempts} | {p50} | {p99} |",
+                    cell(&name),
+                    load.requests
+                );
             }
         }
         text
@@ -114,7 +133,11 @@ impl Gate {
 fn short(one: &Judgement) -> String {
     let variant = one.variant.iter().map(|variant| format!("{variant}: ")).collect::<String>();
     let verdict = if one.verdict == Verdict::Undecided { "undecided, " } else { "" };
-    format!("{variant}{} ({verdict}measured {})", one.condition, one.measured.trim_start_matches("not measured: "))
+    format!(
+        "{variant}{} ({verdict}measured {})",
+        one.condition,
+        one.measured.trim_start_matches("not measured: ")
+    )
 }
 
 /// Escapes a text for XML; characters that XML forbids are replaced.

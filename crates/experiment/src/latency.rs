@@ -77,7 +77,11 @@ impl Latencies {
         let count = self.count();
         let (low, high) = Interval::ranks(q, count);
         let rank = (float(count) * q).ceil().max(1.0);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the count")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and the count"
+        )]
         let mean = self.at_rank(rank as u64)?;
         Some(Interval { mean, low: self.at_rank(low)?, high: self.at_rank(high)? })
     }
@@ -109,7 +113,8 @@ mod tests {
 
     #[test]
     fn quantiles_of_a_merge_are_those_of_the_union() {
-        let (all, mut half): (Vec<_>, _) = ((1..=1000).map(|ms| (ms * 1000, 1)).collect(), Latencies::default());
+        let (all, mut half): (Vec<_>, _) =
+            ((1..=1000).map(|ms| (ms * 1000, 1)).collect(), Latencies::default());
         half.merge(&Latencies::from_counts(all[..500].iter().copied()));
         half.merge(&Latencies::from_counts(all[500..].iter().copied()));
         assert_eq!(half, Latencies::from_counts(all));

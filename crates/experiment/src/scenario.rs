@@ -190,7 +190,8 @@ impl Step {
 
     /// Returns the service that the chart shows: the first with a fault or the trigger, else the target of the load.
     pub fn watched(&self) -> Option<&str> {
-        let faulty = self.faults.iter().map(|fault| &fault.service).chain(self.trigger.as_ref().map(|t| &t.service));
+        let faulty =
+            self.faults.iter().map(|fault| &fault.service).chain(self.trigger.as_ref().map(|t| &t.service));
         let target = self.load.as_ref().map(|load| &load.target).filter(|target| !target.contains("://"));
         faulty.chain(target).map(|service| service.value.as_str()).next()
     }

@@ -11,7 +11,8 @@ use crate::scenario::{Scenario, Settings, shipped};
 
 fn schemas() -> [(&'static str, Value); 2] {
     let settings = SchemaSettings::draft2020_12;
-    let mut scenario = settings().for_deserialize().into_generator().into_root_schema_for::<Scenario>().to_value();
+    let mut scenario =
+        settings().for_deserialize().into_generator().into_root_schema_for::<Scenario>().to_value();
     scenario["title"] = json!("A meshy scenario");
     let mut event = settings().for_serialize().into_generator().into_root_schema_for::<Event>().to_value();
     event["title"] = json!("An event of a meshy run");
@@ -28,7 +29,12 @@ fn the_files_are_those_of_the_types() {
             std::fs::write(&file, &text).unwrap();
         }
         let found = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(found, text, "run MESHY_BLESS=1 cargo test -p meshy-experiment schemas to update {}", file.display());
+        assert_eq!(
+            found,
+            text,
+            "run MESHY_BLESS=1 cargo test -p meshy-experiment schemas to update {}",
+            file.display()
+        );
     }
 }
 

@@ -59,7 +59,11 @@ impl FromStr for Length {
             total = total.checked_add(part).ok_or(Expected(LENGTH))?;
         }
         // A day: longer is a typing error, and sums of such durations never overflow.
-        if total > Duration::from_secs(86_400) { Err(Expected("a duration of at most 24h")) } else { Ok(Self(total)) }
+        if total > Duration::from_secs(86_400) {
+            Err(Expected("a duration of at most 24h"))
+        } else {
+            Ok(Self(total))
+        }
     }
 }
 
@@ -68,7 +72,10 @@ impl FromStr for Ratio {
 
     fn from_str(text: &str) -> Result<Self, Expected> {
         let percent = text.strip_suffix('%').and_then(|text| number(text.trim_end()));
-        percent.filter(|percent| *percent <= 100.0).map(|percent| Self(percent / 100.0)).ok_or(Expected(RATIO))
+        percent
+            .filter(|percent| *percent <= 100.0)
+            .map(|percent| Self(percent / 100.0))
+            .ok_or(Expected(RATIO))
     }
 }
 

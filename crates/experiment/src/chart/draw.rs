@@ -36,7 +36,8 @@ pub(super) fn coordinate(value: f64) -> String {
 impl Canvas {
     pub(super) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(coordinate);
-        let _ = writeln!(self.body, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>");
+        let _ =
+            writeln!(self.body, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>");
     }
 
     pub(super) fn rectangle(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
@@ -82,7 +83,11 @@ impl Canvas {
         }
         let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
         let [x, y] = [x, y].map(coordinate);
-        let _ = writeln!(self.body, "<text{class} x=\"{x}\" y=\"{y}\" text-anchor=\"{name}\">{}</text>", escaped(&text));
+        let _ = writeln!(
+            self.body,
+            "<text{class} x=\"{x}\" y=\"{y}\" text-anchor=\"{name}\">{}</text>",
+            escaped(&text)
+        );
     }
 
     /// Returns the whole SVG.

@@ -19,11 +19,11 @@ pub(super) struct Panel {
 
 impl Panel {
     pub(super) fn x(&self, seconds: f64) -> f64 {
-        LEFT + (RIGHT - LEFT) * (seconds / self.end).clamp(0.0, 1.0)
+        LEFT + (RIGHT - LEFT) * share(seconds, self.end)
     }
 
     pub(super) fn y(&self, value: f64) -> f64 {
-        self.bottom - (self.bottom - self.top) * (value / self.highest).clamp(0.0, 1.0)
+        self.bottom - (self.bottom - self.top) * share(value, self.highest)
     }
 
     pub(super) fn at(&self, (seconds, value): (f64, f64)) -> (f64, f64) {
@@ -41,10 +41,21 @@ impl Panel {
     }
 }
 
+/// The part of a whole, between 0 and 1; 0 for what is not a number.
+fn share(value: f64, whole: f64) -> f64 {
+    let share = value / whole;
+    if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) }
+}
+
 /// A value of an axis: `0.5`, `30`, `1.2k`.
 fn short(value: f64) -> String {
-    let (value, unit) = if value >= 1000.0 { (value / 1000.0, "k") } else { (value, "") };
-    let text = if value.fract() == 0.0 || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+    let (value, unit) = match value {
+        1e6.. => (value / 1e6, "M"),
+        1e3.. => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let text =
+        if value.fract() == 0.0 || value >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
     format!("{text}{unit}")
 }
 
@@ -52,7 +63,11 @@ fn short(value: f64) -> String {
 pub(super) fn step(highest: f64, most: f64) -> f64 {
     let rough = (highest / most).max(1e-3);
     let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= rough * 0.999).unwrap_or(rough)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= rough * 0.999)
+        .unwrap_or(rough)
 }
 
 /// Returns the values of an axis from 0 to the first that is not below `highest`.

@@ -125,7 +125,13 @@ fn steps(canvas: &mut Canvas, chart: &Chart, success: &Panel, rate: &Panel) {
 }
 
 /// Draws one line for each step: between steps nothing was measured.
-fn lines(canvas: &mut Canvas, chart: &Chart, panel: &Panel, class: &str, value: impl Fn(&Point) -> Option<f64>) {
+fn lines(
+    canvas: &mut Canvas,
+    chart: &Chart,
+    panel: &Panel,
+    class: &str,
+    value: impl Fn(&Point) -> Option<f64>,
+) {
     for step in &chart.steps {
         let middle = |point: &Point| point.at_seconds - point.length_seconds / 2.0;
         let points = step.points.iter().filter_map(|point| Some((middle(point), value(point)?)));
@@ -142,16 +148,29 @@ fn seconds(canvas: &mut Canvas, panel: &Panel) {
         canvas.text("", (panel.x(at), panel.bottom + 18.0), Anchor::Middle, RIGHT - LEFT, &format!("{at}"));
         at += step;
     }
-    canvas.text("", (f64::midpoint(LEFT, RIGHT), panel.bottom + 34.0), Anchor::Middle, RIGHT - LEFT, "seconds");
+    canvas.text(
+        "",
+        (f64::midpoint(LEFT, RIGHT), panel.bottom + 34.0),
+        Anchor::Middle,
+        RIGHT - LEFT,
+        "seconds",
+    );
 }
 
 /// Lists steps and marks; returns the height of the picture.
 fn list(canvas: &mut Canvas, chart: &Chart, top: f64) -> f64 {
     let mut lines: Vec<(Option<MarkKind>, String)> = Vec::new();
     if chart.steps.len() > 1 {
-        lines.extend((1..).zip(&chart.steps).map(|(number, step): (usize, _)| (None, format!("{number} {}", step.step))));
+        lines.extend(
+            (1..)
+                .zip(&chart.steps)
+                .map(|(number, step): (usize, _)| (None, format!("{number} {}", step.step))),
+        );
     }
-    let mark = |mark: &crate::run::Mark| (Some(mark.kind), format!("{:.0} s: {}", mark.at_seconds, mark.text));
+    let finite = |seconds: f64| if seconds.is_finite() { seconds.max(0.0) } else { 0.0 };
+    let mark = |mark: &crate::run::Mark| {
+        (Some(mark.kind), format!("{:.0} s: {}", finite(mark.at_seconds), mark.text))
+    };
     lines.extend(chart.marks.iter().map(mark));
     if lines.len() > MOST_LINES {
         let more = lines.len() - MOST_LINES + 1;

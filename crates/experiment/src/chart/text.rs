@@ -41,7 +41,7 @@ pub fn text(chart: &Chart, options: TextOptions) -> String {
     let buckets = buckets(chart, columns);
     // Title, three captions, marks and axis; the rest is shared by three panels.
     let rows = ((options.height - 6) / 3).max(1);
-    let mut lines = vec![cut(&plain(&chart.title), options.width)];
+    let mut lines = vec![title(chart, options)];
     let share = |of: fn(&Point) -> Option<f64>| -> Vec<Column> {
         let column = |point: &Option<Point>| {
             let value = point.as_ref().and_then(of);
@@ -55,11 +55,13 @@ pub fn text(chart: &Chart, options: TextOptions) -> String {
     lines.push(caption(chart, "actual success", Point::actual, &percent, options));
     lines.extend(panel(&actual, 1.0, rows, &percent, options));
     let rate = |point: &Point| point.attempt_rate().or(Some(point.rate()));
-    let rates: Vec<Column> = buckets
-        .iter()
-        .map(|point| Column { value: point.as_ref().and_then(rate), failing: false })
-        .collect();
-    let name = if buckets.iter().flatten().any(|point| point.attempts.is_some()) { "attempts/s" } else { "requests/s" };
+    let rates: Vec<Column> =
+        buckets.iter().map(|point| Column { value: point.as_ref().and_then(rate), failing: false }).collect();
+    let name = if buckets.iter().flatten().any(|point| point.attempts.is_some()) {
+        "attempts/s"
+    } else {
+        "requests/s"
+    };
     lines.push(caption(chart, name, rate, &per_second, options));
     lines.extend(panel(&rates, chart.top_rate(), rows, &per_second, options));
     lines.push(marks(chart, columns, options));
@@ -69,10 +71,25 @@ pub fn text(chart: &Chart, options: TextOptions) -> String {
     lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
+/// The title, and what the signs of changes mean where there are some.
+fn title(chart: &Chart, options: TextOptions) -> String {
+    let signs = if options.ascii { "^ policy  ! fault" } else { "▲ policy  ! fault" };
+    if chart.marks.is_empty() {
+        return cut(&plain(&chart.title), options.width);
+    }
+    let room = options.width - width(signs) - 2;
+    let title = cut(&plain(&chart.title), room);
+    format!("{title}{}{signs}", " ".repeat(options.width - width(signs) - width(&title)))
+}
+
 fn percent(value: f64) -> String {
     // 99.96 % is not 100 %.
     let percent = value * 100.0;
-    if percent > 99.0 && percent < 100.0 { format!("{:.1}%", (percent * 10.0).floor() / 10.0) } else { format!("{percent:.0}%") }
+    if percent > 99.0 && percent < 100.0 {
+        format!("{:.1}%", (percent * 10.0).floor() / 10.0)
+    } else {
+        format!("{percent:.0}%")
+    }
 }
 
 fn per_second(value: f64) -> String {
@@ -116,7 +133,8 @@ fn caption(
     let now = points().next_back().and_then(&value);
     let whole = points().copied().reduce(Point::merged);
     let words = |value: Option<f64>| value.map_or("-".to_owned(), words);
-    let text = format!("{name}: now {}, whole run {}", words(now), words(whole.and_then(|point| value(&point))));
+    let text =
+        format!("{name}: now {}, whole run {}", words(now), words(whole.and_then(|point| value(&point))));
     cut(&text, options.width)
 }
 
@@ -176,8 +194,7 @@ fn marks(chart: &Chart, columns: usize, options: TextOptions) -> String {
         };
         line[column(mark.at_seconds, chart, columns)] = sign;
     }
-    let policy = if options.ascii { "^" } else { "▲" };
-    let label = if chart.marks.is_empty() { String::new() } else { format!("{policy}pol !") };
+    let label = if chart.marks.is_empty() { "" } else { "changes" };
     format!("{label:>LABEL$} {}", line.into_iter().collect::<String>())
 }
 

@@ -97,7 +97,9 @@ fn decide(condition: &Condition, results: &Results, variant: Option<&str>) -> (V
 
 fn by_class(left: &Measured, operator: Operator, class: &str) -> (Verdict, String) {
     let (found, text) = match &left.class {
-        Some(Class::Recovered { after_seconds }) => ("recovered", format!("recovered after {after_seconds} s")),
+        Some(Class::Recovered { after_seconds }) => {
+            ("recovered", format!("recovered after {after_seconds} s"))
+        }
         Some(Class::Metastable) => ("metastable", "metastable".to_owned()),
         Some(Class::Undecided { reason }) => return (Verdict::Undecided, reason.clone()),
         None => return (Verdict::Undecided, "not measured".to_owned()),
@@ -107,8 +109,11 @@ fn by_class(left: &Measured, operator: Operator, class: &str) -> (Verdict, Strin
 
 fn by_value(left: &Measured, operator: Operator, value: f64) -> (Verdict, String) {
     let at_end = left.unit == Unit::Ratio
-        && ((operator == Operator::AtLeast && value >= 1.0) || (operator == Operator::AtMost && value <= 0.0));
-    if let (Some((hits, count)), true) = (left.share, at_end || matches!(operator, Operator::Equal | Operator::Unequal)) {
+        && ((operator == Operator::AtLeast && value >= 1.0)
+            || (operator == Operator::AtMost && value <= 0.0));
+    if let (Some((hits, count)), true) =
+        (left.share, at_end || matches!(operator, Operator::Equal | Operator::Unequal))
+    {
         // No share exceeds 100 %, so only all of them can be meant; likewise none.
         let equal = (float(hits) - value * float(count)).abs() < 1e-6 * float(count.max(1));
         return (met(equal == (operator != Operator::Unequal)), words(left));

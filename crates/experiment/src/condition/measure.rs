@@ -74,7 +74,9 @@ pub(super) fn measure(
             let load = load(step, operand);
             ratio(load.in_time, load.offered, "offered requests")
         }
-        Metric::Rate => Ok(value(Interval::exact(float(counted.requests) / counted.seconds), Unit::PerSecond)),
+        Metric::Rate => {
+            Ok(value(Interval::exact(float(counted.requests) / counted.seconds), Unit::PerSecond))
+        }
         Metric::ActualRate => {
             let attempts = with_retries(attempts()?);
             Ok(value(attempts.scaled(1.0 / counted.seconds, 0.0), Unit::PerSecond))
@@ -100,7 +102,11 @@ pub(super) fn measure(
     }
 }
 
-fn step<'a>(results: &'a Results, variant: Option<&str>, operand: &Operand) -> Result<&'a StepResult, String> {
+fn step<'a>(
+    results: &'a Results,
+    variant: Option<&str>,
+    operand: &Operand,
+) -> Result<&'a StepResult, String> {
     let name = match &operand.step {
         Some(name) => name.as_str(),
         None => match results.steps() {
@@ -265,7 +271,9 @@ fn share(hits: u64, count: u64) -> Measured {
 
 fn number(hits: u64, count: u64, unit: Option<Unit>) -> Result<Measured, String> {
     match unit {
-        Some(Unit::Count) => Ok(Measured { share: Some((hits, 1)), ..value(Interval::exact(float(hits)), Unit::Count) }),
+        Some(Unit::Count) => {
+            Ok(Measured { share: Some((hits, 1)), ..value(Interval::exact(float(hits)), Unit::Count) })
+        }
         _ if count == 0 => Err("there were no requests".to_owned()),
         _ => Ok(share(hits, count)),
     }
@@ -297,7 +305,10 @@ fn edge_minus(now: &EdgeCounts, before: &EdgeCounts) -> EdgeCounts {
         succeeded: difference(now.succeeded, before.succeeded),
         attempts: difference(now.attempts, before.attempts),
         attempts_succeeded: difference(now.attempts_succeeded, before.attempts_succeeded),
-        attempts_mutual_tls: now.attempts_mutual_tls.zip(before.attempts_mutual_tls).map(|(a, b)| difference(a, b)),
+        attempts_mutual_tls: now
+            .attempts_mutual_tls
+            .zip(before.attempts_mutual_tls)
+            .map(|(a, b)| difference(a, b)),
         ..now.clone()
     };
     for (status, count) in &mut counts.statuses {

@@ -77,7 +77,8 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Parsed<Self> {
         let whole = Part::new(text);
-        let hint = || Some("write for example `retries.success > no-retries.success` or `p99 < 200ms`".to_owned());
+        let hint =
+            || Some("write for example `retries.success > no-retries.success` or `p99 < 200ms`".to_owned());
         let Some((at, symbol, operator)) = operator(whole.text) else {
             return whole.error("there is no comparison", hint());
         };
@@ -93,11 +94,20 @@ impl FromStr for Condition {
         }
         let measured_by_intervals = matches!(
             left_operand.metric,
-            Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Rate | Metric::ActualRate | Metric::Recovery
+            Metric::P50
+                | Metric::P95
+                | Metric::P99
+                | Metric::Max
+                | Metric::Rate
+                | Metric::ActualRate
+                | Metric::Recovery
         );
         if exact && (measured_by_intervals || matches!(right_side, Right::Operand(_))) {
             let hint = Some("use >, >=, < or <=".to_owned());
-            return left.error(format!("`{symbol}` compares counts exactly, and `{}` is not a count", left_operand.metric), hint);
+            return left.error(
+                format!("`{symbol}` compares counts exactly, and `{}` is not a count", left_operand.metric),
+                hint,
+            );
         }
         Ok(Self { left: left_operand, operator, right: right_side })
     }
@@ -117,16 +127,21 @@ fn side(part: Part<'_>, metric: Metric) -> Parsed<Right> {
     if units == [Unit::Class] {
         return match part.text {
             class @ ("recovered" | "metastable") => Ok(Right::Class(class.to_owned())),
-            other => part.error(format!("unknown class `{other}`"), instead_of(other, ["recovered", "metastable"])),
+            other => {
+                part.error(format!("unknown class `{other}`"), instead_of(other, ["recovered", "metastable"]))
+            }
         };
     }
     if part.text.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        let found = units.iter().find_map(|unit| value(part.text, *unit).map(|value| Right::Value(value, *unit)));
+        let found =
+            units.iter().find_map(|unit| value(part.text, *unit).map(|value| Right::Value(value, *unit)));
         let expected: Vec<&str> = units.iter().map(|unit| unit.example()).collect();
         let expected = expected.join(" or ");
         return match found {
             Some(found) => Ok(found),
-            None => part.error(format!("invalid value `{}` for `{metric}`, expected {expected}", part.text), None),
+            None => {
+                part.error(format!("invalid value `{}` for `{metric}`, expected {expected}", part.text), None)
+            }
         };
     }
     let right = operand(part)?;
@@ -138,7 +153,9 @@ fn side(part: Part<'_>, metric: Metric) -> Parsed<Right> {
 
 fn value(text: &str, unit: Unit) -> Option<f64> {
     match unit {
-        Unit::Ratio => text.strip_suffix('%').and_then(|text| number(text.trim_end())).map(|percent| percent / 100.0),
+        Unit::Ratio => {
+            text.strip_suffix('%').and_then(|text| number(text.trim_end())).map(|percent| percent / 100.0)
+        }
         Unit::PerSecond => text.strip_suffix("/s").and_then(|text| number(text.trim_end())),
         Unit::Millis => text.parse().ok().map(|Length(length)| length.as_secs_f64() * 1000.0),
         Unit::PerRequest => number(text.strip_suffix('x').unwrap_or(text)),
@@ -171,7 +188,10 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
         }
     };
     let metric = metric(rest)?;
-    let timed = matches!(metric, Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Recovery | Metric::Class);
+    let timed = matches!(
+        metric,
+        Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Recovery | Metric::Class
+    );
     if window.is_some() && timed {
         return rest.error(format!("`{metric}` is measured over the whole step only"), None);
     }

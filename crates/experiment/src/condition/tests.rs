@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{Condition, Verdict, judge, parse_list};
-use crate::event::{ArrivalSecond, Counts, EdgeCounts, Event, Kind, Outcome, StepEnded, StepStarted, Tick, Totals};
+use crate::event::{
+    ArrivalSecond, Counts, EdgeCounts, Event, Kind, Outcome, StepEnded, StepStarted, Tick, Totals,
+};
 use crate::latency::Latencies;
 use crate::run::Results;
 
@@ -64,9 +66,13 @@ fn an_error_has_its_column_and_the_nearest_name() {
 fn no_text_makes_the_parser_panic() {
     use rand::{RngExt as _, SeedableRng as _};
     let mut random = rand::rngs::StdRng::seed_from_u64(1);
-    let parts = ["a", ".", "success", "@", "->", "<", ">=", "95%", "[", "1s..2s", "]", "/", " ", "é", "outcomes", "==", "5"];
+    let parts = [
+        "a", ".", "success", "@", "->", "<", ">=", "95%", "[", "1s..2s", "]", "/", " ", "é", "outcomes",
+        "==", "5",
+    ];
     for _ in 0..20_000 {
-        let text: String = (0..random.random_range(0..9)).map(|_| parts[random.random_range(0..parts.len())]).collect();
+        let text: String =
+            (0..random.random_range(0..9)).map(|_| parts[random.random_range(0..parts.len())]).collect();
         if let Ok(condition) = text.parse::<Condition>() {
             assert_eq!(parse(&condition.to_string()), condition, "{text}");
         }
@@ -103,9 +109,14 @@ fn add(results: &mut Results, variant: Option<&str>, kind: Kind) {
 }
 
 fn step(results: &mut Results, variant: Option<&str>, step: &str, totals: Totals) {
-    let started = StepStarted { step: step.to_owned(), watched: Some("cart".to_owned()), ..StepStarted::default() };
+    let started =
+        StepStarted { step: step.to_owned(), watched: Some("cart".to_owned()), ..StepStarted::default() };
     add(results, variant, Kind::StepStarted(started));
-    add(results, variant, Kind::StepEnded(StepEnded { step: step.to_owned(), totals, ..StepEnded::default() }));
+    add(
+        results,
+        variant,
+        Kind::StepEnded(StepEnded { step: step.to_owned(), totals, ..StepEnded::default() }),
+    );
 }
 
 fn results() -> Results {
@@ -161,12 +172,15 @@ fn a_comparison_is_decided_only_where_the_intervals_lie_apart() {
 #[test]
 fn the_numbers_are_given_in_words() {
     assert_eq!(verdict("low.success >= 90%").1, "30 % (21.89 to 39.58 %, 30 of 100)");
-    assert_eq!(verdict("high.success >= 97%").1, "98 % (93 to 99.45 %, 98 of 100); the interval contains 97 %");
+    assert_eq!(
+        verdict("high.success >= 97%").1,
+        "98 % (93 to 99.45 %, 98 of 100); the interval contains 97 %"
+    );
     assert_eq!(
         verdict("all.success > high.success").1,
         "100 % (96.3 to 100 %, 100 of 100) compared with 98 % (93 to 99.45 %, 98 of 100); the intervals overlap"
     );
-    assert_eq!(verdict("all.amplification == 4").1, "4 (3.66 to 4.36, 400 attempts of 100 requests)");
+    assert_eq!(verdict("all.amplification == 4").1, "4 (3.68 to 4.36, 400 attempts of 100 requests)");
     assert_eq!(verdict("low.status.500 == 71").1, "70");
 }
 
@@ -190,7 +204,8 @@ fn what_was_not_measured_is_undecided_with_the_reason() {
 #[test]
 fn a_window_counts_what_happened_within_it() {
     let mut results = Results::default();
-    let started = StepStarted { step: "a".to_owned(), watched: Some("x".to_owned()), ..StepStarted::default() };
+    let started =
+        StepStarted { step: "a".to_owned(), watched: Some("x".to_owned()), ..StepStarted::default() };
     add(&mut results, None, Kind::StepStarted(started));
     for second in 1..=10_u64 {
         // 10 requests a second; from second 5 on each has 3 attempts, the last two fail.
@@ -204,7 +219,13 @@ fn a_window_counts_what_happened_within_it() {
         };
         let load = Counts { requests: 10 * second, succeeded: 10 * second, ..Counts::default() };
         // Ticks arrive a little late.
-        let tick = Tick { step: "a".to_owned(), at_ms: second * 1000 + 20, load, edges: vec![edge], ..Tick::default() };
+        let tick = Tick {
+            step: "a".to_owned(),
+            at_ms: second * 1000 + 20,
+            load,
+            edges: vec![edge],
+            ..Tick::default()
+        };
         add(&mut results, None, Kind::Tick(tick));
     }
     for (text, expected) in [
@@ -235,8 +256,10 @@ fn a_condition_without_a_variant_is_checked_for_each_one() {
 fn the_class_and_the_recovery_come_from_goodput_after_the_trigger() {
     let mut results = Results::default();
     for (name, good_from) in [("fast", 11_usize), ("never", 100)] {
-        let arrival = |second| ArrivalSecond { offered: 10, in_time: if second >= good_from { 10 } else { 0 } };
-        let totals = Totals { duration_ms: 56_000, arrivals: (0..56).map(arrival).collect(), ..Totals::default() };
+        let arrival =
+            |second| ArrivalSecond { offered: 10, in_time: if second >= good_from { 10 } else { 0 } };
+        let totals =
+            Totals { duration_ms: 56_000, arrivals: (0..56).map(arrival).collect(), ..Totals::default() };
         let started = StepStarted {
             step: name.to_owned(),
             duration_ms: 56_000,
@@ -244,7 +267,11 @@ fn the_class_and_the_recovery_come_from_goodput_after_the_trigger() {
             ..StepStarted::default()
         };
         add(&mut results, None, Kind::StepStarted(started));
-        add(&mut results, None, Kind::StepEnded(StepEnded { step: name.to_owned(), totals, ..StepEnded::default() }));
+        add(
+            &mut results,
+            None,
+            Kind::StepEnded(StepEnded { step: name.to_owned(), totals, ..StepEnded::default() }),
+        );
     }
     for (text, expected) in [
         ("fast.class == recovered", Verdict::Met),

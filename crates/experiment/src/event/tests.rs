@@ -4,7 +4,10 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Change, Counts, Event, Kind, Note, Recorder, RunEnded, RunStatus, Sample, StepEnded, StepStarted, Tick, Totals};
+use super::{
+    Change, Counts, Event, Kind, Note, Recorder, RunEnded, RunStatus, Sample, StepEnded, StepStarted, Tick,
+    Totals,
+};
 use crate::run::Run;
 
 /// A writer that keeps what it got.
@@ -54,7 +57,11 @@ async fn a_slow_subscriber_misses_ticks_and_ends_with_the_same_numbers() {
     record(&recorder, 250_001, Kind::PolicyChanged(change));
     let load = Counts { requests: 10_001, succeeded: 3001, ..Counts::default() };
     let totals = Totals { duration_ms: 250_002, load, ..Totals::default() };
-    record(&recorder, 250_002, Kind::StepEnded(StepEnded { step: "a".to_owned(), totals, ..StepEnded::default() }));
+    record(
+        &recorder,
+        250_002,
+        Kind::StepEnded(StepEnded { step: "a".to_owned(), totals, ..StepEnded::default() }),
+    );
     drop(recorder);
 
     let mut seen = Vec::new();

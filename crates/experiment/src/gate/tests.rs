@@ -14,7 +14,12 @@ fn gate(verdicts: &[Verdict]) -> Gate {
         measured: "30 % (22 to 40 %, 30 of 100)".to_owned(),
     };
     let judgements = verdicts.iter().map(one).collect();
-    Gate { name: "storm".to_owned(), title: "A <storm>".to_owned(), duration: Duration::from_millis(1500), judgements }
+    Gate {
+        name: "storm".to_owned(),
+        title: "A <storm>".to_owned(),
+        duration: Duration::from_millis(1500),
+        judgements,
+    }
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl Results {
 
     /// Returns the variants that measured something.
     pub fn variants(&self) -> Vec<Option<&str>> {
-        let mut variants: Vec<Option<&str>> = self.steps.keys().map(|(variant, _)| variant.as_deref()).collect();
+        let mut variants: Vec<Option<&str>> =
+            self.steps.keys().map(|(variant, _)| variant.as_deref()).collect();
         variants.dedup();
         variants
     }

@@ -160,7 +160,8 @@ fn points(result: &StepResult, start: f64) -> Vec<Point> {
             attempts_succeeded: watched.as_ref().map(|edge| edge.attempts_succeeded),
             ..Point::default()
         };
-        let minus = |now: Option<u64>, before: Option<u64>| now.map(|now| now.saturating_sub(before.unwrap_or(0)));
+        let minus =
+            |now: Option<u64>, before: Option<u64>| now.map(|now| now.saturating_sub(before.unwrap_or(0)));
         let point = Point {
             at_seconds: start + float(*at_ms) / 1000.0,
             length_seconds: float(at_ms.saturating_sub(last.0)) / 1000.0,
@@ -181,7 +182,8 @@ fn points(result: &StepResult, start: f64) -> Vec<Point> {
         }
         // A tick without edges keeps what the one before knew.
         let known = Point { attempts: now.attempts.or(last.1.attempts), ..now };
-        let known = Point { attempts_succeeded: now.attempts_succeeded.or(last.1.attempts_succeeded), ..known };
+        let known =
+            Point { attempts_succeeded: now.attempts_succeeded.or(last.1.attempts_succeeded), ..known };
         last = (*at_ms, known);
     }
     points

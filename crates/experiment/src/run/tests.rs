@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{MarkKind, ReadError, Run};
-use crate::event::{Change, Counts, EdgeCounts, Event, Kind, RunEnded, RunStarted, RunStatus, StepEnded, StepStarted, Tick, Totals};
+use crate::event::{
+    Change, Counts, EdgeCounts, Event, Kind, RunEnded, RunStarted, RunStatus, StepEnded, StepStarted, Tick,
+    Totals,
+};
 
 fn event(millis: u64, kind: Kind) -> Event {
     Event::new(jiff::Timestamp::UNIX_EPOCH, Duration::from_millis(millis), None, kind)
@@ -18,25 +21,37 @@ fn counts(requests: u64) -> (Counts, Vec<EdgeCounts>) {
         attempts_succeeded: requests,
         ..EdgeCounts::default()
     };
-    let load = Counts { offered: requests, requests, succeeded: requests / 2, in_time: requests / 2, ..Counts::default() };
+    let load = Counts {
+        offered: requests,
+        requests,
+        succeeded: requests / 2,
+        in_time: requests / 2,
+        ..Counts::default()
+    };
     (load, vec![edge])
 }
 
 /// A step of 3.2 s that starts at 1 s, 10 requests a second.
 pub(crate) fn run() -> Run {
-    let mut events = vec![event(0, Kind::RunStarted(RunStarted { title: "A run".to_owned(), ..RunStarted::default() }))];
-    let started = StepStarted { step: "a".to_owned(), watched: Some("x".to_owned()), ..StepStarted::default() };
+    let mut events =
+        vec![event(0, Kind::RunStarted(RunStarted { title: "A run".to_owned(), ..RunStarted::default() }))];
+    let started =
+        StepStarted { step: "a".to_owned(), watched: Some("x".to_owned()), ..StepStarted::default() };
     events.push(event(1000, Kind::StepStarted(started)));
     for (at_ms, requests) in [(250, 2), (1000, 10), (1750, 18), (2010, 20), (3000, 30)] {
         let (load, edges) = counts(requests);
         let tick = Tick { step: "a".to_owned(), at_ms, load, edges, ..Tick::default() };
         events.push(event(1000 + at_ms, Kind::Tick(tick)));
     }
-    let change = Change { subject: "ServiceProfile x".to_owned(), text: "applied".to_owned(), ..Change::default() };
+    let change =
+        Change { subject: "ServiceProfile x".to_owned(), text: "applied".to_owned(), ..Change::default() };
     events.insert(4, event(2500, Kind::PolicyChanged(change)));
     let (load, edges) = counts(32);
     let totals = Totals { duration_ms: 3200, load, edges, ..Totals::default() };
-    events.push(event(4200, Kind::StepEnded(StepEnded { step: "a".to_owned(), totals, ..StepEnded::default() })));
+    events.push(event(
+        4200,
+        Kind::StepEnded(StepEnded { step: "a".to_owned(), totals, ..StepEnded::default() }),
+    ));
     events.push(event(4300, Kind::RunEnded(RunEnded { status: RunStatus::Completed, reason: None })));
     Run::new(events)
 }
@@ -96,5 +111,8 @@ fn series_have_a_point_a_second_and_no_short_one_at_the_end() {
     assert_eq!((last.effective(), last.actual()), (Some(0.5), Some(1.0 / 3.0)));
     assert!((series[0].end_seconds - 4.2).abs() < 1e-9);
     let marks = run.marks(None);
-    assert_eq!((marks.len(), marks[0].kind, marks[0].text.as_str()), (1, MarkKind::Policy, "ServiceProfile x applied"));
+    assert_eq!(
+        (marks.len(), marks[0].kind, marks[0].text.as_str()),
+        (1, MarkKind::Policy, "ServiceProfile x applied")
+    );
 }

@@ -90,8 +90,14 @@ pub(super) fn check(file: &str, scenario: &Scenario) -> Result<(), Invalid> {
 }
 
 fn check_step(problems: &mut Problems<'_>, step: &Step) {
-    if condition::Metric::NAMES.contains(&step.name.as_str()) || ["status", "outcomes"].contains(&step.name.as_str()) {
-        problems.add(&step.name, format!("the step name `{}` is the name of a metric", step.name.value), None);
+    if condition::Metric::NAMES.contains(&step.name.as_str())
+        || ["status", "outcomes"].contains(&step.name.as_str())
+    {
+        problems.add(
+            &step.name,
+            format!("the step name `{}` is the name of a metric", step.name.value),
+            None,
+        );
     }
     if step.load.is_some() && step.wait.is_some() {
         problems.add(&step.name, format!("step `{}` has both `load` and `wait`", step.name.value), None);
@@ -104,7 +110,11 @@ fn check_step(problems: &mut Problems<'_>, step: &Step) {
     }
     if let Some(trigger) = &step.trigger {
         if trigger.window().1 >= step.duration().0 {
-            let text = format!("the trigger ends at {} s, the step at {}", trigger.window().1.as_secs_f64(), step.duration());
+            let text = format!(
+                "the trigger ends at {} s, the step at {}",
+                trigger.window().1.as_secs_f64(),
+                step.duration()
+            );
             problems.add(&trigger.service, text, Some("make the load longer".to_owned()));
         }
     }
@@ -127,7 +137,8 @@ fn check_load(problems: &mut Problems<'_>, load: &Load) {
 
 fn check_fault(problems: &mut Problems<'_>, step: &Step, fault: &Fault) {
     let service = &fault.service;
-    let given = [fault.errors.is_some(), !fault.sequence.is_empty(), fault.delay.is_some(), fault.slow.is_some()];
+    let given =
+        [fault.errors.is_some(), !fault.sequence.is_empty(), fault.delay.is_some(), fault.slow.is_some()];
     let given = given.iter().filter(|given| **given).count();
     if given == 0 && !fault.down && !fault.reset {
         let hint = "expected one of: errors, sequence, delay, slow, down, reset".to_owned();
@@ -150,7 +161,8 @@ fn check_fault(problems: &mut Problems<'_>, step: &Step, fault: &Fault) {
         let failing = fault.errors.map(|errors| errors.0 * f64::from(blocks.value));
         let whole = failing.is_some_and(|failing| (failing - failing.round()).abs() < 1e-9);
         if !whole || !(1..=1000).contains(&blocks.value) {
-            let text = format!("`blocks: {}` needs `errors` that give a whole number of failures", blocks.value);
+            let text =
+                format!("`blocks: {}` needs `errors` that give a whole number of failures", blocks.value);
             problems.add(blocks, text, Some("for example errors: 70% with blocks: 10".to_owned()));
         }
     }

@@ -169,7 +169,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
         match (&self.errors, &self.blocks) {
-            (Some(errors), Some(blocks)) => parts.push(format!("{errors} errors in blocks of {}", blocks.value)),
+            (Some(errors), Some(blocks)) => {
+                parts.push(format!("{errors} errors in blocks of {}", blocks.value))
+            }
             (Some(errors), None) => parts.push(format!("{errors} errors")),
             (None, _) => {}
         }

@@ -112,7 +112,10 @@ fn values(file: &str, head: &Head, settings: &Settings) -> Result<BTreeMap<Strin
         let kind = scalar(&parameter.default).and_then(|text| Kind::of(&text)).unwrap_or(Kind::Word);
         if !kind.accepts(&value) {
             let expected = kind.words();
-            return Err(wrong(format!("invalid value `{value}` of parameter `{name}`, expected {expected}"), None));
+            return Err(wrong(
+                format!("invalid value `{value}` of parameter `{name}`, expected {expected}"),
+                None,
+            ));
         }
         let choices: Vec<String> = parameter.choices.iter().filter_map(scalar).collect();
         if !choices.is_empty() && !choices.contains(&value) {

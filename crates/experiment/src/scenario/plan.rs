@@ -44,7 +44,8 @@ impl Changes {
         for fault in &set_before {
             let service = &fault.service.value;
             // The same faults continue undisturbed; others replace them, from the manifest's state on.
-            let same = whole_of(before, service) == lasting.iter().filter(|f| f.service.value == *service).collect::<Vec<_>>();
+            let same = whole_of(before, service)
+                == lasting.iter().filter(|f| f.service.value == *service).collect::<Vec<_>>();
             if !same && !reset.contains(service) {
                 reset.push(service.clone());
             }

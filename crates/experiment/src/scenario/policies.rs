@@ -46,7 +46,8 @@ impl PolicyFile {
     pub fn objects(&self, namespace: &str) -> Result<Vec<Value>, Problem> {
         let values = BTreeMap::from([("namespace".to_owned(), namespace.to_owned())]);
         let (text, _) = parse::replace(&self.place, &self.text, &values)?;
-        let wrong = |text: String, hint| Problem { file: self.place.clone(), text, hint, ..Problem::default() };
+        let wrong =
+            |text: String, hint| Problem { file: self.place.clone(), text, hint, ..Problem::default() };
         let options = serde_yaml::options! { with_snippet: false };
         let parsed = serde_yaml::from_multiple_with_options::<Value>(&text, options);
         let objects = parsed.map_err(|error| wrong(error.to_string(), None))?;
@@ -83,7 +84,8 @@ pub fn find(name: &str, near: impl Fn(&str) -> Option<String>) -> Result<PolicyF
             return Ok(file(format!("{folder}/{name}"), text.to_owned()));
         }
     }
-    let names = all().into_iter().flat_map(|(_, files)| files.files()).filter_map(|file| file.path().to_str());
+    let names =
+        all().into_iter().flat_map(|(_, files)| files.files()).filter_map(|file| file.path().to_str());
     let hint = instead_of(name, names);
     Err(wrong("there is no such policy, neither next to the scenario nor shipped".to_owned(), hint))
 }
