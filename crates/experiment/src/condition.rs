@@ -17,7 +17,8 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-pub use judge::{Judgement, Verdict, judge};
+pub use crate::event::{Judgement, Verdict};
+pub use judge::judge;
 pub use metric::{Metric, Unit};
 pub use parse::{ParseError, parse_list};
 

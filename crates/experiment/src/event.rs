@@ -4,9 +4,11 @@
 //! ticks shows the same final numbers as one that reads all.
 
 mod counts;
+mod judgement;
 mod kind;
 mod outcome;
 mod recorder;
+mod results;
 mod subscriber;
 #[cfg(test)]
 mod tests;
@@ -17,12 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use counts::sum;
 pub use counts::{ArrivalSecond, Counts, EdgeCounts, SENDER, ServiceCounts, Totals};
+pub use judgement::{Judgement, Verdict};
 pub use kind::{
     Change, Kind, Note, Prediction, RunEnded, RunStarted, RunStatus, Sample, StepEnded, StepPlan,
     StepStarted, Tick,
 };
 pub use outcome::Outcome;
 pub use recorder::Recorder;
+pub use results::{Results, StepResult};
 pub use subscriber::Subscriber;
 
 /// The version of the format. A reader rejects another one.

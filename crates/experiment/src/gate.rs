@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::condition::{Judgement, Verdict};
+use crate::event::{Judgement, Results, Verdict};
 use crate::interval::float;
-use crate::run::Results;
 
 /// What a pipeline reports of a run.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,6 @@
 //! A recorded run: read from its file, replayed, and summarized.
 
 mod read;
-mod results;
 mod series;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -9,10 +8,10 @@ pub(crate) mod tests;
 use std::time::Duration;
 
 pub use read::ReadError;
-pub use results::{Results, StepResult};
 pub use series::{Mark, MarkKind, Point, StepSeries};
 
 use crate::event::{Event, Kind, RunStarted, RunStatus};
+pub use crate::event::{Results, StepResult};
 
 /// A run as its events.
 #[derive(Clone, Debug, Default, PartialEq)]

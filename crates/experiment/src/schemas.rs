@@ -43,10 +43,13 @@ fn shipped_scenarios_and_recorded_events_are_valid_by_the_schemas() {
     let [(_, scenario), (_, event)] = schemas();
     let scenario = jsonschema::validator_for(&scenario).unwrap();
     for shipped in shipped::shipped() {
-        let yaml = shipped.parse(&Settings::default()).unwrap().to_yaml().unwrap();
-        let value: Value = serde_yaml::from_str(&yaml).unwrap();
-        let errors: Vec<String> = scenario.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{}: {errors:?}", shipped.name);
+        // As it is written, with parameters, and as it runs.
+        let resolved = shipped.parse(&Settings::default()).unwrap().to_yaml().unwrap();
+        for yaml in [shipped.text, &resolved] {
+            let value: Value = serde_yaml::from_str(yaml).unwrap();
+            let errors: Vec<String> = scenario.iter_errors(&value).map(|error| error.to_string()).collect();
+            assert!(errors.is_empty(), "{}: {errors:?}", shipped.name);
+        }
     }
     assert!(!scenario.is_valid(&json!({"apiVersion": "meshy/v1alpha1", "kind": "Scenario", "stepz": []})));
     let event = jsonschema::validator_for(&event).unwrap();

@@ -166,7 +166,10 @@ macro_rules! as_text {
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({
-                    "type": "string", "pattern": $pattern, "description": $expected
+                    "type": "string",
+                    // A parameter may stand for the value, or for a part of it.
+                    "pattern": concat!("^(", $pattern, "|.*\\$\\{.+\\}.*)$"),
+                    "description": $expected
                 })
             }
         }
@@ -174,10 +177,10 @@ macro_rules! as_text {
 }
 pub(crate) use as_text;
 
-as_text!(Length, LENGTH, "^([0-9.]+(ms|s|m|h))+$");
-as_text!(Ratio, RATIO, "^[0-9.]+ ?%$");
-as_text!(PerSecond, RATE, "^[0-9.]+/s$");
-as_text!(Factor, FACTOR, "^[0-9.]+x$");
+as_text!(Length, LENGTH, "([0-9.]+(ms|s|m|h))+");
+as_text!(Ratio, RATIO, "[0-9.]+ ?%");
+as_text!(PerSecond, RATE, "[0-9.]+/s");
+as_text!(Factor, FACTOR, "[0-9.]+x");
 
 #[cfg(test)]
 mod tests {

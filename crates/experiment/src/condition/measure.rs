@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::{Metric, Operand, Place, Unit};
-use crate::event::{Counts, EdgeCounts, ServiceCounts, Totals, sum};
+use crate::event::{Counts, EdgeCounts, Results, ServiceCounts, StepResult, Totals, sum};
 use crate::interval::{Interval, float};
-use crate::run::{Results, StepResult};
 use crate::storm::{self, Class};
 
 /// A measured value.

@@ -284,3 +284,21 @@ fn the_class_and_the_recovery_come_from_goodput_after_the_trigger() {
         assert_eq!(judgement.verdict, expected, "{judgement}");
     }
 }
+
+#[test]
+fn the_page_lists_every_metric_and_outcome_and_its_example_is_valid() {
+    let page = include_str!("../../../../docs/scenarios.md");
+    for name in super::Metric::NAMES {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+    for outcome in Outcome::ALL {
+        assert!(page.contains(&format!("`{}`", outcome.id())), "{}", outcome.id());
+    }
+    for kind in crate::scenario::policies::KINDS {
+        assert!(page.contains(kind), "{kind}");
+    }
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let scenario =
+        crate::scenario::Scenario::parse("docs", example, &crate::scenario::Settings::default()).unwrap();
+    assert_eq!((scenario.steps.len(), scenario.conditions().len()), (2, 3));
+}

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, EdgeCounts, ServiceCounts, Totals};
-use crate::condition::Judgement;
+use super::{Counts, EdgeCounts, Judgement, ServiceCounts, Totals};
 use crate::interval::Interval;
 use crate::latency::Quantiles;
 

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::subscriber::{self, Feed, Subscriber};
-use super::{Event, Kind, MOST_SAMPLES};
-use crate::run::Results;
+use super::{Event, Kind, MOST_SAMPLES, Results};
 
 /// Records a run: each event is one line of the writer before any view gets it. Clones record the same run.
 #[derive(Clone, Debug)]

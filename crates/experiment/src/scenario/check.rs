@@ -108,15 +108,11 @@ fn check_step(problems: &mut Problems<'_>, step: &Step) {
     for fault in &step.faults {
         check_fault(problems, step, fault);
     }
-    if let Some(trigger) = &step.trigger {
-        if trigger.window().1 >= step.duration().0 {
-            let text = format!(
-                "the trigger ends at {} s, the step at {}",
-                trigger.window().1.as_secs_f64(),
-                step.duration()
-            );
-            problems.add(&trigger.service, text, Some("make the load longer".to_owned()));
-        }
+    let ends_late = |trigger: &&super::Trigger| trigger.window().1 >= step.duration().0;
+    if let Some(trigger) = step.trigger.as_ref().filter(ends_late) {
+        let end = trigger.window().1.as_secs_f64();
+        let text = format!("the trigger ends at {end} s, the step at {}", step.duration());
+        problems.add(&trigger.service, text, Some("make the load longer, or write `observe`".to_owned()));
     }
 }
 

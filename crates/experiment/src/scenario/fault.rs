@@ -141,7 +141,7 @@ impl fmt::Display for TriggerKind {
     }
 }
 
-as_text!(TriggerKind, TRIGGER, "^(down=|(slow|load)=[0-9.]+x:)([0-9.]+(ms|s|m|h))+$");
+as_text!(TriggerKind, TRIGGER, "(down=|(slow|load)=[0-9.]+x:)([0-9.]+(ms|s|m|h))+");
 
 impl Trigger {
     /// Returns the fault that the trigger is; `None` for a surge of load.

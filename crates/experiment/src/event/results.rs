@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::event::{Counts, EdgeCounts, Event, Kind, Prediction, StepStarted, Tick, Totals};
+use super::{Counts, EdgeCounts, Event, Kind, Prediction, StepStarted, Tick, Totals};
 
 /// A step longer than half an hour keeps no further counts by second. With 110 edges these are about 40 MB.
 const MOST_SECONDS: usize = 1800;
@@ -120,6 +120,6 @@ impl StepResult {
     pub(crate) fn watched_attempts(&self) -> Option<u64> {
         let watched = self.started.watched.as_ref().or(self.started.target.as_ref())?;
         let edges = self.totals.edges.iter().filter(|edge| edge.to == *watched);
-        crate::event::sum(edges).map(|edge| edge.attempts)
+        super::sum(edges).map(|edge| edge.attempts)
     }
 }
