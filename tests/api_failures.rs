@@ -20,7 +20,7 @@ use home::Home;
 const READ: [&str; 16] = [
     "certs",
     "check",
-    "fates --window 0s",
+    "outcomes --window 0s",
     "fault",
     "inject --explain web-1",
     "lint",

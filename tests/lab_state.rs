@@ -17,7 +17,7 @@ const COMMANDS: [&str; 26] = [
     "check --wait",
     "demo",
     "deploy",
-    "fates",
+    "outcomes",
     "fault",
     "fault 70",
     "inject --all",
@@ -136,7 +136,7 @@ fn a_namespace_without_anything_is_not_an_empty_table() {
     assert!(empty.status.success(), "{}", text(&empty));
     assert!(text(&empty).contains("namespace `default` has no sts"), "{}", text(&empty));
 
-    for line in ["fault 70 bounced-service -n nosuch", "fates bounced-service -n nosuch"] {
+    for line in ["fault 70 bounced-service -n nosuch", "outcomes bounced-service -n nosuch"] {
         let output = home.run(line);
         let said = text(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use meshy::k8s::{Apply, Kinds, Manager, manifest, wait};
 use meshy_embedded::{Cluster, Options};
+use meshy_kube::{Apply, Kinds, Manager, manifest, wait};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
@@ -59,7 +59,7 @@ impl Lab {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
         let lab = Self { cluster, kubeconfig, _folder: folder };
-        // The seed's failing service: two of three tries fail; the caller never does.
+        // The seed's failing service: two of three attempts fail; the caller never does.
         for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
             lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
         }

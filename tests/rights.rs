@@ -88,7 +88,7 @@ fn used(home: &Home, line: &str) -> BTreeSet<Right> {
 const MEASURE: &[&str] = &[
     "stat -A --window 1s",
     "routes deploy --window 1s",
-    "fates bounced-service --window 1s",
+    "outcomes bounced-service --window 1s",
     "lint",
     "status",
     "sp show",

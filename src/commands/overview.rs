@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::cluster;
 use crate::context::Context;
-use crate::error::Exit;
-use crate::lab::Record;
 use crate::ui::table;
+use meshy_base::error::Exit;
+use meshy_lab::cluster;
+use meshy_lab::lab::Record;
 
 #[derive(Debug, Serialize)]
 struct Overview {

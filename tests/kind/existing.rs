@@ -4,9 +4,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use meshy::image::registry::Client;
-use meshy::image::service::{NAME, TAG, binary};
-use meshy::image::{Arch, Image};
+use meshy_lab::image::registry::Client;
+use meshy_lab::image::service::{NAME, TAG, binary};
+use meshy_lab::image::{Arch, Image};
 
 use crate::user::{Theirs, User, docker};
 

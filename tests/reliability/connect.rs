@@ -141,7 +141,7 @@ fn an_absent_context_is_reported_by_every_command_before_anything_is_asked() {
         "demo",
         "deploy",
         "down",
-        "fates",
+        "outcomes",
         "fault",
         "fault 10 --yes",
         "inject",

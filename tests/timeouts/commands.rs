@@ -19,7 +19,7 @@ pub(crate) const ALL: [&str; 50] = [
     "doctor",
     "down",
     "explain",
-    "fates",
+    "outcomes",
     "fault",
     "fault 70",
     "files list",

@@ -48,7 +48,7 @@ impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for At<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "schema"))]
 impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         T::schema_name()

@@ -37,7 +37,7 @@ pub const MOST_SAMPLES: usize = 500;
 
 /// Something that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Event {
     /// The version of the format.
     pub version: u32,

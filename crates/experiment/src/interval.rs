@@ -7,7 +7,7 @@ const Z: f64 = 1.959_964;
 
 /// A value and the bounds between which the true one lies with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Interval {
     /// The measured or expected value.
     pub mean: f64,

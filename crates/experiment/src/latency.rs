@@ -8,7 +8,7 @@ use crate::interval::{Interval, float};
 
 /// Latencies as a list of (microseconds, count), ascending, each value rounded up by less than one percent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Latencies(BTreeMapAsList);
 
@@ -16,7 +16,7 @@ type BTreeMapAsList = Vec<(u64, u64)>;
 
 /// The usual quantiles, in milliseconds. Absent where nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Quantiles {
     /// The median.
     pub p50_ms: f64,

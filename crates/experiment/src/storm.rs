@@ -9,7 +9,7 @@ use crate::event::ArrivalSecond;
 
 /// What became of a service after a trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "class", rename_all = "kebab-case")]
 pub enum Class {
     /// Goodput is restored.

@@ -158,7 +158,7 @@ macro_rules! as_text {
             }
         }
 
-        #[cfg(test)]
+        #[cfg(any(test, feature = "schema"))]
         impl schemars::JsonSchema for $type {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($type).into()

@@ -9,7 +9,7 @@ use crate::latency::{Latencies, Quantiles};
 
 /// What the sender of the load counted since the start of the step. `requests` counts those that ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Requests that were to start by now.
     pub offered: u64,
@@ -29,7 +29,7 @@ pub struct Counts {
 
 /// What the client's proxy counted on an edge since the start of the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct EdgeCounts {
     /// The caller: a service, `ingress`, or `load` for the sender.
     pub from: String,
@@ -59,7 +59,7 @@ pub struct EdgeCounts {
 
 /// What a service counted itself since the start of the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct ServiceCounts {
     /// The service.
     pub service: String,
@@ -75,7 +75,7 @@ pub struct ServiceCounts {
 
 /// Goodput of the requests that were to start in one second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct ArrivalSecond {
     /// Requests that were to start in this second.
     pub offered: u64,
@@ -85,7 +85,7 @@ pub struct ArrivalSecond {
 
 /// Everything that was counted in a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How long requests were sent, in milliseconds.
     pub duration_ms: u64,

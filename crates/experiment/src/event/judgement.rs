@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the measurement says about a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is true with 95 % confidence.
@@ -19,7 +19,7 @@ pub enum Verdict {
 
 /// A condition and what came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Judgement {
     /// As it was written, in its usual form.
     pub condition: String,

@@ -10,7 +10,7 @@ use crate::latency::Quantiles;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Kind {
     /// The first event of a run.
@@ -37,7 +37,7 @@ pub enum Kind {
 
 /// Where a run takes place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct RunStarted {
     /// The id of the run.
     pub run: String,
@@ -65,7 +65,7 @@ pub struct RunStarted {
 
 /// A step that is planned.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct StepPlan {
     /// The name of the step.
     pub step: String,
@@ -78,7 +78,7 @@ pub struct StepPlan {
 
 /// A step starts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct StepStarted {
     /// The name of the step.
     pub step: String,
@@ -105,7 +105,7 @@ pub struct StepStarted {
 
 /// What is predicted for a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Prediction {
     /// The name of the step.
     pub step: String,
@@ -125,7 +125,7 @@ pub struct Prediction {
 
 /// Counts at a moment, cumulative since the start of the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Tick {
     /// The name of the step.
     pub step: String,
@@ -152,7 +152,7 @@ pub struct Tick {
 
 /// A request of the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Sample {
     /// When it was to start, in milliseconds after the start of the step.
     pub start_ms: f64,
@@ -169,7 +169,7 @@ pub struct Sample {
 
 /// A change during the run: a mark in every chart.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Change {
     /// What changed: the object of a policy, the service of a fault.
     pub subject: String,
@@ -184,7 +184,7 @@ pub struct Change {
 
 /// Something to know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct Note {
     /// The text.
     pub text: String,
@@ -192,7 +192,7 @@ pub struct Note {
 
 /// A step ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct StepEnded {
     /// The name of the step.
     pub step: String,
@@ -208,7 +208,7 @@ pub struct StepEnded {
 
 /// The run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct RunEnded {
     /// How.
     pub status: RunStatus,
@@ -219,7 +219,7 @@ pub struct RunEnded {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
     /// All steps ran.

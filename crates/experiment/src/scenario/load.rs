@@ -9,7 +9,7 @@ use crate::units::{Length, PerSecond};
 
 /// An open-loop load: requests start at their planned times, whatever the responses do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Load {
     /// The service that receives the requests, or a URL.
@@ -52,7 +52,7 @@ pub struct Load {
 
 /// How requests reach the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// Through the ingress, whose proxy is then the client.
@@ -63,7 +63,7 @@ pub enum Via {
 
 /// Where the status that decides about success is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusFrom {
     /// In the status line.

@@ -8,7 +8,7 @@ use crate::units::{Factor, Length, PerSecond, Ratio, number};
 
 /// A value that `--set NAME=VALUE` changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Parameter {
     /// The value without `--set`; it decides the type: a duration, rate, percentage, factor, trigger, number, boolean or word.

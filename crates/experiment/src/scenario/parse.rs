@@ -33,6 +33,19 @@ impl Scenario {
     /// # Errors
     /// Everything that is wrong in the file or the settings.
     pub fn parse(file: &str, text: &str, settings: &Settings) -> Result<Self, Invalid> {
+        let text = Self::resolve(file, text, settings)?;
+        let mut scenario: Self = yaml(file, &text)?;
+        scenario.steps.iter_mut().for_each(super::Step::extend);
+        check::check(file, &scenario)?;
+        Ok(if settings.fast { select::fast(scenario) } else { scenario })
+    }
+
+    /// Returns the text of a scenario file with its parameters replaced, line by line: what [`Scenario::parse`] reads. A reader of an
+    /// inline topology finds its lines here.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters or the settings.
+    pub fn resolve(file: &str, text: &str, settings: &Settings) -> Result<String, Invalid> {
         let head: Head = yaml(file, text)?;
         let values = values(file, &head, settings)?;
         let (text, used) = replace(file, text, &values)?;
@@ -41,10 +54,7 @@ impl Scenario {
             let hint = Some(format!("write \"${{{unused}}}\" where its value belongs, or remove it"));
             return Err(Problem { file: file.to_owned(), text, hint, ..Problem::default() }.into());
         }
-        let mut scenario: Self = yaml(file, &text)?;
-        scenario.steps.iter_mut().for_each(super::Step::extend);
-        check::check(file, &scenario)?;
-        Ok(if settings.fast { select::fast(scenario) } else { scenario })
+        Ok(text)
     }
 }
 

@@ -239,6 +239,30 @@ fn every_shipped_scenario_is_valid_and_so_are_its_policies() {
 }
 
 #[test]
+fn the_topology_of_every_shipped_scenario_is_valid_and_has_the_services_that_it_names() {
+    for shipped in shipped::shipped() {
+        let scenario = shipped.parse(&Settings::default()).unwrap();
+        let topology = scenario.topology.as_ref().unwrap();
+        let parsed = match topology.name() {
+            // Overlays: their services are those of the original demo.
+            Some("original-demo") => {
+                let known = scenario.check_services(shipped.path, &["minimal-service", "bounced-service"]);
+                assert_eq!(known, Ok(()));
+                continue;
+            }
+            Some(name) => meshy_topology::Topology::load(name).unwrap_or_else(|error| panic!("{error}")),
+            None => {
+                let text = serde_yaml::to_string(&topology.0).unwrap();
+                meshy_topology::Topology::parse(shipped.path, &text)
+                    .unwrap_or_else(|error| panic!("{error}\n{text}"))
+            }
+        };
+        let services: Vec<&str> = parsed.services.iter().map(|service| service.name.as_str()).collect();
+        assert_eq!(scenario.check_services(shipped.path, &services), Ok(()), "{}", shipped.name);
+    }
+}
+
+#[test]
 fn every_step_of_a_lesson_has_text_question_and_reason_and_takes_at_most_20_s_in_fast() {
     let lessons = shipped::shipped().into_iter().filter(|scenario| scenario.name.starts_with("lesson/"));
     for lesson in lessons {

@@ -1,0 +1,97 @@
+//! The policies that a storm compares.
+
+use std::time::Duration;
+
+use crate::model::{Breaker, EdgePolicy, Model, Retry, RetryBudget};
+
+/// A policy of every edge of the storm's chain, and what it needs of the last service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StormPolicy {
+    /// The name in tables and files.
+    pub name: &'static str,
+    /// Whether requests have a timeout, halved at each edge from 2 s on: 2, 1, 0.5 s.
+    pub timeouts: bool,
+    /// The retries of the first edge.
+    pub first: Option<Retry>,
+    /// The retries of each other edge.
+    pub others: Option<Retry>,
+    /// Circuit breaking on each edge.
+    pub breaker: Option<Breaker>,
+    /// Pods of the last service; its workers are split among them.
+    pub replicas: usize,
+    /// Whether the last service stops work whose client has disconnected.
+    pub cancel: bool,
+}
+
+/// The timeout of the first edge; each further edge has half of the one before.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The per-attempt timeout of the policy that has one.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(250);
+/// The retry limit.
+const LIMIT: u32 = 2;
+/// The budget: ratio 0.2, 1/s, 10 s.
+const BUDGET: RetryBudget = RetryBudget { ratio: 0.2, min_per_second: 1, ttl: Duration::from_secs(10) };
+
+const NONE: StormPolicy = StormPolicy {
+    name: "none",
+    timeouts: false,
+    first: None,
+    others: None,
+    breaker: None,
+    replicas: 1,
+    cancel: false,
+};
+
+/// Returns the policies of the shipped scenario.
+pub fn policies() -> [StormPolicy; 5] {
+    let timeouts = StormPolicy { name: "timeouts", timeouts: true, ..NONE };
+    [
+        NONE,
+        timeouts.clone(),
+        everywhere("retries-everywhere", Retry::limit(LIMIT)),
+        StormPolicy { name: "retries-at-the-edge", first: Some(Retry::limit(LIMIT)), ..timeouts },
+        everywhere("budget", Retry::budget(BUDGET)),
+    ]
+}
+
+/// Returns policies for comparison, whose verdicts do not ship.
+pub fn extras() -> [StormPolicy; 3] {
+    let limit = Retry::limit(LIMIT);
+    let attempt = Retry { attempt_timeout: Some(ATTEMPT_TIMEOUT), ..limit.clone() };
+    [
+        everywhere("attempt-timeouts", attempt),
+        StormPolicy {
+            breaker: Some(Breaker::default()),
+            replicas: 2,
+            ..everywhere("breaker", limit.clone())
+        },
+        StormPolicy { cancel: true, ..everywhere("cancel", limit) },
+    ]
+}
+
+fn everywhere(name: &'static str, retry: Retry) -> StormPolicy {
+    StormPolicy { name, timeouts: true, first: Some(retry.clone()), others: Some(retry), ..NONE }
+}
+
+impl StormPolicy {
+    /// Sets the policy of each edge and what the last service needs.
+    pub(super) fn apply(&self, model: &mut Model) {
+        for (index, edge) in model.edges.iter_mut().enumerate() {
+            let retry = if index == 0 { &self.first } else { &self.others };
+            edge.policy = EdgePolicy {
+                retry: retry.clone(),
+                timeout: self.timeouts.then(|| TIMEOUT / 2u32.pow(index as u32)),
+                response_timeout: None,
+                breaker: self.breaker,
+            };
+        }
+        if let Some(last) = model.services.last_mut() {
+            last.replicas = self.replicas;
+            if let Some(capacity) = &mut last.capacity {
+                capacity.cancel = self.cancel;
+                capacity.workers = capacity.workers.div_ceil(self.replicas);
+                capacity.queue = capacity.queue.div_ceil(self.replicas);
+            }
+        }
+    }
+}
