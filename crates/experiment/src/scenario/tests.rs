@@ -263,6 +263,34 @@ fn the_topology_of_every_shipped_scenario_is_valid_and_has_the_services_that_it_
 }
 
 #[test]
+fn the_variants_of_the_storm_are_the_policies_that_are_simulated() {
+    let storm = shipped::find("storm").unwrap().parse(&Settings::default()).unwrap();
+    let variants: Vec<&str> = storm.variants.iter().map(|variant| variant.name.as_str()).collect();
+    assert_eq!(variants, meshy_predict::storm::policies().map(|policy| policy.name));
+}
+
+#[test]
+fn lint_finds_in_shipped_policies_only_what_a_lesson_is_about() {
+    let mut found = BTreeSet::new();
+    for shipped in shipped::shipped() {
+        let scenario = shipped.parse(&Settings::default()).unwrap();
+        for file in
+            scenario.policy_files(shipped.path, policies::near_shipped(&shipped)).unwrap().into_values()
+        {
+            let mut world = meshy_linkerd::lint::World::new();
+            for object in file.objects("default").unwrap() {
+                world.add_target(object, Some(&file.name));
+            }
+            let findings = meshy_linkerd::lint::lint(&world);
+            found.extend(
+                findings.iter().map(|finding| format!("{} {} {}", file.name, finding.id, finding.what)),
+            );
+        }
+    }
+    assert_eq!(found, BTreeSet::new());
+}
+
+#[test]
 fn every_step_of_a_lesson_has_text_question_and_reason_and_takes_at_most_20_s_in_fast() {
     let lessons = shipped::shipped().into_iter().filter(|scenario| scenario.name.starts_with("lesson/"));
     for lesson in lessons {
