@@ -18,7 +18,7 @@ pub fn svg(chart: &Chart) -> String {
     let success = Panel { top, bottom: top + 150.0, highest: 100.0, end };
     let rates = values(chart.top_rate(), 4.0);
     let highest = rates.last().copied().unwrap_or(1.0);
-    let rate = Panel { top: success.bottom + 48.0, bottom: success.bottom + 138.0, highest, end };
+    let rate = Panel { top: success.bottom + 58.0, bottom: success.bottom + 148.0, highest, end };
     success.grid(&mut canvas, "success, % of requests and of attempts", &[0.0, 25.0, 50.0, 75.0, 100.0]);
     rate.grid(&mut canvas, &format!("per second, attempts at {}", plain(&chart.watched)), &rates);
     bands(&mut canvas, chart, &success);
@@ -33,7 +33,7 @@ pub fn svg(chart: &Chart) -> String {
     lines(&mut canvas, chart, &rate, "mc-requests", |point| Some(point.rate()));
     lines(&mut canvas, chart, &rate, "mc-attempts", Point::attempt_rate);
     for mark in &chart.marks {
-        canvas.mark(mark_class(mark.kind), (success.x(mark.at_seconds), rate.top - 2.0), &mark.text);
+        canvas.mark(mark_class(mark.kind), (success.x(mark.at_seconds), success.bottom + 10.0), &mark.text);
     }
     seconds(&mut canvas, &rate);
     let bottom = list(&mut canvas, chart, rate.bottom + 56.0);
@@ -118,7 +118,7 @@ fn steps(canvas: &mut Canvas, chart: &Chart, success: &Panel, rate: &Panel) {
         canvas.line("mc-step", (x, success.top), (x, rate.bottom));
         let text = format!("{number}");
         if chart.steps.len() > 1 && x >= free && x + wide(&text) < RIGHT {
-            canvas.text("", (x + 3.0, success.bottom + 16.0), Anchor::Start, WIDTH, &text);
+            canvas.text("", (x + 3.0, success.bottom + 24.0), Anchor::Start, WIDTH, &text);
             free = x + wide(&text) + 8.0;
         }
     }

@@ -72,6 +72,14 @@ changes                 ▲
 }
 
 #[test]
+fn the_text_chart_names_the_predicted_interval_of_the_last_step() {
+    let mut chart = chart();
+    chart.steps.pop();
+    let text = text(&chart, TextOptions::default());
+    assert!(text.contains("effective success: now 30%, whole run 30%, predicted 20% to 40%\n"), "{text}");
+}
+
+#[test]
 fn the_text_chart_can_do_without_colour_and_without_unicode() {
     let plain = text(&chart(), TextOptions { ascii: true, ..TextOptions::default() });
     assert!(plain.is_ascii() && plain.contains("now 100%, whole run 65%"), "{plain}");

@@ -50,7 +50,8 @@ pub fn text(chart: &Chart, options: TextOptions) -> String {
         buckets.iter().map(column).collect()
     };
     let (effective, actual) = (share(Point::effective), share(Point::actual));
-    lines.push(caption(chart, "effective success", Point::effective, &percent, options));
+    let effective_caption = caption(chart, "effective success", Point::effective, &percent, options);
+    lines.push(cut(&format!("{effective_caption}{}", predicted(chart)), options.width));
     lines.extend(panel(&effective, 1.0, rows, &percent, options));
     lines.push(caption(chart, "actual success", Point::actual, &percent, options));
     lines.extend(panel(&actual, 1.0, rows, &percent, options));
@@ -136,6 +137,15 @@ fn caption(
     let text =
         format!("{name}: now {}, whole run {}", words(now), words(whole.and_then(|point| value(&point))));
     cut(&text, options.width)
+}
+
+/// What is predicted for the last step, where something is.
+fn predicted(chart: &Chart) -> String {
+    let success = chart.steps.last().and_then(|step| step.prediction.as_ref()?.success);
+    let finite = success.filter(|interval| interval.low.is_finite() && interval.high.is_finite());
+    finite.map_or(String::new(), |interval| {
+        format!(", predicted {} to {}", percent(interval.low), percent(interval.high))
+    })
 }
 
 /// The rows of a panel from top to bottom, the label of the highest and the lowest value in front.
