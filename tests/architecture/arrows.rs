@@ -10,10 +10,12 @@ use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
 const ARROWS: &[(&str, &[&str])] = &[
+const ARROWS: [(&str, &[&str]); 12] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
+    ("meshy-experiment", &[]),
     ("meshy-topology", &[]),
     ("meshy-predict", &["meshy-topology"]),
     ("meshy-graph", &["meshy-topology"]),
@@ -46,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-predict",
         ],
     ),
+    ("meshy", &["meshy-embedded", "meshy-experiment", "meshy-kustomize", "meshy-linkerd"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
