@@ -10,7 +10,6 @@ use meshy::context::Context;
 use meshy::{config, ui};
 use meshy_base::error::{self, Exit};
 use meshy_base::{activity, announce, exec, limit};
-use meshy_base::{activity, exec, limit};
 use meshy_lab::cluster;
 use tokio_util::task::AbortOnDropHandle;
 

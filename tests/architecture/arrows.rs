@@ -10,12 +10,10 @@ use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
 const ARROWS: &[(&str, &[&str])] = &[
-const ARROWS: [(&str, &[&str]); 12] = [
     ("minimal-service", &["meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
-    ("meshy-experiment", &[]),
     ("meshy-topology", &[]),
     ("meshy-predict", &["meshy-topology"]),
     ("meshy-graph", &["meshy-topology"]),
@@ -26,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],
     ),
     ("meshy-base", &[]),
+    ("meshy-experiment", &[]),
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),
@@ -39,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         &[
             "meshy-base",
             "meshy-embedded",
+            "meshy-experiment",
             "meshy-kube",
             "meshy-lab",
             "meshy-linkerd",
@@ -46,9 +46,10 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "meshy-metrics",
             "meshy-policy",
             "meshy-predict",
+            "meshy-topology",
+            "meshy-graph",
         ],
     ),
-    ("meshy", &["meshy-embedded", "meshy-experiment", "meshy-kustomize", "meshy-linkerd"]),
 ];
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;

@@ -4,7 +4,6 @@ use crate::context::Context;
 use crate::ui::table;
 use meshy_base::error::Exit;
 use meshy_lab::cluster::doctor::{Check, Verdict, checks};
-use meshy_lab::doctor::{Check, Verdict, checks};
 
 /// Checks this machine. Missing requirements of kind end with [`Exit::Prerequisite`] only with `--provider kind`: otherwise
 /// `up` uses the embedded cluster, which needs none of them.

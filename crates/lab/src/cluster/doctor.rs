@@ -7,11 +7,7 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use tokio::time::timeout;
 
-<<<<<<< HEAD:crates/lab/src/cluster/doctor.rs
 use super::engine;
-=======
-use crate::cluster::engine;
->>>>>>> experiment:crates/lab/src/doctor.rs
 use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{find, first_line};

@@ -11,8 +11,6 @@ use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
 use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
-use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, registry, remains};
-use crate::doctor;
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};

@@ -9,7 +9,6 @@ use super::{engine, kind, kubeconfig};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Provider, Record, files};
 use meshy_base::error::Advise;
-use meshy_base::private;
 
 /// What was removed, and what cannot be known without the record.
 #[derive(Debug, Default)]
@@ -73,44 +72,4 @@ async fn remove_entries(env: &Env, name: &LabName, own: &str, remains: &mut Rema
     remains.removed.extend(removed.lines());
     remains.unknown.extend(removed.kept);
     Ok(())
-}
-/// Removes a lab's entries from the kubeconfig that its record names, and returns which. A kubeconfig that is not a file has
-/// none.
-///
-/// # Errors
-/// The kubeconfig cannot be read or written.
-pub(super) async fn remove_recorded_entries(env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
-    let folder = lab::folder(&record.name)?;
-    let given = record.kubeconfig.as_deref();
-    if let Err(error) = kubeconfig_is_a_file(given, &folder) {
-        env.report.warn(format!("{error}: no entries are removed"));
-        return Ok(Vec::new());
-    }
-    // A version without marks in kubeconfigs created the lab, and has recorded that it put its entries there.
-    let is_old = record.made && kubeconfig::Note::load(&folder)?.is_none();
-    let removed = if is_old {
-        let previous = record.previous_context.as_deref();
-        kubeconfig::remove_unmarked(given, &folder, &record.context, previous).await
-    } else {
-        kubeconfig::remove(given, &folder, &record.context).await
-    };
-    let removed = removed.hint(kubeconfig_is_left(&record.name))?;
-    removed.report(&env.report);
-    Ok(removed.lines().collect())
-}
-/// Returns what to do after a lab's cluster was removed and its kubeconfig entries could not be.
-fn kubeconfig_is_left(name: &LabName) -> String {
-    format!("the cluster is removed, its kubeconfig entries are not: run `meshy down --name {name}` again")
-}
-/// Checks that a lab's kubeconfig is a regular file, if it exists.
-fn kubeconfig_is_a_file(given: Option<&Path>, folder: &Path) -> anyhow::Result<()> {
-    let file = kubeconfig::of_lab(given, folder)?;
-    match fs::metadata(&file) {
-        Ok(there) if !there.is_file() => Err(anyhow!(
-            "kubeconfig {} is {}, expected a regular file",
-            file.display(),
-            private::kind(&there)
-        )),
-        _ => Ok(()),
-    }
 }

@@ -8,6 +8,7 @@ use meshy_topology::{ServiceSpec, Topology};
 use super::{
     Capacity, Distribution, Edge, EdgePolicy, Errors, Load, Model, ModelError, RateLimit, Service, Step,
 };
+
 /// The open requests of a pod without capacity: the test service answers a 503 to further ones, to bound its memory.
 const MOST_OPEN: usize = 1_024;
 
