@@ -1,4 +1,4 @@
-//! The command line: global flags and one variant per verb. Each verb's own flags stand beside its code.
+//! The command line: global flags and one variant per verb. Each verb's own flags stand next to its code.
 
 use std::ffi::OsString;
 use std::time::Duration;

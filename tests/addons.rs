@@ -106,7 +106,7 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
     let again = applier.run(second).await.unwrap();
     let changed: Vec<String> =
         again.iter().filter(|a| a.changed).map(|a| manifest::describe(&a.object)).collect();
-    // An apply within the second of the first one cannot be told from it.
+    // An apply within the second of the first one cannot be known from it.
     let again = if changed.is_empty() {
         again
     } else {

@@ -140,9 +140,9 @@ fn graph(scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result
     };
     let topology = match topology.name() {
         Some(name) => {
-            let beside =
+            let next_to =
                 path.and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file());
-            Topology::load(beside.as_deref().and_then(Path::to_str).unwrap_or(name))?
+            Topology::load(next_to.as_deref().and_then(Path::to_str).unwrap_or(name))?
         }
         None => serde_json::from_value(topology.0.clone())
             .with_context(|| format!("invalid topology in {file}"))?,

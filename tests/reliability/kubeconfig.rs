@@ -325,7 +325,7 @@ fn an_up_killed_at_any_moment_leaves_only_entries_that_down_removes() {
         child.wait().expect("its end");
         home.good("down --yes");
         assert_eq!(read(&home), THEIRS, "killed at {moment}/6 of {whole:?}");
-        let beside: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("a folder").flatten().collect();
-        assert!(beside.len() == 1, "{beside:?}");
+        let next_to: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("a folder").flatten().collect();
+        assert!(next_to.len() == 1, "{next_to:?}");
     }
 }

@@ -59,7 +59,7 @@ fn unknown(name: &str) -> anyhow::Error {
 /// by what `image` says.
 ///
 /// # Errors
-/// What the overlay holds is no object.
+/// What the overlay holds is not an object.
 pub fn objects(
     output: Output,
     registry_port: Option<u16>,
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_overlay_is_told_with_the_nearest_name() {
+    fn a_mistyped_overlay_is_reported_with_the_nearest_name() {
         let error = build("minimal-servic").unwrap_err();
         assert!(meshy_base::error::hints(&error)[0].contains("did you mean `minimal-service`"));
     }

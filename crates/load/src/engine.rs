@@ -36,7 +36,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        // Two a second is what the seed's budget carries at 70 % failing: every request succeeds.
+        // Two a second is what the original demo's budget carries at 70 % failing: every request succeeds.
         let (length, patience) = (Duration::from_secs(30), Duration::from_secs(10));
         Self { rate: 2.0, length, connections: 16, patience }
     }
@@ -79,7 +79,7 @@ struct Shared {
 /// charged for the requests it held up; and from the sending when a connection stood ready, so that it is not charged
 /// for this program's timer.
 ///
-/// The requests run on a thread of their own: nothing else that this process does, such as a whole embedded cluster, comes
+/// The requests run on a separate thread: nothing else that this process does, such as a whole embedded cluster, comes
 /// between their timers, and no request pays for being woken on another core.
 pub async fn run(
     target: Target,
@@ -105,7 +105,7 @@ pub async fn run_observed(
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let summary =
             runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell, observer));
-        // Nobody listens any more when the caller was dropped.
+        // There is no listener when the caller was dropped.
         let _ = end.send(summary);
     };
     std::thread::Builder::new().name("traffic".to_owned()).spawn(begin).expect("a thread");
@@ -145,7 +145,7 @@ async fn drive(
     loop {
         tokio::select! {
             ended = workers.join_next() => if ended.is_none() { break },
-            // Nobody waits for the end any more; the workers end with the set.
+            // The caller does not wait for the end any more; the workers end with the set.
             () = tell.closed() => { dropped = true; break }
             _ = seconds.tick() => {
                 let tick = lock().tick(shared.begun.elapsed());
@@ -178,7 +178,7 @@ async fn work(shared: Arc<Shared>) {
         let idle = Instant::now() <= intended;
         tokio::select! {
             () = sleep_until(intended) => {}
-            // An error means that nobody is left who could stop it.
+            // An error means that no process is left who could stop it.
             Ok(_) = stop.wait_for(|stop| *stop) => return,
         }
         let start = if idle { Instant::now() } else { intended };
@@ -241,7 +241,7 @@ async fn exchange(
 ) -> anyhow::Result<(Outcome, Option<u32>)> {
     let mut open = match connection.take() {
         Some(mut open) => {
-            // A server may have closed an idle connection; that is no failure of a request that was not sent yet.
+            // A server may have closed an idle connection; that is not a failure of a request that was not sent yet.
             let alive = futures::poll!(&mut open.connection).is_pending() && !open.sender.is_closed();
             if alive { open } else { connect(target).await? }
         }

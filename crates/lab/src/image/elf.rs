@@ -37,7 +37,7 @@ impl Arch {
         }
     }
 
-    /// The architecture that this binary runs on, and so the engine beside it.
+    /// The architecture that this binary runs on, and so the engine next to it.
     pub fn here() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::Amd64),
