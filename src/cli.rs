@@ -3,16 +3,19 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+use meshy_base::duration;
+
+use crate::args::Global;
 use crate::commands;
 
 mod candidates;
-mod global;
+mod dispatch;
 pub mod spelling;
 
 pub use candidates::with_candidates;
-pub use global::{Color, Global, Output, ProviderChoice, duration};
+pub use dispatch::run;
 
 /// A resilience lab for service meshes.
 ///
@@ -22,6 +25,7 @@ pub use global::{Color, Global, Output, ProviderChoice, duration};
 #[command(
     name = "meshy",
     version,
+    long_version = long_version(),
     propagate_version = true,
     infer_subcommands = false,
     subcommand_required = false,
@@ -42,26 +46,22 @@ pub struct Cli {
 pub enum Command {
     /// Print an overlay as YAML, as kustomize does
     Build(commands::build::Args),
-    /// List certificates and when they expire
-    Certs(commands::certs::Args),
     /// Check cluster, control plane, certificates and proxies
     Check(commands::check::Args),
     /// Create only the cluster
     Cluster(commands::cluster::Args),
     /// Print a shell's completion script
     Completions(commands::completions::Args),
-    /// Deploy overlays and wait until they are ready
+    /// Deploy or delete overlays and wait until it is done
     Deploy(commands::deploy::Args),
-    /// Check that this machine can run a kind cluster
-    Doctor(commands::doctor::Args),
     /// Delete a lab and everything it created
     Down(commands::down::Args),
-    /// List or write the files that meshy ships
-    Files(commands::files::Args),
-    /// List the images that a cluster must be able to pull
-    Images(commands::images::Args),
-    /// Add proxies to workloads and verify them
+    /// Write files that meshy ships, or for other programs
+    Export(commands::export::Args),
+    /// Add or remove proxies and verify the result
     Inject(commands::inject::Args),
+    /// Install one add-on and verify that it works
+    Install(commands::install::Args),
     /// Run an embedded lab's cluster
     #[command(hide = true)]
     InternalServe(commands::internal_serve::Args),
@@ -96,29 +96,17 @@ pub enum Command {
     /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
     /// Show the outcomes of requests and what retries cost
-    Fates(commands::fates::Args),
+    Outcomes(commands::outcomes::Args),
     /// Explain a recorded run, an error, a finding or a term
     Explain(commands::explain::Args),
     /// Predict what a retry policy will do
     Predict(commands::predict::Args),
     /// Predict or measure a range of policy values
     Sweep(commands::sweep::Args),
-    /// Write a recorded run as one HTML file
+    /// Write, compare or list recorded runs
     Report(commands::report::Args),
-    /// Compare two recorded runs
-    Compare(commands::compare::Args),
-    /// List recorded runs
-    Runs(commands::runs::Args),
-    /// Write a redacted archive for bug reports
-    SupportBundle(commands::support_bundle::Args),
-    /// Remove deployed overlays
-    Undeploy(commands::undeploy::Args),
-    /// Remove proxies from workloads
-    Uninject(commands::uninject::Args),
     /// Create a lab, or complete one
     Up(commands::up::Args),
-    /// Print the version of meshy and of what it installs
-    Versions(commands::versions::Args),
 }
 
 impl Command {
@@ -126,7 +114,7 @@ impl Command {
     pub fn planned(&self) -> Duration {
         match self {
             Self::Demo(_) => commands::demo::LENGTH,
-            Self::Fates(args) => args.planned(),
+            Self::Outcomes(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),
             Self::Sp(args) => args.planned(),
@@ -138,19 +126,32 @@ impl Command {
     }
 }
 
+/// The version of meshy and of what it installs.
+fn long_version() -> String {
+    let installed = meshy_lab::addons::images::needed(&meshy_lab::addons::Options::default());
+    let lines: Vec<String> =
+        installed.iter().map(|image| format!("\n{}  {}", image.used_by, image.name)).collect();
+    format!("{}\n\ninstalls:{}", env!("CARGO_PKG_VERSION"), lines.concat())
+}
+
+/// Returns the name of the subcommand on this program's command line; empty without one.
+pub fn verb() -> String {
+    let cli = Cli::command();
+    let mut words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    words.find(|word| cli.find_subcommand(word).is_some()).unwrap_or_default()
+}
+
 /// `--timeout DURATION` of a command line that clap has not read yet. One that is not valid is left to clap.
 pub fn given_timeout(args: &[OsString]) -> Option<Duration> {
     let words = args.iter().map(|arg| arg.to_str().unwrap_or_default()).take_while(|arg| *arg != "--");
     let mut words = words.skip_while(|word| *word != "--timeout" && !word.starts_with("--timeout="));
     let first = words.next()?;
     let value = first.strip_prefix("--timeout=").or_else(|| words.next())?;
-    duration(value).ok()
+    duration::parse(value).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     const HELP: &str = include_str!("cli/help.txt");

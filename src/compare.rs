@@ -46,8 +46,8 @@ pub struct Difference {
     pub p50_ms: (f64, f64),
     /// Likewise.
     pub p99_ms: (f64, f64),
-    /// Tries beyond the first per request, of both.
-    pub added_tries_per_request: (Option<f64>, Option<f64>),
+    /// Attempts beyond the first per request, of both.
+    pub added_attempts_per_request: (Option<f64>, Option<f64>),
     /// What the difference in success says.
     pub verdict: Verdict,
 }
@@ -70,8 +70,8 @@ pub fn steps(first: &Step, second: &Step) -> Difference {
         _ => Verdict::CannotTell,
     };
     let added = |step: &Step| {
-        let counted = step.mesh.as_ref().and_then(|mesh| mesh.fates.added_tries_per_request);
-        counted.or(step.traffic.added_tries_per_request())
+        let counted = step.mesh.as_ref().and_then(|mesh| mesh.outcomes.added_attempts_per_request);
+        counted.or(step.traffic.added_attempts_per_request())
     };
     Difference {
         step: first.name.clone(),
@@ -81,7 +81,7 @@ pub fn steps(first: &Step, second: &Step) -> Difference {
         uncertainty_points: difference.map(|_| 300.0 * deviation),
         p50_ms: (a.latency.p50_ms, b.latency.p50_ms),
         p99_ms: (a.latency.p99_ms, b.latency.p99_ms),
-        added_tries_per_request: (added(first), added(second)),
+        added_attempts_per_request: (added(first), added(second)),
         verdict,
     }
 }
@@ -89,7 +89,7 @@ pub fn steps(first: &Step, second: &Step) -> Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Summary;
+    use meshy_load::Summary;
 
     fn step(succeeded_count: u64, requests_count: u64) -> Step {
         let success_ratio = (requests_count > 0).then(|| succeeded_count as f64 / requests_count as f64);

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
-use crate::error::{Advise, Exit};
-use crate::lab::LabName;
-use crate::private;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::private;
+use meshy_lab::lab::LabName;
 
 /// The file that is read when it is in the current folder.
 const FILE: &str = "meshy.yaml";
@@ -160,6 +160,6 @@ mod tests {
     #[test]
     fn an_unknown_key_is_told_with_the_nearest_right_one() {
         let error = merged("providr: kind", "meshy up").unwrap_err();
-        assert!(crate::error::hints(&error)[0].starts_with("did you mean `provider`?"));
+        assert!(meshy_base::error::hints(&error)[0].starts_with("did you mean `provider`?"));
     }
 }

@@ -1,95 +1,67 @@
-//! What every command is handed: the global flags, the report, the deadline.
+//! What every command gets: the global flags, and the environment of operations on a lab.
 
-use std::pin::pin;
+use std::io::IsTerminal as _;
+use std::ops::Deref;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use meshy_base::{Report, activity};
 use serde::Serialize;
-use tokio::time::{Instant, timeout};
 
-use crate::activity;
-use crate::cli::{Color, Global, Output};
-use crate::lab::LabName;
-use crate::limit;
-use crate::ui::Report;
+use crate::args::{Color, Global, Output, ProviderChoice};
+use crate::ui;
+use meshy_lab::lab::{Env, Provider};
 
-/// Longer than any run.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// The surroundings of one run.
+/// The surroundings of one command. It is an [`Env`] with the flags that concern its output.
 #[derive(Debug)]
 pub struct Context {
     /// The global flags, with `meshy.yaml` already taken into account.
     pub global: Global,
-    /// Where the run tells what it does (stderr and events).
-    pub report: Report,
-    /// When the command must end its own waits: a little before the program ends, so that there is time for the reason and
-    /// for cleaning up. See [`limit`].
-    pub deadline: Instant,
+    env: Env,
+}
+
+impl Deref for Context {
+    type Target = Env;
+
+    fn deref(&self) -> &Env {
+        &self.env
+    }
 }
 
 impl Context {
-    /// Prepares a run that has `left` until the program ends.
+    /// Prepares the command of that name, which has `left` until the program ends.
     ///
     /// # Errors
-    /// The events file cannot be opened.
-    pub fn new(global: Global, left: Duration) -> anyhow::Result<Self> {
-        let now = Instant::now();
-        let deadline = now.checked_add(left.saturating_sub(limit::grace(left))).unwrap_or(now + FOREVER);
+    /// Returns an error if the events file cannot be opened.
+    pub fn new(global: Global, command: String, left: Duration) -> anyhow::Result<Self> {
         match global.color {
             Color::Auto => {}
             Color::Always => set_colors(true),
             Color::Never => set_colors(false),
         }
-        let report = Report::new(global.events.as_deref())?;
-        Ok(Self { global, report, deadline })
+        let env = Env {
+            report: ui::report(global.events.as_deref())?,
+            deadline: Env::deadline_within(left),
+            name: global.name.clone(),
+            provider: provider(&global),
+            context: global.context.clone(),
+            kubeconfig: global.kubeconfig.clone(),
+            yes: global.yes,
+            dry_run: global.dry_run,
+            command,
+            ask,
+        };
+        Ok(Self { global, env })
     }
 
-    /// The flag that names this lab, for commands that are shown to the user; empty for the default one.
-    pub fn name_flag(&self) -> String {
-        if *self.global.name == *LabName::DEFAULT {
-            String::new()
-        } else {
-            format!(" --name {}", self.global.name)
-        }
+    /// Returns the same with another provider.
+    pub(crate) fn with_provider(&self, choice: ProviderChoice) -> Self {
+        let global = Global { provider: choice, ..self.global.clone() };
+        let env = Env { provider: provider(&global), ..self.env.clone() };
+        Self { global, env }
     }
 
-    /// What is left until the deadline; a year for a command that runs until the user ends it.
-    pub fn remaining(&self) -> Duration {
-        if !limit::is_set() {
-            return FOREVER;
-        }
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// How long a command that is told to watch for `wanted` watches: at most what is left, with a warning.
-    pub fn window(&self, wanted: Duration) -> Duration {
-        let window = wanted.min(self.remaining());
-        if window < wanted {
-            self.report.warn(format!("`--timeout` shortens the window to {:.1} s", window.as_secs_f64()));
-        }
-        window
-    }
-
-    /// Runs work until the deadline. What comes after it, such as taking back a change, has the rest of the time.
-    ///
-    /// # Errors
-    /// The work's; time ran out, with what was waited for.
-    pub async fn within<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        at_most(self.remaining(), work).await
-    }
-
-    /// Runs work that ends by itself at the deadline, and cancels it where it does not: half of the time that is left then is
-    /// for what must come after it.
-    ///
-    /// # Errors
-    /// The work's; time ran out, with what was waited for.
-    pub async fn nearly<T>(&self, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let remaining = self.remaining();
-        let after = limit::left().map_or(Duration::ZERO, |left| left.saturating_sub(remaining));
-        at_most(remaining + after / 2, work).await
-    }
-
-    /// Whether data is wanted as JSON.
+    /// Whether data is printed as JSON.
     pub fn json(&self) -> bool {
         self.global.output == Output::Json
     }
@@ -97,20 +69,32 @@ impl Context {
     /// Prints the command's data on stdout: the document with `-o json`, else the text.
     ///
     /// # Errors
-    /// Stdout cannot be written (a closed pipe is no error).
+    /// Returns an error if stdout cannot be written (a closed pipe is not an error).
     pub fn data<T: Serialize>(&self, document: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         let text = if self.json() { serde_json::to_string_pretty(document)? } else { text(document) };
-        crate::ui::data(&text)
+        ui::data(&text)
     }
 }
 
-async fn at_most<T>(time: Duration, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let mut work = pin!(work);
-    match timeout(time, &mut work).await {
-        Ok(done) => done,
-        // Before the work is dropped, and with it what it waits for.
-        Err(_late) => Err(limit::timed_out(activity::longest().as_ref())),
+/// The provider that the flags select; none where the best one is to be used.
+fn provider(global: &Global) -> Option<Provider> {
+    match (global.provider, &global.context) {
+        (ProviderChoice::Kind, _) => Some(Provider::Kind),
+        (ProviderChoice::Embedded, _) => Some(Provider::Embedded),
+        (ProviderChoice::Existing, _) | (ProviderChoice::Auto, Some(_)) => Some(Provider::Existing),
+        (ProviderChoice::Auto, None) => None,
     }
+}
+
+fn ask(report: &Report, question: &str) -> anyhow::Result<Option<bool>> {
+    if !std::io::stdin().is_terminal() || !console::Term::stderr().is_term() {
+        return Ok(None);
+    }
+    report.say(format!("{question} [y/N]"));
+    let mut answer = String::new();
+    let _waiting = activity::begin(activity::Kind::Work, "waiting for an answer on the terminal");
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
 }
 
 fn set_colors(on: bool) {

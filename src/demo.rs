@@ -8,17 +8,16 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error::{Advise, Exit};
-use crate::live::Live;
-use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
-use crate::policy::{self, Clients, Evidence, PolicyChange, Session};
-use crate::predict::Interval;
+use crate::measure::{self, Step, View};
 use crate::runs::Verdict;
-use crate::services::{self, FaultChange};
 use crate::summary;
-use crate::traffic::{self, Plan, Target};
 use crate::ui::table::points;
+use meshy_base::error::{Advise, Exit};
+use meshy_load::{self, Plan, Target};
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::{self, Clients, Evidence, PolicyChange, Session};
+use meshy_policy::services::{self, FaultChange};
+use meshy_predict::Interval;
 
 use stage::Stage;
 
@@ -98,7 +97,7 @@ pub struct Pace {
 impl Pace {
     /// About two minutes. Four requests a second at 70 % failing want 9.3 retries a second: the budget's reserve carries them.
     pub const FULL: Self = Self { rate: 4.0, length: 1.0, seed: None };
-    /// About twenty seconds; what is fewer in requests is made up by the seed: 8 of its first 26 tries are good, and
+    /// About twenty seconds; what is fewer in requests is made up by the seed: 8 of its first 26 attempts are good, and
     /// 32 of its first 107.
     pub const FAST: Self = Self { rate: 8.0, length: 0.16, seed: Some(366) };
 }
@@ -149,14 +148,14 @@ pub async fn play(
     scene: &Scene,
     pace: Pace,
     stop: watch::Receiver<bool>,
-    live: &Live,
+    view: &impl View,
 ) -> anyhow::Result<Step> {
     let service = bounced();
     let length = Duration::from_secs_f64((scene.seconds * pace.length).max(1.0));
     let plan = Plan { rate: pace.rate, length, ..Plan::default() };
     let case = if scene.ingress { "ingress" } else { "service" };
     let mesh = Some((&stage.client, &service));
-    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, live).await
+    measure::step(scene.name, case, mesh, (target(stage, scene.ingress), plan), stop, view).await
 }
 
 /// The service that fails.
@@ -233,7 +232,7 @@ pub(crate) async fn in_use(
 async fn probe(stage: &Stage, ingress: bool) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let sent = traffic::run(target(stage, ingress), plan, stop, |_| {}).await;
+    let sent = meshy_load::run(target(stage, ingress), plan, stop, |_| {}).await;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
         None => Ok(()),
         Some(outcome) => Err(anyhow!("{outcome}"))
@@ -283,7 +282,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
         points(step.traffic.success_ratio.unwrap_or_default(), step.traffic.requests_count)
     };
     let mesh = steps.iter().find(|step| step.name == "profile on").and_then(|step| step.mesh.as_ref());
-    let price = mesh.and_then(|mesh| mesh.fates.added_tries_per_request);
+    let price = mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request);
     let price = price.map(|added| format!(", for {:.0} % more load on the service", added * 100.0));
     let text = format!(
         "The story came true: retries took the user's success from {} % to {} % between services and from \
@@ -302,7 +301,10 @@ pub fn table(steps: &[Step]) -> String {
     let mut text = summary::of_steps(steps);
     for step in steps.iter().filter(|step| step.name == "profile on") {
         if let Some(mesh) = &step.mesh {
-            text.push_str(&format!("\n\nWith the profile on:\n{}", summary::of_fates_met(&mesh.fates)));
+            text.push_str(&format!(
+                "\n\nWith the profile on:\n{}",
+                summary::of_counted_outcomes(&mesh.outcomes)
+            ));
         }
     }
     text
@@ -311,9 +313,9 @@ pub fn table(steps: &[Step]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Pauses;
-    use crate::policy::probe::until;
-    use crate::traffic::Summary;
+    use meshy_load::Summary;
+    use meshy_policy::policy::Pauses;
+    use meshy_policy::policy::probe::until;
 
     fn steps(succeeded: [u64; 5]) -> Vec<Step> {
         let step = |(scene, succeeded_count): (&Scene, u64)| {

@@ -89,7 +89,8 @@ impl FromStr for Condition {
             }
             What::Rate => number(bound)?,
             What::P50 | What::P95 | What::P99 => {
-                let bound = crate::cli::duration(bound).map_err(|_| wrong("the bound is a duration"))?;
+                let bound =
+                    meshy_base::duration::parse(bound).map_err(|_| wrong("the bound is a duration"))?;
                 bound.as_secs_f64() * 1000.0
             }
         };
@@ -123,8 +124,8 @@ impl Condition {
             What::P95 => (any.then_some(traffic.latency.p95_ms), Unit::Millis),
             What::P99 => (any.then_some(traffic.latency.p99_ms), Unit::Millis),
             What::AddedLoad => {
-                let counted = step.mesh.as_ref().and_then(|mesh| mesh.fates.added_tries_per_request);
-                (counted.or(traffic.added_tries_per_request()), Unit::Percent)
+                let counted = step.mesh.as_ref().and_then(|mesh| mesh.outcomes.added_attempts_per_request);
+                (counted.or(traffic.added_attempts_per_request()), Unit::Percent)
             }
             What::Rate => (Some(traffic.requests_per_second), Unit::Plain),
         };
@@ -177,17 +178,17 @@ pub fn markdown(judged: &[Judged]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::{Latency, Summary};
+    use meshy_load::{Latency, Summary};
 
     fn step() -> Step {
         let latency = Latency { p50_ms: 5.0, p95_ms: 50.0, p99_ms: 199.0, max_ms: 300.0 };
-        let tries_count = [(1, 50), (3, 50)].into();
+        let attempts_count = [(1, 50), (3, 50)].into();
         let traffic = Summary {
             requests_count: 100,
             succeeded_count: 99,
             success_ratio: Some(0.99),
             latency,
-            tries_count,
+            attempts_count,
             ..Summary::default()
         };
         Step { traffic, ..Step::default() }

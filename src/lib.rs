@@ -9,39 +9,20 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
-pub mod activity;
-pub mod addons;
+pub mod args;
 pub mod cli;
-pub mod cluster;
 pub mod commands;
 pub mod compare;
 pub mod config;
-pub mod connect;
 pub mod context;
 pub mod demo;
-pub mod doctor;
-pub mod error;
-pub mod exec;
 pub mod expect;
-pub mod files;
-pub mod image;
-mod input;
-pub mod k8s;
-pub mod lab;
-pub mod limit;
 pub mod live;
 pub mod measure;
 pub mod mesh;
-pub mod metrics;
-pub mod overlay;
-pub mod policy;
-pub mod predict;
-pub mod private;
 pub mod report;
 pub mod runs;
-pub mod services;
 pub mod summary;
 pub mod support;
 pub mod sweep;
-pub mod traffic;
 pub mod ui;

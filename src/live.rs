@@ -6,8 +6,10 @@ use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::traffic::Tick;
-use crate::ui::Report;
+use meshy_load::Tick;
+
+use crate::measure::View;
+use meshy_base::Report;
 
 /// Seconds in the sparkline: what a terminal of 80 columns shows beside its label.
 const SPARK: usize = 60;
@@ -33,29 +35,6 @@ impl Live {
             report.say("    TIME   REQUESTS   SUCCESS      P50      P95      P99");
         }
         Self { report: report.clone(), bar, past: RefCell::default(), marks: RefCell::default(), rate }
-    }
-
-    /// Marks that a policy changed now.
-    pub fn mark(&self, what: &str) {
-        self.marks.borrow_mut().push(self.past.borrow().len());
-        match &self.bar {
-            Some(bar) => bar.println(format!("  {} {what}", style("▲").cyan())),
-            None => self.report.say(format!("  -- {what}")),
-        }
-        self.report.event(json!({"event": "mark", "text": what}));
-    }
-
-    /// Shows a second.
-    pub fn tick(&self, tick: &Tick) {
-        self.report.event(json!({
-            "event": "second", "at_seconds": tick.at_seconds, "requests_count": tick.requests_count,
-            "success_ratio": tick.success_ratio(), "latency": tick.latency,
-        }));
-        self.past.borrow_mut().push(*tick);
-        match &self.bar {
-            Some(bar) => bar.set_message(self.view()),
-            None => self.report.say(line(tick)),
-        }
     }
 
     /// Ends the view; what it showed last stays.
@@ -93,6 +72,29 @@ impl Live {
     }
 }
 
+impl View for Live {
+    fn mark(&self, what: &str) {
+        self.marks.borrow_mut().push(self.past.borrow().len());
+        match &self.bar {
+            Some(bar) => bar.println(format!("  {} {what}", style("▲").cyan())),
+            None => self.report.say(format!("  -- {what}")),
+        }
+        self.report.event(json!({"event": "mark", "text": what}));
+    }
+
+    fn tick(&self, tick: &Tick) {
+        self.report.event(json!({
+            "event": "second", "at_seconds": tick.at_seconds, "requests_count": tick.requests_count,
+            "success_ratio": tick.success_ratio(), "latency": tick.latency,
+        }));
+        self.past.borrow_mut().push(*tick);
+        match &self.bar {
+            Some(bar) => bar.set_message(self.view()),
+            None => self.report.say(line(tick)),
+        }
+    }
+}
+
 /// One aligned line for a second.
 fn line(tick: &Tick) -> String {
     let success = tick.success_ratio().map_or("-".to_owned(), |ratio| format!("{:.1}%", ratio * 100.0));
@@ -114,7 +116,7 @@ fn block(ratio: Option<f64>) -> char {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::Latency;
+    use meshy_load::Latency;
 
     #[test]
     fn a_second_is_one_aligned_line() {

@@ -2,25 +2,27 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser as _};
 use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
-use meshy::error::Exit;
-use meshy::{activity, cluster, commands, config, error, exec, limit, ui};
+use meshy::{config, ui};
+use meshy_base::error::{self, Exit};
+use meshy_base::{activity, announce, exec, limit};
+use meshy_lab::cluster;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How long the printing of an error may take when the time is over.
+/// How long a full pipe on stderr is waited for when the time of the command is over.
 const PRINTING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let begun = Instant::now();
     if let Some(failure) = exec::leash::run(std::env::args_os()) {
-        error::print(&failure);
+        ui::error::print(&failure);
         return Exit::Failed.into();
     }
+    exec::leash::enable();
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let args = spelling::plain(std::env::args_os().collect());
     let outcome = if args.get(1).is_some_and(|word| word == cluster::serve::COMMAND) {
@@ -34,9 +36,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            let exit = error::exit_of(&failure);
-            print(failure);
-            exit.into()
+            match limit::left() {
+                None => ui::error::print(&failure),
+                Some(left) => ui::error::print_within(&failure, left.max(PRINTING)),
+            }
+            error::exit_of(&failure).into()
         }
     }
 }
@@ -51,9 +55,9 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     if !matches!(command, Some(Command::InternalServe(_))) {
         limit::set(begun, timeout, global.timeout.is_some());
     }
-    let context = Context::new(global, timeout.saturating_sub(begun.elapsed()))?;
-    let _announcing = AbortOnDropHandle::new(tokio::spawn(activity::announce(context.report.clone())));
-    match commands::run(&context, command).await.map_err(cluster::engine::blame) {
+    let context = Context::new(global, cli::verb(), timeout.saturating_sub(begun.elapsed()))?;
+    let _announcing = AbortOnDropHandle::new(tokio::spawn(announce::announce(context.report.clone())));
+    match cli::run(&context, command).await.map_err(cluster::engine::blame) {
         Ok(exit) => Ok(exit),
         Err(error) => Err(cluster::reach::explain(&context, error).await),
     }
@@ -61,15 +65,4 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
 
 fn planned(command: Option<&Command>) -> Duration {
     command.map_or(Duration::ZERO, Command::planned)
-}
-
-/// Prints an error. A reader of stderr that has stopped is not waited for beyond the end of the time.
-fn print(failure: anyhow::Error) {
-    let Some(left) = limit::left() else { return error::print(&failure) };
-    let (printed, done) = mpsc::channel();
-    std::thread::spawn(move || {
-        error::print(&failure);
-        let _ = printed.send(());
-    });
-    let _ = done.recv_timeout(left.max(PRINTING));
 }

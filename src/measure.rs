@@ -2,17 +2,17 @@
 
 pub mod marks;
 
+use meshy_kube::failure;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::error;
-use crate::live::Live;
-use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use crate::metrics::{self, Fates, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
-use crate::predict::{self, Policy, Prediction, Scenario};
-use crate::services::{self, NotTestService, Seen};
-use crate::traffic::{self, Plan, Summary, Target};
+use meshy_base::error;
+use meshy_load::{self, Plan, Summary, Target};
+use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_policy::services::{self, NotTestService, Seen};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 use marks::{Mark, Marks};
 
@@ -48,12 +48,12 @@ pub struct Mesh {
     pub fail_ratio: Option<f64>,
     /// All routes of it together, as its clients count them.
     pub clients: RouteCounts,
-    /// As its own proxies count: tries.
+    /// As its own proxies count: attempts.
     pub servers: RouteCounts,
     /// Where the requests went.
-    pub fates: Fates,
+    pub outcomes: Outcomes,
     /// What was to be expected of so many requests.
-    pub prediction: Option<Prediction>,
+    pub prediction: Option<EdgePrediction>,
     /// Why nothing was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpredicted: Option<String>,
@@ -79,11 +79,11 @@ pub struct Before {
 /// The service is not there, or the API fails.
 pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
-    let policy = crate::policy::of(client, service).await?;
+    let policy = meshy_policy::policy::of(client, service).await?;
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await;
-    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| error::plain(&error));
-    let pods = metrics::pods::list(client, None).await?;
+    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
+    let pods = meshy_metrics::pods::list(client, None).await?;
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
 }
@@ -99,7 +99,7 @@ impl Before {
     /// # Errors
     /// The API fails.
     pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
-        let pods = metrics::pods::list(&self.client, None).await?;
+        let pods = meshy_metrics::pods::list(&self.client, None).await?;
         let after = sight(&self.client, pods, POD_DEADLINE).await;
         let seen = match &self.seen {
             Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
@@ -125,14 +125,14 @@ impl Before {
         let prediction = sent.zip(fail_ratio).map(|((rate, seconds), fail_ratio)| {
             let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1) as u32;
             let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
-            predict::predict(Scenario { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
+            predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
         });
         Ok(Mesh {
             policy: self.policy,
             fail_ratio,
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
-            fates: Fates::of(&routes, served.as_ref()),
+            outcomes: Outcomes::of(&routes, served.as_ref()),
             prediction,
             unpredicted,
             gaps: window.gaps,
@@ -146,7 +146,7 @@ fn known(seen: anyhow::Result<Seen>) -> Result<Option<Seen>, String> {
     match seen {
         Ok(seen) => Ok(Some(seen)),
         Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),
-        Err(error) => Err(error::plain(&error)),
+        Err(error) => Err(failure::plain(&error)),
     }
 }
 
@@ -165,7 +165,16 @@ fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
     total
 }
 
-/// Sends traffic and looks at the mesh before and after it; `live` shows it meanwhile. Where nothing can be seen of the
+/// Shows a load while it runs.
+pub trait View {
+    /// Marks that something changed now.
+    fn mark(&self, what: &str);
+
+    /// Shows a second.
+    fn tick(&self, tick: &meshy_load::Tick);
+}
+
+/// Sends traffic and looks at the mesh before and after it; `view` shows it meanwhile. Where nothing can be seen of the
 /// mesh, the traffic's own numbers stand alone.
 ///
 /// # Errors
@@ -176,7 +185,7 @@ pub async fn step(
     mesh: Option<(&kube::Client, &Service)>,
     (target, plan): (Target, Plan),
     stop: watch::Receiver<bool>,
-    live: &Live,
+    view: &impl View,
 ) -> anyhow::Result<Step> {
     let mut watched = None;
     let mut before = None;
@@ -187,25 +196,25 @@ pub async fn step(
     let (begun, mut marks) = (Instant::now(), Vec::new());
     let mut see = |watched: &mut Option<Marks>| {
         let new = watched.as_mut().map(|marks| marks.take(begun)).unwrap_or_default();
-        new.iter().for_each(|mark| live.mark(&mark.text));
+        new.iter().for_each(|mark| view.mark(&mark.text));
         marks.extend(new);
     };
-    let each_second = |tick: &traffic::Tick| {
-        live.tick(tick);
+    let each_second = |tick: &meshy_load::Tick| {
+        view.tick(tick);
         see(&mut watched);
     };
-    let mut traffic = traffic::run(target, plan, stop, each_second).await;
+    let mut traffic = meshy_load::run(target, plan, stop, each_second).await;
     see(&mut watched);
     let mesh = match before {
         Some(before) => {
             if before.servers.len() > 1 {
-                traffic.forget_tries();
+                traffic.forget_attempts();
             }
             // Where the server or this machine cannot follow, fewer requests are under way than were planned.
             let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
             let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
             let mut mesh = before.after(Some((rate, traffic.length_seconds))).await?;
-            mesh.fates.added_latency_ms = added_latency(&traffic);
+            mesh.outcomes.added_latency_ms = added_latency(&traffic);
             // A prediction is for one policy.
             mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
             mesh.gaps.extend(watched.iter().flat_map(Marks::broken));
@@ -216,13 +225,13 @@ pub async fn step(
     Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, marks, mesh })
 }
 
-/// The median of requests with more than one try, by their counts, beyond the median of first tries.
+/// The median of requests with more than one attempt, by their counts, beyond the median of first attempts.
 fn added_latency(traffic: &Summary) -> Option<f64> {
-    let first = *traffic.tries_p50_ms.get(&1)?;
+    let first = *traffic.attempts_p50_ms.get(&1)?;
     let retried: Vec<(u64, f64)> = traffic
-        .tries_p50_ms
+        .attempts_p50_ms
         .range(2..)
-        .map(|(tries, p50)| (traffic.tries_count.get(tries).copied().unwrap_or(0), *p50))
+        .map(|(attempts, p50)| (traffic.attempts_count.get(attempts).copied().unwrap_or(0), *p50))
         .collect();
     let count: u64 = retried.iter().map(|(count, _)| count).sum();
     let weighted: f64 = retried.iter().map(|(count, p50)| *count as f64 * p50).sum();

@@ -1,5 +1,6 @@
 //! Recorded runs: one folder, a versioned JSON file each, so that `report`, `compare` and `explain` work later.
 
+use meshy_kube::failure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,18 +8,18 @@ use anyhow::{Context as _, anyhow, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Advise, api};
-use crate::input;
-use crate::lab;
 use crate::measure::Step;
-use crate::private;
-use crate::ui::Report;
+use meshy_base::Report;
+use meshy_base::error::Advise;
+use meshy_base::input;
+use meshy_base::private;
+use meshy_lab::lab;
 
 /// The format of the files.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Runs kept; with a demo's 50 KiB each the folder stays at some 5 MiB.
 const KEPT: usize = 100;
@@ -90,13 +91,13 @@ impl Run {
     pub async fn note_versions(&mut self, client: &kube::Client) -> anyhow::Result<()> {
         self.kubernetes = match client.apiserver_version().await {
             Ok(version) => Some(version.git_version),
-            Err(error) if api::is_forbidden(&error) => None,
+            Err(error) if failure::is_forbidden(&error) => None,
             Err(error) => return Err(error).context("cannot read the API server's version"),
         };
         let meshed = ListParams::default().labels(names::CONTROL_PLANE_NS_LABEL);
         let pods = match Api::<Pod>::all(client.clone()).list(&meshed).await {
             Ok(pods) => pods.items,
-            Err(error) if api::is_forbidden(&error) => Vec::new(),
+            Err(error) if failure::is_forbidden(&error) => Vec::new(),
             Err(error) => return Err(error).context("cannot list pods"),
         };
         self.linkerd = pods.iter().find_map(|pod| pod.annotations().get(names::PROXY_VERSION).cloned());
@@ -178,8 +179,9 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
     match found[..] {
         [id] => read(&folder.join(format!("{id}.json"))),
         [] => Err(anyhow!("there is no recorded run `{name}`"))
-            .hint("`meshy runs` lists them; `meshy traffic` and `meshy demo` record one"),
-        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len())).hint("`meshy runs` lists them"),
+            .hint("`meshy report --list` lists them; `meshy traffic` and `meshy demo` record one"),
+        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len()))
+            .hint("`meshy report --list` lists them"),
     }
 }
 
@@ -199,9 +201,9 @@ fn read(file: &Path) -> anyhow::Result<Run> {
 mod tests {
     use super::*;
     use crate::measure::Mesh;
-    use crate::metrics::Fates;
-    use crate::metrics::routes::RouteCounts;
-    use crate::predict::{Policy, Scenario, predict};
+    use meshy_metrics::Outcomes;
+    use meshy_metrics::routes::RouteCounts;
+    use meshy_predict::edge::{EdgeLoad, Policy, predict_edge};
 
     #[test]
     fn a_run_is_read_as_it_was_written_and_old_ones_go() {
@@ -221,14 +223,14 @@ mod tests {
         ("retry_ratio", "retries_per_request"),
         ("limit", "limit_per_request"),
         ("clients", "clients_count"),
-        ("added_load_ratio", "added_tries_per_request"),
+        ("added_load_ratio", "added_attempts_per_request"),
     ];
 
     #[test]
     fn a_file_with_the_names_of_earlier_days_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut run = Run::begin("traffic", "meshy", "embedded");
-        run.steps = [Policy::SEED, Policy::Limit { limit: 3 }].map(measured).into();
+        run.steps = [Policy::DEFAULT_BUDGET, Policy::Limit { limit: 3 }].map(measured).into();
         let text = serde_json::to_string(&run).unwrap();
         let earlier = EARLIER.iter().fold(text.clone(), |text, (earlier, today)| {
             assert!(text.contains(&format!("\"{today}\":")), "nothing is called {today}");
@@ -244,10 +246,10 @@ mod tests {
 
     fn measured(policy: Policy) -> Step {
         let scenario =
-            Scenario { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
-        let fates = Fates { added_tries_per_request: Some(1.5), ..Fates::default() };
+            EdgeLoad { fail_ratio: 0.7, requests_per_second: 4.0, over_seconds: 2.0, clients: 2, policy };
+        let outcomes = Outcomes { added_attempts_per_request: Some(1.5), ..Outcomes::default() };
         let (service, clients) = (crate::demo::bounced(), RouteCounts::default());
-        let prediction = Some(predict(scenario, 1));
+        let prediction = Some(predict_edge(scenario, 1));
         let (servers, gaps) = (clients.clone(), Vec::new());
         let mesh = Mesh {
             service,
@@ -255,7 +257,7 @@ mod tests {
             fail_ratio: Some(0.7),
             clients,
             servers,
-            fates,
+            outcomes,
             prediction,
             unpredicted: None,
             gaps,

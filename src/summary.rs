@@ -2,9 +2,9 @@
 
 use crate::expect::Judged;
 use crate::measure::{Mesh, Step};
-use crate::metrics::Fates;
-use crate::predict::Policy;
 use crate::ui::table::{self, Table};
+use meshy_metrics::Outcomes;
+use meshy_predict::edge::Policy;
 
 /// A measured step: what the user saw, what it cost, where the requests went.
 pub fn of_step(step: &Step) -> String {
@@ -41,24 +41,25 @@ pub fn of_step(step: &Step) -> String {
     text
 }
 
-/// The share of good tries as a cell.
+/// The share of good attempts as a cell.
 pub fn actual(mesh: &Mesh) -> String {
-    table::share(mesh.clients.actual_success(), mesh.clients.tries_count)
+    table::share(mesh.clients.actual_success(), mesh.clients.attempts_count)
 }
 
 /// Steps under each other, both views and what was predicted.
 pub fn of_steps(steps: &[Step]) -> String {
-    let mut rows = Table::new(1, &["STEP", "SUCCESS", "ACTUAL", "TRIES/REQ", "P50", "P99", "PREDICTED"]);
+    let mut rows = Table::new(1, &["STEP", "SUCCESS", "ACTUAL", "ATTEMPTS/REQ", "P50", "P99", "PREDICTED"]);
     for step in steps {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
-        let tries = mesh.and_then(|mesh| mesh.fates.added_tries_per_request).map(|added| added + 1.0);
+        let attempts =
+            mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).map(|added| added + 1.0);
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| &p.success_ratio);
         rows.row([
             step.name.clone(),
             table::share(traffic.success_ratio, traffic.requests_count),
             mesh.map_or(table::UNKNOWN.to_owned(), actual),
-            tries.map_or(table::UNKNOWN.to_owned(), |tries| format!("{tries:.2}")),
+            attempts.map_or(table::UNKNOWN.to_owned(), |attempts| format!("{attempts:.2}")),
             table::millis(Some(traffic.latency.p50_ms)),
             table::millis(Some(traffic.latency.p99_ms)),
             predicted.map_or(table::UNKNOWN.to_owned(), |p| {
@@ -82,7 +83,7 @@ pub fn of_mesh(mesh: &Mesh) -> String {
         );
         return wrapped(&told, WIDTH).join("\n") + "\n";
     }
-    let mut text = of_fates(&mesh.fates);
+    let mut text = of_outcomes(&mesh.outcomes);
     text.push('\n');
     if let Some(prediction) = &mesh.prediction {
         let success = &prediction.success_ratio;
@@ -109,14 +110,14 @@ pub fn of_mesh(mesh: &Mesh) -> String {
     text
 }
 
-/// The fates as a table with what they cost, whole.
-pub fn of_fates(fates: &Fates) -> String {
-    fates_table(fates, |_| true)
+/// The outcomes as a table with what they cost, whole.
+pub fn of_outcomes(outcomes: &Outcomes) -> String {
+    outcomes_table(outcomes, |_| true)
 }
 
-/// The same without the fates that befell no request.
-pub fn of_fates_met(fates: &Fates) -> String {
-    fates_table(fates, |count| count != Some(0))
+/// The same without the outcomes that befell no request.
+pub fn of_counted_outcomes(outcomes: &Outcomes) -> String {
+    outcomes_table(outcomes, |count| count != Some(0))
 }
 
 fn counted(count: u64, one: &str, more: &str) -> String {
@@ -143,23 +144,23 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
-    let mut rows = Table::new(1, &["FATE", "REQUESTS", "SHARE"]);
-    for (fate, count) in fates.rows().into_iter().filter(|(_, count)| shown(*count)) {
-        let share = count.filter(|_| fates.requests_count > 0);
-        let share = share.map(|count| count as f64 / fates.requests_count as f64);
+fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> String {
+    let mut rows = Table::new(1, &["OUTCOME", "REQUESTS", "SHARE"]);
+    for (outcome, count) in outcomes.rows().into_iter().filter(|(_, count)| shown(*count)) {
+        let share = count.filter(|_| outcomes.requests_count > 0);
+        let share = share.map(|count| count as f64 / outcomes.requests_count as f64);
         rows.row([
-            fate,
+            outcome,
             count.map_or(table::UNKNOWN.to_owned(), |c| c.to_string()),
-            table::share(share, fates.requests_count),
+            table::share(share, outcomes.requests_count),
         ]);
     }
     let per_request =
-        fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
+        outcomes.added_attempts_per_request.map_or("-".to_owned(), |added| format!("{:.2}", added + 1.0));
     let added =
-        fates.added_tries_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
+        outcomes.added_attempts_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
     // Below zero it is chance: a retry does not make an answer come sooner.
-    let latency = match fates.added_latency_ms {
+    let latency = match outcomes.added_latency_ms {
         None => "-".to_owned(),
         Some(..0.05) => "no".to_owned(),
         Some(ms) => format!("{ms:.1} ms"),
@@ -167,10 +168,10 @@ fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
     let mut text = format!(
         "{}\n\n{}, {}: {per_request} a request, {added} added load, {latency} added latency",
         rows.render(),
-        counted(fates.requests_count, "request", "requests"),
-        counted(fates.tries_count, "try", "tries")
+        counted(outcomes.requests_count, "request", "requests"),
+        counted(outcomes.attempts_count, "attempt", "attempts")
     );
-    for remark in &fates.remarks {
+    for remark in &outcomes.remarks {
         text.push('\n');
         text.push_str(&wrapped(&format!("note: {remark}"), WIDTH).join("\n"));
     }
@@ -181,18 +182,6 @@ fn fates_table(fates: &Fates, shown: impl Fn(Option<u64>) -> bool) -> String {
 pub fn of_judged(judged: &Judged) -> String {
     let mark = if judged.holds { "holds" } else { "DOES NOT HOLD" };
     format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
-}
-
-/// A policy in a few words.
-pub fn of_policy(policy: &Policy) -> String {
-    match policy {
-        Policy::None => "no retries".to_owned(),
-        Policy::Limit { limit } => format!("at most {limit} retries a request"),
-        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => format!(
-            "a budget of {:.0} % of the good requests plus {min_retries_per_second} retries a second, over {ttl_seconds} s",
-            retry_ratio * 100.0
-        ),
-    }
 }
 
 /// A step told in sentences: what was wanted, what was allowed, what came of it.
@@ -214,9 +203,9 @@ pub fn explain(step: &Step) -> Vec<String> {
     };
     if let Some(actual) = mesh.clients.actual_success() {
         told.push(format!(
-            "The service itself answered {} % of {} tries well{}.",
-            table::points(actual, mesh.clients.tries_count),
-            mesh.clients.tries_count,
+            "The service itself answered {} % of {} attempts well{}.",
+            table::points(actual, mesh.clients.attempts_count),
+            mesh.clients.attempts_count,
             if mesh.clients.retries() > 0 {
                 "; retries do not fix the service, they repeat the request"
             } else {
@@ -238,7 +227,7 @@ pub fn explain(step: &Step) -> Vec<String> {
             let wanted = clients.retryable_count as f64 / seconds;
             told.push(format!(
                 "{wanted:.1} retries a second were wanted, the budget ({}) allowed {retries:.1}{}",
-                of_policy(&mesh.policy).trim_start_matches("a budget of "),
+                &mesh.policy.words().trim_start_matches("a budget of "),
                 match clients.no_budget_count {
                     0 => ": enough for every failure.".to_owned(),
                     refused => format!(", so {refused} requests failed, retry budget exhausted."),
@@ -252,10 +241,10 @@ pub fn explain(step: &Step) -> Vec<String> {
             limit + 1
         )),
     }
-    if let Some(added) = mesh.fates.added_tries_per_request.filter(|added| *added > 0.005) {
+    if let Some(added) = mesh.outcomes.added_attempts_per_request.filter(|added| *added > 0.005) {
         told.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
     }
-    if let Some(latency) = mesh.fates.added_latency_ms.filter(|ms| *ms > 0.0) {
+    if let Some(latency) = mesh.outcomes.added_latency_ms.filter(|ms| *ms > 0.0) {
         told.push(format!("A retried request took {latency:.1} ms longer (the medians' difference)."));
     }
     if let Some(prediction) = &mesh.prediction {

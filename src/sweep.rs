@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::demo::{self, stage::Stage};
-use crate::live::Live;
-use crate::measure::{self, Step};
-use crate::policy::{self, Evidence, PolicyChange, Session};
-use crate::predict::{Interval, Policy, Scenario};
-use crate::services::FaultChange;
-use crate::traffic::Plan;
+use crate::measure::{self, Step, View};
+use meshy_load::Plan;
+use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
+use meshy_policy::services::FaultChange;
+use meshy_predict::Interval;
+use meshy_predict::edge::{EdgeLoad, Policy};
 
 /// What a point gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,8 +23,8 @@ pub struct Measured {
     pub requests_count: u64,
     /// What the user got, with what so many requests can tell.
     pub success_ratio: Interval,
-    /// Tries for each request, as the clients' proxies count.
-    pub tries_per_request: Option<f64>,
+    /// Attempts for each request, as the clients' proxies count.
+    pub attempts_per_request: Option<f64>,
     /// Whether it lies in the predicted interval.
     pub within_prediction: bool,
 }
@@ -38,8 +38,8 @@ impl Measured {
         Self {
             requests_count: traffic.requests_count,
             success_ratio: Interval::of_share(traffic.succeeded_count, traffic.requests_count),
-            tries_per_request: mesh
-                .and_then(|mesh| mesh.fates.added_tries_per_request)
+            attempts_per_request: mesh
+                .and_then(|mesh| mesh.outcomes.added_attempts_per_request)
                 .map(|added| added + 1.0),
             within_prediction: predicted
                 .zip(traffic.success_ratio)
@@ -63,7 +63,7 @@ impl<'a> Bench<'a> {
     pub async fn enter(
         stage: &'a Stage,
         session: &'a mut Session,
-        points: &[Scenario],
+        points: &[EdgeLoad],
         deadline: Instant,
     ) -> anyhow::Result<Self> {
         let changes: Vec<PolicyChange> = points
@@ -84,7 +84,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The API's; the client's proxy does not use the policy in time.
-    pub async fn set(&mut self, scenario: &Scenario) -> anyhow::Result<()> {
+    pub async fn set(&mut self, scenario: &EdgeLoad) -> anyhow::Result<()> {
         // While every attempt fails, one request shows whether there are retries.
         self.fails(100).await?;
         self.session.without_retries(&demo::bounced()).await?;
@@ -108,15 +108,15 @@ impl<'a> Bench<'a> {
     pub async fn measure(
         &self,
         name: &str,
-        scenario: &Scenario,
+        scenario: &EdgeLoad,
         stop: watch::Receiver<bool>,
-        live: &Live,
+        view: &impl View,
     ) -> anyhow::Result<Step> {
         let length = Duration::from_secs_f64(scenario.over_seconds);
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
         let load = (demo::target(self.stage, false), plan);
         let service = demo::bounced();
-        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, live).await
+        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, view).await
     }
 
     async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {

@@ -1,22 +1,26 @@
-//! The terminal: talk on stderr through [`Report`], data on stdout through [`data`].
+//! The terminal: progress on stderr through [`report`], data on stdout through [`data`].
 
 use std::io::{ErrorKind, Write};
 
-use crate::activity::{self, Kind};
+use meshy_base::activity::{self, Kind};
+use meshy_base::text::printable_with_colors;
 
+pub mod error;
 pub mod hush;
 pub mod log;
-mod report;
 pub mod table;
+mod terminal;
 
-pub use report::{Report, Step};
 pub use table::Table;
+pub use terminal::report;
 
-/// Prints data on stdout, ended by a line break. A reader that went away (`meshy … | head`) is no error.
+/// Prints data on stdout, ended by a line break, with the control characters of foreign text as numbers. A closed pipe
+/// (`meshy … | head`) is not an error.
 ///
 /// # Errors
-/// Stdout cannot be written for another reason.
+/// Returns an error if stdout cannot be written for another reason.
 pub fn data(text: &str) -> anyhow::Result<()> {
+    let text = printable_with_colors(text);
     let _writing = activity::begin(Kind::File, "writing to stdout");
     let mut out = std::io::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };

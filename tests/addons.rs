@@ -13,11 +13,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use meshy::addons::linkerd::identity::Credentials;
-use meshy::addons::linkerd::{existing, gateway, proof};
-use meshy::addons::{self, Options};
-use meshy::k8s::{Apply, Kinds, Manager, apply, manifest};
-use meshy::ui::Report;
+use meshy_base::report::Memory;
+use meshy_kube::{Apply, Kinds, Manager, apply, manifest};
+use meshy_lab::addons::linkerd::identity::Credentials;
+use meshy_lab::addons::linkerd::{existing, gateway, proof};
+use meshy_lab::addons::{self, Options};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
@@ -147,14 +147,14 @@ async fn a_control_plane_that_does_not_start_gets_no_webhook() {
     let Some(server) = ApiServer::start() else { return };
     let kinds = server.kinds().await;
     let deadline = Instant::now() + Duration::from_secs(12);
-    let report = Report::memory();
+    let report = Memory::default().report();
     let error =
         addons::install_all(kinds.client(), &Options::default(), &report, deadline).await.unwrap_err();
     let text = format!("{error:#}");
     assert!(text.contains("linkerd-identity") || text.contains("ingress-nginx-controller"), "{text}");
     let (hooks, _) =
         kinds.resource("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration").await.unwrap();
-    let hooks: kube::Api<meshy::k8s::Object> = kube::Api::all_with(kinds.client().clone(), &hooks);
+    let hooks: kube::Api<meshy_kube::Object> = kube::Api::all_with(kinds.client().clone(), &hooks);
     assert_eq!(hooks.list(&Default::default()).await.unwrap().items.len(), 0);
 }
 
@@ -174,14 +174,15 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
     let install = || async {
         let options = Options { ingress: addons::Ingress::None, ..Options::default() };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let error =
-            addons::install_all(kinds.client(), &options, &Report::memory(), deadline).await.unwrap_err();
+        let error = addons::install_all(kinds.client(), &options, &Memory::default().report(), deadline)
+            .await
+            .unwrap_err();
         format!("{error:#}")
     };
     let text = install().await;
     assert!(text.contains("older than 2.16"), "{text}");
     let (deployments, _) = kinds.resource("apps/v1", "Deployment").await.unwrap();
-    let deployments: kube::Api<meshy::k8s::Object> =
+    let deployments: kube::Api<meshy_kube::Object> =
         kube::Api::all_with(kinds.client().clone(), &deployments);
     assert_eq!(
         deployments.list(&Default::default()).await.unwrap().items.len(),
@@ -217,7 +218,7 @@ async fn the_proof_tells_called_webhooks_from_silent_ones() {
         serde_json::from_value(hook).unwrap()
     });
     applier.run(redirected.collect()).await.unwrap();
-    let report = Report::memory();
+    let report = Memory::default().report();
     proof::webhooks_answer(&kinds, soon(), &report.step("Proving", "webhooks")).await.unwrap();
 }
 

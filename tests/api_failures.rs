@@ -18,9 +18,9 @@ use home::Home;
 
 /// Commands that read a cluster.
 const READ: [&str; 16] = [
-    "certs",
+    "check --certs",
     "check",
-    "fates --window 0s",
+    "outcomes --window 0s",
     "fault",
     "inject --explain web-1",
     "lint",
@@ -49,8 +49,8 @@ const CHANGE: [&str; 14] = [
     "sp delete",
     "split apply",
     "split delete",
-    "undeploy",
-    "uninject --all",
+    "deploy --delete",
+    "inject --remove --all",
     "up --image registry.example/web:1",
 ];
 

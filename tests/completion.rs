@@ -35,7 +35,7 @@ fn tab_completion_knows_labs_overlays_pages_and_targets() {
     assert_eq!(offered(&home, &["status", "--name", "tr"]), ["train"]);
     home.good("up --provider embedded");
     assert_eq!(offered(&home, &["inject", "deploy/m"]), ["deploy/minimal-service"]);
-    assert_eq!(offered(&home, &["fates", "b"]), ["bounced-service"]);
+    assert_eq!(offered(&home, &["outcomes", "b"]), ["bounced-service"]);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn tab_completion_waits_for_no_file_of_a_lab() {
     std::fs::rename(&file, &aside).expect("a kubeconfig");
     assert!(Command::new("mkfifo").arg(&file).status().expect("mkfifo runs").success());
     let begun = Instant::now();
-    assert_eq!(offered(&home, &["fates", "b"]), ["bounced-service"], "the shipped services");
+    assert_eq!(offered(&home, &["outcomes", "b"]), ["bounced-service"], "the shipped services");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     std::fs::rename(&aside, &file).expect("the kubeconfig");
 }

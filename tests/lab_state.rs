@@ -12,12 +12,12 @@ use home::{Home, signal};
 
 /// Commands that need the lab's cluster.
 const COMMANDS: [&str; 26] = [
-    "certs",
+    "check --certs",
     "check",
     "check --wait",
     "demo",
     "deploy",
-    "fates",
+    "outcomes",
     "fault",
     "fault 70",
     "inject --all",
@@ -36,8 +36,8 @@ const COMMANDS: [&str; 26] = [
     "split show",
     "stat",
     "traffic --duration 1s",
-    "undeploy",
-    "uninject --all",
+    "deploy --delete",
+    "inject --remove --all",
 ];
 
 /// Longer than any of them takes on a busy machine, and far below the time that a client waits for a server.
@@ -136,7 +136,7 @@ fn a_namespace_without_anything_is_not_an_empty_table() {
     assert!(empty.status.success(), "{}", text(&empty));
     assert!(text(&empty).contains("namespace `default` has no sts"), "{}", text(&empty));
 
-    for line in ["fault 70 bounced-service -n nosuch", "fates bounced-service -n nosuch"] {
+    for line in ["fault 70 bounced-service -n nosuch", "outcomes bounced-service -n nosuch"] {
         let output = home.run(line);
         let said = text(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use meshy::k8s::{Apply, Kinds, Manager, manifest, wait};
 use meshy_embedded::{Cluster, Options};
+use meshy_kube::{Apply, Kinds, Manager, manifest, wait};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep};
 
@@ -59,7 +59,7 @@ impl Lab {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
         let lab = Self { cluster, kubeconfig, _folder: folder };
-        // The seed's failing service: two of three tries fail; the caller never does.
+        // The seed's failing service: two of three attempts fail; the caller never does.
         for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
             lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
         }
@@ -147,10 +147,10 @@ async fn the_ingress_controller_is_meshed_proven_and_unmeshed() {
     assert!(text.contains("ingress: 1/1 meshed and ready"), "{text}");
     let again = lab.expect("inject", 0).await;
     assert!(again.contains("as it was"), "the second time nothing restarts: {again}");
-    let text = lab.expect("uninject", 0).await;
+    let text = lab.expect("inject --remove", 0).await;
     assert!(text.contains("no proxy, ready"), "{text}");
     // Its manifest asks for a proxy, so the word becomes `disabled`.
-    let text = lab.expect("uninject deploy/bounced-service", 0).await;
+    let text = lab.expect("inject --remove deploy/bounced-service", 0).await;
     assert!(text.contains("disabled"), "{text}");
     let text = lab.expect("inject --all", 0).await;
     assert_eq!(text.matches("proxy as sidecar").count(), 2, "{text}");
@@ -271,8 +271,8 @@ async fn check_certs_and_images_know_a_built_in_mesh() {
         text.contains("built into this cluster") && text.contains("the built-in injector answers"),
         "{text}"
     );
-    let text = lab.expect("certs", 0).await;
+    let text = lab.expect("check --certs", 0).await;
     assert!(text.contains("built into this cluster"), "{text}");
-    let text = lab.expect("images", 0).await;
+    let text = lab.expect("up --images", 0).await;
     assert!(text.contains("cr.l5d.io/linkerd/proxy:edge-26.6.3"), "{text}");
 }

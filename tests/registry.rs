@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use meshy::image::registry::Client;
-use meshy::image::{Arch, Blob, Image};
+use meshy_lab::image::registry::Client;
+use meshy_lab::image::{Arch, Blob, Image};
 
 /// A registry process with a folder and a port of its own.
 struct Registry {

@@ -88,7 +88,7 @@ fn used(home: &Home, line: &str) -> BTreeSet<Right> {
 const MEASURE: &[&str] = &[
     "stat -A --window 1s",
     "routes deploy --window 1s",
-    "fates bounced-service --window 1s",
+    "outcomes bounced-service --window 1s",
     "lint",
     "status",
     "sp show",
@@ -104,8 +104,8 @@ const EXPERIMENT: &[&str] = &[
     "deploy minimal-service-v2",
     "split apply",
     "split delete",
-    "undeploy minimal-service-v2",
-    "uninject deploy/minimal-service",
+    "deploy --delete minimal-service-v2",
+    "inject --remove deploy/minimal-service",
     "inject deploy/minimal-service",
 ];
 

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../crates/mesh/tests/support/fuzzed.rs"]
+#[path = "../../crates/linkerd/tests/support/fuzzed.rs"]
 mod fuzzed;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzed::case(bytes));

@@ -10,9 +10,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
-use crate::exec::children;
-use crate::lab::{self, LabName, Record};
-use crate::{activity, connect, files, runs};
+use crate::runs;
+use meshy_base::activity;
+use meshy_base::exec::children;
+use meshy_lab::lab::{self, LabName, Record};
+use meshy_lab::{connect, files};
 
 /// How long a key press may wait for the cluster.
 const PATIENCE: Duration = Duration::from_millis(800);

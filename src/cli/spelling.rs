@@ -5,13 +5,13 @@ use std::ffi::OsString;
 
 /// Spells what means a command's own flag as that flag:
 ///
-/// - `--timeout` after `retry apply` is the policy's, `--try-timeout`. Before `retry` it is the command's limit.
+/// - `--timeout` after `retry apply` is the policy's, `--attempt-timeout`. Before `retry` it is the command's limit.
 /// - `-o FILE` after `report` is the file to write, `--out`; `-o json` and `-o text` say how data is printed, as everywhere.
 pub fn plain(args: Vec<OsString>) -> Vec<OsString> {
     let follows =
         |words: &[&str]| args.windows(words.len()).position(|w| w == words).map(|at| at + words.len());
     if let Some(from) = follows(&["retry", "apply"]) {
-        return after(args, from, |flag, _| (flag == "--timeout").then_some("--try-timeout"));
+        return after(args, from, |flag, _| (flag == "--timeout").then_some("--attempt-timeout"));
     }
     if let Some(from) = follows(&["report"]) {
         let out = |flag: &str, value: &str| {
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_the_tries_after_retry_apply_and_the_commands_everywhere_else() {
+    fn a_timeout_is_the_attempts_after_retry_apply_and_the_commands_everywhere_else() {
         assert_eq!(
             spelled("meshy --timeout 2m retry apply web --timeout 500ms"),
-            "meshy --timeout 2m retry apply web --try-timeout 500ms"
+            "meshy --timeout 2m retry apply web --attempt-timeout 500ms"
         );
-        assert_eq!(spelled("meshy retry apply --timeout=1s"), "meshy retry apply --try-timeout=1s");
+        assert_eq!(spelled("meshy retry apply --timeout=1s"), "meshy retry apply --attempt-timeout=1s");
         for same in [
             "meshy retry delete --timeout 1m",
             "meshy up --timeout 20m",

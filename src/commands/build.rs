@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::Exit;
-use crate::overlay;
+use meshy_base::error::Exit;
+use meshy_lab::overlay;
 
 /// The flags of `meshy build`.
 #[derive(Debug, clap::Args)]

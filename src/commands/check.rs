@@ -1,22 +1,45 @@
 //! `meshy check`: the health of all that a lesson needs.
 
+mod bundle;
+mod certs;
+mod machine;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::reach;
 use crate::context::Context;
-use crate::error::Exit;
 use crate::mesh::checks::{self, Outcome, Verdict};
+use meshy_base::error::Exit;
+use meshy_lab::cluster::reach;
 
 /// Flags of `meshy check`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy check\n  meshy check --wait --timeout 2m -o json")]
+#[command(after_help = "Examples:\n  meshy check\n  meshy check --wait --timeout 2m -o json\n  \
+                        meshy check --machine --provider kind\n  meshy check --bundle trouble.tar.gz")]
 pub struct Args {
-    /// Wait until nothing fails, at most as long as `--timeout` says
+    /// Wait until no check fails, at most for `--timeout`
     #[arg(long)]
     wait: bool,
+    /// List the certificates and when they expire
+    #[arg(long, group = "what", conflicts_with = "wait")]
+    certs: bool,
+    /// Check that this machine can run a kind cluster
+    #[arg(long, group = "what", conflicts_with = "wait")]
+    machine: bool,
+    /// Write a redacted archive for bug reports; the file must not exist yet
+    #[arg(long, group = "what", conflicts_with = "wait", value_name = "FILE", num_args = 0..=1,
+          default_missing_value = "meshy-support.tar.gz")]
+    bundle: Option<PathBuf>,
+}
+
+impl Args {
+    /// Whether the command needs no cluster that can be reached.
+    pub(crate) fn without_cluster(&self) -> bool {
+        self.machine
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -31,6 +54,15 @@ struct Document {
 /// There is no such lab or context, or the API server does not respond as it should. What the checks find is no error: it is
 /// the status.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.certs {
+        return certs::run(context).await;
+    }
+    if args.machine {
+        return machine::run(context).await;
+    }
+    if let Some(file) = args.bundle {
+        return bundle::run(context, file).await;
+    }
     let client = context.client().await?;
     loop {
         let (checks, failure) = match checks::run(&client).await {

@@ -1,15 +1,16 @@
 //! `meshy cluster`: only the cluster, the first step of `up`.
 
-use crate::cluster::{self, Spec};
+use crate::args::ClusterArgs;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
+use meshy_lab::cluster;
 
 /// The flags of `meshy cluster`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy cluster\n  meshy cluster --workers 1 --name small")]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
 }
 
 /// Makes the cluster unless it is there.
@@ -17,9 +18,9 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s first step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.spec()).await?;
     let record = claim.record;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would make cluster `{}`", record.name));
         return Ok(Exit::Done);
     }

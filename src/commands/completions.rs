@@ -5,7 +5,7 @@ use clap_complete::Shell;
 use clap_complete::env::Shells;
 
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
 
 /// The flags of `meshy completions`.
 #[derive(Debug, clap::Args)]

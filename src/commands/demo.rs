@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::Parser as _;
 use console::{Term, style};
 
 use super::experiment::{self, Ends};
 use super::gate::{self, Gate};
-use crate::cli::{Cli, Command, ProviderChoice};
+use crate::args::ProviderChoice;
 use crate::context::Context;
 use crate::demo::stage::Stage;
 use crate::demo::{self, Pace, SCENES, Scene};
-use crate::error::{Advise as _, Exit};
 use crate::expect::Judged;
-use crate::limit;
 use crate::live::Live;
 use crate::measure::Step;
-use crate::policy::{Session, Stopped};
+use crate::measure::View as _;
 use crate::runs::{Run, Verdict};
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
+use meshy_base::error::{Advise as _, Exit};
+use meshy_base::limit;
+use meshy_policy::policy::{Session, Stopped};
 
 /// How long the demo takes at most as it was told to: on a real Linkerd some minutes pass until all clients follow.
 pub(crate) const LENGTH: Duration = Duration::from_secs(600);
@@ -63,7 +63,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.restore {
         return experiment::restore_left(context).await;
     }
-    if context.global.dry_run {
+    if context.dry_run {
         SCENES
             .iter()
             .for_each(|scene| context.report.say(format!("would play `{}`: {}", scene.name, scene.says)));
@@ -97,12 +97,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// `meshy up --provider embedded` with this run's own global flags.
 async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
-    let words = ["meshy", "up"].into_iter().chain(like_linkerd.then_some("--like-linkerd"));
-    let Some(Command::Up(up)) = Cli::try_parse_from(words)?.command else { return Ok(()) };
-    let mut global = context.global.clone();
-    global.provider = ProviderChoice::Embedded;
-    let context = Context { global, report: context.report.clone(), deadline: context.deadline };
-    super::up::run(&context, up).await?;
+    let context = context.with_provider(ProviderChoice::Embedded);
+    super::up::run(&context, super::up::Args::embedded(like_linkerd)).await?;
     Ok(())
 }
 
@@ -254,7 +250,8 @@ async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{exit_of, render};
+    use crate::ui::error::render;
+    use meshy_base::error::exit_of;
 
     #[test]
     fn a_demo_that_failed_is_an_error_with_the_expectations_that_failed_too() {

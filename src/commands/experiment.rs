@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
 use crate::demo::stage::Stage;
-use crate::error::{Advise, Exit};
-use crate::k8s::Kinds;
-use crate::policy::{self, Session};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
+use meshy_policy::policy::{self, Session};
 
 /// How long the restore may take.
 const RESTORE: Duration = Duration::from_secs(20);
@@ -135,7 +135,7 @@ async fn restore(context: &Context, session: Session, ends: &Ends) -> anyhow::Re
 /// There is no lab; something cannot be restored.
 pub(super) async fn restore_left(context: &Context) -> anyhow::Result<Exit> {
     let kinds = Kinds::new(context.client_for_change("restore policies in").await?);
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say("would restore the policies and faults that a killed run left");
     } else if !policy::restore_left(&kinds, &context.report).await? {
         context.report.say("nothing to restore");

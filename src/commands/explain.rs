@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::{files, runs, summary};
+use crate::{runs, summary};
+use meshy_base::error::{Advise, Exit};
+use meshy_lab::files;
 
 /// What to explain.
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::error::Exit;
-use crate::services::{self, Fault, FaultChange};
+use meshy_base::error::Exit;
+use meshy_policy::services::{self, Fault, FaultChange};
 
 /// What to change.
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let pods = services::pods(&client, &args.namespace, &args.service).await?;
     let change = args.change.map(|change| FaultChange { seed: args.seed.map(Some), ..change });
     let fault = match change {
-        Some(change) if context.global.dry_run => {
+        Some(change) if context.dry_run => {
             let pods: Vec<&str> = pods.iter().map(|pod| pod.name.as_str()).collect();
             context.report.say(format!("would send {} to {}", json!(change), pods.join(", ")));
             return Ok(Exit::Done);

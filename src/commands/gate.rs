@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::activity;
-use crate::error::{Advise as _, Exit};
 use crate::expect::{self, Expectations, Judged};
 use crate::measure::Step;
+use meshy_base::activity;
+use meshy_base::error::{Advise as _, Exit};
 
 /// The conditions of a gate and where it writes.
 #[derive(Debug, clap::Args)]

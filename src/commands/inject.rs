@@ -5,18 +5,18 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use meshy_mesh::inject::{self, Done, Mode};
+use meshy_linkerd::inject::{self, Done, Mode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::addons::ingress_nginx;
 use crate::context::Context;
-use crate::error::{self, Advise, Exit};
-use crate::input;
-use crate::k8s::{Kinds, Object};
 use crate::mesh::explain;
 use crate::mesh::injection::{self, Outcome};
 use crate::mesh::workloads::{self, NoWorkload, Selection};
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::input;
+use meshy_kube::{Kinds, Object};
+use meshy_lab::addons::ingress_nginx;
 
 /// How a proxy routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -49,7 +49,7 @@ pub struct Which {
 #[command(
     after_help = "Examples:\n  meshy inject                      the ingress controller, in ingress mode\n  \
                         meshy inject deploy/web -n shop\n  kubectl get deploy -o yaml | meshy inject - | kubectl apply -f -\n  \
-                        meshy inject --explain web-5d9c7-x2x4z"
+                        meshy inject --explain web-5d9c7-x2x4z\n  meshy inject --remove --all -n shop"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -57,6 +57,9 @@ pub struct Args {
     /// How the proxies route; the ingress controller's by default in ingress mode, all others' enabled
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeArg>,
+    /// Remove the proxies; where a namespace or manifest requests one, set the annotation to `disabled`
+    #[arg(long, conflicts_with_all = ["mode", "explain"])]
+    remove: bool,
     /// Say why this pod is not meshed, or what its proxy lacks
     #[arg(long, value_name = "POD", conflicts_with_all = ["workloads", "all", "selector", "mode"])]
     explain: Option<String>,
@@ -73,6 +76,9 @@ pub(super) struct Document {
 /// # Errors
 /// No such workload or pod, a refusal of the API server, or a pod without a ready proxy afterwards.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.remove {
+        return remove(context, &args.which).await;
+    }
     if args.which.workloads == ["-"] {
         let mode = if args.mode == Some(ModeArg::Ingress) { Mode::Ingress } else { Mode::Enabled };
         return filter(context, |object| inject::annotate(object, mode));
@@ -91,9 +97,19 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     change(context, &client, workloads, |workload| Some(mode(workload))).await
 }
 
+/// Removes proxies from workloads.
+async fn remove(context: &Context, which: &Which) -> anyhow::Result<Exit> {
+    if which.workloads == ["-"] {
+        return filter(context, inject::remove);
+    }
+    let client = context.client_for_change("remove proxies from").await?;
+    let workloads = which.find(&client).await?;
+    change(context, &client, workloads, |_| None).await
+}
+
 impl Which {
     /// The workloads that are meant; the ingress controller when nothing is said.
-    pub(super) async fn find(&self, client: &kube::Client) -> anyhow::Result<Vec<Object>> {
+    async fn find(&self, client: &kube::Client) -> anyhow::Result<Vec<Object>> {
         let mut selection = Selection {
             names: self.workloads.clone(),
             namespace: self.namespace.clone(),
@@ -120,13 +136,13 @@ fn is_ingress(workload: &Object) -> bool {
 }
 
 /// Sets each workload's mode, all at the same time, and judges the pods that come of it.
-pub(super) async fn change(
+async fn change(
     context: &Context,
     client: &kube::Client,
     workloads: Vec<Object>,
     mode: impl Fn(&Object) -> Option<Mode>,
 ) -> anyhow::Result<Exit> {
-    if context.global.dry_run {
+    if context.dry_run {
         for workload in &workloads {
             let word = mode(workload).map_or("no proxy", Mode::as_str);
             context
@@ -168,10 +184,7 @@ fn words(document: &Document) -> String {
 }
 
 /// Reads YAML from stdin, changes each object and prints the lot.
-pub(super) fn filter(
-    context: &Context,
-    change: impl Fn(&mut Value) -> Vec<inject::Outcome>,
-) -> anyhow::Result<Exit> {
+fn filter(context: &Context, change: impl Fn(&mut Value) -> Vec<inject::Outcome>) -> anyhow::Result<Exit> {
     let text = input::any_text(Path::new("-")).context("cannot read stdin")?;
     let documents: Vec<Value> =
         serde_yaml::from_multiple(&text).context("stdin is not YAML").exit(Exit::Usage)?;

@@ -1,8 +1,8 @@
 //! `meshy internal-serve`: the background process of an embedded lab. Hidden.
 
-use crate::cluster::serve;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
+use meshy_lab::cluster::serve;
 
 /// `meshy internal-serve` takes no flags of its own: the lab's record says all.
 #[derive(Debug, clap::Args)]
@@ -13,6 +13,6 @@ pub struct Args {}
 /// # Errors
 /// As [`serve::serve`].
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
-    serve::serve(&context.global.name).await?;
+    serve::serve(&context.name).await?;
     Ok(Exit::Done)
 }

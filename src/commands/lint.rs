@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use meshy_mesh::lint::{self, Finding, World};
+use meshy_linkerd::lint::{self, Finding, World};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::input;
 use crate::mesh::survey;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::input;
 
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]

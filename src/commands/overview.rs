@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::cluster;
 use crate::context::Context;
-use crate::error::Exit;
-use crate::lab::Record;
 use crate::ui::table;
+use meshy_base::error::Exit;
+use meshy_lab::cluster;
+use meshy_lab::lab::Record;
 
 #[derive(Debug, Serialize)]
 struct Overview {
@@ -25,7 +25,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         vec![
             ["meshy demo", "the whole story in two minutes, nothing needed"],
             ["meshy up", "a lab to work in: KinD where there is an engine, else embedded"],
-            ["meshy doctor", "whether this machine can carry KinD"],
+            ["meshy check --machine", "whether this machine can carry KinD"],
         ]
     } else {
         vec![

@@ -1,5 +1,6 @@
 //! `meshy port-forward`: a port of this machine that leads to a pod.
 
+use meshy_kube::failure;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
@@ -12,11 +13,11 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal;
 
-use crate::activity::{self, Kind};
 use crate::context::Context;
-use crate::error::{self, Advise, Exit};
-use crate::limit;
-use crate::ui::Report;
+use meshy_base::Report;
+use meshy_base::activity::{self, Kind};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::limit;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]
@@ -97,7 +98,7 @@ impl Way {
             tokio::spawn(async move {
                 if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
                 {
-                    report.warn(format!("lost a connection: {}", error::plain(&error)));
+                    report.warn(format!("lost a connection: {}", failure::plain(&error)));
                 }
             });
         }

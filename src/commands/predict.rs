@@ -1,19 +1,21 @@
 //! `meshy predict`: what a policy will do, before it is tried.
 
+use meshy_kube::failure;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cli::duration;
 use crate::context::Context;
-use crate::error::{self, Exit};
 use crate::measure;
-use crate::metrics::RouteCounts;
-use crate::metrics::routes::Service;
-use crate::predict::{self, Interval, Policy, Prediction, Scenario};
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
-use crate::{policy, services};
+use meshy_base::duration;
+use meshy_base::error::Exit;
+use meshy_metrics::RouteCounts;
+use meshy_metrics::routes::Service;
+use meshy_policy::{policy, services};
+use meshy_predict::Interval;
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -46,14 +48,14 @@ impl Args {
 /// The scenario's flags, shared with `sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ScenarioArgs {
-    /// The chance that one try fails
+    /// The chance that one attempt fails
     #[arg(long, value_parser = ratio, default_value = "70%", value_name = "PERCENT")]
     pub(super) fail: f64,
     /// Requests per second, of all clients together
     #[arg(long, value_parser = positive, default_value = "10", value_name = "NUMBER")]
     pub(super) rps: f64,
     /// For how long
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     pub(super) over: Duration,
     /// Client proxies; each has a budget of its own
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -65,7 +67,7 @@ pub struct ScenarioArgs {
     #[arg(long, default_value_t = 10)]
     pub(super) min: u32,
     /// The budget's ttl
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     pub(super) ttl: Duration,
     /// Retries per request by annotation instead of a budget
     #[arg(long, conflicts_with_all = ["ratio", "min", "ttl"], value_parser = clap::value_parser!(u32).range(0..=65_535))]
@@ -73,7 +75,7 @@ pub struct ScenarioArgs {
 }
 
 impl ScenarioArgs {
-    pub(super) fn scenario(&self) -> Scenario {
+    pub(super) fn scenario(&self) -> EdgeLoad {
         let policy = match self.limit {
             Some(0) => Policy::None,
             Some(limit) => Policy::Limit { limit },
@@ -83,7 +85,7 @@ impl ScenarioArgs {
                 ttl_seconds: self.ttl.as_secs_f64(),
             },
         };
-        Scenario {
+        EdgeLoad {
             fail_ratio: self.fail,
             requests_per_second: self.rps,
             over_seconds: self.over.as_secs_f64(),
@@ -119,7 +121,7 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Document<'a> {
-    prediction: &'a Prediction,
+    prediction: &'a EdgePrediction,
     measured: &'a RouteCounts,
     measured_success_ratio: Option<f64>,
     /// Whether the measured success lies in the predicted interval; none without traffic.
@@ -133,7 +135,7 @@ pub(super) struct Document<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut scenario = args.scenario.scenario();
     if !args.from_cluster {
-        let prediction = predict::predict(scenario, args.seed);
+        let prediction = predict_edge(scenario, args.seed);
         context.data(&prediction, words)?;
         return Ok(Exit::Done);
     }
@@ -154,7 +156,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Err(error) => {
             context
                 .report
-                .warn(format!("the share of failures is the measured one: {}", error::plain(&error)));
+                .warn(format!("the share of failures is the measured one: {}", failure::plain(&error)));
             None
         }
     };
@@ -163,7 +165,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if mesh.clients.requests_count > 0 {
         scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
     }
-    let prediction = predict::predict(scenario, args.seed);
+    let prediction = predict_edge(scenario, args.seed);
     let measured = mesh.clients.effective_success();
     let document = Document {
         prediction: &prediction,
@@ -196,7 +198,7 @@ pub(super) fn policy_words(policy: &Policy) -> String {
     }
 }
 
-fn words(prediction: &Prediction) -> String {
+fn words(prediction: &EdgePrediction) -> String {
     let scenario = &prediction.scenario;
     let share = |interval: &Interval| {
         format!(
@@ -209,7 +211,7 @@ fn words(prediction: &Prediction) -> String {
     let clients =
         if scenario.clients == 1 { String::new() } else { format!(" from {} clients", scenario.clients) };
     let asked = format!(
-        "{:.0} % of tries fail, {} requests/s{clients} for {} s ({} requests), {}",
+        "{:.0} % of attempts fail, {} requests/s{clients} for {} s ({} requests), {}",
         scenario.fail_ratio * 100.0,
         scenario.requests_per_second,
         scenario.over_seconds,
@@ -219,16 +221,16 @@ fn words(prediction: &Prediction) -> String {
     let mut text = format!(
         "{}\n\n\
          \x20 success        {}\n\
-         \x20 tries/request  {:5.2}     {:.2} to {:.2}\n\
+         \x20 attempts/request  {:5.2}     {:.2} to {:.2}\n\
          \x20 added load     {}\n\
          \x20 retries/s      {:5.1} wanted, {:.1} made\n\
          \x20 closed form    {:5.1} %   success in the long run",
         wrapped(&asked, WIDTH).join("\n"),
         share(&prediction.success_ratio),
-        prediction.tries_per_request.mean,
-        prediction.tries_per_request.low,
-        prediction.tries_per_request.high,
-        share(&prediction.added_tries_per_request),
+        prediction.attempts_per_request.mean,
+        prediction.attempts_per_request.low,
+        prediction.attempts_per_request.high,
+        share(&prediction.added_attempts_per_request),
         prediction.retries_wanted_per_second,
         prediction.retries_made_per_second,
         prediction.closed_form_success_ratio * 100.0,

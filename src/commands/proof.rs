@@ -5,12 +5,12 @@ use kube::ResourceExt as _;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::Kinds;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use crate::metrics::routes::Service;
-use crate::policy::{Client, Clients, Evidence, State};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::{Client, Clients, Evidence, State};
 
 /// What is to be proven.
 #[derive(Debug)]

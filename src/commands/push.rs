@@ -7,13 +7,13 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use tokio_util::io::StreamReader;
 
-use crate::activity;
-use crate::cluster::{self, engine};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::image::registry::Client;
-use crate::image::tarball::Archive;
-use crate::image::{Arch, Image};
+use meshy_base::activity;
+use meshy_base::error::{Advise, Exit};
+use meshy_lab::cluster::{self, engine};
+use meshy_lab::image::registry::Client;
+use meshy_lab::image::tarball::Archive;
+use meshy_lab::image::{Arch, Image};
 
 /// The flags of `meshy push`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let port = record.registry_port.with_context(|| format!("lab `{}` has no private registry", record.name));
     let port = port.hint("its cluster runs the test service without one").exit(Exit::Usage)?;
     let (name, tag) = split(args.target.as_deref().unwrap_or(&args.image))?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would push `{}` as localhost:{port}/{name}:{tag}", args.image));
         return Ok(Exit::Done);
     }

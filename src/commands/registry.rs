@@ -1,15 +1,16 @@
 //! `meshy registry`: only the private registry, the second step of `up`.
 
-use crate::cluster::{self, Spec};
+use crate::args::ClusterArgs;
 use crate::context::Context;
-use crate::error::Exit;
+use meshy_base::error::Exit;
+use meshy_lab::cluster;
 
 /// The flags of `meshy registry`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy registry\n  meshy registry -o json")]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
 }
 
 /// Makes the registry unless it is there, and joins it to the cluster if that one is there.
@@ -17,9 +18,9 @@ pub struct Args {
 /// # Errors
 /// As `meshy up`'s second step.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.spec()).await?;
     let (provider, record) = (&claim.provider, &claim.record);
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would make the registry of lab `{}`", record.name));
         return Ok(Exit::Done);
     }

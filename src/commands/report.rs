@@ -1,24 +1,32 @@
 //! `meshy report`: a recorded run as one HTML file.
 
+pub(super) mod compare;
+pub(super) mod list;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use super::gate::{self, Gate};
-use crate::activity;
 use crate::context::Context;
-use crate::error::Exit;
 use crate::expect::Judged;
 use crate::{report, runs, summary};
+use meshy_base::activity;
+use meshy_base::error::Exit;
 
 /// Which run, and where to.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'")]
+#[command(
+    after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report 20261122-10 last"
+)]
 pub struct Args {
-    /// A run's id or its begin, a file, or `last`
-    #[arg(default_value = "last")]
-    run: String,
+    /// One run: write its report. Two runs: compare them. A run is an id or its beginning, a file, or `last`
+    #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]
+    runs: Vec<String>,
+    /// List the recorded runs
+    #[arg(long, conflicts_with_all = ["runs", "out"])]
+    list: bool,
     /// The file to write; `-o FILE.html` means it too, while `-o json` prints as everywhere
     #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
     out: PathBuf,
@@ -39,7 +47,14 @@ pub(super) struct Document<'a> {
 /// # Errors
 /// There is no such run; the file cannot be written.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let run = runs::load(&args.run)?;
+    if args.list {
+        return list::run(context).await;
+    }
+    let run = match &args.runs[..] {
+        [first, second] => return compare::run(context, first, second).await,
+        [only] => runs::load(only)?,
+        _ => runs::load("last")?,
+    };
     let html = report::html(&run);
     let writing = activity::writing(&args.out);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;

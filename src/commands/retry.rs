@@ -3,19 +3,19 @@
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_mesh::lint;
-use meshy_mesh::policy::Retry;
+use meshy_linkerd::lint;
+use meshy_linkerd::policy::Retry;
 use serde::Serialize;
 
 use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Kinds, Object};
 use crate::mesh::survey;
-use crate::metrics::routes::Service;
-use crate::policy::objects::{self, Retries};
-use crate::policy::{self, Clients, Options, PolicyChange};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object};
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::objects::{self, Retries};
+use meshy_policy::policy::{self, Clients, Options, PolicyChange};
 
 /// The service of the lesson.
 const LESSON: &str = "bounced-service";
@@ -89,9 +89,9 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one try may wait for an answer; after `retry apply`, `--timeout` is this one as well
+    /// How long one attempt may wait for an answer; after `retry apply`, `--timeout` is this one as well
     #[arg(long, value_name = "DURATION")]
-    try_timeout: Option<String>,
+    attempt_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -115,7 +115,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let service = args.target.or(LESSON);
     let Service { name, namespace } = &service;
-    let retries = Retries { on: args.on, limit: args.limit, timeout: args.try_timeout };
+    let retries = Retries { on: args.on, limit: args.limit, timeout: args.attempt_timeout };
     let annotations = retries.annotations()?;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
@@ -135,7 +135,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         }
     };
     tell_findings(context, &client, name).await?;
-    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     if !options.dry_run {
         policy::restore_left(&kinds, &context.report).await?;
     }
@@ -179,7 +179,7 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
     target::read(&client, &service).await?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would remove the retries of `{name}`"));
         return Ok(Exit::Done);
     }
@@ -239,7 +239,7 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     {
         let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
         for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
-            let read = meshy_mesh::httproute::HttpRoute::from_value(&serde_json::json!(route));
+            let read = meshy_linkerd::httproute::HttpRoute::from_value(&serde_json::json!(route));
             if read.is_ok_and(|r| r.services().any(|s| s == (name.as_str(), namespace.as_str()))) {
                 add(format!("route `{}`", route.name_any()), route.annotations())?;
             }
@@ -255,7 +255,7 @@ async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
                 .iter()
                 .map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") })
                 .collect();
-            let timeout = s.timeout_ms.map(|t| format!(", {t} ms a try")).unwrap_or_default();
+            let timeout = s.timeout_ms.map(|t| format!(", {t} ms an attempt")).unwrap_or_default();
             format!(
                 "{}: {} retried at most {} times{timeout}, without a budget\n",
                 s.place,

@@ -1,4 +1,4 @@
-//! `meshy routes`: requests and tries of each route, as clients count them and as the service's own proxies do.
+//! `meshy routes`: requests and attempts of each route, as clients count them and as the service's own proxies do.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::stat::Look;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::metrics::pods::Pod;
-use crate::metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use crate::metrics::{self, PodWindow};
-use crate::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
+use meshy_base::error::{Advise, Exit};
+use meshy_metrics::pods::Pod;
+use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
+use meshy_metrics::{self, PodWindow};
+use meshy_policy::services;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,7 @@ pub(super) struct Row {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let services = targets(&client, &args.target, &args.look.namespace).await?;
-    let pods = metrics::pods::list(&client, None).await?;
+    let pods = meshy_metrics::pods::list(&client, None).await?;
     let window = args.look.watch(context, &client, &pods).await;
     let wanted = args.from.as_deref().map(|from| from.rsplit_once('/').unwrap_or(("", from)));
     let sends = |pod: &&PodWindow| match wanted {
@@ -85,7 +85,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             effective_requests_per_second: (counts.requests_count > 0)
                 .then(|| per_second(counts.requests_count)),
             actual_success_ratio: counts.actual_success(),
-            actual_requests_per_second: per_second(counts.tries_count),
+            actual_requests_per_second: per_second(counts.attempts_count),
             counts,
         };
         let clients = client_view(senders.iter().map(|pod| &pod.change), service);
@@ -171,7 +171,7 @@ fn words(rows: &[&Row], service: &Service) -> String {
     for (title, table) in [
         (format!("==> clients of {} (ServiceProfile) <==", service.name), clients),
         (format!("==> clients of {} (HTTPRoute, annotations) <==", service.name), policy),
-        (format!("==> {} itself: tries, retries among them <==", service.name), servers),
+        (format!("==> {} itself: attempts, retries among them <==", service.name), servers),
     ] {
         if !table.is_empty() {
             text.push_str(&format!("{title}\n{}\n\n", table.render()));

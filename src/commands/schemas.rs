@@ -6,11 +6,12 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
-use super::{explain, fault, predict, report, routes, runs, sweep, toggle, traffic};
+use super::report::list as runs;
+use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
 use crate::compare::Difference;
-use crate::metrics::{Fates, stat};
-use crate::predict::Prediction;
 use crate::runs::Run;
+use meshy_metrics::{Outcomes, stat};
+use meshy_predict::edge::EdgePrediction;
 
 fn of<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
@@ -23,9 +24,9 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("demo", of::<Run>()),
         ("explain", of::<explain::Document<'_>>()),
         ("explain-page", of::<explain::Page<'_>>()),
-        ("fates", of::<Fates>()),
+        ("outcomes", of::<Outcomes>()),
         ("fault", of::<fault::Document<'_>>()),
-        ("predict", of::<Prediction>()),
+        ("predict", of::<EdgePrediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),
         ("report", of::<report::Document<'_>>()),
         ("routes", of::<Vec<routes::Row>>()),

@@ -6,21 +6,21 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_mesh::lint::{self, Level};
-use meshy_mesh::names;
-use meshy_mesh::profile::ServiceProfile;
+use meshy_linkerd::lint::{self, Level};
+use meshy_linkerd::names;
+use meshy_linkerd::profile::ServiceProfile;
 use serde::Serialize;
 use serde_json::json;
 
 use super::proof::{self, Proof};
 use super::toggle::{Load, Toggle};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::files;
-use crate::k8s::{Kinds, Object, manifest};
 use crate::mesh::survey;
-use crate::metrics::routes::Service;
-use crate::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object, manifest};
+use meshy_lab::files;
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
 
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     force: bool,
     /// Send traffic for so long before and after, and show the difference
-    #[arg(long, value_parser = crate::cli::duration, value_name = "DURATION")]
+    #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]
     load: Load,
@@ -122,7 +122,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         profile.service().ok_or_else(|| anyhow!("the profile names no service")).exit(Exit::Usage)?;
     let service = Service { name: name.to_owned(), namespace: own.to_owned() };
     let object: Object = serde_json::from_value(object)?;
-    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     let change = PolicyChange::profile(object);
     if options.dry_run {
         change.apply(&kinds, &options).await?;
@@ -159,7 +159,7 @@ async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Result<Exit> {
     let kinds = Kinds::new(client.clone());
     // A cluster without ServiceProfiles is an error with a hint.
     profiles(&kinds, &namespace).await?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would delete the profile `{name}` in `{namespace}`"));
         return Ok(Exit::Done);
     }

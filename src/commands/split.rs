@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Kinds, Object};
-use crate::metrics::routes::Service;
-use crate::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object};
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
 
 /// The service of the lesson.
 const LESSON: &str = "minimal-service";
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Command::Apply(args) => apply(context, &kinds, args).await,
         Command::Delete(target) => {
             let Service { name, namespace } = target.or(LESSON);
-            if context.global.dry_run {
+            if context.dry_run {
                 context.report.say(format!("would remove the split of `{name}`"));
                 return Ok(Exit::Done);
             }
@@ -102,7 +102,7 @@ async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Res
     let (route, port) = (objects::split_route(name), target::port(&there)?);
     let route = objects::route(&route, name, namespace, port, &Default::default(), &backends)?;
     let change = PolicyChange::route(route);
-    let options = Options { force: args.force, dry_run: context.global.dry_run, deadline: context.deadline };
+    let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     if !options.dry_run {
         policy::restore_left(kinds, &context.report).await?;
     }

@@ -1,9 +1,9 @@
 //! `meshy start`: what `meshy stop` or a reboot stopped.
 
-use crate::cluster;
 use crate::context::Context;
-use crate::error::Exit;
-use crate::lab;
+use meshy_base::error::Exit;
+use meshy_lab::cluster;
+use meshy_lab::lab;
 
 /// The flags of `meshy start`.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     cluster::lab(context)?;
     let _lock = lab::lock(context).await?;
     let record = cluster::lab(context)?;
-    if context.global.dry_run {
+    if context.dry_run {
         context.report.say(format!("would start lab `{}`", record.name));
         return Ok(Exit::Done);
     }

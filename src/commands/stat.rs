@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use crate::cli::duration;
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::limit;
-use crate::metrics::stat::{By, Row, table};
-use crate::metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
-use crate::services;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
+use meshy_base::duration;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::limit;
+use meshy_metrics::stat::{By, Row, table};
+use meshy_metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
+use meshy_policy::services;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -40,7 +40,7 @@ pub struct Look {
     #[arg(long, short = 'A')]
     pub(super) all_namespaces: bool,
     /// How long to watch the counters; 0s shows them since each proxy's start
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     pub(super) window: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Look {
     pub(super) async fn watch(&self, context: &Context, client: &kube::Client, pods: &[Pod]) -> Window {
         if self.window.is_zero() {
             let now = sight(client, pods.to_vec(), POD_DEADLINE).await;
-            let nothing = metrics::Sight { at: now.at, pods: Vec::new() };
+            let nothing = meshy_metrics::Sight { at: now.at, pods: Vec::new() };
             return Window::between(&nothing, &now);
         }
         let step =
@@ -90,7 +90,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             By::Service | By::Namespace => None,
             By::Workload(_) | By::Pod => args.look.namespace(),
         };
-        let pods = metrics::pods::list(&client, namespace).await?;
+        let pods = meshy_metrics::pods::list(&client, namespace).await?;
         let window = args.look.watch(context, &client, &pods).await;
         let shown = |row: &Row| {
             let here =

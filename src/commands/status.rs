@@ -1,5 +1,6 @@
 //! `meshy status`: what is there, what is missing, and the command that repairs it.
 
+use meshy_kube::failure;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,13 +12,13 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::activity;
-use crate::addons::expiry;
-use crate::cluster::{self, Part};
 use crate::context::Context;
-use crate::error::{self, Exit};
-use crate::lab::Record;
 use crate::ui::table;
+use meshy_base::activity;
+use meshy_base::error::Exit;
+use meshy_lab::addons::expiry;
+use meshy_lab::cluster::{self, Part};
+use meshy_lab::lab::Record;
 
 /// How long a cluster may take to answer before it counts as not answering.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,7 +85,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
     let parts = provider.look(context, record).await;
     let parts = parts.unwrap_or_else(|error| {
-        miss(error::plain(&error));
+        miss(failure::plain(&error));
         Vec::new()
     });
     parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
@@ -114,7 +115,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     drop(response);
     match in_time {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => miss(error::plain(&error)),
+        Ok(Err(error)) => miss(failure::plain(&error)),
         Err(_) => miss(format!("the cluster does not respond{waited}")),
     }
     for node in status.nodes.iter().filter(|n| !n.ready) {
@@ -148,7 +149,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
         let rules = ingress.spec.iter().flat_map(|s| s.rules.iter().flatten());
         for host in rules.filter_map(|r| r.host.as_ref()) {
             if let Some(port) = record.http_port {
-                status.urls.push(super::deploy::url(host, port));
+                status.urls.push(meshy_lab::deploy::url(host, port));
             }
         }
     }
@@ -156,7 +157,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     match expiry::certificates(client).await {
         Ok(all) => status.warnings.extend(all.iter().filter_map(expiry::Certificate::warning)),
         Err(error) => {
-            status.warnings.push(format!("the certificates were not read: {}", error::plain(&error)))
+            status.warnings.push(format!("the certificates were not read: {}", failure::plain(&error)))
         }
     }
     Ok(())
@@ -201,7 +202,7 @@ fn text(status: &Status) -> String {
         text.push_str(&format!("\nwarning: {warning}"));
     }
     if !status.warnings.is_empty() {
-        text.push_str("\n`meshy certs` shows each certificate\n");
+        text.push_str("\n`meshy check --certs` shows each certificate\n");
     }
     if !status.missing.is_empty() {
         text.push_str("\nmissing:\n");

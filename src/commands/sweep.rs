@@ -9,25 +9,25 @@ use serde::Serialize;
 
 use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
-use crate::activity;
 use crate::context::Context;
 use crate::demo::stage::Stage;
-use crate::error::Exit;
 use crate::live::Live;
 use crate::measure::Step;
-use crate::policy::{Session, Stopped};
-use crate::predict::{self, Policy, Prediction, Scenario};
 use crate::report::chart;
 use crate::runs::Run;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
+use meshy_base::activity;
+use meshy_base::error::Exit;
+use meshy_policy::policy::{Session, Stopped};
+use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Value {
     /// Requests per second.
     Rps,
-    /// The chance that a try fails, in percent.
+    /// The chance that an attempt fails, in percent.
     Fail,
     /// The budget's retryRatio.
     Ratio,
@@ -105,7 +105,7 @@ fn range(text: &str) -> Result<Range, String> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct Point {
     value: f64,
-    prediction: Prediction,
+    prediction: EdgePrediction,
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
 }
@@ -117,7 +117,7 @@ pub(super) struct Point {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let base = args.scenario.scenario();
     let point = |value: &f64| {
-        let prediction = predict::predict(vary(base, args.value, *value), 1);
+        let prediction = predict_edge(vary(base, args.value, *value), 1);
         Point { value: *value, prediction, measured: None }
     };
     let mut points: Vec<Point> = args.values.0.iter().map(point).collect();
@@ -140,8 +140,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {
-        let heading = [name.as_str(), "SUCCESS", "RANGE", "TRIES/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
-        let with = ["MEASURED", "TRIES", ""];
+        let heading = [name.as_str(), "SUCCESS", "RANGE", "ATTEMPTS/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
+        let with = ["MEASURED", "ATTEMPTS", ""];
         let heading = heading.into_iter().chain(args.measured.then_some(with).into_iter().flatten());
         let mut table = Table::new(0, &heading.collect::<Vec<_>>());
         for Point { value, prediction, measured } in points {
@@ -149,7 +149,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             let beside = measured.as_ref().map(|measured| {
                 [
                     format!("{:.1}%", measured.success_ratio.mean * 100.0),
-                    measured.tries_per_request.map_or("-".to_owned(), |tries| format!("{tries:.2}")),
+                    measured.attempts_per_request.map_or("-".to_owned(), |attempts| format!("{attempts:.2}")),
                     if measured.within_prediction { "within" } else { "OUTSIDE" }.to_owned(),
                 ]
             });
@@ -157,8 +157,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 value.to_string(),
                 format!("{:.1}%", success.mean * 100.0),
                 format!("{:.1}-{:.1}%", success.low * 100.0, success.high * 100.0),
-                format!("{:.2}", prediction.tries_per_request.mean),
-                format!("{:.0}%", prediction.added_tries_per_request.mean * 100.0),
+                format!("{:.2}", prediction.attempts_per_request.mean),
+                format!("{:.0}%", prediction.added_attempts_per_request.mean * 100.0),
                 format!("{:.1}%", prediction.closed_form_success_ratio * 100.0),
             ];
             table.row(cells.into_iter().chain(beside.into_iter().flatten()));
@@ -199,7 +199,7 @@ async fn measure_on(
     points: &mut [Point],
     steps: &mut Vec<Step>,
 ) -> anyhow::Result<()> {
-    let scenarios: Vec<Scenario> = points.iter().map(|point| point.prediction.scenario).collect();
+    let scenarios: Vec<EdgeLoad> = points.iter().map(|point| point.prediction.scenario).collect();
     let mut bench = Bench::enter(stage, session, &scenarios, context.deadline).await?;
     let begun = std::time::Instant::now();
     for (point, scenario) in points.iter_mut().zip(scenarios) {
@@ -220,11 +220,11 @@ async fn measure_on(
     Ok(())
 }
 
-fn vary(base: Scenario, what: Value, value: f64) -> Scenario {
+fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
     let mut scenario = base;
     let budget = match base.policy {
         budget @ Policy::Budget { .. } => budget,
-        _ => Policy::SEED,
+        _ => Policy::DEFAULT_BUDGET,
     };
     let Policy::Budget { mut retry_ratio, mut min_retries_per_second, mut ttl_seconds } = budget else {
         return scenario;

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::Api;
 
-use crate::error::{Advise, Exit};
-use crate::metrics::routes::Service;
+use meshy_base::error::{Advise, Exit};
+use meshy_metrics::routes::Service;
 
 /// The service that is meant.
 #[derive(Debug, clap::Args)]

@@ -10,14 +10,14 @@ use super::predict::positive;
 use super::traffic::{Case, ingress, stop_by_ctrl_c};
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use crate::error::Exit;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
-use crate::policy::Client;
 use crate::runs::Run;
 use crate::summary;
-use crate::traffic::{Plan, Target};
+use meshy_base::error::Exit;
+use meshy_load::{Plan, Target};
+use meshy_metrics::routes::Service;
+use meshy_policy::policy::Client;
 
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -63,9 +63,9 @@ impl Toggle {
         load: &Load,
     ) -> anyhow::Result<Self> {
         let (target, case) = load.case.target(ingress(context)?);
-        let provider = context.lab()?.map_or("-", |lab| crate::cluster::word(lab.provider));
+        let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
-            record: Run::begin("sp apply", &context.global.name, provider),
+            record: Run::begin("sp apply", &context.name, provider),
             target,
             plan: Plan { rate: load.rps, length, ..Plan::default() },
             case,
@@ -118,7 +118,7 @@ impl Toggle {
         context.data(&document, |_| {
             let mut text = summary::of_steps(&self.record.steps);
             if let Some(mesh) = &after.mesh {
-                text.push_str(&format!("\n\nAfter:\n{}", summary::of_fates_met(&mesh.fates)));
+                text.push_str(&format!("\n\nAfter:\n{}", summary::of_counted_outcomes(&mesh.outcomes)));
             }
             let points = difference.difference_points.zip(difference.uncertainty_points);
             if let Some((points, uncertainty)) = points {

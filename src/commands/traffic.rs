@@ -1,5 +1,6 @@
 //! `meshy traffic`: requests at a fixed rate, and what the user got for them.
 
+use meshy_kube::failure;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,19 +12,19 @@ use tokio::sync::watch;
 use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
-use crate::cli::duration;
-use crate::cluster;
 use crate::context::Context;
 use crate::demo;
-use crate::error::{self, Advise, Exit};
 use crate::expect::Judged;
 use crate::live::Live;
 use crate::measure::{self, Step};
-use crate::metrics::routes::Service;
 use crate::runs::Run;
-use crate::services;
 use crate::summary;
-use crate::traffic::{Plan, Target};
+use meshy_base::duration;
+use meshy_base::error::{Advise, Exit};
+use meshy_lab::cluster;
+use meshy_load::{Plan, Target};
+use meshy_metrics::routes::Service;
+use meshy_policy::services;
 
 /// The seed's two use cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,13 +72,13 @@ pub struct Args {
     #[arg(long, value_parser = positive, default_value = "2", value_name = "NUMBER")]
     rps: f64,
     /// For how long
-    #[arg(long, value_parser = duration, default_value = "30s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     duration: Duration,
     /// Connections at most, and so requests under way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long a request may take
-    #[arg(long, value_parser = duration, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
     request_timeout: Duration,
     #[command(flatten)]
     gate: Gate,
@@ -110,13 +111,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let plan =
         Plan { rate: args.rps, length, connections: args.connections.into(), patience: args.request_timeout };
     let target_name = format!("{}", target.address);
-    if context.global.dry_run {
+    if context.dry_run {
         let (method, path, address) = (&target.method, &target.path, target.address);
         context.report.say(format!("would send {method} {path} to {address}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
-    let mut record = Run::begin("traffic", &context.global.name, provider);
+    let mut record = Run::begin("traffic", &context.name, provider);
     if let Some((client, _)) = &seen {
         record.note_versions(client).await?;
     }
@@ -187,7 +188,7 @@ async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
             let report = context.report.clone();
             let task = tokio::spawn(async move {
                 if let Err(error) = carried.await {
-                    report.warn(format!("the port-forward ended: {}", error::plain(&error)));
+                    report.warn(format!("the port-forward ended: {}", failure::plain(&error)));
                 }
             });
             // A bounce ends at another service, and that is the one whose retries count.
@@ -225,7 +226,7 @@ fn asked_by_bounce(body: &str) -> Option<Service> {
 pub(super) fn ingress(context: &Context) -> anyhow::Result<SocketAddr> {
     let lab = context.lab()?;
     let Some(lab) = lab else {
-        return Err(anyhow!("there is no lab `{}`, and so no ingress", context.global.name))
+        return Err(anyhow!("there is no lab `{}`, and so no ingress", context.name))
             .hint("`meshy up` makes one; `--url URL` needs none")
             .exit(Exit::Prerequisite);
     };

@@ -1,5 +1,7 @@
 //! `meshy up`: from nothing to a running lab, or from whatever is there to what is missing.
 
+mod images;
+
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -7,28 +9,31 @@ use futures::FutureExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::deploy;
-use crate::addons;
-use crate::cluster::{self, Spec, image};
+use crate::args::{AddonArgs, ClusterArgs};
 use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::manifest;
-use crate::lab::Record;
-use crate::overlay;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::manifest;
+use meshy_lab::addons;
+use meshy_lab::cluster::{self, image};
+use meshy_lab::lab::Record;
+use meshy_lab::{deploy, overlay};
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none"
+    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
 )]
 pub struct Args {
     #[command(flatten)]
-    spec: Spec,
+    spec: ClusterArgs,
     #[command(flatten)]
-    addons: addons::Flags,
+    addons: AddonArgs,
     /// Write everything that the add-ons would apply to stdout, and touch nothing
     #[arg(long)]
     print: bool,
+    /// List the images that the add-ons need, and change nothing
+    #[arg(long, conflicts_with = "print")]
+    images: bool,
     /// An overlay to deploy, several times for several; without this the two services, or what the lab was told before
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
@@ -38,6 +43,21 @@ pub struct Args {
     /// A static program for Linux to put into the test service's image instead of the one in meshy
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     service_binary: Option<PathBuf>,
+}
+
+impl Args {
+    /// Returns the flags of a plain `meshy up`.
+    pub(super) fn embedded(like_linkerd: bool) -> Self {
+        Self {
+            spec: ClusterArgs { like_linkerd, ..ClusterArgs::default() },
+            addons: AddonArgs::default(),
+            print: false,
+            images: false,
+            overlays: Vec::new(),
+            image: None,
+            service_binary: None,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -57,9 +77,13 @@ struct Up {
 /// A prerequisite is missing, or a step fails; what was made until then stays and the next `up` goes on with it.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let begun = Instant::now();
+    let request = args.addons.clone().request();
+    if args.images {
+        return images::run(context, &request.options(&request.choice(None)?, false, false)?);
+    }
     if args.print {
-        let choice = args.addons.choice(None)?;
-        let options = args.addons.options(&choice, false, false)?;
+        let choice = request.choice(None)?;
+        let options = request.options(&choice, false, false)?;
         let (objects, left_out) = addons::printable(addons::rendered(&options)?);
         if !left_out.is_empty() {
             let list = left_out.join(", ");
@@ -69,19 +93,19 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     names_its_image(context, &args)?;
-    let claim = cluster::claim(context, &args.spec).await?;
+    let claim = cluster::claim(context, &args.spec.clone().spec()).await?;
     let provider = &claim.provider;
     let mut record = claim.record;
     let built_in = provider.built_in();
     // Read before anything is made, so that a wrong file or name costs nothing.
-    let choice = args.addons.choice(record.addons.as_ref())?;
-    let options = args.addons.options(&choice, built_in.mesh, built_in.ingress)?;
+    let choice = request.choice(record.addons.as_ref())?;
+    let options = request.options(&choice, built_in.mesh, built_in.ingress)?;
     let overlays = overlays(&args, &record)?;
     let there = record.made;
     record.addons = Some(choice);
     record.overlays.clone_from(&overlays);
     record.image = args.image.clone().or(record.image);
-    if context.global.dry_run {
+    if context.dry_run {
         return dry_run(context, &record, there);
     }
     // Before anything is made: after a crash the record is how the next run knows what is ours.
@@ -97,7 +121,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let step = step.map(|r| r.context("the test service's image"));
         context
             .report
-            .run("Pushing", format!("image `{}`", crate::image::service::NAME), step)
+            .run("Pushing", format!("image `{}`", meshy_lab::image::service::NAME), step)
             .await
             .map(Some)
     };
@@ -146,7 +170,7 @@ fn text(up: &Up) -> String {
 
 /// A cluster of others has no registry of ours: what the services run must be said.
 fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
-    let Some(named) = &context.global.context else { return Ok(()) };
+    let Some(named) = &context.context else { return Ok(()) };
     let known = context.lab()?.and_then(|lab| lab.image).is_some();
     if known || args.image.is_some() {
         return Ok(());

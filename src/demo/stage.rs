@@ -4,21 +4,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
 use meshy_embedded::{Cluster, Options};
-use meshy_mesh::inject::Mode;
+use meshy_linkerd::inject::Mode;
 use tokio::sync::watch;
 
-use crate::addons::ingress_nginx;
-use crate::cluster;
-use crate::commands::deploy;
-use crate::context::Context;
-use crate::error::{Advise, Exit};
-use crate::k8s::Kinds;
-use crate::lab::Provider;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
-use crate::metrics::Workload;
-use crate::overlay;
-use crate::policy::{Pauses, Session};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
+use meshy_lab::addons::ingress_nginx;
+use meshy_lab::cluster;
+use meshy_lab::lab::Provider;
+use meshy_lab::{Env, deploy, overlay};
+use meshy_metrics::Workload;
+use meshy_policy::policy::{Pauses, Session};
 
 /// A cluster with the two services and a meshed ingress.
 pub struct Stage {
@@ -59,15 +57,15 @@ impl Stage {
     /// As [`Session::begin`].
     pub async fn session(
         &self,
-        context: &Context,
+        env: &Env,
         command: &str,
         force: bool,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Session> {
-        let (kinds, options) = (Kinds::new(self.client.clone()), (force, context.deadline));
+        let (kinds, options) = (Kinds::new(self.client.clone()), (force, env.deadline));
         match &self.own {
             Some(_) => Ok(Session::unrestored(&kinds, options, stop)),
-            None => Session::begin(&kinds, command, options, stop, &context.report).await,
+            None => Session::begin(&kinds, command, options, stop, &env.report).await,
         }
     }
 
@@ -76,15 +74,15 @@ impl Stage {
     ///
     /// # Errors
     /// The lab has no ingress or no services; the embedded cluster does not start.
-    pub async fn open(context: &Context, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
-        let lab = if fresh { None } else { context.lab()? };
+    pub async fn open(env: &Env, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
+        let lab = if fresh { None } else { env.lab()? };
         let stage = match lab {
             Some(lab) => {
                 let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
                 let port = port.hint("`meshy up --ingress nginx` installs one").exit(Exit::Prerequisite)?;
                 let stand_in = cluster::provider(lab.provider).built_in().mesh;
                 Self {
-                    client: context.client().await?,
+                    client: env.client().await?,
                     ingress: (Ipv4Addr::LOCALHOST, port).into(),
                     provider: cluster::word(lab.provider),
                     stand_in,
@@ -93,26 +91,26 @@ impl Stage {
                     own: None,
                 }
             }
-            None if context.global.context.is_some() => {
+            None if env.context.is_some() => {
                 return Err(anyhow!("the way to the ingress of `--context` is not known"))
                     .hint("`meshy up --context CONTEXT` makes it a lab; without either, demo brings its own")
                     .exit(Exit::Prerequisite);
             }
-            None => Self::own(context, like_linkerd).await?,
+            None => Self::own(env, like_linkerd).await?,
         };
-        stage.mesh_ingress(context).await?;
+        stage.mesh_ingress(env).await?;
         Ok(stage)
     }
 
-    async fn own(context: &Context, like_linkerd: bool) -> anyhow::Result<Self> {
-        let step = context.report.step("Starting", "an embedded cluster in this process");
+    async fn own(env: &Env, like_linkerd: bool) -> anyhow::Result<Self> {
+        let step = env.report.step("Starting", "an embedded cluster in this process");
         let options =
             Options { api_addr: None, linkerd_discovery_cache: like_linkerd, ..Options::ephemeral("demo") };
         let cluster = Cluster::start(options).await.context("cannot start the embedded cluster")?;
         step.done("");
         let client = cluster.client();
         let names: Vec<String> = overlay::DEFAULT.map(str::to_owned).into();
-        let deployed = deploy::overlays(context, &client, &names, &deploy::Options::default()).await;
+        let deployed = deploy::overlays(env, &client, &names, &deploy::Options::default()).await;
         let stage = Self {
             client,
             ingress: cluster.ingress_addr(),
@@ -131,7 +129,7 @@ impl Stage {
         }
     }
 
-    async fn mesh_ingress(&self, context: &Context) -> anyhow::Result<()> {
+    async fn mesh_ingress(&self, env: &Env) -> anyhow::Result<()> {
         let selection = Selection {
             names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
             namespace: ingress_nginx::NAMESPACE.to_owned(),
@@ -141,7 +139,7 @@ impl Stage {
             workloads::find(&self.client, &selection).await.context("cannot mesh the ingress controller")?;
         let kinds = Kinds::new(self.client.clone());
         for workload in &found {
-            injection::set(&kinds, workload, Some(Mode::Ingress), &context.report, context.deadline).await?;
+            injection::set(&kinds, workload, Some(Mode::Ingress), &env.report, env.deadline).await?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! The objects that make a policy are watched: the ServiceProfile, the Service's annotations, and the HTTPRoutes that
 //! name the Service as a parent.
 
+use meshy_kube::failure;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -11,17 +12,17 @@ use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::k8s::Kinds;
-use crate::metrics::routes::Service;
-use crate::predict::Policy;
-use crate::{error, policy, summary};
+use meshy_kube::Kinds;
+use meshy_metrics::routes::Service;
+use meshy_policy::policy;
+use meshy_predict::edge::Policy;
 
 /// The API versions of HTTPRoute that Linkerd reads.
 const ROUTES: [&str; 3] =
@@ -77,7 +78,7 @@ impl Marks {
                             event
                         }
                         Err(error) => {
-                            noted.insert(source.0, error::plain(&error.into()));
+                            noted.insert(source.0, failure::plain(&error.into()));
                             continue;
                         }
                     }
@@ -288,7 +289,7 @@ pub fn brief(policy: &Policy) -> String {
         Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
             format!("budget {:.0} % + {min_retries_per_second}/s over {ttl_seconds} s", retry_ratio * 100.0)
         }
-        other => summary::of_policy(other),
+        other => other.words(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Health as a table: one loop runs them all.
 
+use meshy_kube::failure;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -11,13 +12,12 @@ use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 
-use crate::addons::expiry::WARN_DAYS;
-use crate::addons::linkerd::existing::{self, Found};
-use crate::addons::linkerd::{NAMESPACE, gateway, identity, proof};
-use crate::addons::{certificates, ingress_nginx};
-use crate::error::{self, api};
-use crate::k8s::Kinds;
-use crate::metrics;
+use meshy_lab::addons::expiry::WARN_DAYS;
+use meshy_lab::addons::linkerd::existing::{self, Found};
+use meshy_lab::addons::linkerd::{NAMESPACE, gateway, identity, proof};
+use meshy_lab::addons::{certificates, ingress_nginx};
+
+use meshy_kube::Kinds;
 
 pub mod corridor;
 mod pods;
@@ -93,7 +93,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
     let found = existing::look(client).await;
-    let built_in = built_in(client).await.map_err(|error| error::plain(&error));
+    let built_in = built_in(client).await.map_err(|error| failure::plain(&error));
     let surroundings = Surroundings { client: client.clone(), kinds, built_in };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let surroundings = &surroundings;
@@ -102,7 +102,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
         Ok(found) => corridor_check(&info, &found),
-        Err(error) => unasked(error::plain(&error)),
+        Err(error) => unasked(failure::plain(&error)),
     };
     all.push(outcome("versions", "corridor", versions));
     Ok(all)
@@ -110,7 +110,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
 
 /// The table's row when nothing can be checked.
 pub fn unread_api(error: &anyhow::Error) -> Outcome {
-    outcome("cluster", "API server", (Verdict::Failed, error::plain(error), None))
+    outcome("cluster", "API server", (Verdict::Failed, failure::plain(error), None))
 }
 
 /// Whether the control plane is part of the cluster itself, which its Deployments then say by an annotation.
@@ -133,7 +133,7 @@ fn unasked(why: impl std::fmt::Display) -> Seen {
 }
 
 fn unread(error: &kube::Error) -> Seen {
-    unasked(api::words(error))
+    unasked(failure::words(error))
 }
 
 async fn nodes(s: &Surroundings) -> Seen {
@@ -191,7 +191,7 @@ async fn control_plane(s: &Surroundings) -> Seen {
         return (Verdict::Failed, "no Linkerd here".to_owned(), Some("`meshy up` installs it"));
     }
     let (verdict, saw, hint) =
-        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy images` what they need");
+        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy up --images` what they need");
     (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
 }
 
@@ -224,7 +224,7 @@ async fn gateway_api(s: &Surroundings) -> Seen {
         Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
         Ok(gateway::Definitions::Foreign(version)) => (Verdict::Ok, version, None),
         Err(error) => {
-            (Verdict::Failed, error::plain(&error), Some("Linkerd ignores routes that it cannot read"))
+            (Verdict::Failed, failure::plain(&error), Some("Linkerd ignores routes that it cannot read"))
         }
     }
 }
@@ -237,7 +237,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
         return match proof::injector(&s.kinds).await {
             Ok(proof::Answer::Called) => (Verdict::Ok, "the built-in injector answers".to_owned(), None),
             Ok(proof::Answer::Silent(why)) => (Verdict::Failed, why, None),
-            Err(error) => unasked(error::plain(&error)),
+            Err(error) => unasked(failure::plain(&error)),
         };
     }
     match proof::first_silent(&s.kinds).await {
@@ -247,7 +247,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
             format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
             Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
         ),
-        Err(error) => unasked(error::plain(&error)),
+        Err(error) => unasked(failure::plain(&error)),
     }
 }
 
@@ -272,7 +272,7 @@ async fn issuer(s: &Surroundings) -> Seen {
 
 async fn serving(s: &Surroundings) -> Seen {
     let mut worst: Option<Seen> = None;
-    for (_, service) in crate::addons::linkerd::WEBHOOKS {
+    for (_, service) in meshy_lab::addons::linkerd::WEBHOOKS {
         let seen = match secret(s, &format!("{service}-k8s-tls"), "tls.crt").await {
             Ok(Some(pem)) => expiry(&pem),
             Ok(None) => absent(s),
@@ -313,7 +313,7 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     let now = SystemTime::now();
     let all = match certificates::describe_all(pem) {
         Ok(all) => all,
-        Err(error) => return (Verdict::Failed, format!("cannot be read: {}", error::plain(&error)), None),
+        Err(error) => return (Verdict::Failed, format!("cannot be read: {}", failure::plain(&error)), None),
     };
     let days = all.iter().map(|about| about.days_left(now)).min().unwrap_or_default();
     let hint = Some(
@@ -334,8 +334,8 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
         Err(error) => return unread(&error),
     };
     meshed.retain(|pod| {
-        let pod = metrics::Pod::of(pod);
-        pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_mesh::names::COMPONENT_LABEL)
+        let pod = meshy_metrics::Pod::of(pod);
+        pod.scrapable() && !pod.leaving && !pod.labels.contains_key(meshy_linkerd::names::COMPONENT_LABEL)
     });
     if meshed.is_empty() {
         let hint = "`meshy inject` meshes the ingress controller";

@@ -5,10 +5,10 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 
-use crate::addons::linkerd::proof::has_proxy;
-use crate::error::api;
+use meshy_kube::failure;
+use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// How the injector is registered with the API server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
     let events = match events.list(&about).await {
         Ok(list) => list.items,
         // Without them the status has to do.
-        Err(error) if api::is_forbidden(&error) => Vec::new(),
+        Err(error) if failure::is_forbidden(&error) => Vec::new(),
         Err(error) => return Err(error).context("cannot list the events of the pod"),
     };
     let warnings = events.into_iter().filter(|e| e.type_.as_deref() == Some("Warning"));
@@ -82,7 +82,7 @@ async fn injector(client: &Client) -> anyhow::Result<Injector> {
         }),
         // A list is not found only where the kind is not served.
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Injector::BuiltIn),
-        Err(error) if api::is_forbidden(&error) => Ok(Injector::Forbidden),
+        Err(error) if failure::is_forbidden(&error) => Ok(Injector::Forbidden),
         Err(error) => Err(error.into()),
     }
 }
@@ -136,7 +136,7 @@ pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
         }
         _ => why.push(
             "webhook failing: it asked for a proxy and the injector was not called, or its answer was dropped (it fails \
-             open); `meshy check` tries it"
+             open); `meshy check` attempts it"
                 .to_owned(),
         ),
     }

@@ -6,18 +6,17 @@ use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
-use meshy_mesh::inject::{self, Mode};
-use meshy_mesh::names;
+use meshy_linkerd::inject::{self, Mode};
+use meshy_linkerd::names;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::explain;
-use crate::addons::linkerd::proof::has_proxy;
-use crate::error::{Advise, Exit};
-use crate::k8s::{Apply, Kinds, Manager, Object, manifest, wait};
-use crate::metrics;
-use crate::ui::Report;
+use meshy_base::Report;
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
+use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
@@ -215,7 +214,8 @@ pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<P
 /// The cluster cannot be asked.
 pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
     let pods = pods_of(client, workload).await?;
-    let sight = metrics::sight(client, pods.iter().map(metrics::Pod::of).collect(), PER_PROXY).await;
+    let sight =
+        meshy_metrics::sight(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY).await;
     let mut proofs = Vec::new();
     for pod in &pods {
         let proxy = proxy_kind(pod);
@@ -240,7 +240,7 @@ pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod
 const CERTIFICATE_END: [&str; 2] =
     ["control_identity_cert_expiration_timestamp_seconds", "identity_cert_expiration_timestamp_seconds"];
 
-fn certificate_end(scrape: &metrics::Scrape) -> Option<u64> {
+fn certificate_end(scrape: &meshy_metrics::Scrape) -> Option<u64> {
     let ends = CERTIFICATE_END.iter().flat_map(|name| scrape.of(name));
     let end = ends.map(|(_, value)| value).find(|end| *end > 0.0)?;
     Some(end as u64)
@@ -304,7 +304,7 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::text;
+    use meshy_metrics::text;
 
     #[test]
     fn the_end_of_a_certificate_is_read_from_a_real_proxys_metrics() {

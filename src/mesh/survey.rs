@@ -5,10 +5,10 @@ use futures::TryStreamExt as _;
 use futures::stream::FuturesOrdered;
 use kube::Client;
 use kube::api::{Api, ListParams, TypeMeta};
-use meshy_mesh::lint::{Finding, Level, World};
+use meshy_linkerd::lint::{Finding, Level, World};
 use serde_json::{Value, json};
 
-use crate::k8s::{Kinds, Object};
+use meshy_kube::{Kinds, Object};
 
 /// Kinds that are judged.
 const JUDGED: &[(&str, &str)] = &[

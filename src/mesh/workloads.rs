@@ -5,8 +5,8 @@ use futures::TryStreamExt as _;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
-use crate::error::{Advise, Exit};
-use crate::k8s::{Kinds, Object};
+use meshy_base::error::{Advise, Exit};
+use meshy_kube::{Kinds, Object};
 
 /// Kinds that restart their pods when their template changes, with the short names that kubectl taught everybody.
 const KINDS: &[(&str, &str, &[&str])] = &[

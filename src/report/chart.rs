@@ -3,8 +3,8 @@
 use plotters::prelude::*;
 
 use crate::measure::Step;
-use crate::predict::Interval;
-use crate::traffic::{Latency, Tick};
+use meshy_load::{Latency, Tick};
+use meshy_predict::Interval;
 
 const TALL: (u32, u32) = (860, 240);
 const LOW: (u32, u32) = (860, 120);

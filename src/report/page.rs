@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use crate::cluster;
 use crate::measure::Step;
 use crate::measure::marks::brief;
-use crate::metrics::Fates;
-use crate::predict::Interval;
 use crate::report::chart;
 use crate::runs::Run;
 use crate::summary;
 use crate::ui::table::{millis, share};
+use meshy_lab::cluster;
+use meshy_metrics::Outcomes;
+use meshy_predict::Interval;
 
 const STYLE: &str = include_str!("page.css");
 
@@ -61,8 +61,8 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
         for sentence in summary::explain(step).iter().skip(1) {
             writeln!(page, "<p>{}</p>", escape(sentence))?;
         }
-        if let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.fates.requests_count > 0) {
-            fates(page, &mesh.fates)?;
+        if let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.outcomes.requests_count > 0) {
+            outcomes(page, &mesh.outcomes)?;
             for gap in &mesh.gaps {
                 writeln!(page, "<p class=\"about\">not counted: {}</p>", escape(gap))?;
             }
@@ -92,15 +92,16 @@ fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
 
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     page.push_str(
-        "<table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>tries that \
+        "<table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>attempts that \
                    succeeded<th>added load<th>p50<th>p95<th>p99</tr></thead>\n<tbody>\n",
     );
     for step in steps {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| range(&p.success_ratio));
-        let added =
-            mesh.and_then(|mesh| mesh.fates.added_tries_per_request).or(traffic.added_tries_per_request());
+        let added = mesh
+            .and_then(|mesh| mesh.outcomes.added_attempts_per_request)
+            .or(traffic.added_attempts_per_request());
         writeln!(
             page,
             "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
@@ -124,28 +125,28 @@ fn range(interval: &Interval) -> String {
     format!("{:.0}% ({:.0}–{:.0})", interval.mean * 100.0, interval.low * 100.0, interval.high * 100.0)
 }
 
-fn fates(page: &mut String, fates: &Fates) -> std::fmt::Result {
+fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
     page.push_str(
-        "<table class=\"fates\">\n<thead><tr><th>fate<th>requests<th>share<th></tr></thead>\n<tbody>\n",
+        "<table class=\"outcomes\">\n<thead><tr><th>outcome<th>requests<th>share<th></tr></thead>\n<tbody>\n",
     );
-    for (fate, count) in fates.rows() {
+    for (outcome, count) in outcomes.rows() {
         // Rows of nothing are noise on paper; what is not known is not nothing.
         if count == Some(0) {
             continue;
         }
-        let part = count.map(|count| count as f64 / fates.requests_count as f64);
+        let part = count.map(|count| count as f64 / outcomes.requests_count as f64);
         let width = part.unwrap_or(0.0) * 100.0;
-        let class = if fate.starts_with("  ") { " class=\"part\"" } else { "" };
+        let class = if outcome.starts_with("  ") { " class=\"part\"" } else { "" };
         writeln!(
             page,
             "<tr{class}><td>{}<td>{}<td>{}<td class=\"bar\"><i style=\"width:{width:.1}%\"></i></tr>",
-            escape(fate.trim()),
+            escape(outcome.trim()),
             count.map_or("-".to_owned(), |count| count.to_string()),
-            share(part, fates.requests_count),
+            share(part, outcomes.requests_count),
         )?;
     }
     page.push_str("</tbody>\n</table>\n");
-    for remark in &fates.remarks {
+    for remark in &outcomes.remarks {
         writeln!(page, "<p class=\"about\">{}</p>", escape(remark))?;
     }
     Ok(())
@@ -160,7 +161,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::traffic::{Summary, Tick};
+    use meshy_load::{Summary, Tick};
 
     #[test]
     fn the_page_refers_to_nothing_outside_and_escapes_what_it_shows() {

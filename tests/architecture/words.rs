@@ -45,14 +45,19 @@ const WORDS: [(&str, &str); 34] = [
 ];
 
 /// Where a word may stand: the path's beginning, the word, the reason.
-const EXCEPTIONS: [(&str, &str, &str); 12] = [
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("tests/architecture/words.rs", "", "the list itself"),
-    ("", "fates", "the name of a command"),
-    ("", "fate", "the name of a command"),
     ("crates/kustomize/src/select.rs", "is no", "a text that a recorded verdict contains"),
     ("crates/kustomize/tests/trees/", "nobody", "names in recorded trees"),
     ("CHANGELOG.md", "", "history"),
     ("src/", "", "not rewritten yet"),
+    ("crates/base/", "", "not rewritten yet"),
+    ("crates/kube/", "", "not rewritten yet"),
+    ("crates/lab/", "", "not rewritten yet"),
+    ("crates/load/", "", "not rewritten yet"),
+    ("crates/metrics/", "", "not rewritten yet"),
+    ("crates/policy/", "", "not rewritten yet"),
+    ("crates/predict/", "the seed", "a random seed"),
     ("tests/", "", "not rewritten yet"),
     ("schemas/", "", "made from types in src/"),
     ("docs/reference.md", "", "made from help texts in src/"),

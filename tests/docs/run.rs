@@ -19,7 +19,7 @@ fn shortened(mut words: Vec<String>) -> Vec<String> {
     let given = |flag| words.iter().any(|word| word == flag);
     let more: &[&str] = match words.get(1).map(String::as_str) {
         Some("demo") if !given("--fast") => &["--fast"],
-        Some("fates" | "stat" | "routes") if !given("--window") => &["--window", "1s"],
+        Some("outcomes" | "stat" | "routes") if !given("--window") => &["--window", "1s"],
         _ => &[],
     };
     words.extend(more.iter().map(|&word| word.to_owned()));

@@ -70,7 +70,7 @@ fn the_tables_the_toggle_and_the_prediction_agree_on_one_lab() {
     one_toggle_is_measured_before_and_after(&lab);
     tables_of_the_same_seconds_agree(&lab);
     a_sweep_measures_its_points_and_puts_the_lab_back(&lab);
-    tries_are_summed_over_replicas(&lab);
+    attempts_are_summed_over_replicas(&lab);
     unmeshed_clients_are_told(&lab);
 }
 
@@ -89,7 +89,7 @@ fn faults_change_while_it_runs(lab: &Lab) {
 
 fn targets_that_are_not_there_are_told_with_those_that_are(lab: &Lab) {
     for line in [
-        "fates no-service",
+        "outcomes no-service",
         "routes no-service",
         "fault 70 no-service",
         "predict --from-cluster --service no",
@@ -169,9 +169,9 @@ fn tables_of_the_same_seconds_agree(lab: &Lab) {
     };
     assert!(ratio(&view("client")["effective_success_ratio"]) > 0.8);
     assert!(ratio(&view("server")["actual_success_ratio"]) < 0.75);
-    let fates = lab.json("fates", "fates --window 4s");
-    let (first, saved) = (&fates["first_try_count"], &fates["saved_count"]);
-    assert!(first.is_u64() && saved.as_u64().is_some_and(|saved| saved > 0), "{fates}");
+    let outcomes = lab.json("outcomes", "outcomes --window 4s");
+    let (first, saved) = (&outcomes["first_attempt_count"], &outcomes["after_retries_count"]);
+    assert!(first.is_u64() && saved.as_u64().is_some_and(|saved| saved > 0), "{outcomes}");
     // It never ends by itself, and each table is shown whole.
     let mut watch = lab.0.command("stat --watch --window 500ms");
     let mut watch = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
@@ -207,26 +207,30 @@ fn a_sweep_measures_its_points_and_puts_the_lab_back(lab: &Lab) {
 }
 
 /// With the profile on.
-fn tries_are_summed_over_replicas(lab: &Lab) {
+fn attempts_are_summed_over_replicas(lab: &Lab) {
     lab.scale("bounced-service", 3);
     assert_eq!(lab.json("fault", "fault 70")["replicas_count"], 3);
     let run = lab.json("traffic", "traffic --rps 5 --duration 4s");
-    let fates = &run["mesh"]["fates"];
-    let by_service = fates["first_try_count"].as_u64().zip(fates["saved_count"].as_u64());
-    let (first, saved) = by_service.unwrap_or_else(|| panic!("the replicas' tries are not summed: {fates}"));
+    let outcomes = &run["mesh"]["outcomes"];
+    let by_service = outcomes["first_attempt_count"].as_u64().zip(outcomes["after_retries_count"].as_u64());
+    let (first, saved) =
+        by_service.unwrap_or_else(|| panic!("the replicas' attempts are not summed: {outcomes}"));
     assert_eq!(
         first + saved,
         run["mesh"]["clients"]["succeeded_count"].as_u64().expect("a count"),
-        "{fates}"
+        "{outcomes}"
     );
     assert!(
-        saved > 0 && fates["saved_by_try_count"].as_object().is_some_and(|tries| !tries.is_empty()),
-        "{fates}"
+        saved > 0
+            && outcomes["after_retries_by_attempt_count"]
+                .as_object()
+                .is_some_and(|attempts| !attempts.is_empty()),
+        "{outcomes}"
     );
 }
 
 fn unmeshed_clients_are_told(lab: &Lab) {
-    lab.0.good("uninject deploy/minimal-service deploy/bounced-service");
+    lab.0.good("inject --remove deploy/minimal-service deploy/bounced-service");
     let words = lab.0.good("traffic --rps 10 --duration 1s");
     assert!(words.contains("its clients are not meshed") && words.contains("meshy inject"), "{words}");
     let told = lab.0.run("stat --window 0s");

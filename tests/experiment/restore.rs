@@ -180,8 +180,9 @@ fn a_sweep_leaves_a_lab_as_it_found_it_also_where_it_fails() {
     let before = lab.state();
     let points = lab.home.good("sweep limit 0,2 --measured --rps 20 --over 1s -o json");
     let points = document("sweep", &points);
-    let tries = |point: usize| points[point]["measured"]["tries_per_request"].as_f64().expect("tries");
-    assert!(tries(0) == 1.0 && tries(1) > 1.0, "{points:#}");
+    let attempts =
+        |point: usize| points[point]["measured"]["attempts_per_request"].as_f64().expect("attempts");
+    assert!(attempts(0) == 1.0 && attempts(1) > 1.0, "{points:#}");
     assert_eq!(lab.state(), before);
     // The second point fails: its quota is no percentage.
     let failed = lab.home.run("sweep min 1,4000000000 --measured --over 1s");

@@ -60,7 +60,7 @@ fn ctrl_c_keeps_what_was_counted() {
     let partial = document("traffic", &String::from_utf8(output.stdout).expect("text"));
     assert_eq!(partial["interrupted"], true);
     assert!(partial["traffic"]["requests_count"].as_u64().expect("a count") >= 40, "{partial}");
-    let runs = document("runs", &home.good("runs -o json"));
+    let runs = document("runs", &home.good("report --list -o json"));
     assert_eq!(runs[0]["id"], partial["run"], "the partial run is recorded");
 }
 
@@ -94,8 +94,8 @@ fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
         ("predict --fail 170%", 2, "70%"),
         ("predict --rps 0", 2, "1000000"),
         ("sweep rps 0..1e9", 2, "5,10,20"),
-        ("explain 1999", 1, "meshy runs"),
-        ("compare last", 1, "meshy runs"),
+        ("explain 1999", 1, "meshy report --list"),
+        ("report last nosuch", 1, "meshy report --list"),
         ("fault 170", 2, "500,500,200"),
         ("stat", 3, "meshy up"),
     ] {
@@ -108,20 +108,20 @@ fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
 #[test]
 fn recorded_runs_are_listed_told_compared_and_made_a_page() {
     let home = Home::new();
-    assert!(home.good("runs").contains("no run is recorded yet"));
+    assert!(home.good("report --list").contains("no run is recorded yet"));
     let (poor, rich) = (Server::start(&[500, 500, 200]), Server::start(&[200]));
     for server in [&poor, &rich] {
         home.good(&format!("traffic --url {} --rps 60 --duration 1s", server.url()));
     }
-    let runs = document("runs", &home.good("runs -o json"));
+    let runs = document("runs", &home.good("report --list -o json"));
     let first = runs[0]["id"].as_str().expect("an id");
     let told = document("explain", &home.good(&format!("explain {first} -o json")));
     assert!(told["steps"][0][0].as_str().expect("a sentence").contains("33 % of 60 requests"), "{told}");
     assert_eq!(document("explain-page", &home.good("explain budget-ttl -o json"))["id"], "budget-ttl");
-    let differences = document("compare", &home.good(&format!("compare {first} last -o json")));
+    let differences = document("compare", &home.good(&format!("report {first} last -o json")));
     assert_eq!(differences[0]["verdict"], "better");
-    assert!(home.good(&format!("compare last {first}")).contains("worse"));
-    assert!(home.good("compare last last").contains("cannot tell"));
+    assert!(home.good(&format!("report last {first}")).contains("worse"));
+    assert!(home.good("report last last").contains("cannot tell"));
     document("report", &home.good("report --out page.html --expect success>=99% -o json"));
     home.good("report -o short.html");
     let page = fs::read_to_string(home.path().join("page.html")).expect("the page");

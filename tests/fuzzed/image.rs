@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use meshy::image::tarball::Archive;
-use meshy::image::{Arch, Digest, Image};
+use meshy_lab::image::tarball::Archive;
+use meshy_lab::image::{Arch, Digest, Image};
 use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: LazyLock<Runtime> =

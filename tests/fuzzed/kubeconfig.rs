@@ -3,8 +3,8 @@
 
 use std::sync::LazyLock;
 
-use meshy::cluster::kubeconfig::{Entries, with, without};
-use meshy::connect::client_from_text;
+use meshy_lab::cluster::kubeconfig::{Entries, with, without};
+use meshy_lab::connect::client_from_text;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use meshy::metrics::latency::Percentiles;
-use meshy::metrics::routes::{Service, client_view, server_view};
-use meshy::metrics::stat::{self, By};
-use meshy::metrics::{Fates, Pod, PodWindow, RouteCounts, Scrape, Window, Workload, text};
+use meshy_metrics::latency::Percentiles;
+use meshy_metrics::routes::{Service, client_view, server_view};
+use meshy_metrics::stat::{self, By};
+use meshy_metrics::{Outcomes, Pod, PodWindow, RouteCounts, Scrape, Window, Workload, text};
 
 /// What parts two dumps of one proxy.
 const LATER: &str = "\n---\n";
@@ -37,8 +37,8 @@ fn tables(change: Scrape) {
     let clients = client_view([&change], &service);
     let servers = server_view([&change]);
     clients.values().chain(servers.values()).for_each(route);
-    let fates = Fates::of(&clients, None);
-    assert!(fates.added_tries_per_request.is_none_or(f64::is_finite), "{fates:?}");
+    let outcomes = Outcomes::of(&clients, None);
+    assert!(outcomes.added_attempts_per_request.is_none_or(f64::is_finite), "{outcomes:?}");
 
     let pods = [pod()];
     let window = Window {

@@ -4,9 +4,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use meshy::image::registry::Client;
-use meshy::image::service::{NAME, TAG, binary};
-use meshy::image::{Arch, Image};
+use meshy_lab::image::registry::Client;
+use meshy_lab::image::service::{NAME, TAG, binary};
+use meshy_lab::image::{Arch, Image};
 
 use crate::user::{Theirs, User, docker};
 
@@ -98,9 +98,9 @@ fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
     for line in [
         [&up[..], &["--image", &image]].concat(),
         on(&["deploy"]),
-        on(&["undeploy", "minimal-service"]),
+        on(&["deploy --delete", "minimal-service"]),
         on(&["inject", "deploy/coredns", "-n", "kube-system"]),
-        on(&["uninject", "deploy/coredns", "-n", "kube-system"]),
+        on(&["inject --remove", "deploy/coredns", "-n", "kube-system"]),
         on(&["sp", "apply"]),
         on(&["sp", "delete"]),
         on(&["retry", "apply", "kubernetes"]),

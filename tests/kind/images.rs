@@ -26,7 +26,7 @@ fn absent_images_end_up_early_by_name_and_again_without_a_conflict() {
         assert_eq!(made.len(), 4, "the controller and three of Linkerd's");
         let last = made.iter().map(|m| m["creationTimestamp"].as_str().unwrap().parse().unwrap()).max();
         let took = ended.duration_since(last.unwrap()).as_secs();
-        // The aim is 30 s, and 28 were measured where nothing else ran: two tries of the kubelet, each with its wait for the
+        // The aim is 30 s, and 28 were measured where nothing else ran: two attempts of the kubelet, each with its wait for the
         // name server. A busy machine gets half as much again, so that this fails for a wait that ends with the deadline.
         assert!(round == 2 || took <= 45, "up ended {took} s after its last object");
     }

@@ -122,11 +122,11 @@ fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace(
     let body = r#"{"rebound":"true","endpoint":"http://bounced-service:9090"}"#;
     let answers = post(address, "/bounce", body, 200);
     let good = answers.iter().filter(|answer| answer.contains("200 OK\"")).count();
-    // Binomial: 200 tries at 0.3 fall outside 60 ± 32 once in a million.
+    // Binomial: 200 attempts at 0.3 fall outside 60 ± 32 once in a million.
     assert!((28..=92).contains(&good), "{good} of 200 bounces were good");
 
     images_come_from_the_engine_and_from_a_file(&user);
-    user.must(&["undeploy", "bounced-service"]);
+    user.must(&["deploy --delete", "bounced-service"]);
     let status: Value = serde_json::from_slice(&user.run(&["status", "-o", "json"]).stdout).unwrap();
     let names: Vec<&str> =
         status["services"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();

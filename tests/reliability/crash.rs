@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::home::{Home, signal};
 
-/// How many moments a test tries: a few in each run of the suite, as many as one likes by hand.
+/// How many moments a test attempts: a few in each run of the suite, as many as one likes by hand.
 fn moments() -> u32 {
     std::env::var("MESHY_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
 }

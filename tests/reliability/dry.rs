@@ -10,18 +10,18 @@ const LINES: &[&str] = &[
     "cluster --provider embedded",
     "registry --provider embedded",
     "deploy",
-    "undeploy",
+    "deploy --delete",
     "push registry:2",
     "down",
     "start",
     "stop",
     "inject",
-    "uninject",
+    "inject --remove",
     "sp apply",
     "sp delete",
     "fault bounced-service",
     "demo",
-    "files export shipped",
+    "export files shipped",
 ];
 
 #[test]

@@ -70,7 +70,7 @@ fn doctor_is_over_in_two_seconds_whatever_hangs() {
     });
     let path = home.path_with_programs("exec sleep 30");
     let begun = Instant::now();
-    let mut command = home.command("doctor --provider kind");
+    let mut command = home.command("check --machine --provider kind");
     let output = command
         .env("DOCKER_HOST", format!("unix://{}", socket.display()))
         .env("PATH", path)

@@ -82,7 +82,7 @@ fn no_secret_of_a_lab_is_in_a_log_a_command_line_or_a_support_bundle() {
         .map(|token| token.trim_matches('"'))
         .collect();
     assert!(!secrets.is_empty(), "what a client shows is in the kubeconfig:\n{kubeconfig}");
-    home.good("support-bundle bundle.tar.gz");
+    home.good("check --bundle bundle.tar.gz");
     let mut bundle = String::new();
     let file = fs::File::open(home.path().join("bundle.tar.gz")).expect("the bundle");
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(file), &mut bundle).expect("text");

@@ -123,7 +123,7 @@ impl Bench {
         from[self.random.random_range(0..from.len())]
     }
 
-    /// Tries one case; says whether one of its commands did what it was told, and how each ended.
+    /// Attempts one case; says whether one of its commands did what it was told, and how each ended.
     fn case(&mut self, which: &str) -> (bool, Vec<String>) {
         self.count += 1;
         let is_valid = self.random.random_bool(0.75);

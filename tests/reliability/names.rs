@@ -66,7 +66,7 @@ fn a_bad_name_in_the_environment_or_in_a_file_is_refused_as_well() {
 
 #[test]
 fn commands_on_a_lab_that_is_not_there_leave_nothing() {
-    for line in ["start", "stop", "down", "deploy", "undeploy", "status"] {
+    for line in ["start", "stop", "down", "deploy", "deploy --delete", "status"] {
         let home = Home::new();
         let output = home.run(line);
         let left = tree(home.path(), None);

@@ -107,29 +107,49 @@ fn down_of_an_unreadable_record_leaves_a_context_that_is_not_shown_to_be_the_lab
     assert!(!home.lab("meshy").exists());
 }
 
+/// A lab of the first version, whose cluster has the certificate authority `lab`.
+fn first_version(home: &Home) {
+    put(home, "meshy", FIRST);
+    let folder = home.lab("meshy");
+    fs::create_dir(folder.join("embedded")).expect("a folder");
+    for file in ["lock", "embedded.lock", "embedded.log", "embedded/snapshot.json", ".tmpAbC123"] {
+        fs::write(folder.join(file), "").expect("a file");
+    }
+    fs::write(folder.join("embedded/keys.json"), r#"{"certificate": "lab"}"#).expect("a file");
+    fs::create_dir(home.path().join(".kube")).expect("a folder");
+}
+
+/// A kubeconfig with a context of the user and an entry `embedded-meshy` whose certificate authority is this one, in base64.
+fn kubeconfig_with(authority: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncontexts:\n- name: mine\n  context: {{cluster: c, user: u}}\n- name: embedded-meshy\n  \
+         context: {{cluster: embedded-meshy, user: u}}\nclusters:\n- name: embedded-meshy\n  cluster: {{server: \
+         'https://127.0.0.1:1', certificate-authority-data: {authority}}}\n"
+    )
+}
+
 #[test]
 fn a_record_of_the_first_version_is_removed_by_down() {
     let home = Home::new();
-    put(&home, "meshy", FIRST);
-    let folder = home.lab("meshy");
-    fs::create_dir(folder.join("embedded")).expect("a folder");
-    for file in [
-        "lock",
-        "embedded.lock",
-        "embedded.log",
-        "embedded/keys.json",
-        "embedded/snapshot.json",
-        ".tmpAbC123",
-    ] {
-        fs::write(folder.join(file), "").expect("a file");
-    }
-    fs::create_dir(home.path().join(".kube")).expect("a folder");
-    let kubeconfig = "apiVersion: v1\nkind: Config\ncontexts:\n- name: mine\n  context: {cluster: c, user: u}\n- name: embedded-meshy\n  context: {cluster: c, user: u}\n";
-    fs::write(home.kubeconfig(), kubeconfig).expect("a file");
-    let said = home.good("down");
-    assert!(said.contains("removed kubeconfig context `embedded-meshy`"), "{said}");
+    first_version(&home);
+    fs::write(home.kubeconfig(), kubeconfig_with("bGFi")).expect("a file");
+    let text = home.good("down");
+    assert!(text.contains("removed kubeconfig context `embedded-meshy`"), "{text}");
     assert!(!home.path().join(".local/state/meshy").exists(), "state is left");
     assert!(!fs::read_to_string(home.kubeconfig()).expect("it is there").contains("embedded-meshy"));
+}
+
+#[test]
+fn an_entry_that_replaced_the_one_of_a_lab_of_the_first_version_is_kept() {
+    let home = Home::new();
+    first_version(&home);
+    let kubeconfig = kubeconfig_with("bWluZQ==");
+    fs::write(home.kubeconfig(), &kubeconfig).expect("a file");
+    let output = home.run("down");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{talk}");
+    assert!(talk.contains("kept context `embedded-meshy`"), "{talk}");
+    assert_eq!(fs::read_to_string(home.kubeconfig()).expect("it is there"), kubeconfig);
 }
 
 #[test]

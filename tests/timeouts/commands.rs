@@ -7,23 +7,23 @@ use meshy::cli::Cli;
 pub(crate) const ALL: [&str; 50] = [
     "",
     "build minimal-service",
-    "certs",
+    "check --certs",
     "check",
     "check --wait",
     "cluster",
-    "compare",
     "completions bash",
     "demo --fast",
     "deploy",
     "deploy --no-wait bounced-service",
-    "doctor",
+    "check --machine",
     "down",
     "explain",
-    "fates",
+    "outcomes",
     "fault",
     "fault 70",
-    "files list",
-    "images",
+    "export files --list",
+    "up --images",
+    "install linkerd",
     "inject",
     "inject deploy/minimal-service",
     "lint",
@@ -36,7 +36,8 @@ pub(crate) const ALL: [&str; 50] = [
     "retry delete",
     "retry show",
     "routes",
-    "runs",
+    "report --list",
+    "report last last",
     "sp apply",
     "sp delete",
     "sp show",
@@ -48,18 +49,27 @@ pub(crate) const ALL: [&str; 50] = [
     "stat --watch",
     "status",
     "stop",
-    "support-bundle {folder}/bundle.tar.gz",
+    "check --bundle {folder}/bundle.tar.gz",
     "sweep rps 1,2 --measured",
     "traffic --url http://bounced-service.default.svc:9090/",
-    "undeploy",
-    "uninject",
+    "deploy --delete",
+    "inject --remove",
     "up --image example.org/service:1",
-    "versions",
 ];
 
 /// Those that run ten times.
-pub(crate) const TEN: [&str; 10] =
-    ["certs", "check", "deploy", "fault", "inject", "lint", "routes", "sp apply", "stat", "undeploy"];
+pub(crate) const TEN: [&str; 10] = [
+    "check --certs",
+    "check",
+    "deploy",
+    "fault",
+    "inject",
+    "lint",
+    "routes",
+    "sp apply",
+    "stat",
+    "deploy --delete",
+];
 
 /// Everything that one test runs, those that run ten times in turn.
 pub(crate) fn all_once_and_ten_ten_times() -> Vec<&'static str> {
@@ -69,31 +79,29 @@ pub(crate) fn all_once_and_ten_ten_times() -> Vec<&'static str> {
 
 /// Whether a command does all that it has to do without the cluster, as far as it is not there.
 pub(crate) fn needs_the_api(line: &str) -> bool {
-    const WITHOUT: [&str; 22] = [
-        "",
+    const WITHOUT: [&str; 18] = [
         "build",
+        "check --bundle",
+        "check --machine",
         "cluster",
-        "compare",
         "completions",
         "demo",
-        "doctor",
         "down",
         "explain",
-        "files",
-        "images",
+        "export",
+        "install",
         "push",
         "registry",
         "report",
-        "runs",
         "start",
         "status",
         "stop",
-        "support-bundle",
         "sweep",
         "up",
-        "versions",
     ];
-    !WITHOUT.contains(&line.split(' ').next().unwrap_or_default())
+    let is =
+        |name: &str| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    !line.is_empty() && !WITHOUT.into_iter().any(is)
 }
 
 #[test]

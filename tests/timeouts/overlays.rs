@@ -25,7 +25,8 @@ fn an_overlay_with_a_base_that_is_reached_by_two_to_the_thirtieth_paths_is_refus
     let home = Home::new();
     diamonds(&home);
     home.good("up --provider embedded");
-    let lines = ["build ./tree/30a", "deploy ./tree/30a", "undeploy ./tree/30a", "up --overlay ./tree/30a"];
+    let lines =
+        ["build ./tree/30a", "deploy ./tree/30a", "deploy --delete ./tree/30a", "up --overlay ./tree/30a"];
     let lines: Vec<&str> = (0..10).flat_map(|_| lines).collect();
     // One for each core: these runs compute and do not wait.
     let ended = run_all(&[(); 2], &lines, |(), line| {

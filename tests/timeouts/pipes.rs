@@ -39,7 +39,7 @@ fn a_pipe_as_meshy_yaml_ends_every_command_in_time() {
     pipe(home.path().join("meshy.yaml"));
     let ended = run_all(&[(); AT_ONCE], &ALL, |(), line| command(&home, line));
     judge_pipe("pipe as meshy.yaml", &ended, "meshy.yaml");
-    let line = "versions --config meshy.yaml";
+    let line = "export files --list --config meshy.yaml";
     let ended = run(line, home.command(&timed(line)));
     judge_pipe("pipe as --config", &[ended], "meshy.yaml");
 }
@@ -84,14 +84,14 @@ fn a_pipe_as_an_input_file_is_refused_or_named() {
         "build ./overlay",
         "build ./other",
         "deploy ./overlay",
-        "undeploy ./other",
+        "deploy --delete ./other",
         "up --overlay ./overlay",
         "up --overlay ./other --print",
         "up --print --mesh linkerd --linkerd-manifest pipe",
         "up --print --mesh linkerd --linkerd-manifest file --linkerd-crds pipe",
         "explain ./pipe",
         "report ./pipe",
-        "compare ./pipe ./pipe",
+        "report ./pipe ./pipe",
     ];
     let named = run_all(&[(); AT_ONCE], &lines, |(), line| {
         let mut command = command(&home, line);
@@ -118,7 +118,9 @@ fn a_pipe_as_a_file_of_the_state_folder_is_refused_or_named() {
     judge("pipe as a record", &ended, &["lab.json", "is still at work"]);
     pipe(home.path().join(".local/state/meshy/runs/20260101-000000-000.json"));
     let ended =
-        run_all(&[(); AT_ONCE], &["explain", "report", "compare", "runs"], |(), line| command(&home, line));
+        run_all(&[(); AT_ONCE], &["explain", "report", "report last last", "report --list"], |(), line| {
+            command(&home, line)
+        });
     judge("pipe as a run", &ended, &["20260101-000000-000.json"]);
 }
 
@@ -128,7 +130,7 @@ fn a_pipe_as_an_output_file_is_named_after_the_timeout() {
     let out = pipe(home.path().join("out")).display().to_string();
     home.good("predict --seed 1");
     let lines = [
-        format!("versions --events {out}"),
+        format!("export files --list --events {out}"),
         format!("sweep rps 1 --svg {out}"),
         format!("traffic --url http://127.0.0.1:9/ --duration 100ms --summary {out}"),
     ];

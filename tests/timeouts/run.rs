@@ -167,7 +167,7 @@ fn fault(run: &Ended, names: &[&str]) -> Option<String> {
 
 fn wrong_end(run: &Ended) -> Option<String> {
     // They tell what they have found out until then: as a table, or in an archive.
-    let reports = ["status", "support-bundle", "check"].iter().any(|name| run.line.starts_with(name));
+    let reports = ["status", "check"].iter().any(|name| run.line.starts_with(name));
     if run.code() == Some(4) && !run.stderr.contains("hint: ") {
         return Some("has no hint".to_owned());
     }

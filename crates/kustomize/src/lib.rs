@@ -41,6 +41,7 @@ mod id;
 mod kustomization;
 mod loader;
 mod merge;
+mod objects;
 mod resource;
 mod select;
 mod set;

@@ -13,7 +13,7 @@ use crate::loader::{Entry, Loader};
 use crate::resource::Resource;
 use crate::set::Set;
 use crate::source::Source;
-use crate::{Output, transform, yaml};
+use crate::{Output, objects, transform};
 
 /// What one build shares between its kustomizations.
 #[derive(Default)]
@@ -70,8 +70,8 @@ pub(crate) fn build(source: &dyn Source, dir: &Path) -> Result<Output, Error> {
     transform::references(&mut resources)?;
     resources.retain(|resource| !is_local(resource));
     transform::order(&mut resources, kustomization.sort_options.as_ref())?;
-    let objects = resources.into_iter().map(|resource| finished(resource.object)).collect();
-    Ok(Output { objects, warnings: build.warnings })
+    let finished = resources.into_iter().map(|resource| finished(resource.object)).collect();
+    Ok(Output { objects: finished, warnings: build.warnings })
 }
 
 /// Adds what `kustomization` names to `set` and transforms all that is in it then.
@@ -143,39 +143,9 @@ fn file(build: &mut Build, loader: &Loader<'_>, found: &Path) -> Result<Rc<Vec<R
         return Ok(Rc::clone(resources));
     }
     let text = String::from_utf8_lossy(&loader.read_found(found)?).into_owned();
-    let resources = Rc::new(resources(&text, &format!("`{}`", found.display()))?);
+    let resources = Rc::new(objects::read(&text, &format!("`{}`", found.display()))?);
     build.files.insert(found.to_path_buf(), Rc::clone(&resources));
     Ok(resources)
-}
-
-/// Returns the objects in `text`, lists of objects taken apart.
-pub(crate) fn resources(text: &str, place: &str) -> Result<Vec<Resource>, Error> {
-    from_documents(yaml::documents(text, place)?)
-}
-
-/// Returns the objects among `documents`, lists of objects taken apart.
-pub(crate) fn from_documents(documents: Vec<Value>) -> Result<Vec<Resource>, Error> {
-    let mut objects = Vec::new();
-    documents.into_iter().try_for_each(|document| flatten(document, &mut objects))?;
-    Ok(objects)
-}
-
-fn flatten(object: Value, objects: &mut Vec<Resource>) -> Result<(), Error> {
-    if object.as_object().is_some_and(serde_json::Map::is_empty) {
-        return Ok(());
-    }
-    let resource = Resource::checked(object)?;
-    if !resource.kind().ends_with("List") {
-        objects.push(resource);
-        return Ok(());
-    }
-    match resource.object.get("items") {
-        None => objects.push(resource),
-        Some(Value::Null) => {}
-        Some(Value::Array(items)) => items.iter().cloned().try_for_each(|item| flatten(item, objects))?,
-        Some(_) => return Err(Error::invalid(format!("items of a {} is not a list", resource.kind()))),
-    }
-    Ok(())
 }
 
 /// Returns whether an object is configuration of tools, kept out of the output.

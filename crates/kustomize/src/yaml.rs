@@ -3,6 +3,7 @@
 mod fold;
 mod print;
 mod scalar;
+mod text;
 
 use serde_json::{Number, Value};
 use serde_yaml::{DuplicateKeyPolicy, Options};

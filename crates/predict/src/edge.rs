@@ -45,6 +45,18 @@ impl Policy {
     pub const DEFAULT_BUDGET: Self =
         Self::Budget { retry_ratio: 0.2, min_retries_per_second: 10, ttl_seconds: 10.0 };
 
+    /// Returns the policy in a few words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::None => "no retries".to_owned(),
+            Self::Limit { limit } => format!("at most {limit} retries per request"),
+            Self::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => format!(
+                "a retry budget of {:.0} % of the requests plus {min_retries_per_second} retries/s, over {ttl_seconds} s",
+                retry_ratio * 100.0
+            ),
+        }
+    }
+
     /// Returns why a proxy ignores this budget and retries nothing, or `None` if it does not.
     pub fn void(&self) -> Option<String> {
         match *self {

@@ -1,6 +1,6 @@
 //! What must hold between the services of a topology.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Problem, nearest};
 use crate::model::Topology;
@@ -82,11 +82,11 @@ fn edges(place: &str, parsed: &Parsed, services: &HashMap<&str, usize>) -> Resul
 /// Returns the services of a cycle in order. Without recursion: a chain may have thousands of services.
 fn cycle(edges: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut done = vec![false; edges.len()];
+    let mut on_path = vec![false; edges.len()];
     for start in 0..edges.len() {
         let mut path = vec![start];
         // For each service of the path, how many of its calls were followed.
         let mut next = vec![0];
-        let mut on_path = vec![false; if done[start] { 0 } else { edges.len() }];
         if done[start] {
             continue;
         }
@@ -148,11 +148,11 @@ impl Topology {
     #[must_use]
     pub fn edges(&self) -> Vec<(&str, &str)> {
         let mut found = Vec::new();
+        let mut known = HashSet::new();
         for service in &self.services {
-            let from = found.len();
             for call in service.calls() {
                 let edge = (service.name.as_str(), call.service.as_str());
-                if !found[from..].contains(&edge) {
+                if known.insert(edge) {
                     found.push(edge);
                 }
             }

@@ -16,8 +16,8 @@ const UNITS: [(&str, u64); 7] = [
 /// The longest duration: more has no use in an experiment, and sums of durations stay in range.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// The most bytes of a request or a response.
-pub(crate) const MOST_BYTES: u64 = 1 << 30;
+/// The most bytes of a request or a response that the test service accepts.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// Returns the duration that a text such as `10ms`, `1.5s` or `1m30s` means; at most 24 hours.
 #[must_use]
@@ -69,7 +69,7 @@ pub fn format_percent(share: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Returns the bytes that a text such as `512`, `16KiB`, `16 KB` or `1m` means, at most 1 GiB. As in isotope (which uses
+/// Returns the bytes that a text such as `512`, `16KiB`, `16 KB` or `1m` means, at most 64 MiB. As in isotope (which uses
 /// Docker's units), each prefix is a power of 1024.
 #[must_use]
 pub fn parse_size(text: &str) -> Option<u64> {
@@ -82,9 +82,14 @@ pub fn parse_size(text: &str) -> Option<u64> {
         "g" => 1024.0 * 1024.0 * 1024.0,
         _ => return None,
     };
-    let bytes = (number * factor).round();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 2^30")]
-    (bytes <= 1_073_741_824.0).then_some(bytes as u64)
+    // A float beyond the range becomes the largest number.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and checked below"
+    )]
+    let bytes = (number * factor).round() as u64;
+    (bytes <= MOST_BYTES).then_some(bytes)
 }
 
 /// Splits a number without sign or exponent from the beginning of a text.

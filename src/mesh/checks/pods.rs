@@ -3,7 +3,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
-use meshy_mesh::names;
+use meshy_linkerd::names;
 
 use super::{Seen, Verdict};
 use crate::mesh::explain;

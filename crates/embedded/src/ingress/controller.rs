@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use k8s_openapi::api::networking::v1::Ingress;
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use meshy_net::{BoxFuture, BoxIo, Network};
 use rand::seq::IndexedRandom;
 use tokio::task::JoinSet;

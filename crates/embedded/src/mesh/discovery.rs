@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use meshy_dataplane::policy::{Policy, ServiceRef};
 use meshy_dataplane::profile::Profile;
 use meshy_dataplane::{Destination, Discovery, Endpoint, Target};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use meshy_net::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use meshy_dataplane::Endpoint;
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use tokio::sync::watch;
 
 use super::route_index::ServiceKey;

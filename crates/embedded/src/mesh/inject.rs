@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use meshy_apiserver::{Admission, AdmissionRequest, ApiError, Operation};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use meshy_net::BoxFuture;
 use serde_json::Value;
 

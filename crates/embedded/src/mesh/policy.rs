@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use meshy_dataplane::policy::{FailureAccrual, Retry, Timeouts};
-use meshy_mesh::policy as annotation;
-use meshy_mesh::policy::{Annotations, PolicyError};
+use meshy_linkerd::policy as annotation;
+use meshy_linkerd::policy::{Annotations, PolicyError};
 
 /// Returns the retries of a Service; an invalid value disables them.
 pub(super) fn retry(annotations: &Annotations) -> Option<Retry> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use meshy_dataplane::profile::{
     DstOverride, PathRegex, Profile, RequestMatch, ResponseClass, ResponseMatch, RetryBudget, Route,
 };
-use meshy_mesh::profile as resource;
-use meshy_mesh::profile::{ProfileError, ServiceProfile};
+use meshy_linkerd::profile as resource;
+use meshy_linkerd::profile::{ProfileError, ServiceProfile};
 use serde_json::{Value, json};
 
 /// Translates a ServiceProfile.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe as ProbeSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use meshy_dataplane::{Mode, Probe, Proxy, ProxyConfig, ProxyLog, parse_log_level};
-use meshy_mesh::names;
+use meshy_linkerd::names;
 use meshy_net::{BoxFuture, BoxIo, Network};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

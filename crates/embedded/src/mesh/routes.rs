@@ -8,8 +8,8 @@ use meshy_dataplane::policy::{
     Backend, HeaderMatch, HttpRoute, PathMatch, QueryMatch, RouteMatch, RouteRule, ServiceRef, Timeouts,
     ValueMatch,
 };
-use meshy_mesh::policy::PolicyError;
-use meshy_mesh::{duration, httproute as resource, names};
+use meshy_linkerd::policy::PolicyError;
+use meshy_linkerd::{duration, httproute as resource, names};
 use regex::Regex;
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use meshy_mesh::names;
+use meshy_linkerd::names;
 
 use super::identity::identity_name;
 use crate::api::{Api, Typed};

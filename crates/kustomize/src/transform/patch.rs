@@ -8,7 +8,7 @@ use crate::loader::Loader;
 use crate::merge;
 use crate::resource::Resource;
 use crate::select::{self, Selector};
-use crate::{target, yaml};
+use crate::{objects, yaml};
 
 /// Bytes of JSON that all copies of one JSON patch may add to an object: the limit of the Kubernetes API. A few copies of
 /// each other's results would double the object each time.
@@ -23,9 +23,9 @@ pub(super) fn strategic(
     // All are read before the first is applied, so that a broken one is named and nothing half done.
     let mut parsed = Vec::new();
     for text in patches {
-        match target::resources(text, "an inline patch") {
+        match objects::read(text, "an inline patch") {
             Ok(inline) => parsed.extend(inline),
-            Err(_) => parsed.extend(target::resources(&loader.read_text(text)?, &format!("`{text}`"))?),
+            Err(_) => parsed.extend(objects::read(&loader.read_text(text)?, &format!("`{text}`"))?),
         }
     }
     parsed.iter().try_for_each(|patch| apply_by_id(patch, PatchOptions::default(), list))
@@ -85,7 +85,7 @@ fn apply(loader: &Loader<'_>, patch: &Patch, place: &str, list: &mut Vec<Resourc
         }
         return Ok(());
     }
-    let parsed = target::from_documents(documents)?;
+    let parsed = objects::from_documents(documents)?;
     match (&selector, &parsed[..]) {
         (Some(selector), [one]) => {
             for resource in list.iter_mut().filter(|resource| selector.selects(resource)) {

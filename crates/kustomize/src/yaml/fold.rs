@@ -1,7 +1,6 @@
 //! Writes scalars on one line and breaks them at spaces after column 80, like Go's YAML library.
 
-use super::print::pad;
-use super::scalar::printable;
+use super::text::{pad, printable};
 
 /// Beyond this column a blank becomes a line break.
 pub(super) const WIDTH: usize = 80;

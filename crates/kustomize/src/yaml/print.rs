@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value};
 
 use super::scalar;
+use super::text::pad;
 
 /// Returns `objects` as a YAML stream in the format of kustomize.
 #[must_use]
@@ -80,10 +81,6 @@ fn begin(out: &mut String, indent: usize, place: Place, index: usize) {
         }
         _ => pad(out, indent),
     }
-}
-
-pub(super) fn pad(out: &mut String, indent: usize) {
-    out.extend(std::iter::repeat_n(' ', indent));
 }
 
 /// A float as Go prints it: the shortest digits, an exponent of at least two digits beyond 21 and below -4.

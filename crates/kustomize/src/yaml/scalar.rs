@@ -1,7 +1,7 @@
 //! Writes a string as a plain, quoted or block scalar.
 
 use super::fold;
-use super::print::pad;
+use super::text::{pad, printable};
 
 /// Writes `text` as a value whose parent is indented by `indent`.
 pub(super) fn write(out: &mut String, text: &str, indent: usize) {
@@ -100,12 +100,6 @@ impl Shape {
         }
         shape
     }
-}
-
-/// Returns whether Go's YAML library prints the character without an escape. It escapes all characters outside the basic
-/// multilingual plane.
-pub(super) fn printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{A0}'..='\u{D7FF}' | '\u{E000}'..='\u{FEFE}' | '\u{FF00}'..='\u{FFFD}')
 }
 
 /// Returns whether a YAML parser would read `text` without quotes as something other than a string.

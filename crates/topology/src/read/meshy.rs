@@ -107,14 +107,27 @@ fn capacity(place: &str, node: &Node, what: &str) -> Result<Capacity, Problem> {
     let time = fields.require("serviceTime")?;
     let time = Fields::new(place, time, &format!("`serviceTime` in {what}"), &["mean", "distribution"])?;
     Ok(Capacity {
-        workers: fields.required("workers", fields::positive)?,
-        queue: fields.required("queue", fields::count)?,
+        workers: fields.required("workers", workers)?,
+        queue: fields.required("queue", queue)?,
         cancel: fields.or("cancel", false, fields::boolean)?,
         service_time: ServiceTime {
-            mean: time.required("mean", fields::duration)?,
+            mean: time.required("mean", script::short)?,
             distribution: choice(place, &time, "distribution", &Distribution::NAMES)?,
         },
     })
+}
+
+/// The most workers and the most waiting requests that the test service accepts.
+const MOST_CAPACITY: u32 = 4096;
+
+fn workers(value: &Value) -> Result<u32, &'static str> {
+    let workers = fields::positive(value).ok().filter(|workers| *workers <= MOST_CAPACITY);
+    workers.ok_or("a whole number from 1 to 4096")
+}
+
+fn queue(value: &Value) -> Result<u32, &'static str> {
+    let queue = fields::count(value).ok().filter(|queue| *queue <= MOST_CAPACITY);
+    queue.ok_or("a whole number from 0 to 4096")
 }
 
 /// Returns the value that a name stands for, the default without a name.

@@ -1,5 +1,7 @@
 //! Scripts and lists of calls. isotope's scripts have the same form, except for the keys of a call.
 
+use std::time::Duration;
+
 use crate::error::Problem;
 use crate::model::{Call, Step};
 use crate::yaml::fields::{self, Fields};
@@ -16,6 +18,15 @@ pub(super) enum Dialect {
     Isotope {
         request_bytes: u64,
     },
+}
+
+/// The longest time of a step that the test service accepts.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Reads the time of a step.
+pub(super) fn short(value: &Value) -> Result<Duration, &'static str> {
+    let duration = fields::duration(value)?;
+    if duration > LONGEST { Err("a duration of at most 1h") } else { Ok(duration) }
 }
 
 /// How an item of a list that is not a list itself becomes a step.
@@ -44,7 +55,7 @@ pub(super) fn script(
     steps(place, node, &what, &mut |item| {
         let fields = Fields::new(place, item, &format!("a step in {what}"), &["sleep", "call"])?;
         match (fields.get("sleep"), fields.get("call")) {
-            (Some(_), None) => Ok(Step::Sleep(fields.required("sleep", fields::duration)?)),
+            (Some(_), None) => Ok(Step::Sleep(fields.required("sleep", short)?)),
             (None, Some(node)) => call(place, node, &what, *dialect, lines),
             _ => {
                 let message = format!("a step in {what} has either `sleep` or `call`; write two steps");

@@ -54,16 +54,29 @@ fn invalid_values_are_reported_with_the_expected_form() {
     let cases = [
         (
             capacity("workers: 0, queue: 1, serviceTime: { mean: 1s }"),
-            "x.yaml:6: invalid value of `workers` of `capacity` of service `front`: expected a whole number from 1, found `0`",
+            "x.yaml:6: invalid value of `workers` of `capacity` of service `front`: expected a whole number from 1 to 4096, found `0`",
         ),
         (
             capacity("workers: 1, queue: -1, serviceTime: { mean: 1s }"),
-            "x.yaml:6: invalid value of `queue` of `capacity` of service `front`: expected a whole number from 0, found `-1`",
+            "x.yaml:6: invalid value of `queue` of `capacity` of service `front`: expected a whole number from 0 to 4096, found `-1`",
         ),
         (
             capacity("workers: 1, queue: 1, serviceTime: { mean: 10 }"),
             "x.yaml:6: invalid value of `mean` of `serviceTime` in `capacity` of service `front`: expected a duration such as \
              10ms, 1.5s or 1m30s, found `10`",
+        ),
+        (
+            capacity("workers: 1, queue: 5000, serviceTime: { mean: 1s }"),
+            "x.yaml:6: invalid value of `queue` of `capacity` of service `front`: expected a whole number from 0 to 4096, found `5000`",
+        ),
+        (
+            "  - name: front\n    script: [{ sleep: 2h }]\n".to_owned(),
+            "x.yaml:6: invalid value of `sleep` of a step in `script` of service `front`: expected a duration of at most 1h, found `2h`",
+        ),
+        (
+            "  - name: front\n    responseSize: 65MiB\n".to_owned(),
+            "x.yaml:6: invalid value of `responseSize` of service `front`: expected a size of at most 64MiB such as 512, 16KiB or 1MB, \
+             found `65MiB`",
         ),
         (
             "  - name: front\n    errors: 200%\n".to_owned(),

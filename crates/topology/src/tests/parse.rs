@@ -110,12 +110,17 @@ fn durations_percentages_and_sizes_keep_their_value() {
         assert_eq!(parse_percent(invalid), None, "{invalid}");
     }
     // isotope's own examples.
-    for (text, bytes) in
-        [("0", 0), ("10k", 10_240), ("10Kb", 10_240), ("10KiB", 10_240), ("10 kb", 10_240), ("1GiB", 1 << 30)]
-    {
+    for (text, bytes) in [
+        ("0", 0),
+        ("10k", 10_240),
+        ("10Kb", 10_240),
+        ("10KiB", 10_240),
+        ("10 kb", 10_240),
+        ("64MiB", 64 << 20),
+    ] {
         assert_eq!(parse_size(text), Some(bytes), "{text}");
     }
-    for invalid in ["", "k", "-1", "1x", "2GiB", "1kk"] {
+    for invalid in ["", "k", "-1", "1x", "65MiB", "99999999999999999999g", "1kk"] {
         assert_eq!(parse_size(invalid), None, "{invalid}");
     }
 }

@@ -174,7 +174,7 @@ pub fn size(value: &Value) -> Result<u64, &'static str> {
         Value::Int(bytes) => u64::try_from(*bytes).ok().filter(|bytes| *bytes <= values::MOST_BYTES),
         _ => None,
     }
-    .ok_or("a size of at most 1GiB such as 512, 16KiB or 1MB")
+    .ok_or("a size of at most 64MiB such as 512, 16KiB or 1MB")
 }
 
 /// Returns the items of a list, which is `what`.

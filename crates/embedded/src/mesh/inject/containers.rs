@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
     VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use meshy_mesh::names;
+use meshy_linkerd::names;
 
 use crate::program::image::built_in_image;
 

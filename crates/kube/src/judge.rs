@@ -1,0 +1,267 @@
+//! Readings of status: what an object still lacks, and which troubles of a pod waiting will not cure.
+
+use std::collections::HashMap;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use serde_json::Value;
+
+/// How often an incurable pull error, and how often a restart, is watched before it counts.
+const PULLS: u32 = 2;
+const RESTARTS: i32 = 3;
+
+/// What an object still lacks, in words; none when it is as ready as its kind can be.
+pub(super) fn lacks(kind: &str, object: &Value) -> Option<String> {
+    let status = &object["status"];
+    let count = |key: &str| status[key].as_i64().unwrap_or(0);
+    let behind = || {
+        let (seen, now) =
+            (count("observedGeneration"), object["metadata"]["generation"].as_i64().unwrap_or(0));
+        (seen < now).then(|| "its controller has not seen the last change".to_owned())
+    };
+    let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
+    let of = |have: i64, all: i64, what: &str| (have < all).then(|| format!("{have} of {all} {what}"));
+    match kind {
+        "Deployment" => behind()
+            .or_else(|| condition_message(status, "ReplicaFailure", "True"))
+            .or_else(|| of(count("updatedReplicas"), wanted, "replicas made"))
+            .or_else(|| of(count("availableReplicas"), wanted, "replicas ready"))
+            .or_else(|| {
+                let old = count("replicas") - count("updatedReplicas");
+                (old > 0).then(|| format!("{old} old replicas still there"))
+            }),
+        "StatefulSet" => behind()
+            .or_else(|| of(count("updatedReplicas"), wanted, "replicas made"))
+            .or_else(|| of(count("readyReplicas"), wanted, "replicas ready")),
+        "ReplicaSet" => behind().or_else(|| of(count("readyReplicas"), wanted, "replicas ready")),
+        "DaemonSet" => behind()
+            .or_else(|| of(count("updatedNumberScheduled"), count("desiredNumberScheduled"), "pods made"))
+            .or_else(|| of(count("numberAvailable"), count("desiredNumberScheduled"), "pods ready")),
+        "Job" => holds(status, "Complete", "it has not completed"),
+        "Pod" | "Node" => holds(status, "Ready", "it is not Ready"),
+        "CustomResourceDefinition" => holds(status, "Established", "it is not Established"),
+        "Namespace" => (status["phase"] == "Terminating").then(|| "it is being deleted".to_owned()),
+        _ => None,
+    }
+}
+
+/// How many pods a workload must have that are Ready; none for kinds without pods of their own.
+pub(super) fn pods(kind: &str, object: &Value) -> Option<i64> {
+    match kind {
+        "Deployment" | "StatefulSet" | "ReplicaSet" => Some(object["spec"]["replicas"].as_i64().unwrap_or(1)),
+        "DaemonSet" => object["status"]["desiredNumberScheduled"].as_i64(),
+        _ => None,
+    }
+}
+
+/// The condition of a status of that type, if it is there.
+fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
+}
+
+fn condition_message(status: &Value, kind: &str, when: &str) -> Option<String> {
+    let found = condition(status, kind).filter(|c| c["status"] == when)?;
+    Some(found["message"].as_str().or(found["reason"].as_str()).unwrap_or(kind).to_owned())
+}
+
+fn holds(status: &Value, kind: &str, else_: &str) -> Option<String> {
+    match condition(status, kind) {
+        Some(found) if found["status"] == "True" => None,
+        Some(found) => Some(match found["message"].as_str().or(found["reason"].as_str()) {
+            Some(why) if !why.is_empty() => format!("{else_}: {why}"),
+            _ => else_.to_owned(),
+        }),
+        None => Some(else_.to_owned()),
+    }
+}
+
+/// What a pod's status says about its future.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// Ready, or on its way out.
+    Fine,
+    /// Not yet, and why.
+    Waiting(String),
+    /// No node takes it; worth an end if that lasts although all nodes are Ready.
+    Unschedulable(String),
+    /// Waiting will not help.
+    Incurable(Trouble),
+}
+
+/// A trouble that waiting does not cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The image cannot be had.
+    Image {
+        /// Its name.
+        image: String,
+        /// The words of the container runtime.
+        why: String,
+    },
+    /// The container keeps ending.
+    Restarts {
+        /// Which container.
+        container: String,
+        /// How it ended last.
+        why: String,
+    },
+    /// No node can run the pod.
+    Unschedulable(String),
+}
+
+/// The pods of one workload, with the memory that a single status does not have.
+#[derive(Debug, Default)]
+pub(super) struct Outlooks {
+    /// Pull failures seen for each pod and container: whether it is failing right now, and how often it did.
+    pulls: HashMap<(String, String), (bool, u32)>,
+}
+
+impl Outlooks {
+    /// Judges a pod by its latest status.
+    pub(super) fn of(&mut self, pod: &Pod) -> Outlook {
+        if pod.metadata.deletion_timestamp.is_some() {
+            return Outlook::Fine;
+        }
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let status = pod.status.clone().unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        if conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True") {
+            return Outlook::Fine;
+        }
+        let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+        if let Some(why) = scheduled.filter(|c| c.reason.as_deref() == Some("Unschedulable")) {
+            let why = why.message.clone().unwrap_or_default();
+            return Outlook::Unschedulable(format!("pod `{name}` fits on no node: {why}"));
+        }
+        let mut waiting = None;
+        let all =
+            status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+        for container in all {
+            match self.container(&name, container) {
+                Outlook::Fine => {}
+                Outlook::Waiting(why) => waiting = waiting.or(Some(why)),
+                sentence => return sentence,
+            }
+        }
+        Outlook::Waiting(waiting.unwrap_or_else(|| format!("pod `{name}` is not ready")))
+    }
+
+    fn container(&mut self, pod: &str, container: &ContainerStatus) -> Outlook {
+        let state = container.state.clone().unwrap_or_default();
+        let key = (pod.to_owned(), container.name.clone());
+        let Some(waiting) = state.waiting else {
+            self.pulls.remove(&key);
+            return Outlook::Fine;
+        };
+        let reason = waiting.reason.unwrap_or_default();
+        let message = waiting.message.unwrap_or_default();
+        match reason.as_str() {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                let (failing, times) = self.pulls.entry(key).or_default();
+                let fails = reason != "ImagePullBackOff";
+                // The status goes ErrImagePull → ImagePullBackOff → ErrImagePull …: each entry is one attempt. Whoever
+                // comes while it backs off has missed at least one.
+                if (fails && !*failing) || *times == 0 {
+                    *times += 1;
+                }
+                *failing = fails;
+                // A name that is no name is tried never.
+                let at_once = reason == "InvalidImageName" || reason == "ErrImageNeverPull";
+                if at_once || (*times >= PULLS && incurable(&message)) {
+                    let why = if message.is_empty() { reason } else { message };
+                    return Outlook::Incurable(Trouble::Image { image: container.image.clone(), why });
+                }
+            }
+            "CrashLoopBackOff" if container.restart_count >= RESTARTS => {
+                let last = container.last_state.clone().unwrap_or_default().terminated;
+                let code = last.map(|t| t.exit_code);
+                let why = match code {
+                    Some(code) => format!("{} restarts, last ended with {code}", container.restart_count),
+                    None => format!("{} restarts", container.restart_count),
+                };
+                return Outlook::Incurable(Trouble::Restarts { container: container.name.clone(), why });
+            }
+            _ => {}
+        }
+        let reason = if reason.is_empty() { "waiting".to_owned() } else { reason };
+        Outlook::Waiting(format!("pod `{pod}`: container `{}` is in {reason}", container.name))
+    }
+}
+
+/// Whether the container runtime's words mean that the image is not to be had from there: absent, forbidden, or no such host.
+/// A refused connection or a timeout may pass.
+fn incurable(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["not found", "notfound", "denied", "unauthorized", "forbidden", "no such host"]
+        .iter()
+        .any(|w| message.contains(w))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(state: Value) -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{
+            "name": "c", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 3, "state": state,
+            "lastState": {"terminated": {"exitCode": 137}}}]}}))
+        .unwrap()
+    }
+
+    fn pull(reason: &str, message: &str) -> Pod {
+        pod(json!({"waiting": {"reason": reason, "message": message}}))
+    }
+
+    #[test]
+    fn a_missing_image_ends_the_wait_at_its_second_try() {
+        let mut outlooks = Outlooks::default();
+        let (fails, backs_off) =
+            (pull("ErrImagePull", "r/x:1: not found"), pull("ImagePullBackOff", "Back-off"));
+        assert!(matches!(outlooks.of(&fails), Outlook::Waiting(_)));
+        assert!(matches!(outlooks.of(&fails), Outlook::Waiting(_)));
+        assert!(matches!(outlooks.of(&backs_off), Outlook::Waiting(_)));
+        let Outlook::Incurable(Trouble::Image { image, why }) = outlooks.of(&fails) else {
+            panic!("goes on")
+        };
+        assert_eq!((image.as_str(), why.as_str()), ("r/x:1", "r/x:1: not found"));
+    }
+
+    #[test]
+    fn a_registry_that_does_not_answer_may_come_back() {
+        let mut outlooks = Outlooks::default();
+        for _ in 0..5 {
+            assert!(matches!(outlooks.of(&pull("ErrImagePull", "connection refused")), Outlook::Waiting(_)));
+            assert!(matches!(outlooks.of(&pull("ImagePullBackOff", "Back-off")), Outlook::Waiting(_)));
+        }
+    }
+
+    #[test]
+    fn three_restarts_end_the_wait_with_the_exit_code() {
+        let looping = pod(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+        let Outlook::Incurable(Trouble::Restarts { why, .. }) = Outlooks::default().of(&looping) else {
+            panic!("goes on")
+        };
+        assert_eq!(why, "3 restarts, last ended with 137");
+    }
+
+    #[test]
+    fn a_deployment_lacks_what_kubectl_rollout_would_wait_for() {
+        let at = |generation: i64, status: Value| {
+            lacks(
+                "Deployment",
+                &json!({"metadata": {"generation": generation}, "spec": {"replicas": 2}, "status": status}),
+            )
+        };
+        let full =
+            json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(at(2, full.clone()), None);
+        assert!(at(3, full).unwrap().contains("last change"));
+        let old =
+            json!({"observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 2});
+        assert_eq!(at(2, old).unwrap(), "1 old replicas still there");
+        let half =
+            json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 1});
+        assert_eq!(at(2, half).unwrap(), "1 of 2 replicas ready");
+    }
+}

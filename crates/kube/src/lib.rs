@@ -1,0 +1,30 @@
+//! Kubernetes as meshy uses it: manifests to objects, server-side apply in order, waits that know their reason.
+//!
+//! ```text
+//! transport (checks each response) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
+//! ```
+
+pub mod apply;
+mod conflict;
+pub mod delete;
+pub mod failure;
+mod judge;
+pub mod kinds;
+pub mod manifest;
+pub mod own;
+mod rank;
+mod transport;
+pub mod wait;
+
+pub use apply::{Applied, Apply, Manager};
+pub use kinds::{Kinds, NotServed};
+pub use transport::checked;
+
+/// An object of any kind.
+pub type Object = kube::api::DynamicObject;
+
+/// The label on what meshy makes; `down` goes by it.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The value of [`MANAGED_BY`] and the field manager of manifests.
+pub const MESHY: &str = "meshy";

@@ -1,0 +1,147 @@
+//! What a lab was told about its add-ons, kept in its record: a plain `up` goes on with it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use serde::{Deserialize, Serialize};
+
+use super::{Ingress, Mesh, Request, images};
+use meshy_base::error::{Advise, Exit};
+
+/// The choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The ingress controller.
+    pub ingress: Ingress,
+    /// The mesh.
+    pub mesh: Mesh,
+    /// A registry that has all images, instead of their own ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_registry: Option<String>,
+    /// The tag of Linkerd's images.
+    pub linkerd_version: String,
+    /// The official manifest that is applied instead of meshy's own; `-` is one that came from stdin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linkerd_manifest: Option<PathBuf>,
+    /// The official definitions that go before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linkerd_crds: Option<PathBuf>,
+    /// They were all installed once: another choice adds to them and does not take away.
+    #[serde(default)]
+    pub installed: bool,
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self {
+            ingress: Ingress::default(),
+            mesh: Mesh::default(),
+            image_registry: None,
+            linkerd_version: images::LINKERD_VERSION.to_owned(),
+            linkerd_manifest: None,
+            linkerd_crds: None,
+            installed: false,
+        }
+    }
+}
+
+impl Choice {
+    /// What the flags say, and where they say nothing what the lab was told before.
+    ///
+    /// # Errors
+    /// The flags would take away what is installed, or the lab needs a file again that came from stdin.
+    pub(super) fn of(flags: &Request, known: Option<&Self>) -> anyhow::Result<Self> {
+        let before = known.cloned().unwrap_or_default();
+        let ingress = flags.ingress.unwrap_or(before.ingress);
+        let mesh = flags.mesh.unwrap_or(before.mesh);
+        if before.installed {
+            let loses_ingress =
+                (before.ingress != Ingress::None && ingress == Ingress::None).then_some("ingress-nginx");
+            let loses_mesh = (before.mesh != Mesh::None && mesh == Mesh::None).then_some("Linkerd");
+            if let Some(thing) = loses_ingress.or(loses_mesh) {
+                return Err(anyhow!("the lab has {thing}, and `up` takes nothing away"))
+                    .hint("`--name` makes another lab beside it; `meshy down` takes this one away")
+                    .exit(Exit::Usage);
+            }
+        }
+        let (linkerd_manifest, linkerd_crds) = match &flags.linkerd_manifest {
+            Some(given) => (Some(absolute(given)?), flags.linkerd_crds.as_deref().map(absolute).transpose()?),
+            None => (before.linkerd_manifest, before.linkerd_crds),
+        };
+        let stdin = Some(Path::new("-"));
+        let missing = linkerd_manifest.as_deref() == stdin || linkerd_crds.as_deref() == stdin;
+        if missing && flags.linkerd_manifest.is_none() && mesh != Mesh::None {
+            return Err(anyhow!("the lab's Linkerd came from stdin, which can be read only once"))
+                .hint("give it again with `--linkerd-manifest`")
+                .exit(Exit::Usage);
+        }
+        Ok(Self {
+            ingress,
+            mesh,
+            image_registry: flags.image_registry.clone().or(before.image_registry),
+            linkerd_version: flags.linkerd_version.clone().unwrap_or(before.linkerd_version),
+            linkerd_manifest,
+            linkerd_crds,
+            installed: before.installed,
+        })
+    }
+}
+
+fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
+    if file == Path::new("-") {
+        return Ok(file.to_owned());
+    }
+    std::path::absolute(file).context("cannot find the current folder")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choice(request: Request, known: Option<&Choice>) -> anyhow::Result<Choice> {
+        Choice::of(&request, known)
+    }
+
+    fn manifest(file: &str) -> Request {
+        Request { linkerd_manifest: Some(file.into()), ..Request::default() }
+    }
+
+    fn mesh(mesh: Mesh) -> Request {
+        Request { mesh: Some(mesh), ..Request::default() }
+    }
+
+    #[test]
+    fn a_plain_up_goes_on_with_what_the_lab_was_told() {
+        let first = Request {
+            ingress: Some(Ingress::None),
+            image_registry: Some("localhost:5001".to_owned()),
+            ..mesh(Mesh::None)
+        };
+        let first = choice(first, None).unwrap();
+        assert_eq!(choice(Request::default(), Some(&first)).unwrap(), first);
+        let more = choice(mesh(Mesh::Linkerd), Some(&Choice { installed: true, ..first })).unwrap();
+        assert_eq!((more.mesh, more.ingress), (Mesh::Linkerd, Ingress::None));
+        assert_eq!(more.image_registry.as_deref(), Some("localhost:5001"));
+    }
+
+    #[test]
+    fn what_is_installed_is_not_taken_away_and_what_is_not_may_be_given_up() {
+        let wanted = choice(Request::default(), None).unwrap();
+        assert_eq!(choice(mesh(Mesh::None), Some(&wanted)).unwrap().mesh, Mesh::None);
+        let there = Choice { installed: true, ..wanted };
+        let error = choice(mesh(Mesh::None), Some(&there)).unwrap_err();
+        assert!(error.to_string().contains("the lab has Linkerd"), "{error}");
+        assert!(
+            choice(Request { ingress: Some(Ingress::None), ..Request::default() }, Some(&there)).is_err()
+        );
+    }
+
+    #[test]
+    fn a_manifest_from_stdin_must_be_given_again() {
+        let first = choice(manifest("-"), None).unwrap();
+        assert!(choice(Request::default(), Some(&first)).unwrap_err().to_string().contains("stdin"));
+        let file = choice(manifest("l.yaml"), Some(&first)).unwrap().linkerd_manifest.unwrap();
+        assert!(file.is_absolute() && file.ends_with("l.yaml"));
+    }
+}

@@ -1,0 +1,239 @@
+//! The rendered manifests: held by golden files, and held to what each program needs.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt as _;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::addons::{self, Options};
+
+fn rendered() -> Vec<Object> {
+    addons::rendered(&golden_options()).expect("the manifests are whole")
+}
+
+/// Everything that changes from build to build is fixed.
+fn golden_options() -> Options {
+    let linkerd = Settings { created_by: "meshy/0.0.0".to_owned(), ..Settings::default() };
+    Options { linkerd, ..Options::default() }
+}
+
+fn find(objects: &[Object], kind: &str, name: &str) -> Value {
+    let found = objects.iter().find(|o| manifest::kind(o) == kind && o.name_any() == name);
+    json!(found.unwrap_or_else(|| panic!("there is no {kind} {name}")))
+}
+
+/// All containers of a pod template, init containers first.
+fn containers(object: &Value) -> Vec<Value> {
+    let pod = &object["spec"]["template"]["spec"];
+    let list = |key: &str| pod[key].as_array().cloned().unwrap_or_default();
+    list("initContainers").into_iter().chain(list("containers")).collect()
+}
+
+#[test]
+fn the_rendered_manifests_are_the_golden_ones() {
+    let text = manifest::to_yaml(&rendered()).unwrap();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/addons.golden.yaml");
+    if std::env::var_os("MESHY_GOLDEN").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&file).unwrap();
+    let (rendered, golden) = (manifest::parse(&text).unwrap(), manifest::parse(&golden).unwrap());
+    for (rendered, golden) in rendered.iter().zip(&golden) {
+        assert_eq!(json!(rendered), json!(golden), "refresh with MESHY_GOLDEN=1 cargo test golden");
+    }
+    assert_eq!(rendered.len(), golden.len(), "refresh with MESHY_GOLDEN=1 cargo test golden");
+}
+
+#[test]
+fn a_registry_of_ones_own_takes_every_image() {
+    let options = Options { image_registry: Some("localhost:5000".to_owned()), ..golden_options() };
+    let text = manifest::to_yaml(&addons::rendered(&options).unwrap()).unwrap();
+    assert!(!text.contains("cr.l5d.io") && !text.contains("registry.k8s.io"));
+    assert!(text.contains("image: localhost:5000/linkerd/proxy:edge-26.6.3"));
+}
+
+#[test]
+fn nothing_is_left_to_fill_in_and_no_two_objects_are_the_same() {
+    let mut seen = BTreeSet::new();
+    for object in rendered() {
+        let text = json!(object).to_string();
+        assert!(!text.contains("${"), "{text}");
+        let id = (manifest::kind(&object).to_owned(), object.namespace(), object.name_any());
+        assert!(seen.insert(id.clone()), "twice: {id:?}");
+    }
+}
+
+#[test]
+fn every_port_that_a_service_names_is_a_port_of_its_pods() {
+    let objects = rendered();
+    let deployments: Vec<Value> =
+        objects.iter().filter(|o| manifest::kind(o) == "Deployment").map(|o| json!(o)).collect();
+    for service in objects.iter().filter(|o| manifest::kind(o) == "Service") {
+        let service = json!(service);
+        let labels = service["spec"]["selector"].as_object().unwrap();
+        let selected = |d: &&Value| {
+            let have = &d["spec"]["template"]["metadata"]["labels"];
+            labels.iter().all(|(key, value)| have[key] == *value)
+        };
+        let deployment =
+            deployments.iter().find(selected).unwrap_or_else(|| panic!("nobody serves {service}"));
+        let ports: Vec<Value> = containers(deployment)
+            .iter()
+            .flat_map(|c| c["ports"].as_array().cloned().unwrap_or_default())
+            .collect();
+        for port in service["spec"]["ports"].as_array().unwrap() {
+            let target = &port["targetPort"];
+            assert!(ports.iter().any(|p| p["name"] == *target || p["containerPort"] == *target), "{service}");
+        }
+    }
+}
+
+#[test]
+fn every_webhook_leads_to_a_service_with_that_port() {
+    let objects = rendered();
+    for hook in objects.iter().filter(|o| manifest::kind(o).ends_with("WebhookConfiguration")) {
+        let service = json!(hook)["webhooks"][0]["clientConfig"]["service"].clone();
+        let port = service["port"].as_u64().unwrap_or(443);
+        let found = find(&objects, "Service", service["name"].as_str().unwrap());
+        assert!(found["spec"]["ports"].as_array().unwrap().iter().any(|p| p["port"] == port), "{service}");
+    }
+}
+
+#[test]
+fn every_mount_has_its_volume_and_every_volume_its_source() {
+    let objects = rendered();
+    for deployment in objects.iter().filter(|o| manifest::kind(o) == "Deployment").map(|o| json!(o)) {
+        let volumes =
+            deployment["spec"]["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+        for container in containers(&deployment) {
+            for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+                assert!(volumes.iter().any(|v| v["name"] == mount["name"]), "{}: {mount}", container["name"]);
+            }
+        }
+        for volume in volumes {
+            if let Some(secret) = volume["secret"]["secretName"].as_str() {
+                find(&objects, "Secret", secret);
+            }
+            if let Some(map) = volume["configMap"]["name"].as_str() {
+                find(&objects, "ConfigMap", map);
+            }
+        }
+    }
+}
+
+/// What the programs call, from their sources; a verb less and they fail at run time, where no test of ours would see it.
+#[test]
+fn every_program_may_do_what_it_does() {
+    const READ: &[&str] = &["get", "list", "watch"];
+    let needs: &[(&str, &str, &str, &[&str])] = &[
+        ("linkerd-linkerd-identity", "authentication.k8s.io", "tokenreviews", &["create"]),
+        ("linkerd-linkerd-destination", "", "pods", READ),
+        ("linkerd-linkerd-destination", "", "endpoints", READ),
+        ("linkerd-linkerd-destination", "", "services", READ),
+        ("linkerd-linkerd-destination", "", "nodes", READ),
+        ("linkerd-linkerd-destination", "apps", "replicasets", READ),
+        ("linkerd-linkerd-destination", "batch", "jobs", READ),
+        ("linkerd-linkerd-destination", "linkerd.io", "serviceprofiles", READ),
+        ("linkerd-linkerd-destination", "workload.linkerd.io", "externalworkloads", READ),
+        (
+            "linkerd-linkerd-destination",
+            "discovery.k8s.io",
+            "endpointslices",
+            &["create", "update", "delete"],
+        ),
+        (
+            "linkerd-linkerd-destination",
+            "coordination.k8s.io",
+            "leases",
+            &["create", "get", "update", "patch"],
+        ),
+        ("linkerd-policy", "policy.linkerd.io", "servers", READ),
+        ("linkerd-policy", "policy.linkerd.io", "egressnetworks", READ),
+        ("linkerd-policy", "policy.linkerd.io", "httproutes/status", &["patch"]),
+        ("linkerd-policy", "gateway.networking.k8s.io", "httproutes", READ),
+        ("linkerd-policy", "gateway.networking.k8s.io", "httproutes/status", &["patch"]),
+        ("linkerd-policy", "gateway.networking.k8s.io", "grpcroutes/status", &["patch"]),
+        ("linkerd-policy", "coordination.k8s.io", "leases", &["create", "get", "patch"]),
+        ("linkerd-linkerd-proxy-injector", "", "events", &["create", "patch"]),
+        ("linkerd-linkerd-proxy-injector", "", "namespaces", READ),
+        ("linkerd-linkerd-proxy-injector", "", "pods", &["list", "watch"]),
+        ("linkerd-linkerd-proxy-injector", "apps", "deployments", READ),
+        ("linkerd-linkerd-proxy-injector", "batch", "cronjobs", READ),
+        ("ingress-nginx", "networking.k8s.io", "ingresses", READ),
+        ("ingress-nginx", "networking.k8s.io", "ingresses/status", &["update"]),
+        ("ingress-nginx", "discovery.k8s.io", "endpointslices", READ),
+        ("ingress-nginx", "", "secrets", &["list", "watch"]),
+    ];
+    let objects = rendered();
+    for (role, group, resource, verbs) in needs {
+        let rules = find(&objects, "ClusterRole", role)["rules"].as_array().cloned().unwrap_or_default();
+        let has = |rule: &Value, key: &str, what: &str| {
+            rule[key].as_array().is_some_and(|a| a.contains(&json!(what)))
+        };
+        for verb in *verbs {
+            let allowed = rules.iter().any(|r| {
+                has(r, "apiGroups", group) && has(r, "resources", resource) && has(r, "verbs", verb)
+            });
+            assert!(allowed, "{role} may not {verb} {resource}");
+        }
+    }
+}
+
+#[test]
+fn each_component_has_its_proxy_and_only_identity_starts_before_its_own() {
+    let objects = rendered();
+    for name in ["linkerd-identity", "linkerd-destination", "linkerd-proxy-injector"] {
+        let deployment = find(&objects, "Deployment", name);
+        let all = containers(&deployment);
+        let at = |name: &str| all.iter().position(|c| c["name"] == name).unwrap();
+        let sidecar = all[at("linkerd-proxy")]["restartPolicy"] == "Always";
+        assert_eq!(sidecar, name != "linkerd-identity", "{name}");
+        assert!(at("linkerd-init") < at("linkerd-proxy"));
+        let env = |key: &str| {
+            let env = all[at("linkerd-proxy")]["env"].as_array().unwrap().clone();
+            env.iter().find(|e| e["name"] == key).map(|e| e["value"].as_str().unwrap_or_default().to_owned())
+        };
+        let own = |service: &str| name == service;
+        let address = env("LINKERD2_PROXY_IDENTITY_SVC_ADDR").unwrap();
+        assert_eq!(address == "localhost.:8080", own("linkerd-identity"), "{address}");
+        let address = env("LINKERD2_PROXY_POLICY_SVC_ADDR").unwrap();
+        assert_eq!(address == "localhost.:8090", own("linkerd-destination"), "{address}");
+        assert_eq!(env("LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS").is_some(), own("linkerd-identity"));
+    }
+    let injector = find(&objects, "Deployment", "linkerd-proxy-injector");
+    let proxy = containers(&injector).into_iter().find(|c| c["name"] == "linkerd-proxy").unwrap();
+    let ports = proxy["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|e| e["name"] == "LINKERD2_PROXY_INBOUND_PORTS")
+        .cloned();
+    assert_eq!(ports.unwrap()["value"], "8443,9995");
+}
+
+#[test]
+fn keys_are_in_secrets_only_and_absent_where_none_was_given() {
+    let given = addons::certificates::Identity::make("cluster.local").unwrap();
+    let key = given.issuer_key.clone();
+    let options = Options { identity: Some(given), ..golden_options() };
+    for object in addons::rendered(&options).unwrap() {
+        let text = json!(object).to_string();
+        assert!(!text.contains("PRIVATE KEY"), "{} has a key in clear", manifest::describe(&object));
+        let encoded = text.contains(&base64(&key));
+        assert_eq!(encoded, object.name_any() == "linkerd-identity-issuer");
+    }
+    let none = base64("-----BEGIN PRIVATE");
+    assert!(rendered().iter().all(|o| !json!(o).to_string().contains(&none[..20])));
+}
+
+#[test]
+fn the_settings_are_yaml_that_the_injector_can_read() {
+    let config = find(&rendered(), "ConfigMap", "linkerd-config");
+    let settings: Value = serde_yaml::from_str(config["data"]["values"].as_str().unwrap()).unwrap();
+    assert_eq!(settings["linkerdVersion"], images::LINKERD_VERSION);
+    assert_eq!(settings["proxy"]["image"]["name"], "cr.l5d.io/linkerd/proxy");
+    assert_eq!(settings["proxy"]["ports"]["admin"], 4191);
+    assert_eq!(settings["disableHeartBeat"], true);
+    assert_eq!(settings["proxy"]["logHTTPHeaders"], "off", "a word, not a YAML 1.1 boolean");
+}

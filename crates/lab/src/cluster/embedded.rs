@@ -1,0 +1,212 @@
+//! The stand-in inside this program: a background process of the same binary.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, anyhow};
+use futures::future::BoxFuture;
+use rustix::fs::OFlags;
+use rustix::process::Pid;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::unix::pipe;
+use tokio::time::timeout_at;
+
+use super::{BuiltIn, Part, Provider, Spec, kubeconfig, recorded, suspended};
+use crate::lab::Env;
+use crate::lab::{self, LabName, Record, files};
+use meshy_base::error::{self, Advise, Exit};
+use meshy_base::exec::leash;
+use meshy_base::private;
+
+pub(super) mod answer;
+pub(super) mod process;
+
+use answer::{Answer, Ready};
+use process::{DISCARD, KEEP, end, running};
+
+/// The hidden command that is the background process.
+pub(super) const SERVE: &str = "internal-serve";
+
+/// The name of the program that runs it.
+pub(super) const PROGRAM: &str = "meshy";
+
+/// What a lab's status calls the process.
+const CLUSTER: &str = "embedded cluster";
+
+/// How much of the end of the log is searched for its last line.
+const LOG_TAIL: u64 = 64 << 10;
+
+/// The provider.
+pub(super) struct Embedded;
+
+impl Embedded {
+    async fn spawn(&self, env: &Env, name: &LabName) -> anyhow::Result<Ready> {
+        let log_file = lab::ensure_folder(name)?.join(files::EMBEDDED_LOG);
+        let log = files::open(name, files::EMBEDDED_LOG, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+        let log = log.context("the lab's folder is gone")?;
+        let logged = log.metadata().map_or(0, |log| log.len());
+        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(&program);
+        if cfg!(target_os = "linux") {
+            // Until it is ready it ends with this run: one that a killed `up` left would race with the next one's.
+            command.arg(leash::WORD).arg(std::process::id().to_string()).arg(&program);
+        }
+        command.args([SERVE, "--name", name]);
+        command.stdin(Stdio::null()).stdout(writer).stderr(log);
+        // A group of its own: ctrl-C at the terminal ends the command and not the cluster.
+        command.process_group(0);
+        command.spawn().context("cannot start the embedded cluster's process")?;
+        // The writer that this process still holds would keep the pipe open when the other side ends.
+        drop(command);
+        let reader =
+            pipe::Receiver::from_owned_fd(reader.into()).context("cannot read from the new process")?;
+        let mut line = String::new();
+        let mut reader = BufReader::new(reader);
+        let read = timeout_at(env.deadline, reader.read_line(&mut line)).await;
+        read.map_err(|_| anyhow!("the embedded cluster was not ready in time")).exit(Exit::Timeout)??;
+        let error = if line.is_empty() {
+            let said = last_line(&log_file, logged);
+            anyhow!("{}", said.unwrap_or_else(|| "its process ended without a message".to_owned()))
+        } else {
+            match serde_json::from_str(&line).context("cannot understand the new process")? {
+                Answer::Ready(ready) => return Ok(ready),
+                Answer::Failed(why) => why.into_error(),
+            }
+        };
+        let failed = Err(error).context("the embedded cluster did not start");
+        match failed.as_ref().map_err(error::hints) {
+            Err(hints) if !hints.is_empty() => failed,
+            _ => failed.hint(format!("its log is {}", log_file.display())),
+        }
+    }
+}
+
+/// Returns whether the cluster's process runs, and its state in words.
+fn condition(process: Option<Pid>) -> (bool, String) {
+    let Some(pid) = process else { return (false, "not running".to_owned()) };
+    let number = pid.as_raw_nonzero();
+    if suspended::is_suspended(pid) {
+        return (false, format!("suspended: process {number} was stopped by a signal"));
+    }
+    (true, format!("running as process {number} of meshy, not Kubernetes"))
+}
+
+/// Returns the last line that was written to a log after its first `before` bytes.
+fn last_line(log: &Path, before: u64) -> Option<String> {
+    let mut file = private::open(log, OFlags::RDONLY).ok()?;
+    let end = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(before.max(end.saturating_sub(LOG_TAIL)))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LOG_TAIL).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+}
+
+impl Provider for Embedded {
+    fn built_in(&self) -> BuiltIn {
+        BuiltIn { mesh: true, ingress: true, image: true }
+    }
+
+    fn plan<'a>(
+        &'a self,
+        env: &'a Env,
+        spec: &'a Spec,
+        known: Option<Record>,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            if let Some(known) = known {
+                if spec.like_linkerd && !known.like_linkerd {
+                    return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
+                        .hint("`meshy down` takes it away; `--name` makes another one beside it")
+                        .exit(Exit::Usage);
+                }
+                return Ok(known);
+            }
+            let name = &env.name;
+            let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
+            record.like_linkerd = spec.like_linkerd;
+            record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+            Ok(record)
+        })
+    }
+
+    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            let name = record.name.clone();
+            let step = env.report.step("Creating", format!("cluster `{name}`"));
+            if let Some(pid) = running(&name)?.map(|process| process.pid)
+                && record.made
+                && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
+            {
+                let resumed = suspended::resume(pid).context("cannot resume its process")?;
+                step.done(if resumed { "its process was suspended and runs again" } else { "already there" });
+                return Ok(record);
+            }
+            // A process that a killed `up` left has told its address to nobody.
+            end(&name, KEEP).await?;
+            let again = record.made;
+            let ready = self.spawn(env, &name).await?;
+            let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
+            let folder = lab::folder(&name)?;
+            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
+            if merged.is_err() {
+                end(&name, KEEP).await?;
+            }
+            let merged = merged?;
+            merged.report(&env.report);
+            if merged.previous.is_some() {
+                record.previous_context = merged.previous;
+            }
+            record.http_port = Some(ready.ingress_port);
+            record.made = true;
+            record.save()?;
+            step.done(if again { "embedded, its process was gone and is started again" } else { "embedded" });
+            Ok(record)
+        })
+    }
+
+    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+        Box::pin(async move {
+            let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
+            Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
+        })
+    }
+
+    fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
+        let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
+        Ok((!well).then(|| format!("{CLUSTER} is {state}")))
+    }
+
+    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        self.ensure(env, record)
+    }
+
+    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
+            step.done(if end(&record.name, KEEP).await? {
+                "its objects are kept"
+            } else {
+                "it was not running"
+            });
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move {
+            let name = &record.name;
+            let mut removed = Vec::new();
+            if end(name, DISCARD).await? {
+                removed.push("the embedded cluster's process".to_owned());
+            }
+            // Before the kubeconfig: on a full disk this makes the room that its edit needs.
+            files::remove_state(name)?;
+            removed.extend(recorded::remove_recorded_entries(env, record).await?);
+            Ok(removed)
+        })
+    }
+}

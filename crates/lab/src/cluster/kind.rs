@@ -1,0 +1,385 @@
+//! Kubernetes in Docker, through the kind program.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use futures::future::BoxFuture;
+
+use super::doctor;
+use super::engine::{self, Engine};
+use super::kind_config::kind_config;
+use super::nodes::{self, NETWORK, Node};
+use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
+use crate::lab::Env;
+use crate::lab::{self, LabName, Record, files};
+use meshy_base::error::{Advise, Exit};
+use meshy_base::exec::{Failure, Program, find, first_line};
+use meshy_base::private;
+
+mod containers;
+
+pub(super) use containers::remove_containers;
+use containers::{STRAGGLER, part, remove_network, restart, stop_nodes};
+
+/// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
+pub(super) const NODE_IMAGE: &str =
+    "kindest/node:v1.35.0@sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f";
+
+/// The provider.
+pub(super) struct Kind;
+
+/// Why kind cannot be used here; none when it can.
+pub(super) async fn unusable() -> Option<String> {
+    if let Some(missing) = ["docker", "kind"].into_iter().find(|p| find(p).is_none()) {
+        return Some(format!("there is no program `{missing}`"));
+    }
+    engine::connect().await.err().map(|e| e.to_string())
+}
+
+async fn programs() -> anyhow::Result<()> {
+    let hints = [
+        (
+            "kind",
+            "install kind (https://kind.sigs.k8s.io), or use `--provider embedded`, which needs nothing",
+        ),
+        ("docker", "kind works through the docker program: install it, or use `--provider embedded`"),
+    ];
+    for (program, hint) in hints {
+        if find(program).is_none() {
+            return Err(anyhow!("there is no program `{program}` in PATH"))
+                .hint(hint)
+                .id("program-absent")
+                .exit(Exit::Prerequisite);
+        }
+    }
+    first_line("kind", &["version"], Duration::from_secs(5)).await.map(drop)
+}
+
+fn certs_d(name: &LabName) -> anyhow::Result<PathBuf> {
+    Ok(lab::folder(name)?.join(files::CERTS_D))
+}
+
+async fn own_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>> {
+    let nodes = nodes::list(engine, name, &certs_d(name)?).await?;
+    if nodes.iter().any(|n| !n.ours) {
+        return Err(anyhow!("there is a kind cluster `{name}` that meshy did not make"))
+            .hint(format!("`--context kind-{name}` uses it as it is; `--name` makes a lab of another name"))
+            .id("cluster-foreign")
+            .exit(Exit::Prerequisite);
+    }
+    Ok(nodes)
+}
+
+impl Kind {
+    async fn create(&self, env: &Env, engine: &Engine, record: &Record) -> anyhow::Result<()> {
+        let folder = lab::folder(&record.name)?;
+        let config = kind_config(record, &certs_d(&record.name)?);
+        let own = folder.join(files::KUBECONFIG);
+        let program = Program::new("kind")
+            .args(["create", "cluster", "--name", &record.name, "--config", "-", "--kubeconfig"])
+            .args([own])
+            .env("DOCKER_HOST", &engine.endpoint.host)
+            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", NETWORK)
+            .input(config);
+        let Err(error) = program.run(env.deadline).await else { return Ok(()) };
+        // Nothing half-made stays behind, and what stands in the way of that is not what the user must hear first.
+        if let Ok(nodes) = own_nodes(engine, &record.name).await {
+            let _ = nodes::remove(engine, &nodes).await;
+        }
+        Err(told(error, record)).with_context(|| format!("cannot create cluster `{}`", record.name))
+    }
+
+    /// Kind's own words, with what the user can do where they are known.
+    async fn merge(&self, env: &Env, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
+        let folder = lab::folder(&record.name)?;
+        let own = folder.join(files::KUBECONFIG);
+        // Kind knows the address of the API server, which an engine may have given anew.
+        let text = match std::fs::read_to_string(&own) {
+            Ok(text) => text,
+            Err(_) => {
+                let program = Program::new("kind").args(["get", "kubeconfig", "--name", &record.name]);
+                let text = program.env("DOCKER_HOST", &engine.endpoint.host).run(env.deadline).await?;
+                private::replace(&own, text.as_bytes())?;
+                text
+            }
+        };
+        let entries = kubeconfig::Entries::of(&text, &record.context)?;
+        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await?;
+        merged.report(&env.report);
+        if merged.changed {
+            record.previous_context = merged.previous.or(record.previous_context.take());
+        }
+        Ok(merged.changed)
+    }
+}
+
+/// What kind said, shortened to its error, with a hint where the cause is known.
+fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
+    let Some(said) = error.downcast_ref::<Failure>().map(|f| f.said.clone()) else { return error };
+    let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
+    let cause =
+        said.lines().filter(|l| l.contains("ERROR") || l.contains("Error")).collect::<Vec<_>>().join("; ");
+    let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().to_owned();
+    let short = if cause.is_empty() { last } else { cause };
+    let image = record.node_image.as_deref().unwrap_or_default();
+    let (what, hint) = if has(&[
+        "failed to pull image",
+        "pull access denied",
+        "manifest unknown",
+        "no such image",
+    ]) {
+        (
+            format!("image `{image}` cannot be pulled"),
+            "check the connection; `--node-image` takes another one; `docker load` brings one without internet",
+        )
+    } else if has(&["port is already allocated", "address already in use", "Ports are not available"]) {
+        ("a port was taken in the meantime".to_owned(), "run it again: another port is found then")
+    } else if has(&["too many open files"]) {
+        (
+            "the system ran out of inotify watches".to_owned(),
+            "`sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288`",
+        )
+    } else {
+        ("kind gave up".to_owned(), "`meshy check --machine` looks at this machine; `-v` shows more")
+    };
+    Err::<(), _>(anyhow!("{short}"))
+        .context(what)
+        .hint(hint)
+        .id("kind-failed")
+        .exit(Exit::Failed)
+        .unwrap_err()
+}
+
+impl Provider for Kind {
+    fn built_in(&self) -> BuiltIn {
+        BuiltIn::default()
+    }
+
+    fn plan<'a>(
+        &'a self,
+        env: &'a Env,
+        spec: &'a Spec,
+        known: Option<Record>,
+    ) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            programs().await?;
+            let engine = engine::connect().await?;
+            let name = &env.name;
+            let left = own_nodes(&engine, name).await?;
+            // Of a lab that never came to be, ports may have been taken since: they are looked for anew.
+            if let Some(known) = known.as_ref().filter(|k| k.made) {
+                spec.fits(known)?;
+                return Ok(known.clone());
+            }
+            doctor::preflight(&env.report).await?;
+            let begun = known.is_some();
+            let new = || Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
+            let mut record = known.unwrap_or_else(new);
+            if begun && !env.dry_run {
+                // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
+                nodes::remove(&engine, &left).await?;
+                tokio::time::sleep(STRAGGLER).await;
+            }
+            let mapped = nodes::mapped_ports(&engine, "").await?;
+            let (http, https) = ports::pair(ports::test(mapped))?;
+            if http != 80 {
+                env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
+            }
+            (record.http_port, record.https_port) = (Some(http), Some(https));
+            record.registry_port = Some(registry::plan(&engine, name).await?);
+            if let Some(asked) = env.kubeconfig.as_deref() {
+                record.kubeconfig = Some(std::path::absolute(asked)?);
+            }
+            spec.note(&mut record, begun);
+            let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
+            let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
+            record.made_network |= network.is_none();
+            Ok(record)
+        })
+    }
+
+    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let name = record.name.clone();
+            let port = record.registry_port.context("no port was planned for the registry")?;
+            registry::write_hosts(&certs_d(&name)?, &name, port)?;
+            let nodes = own_nodes(&engine, &name).await?;
+            let step = env.report.step("Creating", format!("cluster `{name}`"));
+            let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
+            let result = if whole {
+                restart(&engine, &record, &nodes, &step, env.deadline).await?
+            } else {
+                if !nodes.is_empty() {
+                    step.waiting("removing what an earlier run left half made");
+                    nodes::remove(&engine, &nodes).await?;
+                }
+                let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
+                if let Err(error) = self.create(env, &engine, &record).await {
+                    step.failed();
+                    return Err(error);
+                }
+                format!("{} nodes", record.workers + 1)
+            };
+            self.merge(env, &engine, &mut record).await?;
+            let now = addresses::of(&own_nodes(&engine, &name).await?);
+            let moved = addresses::changes(&record.addresses, &now);
+            record.addresses = now;
+            record.made = true;
+            record.save()?;
+            step.done(result);
+            for line in moved {
+                env.report.say(line);
+            }
+            Ok(record)
+        })
+    }
+
+    fn ensure_registry<'a>(
+        &'a self,
+        env: &'a Env,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let thing = format!("registry `{}`", registry::name(&record.name));
+            let port =
+                env.report.run("Ensuring", thing, registry::ensure(&engine, record, env.deadline)).await?;
+            Ok(Some(port))
+        })
+    }
+
+    fn connect<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            let joined = async {
+                registry::join(&engine, &record.name, NETWORK).await?;
+                let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
+                let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
+                    return Ok(());
+                };
+                let thing = format!("the image on {} nodes", nodes.len());
+                env.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
+            };
+            let ready = async {
+                let step = env.report.step("Waiting", "for the nodes");
+                let client = env.client_of(record).await?;
+                let all = async {
+                    let count = usize::from(record.workers) + 1;
+                    super::ready::nodes(&client, count, env.deadline, &step).await?;
+                    let started = nodes::started(&engine, &nodes).await?;
+                    super::reboot::reported_again(&client, &started, env.deadline, &step).await
+                };
+                let all = all.await;
+                step.ended(all, |()| "all Ready".to_owned())?;
+                super::ready::tell_registry(&client, record, env.deadline).await
+            };
+            tokio::try_join!(joined, ready)?;
+            Ok(())
+        })
+    }
+
+    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();
+            let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
+            if missing > 0 {
+                let state = if record.made { "gone since it was made" } else { "not made yet" };
+                parts.push(Part {
+                    name: format!("{missing} nodes"),
+                    well: false,
+                    state: state.into(),
+                    address: None,
+                });
+            }
+            let registry = registry::state(&engine, &record.name).await?;
+            let (well, state) = registry.unwrap_or((false, "not there".to_owned()));
+            parts.push(Part {
+                name: format!("registry `{}`", registry::name(&record.name)),
+                well,
+                state,
+                address: record.registry_port.map(|p| format!("localhost:{p}")),
+            });
+            Ok(parts)
+        })
+    }
+
+    fn stopped<'a>(
+        &'a self,
+        _env: &'a Env,
+        record: &'a Record,
+    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let nodes = own_nodes(&engine, &record.name).await?;
+            if nodes.is_empty() {
+                return Ok(Some("none of its nodes is there".to_owned()));
+            }
+            let stopped = nodes.iter().find(|node| !node.running);
+            Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))
+        })
+    }
+
+    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
+        Box::pin(async move {
+            self.ensure_registry(env, &record).await?;
+            self.ensure(env, record).await
+        })
+    }
+
+    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
+            let nodes = own_nodes(&engine, &record.name).await?;
+            stop_nodes(&engine, &nodes).await?;
+            registry::stop(&engine, &record.name).await?;
+            step.done(format!("{} nodes and the registry", nodes.len()));
+            Ok(())
+        })
+    }
+
+    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
+        Box::pin(async move {
+            let engine = engine::connect().await?;
+            let mut removed = remove_containers(&engine, record).await?;
+            removed.extend(recorded::remove_recorded_entries(env, record).await?);
+            if record.made_network && remove_network(&engine).await? {
+                removed.push(format!("network `{NETWORK}`"));
+            }
+            Ok(removed)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_by(said: &str) -> String {
+        let record = Record {
+            node_image: Some("kindest/node:v9".into()),
+            ..Record::new(&"x".parse().unwrap(), lab::Provider::Kind, "kind-x".into())
+        };
+        let error = anyhow::Error::new(Failure { said: said.to_owned() }).context("`kind` failed");
+        format!("{:#}", told(error, &record))
+    }
+
+    #[test]
+    fn what_kind_says_becomes_one_cause() {
+        let pull = told_by(
+            "Creating cluster \"x\" ...\n • Ensuring node image\nERROR: failed to create cluster: failed to pull image \"kindest/node:v9\": exit status 1",
+        );
+        assert!(pull.starts_with("image `kindest/node:v9` cannot be pulled: ERROR: failed"), "{pull}");
+        assert!(
+            told_by("Bind for 127.0.0.1:80 failed: port is already allocated")
+                .contains("taken in the meantime")
+        );
+        assert!(told_by("something else").starts_with("kind gave up: something else"));
+    }
+}

@@ -1,0 +1,75 @@
+//! A lab whose record cannot be read: found and removed by its name alone.
+
+use std::fs;
+use std::path::Path;
+
+use super::embedded::process::{DISCARD, end};
+use super::recorded::kubeconfig_is_left;
+use super::{engine, kind, kubeconfig};
+use crate::lab::Env;
+use crate::lab::{self, LabName, Provider, Record, files};
+use meshy_base::error::Advise;
+
+/// What was removed, and what cannot be known without the record.
+#[derive(Debug, Default)]
+pub(crate) struct Remains {
+    /// What was removed.
+    pub(crate) removed: Vec<String>,
+    /// What may be left.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Removes the process, the containers, the kubeconfig entries and the files that the name of a lab leads to. The record stays:
+/// until all else is gone, this can be done again.
+///
+/// # Errors
+/// A process, container or file cannot be removed; something else holds the cluster's lock.
+pub(crate) async fn remove(env: &Env, name: &LabName) -> anyhow::Result<Remains> {
+    let mut remains = Remains::default();
+    let provider = provider(&lab::folder(name)?);
+    if provider == Provider::Kind {
+        let engine = engine::connect().await?;
+        let record = Record::new(name, Provider::Kind, format!("kind-{name}"));
+        remains.removed.extend(kind::remove_containers(&engine, &record).await?);
+        remains.unknown.push("whether the engine's network `kind` was made with this lab".to_owned());
+    }
+    if end(name, DISCARD).await? {
+        remains.removed.push("the embedded cluster's process".to_owned());
+    }
+    // Before the files: they prove which context is the lab's, also to the next run if this one cannot write.
+    if let Some(own) = provider.own_context(name) {
+        remove_entries(env, name, &own, &mut remains).await?;
+    } else {
+        let line =
+            "whether meshy installed something into a cluster of yours (`up --context`): it is still there";
+        remains.unknown.push(line.to_owned());
+    }
+    files::remove_state(name)?;
+    Ok(remains)
+}
+
+/// The provider that the files in a lab's folder are of.
+fn provider(folder: &Path) -> Provider {
+    let there = |name: &str| fs::symlink_metadata(folder.join(name));
+    if there(files::CERTS_D).is_ok_and(|there| there.is_dir()) {
+        return Provider::Kind;
+    }
+    let is_embedded =
+        there(files::EMBEDDED_LOCK).is_ok() || there(files::EMBEDDED).is_ok_and(|there| there.is_dir());
+    if is_embedded { Provider::Embedded } else { Provider::Existing }
+}
+
+/// Removes the lab's entries from the kubeconfig. The note in the lab's folder says which entries those are.
+async fn remove_entries(env: &Env, name: &LabName, own: &str, remains: &mut Remains) -> anyhow::Result<()> {
+    let folder = lab::folder(name)?;
+    if let Err(error) = kubeconfig::Note::load(&folder) {
+        remains.unknown.push(format!("which entries of the kubeconfig are the lab's: {error:#}"));
+        return Ok(());
+    }
+    let given = env.kubeconfig.as_deref();
+    let removed = kubeconfig::remove(given, &folder, own).await.hint(kubeconfig_is_left(name))?;
+    removed.report(&env.report);
+    remains.removed.extend(removed.lines());
+    remains.unknown.extend(removed.kept);
+    Ok(())
+}

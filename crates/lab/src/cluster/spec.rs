@@ -1,0 +1,85 @@
+//! What a new cluster should be like, and what a lab that is there keeps.
+
+use anyhow::anyhow;
+
+use super::kind::NODE_IMAGE;
+use crate::lab::Record;
+use meshy_base::error::{Advise, Exit};
+
+/// Workers where nobody said how many.
+const WORKERS: u8 = 2;
+
+/// What a new cluster should be like. A lab that is there keeps what it was made with.
+#[derive(Clone, Debug, Default)]
+pub struct Spec {
+    /// Worker nodes in addition to the control plane; 2 by default.
+    pub workers: Option<u8>,
+    /// The image of the nodes; by default that of `MESHY_NODE_IMAGE`, else kind's.
+    pub node_image: Option<String>,
+    /// The image of the private registry; by default that of `MESHY_REGISTRY_IMAGE`, else `registry:2`.
+    pub registry_image: Option<String>,
+    /// Embedded only: a client uses a new profile after its discovery was idle for 5 s, as on a real Linkerd.
+    pub like_linkerd: bool,
+}
+
+impl Spec {
+    /// Writes into the record what was asked for; where nobody asked, what an earlier run that did not get to its end was
+    /// told, else the environment, else the defaults.
+    pub(super) fn note(&self, record: &mut Record, begun: bool) {
+        let from = |variable| std::env::var(variable).ok().filter(|v: &String| !v.is_empty());
+        let before = begun.then(|| record.clone());
+        let before = before.as_ref();
+        record.workers = self.workers.or(before.map(|b| b.workers)).unwrap_or(WORKERS);
+        let node_image = self.node_image.clone().or_else(|| before?.node_image.clone());
+        let node_image = node_image.or_else(|| from("MESHY_NODE_IMAGE"));
+        record.node_image = Some(node_image.unwrap_or_else(|| NODE_IMAGE.to_owned()));
+        let registry_image = self.registry_image.clone().or_else(|| before?.registry_image.clone());
+        let registry_image = registry_image.or_else(|| from("MESHY_REGISTRY_IMAGE"));
+        record.registry_image = Some(registry_image.unwrap_or_else(|| "registry:2".to_owned()));
+    }
+
+    /// Refuses flags that a lab which is there cannot follow; the environment speaks for new labs only.
+    ///
+    /// # Errors
+    /// Such a flag was given.
+    pub(super) fn fits(&self, record: &Record) -> anyhow::Result<()> {
+        let image = |asked: &Option<String>, has: &Option<String>| asked.is_some() && asked != has;
+        let has = if self.workers.is_some_and(|w| w != record.workers) {
+            format!("{} workers", record.workers)
+        } else if image(&self.node_image, &record.node_image) {
+            format!("nodes from `{}`", record.node_image.as_deref().unwrap_or_default())
+        } else if image(&self.registry_image, &record.registry_image) {
+            format!("a registry from `{}`", record.registry_image.as_deref().unwrap_or_default())
+        } else {
+            return Ok(());
+        };
+        Err(anyhow!("lab `{}` was made with {has} and keeps that", record.name))
+            .hint(format!(
+                "`--name` makes another lab; `meshy down --name {}` takes this one away",
+                record.name
+            ))
+            .exit(Exit::Usage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Provider;
+
+    #[test]
+    fn a_lab_that_is_there_refuses_other_nodes_and_a_begun_one_takes_them() {
+        let mut record = Record::new(&"x".parse().unwrap(), Provider::Kind, "kind-x".into());
+        let one = Spec { workers: Some(1), node_image: Some("n:1".into()), ..Spec::default() };
+        one.note(&mut record, false);
+        assert_eq!((record.workers, record.node_image.as_deref()), (1, Some("n:1")));
+        // A killed run's choice stays; a new one wins.
+        Spec::default().note(&mut record, true);
+        assert_eq!((record.workers, record.node_image.as_deref()), (1, Some("n:1")));
+        assert!(Spec::default().fits(&record).is_ok() && one.fits(&record).is_ok());
+        let other = Spec { workers: Some(3), ..Spec::default() };
+        assert!(other.fits(&record).unwrap_err().to_string().contains("made with 1 workers"));
+        other.note(&mut record, true);
+        assert_eq!(record.workers, 3);
+    }
+}

@@ -1,0 +1,133 @@
+//! Overlays in a lab's cluster, with the port of the registry and the digest of the image put in.
+
+use kube::Client;
+use meshy_base::error::Advise;
+use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
+use serde::Serialize;
+
+use crate::lab::{Env, Record};
+use crate::overlay;
+
+/// How overlays are deployed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The private registry's port, in place of the one that overlays name.
+    pub registry_port: Option<u16>,
+    /// The test service's image, in place of the one that overlays name.
+    pub image: Option<String>,
+    /// The ingress's port on this machine, for URLs.
+    pub http_port: Option<u16>,
+    /// Take over fields that other tools hold.
+    pub force: bool,
+    /// Do not wait until all is ready.
+    pub no_wait: bool,
+}
+
+impl Options {
+    /// What a lab's record says.
+    pub fn of(lab: &Record) -> Self {
+        let image = lab.image.clone();
+        Self { registry_port: lab.registry_port, image, http_port: lab.http_port, ..Self::default() }
+    }
+}
+
+/// What a deployed overlay became.
+#[derive(Clone, Debug, Serialize)]
+pub struct Deployed {
+    /// The overlay.
+    pub overlay: String,
+    /// Its objects.
+    pub objects: Vec<String>,
+    /// How many of them changed.
+    pub changed: usize,
+    /// Fields that stayed with another of meshy's field managers.
+    pub left_out: Vec<String>,
+    /// Where its ingress hosts are reached, as commands.
+    pub urls: Vec<String>,
+}
+
+/// Applies overlays and waits for them, all at the same time.
+///
+/// # Errors
+/// Returns an error if an overlay does not build, a field belongs to another tool, or something does not become ready.
+pub async fn overlays(
+    env: &Env,
+    client: &Client,
+    names: &[String],
+    options: &Options,
+) -> anyhow::Result<Vec<Deployed>> {
+    let mut built = Vec::new();
+    for name in names {
+        let output = overlay::build(name)?;
+        for warning in &output.warnings {
+            env.report.warn(format!("overlay `{name}`: {warning}"));
+        }
+        let objects = overlay::objects(output, options.registry_port, options.image.as_deref())?;
+        built.push((name, objects));
+    }
+    let kinds = Kinds::new(client.clone());
+    let each = built.into_iter().map(|(name, objects)| one(env, &kinds, name, objects, options));
+    futures::future::try_join_all(each).await
+}
+
+async fn one(
+    env: &Env,
+    kinds: &Kinds,
+    name: &str,
+    objects: Vec<Object>,
+    options: &Options,
+) -> anyhow::Result<Deployed> {
+    let step = env.report.step("Deploying", name);
+    let urls = objects.iter().flat_map(|o| urls(o, options.http_port)).collect();
+    let apply = Apply::new(kinds, Manager::Manifests, env.deadline);
+    let apply = apply.force(options.force).mark(true).dry_run(env.dry_run);
+    let applied = match apply.run(objects).await {
+        Ok(applied) => applied,
+        Err(error) => {
+            step.failed();
+            return Err(error);
+        }
+    };
+    for line in apply::left_out(&applied) {
+        env.report.say(line);
+    }
+    let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();
+    if !env.dry_run && !options.no_wait {
+        let ready = wait::ready(kinds, &objects, env.deadline, Some(&step)).await;
+        if let Err(error) = ready {
+            step.failed();
+            return Err(error).hint(format!("`meshy status{}` shows the rest", env.name_flag()));
+        }
+    }
+    step.done(apply::summary(&applied));
+    Ok(Deployed {
+        overlay: name.to_owned(),
+        objects: objects.iter().map(manifest::describe).collect(),
+        changed: applied.iter().filter(|a| a.changed).count(),
+        left_out: apply::left_out(&applied),
+        urls,
+    })
+}
+
+/// How an Ingress's hosts are reached from this machine; their names are in no DNS.
+fn urls(object: &Object, http_port: Option<u16>) -> Vec<String> {
+    let (true, Some(port)) = (manifest::kind(object) == "Ingress", http_port) else { return Vec::new() };
+    let rules = object.data["spec"]["rules"].as_array();
+    let hosts = rules.into_iter().flatten().filter_map(|r| r["host"].as_str());
+    hosts.map(|host| url(host, port)).collect()
+}
+
+/// How one host is reached.
+pub fn url(host: &str, port: u16) -> String {
+    let at = if port == 80 { "http://127.0.0.1/".to_owned() } else { format!("http://127.0.0.1:{port}/") };
+    format!("curl -H 'Host: {host}' {at}")
+}
+
+/// The objects of overlays without what only deploying needs, for deleting them.
+pub fn identities(names: &[String]) -> anyhow::Result<Vec<Object>> {
+    let mut all = Vec::new();
+    for name in names {
+        all.extend(overlay::objects(overlay::build(name)?, None, None)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,75 @@
+//! What the user got for one request.
+
+use std::fmt;
+
+use http::{HeaderMap, StatusCode};
+
+use super::target::ATTEMPT;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// An answer with this status.
+    Answer(u16),
+    /// An answer 200 whose body carries another service's status, as `/bounce` gives it.
+    Carried(u16),
+    /// No answer in time.
+    TimedOut,
+    /// The connection was refused, or broke before the answer was whole.
+    Broken,
+}
+
+impl Outcome {
+    /// Whether the user got what was asked for: below 400, and so the status in the body.
+    pub fn succeeded(self) -> bool {
+        matches!(self, Self::Answer(status) | Self::Carried(status) if status < 400)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |status: u16| StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+        match *self {
+            Self::Answer(status) => write!(f, "{status} {}", named(status).unwrap_or_default()),
+            Self::Carried(status) => {
+                write!(f, "200 OK carrying {status} {}", named(status).unwrap_or_default())
+            }
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Broken => f.write_str("connection refused or broken"),
+        }
+    }
+}
+
+/// The outcome and, where the test service tells it, the number of attempts.
+pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> (Outcome, Option<u32>) {
+    let attempts = headers.get(ATTEMPT).and_then(|number| number.to_str().ok()?.parse().ok());
+    let plain = (Outcome::Answer(status.as_u16()), attempts);
+    let Some(body) = body.filter(|_| status == StatusCode::OK) else { return plain };
+    let Ok(body) = serde_json::from_slice::<Bounce>(body) else { return plain };
+    // The seed's service writes the status line's text: "500 Internal Server Error".
+    let carried = body.body.as_deref().and_then(|text| text.get(..3)?.parse().ok());
+    (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(attempts))
+}
+
+#[derive(serde::Deserialize)]
+struct Bounce {
+    body: Option<String>,
+    attempts: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_200_that_carries_500_is_a_failure_of_its_own_kind() {
+        let read = |status, body: &str| read(status, &HeaderMap::new(), Some(body.as_bytes()));
+        let (outcome, attempts) =
+            read(StatusCode::OK, r#"{"body":"500 Internal Server Error","attempts":3}"#);
+        assert_eq!((outcome, attempts), (Outcome::Carried(500), Some(3)));
+        assert!(!outcome.succeeded());
+        assert!(read(StatusCode::OK, r#"{"body":"200 OK"}"#).0.succeeded());
+        assert_eq!(read(StatusCode::BAD_GATEWAY, "Bad Gateway").0, Outcome::Answer(502));
+        assert_eq!(read(StatusCode::OK, "not JSON").0, Outcome::Answer(200));
+    }
+}

@@ -1,0 +1,28 @@
+//! What the proxies themselves count, without a Prometheus.
+//!
+//! ```text
+//! pods (who is meshed) → scrape (each proxy's text, in parallel) → text (parse) → difference of two → tables
+//! ```
+//!
+//! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
+
+mod ask;
+mod families;
+pub mod latency;
+pub mod outcomes;
+pub mod pods;
+mod ratio;
+pub mod routes;
+pub mod scrape;
+pub mod series;
+pub mod stat;
+pub mod text;
+pub mod window;
+
+pub use ask::{PodFailure, ask};
+pub use outcomes::Outcomes;
+pub use pods::{Pod, Workload};
+pub use routes::RouteCounts;
+pub use scrape::{Sight, Sighted, sight};
+pub use series::{Scrape, Series};
+pub use window::{PodWindow, Window};

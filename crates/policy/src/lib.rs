@@ -1,0 +1,9 @@
+//! Changes of policies in a cluster: applied, verified and reverted.
+//!
+//! ```text
+//! services  Services and the pods behind them
+//! policy    PolicyChange: apply, evidence that clients use it, revert; the journal of a session
+//! ```
+
+pub mod policy;
+pub mod services;

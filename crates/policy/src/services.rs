@@ -1,0 +1,376 @@
+//! The test services from outside: their pods, their faults, their own counts.
+
+use meshy_kube::failure;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, anyhow};
+use http::Request;
+use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
+use kube::api::{Api, ListParams};
+use serde::{Deserialize, Serialize};
+
+use meshy_base::error::{self, Advise, Exit};
+use meshy_metrics::{Pod, PodFailure, ask};
+
+/// The port that is in no Service.
+const ADMIN_PORT: u16 = 9091;
+
+/// The service of the seed that fails.
+pub const BOUNCED: &str = "bounced-service";
+
+/// A change of how a test service fails, as its admin port takes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultChange {
+    /// Percent of requests that fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u8>,
+    /// Fail with 500, not with an empty 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject: Option<bool>,
+    /// Statuses given in turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Vec<u16>>,
+    /// What chance starts from; `Some(None)` removes the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Option<u64>>,
+    /// The longest delay of a response, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_max: Option<f64>,
+}
+
+impl FaultChange {
+    /// The change that leads to this fault, whatever it is now. A script and a seed start from their beginning.
+    fn to(fault: &Fault) -> Self {
+        Self {
+            quota: Some(fault.quota),
+            reject: Some(fault.reject),
+            sequence: Some(fault.sequence.clone()),
+            seed: Some(fault.seed),
+            delay_max: Some(fault.delay_max),
+        }
+    }
+}
+
+/// How a test service fails now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Percent of requests that fail.
+    pub quota: u8,
+    /// They fail with 500.
+    pub reject: bool,
+    /// Statuses given in turn instead.
+    pub sequence: Vec<u16>,
+    /// What chance started from.
+    #[serde(default)]
+    pub seed: Option<u64>,
+    /// Each response waits for a time drawn evenly from 0 to this many seconds.
+    #[serde(default)]
+    pub delay_max: f64,
+}
+
+/// How one pod of a test service fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PodFault {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) fault: Fault,
+}
+
+impl Fault {
+    /// The chance that a request fails.
+    pub fn ratio(&self) -> f64 {
+        if self.sequence.is_empty() {
+            return if self.reject { f64::from(self.quota) / 100.0 } else { 0.0 };
+        }
+        let bad = self.sequence.iter().filter(|status| **status >= 500).count();
+        bad as f64 / self.sequence.len() as f64
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Counts {
+    #[serde(default)]
+    served: BTreeMap<u32, u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Ids {
+    ids: BTreeMap<String, (u32, bool)>,
+    forgotten: u64,
+}
+
+/// A pod runs another application than the test service.
+#[derive(Debug, thiserror::Error)]
+#[error("pod `{pod}` does not run meshy's test service: {why}")]
+pub struct NotTestService {
+    /// Its name.
+    pub pod: String,
+    /// What it does instead.
+    pub why: String,
+}
+
+/// What the replicas of a test service saw so far, to be compared with a later look.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// One replica sees every attempt: good answers by the number of their try.
+    Counted(BTreeMap<u32, u64>),
+    /// Several see a part of a request's attempts each: the attempts of each id over all of them, and whether one was good.
+    Summed {
+        /// By the id's hash.
+        ids: BTreeMap<String, (u32, bool)>,
+        /// Ids that a replica has forgotten; when the number grows, attempts are missing.
+        forgotten: u64,
+    },
+}
+
+impl Seen {
+    /// Good answers between two looks, by the number of their try; none where a replica has forgotten some.
+    pub fn since(&self, before: &Self) -> Option<BTreeMap<u32, u64>> {
+        match (before, self) {
+            (Self::Counted(before), Self::Counted(after)) => {
+                let change = |(number, now): (&u32, &u64)| {
+                    let then = before.get(number).copied().unwrap_or(0);
+                    (*number, now.checked_sub(then).unwrap_or(*now))
+                };
+                Some(after.iter().map(change).filter(|(_, count)| *count > 0).collect())
+            }
+            (Self::Summed { ids: old, forgotten: then }, Self::Summed { ids, forgotten }) => {
+                if forgotten != then {
+                    return None;
+                }
+                let mut served = BTreeMap::new();
+                let good_before = |id: &String| old.get(id).is_some_and(|(_, good)| *good);
+                for (id, (attempts, good)) in ids {
+                    if *good && !good_before(id) {
+                        *served.entry(*attempts).or_default() += 1;
+                    }
+                }
+                Some(served)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The running pods behind a service.
+///
+/// # Errors
+/// There is no such service, it selects nothing, or none of its pods runs; the API fails.
+pub async fn pods(client: &kube::Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let Some(service) = services.get_opt(name).await.context("cannot read the service")? else {
+        return Err(absent(&services, namespace, name).await);
+    };
+    if selector(&service).is_none() {
+        return Err(anyhow!("service `{name}` selects no pods"));
+    }
+    let running = running(client, namespace, &service).await?;
+    if running.is_empty() {
+        return Err(anyhow!("no pod of service `{name}` runs")).hint("`meshy status` shows what is missing");
+    }
+    Ok(running)
+}
+
+/// The services of a namespace that select pods, in the order of their names, with the pods of each that run.
+///
+/// # Errors
+/// The API fails.
+pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<(String, Vec<Pod>)>> {
+    let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+    let list = services.list(&ListParams::default()).await.context("cannot list services")?;
+    let mut found = Vec::new();
+    for service in list.items {
+        let Some(name) = service.metadata.name.clone().filter(|_| selector(&service).is_some()) else {
+            continue;
+        };
+        found.push((name, running(client, namespace, &service).await?));
+    }
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// Checks that a namespace is there. Whoever may not read namespaces cannot tell.
+///
+/// # Errors
+/// It is not there; the API fails.
+pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.get_metadata_opt(name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(anyhow!("there is no namespace `{name}`"))
+            .hint("`meshy stat ns` lists those with pods")
+            .exit(Exit::Usage),
+        Err(error) if failure::is_forbidden(&error) => Ok(()),
+        Err(error) => Err(error).context("cannot read the namespace"),
+    }
+}
+
+/// The labels by which a service selects pods; none where it selects none.
+fn selector(service: &Service) -> Option<String> {
+    let labels = service.spec.as_ref()?.selector.as_ref().filter(|labels| !labels.is_empty())?;
+    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Some(each.join(","))
+}
+
+async fn running(client: &kube::Client, namespace: &str, service: &Service) -> anyhow::Result<Vec<Pod>> {
+    let selector = selector(service).unwrap_or_default();
+    let api: Api<Object> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default().labels(&selector)).await.context("cannot list pods")?;
+    let pods = list.items.iter().map(Pod::of);
+    Ok(pods.filter(|pod| pod.phase == "Running" && !pod.leaving).collect())
+}
+
+async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow::Error {
+    // The names are for the hint; without them the error is as true.
+    let names = services.list(&ListParams::default()).await;
+    let names = names.map(|all| all.items.into_iter().filter_map(|s| s.metadata.name).collect::<Vec<_>>());
+    let elsewhere = "`-n NAMESPACE` looks elsewhere";
+    let hint = match names {
+        Ok(names) if names.is_empty() => format!("namespace `{namespace}` has no services; {elsewhere}"),
+        Ok(names) => format!("there are: {}", names.join(", ")),
+        Err(_) => elsewhere.to_owned(),
+    };
+    let error = anyhow!("there is no service `{name}` in namespace `{namespace}`");
+    Err::<(), _>(error).hint(hint).exit(Exit::Failed).unwrap_err()
+}
+
+/// Changes how all replicas of a test service fail; gives what the last one says it does now.
+///
+/// # Errors
+/// A pod cannot be reached, or is no test service.
+pub async fn change_fault(
+    client: &kube::Client,
+    pods: &[Pod],
+    change: &FaultChange,
+) -> anyhow::Result<Fault> {
+    let mut now = Fault::default();
+    for pod in pods {
+        let request = Request::put("/fault").body(serde_json::to_vec(change)?)?;
+        now = admin(client, pod, request).await?;
+    }
+    Ok(now)
+}
+
+/// How the first replica fails.
+///
+/// # Errors
+/// As [`change_fault`].
+pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault> {
+    let pod = pods.first().context("there is no pod to ask")?;
+    admin(client, pod, Request::get("/fault").body(Vec::new())?).await
+}
+
+/// How each of these pods fails.
+///
+/// # Errors
+/// As [`change_fault`].
+pub(crate) async fn pod_faults(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<PodFault>> {
+    let each = pods.iter().map(|pod| async move {
+        let fault = admin(client, pod, Request::get("/fault").body(Vec::new())?).await?;
+        anyhow::Ok(PodFault { namespace: pod.namespace.clone(), pod: pod.name.clone(), fault })
+    });
+    futures::future::try_join_all(each).await
+}
+
+/// Lets a pod fail as it did when its fault was read; a pod that is gone took its fault with it. Returns whether anything
+/// had to be changed.
+///
+/// # Errors
+/// The API's; the pod cannot be reached.
+pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> anyhow::Result<bool> {
+    let api: Api<Object> = Api::namespaced(client.clone(), &before.namespace);
+    let there =
+        api.get_opt(&before.pod).await.with_context(|| format!("cannot read pod `{}`", before.pod))?;
+    let Some(pod) = there.as_ref().map(Pod::of).filter(|pod| pod.phase == "Running" && !pod.leaving) else {
+        return Ok(false);
+    };
+    let now: Fault = admin(client, &pod, Request::get("/fault").body(Vec::new())?).await?;
+    if now == before.fault {
+        return Ok(false);
+    }
+    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
+    let _: Fault = admin(client, &pod, request).await?;
+    Ok(true)
+}
+
+/// What the replicas have seen so far.
+///
+/// # Errors
+/// As [`change_fault`]; with several replicas also those of an image older than the path `/ids`.
+pub async fn seen(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Seen> {
+    if let [pod] = pods {
+        let counts: Counts = admin(client, pod, Request::get("/counts").body(Vec::new())?).await?;
+        return Ok(Seen::Counted(counts.served));
+    }
+    let ask = |pod| async move { admin::<Ids>(client, pod, Request::get("/ids").body(Vec::new())?).await };
+    Ok(summed(futures::future::try_join_all(pods.iter().map(ask)).await?))
+}
+
+fn summed(replicas: Vec<Ids>) -> Seen {
+    let mut ids: BTreeMap<String, (u32, bool)> = BTreeMap::new();
+    let mut forgotten = 0;
+    for replica in replicas {
+        forgotten += replica.forgotten;
+        for (id, (attempts, good)) in replica.ids {
+            let sum = ids.entry(id).or_default();
+            *sum = (sum.0 + attempts, sum.1 || good);
+        }
+    }
+    Seen::Summed { ids, forgotten }
+}
+
+async fn admin<T: for<'a> Deserialize<'a>>(
+    client: &kube::Client,
+    pod: &Pod,
+    request: Request<Vec<u8>>,
+) -> anyhow::Result<T> {
+    let not_ours = |why: String| {
+        let error = NotTestService { pod: pod.name.clone(), why };
+        Err(error).hint("only meshy's own test service has an admin port")
+    };
+    match ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request).await {
+        Ok(body) => serde_json::from_str(&body).or_else(|error| not_ours(error.to_string())),
+        Err(error) => match error::cause::<PodFailure>(&error) {
+            Some(failure) => not_ours(failure.to_string()),
+            None => Err(error).with_context(|| format!("cannot reach the admin port of pod `{}`", pod.name)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replica(ids: &[(&str, u32, bool)], forgotten: u64) -> Ids {
+        let ids = ids.iter().map(|(id, attempts, good)| ((*id).to_owned(), (*attempts, *good)));
+        Ids { ids: ids.collect(), forgotten }
+    }
+
+    #[test]
+    fn the_attempts_of_a_request_are_summed_over_the_replicas() {
+        let before = summed(vec![replica(&[("old", 1, true)], 0), replica(&[], 0)]);
+        let after = summed(vec![
+            replica(&[("old", 1, true), ("a", 2, false), ("b", 1, true), ("c", 1, false)], 0),
+            replica(&[("a", 1, true), ("c", 4, false)], 0),
+        ]);
+        assert_eq!(after.since(&before), Some([(1, 1), (3, 1)].into()));
+        let forgot = summed(vec![replica(&[("a", 1, true)], 5)]);
+        assert_eq!(forgot.since(&before), None);
+    }
+
+    #[test]
+    fn a_restored_fault_names_every_field_and_removes_a_seed() {
+        let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
+        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
+        let wanted =
+            serde_json::json!({"quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5});
+        assert_eq!(change, wanted);
+    }
+
+    #[test]
+    fn a_replica_that_started_anew_counts_from_zero() {
+        let counted = |counts: &[(u32, u64)]| Seen::Counted(counts.iter().copied().collect());
+        let served = counted(&[(1, 7), (2, 1)]).since(&counted(&[(1, 5), (2, 4)]));
+        assert_eq!(served, Some([(1, 2), (2, 1)].into()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Flags that every command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use meshy_base::duration;
+
+use meshy_lab::lab::LabName;
+
+/// How data is printed on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text and tables for people.
+    #[default]
+    Text,
+    /// One JSON document at the end.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether stderr is coloured.
+    pub fn on_stderr(self) -> bool {
+        match self {
+            Self::Auto => console::colors_enabled_stderr(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Where the cluster comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProviderChoice {
+    /// KinD when an engine, the docker program and kind answer, else embedded.
+    #[default]
+    Auto,
+    /// Kubernetes in Docker.
+    Kind,
+    /// A cluster that is there already (`--context`).
+    Existing,
+    /// The stand-in inside this program.
+    Embedded,
+}
+
+/// The global flags.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The lab's name, a DNS label of at most 53 characters; several labs can stand side by side
+    #[arg(long, global = true, env = "MESHY_NAME", default_value = LabName::DEFAULT, value_name = "NAME")]
+    pub name: LabName,
+    /// Where the cluster comes from
+    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = false)]
+    pub provider: ProviderChoice,
+    /// A context of the kubeconfig: act on that cluster instead of the lab's own
+    #[arg(long, global = true, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// The kubeconfig to use instead of the user's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A meshy.yaml to read instead of the current folder's
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How long the whole command may take; by default 10m, and longer by the time for which load is sent or watched
+    #[arg(long, global = true, value_parser = duration::parse, value_name = "DURATION")]
+    pub timeout: Option<Duration>,
+    /// How data is printed on stdout
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    pub output: Output,
+    /// Write one JSON event a line to a file, or to stdout with `-`
+    #[arg(long, global = true, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+    /// Answer yes to every question
+    #[arg(long, global = true)]
+    pub yes: bool,
+    /// Show more of what happens; twice for everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub color: Color,
+    /// Say what would be done and touch nothing
+    #[arg(long, global = true)]
+    pub dry_run: bool,
+}
