@@ -42,7 +42,27 @@ impl Default for Plan {
     }
 }
 
+/// A request that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// When it was to start, after the start of the load.
+    pub intended: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Attempts, where the test service reports them.
+    pub attempts: Option<u32>,
+    /// From the time at which its latency begins to the last byte of the response.
+    pub latency: Duration,
+}
+
+/// Receives each request that ended, on the thread that sends.
+pub type Observer = Arc<dyn Fn(Ended) + Send + Sync>;
+
+/// How long open requests may take after the load was asked to stop.
+const GRACE: Duration = Duration::from_millis(500);
+
 struct Shared {
+    observer: Option<Observer>,
     plan: Plan,
     target: Target,
     begun: Instant,
@@ -65,14 +85,26 @@ pub async fn run(
     target: Target,
     plan: Plan,
     stop: watch::Receiver<bool>,
+    each_second: impl FnMut(&Tick),
+) -> Summary {
+    run_observed(target, plan, stop, each_second, None).await
+}
+
+/// As [`run`]; the observer receives each request that ended.
+pub async fn run_observed(
+    target: Target,
+    plan: Plan,
+    stop: watch::Receiver<bool>,
     mut each_second: impl FnMut(&Tick),
+    observer: Option<Observer>,
 ) -> Summary {
     let _sending = activity::begin(Kind::Work, format!("sending load to {}", target.address));
     let (tell, mut ticks) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
     let begin = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let summary = runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell));
+        let summary =
+            runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell, observer));
         // Nobody listens any more when the caller was dropped.
         let _ = end.send(summary);
     };
@@ -88,8 +120,10 @@ async fn drive(
     plan: Plan,
     stop: watch::Receiver<bool>,
     tell: mpsc::UnboundedSender<Tick>,
+    observer: Option<Observer>,
 ) -> Summary {
     let shared = Arc::new(Shared {
+        observer,
         plan,
         target,
         begun: Instant::now(),
@@ -149,14 +183,17 @@ async fn work(shared: Arc<Shared>) {
         }
         let start = if idle { Instant::now() } else { intended };
         if start.elapsed() >= shared.plan.patience {
-            let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-            recorder.record(Outcome::TimedOut, None, start.elapsed());
+            shared.ended(intended, Outcome::TimedOut, None, start.elapsed());
             continue;
         }
         let id = format!("{:016x}{number:016x}", shared.run);
         let id = HeaderValue::from_str(&id).expect("hexadecimal digits");
         let exchange = exchange(&shared.target, &mut connection, id);
-        let (outcome, attempts) = match timeout_at(start + shared.plan.patience, exchange).await {
+        let ended = tokio::select! {
+            ended = timeout_at(start + shared.plan.patience, exchange) => ended,
+            () = stopped_for(&mut stop, GRACE) => return,
+        };
+        let (outcome, attempts) = match ended {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
                 connection = None;
@@ -167,8 +204,27 @@ async fn work(shared: Arc<Shared>) {
                 (Outcome::TimedOut, None)
             }
         };
-        let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        recorder.record(outcome, attempts, start.elapsed());
+        shared.ended(intended, outcome, attempts, start.elapsed());
+    }
+}
+
+/// Waits until the load was asked to stop some time ago; for ever if it is not.
+async fn stopped_for(stop: &mut watch::Receiver<bool>, time: Duration) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(time).await;
+}
+
+impl Shared {
+    /// Counts a request that ended.
+    fn ended(&self, intended: Instant, outcome: Outcome, attempts: Option<u32>, latency: Duration) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        recorder.record(outcome, attempts, latency);
+        drop(recorder);
+        if let Some(observer) = &self.observer {
+            observer(Ended { intended: intended - self.begun, outcome, attempts, latency });
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub mod outcome;
 pub mod record;
 pub mod target;
 
-pub use engine::{Plan, run};
+pub use engine::{Ended, Observer, Plan, run, run_observed};
 pub use outcome::Outcome;
 pub use record::{Latency, Recorder, Summary, Tick};
 pub use target::Target;
