@@ -27,7 +27,7 @@ fn a_budget_adds_its_reserve_at_each_hop_and_does_not_multiply() {
     let simulated = (0..runs).map(|seed| simulate(&model, seed).unwrap()).collect::<Vec<_>>();
     for (hop, expected) in closed_form::budget_amplification(30.0, 1.0, 3).into_iter().enumerate() {
         let mean = simulated.iter().map(|run| run.amplification_in(hop, 20..50)).sum::<f64>() / runs as f64;
-        println!("hop {}: {mean}, closed form {expected}", hop + 1);
+        eprintln!("hop {}: {mean}, closed form {expected}", hop + 1);
         assert!((mean / expected - 1.0).abs() < 0.05, "hop {}: {mean}, expected {expected}", hop + 1);
     }
     // At first each proxy has the whole reserve: 10 retries.

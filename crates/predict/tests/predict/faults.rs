@@ -55,6 +55,14 @@ fn a_slow_service_takes_longer_while_the_fault_lasts() {
 }
 
 #[test]
+fn a_late_response_is_a_success_but_not_goodput() {
+    let mut model = pair(EdgePolicy::default(), 10.0, seconds(5.0));
+    model.services[1].script = vec![Step::Sleep(seconds(2.1))];
+    let run = simulate(&model, 1).unwrap();
+    assert_eq!((run.success_ratio(), run.goodput_ratio()), (1.0, 0.0));
+}
+
+#[test]
 fn an_error_share_applies_while_the_fault_lasts() {
     let errors = FaultKind::Errors { service: 1, errors: Errors::Share(1.0) };
     let run = simulate(&with_fault(pair(EdgePolicy::default(), 10.0, seconds(15.0)), errors), 1).unwrap();

@@ -94,7 +94,6 @@ fn no_shipped_pair_is_split_in_100_runs() {
         for trigger in triggers() {
             let classes = classes(&Storm::default(), &policy, Some(&trigger), 100);
             let ratio = classes.bad_ratio();
-            println!("{} {trigger}: {ratio}", policy.name);
             assert!(!classes.is_split(), "{} {trigger}: {ratio}", policy.name);
         }
     }
