@@ -20,9 +20,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use meshy_experiment::condition::judge;
-use meshy_experiment::event::{
-    Judgement, Kind, Recorder, Results, RunEnded, RunStarted, RunStatus, StepPlan,
-};
+use meshy_experiment::event::{Judgement, Kind, Recorder, RunEnded, RunStarted, RunStatus, StepPlan};
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_experiment::scenario::{Scenario, Step};
 use meshy_lab::Env;
@@ -46,8 +44,6 @@ pub struct Plan {
 
 /// What a run resulted in.
 pub struct Finished {
-    /// The totals of each step.
-    pub results: Results,
     /// The expectations of the scenario, in order.
     pub judgements: Vec<Judgement>,
     /// How long it took.
@@ -101,7 +97,7 @@ pub async fn run<W: Write + Send>(
     recorder.record(begun.elapsed(), None, Kind::RunEnded(status))?;
     ran?;
     closed?;
-    Ok(Finished { results, judgements, took: begun.elapsed(), interrupted })
+    Ok(Finished { judgements, took: begun.elapsed(), interrupted })
 }
 
 /// Runs the steps, each for all variants at the same time; returns false if the run was asked to stop.

@@ -13,7 +13,7 @@ use meshy_experiment::event::{Event, Judgement, Kind, Recorder, Results};
 use meshy_experiment::gate::Gate;
 use meshy_experiment::run::Run;
 use meshy_experiment::scenario::policies::{near_file, near_shipped};
-use meshy_experiment::scenario::{Scenario, Settings, Step, shipped};
+use meshy_experiment::scenario::{Scenario, Settings, Step, Via, shipped};
 use meshy_topology::Topology;
 use serde::Serialize;
 
@@ -111,6 +111,7 @@ impl Args {
             }
         };
         scenario.check_services(&file, &services)?;
+        check_loads(&scenario, &file, &graph)?;
         Ok(Plan {
             scenario,
             policies,
@@ -140,9 +141,9 @@ fn graph(scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result
     };
     let topology = match topology.name() {
         Some(name) => {
-            let next_to =
+            let near =
                 path.and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file());
-            Topology::load(next_to.as_deref().and_then(Path::to_str).unwrap_or(name))?
+            Topology::load(near.as_deref().and_then(Path::to_str).unwrap_or(name))?
         }
         None => serde_json::from_value(topology.0.clone())
             .with_context(|| format!("invalid topology in {file}"))?,
@@ -152,6 +153,27 @@ fn graph(scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result
     } else {
         Graph::Overlays(names(&topology))
     })
+}
+
+/// Checks that each load is sent to an entry point from this machine, which is what this version can do.
+fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result<()> {
+    let is_entry = |service: &str| match graph {
+        Graph::Overlays(names) => names.iter().any(|name| name == service),
+        Graph::Topology(topology) => topology.entrypoints().any(|entry| entry.name == service),
+    };
+    for step in &scenario.steps {
+        let Some(load) = &step.load else { continue };
+        let place = format!("{file}:{}: step `{}`", load.target.line, step.name.value);
+        if load.senders.is_some() || load.via == Some(Via::Direct) {
+            return Err(anyhow!("{place}: senders in the cluster are not supported yet"))
+                .hint("a load without `senders` and with `via: ingress` is sent from this machine");
+        }
+        if !is_entry(&load.target.value) {
+            return Err(anyhow!("{place}: `{}` is not an entry point", load.target.value))
+                .hint("a load is sent to a service with `entrypoint: true`");
+        }
+    }
+    Ok(())
 }
 
 /// The names of the overlays, which may be written as folders.
