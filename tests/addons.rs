@@ -199,7 +199,7 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proof_tells_called_webhooks_from_silent_ones() {
+async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
     let Some(server) = ApiServer::start() else { return };
     let kinds = server.kinds().await;
     let applier = Apply::new(&kinds, Manager::Manifests, soon());

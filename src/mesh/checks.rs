@@ -101,7 +101,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     });
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
-        Ok(found) => corridor_check(&info, &found),
+        Ok(found) => version_check(&info, &found),
         Err(error) => unasked(failure::plain(&error)),
     };
     all.push(outcome("versions", "supported versions", versions));
@@ -344,7 +344,7 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
     judge(&meshed)
 }
 
-fn corridor_check(info: &Info, found: &Found) -> Seen {
+fn version_check(info: &Info, found: &Found) -> Seen {
     let linkerd = match found {
         Found::Nothing => None,
         Found::Ours { version } | Found::Foreign { version } => Some(version.as_str()),

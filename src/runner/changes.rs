@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use meshy_experiment::scenario::Fault;
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_kube::{Apply, Kinds, Manager, Object, delete, manifest};
-use meshy_policy::services;
+use meshy_policy::{services, test_service};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
@@ -79,11 +79,11 @@ pub(super) async fn fault(
 ) -> anyhow::Result<()> {
     let pods = services::pods(client, namespace, service).await?;
     if reset {
-        services::put_fault(client, &pods, &json!({"reset": true})).await?;
+        test_service::put_fault(client, &pods, &json!({"reset": true})).await?;
     }
     for fault in faults {
         let count = fault.pods.as_ref().map_or(pods.len(), |count| count.value as usize);
-        services::put_fault(client, &pods[..count.min(pods.len())], &body(fault)).await?;
+        test_service::put_fault(client, &pods[..count.min(pods.len())], &body(fault)).await?;
     }
     Ok(())
 }

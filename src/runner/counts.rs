@@ -6,7 +6,7 @@ use meshy_experiment::event::{EdgeCounts, Outcome, ServiceCounts};
 use meshy_lab::addons::ingress_nginx;
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
 use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
-use meshy_policy::services;
+use meshy_policy::{services, test_service};
 use serde_json::Value;
 
 use super::ground::{Ground, Place};
@@ -41,7 +41,7 @@ pub(super) async fn start(ground: &Ground, place: &Place) -> anyhow::Result<Star
     let each = place.services.iter().map(|service| async move {
         let pods = services::pods(client, &place.namespace, service).await?;
         // A pod that was just started or refuses connections has no counts to subtract.
-        let counts = services::counts(client, &pods).await.unwrap_or_default();
+        let counts = test_service::counts(client, &pods).await.unwrap_or_default();
         anyhow::Ok((service.clone(), pods, counts))
     });
     Ok(Start { sight, services: futures::future::try_join_all(each).await? })
@@ -81,7 +81,7 @@ impl Start {
             }
         }
         for (service, pods, before) in &self.services {
-            match services::counts(client, pods).await {
+            match test_service::counts(client, pods).await {
                 Ok(after) => since.services.push(service_counts(service, before, &after)),
                 Err(error) => since.gaps.push(format!("{service}: {error:#}")),
             }
@@ -96,7 +96,7 @@ impl Start {
         loop {
             let mut open = 0;
             for (_, pods, _) in &self.services {
-                let counts = services::counts(client, pods).await.unwrap_or_default();
+                let counts = test_service::counts(client, pods).await.unwrap_or_default();
                 open += counts.iter().map(|one| number(one, "in_flight")).sum::<u64>();
             }
             if open == 0 {

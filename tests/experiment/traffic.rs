@@ -73,8 +73,8 @@ fn a_target_that_dies_on_the_way_is_counted_and_reported() {
     assert_eq!(run["traffic"]["outcomes_count"]["connection refused or broken"], 20);
     assert!(server.served() >= 20);
 
-    let nobody = home.run(&load);
-    assert!(said(&nobody).contains("nothing answered at 127.0.0.1"), "{}", said(&nobody));
+    let refused = home.run(&load);
+    assert!(said(&refused).contains("nothing answered at 127.0.0.1"), "{}", said(&refused));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn kubectl_shows_everything_in_each_of_its_forms() {
 #[test]
 fn kubectl_describes_each_kind() {
     let Some(lab) = Lab::start() else { return };
-    for (what, text) in [
+    for (what, expected) in [
         ("pods", "Started"),
         ("pods -n ingress-nginx", "ingress-nginx-controller"),
         ("deploy minimal-service", "ScalingReplicaSet"),
@@ -104,7 +104,7 @@ fn kubectl_describes_each_kind() {
         ("crd serviceprofiles.linkerd.io", "v1alpha2"),
     ] {
         let text = lab.quiet(&format!("describe {what}"));
-        assert!(text.contains(text), "describe {what}: {text}");
+        assert!(text.contains(expected), "describe {what}: {text}");
     }
 }
 
@@ -187,7 +187,7 @@ fn kubectl_makes_changes_rolls_and_undoes_a_deployment() {
 }
 
 #[test]
-fn kubectl_applies_both_ways_and_tells_the_difference() {
+fn kubectl_applies_both_ways_and_shows_the_difference() {
     let Some(lab) = Lab::start() else { return };
     for (name, text) in FILES {
         std::fs::write(lab.path().join(name), text).expect("writes a file");

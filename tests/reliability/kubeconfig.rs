@@ -174,7 +174,7 @@ fn a_foreign_entry_is_refused_before_the_first_side_effect_and_survives_down() {
 }
 
 #[test]
-fn an_entry_that_somebody_put_in_place_of_the_labs_is_neither_used_nor_removed() {
+fn an_entry_that_a_user_put_in_place_of_the_labs_is_neither_used_nor_removed() {
     let home = Home::new();
     write(&home, THEIRS);
     home.good("up --provider embedded");

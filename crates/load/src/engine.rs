@@ -1,21 +1,16 @@
 //! The open loop: requests begin when the plan says, whatever became of the ones before.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout_at};
 
-use super::outcome::{self, Outcome};
+use super::exchange::exchange;
+use super::outcome::Outcome;
 use super::record::{Recorder, Summary, Tick};
 use super::target::Target;
 use meshy_base::activity::{self, Kind};
@@ -226,68 +221,6 @@ impl Shared {
             observer(Ended { intended: intended - self.begun, outcome, attempts, latency });
         }
     }
-}
-
-/// A connection that is polled by the request that uses it, so that an answer wakes one task and not two.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
-}
-
-async fn exchange(
-    target: &Target,
-    connection: &mut Option<Open>,
-    id: HeaderValue,
-) -> anyhow::Result<(Outcome, Option<u32>)> {
-    let mut open = match connection.take() {
-        Some(mut open) => {
-            // A server may have closed an idle connection; that is not a failure of a request that was not sent yet.
-            let alive = futures::poll!(&mut open.connection).is_pending() && !open.sender.is_closed();
-            if alive { open } else { connect(target).await? }
-        }
-        None => connect(target).await?,
-    };
-    let read = {
-        let (sender, running) = (&mut open.sender, &mut open.connection);
-        let mut asked = pin!(ask(target, sender, id));
-        tokio::select! {
-            biased;
-            ended = running => {
-                // The connection ends with an answer that closes it; then the answer is here already.
-                ended?;
-                return asked.await;
-            }
-            read = &mut asked => read?,
-        }
-    };
-    *connection = Some(open);
-    Ok(read)
-}
-
-async fn ask(
-    target: &Target,
-    sender: &mut SendRequest<Full<Bytes>>,
-    id: HeaderValue,
-) -> anyhow::Result<(Outcome, Option<u32>)> {
-    sender.ready().await?;
-    let answer = sender.send_request(target.request(id)).await?;
-    let (head, mut body) = answer.into_parts();
-    if target.bounce {
-        let body = http_body_util::Limited::new(body, 1 << 20).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        return Ok(outcome::read(head.status, &head.headers, Some(&body)));
-    }
-    while let Some(frame) = body.frame().await {
-        frame?;
-    }
-    Ok(outcome::read(head.status, &head.headers, None))
-}
-
-async fn connect(target: &Target) -> anyhow::Result<Open> {
-    let stream = TcpStream::connect(target.address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    Ok(Open { sender, connection })
 }
 
 #[cfg(test)]

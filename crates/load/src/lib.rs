@@ -7,6 +7,7 @@
 //! Nothing here knows Kubernetes: a target is a socket address and a request.
 
 mod engine;
+mod exchange;
 pub mod outcome;
 pub mod record;
 pub mod target;

@@ -8,7 +8,6 @@ use http::Request;
 use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use meshy_base::error::{self, Advise, Exit};
 use meshy_metrics::{Pod, PodFailure, ask};
@@ -252,33 +251,6 @@ pub async fn change_fault(
     Ok(now)
 }
 
-/// Changes the faults of pods of a test service; `change` is the body of `PUT /fault` (docs/test-service.md).
-///
-/// # Errors
-/// Returns an error if a pod cannot be reached or does not run the test service, or if the change is not valid.
-pub async fn put_fault(client: &kube::Client, pods: &[Pod], change: &Value) -> anyhow::Result<()> {
-    let body = serde_json::to_vec(change)?;
-    let each = pods.iter().map(|pod| {
-        let body = body.clone();
-        async move {
-            let request = Request::put("/fault").body(body)?;
-            admin::<Value>(client, pod, request).await.map(drop)
-        }
-    });
-    futures::future::try_join_all(each).await.map(drop)
-}
-
-/// Returns the counts of each pod of a test service: `GET /counts` (docs/test-service.md).
-///
-/// # Errors
-/// Returns an error if a pod cannot be reached or does not run the test service.
-pub async fn counts(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<Value>> {
-    let each = pods.iter().map(|pod| async move {
-        admin::<Value>(client, pod, Request::get("/counts").body(Vec::new())?).await
-    });
-    futures::future::try_join_all(each).await
-}
-
 /// How the first replica fails.
 ///
 /// # Errors
@@ -347,7 +319,7 @@ fn summed(replicas: Vec<Ids>) -> Seen {
     Seen::Summed { ids, forgotten }
 }
 
-async fn admin<T: for<'a> Deserialize<'a>>(
+pub(crate) async fn admin<T: for<'a> Deserialize<'a>>(
     client: &kube::Client,
     pod: &Pod,
     request: Request<Vec<u8>>,
@@ -396,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_started_anew_counts_from_zero() {
+    fn a_replica_that_started_again_counts_from_zero() {
         let counted = |counts: &[(u32, u64)]| Seen::Counted(counts.iter().copied().collect());
         let served = counted(&[(1, 7), (2, 1)]).since(&counted(&[(1, 5), (2, 4)]));
         assert_eq!(served, Some([(1, 2), (2, 1)].into()));

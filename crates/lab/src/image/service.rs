@@ -29,7 +29,7 @@ pub fn binary() -> Result<&'static [u8], &'static str> {
 }
 
 impl Image {
-    /// An image that holds nothing but this static program and runs it as user `nobody`, on ports 9090 and 9091.
+    /// An image that holds nothing but this static program and runs it as user 65532, on ports 9090 and 9091.
     ///
     /// The same program gives the same image, to the byte.
     pub fn for_service(program: &[u8], arch: Arch) -> Self {
