@@ -7,8 +7,11 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 
+/// A field of an element and its values.
+type Values = (&'static str, &'static [&'static str]);
+
 /// The lists of a container: their fields, each with its values.
-const LISTS: [(&str, &[(&str, &[&str])]); 3] = [
+const LISTS: [(&str, &[Values]); 3] = [
     ("env", &[("name", &["a", "b", "c"]), ("value", &["x", "y"])]),
     ("ports", &[("containerPort", &["80", "81"]), ("protocol", &["TCP", "UDP"]), ("name", &["n", "m"])]),
     ("volumeMounts", &[("mountPath", &["/a", "/b"]), ("name", &["v", "w"])]),
@@ -48,7 +51,7 @@ fn container(random: &mut StdRng, name: &str, patch: bool) -> Value {
     container
 }
 
-fn element(random: &mut StdRng, fields: &[(&str, &[&str])], patch: bool) -> Value {
+fn element(random: &mut StdRng, fields: &[Values], patch: bool) -> Value {
     let mut element = Map::new();
     for (field, values) in fields {
         if random.random_bool(0.55) {

@@ -6,8 +6,7 @@ use super::Sink;
 
 pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
     if let Err(error) = anchored(text) {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let reason = reason(&error);
         return sink.add(
             "regex-invalid",
             at,
@@ -41,6 +40,12 @@ pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
             todo,
         );
     }
+}
+
+/// Returns why an expression cannot be compiled: the last line of the error, the others show the position.
+pub(super) fn reason(error: &regex::Error) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Compiles an expression like the proxy does: trimmed, and anchored at both ends.
