@@ -3,6 +3,7 @@
 //! ```text
 //!   names        constants for annotations, labels, API groups and ports
 //!   duration     Go durations (profiles) and annotation durations
+//!   expression   compiled regular expressions, bounded and shared
 //!   profile      ServiceProfile and its retry budget
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
@@ -14,6 +15,7 @@
 //! they interpret an object in the same way.
 
 pub mod duration;
+pub mod expression;
 pub mod httproute;
 pub mod inject;
 pub mod lint;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Sink, World, regexes, retries, shape, shapes};
 use crate::httproute::HttpRoute;
 use crate::policy::Annotations;
-use crate::{duration, names};
+use crate::{duration, expression, names};
 
 /// The filters that Linkerd's policy controller translates (`policy-controller/k8s/index/src/outbound/index/http.rs`).
 const FILTERS: [&str; 3] = ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect"];
@@ -55,7 +55,7 @@ fn numbered<'a, T>(name: &'a str, list: &'a [T]) -> impl Iterator<Item = (String
 }
 
 fn expression(sink: &mut Sink<'_>, text: &str, at: String) {
-    if let Err(error) = regexes::anchored(text) {
+    if let Err(error) = expression::compiled(text) {
         sink.add(
             "route-regex-invalid",
             at,

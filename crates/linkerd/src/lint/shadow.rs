@@ -1,7 +1,7 @@
 //! Decides whether an earlier condition matches all requests of a later one. Undecided cases count as "no", to avoid
 //! false findings.
 
-use super::regexes;
+use crate::expression;
 use crate::profile::RequestMatch;
 
 /// Returns whether `earlier` matches every request that `later` matches.
@@ -37,7 +37,7 @@ fn path_covers(regex: &str, later: &RequestMatch) -> bool {
     if matches!(body, ".*" | "/.*" | "(/.*)?" | "/?.*") {
         return true;
     }
-    let Ok(compiled) = regexes::anchored(regex) else { return false };
+    let Ok(compiled) = expression::whole_path(regex) else { return false };
     paths(later)
         .into_iter()
         .any(|path| path == regex || is_literal(path) && compiled.is_match(&unescape(path)))
