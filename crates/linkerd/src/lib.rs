@@ -8,6 +8,7 @@
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
 //!   inject       the injection annotation of workloads
+//!   effective    which object is in effect for the requests to a Service, and why
 //!   lint         objects → findings: problems that the API server does not report
 //! ```
 //!
@@ -15,6 +16,7 @@
 //! they interpret an object in the same way.
 
 pub mod duration;
+pub mod effective;
 pub mod expression;
 pub mod httproute;
 pub mod inject;

@@ -23,6 +23,7 @@ mod shape;
 mod shapes;
 mod world;
 
+pub(crate) use route::unsupported_filters;
 pub use rules::{RULES, Rule};
 pub use world::World;
 

@@ -3,12 +3,21 @@
 use serde_json::{Value, json};
 
 use super::{Sink, World, regexes, retries, shape, shapes};
-use crate::httproute::HttpRoute;
+use crate::httproute::{HttpRoute, Rule};
 use crate::policy::Annotations;
 use crate::{duration, expression, names};
 
 /// The filters that Linkerd's policy controller translates (`policy-controller/k8s/index/src/outbound/index/http.rs`).
 const FILTERS: [&str; 3] = ["RequestHeaderModifier", "ResponseHeaderModifier", "RequestRedirect"];
+
+/// Returns the types of the filters of a route that Linkerd does not implement. It ignores such a route.
+pub(crate) fn unsupported_filters(route: &HttpRoute) -> impl Iterator<Item = &str> {
+    fn backends(rule: &Rule) -> impl Iterator<Item = &Value> {
+        rule.backend_refs.iter().flat_map(|backend| &backend.filters)
+    }
+    let all = route.spec.rules.iter().flat_map(|rule| rule.filters.iter().chain(backends(rule)));
+    all.filter_map(|filter| filter["type"].as_str()).filter(|kind| !FILTERS.contains(kind))
+}
 
 /// Checks an HTTPRoute.
 pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
