@@ -9,6 +9,7 @@
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
 //!   inject       the injection annotation of workloads
 //!   effective    which object is in effect for the requests to a Service, and why
+//!   migrate      ServiceProfile → HTTPRoutes and annotations, with the differences
 //!   lint         objects → findings: problems that the API server does not report
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod expression;
 pub mod httproute;
 pub mod inject;
 pub mod lint;
+pub mod migrate;
 pub mod names;
 pub mod policy;
 pub mod profile;
