@@ -7,6 +7,7 @@
 //!   profile      ServiceProfile and its retry budget
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
+//!   generate     a ServiceProfile for a service, from an OpenAPI document
 //!   inject       the injection annotation of workloads
 //!   effective    which object is in effect for the requests to a Service, and why
 //!   migrate      ServiceProfile → HTTPRoutes and annotations, with the differences
@@ -19,6 +20,7 @@
 pub mod duration;
 pub mod effective;
 pub mod expression;
+pub mod generate;
 pub mod httproute;
 pub mod inject;
 pub mod lint;

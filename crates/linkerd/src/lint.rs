@@ -10,6 +10,7 @@ use crate::names;
 mod annotations;
 mod breaker;
 mod fields;
+mod github;
 mod ingress;
 mod profile;
 mod rate_limit;
@@ -23,6 +24,7 @@ mod shape;
 mod shapes;
 mod world;
 
+pub use github::{github, line};
 pub(crate) use route::unsupported_filters;
 pub use rules::{RULES, Rule};
 pub use world::World;
