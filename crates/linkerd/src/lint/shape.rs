@@ -70,6 +70,7 @@ fn repair_fields(map: &mut Map<String, Value>, fields: &[Field], place: &str, mi
         let at = format!("{place}.{name}");
         match map.get_mut(*name) {
             // A field without a value is absent.
+            Some(Value::Null) if matches!(shape, Shape::Any) => {}
             Some(Value::Null) | None if *required => {
                 mistakes.push((at, "missing".to_owned()));
                 map.insert((*name).to_owned(), empty(shape));
