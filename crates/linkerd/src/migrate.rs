@@ -26,7 +26,7 @@ pub struct Options<'a> {
     pub port: u16,
     /// The number of retries per request that takes the place of the budget, at least 1.
     pub limit: u16,
-    /// The annotations of the Service, which have no effect beside a profile.
+    /// The annotations of the Service, which have no effect while there is a profile.
     pub annotations: &'a Annotations,
 }
 

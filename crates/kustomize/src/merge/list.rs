@@ -226,7 +226,7 @@ impl Elements {
     }
 }
 
-/// Returns the directive for the list, which is an element of its own, and removes it.
+/// Returns the directive for the list, which is a separate element, and removes it.
 fn own_directive(list: &mut Elements) -> Result<Directive, Error> {
     let first = list.0.iter().filter_map(Value::as_object).find(|fields| fields.contains_key(DIRECTIVE));
     let Some(fields) = first.filter(|fields| fields.len() == 1) else { return Ok(Directive::Merge) };

@@ -1,4 +1,4 @@
-//! Findings as workflow commands of GitHub Actions, which show them beside the changed lines.
+//! Findings as workflow commands of GitHub Actions, which show them next to the changed lines.
 
 use super::{Finding, Level, Place};
 
@@ -39,7 +39,7 @@ fn property(text: &str) -> String {
 }
 
 /// Returns the line of a place in the text of its file, counted from 1: the line of the field, or of the nearest field above
-/// it that has a line of its own. `None` if the object is not in the text. Reads block style; a field in `{…}` has the line on
+/// it that begins a line. `None` if the object is not in the text. Reads block style; a field in `{…}` has the line on
 /// which its parent begins.
 pub fn line(text: &str, place: &Place) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();

@@ -78,7 +78,8 @@ fn repair_fields(map: &mut Map<String, Value>, fields: &[Field], place: &str, mi
             Some(Value::Null) => drop(map.remove(*name)),
             None => {}
             Some(value) => {
-                if !usable(value, shape, &at, mistakes) {
+                let kept = usable(value, shape, &at, mistakes);
+                if !kept {
                     map.remove(*name);
                     if *required {
                         map.insert((*name).to_owned(), empty(shape));

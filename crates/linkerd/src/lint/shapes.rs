@@ -52,7 +52,7 @@ static RESPONSE: Shape = Strict(&[
     Field("not", &RESPONSE, false),
 ]);
 
-/// The `spec` of an HTTPRoute. Its unknown fields have a rule of their own.
+/// The `spec` of an HTTPRoute. Its unknown fields have a separate rule.
 pub(super) static ROUTE: Shape = Shape::Map(&[
     Field("parentRefs", &List(&PARENT), false),
     Field("hostnames", &List(&Text), false),

@@ -50,7 +50,7 @@ fn openapi(document: &Value) {
     }
 }
 
-/// Checks the policy in effect and the translation of each profile, beside all routes and annotations of the input.
+/// Checks the policy in effect and the translation of each profile, together with all routes and annotations of the input.
 fn policies(objects: &[Value]) {
     let routes: Vec<HttpRoute> = objects.iter().filter_map(|o| HttpRoute::from_value(o).ok()).collect();
     let annotations: Annotations =
