@@ -117,6 +117,12 @@ impl fmt::Display for Kind {
     }
 }
 
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}): {}", self.kind, self.field, self.what)
+    }
+}
+
 /// Translates a profile. `None` if its name is not the name of a Service.
 pub fn migrate(profile: &ServiceProfile, options: &Options<'_>) -> Option<Migration> {
     let (service, namespace) = profile.service()?;
