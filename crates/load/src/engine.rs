@@ -233,6 +233,10 @@ mod tests {
     use hyper::{Request, Response};
     use tokio::net::TcpListener;
 
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
+
     use super::*;
 
     /// A server that stalls every request which begins in the first `stall` of its life, and fails each `nth`.
@@ -306,7 +310,7 @@ mod tests {
         let target = Target::new(stalling(stop, u64::MAX).await, "x", "/").unwrap();
         let (_go, stop) = watch::channel(false);
         let (tell, _ticks) = mpsc::unbounded_channel();
-        let summary = drive(target, Plan { connections: 16, ..plan(200.0, 10_000) }, stop, tell).await;
+        let summary = drive(target, Plan { connections: 16, ..plan(200.0, 10_000) }, stop, tell, None).await;
         assert_eq!((summary.requests_count, summary.succeeded_count), (2_000, 2_000));
         let near = |got: f64, due: f64| (got / due - 1.0).abs() < 0.01;
         assert!(near(summary.latency.p95_ms, 500.0), "{:?}", summary.latency);
