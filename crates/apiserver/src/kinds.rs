@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::schema::{Ty, builtin, crd};
 
+pub(crate) mod approval;
 mod builtins;
 
 /// A kind in one version.
@@ -162,6 +163,16 @@ impl KindSet {
     }
 }
 
+/// Returns whether a built-in kind has this group and plural.
+pub(crate) fn is_builtin_plural(group: &str, plural: &str) -> bool {
+    builtins::ROWS.iter().any(|row| row.group() == group && row.plural == plural)
+}
+
+/// Returns whether a built-in kind has this group and name.
+pub(crate) fn is_builtin_kind(group: &str, kind: &str) -> bool {
+    builtins::ROWS.iter().any(|row| row.group() == group && row.kind == kind)
+}
+
 /// The currently served kinds. Definitions add and remove kinds.
 #[derive(Debug)]
 pub(crate) struct KindRegistry {
@@ -179,12 +190,16 @@ impl KindRegistry {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds the kinds of a definition and removes those of its previous state.
+    /// Adds the kinds of a definition and removes those of its previous state. A definition with the name of a built-in
+    /// kind (in a snapshot of an earlier version, which accepted it) has no effect.
     pub(crate) fn add_definition(&self, definition: &Value) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let mut set = (**current).clone();
         remove_kinds(&mut set, definition);
-        Kind::from_definition(definition).into_iter().for_each(|kind| set.insert(kind));
+        Kind::from_definition(definition)
+            .into_iter()
+            .filter(|kind| !is_builtin_plural(&kind.group, &kind.plural))
+            .for_each(|kind| set.insert(kind));
         *current = Arc::new(set);
     }
 

@@ -34,6 +34,11 @@ const fn row(
 }
 
 impl Row {
+    /// Returns the group, empty for the core group.
+    pub(super) fn group(&self) -> &'static str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
     const fn short(self, short: &'static str) -> Self {
         Self { short, ..self }
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Writer;
 use crate::defaults;
 use crate::error::Result;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, is_builtin_plural};
 use crate::store::Object;
 
 impl Writer<'_> {
@@ -63,7 +63,11 @@ impl Writer<'_> {
     fn remove_instances(&self, definition: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let spec = &definition["spec"];
-        let resource = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+        let (plural, group) = (text(&spec["names"]["plural"]), text(&spec["group"]));
+        if is_builtin_plural(&group, &plural) {
+            return;
+        }
+        let resource = format!("{plural}.{group}");
         let collection = self.store.collection(&resource);
         for object in collection.list(None).0 {
             // A concurrent write may leave an object behind; it cannot be read, because its kind is not served any more.
