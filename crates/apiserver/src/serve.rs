@@ -19,6 +19,7 @@ use crate::tls::CertificateAuthority;
 mod authenticate;
 mod connection;
 mod connections;
+mod host;
 #[cfg(test)]
 mod tests;
 

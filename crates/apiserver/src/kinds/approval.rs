@@ -20,7 +20,8 @@ impl Approval {
     pub(crate) fn of(definition: &Value) -> Self {
         let text = definition["metadata"]["annotations"]["api-approved.kubernetes.io"].as_str();
         let text = text.unwrap_or_default();
-        let is_url = text.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some());
+        let is_url =
+            text.parse::<http::Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some());
         match text {
             "" => Self::Missing,
             text if text.starts_with("unapproved") => Self::Unapproved(text.to_owned()),
