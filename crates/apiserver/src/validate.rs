@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::Cause;
+use crate::error::{Cause, Causes};
 use crate::kinds::Kind;
 
 mod custom;
@@ -14,7 +14,7 @@ mod pod;
 mod workload;
 
 /// Returns the invalid fields of a new object.
-pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
+pub(crate) fn object(kind: &Kind, value: &Value) -> Causes {
     let mut found = metadata::check(kind, value);
     if let Some(custom) = &kind.custom {
         custom::check(&custom.schema, value, "", &mut found);
@@ -34,7 +34,7 @@ pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
 }
 
 /// Returns the invalid fields of a changed object.
-pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str) -> Vec<Cause> {
+pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str) -> Causes {
     if !subresource.is_empty() && kind.custom.is_none() {
         return metadata::check(kind, value);
     }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{invalid, names, required};
-use crate::error::Cause;
+use crate::error::Causes;
 use crate::kinds;
 use crate::kinds::approval::{Approval, is_protected};
 use crate::value::items;
@@ -12,7 +12,7 @@ const APPROVAL: &str = "metadata.annotations[api-approved.kubernetes.io]";
 const APPROVAL_NEEDED: &str = "protected groups must have approval annotation \"api-approved.kubernetes.io\"";
 const APPROVAL_POLICY: &str = "see https://github.com/kubernetes/enhancements/pull/1111";
 
-pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
+pub(super) fn check(value: &Value, found: &mut Causes) {
     let spec = &value["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let expected = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
@@ -55,7 +55,7 @@ pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
 }
 
 /// Checks that a group is a domain, and that a group of Kubernetes is approved.
-fn group(definition: &Value, found: &mut Vec<Cause>) {
+fn group(definition: &Value, found: &mut Causes) {
     let value = &definition["spec"]["group"];
     let group = value.as_str().unwrap_or_default();
     if group.is_empty() {
@@ -83,7 +83,7 @@ fn group(definition: &Value, found: &mut Vec<Cause>) {
 
 /// Checks that plural and kind are names, and that this server has no built-in kind with them. kube-apiserver accepts a
 /// definition with the names of a built-in kind if its group is approved, and ignores it.
-fn plural(spec: &Value, found: &mut Vec<Cause>) {
+fn plural(spec: &Value, found: &mut Causes) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (group, plural, kind) =
         (text(&spec["group"]), text(&spec["names"]["plural"]), text(&spec["names"]["kind"]));

@@ -72,7 +72,7 @@ impl Writer<'_> {
         let key = Key::new(namespace, &name);
         let causes = validate::object(kind, &value);
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&kind.kind, &kind.group, &name, &causes));
+            return Err(causes.into_error(&kind.kind, &kind.group, &name));
         }
         warnings.extend(validate::warnings(kind, &value));
         if collection.get(&key).is_some() {

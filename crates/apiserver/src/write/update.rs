@@ -119,7 +119,7 @@ impl Writer<'_> {
         }
         let causes = validate::update(kind, old, &value, subresource);
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &causes));
+            return Err(causes.into_error(&kind.kind, &kind.group, &key.name));
         }
         self.admit(request, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
