@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::error::{ApiError, Result};
 use crate::server::Server;
+use crate::system;
 use crate::tls::CertificateAuthority;
 
 mod authenticate;
@@ -76,6 +77,8 @@ impl Server {
             return Err(ApiError::internal(format!("{address} is not a loopback address")));
         }
         let acceptor = TlsAcceptor::from(Arc::new(authority.server_config()?));
+        self.state.set_root_certificate(authority.certificate_pem());
+        system::publish(&self.state.store, address, authority.certificate_pem());
         let task = tokio::spawn(accept(self.clone(), listener, acceptor, connections));
         Ok(RunningServer { address, task })
     }

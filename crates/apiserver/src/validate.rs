@@ -7,6 +7,7 @@ use crate::kinds::Kind;
 
 mod custom;
 mod definition;
+mod event;
 mod metadata;
 mod names;
 mod network;
@@ -14,7 +15,16 @@ mod pod;
 mod workload;
 
 /// Returns the invalid fields of a new object.
-pub(crate) fn object(kind: &Kind, value: &Value) -> Causes {
+pub(crate) fn new_object(kind: &Kind, value: &Value) -> Causes {
+    let mut found = object(kind, value);
+    if kind.is_new_event() {
+        event::check(value, &mut found);
+    }
+    found
+}
+
+/// Returns the invalid fields of a new or changed object.
+fn object(kind: &Kind, value: &Value) -> Causes {
     let mut found = metadata::check(kind, value);
     if let Some(custom) = &kind.custom {
         custom::check(&custom.schema, value, "", &mut found);

@@ -9,6 +9,7 @@ use crate::defaults;
 use crate::error::Result;
 use crate::kinds::{Kind, is_builtin_plural};
 use crate::store::Object;
+use crate::system;
 
 impl Writer<'_> {
     /// Sets the fields that the server allocates: address and node ports of a Service, accepted names of a definition.
@@ -38,10 +39,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Applies the effects of a stored object: a definition registers its kinds.
+    /// Applies the effects of a stored object: a definition registers its kinds, a namespace gets the certificate of the
+    /// authority.
     pub(super) fn after_store(&self, kind: &Kind, object: &Arc<Object>) {
-        if kind.kind == "CustomResourceDefinition" && !kind.is_custom() {
-            self.kinds.add_definition(object);
+        match (kind.kind.as_str(), &self.root_certificate) {
+            _ if kind.is_custom() => {}
+            ("CustomResourceDefinition", _) => self.kinds.add_definition(object),
+            ("Namespace", Some(certificate)) => system::publish_certificate(self.store, certificate, object),
+            _ => {}
         }
     }
 

@@ -6,7 +6,7 @@ use meshy_apiserver::{DeleteOptions, Options, Server, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::client;
-use crate::requests::send;
+use crate::requests::{exchange, send};
 
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
@@ -209,4 +209,24 @@ async fn restored_definition_with_the_name_of_a_built_in_kind_does_not_replace_i
     client.delete(DEFINITIONS, "", "deployments.apps", &DeleteOptions::default()).await.expect("deletes");
     assert!(client.get("deployments.apps", "default", "a").is_some(), "the Deployment is not deleted");
     assert!(client.resources().contains(&("deployments.apps".to_owned(), true)), "the kind is still served");
+}
+
+#[tokio::test]
+async fn deprecated_versions_warn_in_each_response() {
+    let server = Server::new(Options::default());
+    let mut definition = definition();
+    definition["spec"]["versions"][1]["deprecated"] = true.into();
+    server.client().create(DEFINITIONS, "", definition, &WriteOptions::default()).await.expect("creates");
+    let path = |version: &str| format!("/apis/example.io/{version}/namespaces/default/boxes");
+    let warnings = async |method: &str, path: &str, body: Value| {
+        let (_, headers, _) = exchange(&server, method, path, "", &body).await;
+        let found = headers.get_all("warning").iter();
+        found.map(|value| value.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    let warning = ["299 - \"example.io/v1beta1 Box is deprecated\""];
+    let object = json!({"metadata": {"name": "b"}, "spec": {"size": 1}});
+    assert_eq!(warnings("POST", &path("v1beta1"), object).await, warning);
+    assert_eq!(warnings("GET", &path("v1beta1"), Value::Null).await, warning);
+    assert_eq!(warnings("GET", &format!("{}/absent", path("v1beta1")), Value::Null).await, warning);
+    assert_eq!(warnings("GET", &path("v1"), Value::Null).await, Vec::<String>::new());
 }
