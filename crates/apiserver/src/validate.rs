@@ -17,8 +17,8 @@ mod workload;
 /// Returns the invalid fields of a new object.
 pub(crate) fn new_object(kind: &Kind, value: &Value) -> Causes {
     let mut found = object(kind, value);
-    if kind.is_new_event() {
-        event::check(value, &mut found);
+    if kind.kind == "Event" && !kind.is_custom() {
+        event::check(kind, value, &mut found);
     }
     found
 }

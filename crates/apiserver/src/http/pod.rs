@@ -76,5 +76,7 @@ async fn evict(request: &ApiRequest, path: &ResourcePath, bytes: &Bytes) -> Resu
     delete::add_options(&mut options, &eviction["deleteOptions"])?;
     let key = Key::new(&path.namespace, &path.name);
     request.state.writer().delete(&path.kind, &key, &options).await?;
-    Ok(response::json(201, &response::success_status()))
+    let mut status = response::success_status();
+    status["code"] = 201.into();
+    Ok(response::json(201, &status))
 }

@@ -93,6 +93,9 @@ fn plural(spec: &Value, found: &mut Causes) {
             found.extend(names::dns_1035(name).iter().map(|why| invalid(&at, &spec["names"][field], why)));
         }
     }
+    if !found.is_empty() {
+        return;
+    }
     if kinds::is_builtin_plural(&group, &plural) {
         found.push(invalid(
             "spec.names.plural",

@@ -72,7 +72,9 @@ impl Writer<'_> {
         let key = Key::new(namespace, &name);
         let causes = validate::new_object(kind, &value);
         if !causes.is_empty() {
-            return Err(causes.into_error(&kind.kind, &kind.group, &name));
+            // Events are validated in the form of the core group.
+            let group = if kind.is_new_event() { "" } else { &kind.group };
+            return Err(causes.into_error(&kind.kind, group, &name));
         }
         warnings.extend(validate::warnings(kind, &value));
         if collection.get(&key).is_some() {

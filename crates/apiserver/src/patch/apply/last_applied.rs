@@ -35,7 +35,7 @@ pub(super) fn update(manager: &str, config: &Value, object: &mut Value) {
         return;
     }
     let mut config = config.clone();
-    if let Some(annotations) = config["metadata"]["annotations"].as_object_mut() {
+    if let Some(annotations) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         annotations.remove(ANNOTATION);
     }
     let text = format!("{config}\n");
