@@ -65,7 +65,7 @@ impl Kind {
         self.group == event::GROUP && self.kind == "Event"
     }
 
-    /// Returns whether this kind has a collection of its own.
+    /// Returns whether this kind has a separate collection in the store.
     pub(crate) fn is_stored(&self) -> bool {
         !self.is_review && !self.is_new_event()
     }

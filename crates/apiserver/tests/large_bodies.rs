@@ -246,7 +246,7 @@ async fn large_bodies_need_bounded_time_memory_and_responses() {
     for (what, status, method, path, content, body) in requests() {
         let sent = send(&server, method, &path, content, body).await;
         let warnings: usize = sent.warnings.iter().map(String::len).sum();
-        let told = format!(
+        let summary = format!(
             "{what}: status {}, {:?}, {} KiB of memory, {} bytes, {} warnings of {warnings} bytes",
             sent.status,
             sent.time,
@@ -254,7 +254,7 @@ async fn large_bodies_need_bounded_time_memory_and_responses() {
             sent.size,
             sent.warnings.len()
         );
-        eprintln!("{told}");
+        eprintln!("{summary}");
         let is_error = status >= 400;
         if sent.status != status
             || sent.time > PROCESSOR_TIME
@@ -263,7 +263,7 @@ async fn large_bodies_need_bounded_time_memory_and_responses() {
             || sent.warnings.len() > 64
             || warnings > 16 * 1024
         {
-            wrong.push(told);
+            wrong.push(summary);
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -52,7 +52,7 @@ fn condition(condition_type: &str, is_met: bool, reason: &str, message: &str) ->
     })
 }
 
-/// Returns the condition that tells whether a definition in a group of Kubernetes is approved.
+/// Returns the condition with the approval of a definition in a group of Kubernetes.
 fn approval(definition: &Value) -> Value {
     let (is_met, reason, message) = match Approval::of(definition) {
         Approval::Approved(url) => (true, "ApprovedAnnotation", format!("approved in {url}")),

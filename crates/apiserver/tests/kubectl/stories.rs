@@ -1,6 +1,6 @@
 //! What people and charts do with kubectl and helm.
 
-/// Commands in a namespace of their own.
+/// Commands in a separate namespace.
 pub(crate) struct Story {
     /// Also the prefix of the namespace.
     pub(crate) name: &'static str,

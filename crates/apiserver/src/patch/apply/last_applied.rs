@@ -1,7 +1,7 @@
 //! The change from client-side to server-side apply in kubectl.
 //!
 //! `kubectl apply` stores the applied configuration in an annotation. If `kubectl apply --server-side` (field manager
-//! `kubectl`) later changes a field of that configuration, this is no conflict with the manager of the client-side apply.
+//! `kubectl`) later changes a field of that configuration, this does not conflict with the manager of the client-side apply.
 //! The annotation is kept up to date, so that a later client-side apply knows which fields to remove.
 
 use serde_json::Value;
