@@ -52,7 +52,8 @@ impl Extend<Cause> for Causes {
 /// Cuts a text to [`MAX_TEXT`] bytes.
 fn shorten(text: &mut String) {
     if text.len() > MAX_TEXT {
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        let end = (0..=MAX_TEXT).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        text.truncate(end);
         text.push('…');
     }
 }
