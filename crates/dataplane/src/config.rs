@@ -1,5 +1,6 @@
 //! The configuration of a proxy.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use meshy_net::SharedNetwork;
@@ -39,6 +40,8 @@ pub struct ProxyConfig {
     pub network: SharedNetwork,
     /// Connects to the application of this pod at the address that a caller connected to.
     pub app: SharedNetwork,
+    /// The pod's own address: connections to it have no TLS, because no proxy accepts them. `None` if it is not known.
+    pub address: Option<IpAddr>,
     /// Finds the target of a destination.
     pub discovery: Arc<dyn Discovery>,
     /// The pod's mesh identity; each handshake uses the current value. `None` opens and accepts plain text only.
@@ -65,6 +68,7 @@ impl ProxyConfig {
             mode: Mode::Enabled,
             network,
             app,
+            address: None,
             discovery,
             identity: None,
             linkerd_discovery_cache: false,

@@ -43,6 +43,7 @@ pub(crate) struct Metrics {
     pub(crate) backend_statuses: Family<Counter>,
     pub(crate) backend_duration: Family<Histogram>,
     pub(crate) backend_frames: Family<Histogram>,
+    pub(crate) outbound_errors: Family<Counter>,
     pub(crate) tcp_open_total: Family<Counter>,
     pub(crate) tcp_open_connections: Family<Gauge>,
     pub(crate) tcp_read_bytes: Family<Counter>,
@@ -122,6 +123,10 @@ impl Metrics {
                 "outbound_http_route_backend_response_frame_size_bytes",
                 "Received data frames.",
             ),
+            outbound_errors: Family::new(
+                "outbound_http_errors_total",
+                "Outbound requests that the proxy answered with an error.",
+            ),
             tcp_open_total: Family::new("tcp_open_total", "Connections opened."),
             tcp_open_connections: Family::new("tcp_open_connections", "Connections open now."),
             tcp_read_bytes: Family::new("tcp_read_bytes_total", "Bytes read from peers."),
@@ -161,6 +166,7 @@ impl Metrics {
         self.backend_statuses.render(&mut out);
         self.backend_duration.render(&mut out);
         self.backend_frames.render(&mut out);
+        self.outbound_errors.render(&mut out);
         if let Some(identity) = &self.identity {
             let help = "When the certificate of the mesh identity expires, since the epoch.";
             let expires = identity.borrow().expires() as f64;

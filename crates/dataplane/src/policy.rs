@@ -6,7 +6,7 @@ mod retry;
 
 use std::time::Duration;
 
-pub use filters::{Filter, HeaderModifier, Redirect};
+pub use filters::{Filter, HeaderModifier, PathRewrite, Redirect};
 pub(crate) use matches::find as find_rule;
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 pub use retry::{ParseRetryError, Retry};

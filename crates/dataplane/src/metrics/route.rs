@@ -92,7 +92,8 @@ pub(crate) struct RetryScope {
     pub(crate) requests: Arc<Counter>,
     pub(crate) successes: Arc<Counter>,
     pub(crate) limit_exceeded: Arc<Counter>,
-    pub(crate) overflow: Arc<Counter>,
+    /// Stays 0: a retry waits for an endpoint as the first attempt does.
+    _overflow: Arc<Counter>,
 }
 
 impl RetryScope {
@@ -101,7 +102,7 @@ impl RetryScope {
             requests: metrics.policy_retry_requests.get(labels),
             successes: metrics.policy_retry_successes.get(labels),
             limit_exceeded: metrics.policy_retry_limit_exceeded.get(labels),
-            overflow: metrics.policy_retry_overflow.get(labels),
+            _overflow: metrics.policy_retry_overflow.get(labels),
         }
     }
 }

@@ -77,7 +77,7 @@ impl Discover {
         if let Some(entry) = entries.get(&destination).filter(|entry| !entry.is_idle()) {
             return InUse::new(entry);
         }
-        let logical = Logical::new(self.context.clone(), target);
+        let logical = Logical::new(self.context.clone(), &destination, target);
         let (users, idle_since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
         let entry = Arc::new(Entry { logical, users, idle_since });
         let in_use = InUse::new(&entry);

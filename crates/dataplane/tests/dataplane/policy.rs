@@ -119,7 +119,9 @@ async fn the_request_timeout_spans_all_attempts_and_is_a_504_that_keeps_the_conn
     );
     let start = Instant::now();
     let reply = client.get("/").await;
-    assert_eq!((reply.status, start.elapsed().as_millis() / 10), (504, 6));
+    // At the end of the backoff of up to 100 ms that the deadline is in.
+    let took = start.elapsed().as_millis();
+    assert!(reply.status == 504 && (60..=152).contains(&took), "{} after {took} ms", reply.status);
     assert!(!reply.headers.contains_key("connection"));
     assert_eq!(
         client.metric("outbound_http_route_request_statuses_total", &[("error", "REQUEST_TIMEOUT")]),

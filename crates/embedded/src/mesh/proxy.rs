@@ -106,6 +106,7 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
     if pod.annotation(names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;
     }
+    config.address = Some(execution.network.address().into());
     config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
     config.linkerd_discovery_cache = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
+use crate::outbound::failure::service_name;
 use crate::outbound::split::Split;
 use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
 use crate::target::Target;
 
 /// A rule, or the default route of a service without HTTPRoutes.
 pub(super) struct Rule {
-    /// The route's name, for the log.
+    /// The route's name in error texts and in the log, such as `HTTPRoute.default.web`.
     pub(super) name: String,
     labels: Labels,
     pub(super) retry: Option<Retry>,
@@ -23,8 +24,13 @@ pub(super) struct Rule {
 pub(super) struct RuleBackend {
     /// `None` is the service itself.
     pub(super) named: Option<Backend>,
+    /// The backend's name in error texts, such as `Service.default.web:80`.
+    pub(super) name: String,
     labels: Labels,
     scope: OnceLock<Arc<BackendScope>>,
+    /// The labels of a backend that does not exist.
+    missing_labels: Labels,
+    missing_scope: OnceLock<Arc<BackendScope>>,
 }
 
 impl Rule {
@@ -63,7 +69,10 @@ impl Rule {
             filters: rule.filters.clone(),
             backends: Split::new(backends),
             scopes: OnceLock::new(),
-            name: route.map_or("default", |route| &route.name).to_owned(),
+            name: match route {
+                Some(route) => format!("HTTPRoute.{}.{}", route.namespace, route.name),
+                None => "default.http".to_owned(),
+            },
             labels,
         }
     }
@@ -79,7 +88,25 @@ impl Rule {
 
 impl RuleBackend {
     fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
-        Self { named, labels: route.and(&service_labels("backend", service)), scope: OnceLock::new() }
+        Self {
+            named,
+            name: service.map(service_name).unwrap_or_default(),
+            labels: route.and(&service_labels("backend", service)),
+            scope: OnceLock::new(),
+            missing_labels: route.and(&default_labels("backend", "fail")),
+            missing_scope: OnceLock::new(),
+        }
+    }
+
+    /// Returns the name of the backend's Service.
+    pub(super) fn service_name(&self) -> &str {
+        self.named.as_ref().map(|backend| &*backend.service.name).unwrap_or_default()
+    }
+
+    /// Returns the series of a backend that does not exist.
+    pub(super) fn missing_scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
+        let create = || Arc::new(BackendScope::new(metrics, self.missing_labels.clone()));
+        self.missing_scope.get_or_init(create)
     }
 
     pub(super) fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
@@ -92,15 +119,26 @@ pub(super) fn parent_labels(service: Option<&ServiceRef>) -> Labels {
 }
 
 fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
-    let (group, kind) = if service.is_some() { ("core", "Service") } else { ("", "default") };
-    let (namespace, name) = service.map_or(("", "endpoint"), |one| (&one.namespace, &one.name));
-    let port = service.map(|one| one.port.to_string()).unwrap_or_default();
+    match service {
+        Some(ServiceRef { namespace, name, port }) => {
+            labels(role, [("core", "Service"), (namespace, name)], &port.to_string())
+        }
+        None => default_labels(role, "endpoint"),
+    }
+}
+
+/// Returns the labels of a parent or a backend that is not an object.
+fn default_labels(role: &str, name: &str) -> Labels {
+    labels(role, [("", "default"), ("", name)], "")
+}
+
+fn labels(role: &str, [(group, kind), (namespace, name)]: [(&str, &str); 2], port: &str) -> Labels {
     [
         ("group", group),
         ("kind", kind),
         ("namespace", namespace),
         ("name", name),
-        ("port", &port),
+        ("port", port),
         ("section_name", ""),
     ]
     .into_iter()
