@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::budget::DecisionLog;
 use crate::identity::Identity;
 use crate::log::ProxyLog;
+use crate::policy::InboundPolicies;
 use crate::target::Discovery;
 
 /// How a pod is meshed.
@@ -51,6 +52,8 @@ pub struct ProxyConfig {
     pub linkerd_discovery_cache: bool,
     /// The application's ports whose connections are forwarded without protocol detection.
     pub opaque_ports: Vec<u16>,
+    /// The policies of the application's ports. `None` allows every caller.
+    pub inbound_policies: Option<Arc<dyn InboundPolicies>>,
     /// The paths that the kubelet probes.
     pub probes: Vec<Probe>,
     /// Whether synthesized error responses carry their reason in `l5d-proxy-error`.
@@ -73,6 +76,7 @@ impl ProxyConfig {
             identity: None,
             linkerd_discovery_cache: false,
             opaque_ports: Vec::new(),
+            inbound_policies: None,
             probes: Vec::new(),
             error_headers: true,
             budget_log: None,

@@ -40,6 +40,15 @@ pub(crate) enum ProxyError {
     /// A route names a backend that does not exist.
     #[error("Service not found {0}")]
     NoBackend(String),
+    /// The egress policy denies the destination.
+    #[error("traffic not allowed")]
+    NotAllowed,
+    /// No authorization covers the caller.
+    #[error("no authorization covers the caller")]
+    Unauthorized,
+    /// The caller's requests are over a limit.
+    #[error("over the rate limit")]
+    RateLimited,
     /// `l5d-dst-override` is not a host with an optional port.
     #[error("invalid l5d-dst-override")]
     InvalidOverride,

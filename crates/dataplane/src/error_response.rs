@@ -10,6 +10,8 @@ use crate::headers::{PROXY_CONNECTION, PROXY_ERROR};
 /// gRPC status codes.
 const DEADLINE_EXCEEDED: u8 = 4;
 const NOT_FOUND: u8 = 5;
+const PERMISSION_DENIED: u8 = 7;
+const RESOURCE_EXHAUSTED: u8 = 8;
 const INTERNAL: u8 = 13;
 const UNAVAILABLE: u8 = 14;
 
@@ -70,6 +72,10 @@ fn map(error: &ProxyError) -> (StatusCode, u8, bool) {
         }
         ProxyError::Http(_) if error.has_io_cause() => (StatusCode::BAD_GATEWAY, UNAVAILABLE, true),
         ProxyError::NoRoute => (StatusCode::NOT_FOUND, NOT_FOUND, false),
+        ProxyError::NotAllowed | ProxyError::Unauthorized => {
+            (StatusCode::FORBIDDEN, PERMISSION_DENIED, false)
+        }
+        ProxyError::RateLimited => (StatusCode::TOO_MANY_REQUESTS, RESOURCE_EXHAUSTED, false),
         ProxyError::Redirect(status, _) => (*status, NOT_FOUND, false),
         ProxyError::InvalidOverride => (StatusCode::BAD_REQUEST, INTERNAL, true),
         ProxyError::NoBackend(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, false),

@@ -2,6 +2,7 @@
 
 mod histogram;
 mod http;
+mod inbound;
 mod labels;
 mod registry;
 mod route;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use http::{HttpScope, Outcome};
+pub(crate) use inbound::InboundScope;
 pub(crate) use labels::Labels;
 pub(crate) use registry::{Counter, Family, Gauge};
 pub(crate) use route::{BackendScope, RetryScope, RouteScope};
@@ -44,6 +46,12 @@ pub(crate) struct Metrics {
     pub(crate) backend_duration: Family<Histogram>,
     pub(crate) backend_frames: Family<Histogram>,
     pub(crate) outbound_errors: Family<Counter>,
+    pub(crate) inbound_allowed: Family<Counter>,
+    pub(crate) inbound_denied: Family<Counter>,
+    pub(crate) inbound_rate_limited: Family<Counter>,
+    pub(crate) inbound_errors: Family<Counter>,
+    pub(crate) inbound_requests: Family<Counter>,
+    pub(crate) inbound_statuses: Family<Counter>,
     pub(crate) tcp_open_total: Family<Counter>,
     pub(crate) tcp_open_connections: Family<Gauge>,
     pub(crate) tcp_read_bytes: Family<Counter>,
@@ -127,6 +135,27 @@ impl Metrics {
                 "outbound_http_errors_total",
                 "Outbound requests that the proxy answered with an error.",
             ),
+            inbound_allowed: Family::new(
+                "inbound_http_authz_allow_total",
+                "Inbound requests that an authorization allowed.",
+            ),
+            inbound_denied: Family::new(
+                "inbound_http_authz_deny_total",
+                "Inbound requests that no authorization allowed.",
+            ),
+            inbound_rate_limited: Family::new(
+                "inbound_http_local_ratelimit_total",
+                "Inbound requests over a rate limit.",
+            ),
+            inbound_errors: Family::new(
+                "inbound_http_errors_total",
+                "Inbound requests that the proxy answered with an error.",
+            ),
+            inbound_requests: Family::new(
+                "inbound_http_requests_total",
+                "Inbound requests passed to the application.",
+            ),
+            inbound_statuses: Family::new("inbound_http_statuses_total", "Finished inbound responses."),
             tcp_open_total: Family::new("tcp_open_total", "Connections opened."),
             tcp_open_connections: Family::new("tcp_open_connections", "Connections open now."),
             tcp_read_bytes: Family::new("tcp_read_bytes_total", "Bytes read from peers."),
@@ -167,6 +196,12 @@ impl Metrics {
         self.backend_duration.render(&mut out);
         self.backend_frames.render(&mut out);
         self.outbound_errors.render(&mut out);
+        self.inbound_allowed.render(&mut out);
+        self.inbound_denied.render(&mut out);
+        self.inbound_rate_limited.render(&mut out);
+        self.inbound_errors.render(&mut out);
+        self.inbound_requests.render(&mut out);
+        self.inbound_statuses.render(&mut out);
         if let Some(identity) = &self.identity {
             let help = "When the certificate of the mesh identity expires, since the epoch.";
             let expires = identity.borrow().expires() as f64;

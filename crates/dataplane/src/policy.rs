@@ -1,12 +1,17 @@
 //! The policy of a service by annotations and HTTPRoutes: retries, timeouts, routes, circuit breaking.
 
 mod filters;
+mod inbound;
 mod matches;
 mod retry;
 
 use std::time::Duration;
 
 pub use filters::{Filter, HeaderModifier, PathRewrite, Redirect};
+pub use inbound::{
+    Authorization, Cidr, Identities, IdentityMatch, InboundPolicies, InboundPolicy, Network, ObjectRef,
+    RateLimit,
+};
 pub(crate) use matches::find as find_rule;
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 pub use retry::{ParseRetryError, Retry};

@@ -234,6 +234,29 @@ impl Api {
         Err(ApiError::Conflict)
     }
 
+    /// Changes the status of an object of a kind without a Rust type; writes nothing if `change` leaves it as it is.
+    pub(crate) async fn modify_status_json(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Value),
+    ) -> Result<(), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS {
+            let stored = self.store.get(&kind.resource, namespace, name).ok_or(ApiError::NotFound)?;
+            let mut value = stored.value().clone();
+            change(&mut value);
+            if value == *stored.value() {
+                return Ok(());
+            }
+            match self.write(&kind.resource, value, Part::Status).await {
+                Err(ApiError::Conflict) => {}
+                other => return other.map(drop),
+            }
+        }
+        Err(ApiError::Conflict)
+    }
+
     /// Creates an object, or copies its content to the existing object with `copy`.
     pub(crate) async fn create_or_update<K: Typed>(
         &self,

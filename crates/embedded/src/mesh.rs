@@ -16,6 +16,7 @@ mod policy;
 mod profile;
 mod proxy;
 mod route_index;
+mod route_status;
 mod routes;
 mod targets;
 mod workload;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::classify::{Class, HeadClass};
 use crate::health::InFlight;
-use crate::metrics::{BackendScope, HttpScope, Outcome, RouteScope};
+use crate::metrics::{BackendScope, HttpScope, InboundScope, Outcome, RouteScope};
 
 /// When a request was sent to its end.
 pub(crate) enum SentAt {
@@ -35,6 +35,8 @@ pub(crate) enum Tracker {
     Route(Arc<RouteScope>, Instant),
     /// The `outbound_*` families of a route's backend.
     Backend(Arc<BackendScope>, SentAt),
+    /// The `inbound_http_*` families of a server's route.
+    Inbound(Arc<InboundScope>),
     /// The balancer and the breaker.
     Load(InFlight),
 }
@@ -98,7 +100,7 @@ impl Tracking {
             match tracker {
                 Tracker::Http(scope, start) => scope.first_data(self.status, now.duration_since(*start)),
                 Tracker::Load(in_flight) => in_flight.first_data(now),
-                Tracker::Route(..) | Tracker::Backend(..) => {}
+                Tracker::Route(..) | Tracker::Backend(..) | Tracker::Inbound(_) => {}
             }
         }
     }
@@ -125,6 +127,7 @@ impl Tracking {
                 Tracker::Http(scope, _) => scope.ended(Outcome { status, class }),
                 Tracker::Route(scope, start) => scope.ended(status, error, now.duration_since(start)),
                 Tracker::Backend(scope, sent) => scope.ended(status, error, sent.until(now)),
+                Tracker::Inbound(scope) => scope.ended(status),
                 Tracker::Load(in_flight) => in_flight.finish(class),
             }
         }

@@ -4,6 +4,7 @@
 
 mod breaker;
 mod endpoints;
+mod inbound;
 mod retries;
 mod timeouts;
 
@@ -19,7 +20,7 @@ use hyper_util::server::conn::auto;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::support::{Client, Lab, Server, WEB, serve_raw};
+use crate::support::{Client, Lab, Memory, Server, WEB, serve_raw};
 
 /// The address of the first pod of `web`.
 pub(crate) const POD: &str = "10.244.1.1:9090";
@@ -96,15 +97,24 @@ pub(crate) fn count(received: &[Received], status: u16) -> usize {
     received.iter().filter(|one| one.status == status).count()
 }
 
-/// Serves at an address: the response to each request, from its number, is a time to wait and a status.
+/// Serves at a pod's address: the response to each request, from its number, is a time to wait and a status.
 pub(crate) fn serve(
     lab: &Lab,
     addr: &str,
     plan: impl Fn(usize) -> (u64, u16) + Send + Sync + 'static,
 ) -> Server {
+    serve_on(&lab.wire, addr, plan)
+}
+
+/// Serves an application behind a proxy as [`serve`] does.
+pub(crate) fn serve_on(
+    network: &Memory,
+    addr: &str,
+    plan: impl Fn(usize) -> (u64, u16) + Send + Sync + 'static,
+) -> Server {
     let (server, plan) = (Server::default(), Arc::new(plan));
     let counted = server.clone();
-    serve_raw(&lab.wire, addr.parse().unwrap(), move |io| {
+    serve_raw(network, addr.parse().unwrap(), move |io| {
         let (counted, plan) = (counted.clone(), plan.clone());
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let (counted, plan) = (counted.clone(), plan.clone());

@@ -17,7 +17,7 @@ use super::endpoints;
 use super::identity::Authority;
 use super::route_index::{RouteIndex, ServiceKey};
 use super::targets::{ClientKey, Targets};
-use super::{policy, profile, routes};
+use super::{policy, profile, route_status, routes};
 use crate::api::{Api, Change, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
 use crate::network::{Fabric, service_candidates};
 use crate::object::ObjectExt;
@@ -77,6 +77,8 @@ impl Mesh {
                 mesh.apply_route(&change);
             }
         });
+        let mesh = self.clone();
+        tasks.spawn(async move { route_status::follow(&mesh).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {
@@ -84,6 +86,10 @@ impl Mesh {
                 mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));
             }
         });
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Returns the discovery for the clients of a namespace.
