@@ -6,6 +6,8 @@
 //!   profile      ServiceProfile and its retry budget
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
+//!   inbound      Server, AuthorizationPolicy, MeshTLSAuthentication, NetworkAuthentication, HTTPLocalRateLimitPolicy
+//!   egress       EgressNetwork
 //!   inject       the injection annotation of workloads
 //!   lint         objects → findings: problems that the API server does not report
 //! ```
@@ -14,7 +16,9 @@
 //! they interpret an object in the same way.
 
 pub mod duration;
+pub mod egress;
 pub mod httproute;
+pub mod inbound;
 pub mod inject;
 pub mod lint;
 pub mod names;
