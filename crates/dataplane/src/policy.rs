@@ -41,6 +41,28 @@ pub struct ServiceRef {
     pub port: u16,
 }
 
+/// What a destination outside of the cluster belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// No EgressNetwork: requests are allowed.
+    Fallback,
+    /// An EgressNetwork.
+    Network(EgressNetwork),
+}
+
+/// An EgressNetwork.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressNetwork {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The port of the destination.
+    pub port: u16,
+    /// Whether requests are allowed that no route of the network matches.
+    pub allow: bool,
+}
+
 /// An HTTPRoute.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRoute {

@@ -12,7 +12,11 @@ mod watch;
 
 pub(crate) use convert::{PartialObject, StoredObject, apply_changes, typed};
 pub(crate) use error::ApiError;
-pub(crate) use kinds::{CUSTOM_RESOURCE_DEFINITIONS, EVENTS, HTTP_ROUTES, Kind, SERVICE_PROFILES, Typed};
+pub(crate) use kinds::{
+    AUTHORIZATION_POLICIES, CUSTOM_RESOURCE_DEFINITIONS, EGRESS_NETWORKS, EVENTS, GRPC_ROUTES,
+    HTTP_LOCAL_RATE_LIMITS, HTTP_ROUTES, Kind, MESH_TLS_AUTHENTICATIONS, NETWORK_AUTHENTICATIONS, SERVERS,
+    SERVICE_PROFILES, Typed,
+};
 pub(crate) use watch::{Change, Changes};
 
 use std::collections::HashMap;

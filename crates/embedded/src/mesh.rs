@@ -4,13 +4,15 @@
 //!   ServiceProfile ──► profile ───────┐
 //!   HTTPRoute ───────► routes ────────┤
 //!   Service ─────────► policy ────────┼─► discovery ──► dataplane::Proxy (one for each meshed pod)
-//!   EndpointSlice ───► service_table ─┘
+//!   EndpointSlice ───► service_table ─┤
+//!   Server and others ► inbound ──────┘
 //!   Pod created ─────► inject
 //! ```
 
 mod discovery;
 mod endpoints;
 mod identity;
+mod inbound;
 mod inject;
 mod policy;
 mod profile;

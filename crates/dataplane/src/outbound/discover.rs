@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 use super::logical::Logical;
-use crate::policy::Policy;
+use crate::policy::{Egress, Policy};
 use crate::target::{Destination, Endpoint, Target};
 
 /// How long an unused discovery is kept; Linkerd's `OUTBOUND_DISCOVERY_IDLE_TIMEOUT`.
@@ -102,6 +102,7 @@ fn forward_to(addr: SocketAddr) -> watch::Receiver<Arc<Target>> {
     let target = Target {
         authority: None,
         service: None,
+        egress: Some(Egress::Fallback),
         profile: None,
         policy: Arc::new(Policy::default()),
         endpoints: watch::channel(endpoints).1,

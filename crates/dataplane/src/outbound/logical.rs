@@ -137,5 +137,8 @@ fn plan(
 }
 
 fn is_same_service(a: &Target, b: &Target) -> bool {
-    a.authority == b.authority && a.service == b.service && a.endpoints.same_channel(&b.endpoints)
+    a.authority == b.authority
+        && a.service == b.service
+        && a.egress == b.egress
+        && a.endpoints.same_channel(&b.endpoints)
 }

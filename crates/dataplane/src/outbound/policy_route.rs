@@ -23,7 +23,7 @@ use crate::metrics::{Metrics, RetryScope};
 use crate::policy::{Backend, HttpRoute, Policy, Retry, RouteRule, find_rule};
 use crate::target::Target;
 use filters::{apply_request, apply_response};
-use rule::{Rule, RuleBackend, parent_labels};
+use rule::{Parent, Rule, RuleBackend};
 
 /// The shortest and the longest backoff before a retry; up to the same time is added at random. Linkerd's values.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
@@ -48,7 +48,7 @@ impl PolicyPlan {
         target: &Arc<Target>,
     ) -> Self {
         let policy = target.policy.clone();
-        let parent = parent_labels(target.service.as_ref());
+        let parent = Parent::of(target);
         let rules = if policy.routes.is_empty() {
             vec![vec![Rule::new(&parent, target, &policy, None, &RouteRule::default())]]
         } else {
@@ -182,6 +182,9 @@ impl PolicyPlan {
         headers_timeout: Option<Duration>,
     ) -> Result<BoxResponse, ProxyError> {
         let Attempts { rule, prefix, grpc, deadline, .. } = *attempts;
+        if !rule.allowed {
+            return Err(ProxyError::NotAllowed);
+        }
         apply_request(&rule.filters, &mut request, host, prefix)?;
         let backend = rule.backends.choose(|backend| !self.sheds(backend)).ok_or(ProxyError::FailFast)?;
         if self.sheds(backend) {
@@ -270,6 +273,7 @@ fn outcome(error: &ProxyError) -> (Option<u16>, &'static str) {
     match error {
         ProxyError::Redirect(status, _) => (Some(status.as_u16()), ""),
         ProxyError::NoBackend(_) => (Some(500), ""),
+        ProxyError::NotAllowed => (Some(403), ""),
         _ => (None, error.label()),
     }
 }

@@ -3,6 +3,7 @@
 //! `docs/dataplane-rows.md` lists each row with its kind of comparison and its test.
 
 mod breaker;
+mod egress;
 mod endpoints;
 mod inbound;
 mod retries;

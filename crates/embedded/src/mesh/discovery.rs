@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::endpoints;
 use super::identity::Authority;
+use super::inbound::{self, InboundIndex};
 use super::route_index::{RouteIndex, ServiceKey};
 use super::targets::{ClientKey, Targets};
 use super::{policy, profile, route_status, routes};
@@ -38,6 +39,7 @@ pub(crate) struct Mesh {
     targets: Mutex<Targets>,
     profiles: Mutex<Profiles>,
     routes: Mutex<RouteIndex>,
+    inbound: Mutex<InboundIndex>,
 }
 
 impl Mesh {
@@ -48,7 +50,7 @@ impl Mesh {
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles, routes) = Default::default();
+        let (targets, profiles, routes, inbound) = Default::default();
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
@@ -58,6 +60,7 @@ impl Mesh {
             targets,
             profiles,
             routes,
+            inbound,
         })
     }
 
@@ -77,6 +80,7 @@ impl Mesh {
                 mesh.apply_route(&change);
             }
         });
+        inbound::start(self, tasks);
         let mesh = self.clone();
         tasks.spawn(async move { route_status::follow(&mesh).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
@@ -86,6 +90,10 @@ impl Mesh {
                 mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));
             }
         });
+    }
+
+    pub(super) fn inbound(&self) -> &Mutex<InboundIndex> {
+        &self.inbound
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -155,6 +163,7 @@ impl Mesh {
         Target {
             authority: Some(format!("{fqdn}:{}", client.port).into()),
             service: Some(ServiceRef { namespace: namespace.clone(), name: name.clone(), port: client.port }),
+            egress: None,
             profile: self.profile(&fqdn, namespace, &client.namespace),
             policy: Arc::new(
                 service.as_ref().map(|found| self.policy(found, key, client)).unwrap_or_default(),
@@ -189,6 +198,7 @@ impl Mesh {
         Some(Target {
             authority: None,
             service: None,
+            egress: None,
             profile: None,
             policy: Arc::default(),
             endpoints: watch::channel(Arc::from([endpoint])).1,
@@ -231,12 +241,12 @@ impl Discovery for NamespaceDiscovery {
     }
 }
 
-fn key(object: &StoredObject) -> (String, String) {
+pub(super) fn key(object: &StoredObject) -> (String, String) {
     let key = object.key();
     (key.namespace, key.name)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use meshy_mesh::httproute::{HttpRoute, ParentRef};
 use serde_json::{Value, json};
 
-use super::discovery::Mesh;
+use super::discovery::{Mesh, key};
 use super::route_index::{RouteKey, ServiceKey};
 use super::routes;
 use crate::api::{Api, ApiError, Change, HTTP_ROUTES, Kind, StoredObject};
@@ -62,11 +62,6 @@ pub(super) async fn follow(mesh: &Mesh) {
             }
         }
     }
-}
-
-fn key(object: &StoredObject) -> RouteKey {
-    let key = object.key();
-    (key.namespace, key.name)
 }
 
 /// Returns the Services that a route names as parents or as backends.

@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
 use crate::outbound::failure::service_name;
 use crate::outbound::split::Split;
-use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
+use crate::policy::{
+    Backend, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts,
+};
 use crate::target::Target;
 
 /// A rule, or the default route of a service without HTTPRoutes.
@@ -16,6 +18,8 @@ pub(super) struct Rule {
     pub(super) retry: Option<Retry>,
     pub(super) timeouts: Timeouts,
     pub(super) filters: Vec<Filter>,
+    /// Whether requests are allowed; an EgressNetwork can deny them.
+    pub(super) allowed: bool,
     pub(super) backends: Split<RuleBackend>,
     scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
 }
@@ -35,12 +39,14 @@ pub(super) struct RuleBackend {
 
 impl Rule {
     pub(super) fn new(
-        parent: &Labels,
+        parent: &Parent<'_>,
         target: &Target,
         policy: &Policy,
         route: Option<&HttpRoute>,
         rule: &RouteRule,
     ) -> Self {
+        let default = parent.default_route();
+        let parent = &parent.labels();
         let labels = match route {
             Some(route) => parent
                 .with("route_group", "gateway.networking.k8s.io")
@@ -51,13 +57,14 @@ impl Rule {
                 .with("route_group", "")
                 .with("route_kind", "default")
                 .with("route_namespace", "")
-                .with("route_name", "http"),
+                .with("route_name", default),
         };
         let backends = if rule.backends.is_empty() {
-            vec![(1, RuleBackend::new(&labels, target.service.as_ref(), None))]
+            vec![(1, RuleBackend::new(&labels, target, target.service.as_ref(), None))]
         } else {
             let prepare = |backend: &Backend| {
-                let prepared = RuleBackend::new(&labels, Some(&backend.service), Some(backend.clone()));
+                let prepared =
+                    RuleBackend::new(&labels, target, Some(&backend.service), Some(backend.clone()));
                 (backend.weight, prepared)
             };
             rule.backends.iter().map(prepare).collect()
@@ -67,11 +74,12 @@ impl Rule {
             retry: rule.retry.clone().or_else(|| policy.retry.clone()),
             timeouts: rule.timeouts.unwrap_or(policy.timeouts),
             filters: rule.filters.clone(),
+            allowed: route.is_some() || !denies(target),
             backends: Split::new(backends),
             scopes: OnceLock::new(),
             name: match route {
                 Some(route) => format!("HTTPRoute.{}.{}", route.namespace, route.name),
-                None => "default.http".to_owned(),
+                None => format!("default.{default}"),
             },
             labels,
         }
@@ -87,11 +95,15 @@ impl Rule {
 }
 
 impl RuleBackend {
-    fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
+    fn new(route: &Labels, target: &Target, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
         Self {
             named,
             name: service.map(service_name).unwrap_or_default(),
-            labels: route.and(&service_labels("backend", service)),
+            labels: route.and(&match service {
+                Some(service) => service_labels("backend", service),
+                None if target.egress.is_some() => default_labels("backend", "unknown"),
+                None => default_labels("backend", "endpoint"),
+            }),
             scope: OnceLock::new(),
             missing_labels: route.and(&default_labels("backend", "fail")),
             missing_scope: OnceLock::new(),
@@ -114,17 +126,53 @@ impl RuleBackend {
     }
 }
 
-pub(super) fn parent_labels(service: Option<&ServiceRef>) -> Labels {
-    service_labels("parent", service)
+fn denies(target: &Target) -> bool {
+    matches!(&target.egress, Some(Egress::Network(network)) if !network.allow)
 }
 
-fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
-    match service {
-        Some(ServiceRef { namespace, name, port }) => {
-            labels(role, [("core", "Service"), (namespace, name)], &port.to_string())
+/// What the routes of a destination belong to.
+pub(super) enum Parent<'a> {
+    Service(&'a ServiceRef),
+    /// The address of a pod.
+    Endpoint,
+    /// A destination outside of the cluster.
+    Egress(&'a Egress),
+}
+
+impl<'a> Parent<'a> {
+    pub(super) fn of(target: &'a Target) -> Self {
+        match (&target.service, &target.egress) {
+            (Some(service), _) => Self::Service(service),
+            (None, Some(egress)) => Self::Egress(egress),
+            (None, None) => Self::Endpoint,
         }
-        None => default_labels(role, "endpoint"),
     }
+
+    /// Returns the name of the route of requests that no object concerns.
+    fn default_route(&self) -> &'static str {
+        match self {
+            Self::Service(_) | Self::Endpoint => "http",
+            Self::Egress(Egress::Fallback) => "egress-fallback",
+            Self::Egress(Egress::Network(network)) if network.allow => "http-egress-allow",
+            Self::Egress(Egress::Network(_)) => "http-egress-deny",
+        }
+    }
+
+    fn labels(&self) -> Labels {
+        match self {
+            Self::Service(service) => service_labels("parent", service),
+            Self::Endpoint => default_labels("parent", "endpoint"),
+            Self::Egress(Egress::Fallback) => default_labels("parent", "egress-fallback"),
+            Self::Egress(Egress::Network(EgressNetwork { namespace, name, port, .. })) => {
+                let kind = [("policy.linkerd.io", "EgressNetwork"), (namespace, name)];
+                labels("parent", kind, &port.to_string())
+            }
+        }
+    }
+}
+
+fn service_labels(role: &str, ServiceRef { namespace, name, port }: &ServiceRef) -> Labels {
+    labels(role, [("core", "Service"), (namespace, name)], &port.to_string())
 }
 
 /// Returns the labels of a parent or a backend that is not an object.
