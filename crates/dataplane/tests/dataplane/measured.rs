@@ -5,8 +5,10 @@
 mod breaker;
 mod egress;
 mod endpoints;
+mod hops;
 mod inbound;
 mod retries;
+mod rows;
 mod timeouts;
 
 use std::sync::Arc;

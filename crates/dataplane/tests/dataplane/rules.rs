@@ -5,7 +5,7 @@ use std::path::Path;
 
 const RULES: &str = include_str!("../../../../docs/dataplane-rules.md");
 
-fn sources(folder: &Path, text: &mut String) {
+pub(crate) fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

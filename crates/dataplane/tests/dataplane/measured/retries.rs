@@ -138,3 +138,26 @@ async fn a_callers_own_settings_have_no_effect() {
     let received = load(&client, TENTH, (0..20).map(|_| with("l5d-timeout", "100ms"))).await;
     assert_eq!(count(&received, 200), 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn chunked_bodies_of_up_to_64_kib_are_retried() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (length, attempts) in [(100, 3), (102_400, 1)] {
+        let (client, server) = web(retries("5xx", 2), |_| 500);
+        for _ in 0..10 {
+            let mut io = client.dial(WEB);
+            let head =
+                "POST /a HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+            let body = vec![b'x'; length];
+            io.write_all(head.as_bytes()).await.unwrap();
+            io.write_all(format!("{length:x}\r\n").as_bytes()).await.unwrap();
+            io.write_all(&body).await.unwrap();
+            io.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+            let mut response = String::new();
+            io.read_to_string(&mut response).await.unwrap();
+            assert!(response.starts_with("HTTP/1.1 500"), "{response}");
+        }
+        assert_eq!(server.count(), 10 * attempts);
+        moved(&client, &[(BR, &[], 10 * attempts as u64), (RLIM, &[], if attempts == 3 { 10 } else { 0 })]);
+    }
+}

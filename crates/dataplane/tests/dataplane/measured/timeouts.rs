@@ -253,3 +253,23 @@ async fn a_timeout_of_a_profile_is_a_504_that_closes_the_connection() {
         ],
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_linkerds_discovery_cache_annotations_beside_a_profile_wait_for_five_idle_seconds() {
+    let lab = Lab::default();
+    let server = serve(&lab, POD, |_| (1, 500));
+    let service = lab.service("web", WEB, &[endpoint(POD)]);
+    service.profile(Profile {
+        routes: vec![crate::support::route("other", http::Method::PUT, "/x", false)],
+        ..Profile::default()
+    });
+    let client = Arc::new(Client::new(
+        lab.proxy(&crate::support::Memory::default(), |config| config.linkerd_discovery_cache = true),
+    ));
+    load(&client, QUARTER, gets(8)).await;
+    service.policy(Policy { retry: retry("5xx", 3, None), ..Policy::default() });
+    service.change(&|target| target.profile = None);
+    load(&client, QUARTER, gets(48)).await;
+    assert_eq!(server.count(), 8 + 48, "the client stays in profile mode");
+    moved(&client, &[("route_request_total", &[], 56), (RR, &[], 0)]);
+}
