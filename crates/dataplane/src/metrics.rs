@@ -4,6 +4,7 @@ mod histogram;
 mod http;
 mod inbound;
 mod labels;
+mod policy;
 mod registry;
 mod route;
 mod tcp;
@@ -17,8 +18,9 @@ pub(crate) use histogram::Histogram;
 pub(crate) use http::{HttpScope, Outcome};
 pub(crate) use inbound::InboundScope;
 pub(crate) use labels::Labels;
+pub(crate) use policy::PolicyFamilies;
 pub(crate) use registry::{Counter, Family, Gauge};
-pub(crate) use route::{BackendScope, RetryScope, RouteScope};
+pub(crate) use route::{BackendScope, End, RetryScope, RouteProtocol, RouteScope};
 pub(crate) use tcp::TcpScope;
 
 use crate::identity::Identity;
@@ -34,17 +36,8 @@ pub(crate) struct Metrics {
     pub(crate) route_retryable_total: Family<Counter>,
     pub(crate) route_actual_request_total: Family<Counter>,
     pub(crate) route_actual_response_total: Family<Counter>,
-    pub(crate) policy_request_statuses: Family<Counter>,
-    pub(crate) policy_request_duration: Family<Histogram>,
-    pub(crate) policy_request_frames: Family<Histogram>,
-    pub(crate) policy_retry_requests: Family<Counter>,
-    pub(crate) policy_retry_successes: Family<Counter>,
-    pub(crate) policy_retry_limit_exceeded: Family<Counter>,
-    pub(crate) policy_retry_overflow: Family<Counter>,
-    pub(crate) backend_requests: Family<Counter>,
-    pub(crate) backend_statuses: Family<Counter>,
-    pub(crate) backend_duration: Family<Histogram>,
-    pub(crate) backend_frames: Family<Histogram>,
+    pub(crate) http_policy: PolicyFamilies,
+    pub(crate) grpc_policy: PolicyFamilies,
     pub(crate) outbound_errors: Family<Counter>,
     pub(crate) inbound_allowed: Family<Counter>,
     pub(crate) inbound_denied: Family<Counter>,
@@ -90,47 +83,8 @@ impl Metrics {
                 "route_actual_response_total",
                 "Responses to the attempts of a profile's route.",
             ),
-            policy_request_statuses: Family::new(
-                "outbound_http_route_request_statuses_total",
-                "Finished requests.",
-            ),
-            policy_request_duration: Family::new(
-                "outbound_http_route_request_duration_seconds",
-                "Time from a request to the end of its response.",
-            ),
-            policy_request_frames: Family::new(
-                "outbound_http_route_request_frame_size_bytes",
-                "Sent data frames.",
-            ),
-            policy_retry_requests: Family::new("outbound_http_route_retry_requests_total", "Retries sent."),
-            policy_retry_successes: Family::new(
-                "outbound_http_route_retry_successes_total",
-                "Requests that succeeded after a retry.",
-            ),
-            policy_retry_limit_exceeded: Family::new(
-                "outbound_http_route_retry_limit_exceeded_total",
-                "Failed requests at the retry limit.",
-            ),
-            policy_retry_overflow: Family::new(
-                "outbound_http_route_retry_overflow_total",
-                "Retries not sent because no endpoint was available.",
-            ),
-            backend_requests: Family::new(
-                "outbound_http_route_backend_requests_total",
-                "Attempts sent to a backend.",
-            ),
-            backend_statuses: Family::new(
-                "outbound_http_route_backend_response_statuses_total",
-                "Finished responses of a backend.",
-            ),
-            backend_duration: Family::new(
-                "outbound_http_route_backend_response_duration_seconds",
-                "Time from the end of a request to the end of its response.",
-            ),
-            backend_frames: Family::new(
-                "outbound_http_route_backend_response_frame_size_bytes",
-                "Received data frames.",
-            ),
+            http_policy: PolicyFamilies::http(),
+            grpc_policy: PolicyFamilies::grpc(),
             outbound_errors: Family::new(
                 "outbound_http_errors_total",
                 "Outbound requests that the proxy answered with an error.",
@@ -184,17 +138,8 @@ impl Metrics {
         self.tcp_read_bytes.render(&mut out);
         self.tcp_write_bytes.render(&mut out);
         self.tcp_close_total.render(&mut out);
-        self.policy_request_statuses.render(&mut out);
-        self.policy_request_duration.render(&mut out);
-        self.policy_request_frames.render(&mut out);
-        self.policy_retry_requests.render(&mut out);
-        self.policy_retry_successes.render(&mut out);
-        self.policy_retry_limit_exceeded.render(&mut out);
-        self.policy_retry_overflow.render(&mut out);
-        self.backend_requests.render(&mut out);
-        self.backend_statuses.render(&mut out);
-        self.backend_duration.render(&mut out);
-        self.backend_frames.render(&mut out);
+        self.http_policy.render(&mut out);
+        self.grpc_policy.render(&mut out);
         self.outbound_errors.render(&mut out);
         self.inbound_allowed.render(&mut out);
         self.inbound_denied.render(&mut out);

@@ -63,9 +63,21 @@ pub struct EgressNetwork {
     pub allow: bool,
 }
 
-/// An HTTPRoute.
+/// Which kind of object a route comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteKind {
+    /// An HTTPRoute.
+    #[default]
+    Http,
+    /// A GRPCRoute: its methods are matches of paths, and the gRPC status decides about retries.
+    Grpc,
+}
+
+/// An HTTPRoute or a GRPCRoute.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRoute {
+    /// The kind of the object.
+    pub kind: RouteKind,
     /// The route's namespace, for the labels.
     pub namespace: String,
     /// The route's name, for the labels.

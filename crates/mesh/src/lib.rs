@@ -6,6 +6,7 @@
 //!   profile      ServiceProfile and its retry budget
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
+//!   grpc_route   GRPCRoute, read as an HTTPRoute
 //!   inbound      Server, AuthorizationPolicy, MeshTLSAuthentication, NetworkAuthentication, HTTPLocalRateLimitPolicy
 //!   egress       EgressNetwork
 //!   inject       the injection annotation of workloads
@@ -17,6 +18,7 @@
 
 pub mod duration;
 pub mod egress;
+pub mod grpc_route;
 pub mod httproute;
 pub mod inbound;
 pub mod inject;

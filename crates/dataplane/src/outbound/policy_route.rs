@@ -19,7 +19,7 @@ use super::services::Services;
 use crate::backoff::backoff;
 use crate::body::{BoxResponse, Limits, Replay, RequestBody, Tracker};
 use crate::error::{ProxyError, StreamTimeout};
-use crate::metrics::{Metrics, RetryScope};
+use crate::metrics::{End, Metrics, RetryScope, RouteProtocol};
 use crate::policy::{Backend, HttpRoute, Policy, Retry, RouteRule, find_rule};
 use crate::target::Target;
 use filters::{apply_request, apply_response};
@@ -94,8 +94,7 @@ impl PolicyPlan {
                 Ok(response)
             }
             Err(error) => {
-                let (status, label) = outcome(&error);
-                scope.ended(status, label, start.elapsed());
+                scope.ended(outcome(&error), start.elapsed());
                 let backend = attempts.last.map(|backend| &*backend.name);
                 Err(Failure::at(error, &self.logical, Some(&rule.name), backend))
             }
@@ -128,7 +127,7 @@ impl PolicyPlan {
             Err(body) => {
                 let request = Box::new(Request::from_parts(head, body));
                 let result = self.attempt(attempts, request, now, None).await;
-                if is_retryable(retry, &result) {
+                if is_retryable(attempts.rule, retry, &result) {
                     refused("the request body is longer than 64 KiB");
                 }
                 return result;
@@ -140,7 +139,10 @@ impl PolicyPlan {
             // No decision follows the last attempt, so its headers have no timeout.
             let headers_timeout = retry.timeout.filter(|_| retries < retry.limit);
             let mut result = self.attempt(attempts, request, now, headers_timeout).await;
-            if !is_retryable(retry, &result) {
+            if let (RouteProtocol::Grpc, Ok(response)) = (attempts.rule.protocol, &mut result) {
+                response.body_mut().peek_trailers().await;
+            }
+            if !is_retryable(attempts.rule, retry, &result) {
                 if is_failure(&result) {
                     refused("the status or error is not retryable");
                 }
@@ -231,8 +233,7 @@ impl PolicyPlan {
                 Ok(response)
             }
             Err(error) => {
-                let (status, label) = outcome(&error);
-                scope.ended(status, label, sent.until(Instant::now()));
+                scope.ended(outcome(&error), sent.until(Instant::now()));
                 Err(error)
             }
         }
@@ -268,18 +269,23 @@ struct Attempts<'a> {
     last: Option<&'a RuleBackend>,
 }
 
-/// Returns an error's labels `http_status` and `error`: errors that a rule decides count as responses.
-fn outcome(error: &ProxyError) -> (Option<u16>, &'static str) {
-    match error {
-        ProxyError::Redirect(status, _) => (Some(status.as_u16()), ""),
-        ProxyError::NoBackend(_) => (Some(500), ""),
-        ProxyError::NotAllowed => (Some(403), ""),
-        _ => (None, error.label()),
-    }
+/// Returns how an error counts: errors that a rule decides count as responses.
+fn outcome(error: &ProxyError) -> End {
+    let status = match error {
+        ProxyError::Redirect(status, _) => Some(status.as_u16()),
+        ProxyError::NoBackend(_) => Some(500),
+        ProxyError::NotAllowed => Some(403),
+        _ => None,
+    };
+    End { status, grpc: None, error: if status.is_some() { "" } else { error.label() } }
 }
 
-fn is_retryable(retry: &Retry, result: &Result<BoxResponse, ProxyError>) -> bool {
+/// Whether a response or an error is retried: on a GRPCRoute by the gRPC status, else by the HTTP status.
+fn is_retryable(rule: &Rule, retry: &Retry, result: &Result<BoxResponse, ProxyError>) -> bool {
     match result {
+        Ok(response) if rule.protocol == RouteProtocol::Grpc => {
+            response.body().grpc_status().is_some_and(|code| retry.grpc.contains(&code))
+        }
         Ok(response) => retry.matches(response.status()),
         Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders, _)) => true,
         Err(error) => error.is_refused_stream(),

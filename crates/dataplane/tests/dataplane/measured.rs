@@ -5,6 +5,7 @@
 mod breaker;
 mod egress;
 mod endpoints;
+mod grpc;
 mod hops;
 mod inbound;
 mod retries;

@@ -96,7 +96,12 @@ fn slow(lab: &Lab, addr: &str, millis: &'static [u64]) -> Server {
 async fn a_retry_timeout_applies_to_each_attempt_but_the_last() {
     let lab = Lab::default();
     let server = slow(&lab, POD, &[1_000]);
-    let retry = Retry { statuses: vec![500..=599], limit: 2, timeout: Some(Duration::from_millis(100)) };
+    let retry = Retry {
+        statuses: vec![500..=599],
+        limit: 2,
+        timeout: Some(Duration::from_millis(100)),
+        ..Retry::default()
+    };
     lab.service("web", WEB, &[endpoint(POD)]).policy(Policy { retry: Some(retry), ..Policy::default() });
     let client = lab.client();
     let start = Instant::now();

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{Pod, Service};
-use meshy_dataplane::policy::{Policy, ServiceRef};
+use meshy_dataplane::policy::{HttpRoute, Policy, ServiceRef};
 use meshy_dataplane::profile::Profile;
 use meshy_dataplane::{Destination, Discovery, Endpoint, Target};
 use meshy_mesh::names;
 use meshy_net::BoxFuture;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -17,9 +18,10 @@ use super::endpoints;
 use super::identity::Authority;
 use super::inbound::{self, InboundIndex};
 use super::route_index::{RouteIndex, ServiceKey};
+use super::routes::{AttachedRoute, RouteError};
 use super::targets::{ClientKey, Targets};
 use super::{policy, profile, route_status, routes};
-use crate::api::{Api, Change, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
+use crate::api::{Api, Change, GRPC_ROUTES, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
 use crate::network::{Fabric, service_candidates};
 use crate::object::ObjectExt;
 use crate::pods;
@@ -35,10 +37,11 @@ pub(crate) struct Mesh {
     api: Api,
     fabric: Arc<Fabric>,
     services: Arc<ServiceTable>,
-    /// Locked before `profiles` and `routes`.
+    /// Locked before `profiles` and the indexes of routes.
     targets: Mutex<Targets>,
     profiles: Mutex<Profiles>,
     routes: Mutex<RouteIndex>,
+    grpc_routes: Mutex<RouteIndex>,
     inbound: Mutex<InboundIndex>,
 }
 
@@ -50,7 +53,7 @@ impl Mesh {
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles, routes, inbound) = Default::default();
+        let (targets, profiles, routes, grpc_routes, inbound) = Default::default();
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
@@ -60,6 +63,7 @@ impl Mesh {
             targets,
             profiles,
             routes,
+            grpc_routes,
             inbound,
         })
     }
@@ -77,7 +81,13 @@ impl Mesh {
         let (mesh, mut changes) = (self.clone(), self.api.watch_json(HTTP_ROUTES));
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {
-                mesh.apply_route(&change);
+                mesh.apply_route(&mesh.routes, &change, routes::translate);
+            }
+        });
+        let (mesh, mut changes) = (self.clone(), self.api.watch_json(GRPC_ROUTES));
+        tasks.spawn(async move {
+            while let Some(change) = changes.next().await {
+                mesh.apply_route(&mesh.grpc_routes, &change, routes::translate_grpc);
             }
         });
         inbound::start(self, tasks);
@@ -123,15 +133,20 @@ impl Mesh {
         self.refresh(&service);
     }
 
-    fn apply_route(&self, change: &Change<StoredObject>) {
+    fn apply_route(
+        &self,
+        index: &Mutex<RouteIndex>,
+        change: &Change<StoredObject>,
+        translate: fn(&Value) -> Result<AttachedRoute, RouteError>,
+    ) {
         let key = key(change.object());
         let route = match change {
-            Change::Applied(object) => routes::translate(object)
-                .inspect_err(|error| tracing::warn!(route = key.1, %error, "invalid HTTPRoute ignored"))
+            Change::Applied(object) => translate(object)
+                .inspect_err(|error| tracing::warn!(route = key.1, %error, "invalid route ignored"))
                 .ok(),
             Change::Deleted(_) => None,
         };
-        let changed = lock(&self.routes).set(key, route);
+        let changed = lock(index).set(key, route);
         for service in changed {
             self.refresh(&service);
         }
@@ -186,8 +201,15 @@ impl Mesh {
             retry: policy::retry(&annotations),
             timeouts: policy::timeouts(&annotations),
             failure_accrual: policy::failure_accrual(&annotations),
-            routes: lock(&self.routes).routes(key, client.port, &client.namespace),
+            routes: self.routes(key, client),
         }
+    }
+
+    /// Returns the routes of a Service: its GRPCRoutes, without one its HTTPRoutes.
+    fn routes(&self, key: &ServiceKey, client: &ClientKey) -> Vec<HttpRoute> {
+        let of = |index: &Mutex<RouteIndex>| lock(index).routes(key, client.port, &client.namespace);
+        let grpc = of(&self.grpc_routes);
+        if grpc.is_empty() { of(&self.routes) } else { grpc }
     }
 
     /// Returns the target of a pod address: it has no Service, but the identity of the pod.

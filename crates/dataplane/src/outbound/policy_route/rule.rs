@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
+use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteProtocol, RouteScope};
 use crate::outbound::failure::service_name;
 use crate::outbound::split::Split;
 use crate::policy::{
-    Backend, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts,
+    Backend, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteKind, RouteRule, ServiceRef,
+    Timeouts,
 };
 use crate::target::Target;
 
@@ -15,6 +16,7 @@ pub(super) struct Rule {
     /// The route's name in error texts and in the log, such as `HTTPRoute.default.web`.
     pub(super) name: String,
     labels: Labels,
+    pub(super) protocol: RouteProtocol,
     pub(super) retry: Option<Retry>,
     pub(super) timeouts: Timeouts,
     pub(super) filters: Vec<Filter>,
@@ -30,6 +32,7 @@ pub(super) struct RuleBackend {
     pub(super) named: Option<Backend>,
     /// The backend's name in error texts, such as `Service.default.web:80`.
     pub(super) name: String,
+    protocol: RouteProtocol,
     labels: Labels,
     scope: OnceLock<Arc<BackendScope>>,
     /// The labels of a backend that does not exist.
@@ -45,12 +48,16 @@ impl Rule {
         route: Option<&HttpRoute>,
         rule: &RouteRule,
     ) -> Self {
+        let (kind, protocol) = match route.map(|route| route.kind) {
+            Some(RouteKind::Grpc) => ("GRPCRoute", RouteProtocol::Grpc),
+            Some(RouteKind::Http) | None => ("HTTPRoute", RouteProtocol::Http),
+        };
         let default = parent.default_route();
         let parent = &parent.labels();
         let labels = match route {
             Some(route) => parent
                 .with("route_group", "gateway.networking.k8s.io")
-                .with("route_kind", "HTTPRoute")
+                .with("route_kind", kind)
                 .with("route_namespace", &route.namespace)
                 .with("route_name", &route.name),
             None => parent
@@ -60,11 +67,16 @@ impl Rule {
                 .with("route_name", default),
         };
         let backends = if rule.backends.is_empty() {
-            vec![(1, RuleBackend::new(&labels, target, target.service.as_ref(), None))]
+            vec![(1, RuleBackend::new(&labels, protocol, target, target.service.as_ref(), None))]
         } else {
             let prepare = |backend: &Backend| {
-                let prepared =
-                    RuleBackend::new(&labels, target, Some(&backend.service), Some(backend.clone()));
+                let prepared = RuleBackend::new(
+                    &labels,
+                    protocol,
+                    target,
+                    Some(&backend.service),
+                    Some(backend.clone()),
+                );
                 (backend.weight, prepared)
             };
             rule.backends.iter().map(prepare).collect()
@@ -78,9 +90,10 @@ impl Rule {
             backends: Split::new(backends),
             scopes: OnceLock::new(),
             name: match route {
-                Some(route) => format!("HTTPRoute.{}.{}", route.namespace, route.name),
+                Some(route) => format!("{kind}.{}.{}", route.namespace, route.name),
                 None => format!("default.{default}"),
             },
+            protocol,
             labels,
         }
     }
@@ -88,17 +101,24 @@ impl Rule {
     pub(super) fn scopes(&self, metrics: &Arc<Metrics>) -> &(Arc<RouteScope>, Option<RetryScope>) {
         self.scopes.get_or_init(|| {
             let labels = self.labels.with("hostname", "");
-            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, &labels));
-            (Arc::new(RouteScope::new(metrics, labels)), retry)
+            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, self.protocol, &labels));
+            (Arc::new(RouteScope::new(metrics, self.protocol, labels)), retry)
         })
     }
 }
 
 impl RuleBackend {
-    fn new(route: &Labels, target: &Target, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
+    fn new(
+        route: &Labels,
+        protocol: RouteProtocol,
+        target: &Target,
+        service: Option<&ServiceRef>,
+        named: Option<Backend>,
+    ) -> Self {
         Self {
             named,
             name: service.map(service_name).unwrap_or_default(),
+            protocol,
             labels: route.and(&match service {
                 Some(service) => service_labels("backend", service),
                 None if target.egress.is_some() => default_labels("backend", "unknown"),
@@ -117,12 +137,12 @@ impl RuleBackend {
 
     /// Returns the series of a backend that does not exist.
     pub(super) fn missing_scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
-        let create = || Arc::new(BackendScope::new(metrics, self.missing_labels.clone()));
+        let create = || Arc::new(BackendScope::new(metrics, self.protocol, self.missing_labels.clone()));
         self.missing_scope.get_or_init(create)
     }
 
     pub(super) fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
-        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.labels.clone())))
+        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.protocol, self.labels.clone())))
     }
 }
 

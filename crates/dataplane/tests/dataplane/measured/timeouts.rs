@@ -179,7 +179,7 @@ async fn a_request_timeout_ends_a_retry_after_a_retry_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_timeout_alone_is_retried_once() {
-    let retry = Some(Retry { statuses: Vec::new(), limit: 1, timeout: ms(200) });
+    let retry = Some(Retry { limit: 1, timeout: ms(200), ..Retry::default() });
     let (client, _) = web(Policy { retry, ..Policy::default() }, |_| (500, 200));
     let received = load(&client, 2 * QUARTER, gets(40)).await;
     all_are(&received, 200, "", false);
