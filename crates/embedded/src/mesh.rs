@@ -10,6 +10,7 @@
 //! ```
 
 mod discovery;
+mod egress;
 mod endpoints;
 mod identity;
 mod inbound;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::egress::{self, EgressIndex};
 use super::endpoints;
 use super::identity::Authority;
 use super::inbound::{self, InboundIndex};
@@ -43,6 +44,7 @@ pub(crate) struct Mesh {
     routes: Mutex<RouteIndex>,
     grpc_routes: Mutex<RouteIndex>,
     inbound: Mutex<InboundIndex>,
+    egress: Mutex<EgressIndex>,
 }
 
 impl Mesh {
@@ -53,7 +55,7 @@ impl Mesh {
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles, routes, grpc_routes, inbound) = Default::default();
+        let (targets, profiles, routes, grpc_routes, inbound, egress) = Default::default();
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
@@ -65,6 +67,7 @@ impl Mesh {
             routes,
             grpc_routes,
             inbound,
+            egress,
         })
     }
 
@@ -91,6 +94,7 @@ impl Mesh {
             }
         });
         inbound::start(self, tasks);
+        egress::start(self, tasks);
         let mesh = self.clone();
         tasks.spawn(async move { route_status::follow(&mesh).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
@@ -104,6 +108,10 @@ impl Mesh {
 
     pub(super) fn inbound(&self) -> &Mutex<InboundIndex> {
         &self.inbound
+    }
+
+    pub(super) fn egress(&self) -> &Mutex<EgressIndex> {
+        &self.egress
     }
 
     pub(super) fn api(&self) -> &Api {
@@ -246,8 +254,10 @@ impl Discovery for NamespaceDiscovery {
                 Destination::Address(address) => {
                     let IpAddr::V4(ip) = address.ip() else { return None };
                     let Some(entry) = mesh.fabric.service_at(ip) else {
-                        let target = mesh.pod_target(*address)?;
-                        return Some(watch::channel(Arc::new(target)).1);
+                        if let Some(target) = mesh.pod_target(*address) {
+                            return Some(watch::channel(Arc::new(target)).1);
+                        }
+                        return lock(mesh.egress()).watch(&self.namespace, *address);
                     };
                     (entry, address.port())
                 }

@@ -21,7 +21,9 @@ use super::discovery::{Mesh, key, lock};
 use crate::api::{Api, Change};
 use crate::object::ObjectExt;
 use authorize::{by_default, by_policies, identity};
-pub(super) use objects::KINDS;
+use objects::KINDS;
+
+pub(super) use authorize::network;
 use objects::Objects;
 
 /// The policy objects and the ports that proxies watch.

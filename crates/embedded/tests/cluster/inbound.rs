@@ -97,3 +97,23 @@ async fn a_misspelled_policy_is_rejected_by_its_schema() {
     let error = api.create(&kube::api::PostParams::default(), &object).await.expect_err("an invalid Server");
     assert!(error.to_string().contains("accessPolicy"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_egress_network_denies_requests_to_the_outside() {
+    let lab = lab().await;
+    let body = json!({ "rebound": "true", "endpoint": "http://198.51.100.7:19090" }).to_string();
+    let outside = async || lab.send("POST", "minimal-service", "/bounce", &[], &body).await.body;
+    assert!(!outside().await.contains("403"), "nothing answers outside of the cluster");
+    lab.apply(policy("EgressNetwork", "v1alpha1", "all-egress", json!({ "trafficPolicy": "Deny" }))).await;
+    let denied = async {
+        while !outside().await.contains("403") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), denied).await.expect("requests are denied");
+    let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let metrics = lab.metrics("default", &pod).await;
+    let labels =
+        [r#"parent_kind="EgressNetwork""#, r#"route_name="http-egress-deny""#, r#"http_status="403""#];
+    assert!(counter(&metrics, "outbound_http_route_request_statuses_total", &labels) >= 1.0, "{metrics}");
+}

@@ -115,7 +115,7 @@ fn networks(found: &NetworkAuthentication) -> Vec<Network> {
 }
 
 /// Returns a network; `None` if a text is not a CIDR, which the parser has excluded.
-pub(super) fn network(text: &str, except: &[String]) -> Option<Network> {
+pub(in crate::mesh) fn network(text: &str, except: &[String]) -> Option<Network> {
     let parse = |text: &str| cidr(text).map(|(address, length)| Cidr { address, length });
     let except = except.iter().map(|text| parse(text)).collect::<Option<_>>()?;
     Some(Network { cidr: parse(text)?, except })
