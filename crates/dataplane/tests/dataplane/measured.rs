@@ -139,9 +139,12 @@ pub(crate) fn serve_on(
     server
 }
 
-/// Checks the sums of metrics: the end of a family's name, the labels that select series, and the value.
+/// The expected sum of a metric: the family, the labels that select series, and the value.
+pub(crate) type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], u64);
+
+/// Checks the sums of metrics.
 #[track_caller]
-pub(crate) fn moved(client: &Client, expected: &[(&str, &[(&str, &str)], u64)]) {
+pub(crate) fn moved(client: &Client, expected: &[Expected<'_>]) {
     for (name, labels, value) in expected {
         assert_eq!(client.metric(name, labels), *value, "{name} {labels:?}");
     }

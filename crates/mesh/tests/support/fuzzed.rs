@@ -1,5 +1,10 @@
 //! The fuzz target for lint and injection: arbitrary YAML objects as input.
 
+use meshy_mesh::egress::EgressNetwork;
+use meshy_mesh::grpc_route;
+use meshy_mesh::inbound::{
+    AuthorizationPolicy, MeshTlsAuthentication, NetworkAuthentication, RateLimitPolicy, Server, cidr,
+};
 use meshy_mesh::inject::{self, Done, Mode};
 use meshy_mesh::lint::{World, lint};
 use meshy_mesh::profile::ServiceProfile;
@@ -13,12 +18,28 @@ pub(crate) fn case(bytes: &[u8]) {
     for object in &objects {
         profile(object);
         injection(object);
+        policies(object);
         world.add_target(object.clone(), None);
     }
     let partial = lint(&world);
     assert_eq!(lint(&world), partial, "lint returned different findings for the same world");
     world.mark_complete();
     lint(&world);
+}
+
+/// Checks that the parsers of policies end for any object, and that accepted networks are networks.
+fn policies(object: &Value) {
+    let _ = Server::from_value(object);
+    let _ = AuthorizationPolicy::from_value(object);
+    let _ = MeshTlsAuthentication::from_value(object);
+    let _ = RateLimitPolicy::from_value(object);
+    let _ = EgressNetwork::from_value(object);
+    if let Ok(found) = NetworkAuthentication::from_value(object) {
+        assert!(found.networks.iter().all(|network| cidr(&network.cidr).is_some()), "an invalid network");
+    }
+    if let Ok(route) = grpc_route::from_value(object) {
+        let _ = grpc_route::retry(&route.metadata.annotations);
+    }
 }
 
 /// Checks that an accepted profile is unchanged after writing and parsing it, and that lint accepts it.
