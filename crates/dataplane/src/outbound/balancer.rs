@@ -1,6 +1,6 @@
 //! Picks the less loaded of two random endpoints, and waits while none is available.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -31,13 +31,13 @@ pub(super) struct Balancer {
     first: FairMutex<()>,
     /// Notified when the whole queue fails.
     failed: Notify,
+    /// Since the queue failed, no request waits until an endpoint is available.
+    fail_fast: AtomicBool,
 }
 
 struct State {
     watch: watch::Receiver<Arc<[Endpoint]>>,
     endpoints: Arc<[Arc<EndpointState>]>,
-    /// Since the queue failed, no request waits until an endpoint is available.
-    fail_fast: bool,
 }
 
 /// The endpoint of one attempt.
@@ -54,9 +54,9 @@ impl Balancer {
         accrual: Option<FailureAccrual>,
     ) -> Self {
         watch.mark_changed();
-        let state = Mutex::new(State { watch, endpoints: Arc::new([]), fail_fast: false });
-        let (available, waiting, first, failed) = Default::default();
-        Self { context, authority, accrual, state, available, waiting, first, failed }
+        let state = Mutex::new(State { watch, endpoints: Arc::new([]) });
+        let (available, waiting, first, failed, fail_fast) = Default::default();
+        Self { context, authority, accrual, state, available, waiting, first, failed, fail_fast }
     }
 
     pub(super) fn accrual(&self) -> Option<FailureAccrual> {
@@ -70,8 +70,9 @@ impl Balancer {
 
     /// Whether requests are rejected at once: the service is in fail-fast and no endpoint is available.
     pub(super) fn sheds(&self, now: Instant) -> bool {
-        let state = self.refreshed();
-        state.fail_fast && !state.endpoints.iter().any(|endpoint| endpoint.health.is_available(now))
+        // Read for every attempt, so without the lock as long as the service is available.
+        self.fail_fast.load(Relaxed)
+            && !self.refreshed().endpoints.iter().any(|endpoint| endpoint.health.is_available(now))
     }
 
     /// Picks an endpoint for one attempt, or waits for one in a queue. The time limit is that of the queue's first request:
@@ -125,18 +126,17 @@ impl Balancer {
 
     /// Fails all requests of the queue.
     fn fail(&self) {
-        let mut state = self.state.lock().expect("balancer lock");
-        if !std::mem::replace(&mut state.fail_fast, true) {
-            let (service, endpoints) = (self.authority.as_deref(), state.endpoints.len());
+        if !self.fail_fast.swap(true, Relaxed) {
+            let (service, endpoints) = (self.authority.as_deref(), self.current().len());
             tracing::info!(service, endpoints, "service entered fail-fast, no endpoint is available");
         }
         self.failed.notify_waiters();
     }
 
     fn try_pick(&self, now: Instant) -> Option<Picked> {
-        let mut state = self.refreshed();
+        let state = self.refreshed();
         let picked = choose(&state.endpoints, now)?;
-        if std::mem::take(&mut state.fail_fast) {
+        if self.fail_fast.load(Relaxed) && self.fail_fast.swap(false, Relaxed) {
             tracing::info!(service = self.authority.as_deref(), "service left fail-fast");
         }
         tracing::debug!(endpoint = %picked.endpoint.endpoint.addr, of = state.endpoints.len(), "endpoint chosen");
