@@ -67,6 +67,8 @@ pub enum Command {
     InternalServe(commands::internal_serve::Args),
     /// Find policies that Kubernetes accepts but that have no effect
     Lint(commands::lint::Args),
+    /// Show which policy is in effect; translate a profile
+    Policy(commands::policy::Args),
     /// Forward a local port to a pod
     PortForward(commands::port_forward::Args),
     /// Copy an image into the private registry

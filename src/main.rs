@@ -50,7 +50,8 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     let args = config::merge(args, &Cli::command())?;
     drop(reading);
     let Cli { global, command } = Cli::parse_from(args);
-    ui::log::init(global.verbose, global.color.on_stderr());
+    let serves = matches!(command, Some(Command::InternalServe(_)));
+    ui::log::init(global.verbose, global.color.on_stderr(), serves);
     let timeout = global.timeout.unwrap_or_else(|| limit::DEFAULT.saturating_add(planned(command.as_ref())));
     if !matches!(command, Some(Command::InternalServe(_))) {
         limit::set(begun, timeout, global.timeout.is_some());
