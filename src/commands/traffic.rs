@@ -151,6 +151,14 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .id("timed-out")
         .exit(Exit::Timeout);
     }
+    let unsent = step.traffic.client_errors();
+    if unsent > 0 {
+        return Err(anyhow!(
+            "{unsent} of {} requests were not sent: this machine has no free file descriptor or port",
+            step.traffic.requests_count
+        ))
+        .hint("use fewer `--connections`, or allow more open files with `ulimit -n`");
+    }
     Ok(match interrupted {
         true => Exit::Interrupted,
         false => gate::exit(&judged)?,
