@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use meshy::cli::Cli;
 
 /// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
-pub(crate) const ALL: [&str; 50] = [
+pub(crate) const ALL: [&str; 52] = [
     "",
     "build minimal-service",
     "check --certs",
@@ -36,6 +36,8 @@ pub(crate) const ALL: [&str; 50] = [
     "retry delete",
     "retry show",
     "routes",
+    "run --list",
+    "policy show bounced-service",
     "report --list",
     "report last last",
     "sp apply",
@@ -66,6 +68,8 @@ pub(crate) const TEN: [&str; 10] = [
     "inject",
     "lint",
     "routes",
+    "run --list",
+    "policy show bounced-service",
     "sp apply",
     "stat",
     "deploy --delete",
@@ -79,7 +83,7 @@ pub(crate) fn all_once_and_ten_ten_times() -> Vec<&'static str> {
 
 /// Whether a command does all that it has to do without the cluster, as far as it is not there.
 pub(crate) fn needs_the_api(line: &str) -> bool {
-    const WITHOUT: [&str; 18] = [
+    const WITHOUT: [&str; 19] = [
         "build",
         "check --bundle",
         "check --machine",
@@ -93,6 +97,7 @@ pub(crate) fn needs_the_api(line: &str) -> bool {
         "push",
         "registry",
         "report",
+        "run",
         "start",
         "status",
         "stop",
