@@ -30,14 +30,16 @@ fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
 fn the_shipped_scenarios_are_listed() {
     let home = Home::new();
     let rows: Value = serde_json::from_str(&home.good("run --list -o json")).expect("one document");
-    let names: Vec<&str> = rows.as_array().expect("rows").iter().filter_map(|row| row["name"].as_str()).collect();
+    let names: Vec<&str> =
+        rows.as_array().expect("rows").iter().filter_map(|row| row["name"].as_str()).collect();
     assert!(names.starts_with(&["retries", "storm"]) && names.contains(&"lesson/retry-budget"), "{names:?}");
 }
 
 #[test]
 fn retries_raise_the_success_of_clients_and_the_expectations_are_met() {
     let home = Home::new();
-    let output = home.good("run retries --fast --junit result.xml --summary summary.md --svg chart.svg -o json");
+    let output =
+        home.good("run retries --fast --junit result.xml --summary summary.md --svg chart.svg -o json");
     let document: Value = serde_json::from_str(&output).expect("one document");
     let expectations = document["expectations"].as_array().expect("a list");
     assert!(expectations.len() >= 5, "{document}");
@@ -85,7 +87,11 @@ fn retries_on_each_edge_multiply_and_all_three_counts_of_an_edge_are_equal() {
     for (from, to, requests) in [("a", "b", 50), ("b", "c", 150), ("c", "d", 450)] {
         let edges = totals["edges"].as_array().expect("edges");
         let edge = edges.iter().find(|edge| edge["from"] == from && edge["to"] == to).expect("the edge");
-        assert_eq!((edge["requests"].as_u64(), edge["attempts"].as_u64()), (Some(requests), Some(received[to])), "{edge}");
+        assert_eq!(
+            (edge["requests"].as_u64(), edge["attempts"].as_u64()),
+            (Some(requests), Some(received[to])),
+            "{edge}"
+        );
     }
 }
 

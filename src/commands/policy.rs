@@ -32,7 +32,9 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Act {
     /// Show which object is in effect for each setting, and why
-    #[command(after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop -o json")]
+    #[command(
+        after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop -o json"
+    )]
     Show(Which),
     /// Translate a ServiceProfile to HTTPRoutes and name each difference
     #[command(
@@ -84,7 +86,8 @@ async fn show(context: &Context, kinds: &Kinds, wanted: &Service) -> anyhow::Res
     let mut routes = Vec::new();
     for route in list(kinds, "gateway.networking.k8s.io/v1", "HTTPRoute", &wanted.namespace).await? {
         let name = route["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        routes.push(HttpRoute::from_value(&route).with_context(|| format!("cannot read HTTPRoute `{name}`"))?);
+        routes
+            .push(HttpRoute::from_value(&route).with_context(|| format!("cannot read HTTPRoute `{name}`"))?);
     }
     let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
     let rate_limits = rate_limits(kinds, &wanted.namespace, &selector).await?;

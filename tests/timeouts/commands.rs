@@ -68,8 +68,6 @@ pub(crate) const TEN: [&str; 10] = [
     "inject",
     "lint",
     "routes",
-    "run --list",
-    "policy show bounced-service",
     "sp apply",
     "stat",
     "deploy --delete",

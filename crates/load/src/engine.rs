@@ -207,7 +207,8 @@ async fn work(shared: Arc<Shared>) {
 fn is_exhausted(error: &anyhow::Error) -> bool {
     // ENFILE, EMFILE and EADDRNOTAVAIL of Linux.
     let codes = [23, 24, 99];
-    let code = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>()?.raw_os_error();
+    let code =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>()?.raw_os_error();
     error.chain().filter_map(code).any(|code| codes.contains(&code))
 }
 

@@ -36,11 +36,8 @@ pub(super) async fn remove_recorded_entries(
     // A version without marks in kubeconfigs created the lab, and has recorded that it put its entries there.
     let is_old = record.made && kubeconfig::Note::load(&folder)?.is_none();
     let removed = if is_old {
-        let entries = Unmarked {
-            context: &record.context,
-            previous: record.previous_context.as_deref(),
-            authority,
-        };
+        let entries =
+            Unmarked { context: &record.context, previous: record.previous_context.as_deref(), authority };
         kubeconfig::remove_unmarked(given, &folder, &entries).await
     } else {
         kubeconfig::remove(given, &folder, &record.context).await

@@ -92,7 +92,8 @@ fn each_program_gets_its_arguments_and_ports_that_are_free_in_its_pod() {
     for (deployment, name, arguments) in ARGUMENTS {
         let containers = containers(&find(&objects, "Deployment", deployment));
         let container = containers.iter().find(|container| container["name"] == name).unwrap();
-        let given: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let given: Vec<&str> =
+            container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         for argument in arguments {
             assert!(given.contains(argument), "{deployment}/{name} lacks {argument}: {given:?}");
         }
