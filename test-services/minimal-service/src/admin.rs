@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::body::read;
 use crate::fault::FaultChange;
 use crate::response::{self, HttpResponse};
 use crate::state::State;
+
+/// How long the response to a change waits until the service port is closed or open.
+const DOOR_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The body of `POST /attempts`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -25,6 +30,9 @@ pub struct AttemptsRequest {
 pub struct AttemptsResponse {
     /// The number of attempts of each requested id; 0 for an id that is unknown or was dropped.
     pub attempts: BTreeMap<String, u32>,
+    /// The attempts of each id by caller, for ids that came from a caller with a name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub callers: BTreeMap<String, BTreeMap<String, u32>>,
     /// Ids dropped since the start; if it is 0, every 0 in `attempts` is an unknown id.
     pub forgotten: u64,
 }
@@ -33,7 +41,7 @@ pub struct AttemptsResponse {
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Ids {
     /// For each id in memory: the number of attempts, and whether one of them got a status below 400. The key is a hash
-    /// that is the same in each replica.
+    /// of the id and the caller that is the same in each replica.
     pub ids: BTreeMap<String, (u32, bool)>,
     /// Ids dropped since the start.
     pub forgotten: u64,
@@ -43,12 +51,19 @@ pub struct Ids {
 pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> HttpResponse {
     let (request, body) = request.into_parts();
     match (request.uri.path(), &request.method) {
-        ("/fault", &Method::GET) => response::json(StatusCode::OK, state.ledger().faults.fault()),
+        // For the probes of a node: the service port does not accept them while the service is down.
+        ("/health", &Method::GET) => response::text(StatusCode::OK, "Status OK"),
+        ("/fault", &Method::GET) => response::json(StatusCode::OK, &state.ledger().faults.report()),
         ("/fault", &Method::PUT) => match parse(body).await {
-            Ok(change) => put_fault(state, change),
+            Ok(change) => put_fault(state, change).await,
             Err(response) => response,
         },
         ("/counts", &Method::GET) => response::json(StatusCode::OK, &state.ledger().counts()),
+        ("/counts/peaks", &Method::DELETE) => {
+            let mut ledger = state.ledger();
+            ledger.reset_peaks();
+            response::json(StatusCode::OK, &ledger.counts())
+        }
         ("/ids", &Method::GET) => {
             let ids = {
                 let ledger = state.ledger();
@@ -65,36 +80,52 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> H
             Ok(request) => attempts(state, request.ids),
             Err(response) => response,
         },
-        (path @ ("/fault" | "/counts" | "/ids" | "/attempts"), method) => {
+        (path @ ("/health" | "/fault" | "/counts" | "/counts/peaks" | "/ids" | "/attempts"), method) => {
             error(StatusCode::METHOD_NOT_ALLOWED, &format!("method {method} is not allowed on {path}"))
         }
         (path, _) => error(
             StatusCode::NOT_FOUND,
-            &format!("unknown path {path}, expected /fault, /counts, /ids or /attempts"),
+            &format!(
+                "unknown path {path}, expected /health, /fault, /counts, /counts/peaks, /ids or /attempts"
+            ),
         ),
     }
 }
 
-fn put_fault(state: &State, change: FaultChange) -> HttpResponse {
-    let mut ledger = state.ledger();
-    if let Err(invalid) = ledger.faults.change(change) {
-        let text = format!("invalid {} `{}`: {}", invalid.key, invalid.value, invalid.reason);
-        return error(StatusCode::BAD_REQUEST, &text);
-    }
-    let fault = ledger.faults.fault().clone();
-    drop(ledger);
-    state.log(format!("INFO fault changed to {}", serde_json::to_string(&fault).expect("plain numbers")));
-    response::json(StatusCode::OK, &fault)
+async fn put_fault(state: &State, change: FaultChange) -> HttpResponse {
+    let changed = {
+        let mut ledger = state.ledger();
+        ledger.faults.change(change).map(|()| (ledger.faults.report(), ledger.faults.current().down))
+    };
+    let (report, down) = match changed {
+        Ok(changed) => changed,
+        Err(invalid) => {
+            let text = format!("invalid {} `{}`: {}", invalid.key, invalid.value, invalid.reason);
+            return error(StatusCode::BAD_REQUEST, &text);
+        }
+    };
+    state.log(format!("INFO fault changed to {}", serde_json::to_string(&report).expect("plain numbers")));
+    state.fault_changed.notify_one();
+    // After this response, a connection to the service port is refused or accepted as the fault says.
+    let mut door = state.door.subscribe();
+    let _ = timeout(DOOR_TIMEOUT, door.wait_for(|door| door.open != down)).await;
+    response::json(StatusCode::OK, &report)
 }
 
 fn attempts(state: &State, ids: impl IntoIterator<Item = String>) -> HttpResponse {
     let ledger = state.ledger();
-    let of = |id: String| {
-        let attempts = ledger.attempts.of(id.as_bytes());
-        (id, attempts)
-    };
-    let attempts = ids.into_iter().map(of).collect();
-    response::json(StatusCode::OK, &AttemptsResponse { attempts, forgotten: ledger.attempts.forgotten() })
+    let mut response =
+        AttemptsResponse { forgotten: ledger.attempts.forgotten(), ..AttemptsResponse::default() };
+    for id in ids {
+        let callers = ledger.attempts_of(id.as_bytes());
+        response.attempts.insert(id.clone(), callers.values().sum());
+        if callers.keys().any(|caller| !caller.is_empty()) {
+            let callers = callers.into_iter().map(|(caller, attempts)| (caller.to_owned(), attempts));
+            response.callers.insert(id, callers.collect());
+        }
+    }
+    drop(ledger);
+    response::json(StatusCode::OK, &response)
 }
 
 async fn parse<T: for<'a> Deserialize<'a>>(body: Incoming) -> Result<T, HttpResponse> {

@@ -1,4 +1,4 @@
-//! Counts the attempts of each request id.
+//! Counts the attempts of each request id and caller.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,7 +11,7 @@ const GENERATION: usize = 28_672;
 /// The longest id that is counted, in bytes. Ids of meshy have 32 hexadecimal digits, a UUID has 36 characters.
 const MAX_ID: usize = 128;
 
-/// Attempts per request id, in two generations that bound the memory. When the young generation is full, it becomes the
+/// Attempts per request id and caller, in two generations that bound the memory. When the young generation is full, it becomes the
 /// old one and the previous old one is dropped; an id that arrives again moves to the young generation. Both tables are
 /// allocated at full size with the first id (a service without requests allocates none): tables that grow with each
 /// generation would allocate and free megabytes again and again, which looks like a leak and fragments the heap.
@@ -53,11 +53,11 @@ impl Attempts {
     }
 
     /// Counts an attempt; returns `None` for an id that is empty or longer than [`MAX_ID`].
-    pub(crate) fn count(&mut self, id: &[u8]) -> Option<Attempt> {
+    pub(crate) fn count(&mut self, id: &[u8], caller: Option<&str>) -> Option<Attempt> {
         if id.is_empty() || id.len() > MAX_ID {
             return None;
         }
-        let key = key(id);
+        let key = key(id, caller);
         if let Some(entry) = self.young.get_mut(&key) {
             entry.attempts = entry.attempts.saturating_add(1);
             return Some(Attempt { key, number: entry.attempts });
@@ -86,9 +86,9 @@ impl Attempts {
         }
     }
 
-    /// Returns the number of attempts of an id: 0 for an id that is unknown or was dropped.
-    pub(crate) fn of(&self, id: &[u8]) -> u32 {
-        let key = key(id);
+    /// Returns the number of attempts of an id from a caller: 0 for an id that is unknown or was dropped.
+    pub(crate) fn of(&self, id: &[u8], caller: Option<&str>) -> u32 {
+        let key = key(id, caller);
         self.young.get(&key).or_else(|| self.old.get(&key)).map_or(0, |entry| entry.attempts)
     }
 
@@ -109,9 +109,12 @@ impl Attempts {
     }
 }
 
-fn key(id: &[u8]) -> u64 {
+fn key(id: &[u8], caller: Option<&str>) -> u64 {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
+    if let Some(caller) = caller {
+        caller.hash(&mut hasher);
+    }
     hasher.finish()
 }
 
@@ -122,16 +125,28 @@ mod tests {
     #[test]
     fn attempts_are_counted_per_id() {
         let mut attempts = Attempts::default();
-        let numbers = [b"a", b"b", b"a"].map(|id| attempts.count(id).unwrap().number);
+        let numbers = [b"a", b"b", b"a"].map(|id| attempts.count(id, None).unwrap().number);
         assert_eq!(numbers, [1, 1, 2]);
-        assert_eq!([attempts.of(b"a"), attempts.of(b"b"), attempts.of(b"c")], [2, 1, 0]);
+        assert_eq!([attempts.of(b"a", None), attempts.of(b"b", None), attempts.of(b"c", None)], [2, 1, 0]);
+    }
+
+    #[test]
+    fn attempts_of_different_callers_are_counted_separately() {
+        let mut attempts = Attempts::default();
+        let callers = [Some("a"), Some("b"), None, Some("a")];
+        let numbers = callers.map(|caller| attempts.count(b"id", caller).unwrap().number);
+        assert_eq!(numbers, [1, 1, 1, 2]);
+        assert_eq!(
+            [Some("a"), Some("b"), None, Some("c")].map(|caller| attempts.of(b"id", caller)),
+            [2, 1, 1, 0]
+        );
     }
 
     #[test]
     fn two_replicas_use_the_same_key_for_an_id_and_report_which_one_succeeded() {
         let (mut first, mut second) = (Attempts::default(), Attempts::default());
-        first.count(b"a");
-        let attempt = second.count(b"a").unwrap();
+        first.count(b"a", None);
+        let attempt = second.count(b"a", None).unwrap();
         second.succeeded(attempt);
         let (first, second) = (first.all(), second.all());
         assert_eq!(first.keys().collect::<Vec<_>>(), second.keys().collect::<Vec<_>>());
@@ -142,12 +157,12 @@ mod tests {
     fn old_ids_are_dropped_and_ids_that_arrive_again_are_kept() {
         let mut attempts = Attempts::with_generation(10);
         for round in 0..100u32 {
-            assert_eq!(attempts.count(b"in every round").unwrap().number, round + 1);
-            attempts.count(&round.to_le_bytes());
+            assert_eq!(attempts.count(b"in every round", None).unwrap().number, round + 1);
+            attempts.count(&round.to_le_bytes(), None);
             assert!(attempts.ids() <= 20);
         }
-        assert_eq!(attempts.of(&0u32.to_le_bytes()), 0);
-        assert_eq!(attempts.of(&99u32.to_le_bytes()), 1);
+        assert_eq!(attempts.of(&0u32.to_le_bytes(), None), 0);
+        assert_eq!(attempts.of(&99u32.to_le_bytes(), None), 1);
         assert_eq!(attempts.ids() as u64 + attempts.forgotten(), 101);
     }
 
@@ -156,12 +171,12 @@ mod tests {
         let mut attempts = Attempts::default();
         let sizes = |attempts: &Attempts| [attempts.young.capacity(), attempts.old.capacity()];
         assert_eq!(sizes(&attempts), [0, 0], "no request yet");
-        attempts.count(b"first");
+        attempts.count(b"first", None);
         assert_eq!(sizes(&attempts), [GENERATION, GENERATION], "a generation uses every slot of its table");
         for id in 0..3 * GENERATION as u64 {
             // Every fifth id arrives again much later, which moves it from one table to the other.
-            attempts.count(&id.to_le_bytes());
-            attempts.count(&(id / 5 * 4).to_le_bytes());
+            attempts.count(&id.to_le_bytes(), None);
+            attempts.count(&(id / 5 * 4).to_le_bytes(), None);
         }
         assert!(attempts.forgotten() > 0);
         // The capacity is lower where an id was removed and left a slot that only the next `clear` frees.
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn an_empty_or_too_long_id_is_not_counted() {
         let mut attempts = Attempts::default();
-        assert_eq!([attempts.count(b""), attempts.count(&[b'x'; 129])], [None, None]);
+        assert_eq!([attempts.count(b"", None), attempts.count(&[b'x'; 129], None)], [None, None]);
         assert_eq!(attempts.ids(), 0);
     }
 }

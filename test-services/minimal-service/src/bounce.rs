@@ -8,6 +8,7 @@ use crate::echo::{Arrival, Echo};
 use crate::headers::{ATTEMPT_NAME, REQUEST_ID_NAME};
 use crate::response::{self, HttpResponse};
 use crate::state::State;
+use crate::upstream::Outgoing;
 
 /// The body of a bounce request.
 #[derive(Deserialize)]
@@ -28,7 +29,7 @@ pub(crate) async fn respond(state: &State, request: &Parts, body: &[u8], arrival
     };
     let id = request.headers.get(REQUEST_ID_NAME).cloned();
     let id = id.unwrap_or_else(|| state.upstream.new_id());
-    let mut response = match state.upstream.get(&endpoint, &id).await {
+    let mut response = match state.upstream.send(&Outgoing::get(&endpoint, &id)).await {
         Ok(upstream) => {
             let status = status_text(&upstream);
             state.log(format!("INFO bounce to {endpoint}: {status}"));

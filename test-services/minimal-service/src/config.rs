@@ -7,20 +7,30 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::fault::Fault;
+use crate::node::Node;
 
 /// Variables of efbar/minimal-service that this service does not support.
 const UNSUPPORTED: [&str; 3] = ["HTTPS", "TRACING", "CONNECT"];
 
+/// The service port of a node.
+const NODE_PORT: u16 = 8080;
+
+/// The most characters of an invalid value in an error.
+const MAX_SHOWN: usize = 80;
+
 /// The settings of one service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `SERVICE_PORT`, default 9090.
+    /// `SERVICE_PORT`, default 9090, for a node 8080.
     pub service_port: u16,
     /// `ADMIN_PORT`, default 9091.
     pub admin_port: u16,
     /// `HOSTNAME`, which container runtimes set: the value of `servedBy`.
     pub host_name: String,
-    /// The faults at the start: `DISCARD_QUOTA`, `REJECT`, `SEQUENCE`, `SEED`, `DELAY_MAX`.
+    /// `NODE`: the service is a node of a call graph.
+    pub node: Option<Node>,
+    /// The faults at the start: `DISCARD_QUOTA`, `REJECT`, `BLOCKS`, `SEQUENCE`, `SEED`, `DELAY_MAX` and the errors of
+    /// `NODE`.
     pub fault: Fault,
     /// `DRAIN_SECONDS`, default 0: how long new connections are still accepted after shutdown was requested, because
     /// clients and proxies remove a pod from their endpoints later than the pod gets SIGTERM. The image sets 2.
@@ -46,6 +56,7 @@ impl Default for Config {
             service_port: 9090,
             admin_port: 9091,
             host_name: "localhost".to_owned(),
+            node: None,
             fault: Fault::default(),
             drain: Duration::ZERO,
             debug: false,
@@ -62,17 +73,19 @@ impl Config {
     /// Returns an error if a value is not a number or is out of range.
     pub fn from_env(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut config = Self::default();
+        let mut service_port = None;
         for (name, value) in pairs {
             let value = value.trim();
             if value.is_empty() {
                 continue;
             }
             match name.as_str() {
-                "SERVICE_PORT" => config.service_port = parse("SERVICE_PORT", value)?,
+                "SERVICE_PORT" => service_port = Some(parse("SERVICE_PORT", value)?),
                 "ADMIN_PORT" => config.admin_port = parse("ADMIN_PORT", value)?,
                 "HOSTNAME" => config.host_name = value.to_owned(),
                 "DISCARD_QUOTA" => config.fault.quota = parse("DISCARD_QUOTA", value)?,
                 "REJECT" => config.fault.reject = flag(value),
+                "BLOCKS" => config.fault.blocks = flag(value),
                 "SEED" => config.fault.seed = Some(parse("SEED", value)?),
                 "SEQUENCE" => {
                     let statuses = value.split(',').map(|status| parse("SEQUENCE", status.trim()));
@@ -84,6 +97,9 @@ impl Config {
                     config.drain = Duration::try_from_secs_f64(seconds)
                         .map_err(|cause| error("DRAIN_SECONDS", value, cause))?;
                 }
+                "NODE" => {
+                    config.node = Some(Node::parse(value).map_err(|cause| error("NODE", value, cause))?)
+                }
                 "DEBUG" => config.debug = flag(value),
                 name if UNSUPPORTED.contains(&name) && flag(value) => {
                     config.warnings.push(format!("{name}={value} is not supported and has no effect"));
@@ -91,6 +107,12 @@ impl Config {
                 _ => {}
             }
         }
+        if let Some(node) = &config.node {
+            config.service_port = NODE_PORT;
+            // A node without errors can still fail by `DISCARD_QUOTA`.
+            config.fault.errors = Some(node.errors).filter(|errors| *errors > 0.0);
+        }
+        config.service_port = service_port.unwrap_or(config.service_port);
         if let Err(invalid) = config.fault.check() {
             return Err(error(invalid.variable, &invalid.value, invalid.reason));
         }
@@ -107,7 +129,11 @@ fn parse<T: FromStr<Err: Display>>(variable: &'static str, value: &str) -> Resul
 }
 
 fn error(variable: &'static str, value: &str, reason: impl Display) -> ConfigError {
-    ConfigError { variable, value: value.to_owned(), reason: reason.to_string() }
+    let mut shown: String = value.chars().take(MAX_SHOWN).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    ConfigError { variable, value: shown, reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -148,6 +174,23 @@ mod tests {
             let error = read(&[(name, value)]).unwrap_err().to_string();
             assert!(error.starts_with(&format!("invalid {name} `")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_node_has_service_port_8080_and_its_errors_are_faults() {
+        let node = r#"{"name":"a","errors":0.02}"#;
+        let config = read(&[("NODE", node), ("DISCARD_QUOTA", "70"), ("BLOCKS", "1")]).unwrap();
+        assert_eq!((config.service_port, config.fault.errors, config.fault.blocks), (8080, Some(0.02), true));
+        let config = read(&[("SERVICE_PORT", "90"), ("NODE", r#"{"name":"a"}"#)]).unwrap();
+        assert_eq!((config.service_port, config.fault.errors), (90, None));
+    }
+
+    #[test]
+    fn an_invalid_node_is_an_error_with_the_reason_and_the_start_of_the_value() {
+        let error =
+            read(&[("NODE", &format!(r#"{{"name":"{}"}}"#, "x".repeat(100)))]).unwrap_err().to_string();
+        let start = format!(r#"invalid NODE `{{"name":"{}…`: name is `x"#, "x".repeat(71));
+        assert!(error.starts_with(&start), "{error}");
     }
 
     #[test]

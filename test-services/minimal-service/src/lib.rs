@@ -5,9 +5,10 @@
 //! can run in one process.
 //!
 //! ```text
-//!   SERVICE_PORT ── server ── service ─┬─ fault (which action?)    ┐
-//!                                      ├─ echo                     ├─ ledger ── admin ── server ── ADMIN_PORT
-//!                                      └─ bounce ── upstream ──▶   ┘   (counts, attempts)
+//!   SERVICE_PORT ── server ── service ─┬─ flight (one request)            ┐
+//!                                      ├─ echo                            ├─ ledger ── admin ── server ── ADMIN_PORT
+//!                                      ├─ bounce ─────────┬─ upstream ──▶ │   (faults, workers, counts, attempts)
+//!                               NODE:  └─ work ── script ─┘               ┘
 //! ```
 //!
 //! `docs/test-service.md` describes the requests and responses of both ports.
@@ -22,27 +23,37 @@ mod admin;
 mod attempts;
 mod body;
 mod bounce;
+mod callers;
 mod clock;
 mod config;
+mod counts;
+mod distribution;
 mod echo;
 mod fault;
+mod flight;
 mod headers;
 mod ledger;
+mod node;
+mod pool;
 mod random;
 mod response;
+mod script;
 mod server;
 mod service;
 mod state;
 mod upstream;
+mod work;
 
 pub use admin::{AttemptsRequest, AttemptsResponse, Ids};
 pub use config::{Config, ConfigError};
-pub use fault::{Fault, FaultChange};
-pub use headers::{ATTEMPT, REQUEST_ID};
-pub use ledger::Counts;
+pub use counts::{CallCounts, Counts};
+pub use distribution::Distribution;
+pub use fault::{Delay, Fault, FaultChange};
+pub use headers::{ATTEMPT, CALLER, REQUEST_ID};
+pub use node::{Call, Capacity, Node, Step};
 pub use state::Logs;
 
-use server::{CLOSE_TIMEOUT, Port};
+use server::{CLOSE_TIMEOUT, Port, ServicePort};
 use state::{Phase, State};
 
 /// The exit code that [`run`] returns after `GET /crash`: that of a container killed by SIGKILL.
@@ -76,12 +87,13 @@ pub async fn run(
     }
 
     let drain = config.drain;
-    let state = Arc::new(State::new(config, network, logs.clone()));
+    let (state, works) = State::new(config, network.clone(), logs.clone());
+    let state = Arc::new(state);
     let serving = async {
-        let mut ports =
-            listeners.into_iter().map(|(port, listener)| server::serve(port, listener, state.clone()));
-        let (service, admin) = (ports.next().expect("two ports"), ports.next().expect("two ports"));
-        tokio::join!(service, admin);
+        let mut listeners = listeners.into_iter().map(|(_, listener)| listener);
+        let (service, admin) = (listeners.next().expect("two ports"), listeners.next().expect("two ports"));
+        let service = ServicePort::new(state.clone(), network, service, works);
+        tokio::join!(service.serve(), server::serve_admin(admin, state.clone()));
     };
     let shutting_down = async {
         shutdown.await;

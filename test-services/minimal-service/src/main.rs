@@ -8,9 +8,24 @@ use meshy_net::Tcp;
 use minimal_service::{Config, Logs, run};
 use tokio::signal::unix::{SignalKind, signal};
 
-// One thread is enough: a pod has at most half a core, and one thread serves tens of thousands of requests per second.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+/// The most threads that resolve host names. Each waits for the name server without work to do.
+const RESOLVERS: usize = 8;
+
+fn main() -> ExitCode {
+    // One thread is enough: a pod has at most half a core, and one thread serves tens of thousands of requests per second.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVERS).build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve()),
+        Err(error) => {
+            let _ = writeln!(std::io::stdout(), "ERROR cannot start the runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; returns the exit code of the container.
+async fn serve() -> ExitCode {
     let logs: Logs = Arc::new(|line: String| {
         // A closed stdout does not stop the service.
         let _ = writeln!(std::io::stdout(), "{line}");

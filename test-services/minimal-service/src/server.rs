@@ -1,6 +1,5 @@
 //! Accepts, serves and closes connections.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +9,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use meshy_net::{BoxIo, Listener};
+use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::state::{Phase, State};
+use crate::state::{Door, Phase, State};
 use crate::{admin, service};
+
+mod service_port;
+
+pub(crate) use service_port::ServicePort;
 
 /// How long open requests may take after the drain. The default grace period of Kubernetes is 30 s.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(25);
@@ -46,19 +50,15 @@ impl fmt::Display for Port {
     }
 }
 
-/// Serves a port until the service closes and the connections of the port have ended.
-pub(crate) async fn serve(port: Port, mut listener: Box<dyn Listener>, state: Arc<State>) {
+/// Serves the admin port until the service closes and the connections of the port have ended.
+pub(crate) async fn serve_admin(mut listener: Box<dyn Listener>, state: Arc<State>) {
     // The set is owned by this future, so dropping the future closes the connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => { connections.spawn(serve_connection(port, stream, state.clone())); }
-                Err(error) => {
-                    state.log(format!("ERROR cannot accept a connection on the {port} port: {error}"));
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            stream = accept(&mut listener, Port::Admin, &state), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(serve_connection(Port::Admin, stream, state.clone(), 0));
+            }
             Some(_) = connections.join_next() => {}
             () = state.wait_for(Phase::Closing) => break,
         }
@@ -67,11 +67,30 @@ pub(crate) async fn serve(port: Port, mut listener: Box<dyn Listener>, state: Ar
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves the requests of one connection.
-async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>) {
+/// Returns the next connection. A failed accept is logged and repeated after [`ACCEPT_PAUSE`].
+async fn accept(listener: &mut Box<dyn Listener>, port: Port, state: &State) -> BoxIo {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                state.log(format!("ERROR cannot accept a connection on the {port} port: {error}"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves the requests of one connection; `outages` is their number when it was accepted.
+async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>, outages: u64) {
+    let mut door = state.door.subscribe();
+    let is_over = |door: &Door| port == Port::Service && door.outages != outages;
     let respond = |request| {
         let state = state.clone();
         async move {
+            // A request that arrived on an idle connection after the service went down, and before the connection closed.
+            if is_over(&state.door.borrow()) {
+                return Err(Down);
+            }
             let mut response = match port {
                 Port::Service => service::respond(&state, request).await,
                 Port::Admin => admin::respond(&state, request).await,
@@ -79,7 +98,7 @@ async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>) {
             if state.phase() != Phase::Serving {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(response)
+            Ok(response)
         }
     };
     let connection = http1::Builder::new()
@@ -88,11 +107,18 @@ async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>) {
         .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service_fn(respond));
     let mut connection = std::pin::pin!(connection);
-    // An error is caused by the client, which closed the connection or sent invalid HTTP; it needs no action here.
+    // An error is caused by the client, which closed the connection or sent invalid HTTP, or by an outage; it needs no
+    // action here.
     tokio::select! {
         _ = connection.as_mut() => return,
         () = state.wait_for(Phase::Closing) => {}
+        _ = door.wait_for(is_over) => {}
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
+
+/// The service is down: the connection is closed without a response.
+#[derive(Debug, Error)]
+#[error("the service is down")]
+struct Down;

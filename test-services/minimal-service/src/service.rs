@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -10,10 +9,10 @@ use hyper::body::Incoming;
 use crate::body::read;
 use crate::echo::{self, Arrival};
 use crate::fault::Action;
-use crate::headers::{ATTEMPT_NAME, REQUEST_ID_NAME};
+use crate::flight::Flight;
 use crate::response::{self, HttpResponse};
 use crate::state::{Phase, State};
-use crate::{bounce, ledger};
+use crate::{bounce, work};
 
 /// Returns the response to a request.
 pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> HttpResponse {
@@ -34,29 +33,17 @@ pub(crate) async fn respond(state: &Arc<State>, request: Request<Incoming>) -> H
         ("/health" | "/crash", _) => return response::empty(StatusCode::METHOD_NOT_ALLOWED),
         _ => {}
     }
-
-    let id = request.headers.get(REQUEST_ID_NAME).cloned();
-    let ledger::Arrived { attempt, action } = state.ledger().request(id.as_ref().map(HeaderValue::as_bytes));
-    let mut response = match action {
-        Action::Serve(delay) => {
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
-            }
-            serve(state, &request, body, &arrival).await
-        }
-        Action::Discard => response::empty(StatusCode::OK),
-        Action::Reject(status) => response::status(status, &request.headers),
+    if let Some(node) = state.node.clone() {
+        return work::respond(state, node, request, body, arrival).await;
+    }
+    let mut flight = Flight::arrive(state, &request.headers);
+    let response = match flight.work().await {
+        // Without a node, workers are unlimited and every request is admitted.
+        Some(Action::Serve) | None => serve(state, &request, body, &arrival).await,
+        Some(Action::Discard) => response::empty(StatusCode::OK),
+        Some(Action::Reject(status)) => response::status(status, &request.headers),
     };
-    let number = attempt.map(|attempt| attempt.number);
-    if let Some(number) = number {
-        response.headers_mut().insert(ATTEMPT_NAME, number.into());
-    }
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID_NAME, id);
-    }
-    state.ledger().response(response.status(), attempt);
-    state.log(log_line(&request, &response, number, action, &arrival));
-    response
+    flight.respond(response, &request, &arrival)
 }
 
 async fn serve(state: &State, request: &Parts, body: Incoming, arrival: &Arrival) -> HttpResponse {
@@ -72,21 +59,4 @@ async fn serve(state: &State, request: &Parts, body: Incoming, arrival: &Arrival
     } else {
         echo::respond(request, &body, &state.host_name, arrival)
     }
-}
-
-fn log_line(
-    request: &Parts,
-    response: &HttpResponse,
-    attempt: Option<u32>,
-    action: Action,
-    arrival: &Arrival,
-) -> String {
-    let action = match action {
-        Action::Serve(_) => "",
-        Action::Discard => " discarded",
-        Action::Reject(_) => " rejected",
-    };
-    let attempt = attempt.map(|number| format!(" attempt {number}")).unwrap_or_default();
-    let (method, uri, status) = (&request.method, &request.uri, response.status().as_u16());
-    format!("INFO {method} {uri} {status}{action}{attempt} {:.3}ms", arrival.millis())
 }

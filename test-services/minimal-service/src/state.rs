@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use meshy_net::SharedNetwork;
-use tokio::sync::watch;
+use meshy_net::{BoxFuture, SharedNetwork};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::config::Config;
 use crate::ledger::Ledger;
+use crate::node::Node;
 use crate::upstream::Upstream;
 
 /// Receives log lines, without their line ends. It is called from any thread and must not block.
@@ -23,26 +24,59 @@ pub(crate) enum Phase {
     Crashed,
 }
 
+/// Whether the service port accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    pub(crate) open: bool,
+    /// How often it was closed. A connection from before the last outage serves no further request.
+    pub(crate) outages: u64,
+}
+
 /// The state that all connections of one service share.
 pub(crate) struct State {
     pub(crate) host_name: String,
     pub(crate) upstream: Upstream,
     pub(crate) debug: bool,
+    pub(crate) node: Option<Arc<Node>>,
+    /// Notified after a change of the faults, for the service port, which is closed while the service is down.
+    pub(crate) fault_changed: Notify,
+    pub(crate) door: watch::Sender<Door>,
     ledger: Mutex<Ledger>,
     logs: Logs,
     phase: watch::Sender<Phase>,
+    work: mpsc::UnboundedSender<Work>,
 }
 
+/// Work that continues when its connection ends. Its number is bounded by the workers and the queue of the node.
+pub(crate) type Work = BoxFuture<'static, ()>;
+
 impl State {
-    pub(crate) fn new(config: Config, network: SharedNetwork, logs: Logs) -> Self {
-        Self {
+    /// Returns the state and the receiver of [`State::spawn`].
+    pub(crate) fn new(
+        config: Config,
+        network: SharedNetwork,
+        logs: Logs,
+    ) -> (Self, mpsc::UnboundedReceiver<Work>) {
+        let (work, works) = mpsc::unbounded_channel();
+        let state = Self {
+            ledger: Mutex::new(Ledger::new(config.fault, config.node.as_ref())),
+            node: config.node.map(Arc::new),
             host_name: config.host_name,
             upstream: Upstream::new(network),
             debug: config.debug,
-            ledger: Mutex::new(Ledger::new(config.fault)),
+            fault_changed: Notify::new(),
+            door: watch::Sender::new(Door { open: true, outages: 0 }),
             logs,
             phase: watch::Sender::new(Phase::Serving),
-        }
+            work,
+        };
+        (state, works)
+    }
+
+    /// Runs work in a task of the service port. It ends early if the service ends.
+    pub(crate) fn spawn(&self, work: Work) {
+        // Without a receiver the service ended; the work is dropped.
+        let _ = self.work.send(work);
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {

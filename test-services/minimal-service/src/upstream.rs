@@ -1,12 +1,11 @@
-//! The client for bounce requests, which keeps connections.
+//! The client for bounce requests and calls, which keeps connections and never sends a request twice.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
-use http::{Request, Response, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -15,8 +14,8 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use self::idle::{Idle, Sender};
-use crate::body::MAX_BODY;
-use crate::headers::REQUEST_ID_NAME;
+use crate::body::{Payload, drain};
+use crate::headers::{CALLER_NAME, REQUEST_ID_NAME};
 use crate::random::Random;
 
 mod idle;
@@ -27,6 +26,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The timeout of a request with its response: longer than any timeout that an experiment sets in the mesh.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The largest buffer of a connection, and so the largest head of a response. A connection keeps its buffer while it is
+/// idle.
+const MAX_BUFFER: usize = 64 * 1024;
+
 const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("minimal-service/", env!("CARGO_PKG_VERSION")));
 
 /// The HTTP client of one service.
@@ -34,6 +37,16 @@ pub(crate) struct Upstream {
     network: SharedNetwork,
     idle: Idle,
     ids: Mutex<Random>,
+}
+
+/// A request to an upstream.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) endpoint: &'a Uri,
+    pub(crate) id: &'a HeaderValue,
+    /// The name of the service that sends the request.
+    pub(crate) caller: Option<&'a HeaderValue>,
+    /// The size of the body: 0 is a `GET`, more a `POST`.
+    pub(crate) bytes: u64,
 }
 
 /// Why there is no response.
@@ -51,6 +64,31 @@ pub(crate) enum UpstreamError {
     TimedOut,
 }
 
+impl<'a> Outgoing<'a> {
+    /// Returns a `GET` without a caller.
+    pub(crate) fn get(endpoint: &'a Uri, id: &'a HeaderValue) -> Self {
+        Self { endpoint, id, caller: None, bytes: 0 }
+    }
+
+    /// Returns the request for the host and port of its endpoint.
+    fn request(&self, host_and_port: &str) -> Option<Request<Payload>> {
+        let mut request = Request::new(Payload::of_size(self.bytes));
+        if self.bytes > 0 {
+            *request.method_mut() = Method::POST;
+        }
+        *request.uri_mut() = self.endpoint.path_and_query().map_or("/", |path| path.as_str()).parse().ok()?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_str(host_and_port).ok()?);
+        headers.insert(USER_AGENT, PRODUCT);
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        headers.insert(REQUEST_ID_NAME, self.id.clone());
+        if let Some(caller) = self.caller {
+            headers.insert(CALLER_NAME, caller.clone());
+        }
+        Some(request)
+    }
+}
+
 impl Upstream {
     pub(crate) fn new(network: SharedNetwork) -> Self {
         Self { network, idle: Idle::default(), ids: Mutex::new(Random::new(None)) }
@@ -63,28 +101,22 @@ impl Upstream {
         HeaderValue::from_str(&digits).expect("digits are plain text")
     }
 
-    /// Sends a `GET` to an endpoint; returns the head of the response, whose body is read and dropped.
+    /// Sends a request; returns the head of the response, whose body is received and dropped.
     ///
     /// # Errors
     /// Returns an error if the endpoint is not valid, cannot be reached or does not respond within [`TIMEOUT`].
-    pub(crate) async fn get(&self, endpoint: &Uri, id: &HeaderValue) -> Result<Response<()>, UpstreamError> {
-        timeout(TIMEOUT, self.exchange(endpoint, id)).await.unwrap_or(Err(UpstreamError::TimedOut))
+    pub(crate) async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Response<()>, UpstreamError> {
+        timeout(TIMEOUT, self.exchange(outgoing)).await.unwrap_or(Err(UpstreamError::TimedOut))
     }
 
-    async fn exchange(&self, endpoint: &Uri, id: &HeaderValue) -> Result<Response<()>, UpstreamError> {
+    async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Response<()>, UpstreamError> {
+        let endpoint = outgoing.endpoint;
         let not_http = || UpstreamError::NotHttp(endpoint.clone());
         let authority = endpoint.authority().filter(|_| endpoint.scheme_str() == Some("http"));
         let authority = authority.ok_or_else(not_http)?;
         // User information before an `@` is not part of the `Host` header.
         let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() =
-            endpoint.path_and_query().map_or("/", |path| path.as_str()).parse().map_err(|_| not_http())?;
-        let headers = request.headers_mut();
-        headers.insert(HOST, HeaderValue::from_str(host_and_port).map_err(|_| not_http())?);
-        headers.insert(USER_AGENT, PRODUCT);
-        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        headers.insert(REQUEST_ID_NAME, id.clone());
+        let mut request = outgoing.request(host_and_port).ok_or_else(not_http)?;
 
         // The peer may have closed an idle connection. Only a request that was not sent is sent on the next one: the
         // upstream may have counted one that was sent, and sending it again would be a retry.
@@ -119,7 +151,10 @@ impl Upstream {
                 .unwrap_or_else(|_| timed_out())
             {
                 Ok(stream) => {
-                    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+                    let (sender, connection) = http1::Builder::new()
+                        .max_buf_size(MAX_BUFFER)
+                        .handshake(TokioIo::new(stream))
+                        .await?;
                     // The task ends when the sender is dropped.
                     tokio::spawn(connection);
                     return Ok(sender);
@@ -138,7 +173,7 @@ impl Upstream {
         response: Response<Incoming>,
     ) -> Result<Response<()>, UpstreamError> {
         let (head, body) = response.into_parts();
-        if Limited::new(body, MAX_BODY).collect().await.is_ok() {
+        if drain(body).await {
             self.idle.keep(host_and_port, sender);
         }
         Ok(Response::from_parts(head, ()))

@@ -4,17 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, sleep};
 
-/// The sending half of a connection.
-pub(super) type Sender = SendRequest<Empty<Bytes>>;
+use crate::body::Payload;
 
-/// The most idle connections per host and port, and the most hosts and ports with idle connections.
-const PER_AUTHORITY: usize = 64;
-const AUTHORITIES: usize = 64;
+/// The sending half of a connection.
+pub(super) type Sender = SendRequest<Payload>;
+
+/// The most idle connections. Each needs about 10 KiB, and at most [`super::MAX_BUFFER`] more.
+const MAX_IDLE: usize = 256;
 
 /// How long an idle connection is kept. Measured on a real Linkerd: while a client holds a connection to a service, its
 /// proxy keeps what it discovered about that service and ignores a new ServiceProfile. One second is short compared to
@@ -49,20 +48,16 @@ impl Idle {
         None
     }
 
-    /// Keeps a connection for the next request to this host and port.
+    /// Keeps a connection for the next request to this host and port, or closes it if there are [`MAX_IDLE`] already.
     pub(super) fn keep(&self, authority: &str, sender: Sender) {
         let mut inner = self.lock();
+        if inner.authorities.values().map(Vec::len).sum::<usize>() >= MAX_IDLE {
+            return;
+        }
         let idle = (sender, Instant::now());
-        if let Some(senders) = inner.authorities.get_mut(authority) {
-            senders.retain(|(sender, _)| !sender.is_closed());
-            if senders.len() < PER_AUTHORITY {
-                senders.push(idle);
-            }
-        } else {
-            if inner.authorities.len() == AUTHORITIES {
-                inner.authorities.clear();
-            }
-            inner.authorities.insert(authority.to_owned(), vec![idle]);
+        match inner.authorities.get_mut(authority) {
+            Some(senders) => senders.push(idle),
+            None => drop(inner.authorities.insert(authority.to_owned(), vec![idle])),
         }
         if !std::mem::replace(&mut inner.expiring, true) {
             tokio::spawn(self.clone().expire());

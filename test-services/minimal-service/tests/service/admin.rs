@@ -14,7 +14,8 @@ async fn put_fault(lab: &Lab, change: &Value) -> (u16, Value) {
 async fn a_fault_change_applies_to_a_running_service() {
     let lab = Lab::default();
     let _a = lab.start("a", &[("REJECT", "1")]).await;
-    let initial = json!({"quota": 0, "reject": true, "sequence": [], "seed": null, "delay_max": 0.0});
+    let initial = json!({"quota": 0, "reject": true, "sequence": [], "seed": null, "delay_max": 0.0,
+        "errors": null, "blocks": false, "delay": null, "slow": 1.0, "down": false});
     assert_eq!(lab.admin("a", "/fault").await, initial);
     assert_eq!(lab.get("a", "/").await.status, 200);
 
@@ -79,6 +80,17 @@ async fn counts_attempts_and_ids_match_the_requests() {
         "served": {"2": 1},
         "ids": 2,
         "forgotten": 0,
+        "callers": {},
+        "calls": {},
+        "queue_rejections": 0,
+        "disconnected": 0,
+        "wasted": 0,
+        "wasted_seconds": 0.0,
+        "service_seconds": 0.0,
+        "in_flight": 0,
+        "queued": 0,
+        "peak_in_flight": 1,
+        "peak_queued": 0,
     });
     assert_eq!(lab.admin("a", "/counts").await, expected);
 
@@ -100,7 +112,10 @@ async fn unknown_paths_get_404_and_other_methods_405() {
     let response = lab.send("a", ADMIN, Request::get("/"), "").await;
     assert_eq!(
         (response.status.as_u16(), response.json()),
-        (404, json!({"error": "unknown path /, expected /fault, /counts, /ids or /attempts"}))
+        (
+            404,
+            json!({"error": "unknown path /, expected /health, /fault, /counts, /counts/peaks, /ids or /attempts"})
+        )
     );
     assert_eq!(lab.send("a", ADMIN, Request::delete("/fault"), "").await.status, 405);
     assert_eq!(

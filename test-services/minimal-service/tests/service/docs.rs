@@ -1,6 +1,7 @@
 //! Runs the requests of `docs/test-service.md` and compares the responses with the page.
 
 use http::Request;
+use minimal_service::Config;
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -23,6 +24,9 @@ async fn every_exchange_of_the_page_matches_the_service() {
     let lab = Lab::default();
     let _minimal = lab.start("minimal-service", &[]).await;
     let _bounced = lab.start("bounced-service", &[("SEQUENCE", "500,500,200")]).await;
+    let node = PAGE.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let _cart = lab.start("cart", &[("NODE", node)]).await;
+    let _price = lab.start("price", &[("NODE", r#"{"name":"price"}"#)]).await;
     let mut run = 0;
     for exchange in exchanges() {
         let (method, path) = exchange.request;
@@ -65,7 +69,30 @@ fn every_variable_is_on_the_page() {
         assert!(PAGE.contains(&format!("| `{variable}` |")), "{variable}");
         count += 1;
     }
-    assert_eq!(count, 10, "variables that the configuration reads");
+    assert_eq!(count, 12, "variables that the configuration reads");
+}
+
+/// The keys are those of the JSON of a running service, so a key that is added has to be described.
+#[tokio::test]
+async fn every_key_of_the_admin_port_and_of_a_node_is_on_the_page() {
+    let lab = Lab::default();
+    let node =
+        r#"{"name":"a","script":[{"call":{"service":"a","url":"http://a/"}}],"capacity":{"workers":1}}"#;
+    let _a = lab.start("a", &[("NODE", node)]).await;
+    let node = Config::from_env([("NODE".to_owned(), node.to_owned())]).unwrap().node;
+    let node = serde_json::to_value(node).unwrap();
+    let documents =
+        [lab.admin("a", "/fault").await, lab.admin("a", "/counts").await, node["capacity"].clone(), node];
+    let mut count = 0;
+    for key in documents.iter().flat_map(|document| document.as_object().unwrap().keys()) {
+        assert!(PAGE.contains(&format!("`{key}`")), "{key}");
+        count += 1;
+    }
+    for key in documents[3]["script"][0]["call"].as_object().unwrap().keys() {
+        assert!(PAGE.contains(&format!("`call.{key}`")), "{key}");
+        count += 1;
+    }
+    assert_eq!(count, 10 + 19 + 5 + 5 + 5, "keys of faults, counts, capacity, node and call");
 }
 
 fn exchanges() -> impl Iterator<Item = Exchange<'static>> {

@@ -1,21 +1,24 @@
 //! Services under test and a client that sends requests to them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use minimal_service::{Config, run};
-use serde_json::Value;
+use minimal_service::{Config, Counts, run};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::network::Wire;
 
 pub(crate) const SERVICE: u16 = 9090;
 pub(crate) const ADMIN: u16 = 9091;
+pub(crate) const NODE: u16 = 8080;
 
 /// Services on one in-memory network.
 #[derive(Default)]
@@ -81,6 +84,39 @@ impl Lab {
         Running { stop, code, lines }
     }
 
+    /// Starts a node of a call graph with the rest of its JSON: `"name"` is added.
+    pub(crate) async fn node(&self, name: &str, node: &Value) -> Running {
+        let mut node = node.clone();
+        node["name"] = name.into();
+        self.start(name, &[("NODE", &node.to_string())]).await
+    }
+
+    /// Sends a `GET` to a node.
+    pub(crate) async fn call(&self, name: &str) -> Response {
+        self.send(name, NODE, Request::get("/"), "").await
+    }
+
+    /// Sends a `GET` to a node in a task; returns the response and when it arrived. Aborting the task disconnects.
+    pub(crate) async fn open(&self, name: &str) -> JoinHandle<(Response, Duration)> {
+        let mut client = self.connect(name, NODE).await;
+        tokio::spawn(async move {
+            let start = Instant::now();
+            let response = send(&mut client, Request::get("/"), "").await.unwrap();
+            (response, start.elapsed())
+        })
+    }
+
+    /// Changes the faults of a service.
+    pub(crate) async fn fault(&self, name: &str, change: &Value) -> Value {
+        let response = self.send(name, ADMIN, Request::put("/fault"), &change.to_string()).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.json()
+    }
+
+    pub(crate) async fn counts(&self, name: &str) -> Counts {
+        serde_json::from_value(self.admin(name, "/counts").await).unwrap()
+    }
+
     pub(crate) async fn connect(&self, name: &str, port: u16) -> SendRequest<Full<Bytes>> {
         let stream = self.wire.open(self.wire.address(name, port)).unwrap();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
@@ -126,4 +162,9 @@ pub(crate) async fn send(
     let (head, body) = sender.send_request(request).await?.into_parts();
     let body = String::from_utf8(body.collect().await?.to_bytes().to_vec()).unwrap();
     Ok(Response { status: head.status, headers: head.headers, body })
+}
+
+/// Returns the step that calls a service.
+pub(crate) fn call(service: &str) -> Value {
+    json!({"call": {"service": service, "url": format!("http://{service}:{NODE}/")}})
 }

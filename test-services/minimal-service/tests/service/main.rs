@@ -2,9 +2,12 @@
 
 mod admin;
 mod bounce;
+mod capacity;
+mod disconnect;
 mod docs;
+mod faults;
+mod graph;
 mod lab;
 mod lifecycle;
-mod modules;
 mod network;
 mod responses;

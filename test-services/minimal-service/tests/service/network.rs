@@ -44,6 +44,11 @@ impl Wire {
         SocketAddr::new(self.names.lock().unwrap()[name], port)
     }
 
+    /// Returns the number of streams opened so far.
+    pub(crate) fn opened(&self) -> usize {
+        self.connects.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn open(&self, to: SocketAddr) -> Result<BoxIo> {
         let (near, far) = duplex(64 << 10);
         let listeners = self.listeners.lock().unwrap();
