@@ -27,7 +27,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),
-    ("meshy-lab", &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd"]),
+    (
+        "meshy-lab",
+        &[
+            "meshy-base",
+            "meshy-embedded",
+            "meshy-kube",
+            "meshy-kustomize",
+            "meshy-linkerd",
+            "meshy-topology",
+        ],
+    ),
     (
         "meshy-policy",
         &["meshy-base", "meshy-kube", "meshy-lab", "meshy-linkerd", "meshy-metrics", "meshy-predict"],
@@ -37,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "meshy-base",
             "meshy-embedded",
+            "meshy-graph",
             "meshy-kube",
             "meshy-lab",
             "meshy-linkerd",
@@ -44,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-metrics",
             "meshy-policy",
             "meshy-predict",
+            "meshy-topology",
         ],
     ),
 ];
