@@ -10,6 +10,7 @@ use super::report::list as runs;
 use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
 use crate::compare::Difference;
 use crate::runs::Run;
+use meshy_graph::CallGraph;
 use meshy_metrics::{Outcomes, stat};
 use meshy_predict::edge::EdgePrediction;
 
@@ -26,8 +27,10 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("explain-page", of::<explain::Page<'_>>()),
         ("outcomes", of::<Outcomes>()),
         ("fault", of::<fault::Document<'_>>()),
+        ("graph", of::<CallGraph>()),
         ("predict", of::<EdgePrediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),
+        ("predict-topology", of::<predict::topology::Document>()),
         ("report", of::<report::Document<'_>>()),
         ("routes", of::<Vec<routes::Row>>()),
         ("run", of::<Run>()),

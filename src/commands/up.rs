@@ -15,8 +15,8 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::manifest;
 use meshy_lab::addons;
 use meshy_lab::cluster::{self, image};
-use meshy_lab::lab::Record;
 use meshy_lab::deploy::{self, Bundle};
+use meshy_lab::lab::Record;
 use meshy_lab::overlay;
 
 /// The flags of `meshy up`.

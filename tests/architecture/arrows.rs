@@ -29,14 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-metrics", &["meshy-kube"]),
     (
         "meshy-lab",
-        &[
-            "meshy-base",
-            "meshy-embedded",
-            "meshy-kube",
-            "meshy-kustomize",
-            "meshy-linkerd",
-            "meshy-topology",
-        ],
+        &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd", "meshy-topology"],
     ),
     (
         "meshy-policy",

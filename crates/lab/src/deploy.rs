@@ -79,12 +79,7 @@ pub async fn deploy(
     futures::future::try_join_all(each).await
 }
 
-async fn one(
-    env: &Env,
-    kinds: &Kinds,
-    bundle: Bundle,
-    options: &Options,
-) -> anyhow::Result<Deployed> {
+async fn one(env: &Env, kinds: &Kinds, bundle: Bundle, options: &Options) -> anyhow::Result<Deployed> {
     bundle.warnings.iter().for_each(|warning| env.report.warn(warning));
     let Bundle { name, mut objects, .. } = bundle;
     overlay::set_images(&mut objects, options.registry_port, options.image.as_deref());

@@ -63,7 +63,8 @@ impl Bundle {
         let mut objects = Vec::new();
         for file in expand(path)? {
             let place = file.display();
-            let text = input::any_text(&file).with_context(|| format!("cannot read {place}")).exit(Exit::Usage)?;
+            let text =
+                input::any_text(&file).with_context(|| format!("cannot read {place}")).exit(Exit::Usage)?;
             let parsed = manifest::parse(&text).with_context(|| format!("cannot use {place}"));
             objects.extend(parsed.exit(Exit::Usage)?);
         }
@@ -102,8 +103,11 @@ mod tests {
     fn the_files_of_a_folder_are_read_in_the_order_of_their_names() {
         let folder = tempfile::tempdir().unwrap();
         let object = |name: &str| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}}}");
-        fs::write(folder.path().join("20.json"), r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"b"}}"#)
-            .unwrap();
+        fs::write(
+            folder.path().join("20.json"),
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"b"}}"#,
+        )
+        .unwrap();
         fs::write(folder.path().join("10.yaml"), format!("{}\n---\n{}\n", object("a"), object("c"))).unwrap();
         fs::write(folder.path().join("README.md"), "not a manifest").unwrap();
         let bundle = Bundle::files(folder.path()).unwrap();

@@ -81,7 +81,9 @@ pub fn objects(topology: &Topology, namespace: Option<&str>) -> anyhow::Result<V
 pub fn overlays(name: &str, topology: &Topology, namespace: Option<&str>) -> anyhow::Result<Vec<String>> {
     if let Some(namespace) = namespace {
         let error = anyhow!("topology `{name}` cannot be deployed into namespace `{namespace}`");
-        return Err(error).hint("it consists of overlays, and these contain their namespace").exit(Exit::Usage);
+        return Err(error)
+            .hint("it consists of overlays, and these contain their namespace")
+            .exit(Exit::Usage);
     }
     let shipped = files::overlays();
     let folder = Path::new(name).parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -120,7 +122,8 @@ mod tests {
     fn a_topology_runs_the_image_of_the_lab() {
         let mut objects = Bundle::topology("chain-3", Some("shop")).unwrap().objects;
         overlay::set_images(&mut objects, Some(5001), Some("localhost:5001/x@sha256:1"));
-        let image = |object: &Object| object.data["spec"]["template"]["spec"]["containers"][0]["image"].clone();
+        let image =
+            |object: &Object| object.data["spec"]["template"]["spec"]["containers"][0]["image"].clone();
         let deployments = objects.iter().filter(|object| manifest::kind(object) == "Deployment");
         let images: Vec<_> = deployments.map(image).collect();
         assert_eq!(images, ["localhost:5001/x@sha256:1"; 3]);
