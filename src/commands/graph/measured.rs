@@ -51,8 +51,12 @@ pub(super) async fn graph(
     let unmeshed: Vec<UnmeshedEdge> =
         unmeshed(&window).into_iter().filter(|edge| in_scope(&edge.namespace)).collect();
     if edges.is_empty() && unmeshed.is_empty() {
-        let hint = "`meshy traffic` sends load, `--window 0s` shows all since each proxy's start";
-        context.report.say(format!("no request in the window of {seconds:.0} s: {hint}"));
+        context.report.say(match length.is_zero() {
+            true => "no request was counted yet: `meshy traffic` sends load".to_owned(),
+            false => format!(
+                "no request in {seconds:.0} s: `meshy traffic` sends load, `--window 0s` shows all since each proxy's start"
+            ),
+        });
     }
     let policies = policies(context, client, &edges).await;
     let mut graph = CallGraph::default();
