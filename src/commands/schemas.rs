@@ -92,8 +92,11 @@ fn the_files_are_those_of_the_types() {
 const UNITS: [&str; 7] = ["_ratio", "_count", "_ms", "_seconds", "_per_second", "_per_request", "_points"];
 
 /// Numbers that are neither a share, a count, a duration nor a rate.
-const PLAIN: [(&str, &str); 2] =
-    [("version", "of the format"), ("value", "of what is swept, whose unit that is")];
+const PLAIN: [(&str, &str); 3] = [
+    ("version", "of the format"),
+    ("value", "of what is swept, whose unit that is"),
+    ("second", "a position, counted from the start of the load"),
+];
 
 /// An interval's three numbers have the unit of the property that holds it.
 const OF_INTERVAL: [&str; 3] = ["mean", "low", "high"];

@@ -28,7 +28,7 @@ fn a_chain_without_errors_has_one_attempt_for_each_request_on_each_edge() {
 #[test]
 fn retries_multiply_attempts_while_the_last_service_is_down() {
     let home = Home::new();
-    let line = "predict --topology chain-4 --rate 5/s --runs 3 --trigger down=5s --duration 20s";
+    let line = "predict --topology chain-4 --rate 5/s --runs 3 --trigger down=60s --duration 80s";
     let attempts = |line: &str| -> Vec<f64> {
         let document = json(&home, line);
         let edges = document["entries"][0]["prediction"]["edges"].as_array().expect("edges").clone();
@@ -36,10 +36,14 @@ fn retries_multiply_attempts_while_the_last_service_is_down() {
     };
     let (without, with) = (attempts(line), attempts(&format!("{line} --retries 2")));
     assert!(without.iter().all(|attempts| (attempts - 1.0).abs() < 1e-9), "{without:?}");
-    // A quarter of the requests meets the fault: 3, 9 and 27 attempts instead of 1.
+    // Three quarters of the requests meet the fault: 3, 9 and 27 attempts instead of 1; fewer for the last of them, whose retries
+    // find the service up again.
     for (attempts, most) in with.iter().zip([3.0, 9.0, 27.0]) {
-        let expected = 0.75 + 0.25 * most;
-        assert!((attempts / expected - 1.0).abs() < 0.1, "{with:?}: {attempts} is not near {expected}");
+        let expected = 0.25 + 0.75 * most;
+        assert!(
+            *attempts <= expected && *attempts > 0.95 * expected,
+            "{with:?}: {attempts} is not near {expected}"
+        );
     }
     let budget = attempts(&format!("{line} --budget 0.2 --min 1"));
     assert!(budget[2] < with[2] / 2.0, "{budget:?}");
