@@ -1,4 +1,4 @@
-//! The command line: global flags and one variant per verb. Each verb's own flags stand beside its code.
+//! The command line: global flags and one variant per verb. Each verb's own flags stand next to its code.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -87,6 +87,8 @@ pub enum Command {
     Stop(commands::stop::Args),
     /// Run the guided demo: failures, retries on and off
     Demo(commands::demo::Args),
+    /// Run a scenario: policies, faults, load, expectations
+    Run(commands::run::Args),
     /// Send load at a fixed rate and show what clients saw
     Traffic(commands::traffic::Args),
     /// Change how a running test service fails
@@ -120,6 +122,7 @@ impl Command {
             Self::Outcomes(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),
+            Self::Run(args) => args.planned(),
             Self::Sp(args) => args.planned(),
             Self::Stat(args) => args.planned(),
             Self::Sweep(args) => args.planned(),

@@ -27,6 +27,7 @@ pub mod registry;
 pub mod report;
 pub mod retry;
 pub mod routes;
+pub mod run;
 #[cfg(test)]
 mod schemas;
 pub mod sp;

@@ -1,4 +1,4 @@
-//! Two measurements beside each other: the difference, its uncertainty, a verdict.
+//! Two measurements next to each other: the difference, its uncertainty, a verdict.
 
 use serde::Serialize;
 
@@ -56,7 +56,7 @@ pub struct Difference {
 pub fn steps(first: &Step, second: &Step) -> Difference {
     let (a, b) = (&first.traffic, &second.traffic);
     let difference = a.success_ratio.zip(b.success_ratio).map(|(a, b)| b - a);
-    // Shares of none or all have no deviation of their own; one request more or less on each side gives them one.
+    // Shares of none or all have a deviation of 0; one request more or less on each side gives them one.
     let variance = |good: u64, all: u64| {
         let (good, all) = (good as f64 + 1.0, all as f64 + 2.0);
         good / all * (1.0 - good / all) / all

@@ -20,7 +20,7 @@ const LARGEST: u64 = 1 << 20;
 /// Puts what the file says before the flags of a command line, where clap lets the later one win.
 ///
 /// # Errors
-/// A named file is absent, or a file is no YAML, has an unknown key (with the nearest right one), a value that is no scalar or
+/// A named file is absent, or a file is not YAML, has an unknown key (with the nearest right one), a value that is not a scalar or
 /// an invalid name.
 pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
     let named = named(&args);
@@ -64,9 +64,9 @@ fn named(args: &[OsString]) -> Option<PathBuf> {
 }
 
 fn flags(text: &str, args: &[OsString], command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
-    let value: Value = serde_yaml::from_str(text).context("it is no YAML")?;
+    let value: Value = serde_yaml::from_str(text).context("it is not YAML")?;
     let Value::Object(map) = value else {
-        return if value.is_null() { Ok(Vec::new()) } else { Err(anyhow!("it is no map of flags")) };
+        return if value.is_null() { Ok(Vec::new()) } else { Err(anyhow!("it is not a map of flags")) };
     };
     let known: Vec<&clap::Arg> = command.get_arguments().filter(|a| a.is_global_set()).collect();
     let mut flags = Vec::new();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_told_with_the_nearest_right_one() {
+    fn an_unknown_key_is_reported_with_the_nearest_valid_one() {
         let error = merged("providr: kind", "meshy up").unwrap_err();
         assert!(meshy_base::error::hints(&error)[0].starts_with("did you mean `provider`?"));
     }

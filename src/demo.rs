@@ -1,4 +1,4 @@
-//! The seed's story as one run: failures, retries on, off again, and the same through the ingress.
+//! The original demo as one run: failures, retries on, off again, and the same through the ingress.
 
 pub mod stage;
 
@@ -51,7 +51,7 @@ pub const SCENES: [Scene; 5] = [
     Scene {
         name: "profile on",
         says: "The same, with a ServiceProfile whose route is retryable, and its budget.",
-        note: "The service fails as before. The caller's proxy asks again, and the service pays with more than three \
+        note: "The service fails as before. The caller's proxy retries, and the service pays with more than three \
                times the load.",
         ingress: false,
         profile: true,
@@ -68,7 +68,7 @@ pub const SCENES: [Scene; 5] = [
     Scene {
         name: "ingress, off",
         says: "Now users reach bounced-service through the ingress. Nothing retries.",
-        note: "The client is the ingress controller now, and it has a proxy of its own.",
+        note: "The client is the ingress controller now, and it has a separate proxy.",
         ingress: true,
         profile: false,
         seconds: 20.0,
@@ -83,7 +83,7 @@ pub const SCENES: [Scene; 5] = [
     },
 ];
 
-/// How the story is told.
+/// The length and rate of the scenes.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Requests per second.
@@ -97,7 +97,7 @@ pub struct Pace {
 impl Pace {
     /// About two minutes. Four requests a second at 70 % failing want 9.3 retries a second: the budget's reserve carries them.
     pub const FULL: Self = Self { rate: 4.0, length: 1.0, seed: None };
-    /// About twenty seconds; what is fewer in requests is made up by the seed: 8 of its first 26 attempts are good, and
+    /// About twenty seconds; what is fewer in requests is made up by the random seed: 8 of its first 26 attempts are good, and
     /// 32 of its first 107.
     pub const FAST: Self = Self { rate: 8.0, length: 0.16, seed: Some(366) };
 }
@@ -128,7 +128,7 @@ pub async fn set(
         return session.fault(&service, &change).await;
     }
     let pods = services::pods(&stage.client, &service.namespace, &service.name).await?;
-    // An image of others has no admin port: what its service does is then its own matter.
+    // An image that is not meshy's has no admin port: what its service does is then its own matter.
     match services::fault(&stage.client, &pods).await {
         Ok(fault) if (fault.ratio() * 100.0).round() == f64::from(QUOTA) => Ok(()),
         Ok(_) => session.fault(&service, &change).await,
@@ -269,7 +269,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
     for (off, on) in pairs {
         match share(off).zip(share(on)) {
             Some((without, with)) if without.high < with.low => {}
-            Some(_) => missing.push(format!("`{off}` and `{on}` cannot be told apart")),
+            Some(_) => missing.push(format!("`{off}` and `{on}` cannot be distinguished")),
             None => missing.push(format!("`{off}` or `{on}` was not measured")),
         }
     }
@@ -278,7 +278,7 @@ pub fn verdict(steps: &[Step]) -> Verdict {
         return Verdict { holds: false, text };
     }
     let percent = |name: &str| {
-        let step = steps.iter().find(|step| step.name == name).expect("told apart, so measured");
+        let step = steps.iter().find(|step| step.name == name).expect("distinguished, so measured");
         points(step.traffic.success_ratio.unwrap_or_default(), step.traffic.requests_count)
     };
     let mesh = steps.iter().find(|step| step.name == "profile on").and_then(|step| step.mesh.as_ref());

@@ -21,6 +21,7 @@ pub mod live;
 pub mod measure;
 pub mod mesh;
 pub mod report;
+pub mod runner;
 pub mod runs;
 pub mod summary;
 pub mod support;

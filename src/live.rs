@@ -11,7 +11,7 @@ use meshy_load::Tick;
 use crate::measure::View;
 use meshy_base::Report;
 
-/// Seconds in the sparkline: what a terminal of 80 columns shows beside its label.
+/// Seconds in the sparkline: what a terminal of 80 columns shows next to its label.
 const SPARK: usize = 60;
 
 /// Shows each second.

@@ -22,7 +22,7 @@ use marks::{Mark, Marks};
 pub struct Step {
     /// What it is called.
     pub name: String,
-    /// The seed's case, or the URL.
+    /// The original demo's case, or the URL.
     pub case: String,
     /// When it began, in seconds since the run's begin.
     pub begun_seconds: f64,

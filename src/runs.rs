@@ -188,13 +188,13 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
 fn read(file: &Path) -> anyhow::Result<Run> {
     let text = input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
     let run: serde_json::Value =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no recorded run", file.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is not a recorded run", file.display()))?;
     match run["version"].as_u64() {
         Some(version) if version == u64::from(VERSION) => {}
         Some(version) => bail!("{} has version {version}, this meshy reads {VERSION}", file.display()),
-        None => bail!("{} is no recorded run", file.display()),
+        None => bail!("{} is not a recorded run", file.display()),
     }
-    serde_json::from_value(run).with_context(|| format!("{} is no recorded run", file.display()))
+    serde_json::from_value(run).with_context(|| format!("{} is not a recorded run", file.display()))
 }
 
 #[cfg(test)]

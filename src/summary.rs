@@ -76,12 +76,12 @@ pub fn of_steps(steps: &[Step]) -> String {
 /// What the mesh counted.
 pub fn of_mesh(mesh: &Mesh) -> String {
     if mesh.clients.requests_count == 0 {
-        let told = format!(
+        let text = format!(
             "no proxy counted a request to {}: its clients are not meshed, so nothing can retry for them; `meshy inject` \
              meshes them, `meshy stat -A` shows who is",
             mesh.service.name
         );
-        return wrapped(&told, WIDTH).join("\n") + "\n";
+        return wrapped(&text, WIDTH).join("\n") + "\n";
     }
     let mut text = of_outcomes(&mesh.outcomes);
     text.push('\n');
@@ -115,7 +115,7 @@ pub fn of_outcomes(outcomes: &Outcomes) -> String {
     outcomes_table(outcomes, |_| true)
 }
 
-/// The same without the outcomes that befell no request.
+/// The same without the outcomes that happened to no request.
 pub fn of_counted_outcomes(outcomes: &Outcomes) -> String {
     outcomes_table(outcomes, |count| count != Some(0))
 }
@@ -184,13 +184,13 @@ pub fn of_judged(judged: &Judged) -> String {
     format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
 }
 
-/// A step told in sentences: what was wanted, what was allowed, what came of it.
+/// A step in sentences: what was requested, what the policy allowed, and the result.
 pub fn explain(step: &Step) -> Vec<String> {
     let traffic = &step.traffic;
     let Some(success) = traffic.success_ratio else {
         return vec![format!("{}: no request ended.", step.name)];
     };
-    let mut told = vec![format!(
+    let mut sentences = vec![format!(
         "{}: {} % of {} requests succeeded for the user, at {:.1} a second.",
         step.name,
         table::points(success, traffic.requests_count),
@@ -198,11 +198,11 @@ pub fn explain(step: &Step) -> Vec<String> {
         traffic.requests_per_second
     )];
     let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.clients.requests_count > 0) else {
-        told.push("What the mesh did is not known: no proxy counted these requests.".to_owned());
-        return told;
+        sentences.push("What the mesh did is not known: no proxy counted these requests.".to_owned());
+        return sentences;
     };
     if let Some(actual) = mesh.clients.actual_success() {
-        told.push(format!(
+        sentences.push(format!(
             "The service itself answered {} % of {} attempts well{}.",
             table::points(actual, mesh.clients.attempts_count),
             mesh.clients.attempts_count,
@@ -220,12 +220,12 @@ pub fn explain(step: &Step) -> Vec<String> {
         _ if !step.marks.is_empty() => {
             let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
             let marks = marks.collect::<Vec<_>>().join("; ");
-            told.push(format!("The policy changed meanwhile: {marks}. These figures hold all of it."));
+            sentences.push(format!("The policy changed meanwhile: {marks}. These figures hold all of it."));
         }
-        Policy::None => told.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
+        Policy::None => sentences.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
         Policy::Budget { .. } => {
             let wanted = clients.retryable_count as f64 / seconds;
-            told.push(format!(
+            sentences.push(format!(
                 "{wanted:.1} retries a second were wanted, the budget ({}) allowed {retries:.1}{}",
                 &mesh.policy.words().trim_start_matches("a budget of "),
                 match clients.no_budget_count {
@@ -234,7 +234,7 @@ pub fn explain(step: &Step) -> Vec<String> {
                 }
             ));
         }
-        Policy::Limit { limit } => told.push(format!(
+        Policy::Limit { limit } => sentences.push(format!(
             "{retries:.1} retries a second were made; {} requests failed with all {limit} used. A limit has no \
              budget: when everything fails, the load grows to {} times.",
             clients.limit_count,
@@ -242,14 +242,14 @@ pub fn explain(step: &Step) -> Vec<String> {
         )),
     }
     if let Some(added) = mesh.outcomes.added_attempts_per_request.filter(|added| *added > 0.005) {
-        told.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
+        sentences.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
     }
     if let Some(latency) = mesh.outcomes.added_latency_ms.filter(|ms| *ms > 0.0) {
-        told.push(format!("A retried request took {latency:.1} ms longer (the medians' difference)."));
+        sentences.push(format!("A retried request took {latency:.1} ms longer (the medians' difference)."));
     }
     if let Some(prediction) = &mesh.prediction {
         let expected = &prediction.success_ratio;
-        told.push(match expected.holds(success) {
+        sentences.push(match expected.holds(success) {
             true if (expected.mean - success).abs() < 0.005 => {
                 format!("As predicted: {:.0} %.", expected.mean * 100.0)
             }
@@ -261,5 +261,5 @@ pub fn explain(step: &Step) -> Vec<String> {
             ),
         });
     }
-    told
+    sentences
 }

@@ -59,7 +59,7 @@ impl<'a> Bench<'a> {
     /// Removes the retries of the service, as each point begins without any.
     ///
     /// # Errors
-    /// The API's; another field manager holds the policies; the service is no test service.
+    /// The API's; another field manager holds the policies; the service does not run the test service.
     pub async fn enter(
         stage: &'a Stage,
         session: &'a mut Session,

@@ -106,7 +106,7 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
     let again = applier.run(second).await.unwrap();
     let changed: Vec<String> =
         again.iter().filter(|a| a.changed).map(|a| manifest::describe(&a.object)).collect();
-    // An apply within the second of the first one cannot be told from it.
+    // An apply within the second of the first one cannot be known from it.
     let again = if changed.is_empty() {
         again
     } else {
@@ -199,7 +199,7 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proof_tells_called_webhooks_from_silent_ones() {
+async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
     let Some(server) = ApiServer::start() else { return };
     let kinds = server.kinds().await;
     let applier = Apply::new(&kinds, Manager::Manifests, soon());

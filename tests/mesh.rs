@@ -59,7 +59,7 @@ impl Lab {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
         let lab = Self { cluster, kubeconfig, _folder: folder };
-        // The seed's failing service: two of three attempts fail; the caller never does.
+        // The original demo's failing service: two of three attempts fail; the caller never does.
         for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
             lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
         }
@@ -256,7 +256,7 @@ async fn lint_finds_in_the_cluster_what_it_finds_in_files() {
     assert!(text.contains("nothing found"), "{text}");
     lab.apply(
         "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n\
-         metadata: {name: nobody.default.svc.cluster.local, namespace: default}\nspec: {routes: []}\n",
+         metadata: {name: no process.default.svc.cluster.local, namespace: default}\nspec: {routes: []}\n",
     )
     .await;
     let text = lab.expect("lint -o json", 6).await;

@@ -1,4 +1,4 @@
-//! docs/reference.md is made from the command line itself. `MESHY_BLESS=1 cargo test --test reference` writes it anew.
+//! docs/reference.md is made from the command line itself. `MESHY_BLESS=1 cargo test --test reference` writes it again.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -81,7 +81,7 @@ fn the_reference_page_says_what_the_command_line_takes() {
     let first = page.lines().zip(written.lines()).position(|(a, b)| a != b);
     assert!(
         page == written,
-        "docs/reference.md is not what the code says (line {:?}); make it anew with MESHY_BLESS=1",
+        "docs/reference.md is not what the code says (line {:?}); make it again with MESHY_BLESS=1",
         first.map(|n| n + 1)
     );
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use meshy_lab::image::registry::Client;
 use meshy_lab::image::{Arch, Blob, Image};
 
-/// A registry process with a folder and a port of its own.
+/// A registry process with a folder and a separate port.
 struct Registry {
     process: Child,
     client: Client,

@@ -51,7 +51,7 @@ pub enum ProviderChoice {
     Kind,
     /// A cluster that is there already (`--context`).
     Existing,
-    /// The stand-in inside this program.
+    /// The embedded cluster in this program.
     Embedded,
 }
 

@@ -19,7 +19,7 @@ use meshy_lab::{connect, files};
 /// How long a key press may wait for the cluster.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// The command line with candidates for its values. Told by the argument's name, so that a new command has them too.
+/// The command line with candidates for its values. Selected by the argument's name, so that a new command has them too.
 pub fn with_candidates(command: Command) -> Command {
     let names: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
     let mut command = names.iter().fold(command, |command, name| {
@@ -83,7 +83,7 @@ fn workloads() -> Vec<String> {
     .unwrap_or_else(|| files::overlays().into_iter().map(|name| format!("deploy/{name}")).collect())
 }
 
-/// Asks the cluster of the lab that `--name` would mean without a flag. No answer in time is no answer.
+/// Asks the cluster of the lab that `--name` would mean without a flag. No answer in time is not an answer.
 fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>) -> Option<Vec<String>> {
     let name = std::env::var("MESHY_NAME").unwrap_or_else(|_| LabName::DEFAULT.to_owned());
     let lab = Record::load(&name.parse().ok()?).ok()??;

@@ -33,6 +33,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Demo(args) => commands::demo::run(context, args).await,
         Command::Traffic(args) => commands::traffic::run(context, args).await,
         Command::Fault(args) => commands::fault::run(context, args).await,
+        Command::Run(args) => commands::run::run(context, args).await,
         Command::Stat(args) => commands::stat::run(context, args).await,
         Command::Routes(args) => commands::routes::run(context, args).await,
         Command::Graph(args) => commands::graph::run(context, args).await,
@@ -73,5 +74,6 @@ fn may_use_a_cluster(command: &Command) -> bool {
             | Command::Predict(_)
             | Command::Push(_)
             | Command::Report(_)
+            | Command::Run(_)
     )
 }

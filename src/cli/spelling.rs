@@ -1,5 +1,5 @@
 //! Flags that mean two things. A global flag's name belongs to it in every command, as far as clap goes; these two are also
-//! what somebody writes who means the command's own, and are spelled as that before clap reads them.
+//! what a user writes who means the command's own, and are spelled as that before clap reads them.
 
 use std::ffi::OsString;
 
@@ -22,7 +22,7 @@ pub fn plain(args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// A name with an ending or a folder: a slip in `json` is no file.
+/// A name with an ending or a folder: a slip in `json` is not a file.
 fn is_file(value: &str) -> bool {
     value.contains(['.', '/'])
 }

@@ -51,7 +51,7 @@ struct Document {
 /// Prints the table of checks.
 ///
 /// # Errors
-/// There is no such lab or context, or the API server does not respond as it should. What the checks find is no error: it is
+/// There is no such lab or context, or the API server does not respond as it should. What the checks find is not an error: it is
 /// the status.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.certs {

@@ -22,14 +22,14 @@ use meshy_base::error::{Advise as _, Exit};
 use meshy_base::limit;
 use meshy_policy::policy::{Session, Stopped};
 
-/// How long the demo takes at most as it was told to: on a real Linkerd some minutes pass until all clients follow.
+/// How long the demo takes at most as it was asked to: on a real Linkerd some minutes pass until all clients follow.
 pub(crate) const LENGTH: Duration = Duration::from_secs(600);
 
 /// How to tell it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy demo\n  meshy demo --fast\n  meshy demo --present")]
 pub struct Args {
-    /// Twenty seconds on a cluster of its own, with seeded failures: the same each time
+    /// Twenty seconds on a separate cluster, with seeded failures: the same each time
     #[arg(long, conflicts_with = "keep")]
     fast: bool,
     /// Step by step on a key, large and sparse, with what to say
@@ -55,7 +55,7 @@ pub struct Args {
     gate: Gate,
 }
 
-/// Tells the story.
+/// Runs the demo.
 ///
 /// # Errors
 /// The stage cannot be set, or the cluster fails on the way; policies or faults of before cannot be restored.
@@ -132,8 +132,8 @@ async fn play(
         step.begun_seconds = at;
         let interrupted = step.traffic.interrupted;
         // With the profile on the point is that the service fails as before: both views.
-        let told = if scene.profile { 2 } else { 1 };
-        for sentence in summary::explain(&step).iter().take(told) {
+        let text = if scene.profile { 2 } else { 1 };
+        for sentence in summary::explain(&step).iter().take(text) {
             wrapped(sentence, WIDTH).iter().for_each(|line| context.report.say(line));
         }
         steps.push(step);
@@ -236,7 +236,7 @@ async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> 
         // Only a key that is pressed from now on.
         hush.forget();
         let term = term.clone();
-        // A thread of its own: the cluster in this process goes on while the speaker speaks.
+        // A separate thread: the cluster in this process goes on while the speaker speaks.
         let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
         match key {
             // Ctrl-C is a key here; the signal that the terminal makes of it then ends the wait for this.

@@ -50,11 +50,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Some(id) => Err(error).hint(format!("did you mean `meshy explain {id}`?")),
         None => Err(error),
     })?;
-    let told: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
+    let steps: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
     let verdict = run.verdict.as_ref().map(|verdict| verdict.text.as_str());
-    let document = Document { run: &run.id, steps: &told, verdict };
+    let document = Document { run: &run.id, steps: &steps, verdict };
     context.data(&document, |_| {
-        let mut text: Vec<String> = told.iter().map(|sentences| in_lines(sentences)).collect();
+        let mut text: Vec<String> = steps.iter().map(|sentences| in_lines(sentences)).collect();
         text.extend(verdict.map(|text| summary::wrapped(text, WIDTH).join("\n")));
         text.join("\n\n")
     })?;

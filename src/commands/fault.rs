@@ -68,7 +68,7 @@ pub(super) struct Document<'a> {
 /// Changes the fault in all replicas, or shows it.
 ///
 /// # Errors
-/// The service is not there, or is no test service.
+/// The service is not there, or does not run the test service.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = match &args.change {
         Some(_) => context.client_for_change("change how a service fails in").await?,

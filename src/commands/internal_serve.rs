@@ -4,11 +4,11 @@ use crate::context::Context;
 use meshy_base::error::Exit;
 use meshy_lab::cluster::serve;
 
-/// `meshy internal-serve` takes no flags of its own: the lab's record says all.
+/// `meshy internal-serve` takes no flags: the lab's record contains everything.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Serves the lab's cluster until it is told to end.
+/// Serves the lab's cluster until it is asked to end.
 ///
 /// # Errors
 /// As [`serve::serve`].

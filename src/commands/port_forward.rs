@@ -126,7 +126,7 @@ async fn carry(
 
 fn ports(text: &str) -> anyhow::Result<(u16, u16)> {
     let (local, remote) = text.split_once(':').unwrap_or((text, text));
-    let read = |t: &str| t.parse::<u16>().with_context(|| format!("`{t}` is no port"));
+    let read = |t: &str| t.parse::<u16>().with_context(|| format!("`{t}` is not a port"));
     Ok((read(local)?, read(remote)?))
 }
 

@@ -29,7 +29,7 @@ pub struct Args {
     pub(super) scenario: ScenarioArgs,
     #[command(flatten)]
     graph: topology::GraphArgs,
-    /// Read failure rate and policy from the cluster, and set the prediction beside its traffic of the next seconds
+    /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
     #[arg(long)]
     from_cluster: bool,
     /// The service that --from-cluster looks at
@@ -61,7 +61,7 @@ pub struct ScenarioArgs {
     /// For how long
     #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
     pub(super) over: Duration,
-    /// Client proxies; each has a budget of its own
+    /// Client proxies; each has a separate budget
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) clients: u32,
     /// The budget's retryRatio
@@ -158,7 +158,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mesh = before.after(None).await?;
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.
-    let told = match services::fault(&client, &pods).await {
+    let text = match services::fault(&client, &pods).await {
         Ok(fault) => Some(fault.ratio()),
         Err(error) => {
             context
@@ -168,7 +168,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
     };
     let seen = mesh.clients.actual_success().map(|good| 1.0 - good);
-    scenario.fail_ratio = told.or(seen).unwrap_or(scenario.fail_ratio);
+    scenario.fail_ratio = text.or(seen).unwrap_or(scenario.fail_ratio);
     if mesh.clients.requests_count > 0 {
         scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
     }

@@ -152,7 +152,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     proof::run(context, &kinds, wanted, clients).await
 }
 
-/// A profile on the same service would make all of this vain.
+/// A profile on the same service would make all of this without effect.
 async fn tell_findings(context: &Context, client: &kube::Client, service: &str) -> anyhow::Result<()> {
     let world = survey::world(client).await?;
     let about =

@@ -67,7 +67,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let senders: Vec<&PodWindow> = window.pods.iter().filter(sends).collect();
     if let (Some(from), true) = (&args.from, senders.is_empty()) {
-        return Err(anyhow!("`{from}` is no meshed client"))
+        return Err(anyhow!("`{from}` is not a meshed client"))
             .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"))
             .id("client-unmeshed");
     }

@@ -252,7 +252,7 @@ fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
     }
 }
 
-/// Lints a profile against the cluster: errors stop, warnings are told.
+/// Lints a profile against the cluster: errors stop, warnings are reported.
 async fn judge(
     context: &Context,
     client: &kube::Client,
@@ -268,7 +268,7 @@ async fn judge(
     context.report.say(survey::words(&findings).trim_end());
     if findings.iter().any(|f| f.level == Level::Error) && !force {
         return Err(anyhow!("lint found what is wrong with the profile; it was not applied"))
-            .hint("`--force` applies it all the same")
+            .hint("`--force` applies it anyway")
             .id("profile-refused")
             .exit(Exit::Lint);
     }

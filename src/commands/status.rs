@@ -77,7 +77,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
 
 async fn look(context: &Context, record: &Record) -> Status {
     let provider = cluster::provider(record.provider);
-    // Where that cannot be told, the parts below cannot either and say so.
+    // Where that cannot be known, the parts below cannot either and say so.
     let stopped = provider.stopped(context, record).await.ok().flatten().is_some();
     let verb = if stopped { "start" } else { "up" };
     let repair = format!("meshy {verb}{}", context.name_flag());
@@ -214,5 +214,5 @@ fn text(status: &Status) -> String {
 }
 
 fn mark(well: bool) -> String {
-    if well { "ok" } else { "amiss" }.to_owned()
+    if well { "ok" } else { "not ready" }.to_owned()
 }

@@ -52,7 +52,7 @@ pub struct Args {
     values: Range,
     #[command(flatten)]
     scenario: ScenarioArgs,
-    /// Measure each point, too: on the lab that is up, else on an embedded cluster of its own
+    /// Measure each point, too: on the lab that is up, else on a new embedded cluster
     #[arg(long, conflicts_with = "clients")]
     measured: bool,
     /// With --measured: take over policy fields that other tools hold; they get them back at the end
@@ -63,7 +63,7 @@ pub struct Args {
     svg: Option<PathBuf>,
 }
 
-/// How long a point takes beside its load: clients follow the new value, and old counts leave the window.
+/// How long a point takes next to its load: clients follow the new value, and old counts leave the window.
 const BETWEEN_POINTS: Duration = Duration::from_secs(60);
 
 impl Args {
@@ -82,7 +82,7 @@ pub struct Range(Vec<f64>);
 const MOST_POINTS: usize = 200;
 
 fn range(text: &str) -> Result<Range, String> {
-    let wrong = || format!("`{text}` is no range; write for example 5,10,20 or 0..5");
+    let wrong = || format!("`{text}` is not a range; write for example 5,10,20 or 0..5");
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(wrong);
     let values: Vec<f64> = match text.split_once("..") {
         Some((from, to)) => {
@@ -146,7 +146,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let mut table = Table::new(0, &heading.collect::<Vec<_>>());
         for Point { value, prediction, measured } in points {
             let success = &prediction.success_ratio;
-            let beside = measured.as_ref().map(|measured| {
+            let next_to = measured.as_ref().map(|measured| {
                 [
                     format!("{:.1}%", measured.success_ratio.mean * 100.0),
                     measured.attempts_per_request.map_or("-".to_owned(), |attempts| format!("{attempts:.2}")),
@@ -161,7 +161,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 format!("{:.0}%", prediction.added_attempts_per_request.mean * 100.0),
                 format!("{:.1}%", prediction.closed_form_success_ratio * 100.0),
             ];
-            table.row(cells.into_iter().chain(beside.into_iter().flatten()));
+            table.row(cells.into_iter().chain(next_to.into_iter().flatten()));
         }
         table.render()
     })?;

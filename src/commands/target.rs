@@ -1,4 +1,4 @@
-//! The service that a policy is for, as `sp`, `retry` and `split` are told it.
+//! The service that a policy is for, as `sp`, `retry` and `split` get it.
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Service as CoreService;

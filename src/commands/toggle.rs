@@ -22,7 +22,7 @@ use meshy_policy::policy::Client;
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Load {
-    /// Which of the seed's cases --measure sends
+    /// Which of the original demo's cases --measure sends
     #[arg(long, value_enum, default_value_t, requires = "measure")]
     case: Case,
     /// Requests per second of --measure

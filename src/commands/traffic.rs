@@ -26,7 +26,7 @@ use meshy_load::{Plan, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::services;
 
-/// The seed's two use cases.
+/// The original demo's two use cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Case {
     /// POST /bounce: minimal-service asks bounced-service.
@@ -53,7 +53,7 @@ impl Case {
                   meshy traffic --url http://bounced-service.default.svc.cluster.local:9090/"
 )]
 pub struct Args {
-    /// Which of the seed's cases
+    /// Which of the original demo's cases
     #[arg(long, value_enum, default_value_t, conflicts_with = "url")]
     case: Case,
     /// Any URL of plain HTTP instead; a Service's name in the cluster (NAME.NAMESPACE.svc) is reached by a port-forward
@@ -244,7 +244,7 @@ pub(super) fn stop_by_ctrl_c() -> watch::Receiver<bool> {
         if tokio::signal::ctrl_c().await.is_ok() {
             stop.send_replace(true);
         }
-        // Kept: without a sender the traffic could not be told any more.
+        // Kept: without a sender the traffic could not be known any more.
         stop.closed().await;
     });
     stopped

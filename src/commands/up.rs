@@ -35,7 +35,7 @@ pub struct Args {
     /// List the images that the add-ons need, and change nothing
     #[arg(long, conflicts_with = "print")]
     images: bool,
-    /// An overlay to deploy, several times for several; without this the two services, or what the lab was told before
+    /// An overlay to deploy, several times for several; without this the two services, or the lab's earlier choice
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
     /// A topology to deploy instead: a shipped name, or a file
@@ -174,7 +174,7 @@ fn text(up: &Up) -> String {
     text
 }
 
-/// A cluster of others has no registry of ours: what the services run must be said.
+/// A cluster that meshy did not create has no registry of ours: what the services run must be said.
 fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
     let Some(named) = &context.context else { return Ok(()) };
     let known = context.lab()?.and_then(|lab| lab.image).is_some();
@@ -182,7 +182,7 @@ fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(anyhow!("the cluster of context `{named}` gets no image from a private registry"))
-        .hint("`--image IMAGE` names one of the test service that it can pull; docs/test-service.md tells what it holds")
+        .hint("`--image IMAGE` names one of the test service that it can pull; docs/test-service.md describes what it holds")
         .exit(Exit::Usage)
 }
 

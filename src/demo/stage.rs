@@ -69,7 +69,7 @@ impl Stage {
         }
     }
 
-    /// Opens the stage. `fresh` never takes a lab that is up; `like_linkerd` is for a cluster of its own, a lab keeps its
+    /// Opens the stage. `fresh` never takes a lab that is up; `like_linkerd` is for a separate cluster, a lab keeps its
     /// setting.
     ///
     /// # Errors

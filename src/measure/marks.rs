@@ -181,8 +181,8 @@ impl Known {
             InitApply(object) => {
                 self.listing.entry(source).or_default().push(object.name_any());
                 let before = self.listed.contains(&source);
-                let told = self.put(source, what, &object, service);
-                told.filter(|_| before).into_iter().collect()
+                let text = self.put(source, what, &object, service);
+                text.filter(|_| before).into_iter().collect()
             }
             InitDone => {
                 // A list after a broken watch: what it lacks went meanwhile.
@@ -269,7 +269,7 @@ fn words(what: What, policy: &Value) -> String {
     };
     match what {
         What::Profile => {
-            // A spec that cannot be read is no policy that could be named.
+            // A spec that cannot be read is not a policy that could be named.
             let spec = serde_json::from_value(policy["spec"].clone()).unwrap_or_default();
             policy::of_spec(&spec).map_or("no route".to_owned(), |policy| brief(&policy))
         }
@@ -313,15 +313,15 @@ mod tests {
         }))
     }
 
-    fn told(source: Source, events: Vec<watcher::Event<DynamicObject>>) -> Vec<String> {
+    fn text_of(source: Source, events: Vec<watcher::Event<DynamicObject>>) -> Vec<String> {
         let service = Service { namespace: "default".to_owned(), name: "s".to_owned() };
         let mut known = Known::default();
         events.into_iter().flat_map(|event| known.take(source, event, &service)).collect()
     }
 
     #[test]
-    fn a_profile_that_comes_changes_and_goes_is_told_and_one_that_was_there_is_not() {
-        let told = told(
+    fn a_profile_that_comes_changes_and_goes_is_reported_and_one_that_was_there_is_not() {
+        let text = text_of(
             (0, What::Profile),
             vec![
                 Init,
@@ -333,16 +333,16 @@ mod tests {
                 Apply(profile(10)),
             ],
         );
-        assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[0].starts_with("profile changed: budget 20 %") && told[0].contains("+ 5/s"));
-        assert_eq!(told[1], "profile off");
-        assert!(told[2].starts_with("profile on: "));
+        assert_eq!(text.len(), 3, "{text:?}");
+        assert!(text[0].starts_with("profile changed: budget 20 %") && text[0].contains("+ 5/s"));
+        assert_eq!(text[1], "profile off");
+        assert!(text[2].starts_with("profile on: "));
     }
 
     #[test]
     fn what_a_new_list_lacks_went_while_the_watch_was_broken() {
         let events = vec![Init, InitApply(profile(10)), InitDone, Init, InitDone];
-        assert_eq!(told((0, What::Profile), events), ["profile off"]);
+        assert_eq!(text_of((0, What::Profile), events), ["profile off"]);
     }
 
     #[test]
@@ -359,7 +359,7 @@ mod tests {
             Apply(service(json!({"a": "c"}))),
             Apply(service(json!({"retry.linkerd.io/http": "5xx", "retry.linkerd.io/limit": "3"}))),
         ];
-        let found = told((0, What::Annotations), events);
+        let found = text_of((0, What::Annotations), events);
         assert_eq!(found, ["annotations on: retry.linkerd.io/http=5xx, retry.linkerd.io/limit=3"]);
         let route = |parent: &str| {
             object(json!({
@@ -367,7 +367,7 @@ mod tests {
                 "spec": {"parentRefs": [{"kind": "Service", "name": parent}], "rules": [{}]},
             }))
         };
-        let found = told((0, What::Route), vec![Init, InitDone, Apply(route("other")), Apply(route("s"))]);
+        let found = text_of((0, What::Route), vec![Init, InitDone, Apply(route("other")), Apply(route("s"))]);
         assert_eq!(found, ["HTTPRoute s on: 1 rule"]);
     }
 }

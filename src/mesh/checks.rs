@@ -19,8 +19,8 @@ use meshy_lab::addons::{certificates, ingress_nginx};
 
 use meshy_kube::Kinds;
 
-pub mod corridor;
 mod pods;
+pub mod supported;
 
 /// The embedded cluster's mark on what only shows as an object.
 const BUILT_IN: &str = "meshy.dev/built-in";
@@ -101,10 +101,10 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     });
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
-        Ok(found) => corridor_check(&info, &found),
+        Ok(found) => version_check(&info, &found),
         Err(error) => unasked(failure::plain(&error)),
     };
-    all.push(outcome("versions", "corridor", versions));
+    all.push(outcome("versions", "supported versions", versions));
     Ok(all)
 }
 
@@ -317,7 +317,7 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     };
     let days = all.iter().map(|about| about.days_left(now)).min().unwrap_or_default();
     let hint = Some(
-        "exchange it: linkerd.io's page on rotating the control plane's certificates tells how; `meshy down` and `up` make new ones",
+        "exchange it: linkerd.io's page on rotating the control plane's certificates describes how; `meshy down` and `up` make new ones",
     );
     match days {
         ..=-1 => (Verdict::Failed, format!("expired {} days ago", -days), hint),
@@ -344,10 +344,10 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
     judge(&meshed)
 }
 
-fn corridor_check(info: &Info, found: &Found) -> Seen {
+fn version_check(info: &Info, found: &Found) -> Seen {
     let linkerd = match found {
         Found::Nothing => None,
         Found::Ours { version } | Found::Foreign { version } => Some(version.as_str()),
     };
-    corridor::judge(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
+    supported::judge(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
 }

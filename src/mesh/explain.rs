@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_is_told_apart() {
+    fn each_reason_is_distinguished() {
         let around = || registered("2026-08-21T09:00:00Z");
         assert!(why(None, around()).starts_with("annotation missing"));
         assert!(why(Some("disabled"), around()).starts_with("the pod says"));

@@ -85,7 +85,7 @@ fn parse(wanted: &str) -> anyhow::Result<(&'static str, &'static str, &str)> {
     let kind_in_small = kind.to_lowercase();
     let found = KINDS.iter().find(|(_, _, short)| short.contains(&kind_in_small.as_str()));
     let Some((version, kind, _)) = found else {
-        return Err(anyhow!("`{kind}` is no kind of workload that can be restarted"))
+        return Err(anyhow!("`{kind}` is not a kind of workload that can be restarted"))
             .hint("write deploy/NAME, sts/NAME or ds/NAME")
             .exit(Exit::Usage);
     };

@@ -1,4 +1,4 @@
-//! The page: what was done, the pictures, the tables, prediction beside measurement, versions.
+//! The page: what was done, the pictures, the tables, prediction next to measurement, versions.
 
 use std::fmt::Write;
 
@@ -152,7 +152,7 @@ fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
     Ok(())
 }
 
-/// For the page; a number keeps its unit beside it.
+/// For the page; a number keeps its unit next to it.
 fn escape(text: &str) -> String {
     let text = text.replace(" %", "\u{a0}%").replace(" ms", "\u{a0}ms").replace(" s,", "\u{a0}s,");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")

@@ -3,7 +3,7 @@
 use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
-/// Keys are not echoed until this goes; where stdin is no terminal it does nothing.
+/// Keys are not echoed until this goes; where stdin is not a terminal it does nothing.
 #[derive(Debug)]
 pub struct Hush(Option<Termios>);
 

@@ -2,11 +2,11 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// Sends tracing to stderr: errors of others, with `-v` what meshy does, with `-vv` everything. `RUST_LOG` overrules.
+/// Sends tracing to stderr: errors of libraries, with `-v` what meshy does, with `-vv` everything. `RUST_LOG` overrules.
 /// Coloured like all other words on stderr.
 pub fn init(verbose: u8, colored: bool) {
     let level = match verbose {
-        // What fails is told by the error itself; the client would say it a second time, in its own words.
+        // The error itself says what failed; the client would log it a second time.
         0 => "error,kube_client=off,kube_runtime=off",
         1 => "warn,meshy=debug",
         _ => "debug",

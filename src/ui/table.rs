@@ -134,7 +134,7 @@ pub fn percent(ratio: Option<f64>) -> String {
 /// A share of so many in percent, with no more digits than chance leaves such a number: `28` of 80, `28.1` of 2,000. What is
 /// not all is never rounded to all, and what is not nothing never to nothing: `99.7` of 300.
 pub fn points(ratio: f64, of: u64) -> String {
-    let told = |digits: usize| format!("{:.digits$}", ratio * 100.0);
+    let text = |digits: usize| format!("{:.digits$}", ratio * 100.0);
     let least = match of {
         ..1_000 => 0,
         1_000..100_000 => 1,
@@ -142,7 +142,7 @@ pub fn points(ratio: f64, of: u64) -> String {
     };
     let rounded_away =
         |text: &String| 0.0 < ratio && ratio < 1.0 && [Ok(0.0), Ok(100.0)].contains(&text.parse());
-    (least..6).map(told).find(|text| !rounded_away(text)).unwrap_or_else(|| told(least))
+    (least..6).map(text).find(|text| !rounded_away(text)).unwrap_or_else(|| text(least))
 }
 
 /// The same as a cell: `28%`.
@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn a_share_has_the_digits_that_its_number_gives() {
-        let told =
+        let text =
             [(22.0, 80), (80.0, 80), (0.0, 80), (299.0, 300), (562.0, 2_000), (9_999.0, 10_000), (1.0, 900)];
-        let told = told.map(|(part, whole)| points(part / whole as f64, whole));
-        assert_eq!(told, ["28", "100", "0", "99.7", "28.1", "99.99", "0.1"]);
+        let text = text.map(|(part, whole)| points(part / whole as f64, whole));
+        assert_eq!(text, ["28", "100", "0", "99.7", "28.1", "99.99", "0.1"]);
         assert_eq!(points(999_999.0 / 1e6, 1_000_000), "99.9999");
         assert_eq!((share(None, 5), share(Some(0.5), 5)), ("-".to_owned(), "50%".to_owned()));
     }

@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],
     ),
     ("meshy-base", &[]),
+    ("meshy-experiment", &[]),
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "meshy-base",
             "meshy-embedded",
+            "meshy-experiment",
             "meshy-graph",
             "meshy-kube",
             "meshy-lab",

@@ -14,9 +14,11 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A lab that is made without a provider of its own names one; that is no branch.
+/// A lab that is made without a known provider names one; that is not a branch.
 fn only_names_it(line: &str) -> bool {
-    line.contains("Record::new(") || line.contains("cluster::word(Provider::")
+    line.contains("Record::new(")
+        || line.contains("ProviderChoice::")
+        || line.contains("cluster::word(Provider::")
 }
 
 #[test]

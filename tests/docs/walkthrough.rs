@@ -1,4 +1,4 @@
-//! docs/walkthrough.md, run line by line with the real program against an embedded cluster in a home of its own.
+//! docs/walkthrough.md, run line by line with the real program against an embedded cluster in a temporary home folder.
 //!
 //! On another cluster: `MESHY_WALKTHROUGH` holds the words that each line gets instead of `--provider embedded`, for
 //! example `--provider kind --name walk`, and `MESHY_WALKTHROUGH_UP` those for `up` alone, for example
@@ -21,7 +21,7 @@ fn lines() -> Vec<Vec<String>> {
 }
 
 enum Place {
-    /// An embedded cluster in a home of its own, which takes it away.
+    /// An embedded cluster in a temporary home folder, removed at the end.
     Embedded(Home),
     /// Words for each line, on a cluster of the caller's choice.
     Elsewhere(String),

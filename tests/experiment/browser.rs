@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Renders the page light, dark and for print; skipped aloud without Chromium.
+/// Renders the page light, dark and for print; skipped on stderr without Chromium.
 pub(crate) fn look(page: &Path) {
     let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
@@ -15,7 +15,7 @@ pub(crate) fn look(page: &Path) {
     let folder = tempfile::tempdir().expect("a folder");
     let run = |flags: &[&str]| {
         let mut command = Command::new(browser);
-        // In a container Chromium has no rights for a sandbox of its own; the page is ours.
+        // In a container Chromium has no rights for its sandbox; the page is ours.
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]);
         command.arg(format!("--user-data-dir={}", folder.path().join("profile").display())).args(flags);
         let output = command.arg(format!("file://{}", page.display())).output().expect("the browser starts");

@@ -1,4 +1,4 @@
-//! The story, short: on a cluster of its own, the same each time.
+//! The story, short: on a separate cluster, the same each time.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::documents::document;
 use crate::home::Home;
 
 /// Runs the demo, whose story must come true; gives the run's document and what was said.
-fn told(home: &Home, line: &str) -> (Value, String) {
+fn text_of(home: &Home, line: &str) -> (Value, String) {
     let output = home.run(line);
     let talk = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{talk}");
@@ -30,7 +30,7 @@ fn told(home: &Home, line: &str) -> (Value, String) {
 #[test]
 fn the_fast_demo_comes_true_where_clients_keep_what_they_discovered() {
     let home = Home::new();
-    let (_, talk) = told(&home, "demo --fast --like-linkerd -o json");
+    let (_, talk) = text_of(&home, "demo --fast --like-linkerd -o json");
     assert!(talk.contains("later switches act at once"), "{talk}");
     assert!(home.processes().is_empty(), "{:?}", home.processes());
 }
@@ -38,7 +38,7 @@ fn the_fast_demo_comes_true_where_clients_keep_what_they_discovered() {
 #[test]
 fn the_fast_demo_comes_true_and_leaves_a_run_and_no_process() {
     let home = Home::new();
-    let (run, talk) = told(&home, "demo --fast -o json --summary story.md");
+    let (run, talk) = text_of(&home, "demo --fast -o json --summary story.md");
     assert!(!talk.contains("later switches act at once"), "{talk}");
     for step in run["steps"].as_array().expect("steps") {
         let prediction = &step["mesh"]["prediction"]["success_ratio"];

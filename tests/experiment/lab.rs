@@ -57,21 +57,21 @@ impl Lab {
 }
 
 fn ratio(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 #[test]
 fn the_tables_the_toggle_and_the_prediction_agree_on_one_lab() {
     let lab = Lab::up();
     faults_change_while_it_runs(&lab);
-    targets_that_are_not_there_are_told_with_those_that_are(&lab);
+    targets_that_are_not_there_are_reported_with_those_that_are(&lab);
     a_service_of_the_cluster_is_reached_by_its_name(&lab);
     a_policy_that_changes_under_traffic_leaves_marks(&lab);
     one_toggle_is_measured_before_and_after(&lab);
     tables_of_the_same_seconds_agree(&lab);
     a_sweep_measures_its_points_and_puts_the_lab_back(&lab);
     attempts_are_summed_over_replicas(&lab);
-    unmeshed_clients_are_told(&lab);
+    unmeshed_clients_are_reported(&lab);
 }
 
 fn faults_change_while_it_runs(lab: &Lab) {
@@ -87,15 +87,15 @@ fn faults_change_while_it_runs(lab: &Lab) {
     assert_eq!(lab.json("fault", "fault 70")["fail_ratio"], 0.7);
 }
 
-fn targets_that_are_not_there_are_told_with_those_that_are(lab: &Lab) {
+fn targets_that_are_not_there_are_reported_with_those_that_are(lab: &Lab) {
     for line in [
         "outcomes no-service",
         "routes no-service",
         "fault 70 no-service",
         "predict --from-cluster --service no",
     ] {
-        let told = lab.refused(line);
-        assert!(told.contains("there are: ") && told.contains("bounced-service"), "`{line}`: {told}");
+        let text = lab.refused(line);
+        assert!(text.contains("there are: ") && text.contains("bounced-service"), "`{line}`: {text}");
     }
     assert!(lab.refused("stat cheese").contains("known are deploy"));
     assert!(lab.refused("stat deploy/no --window 0s").contains("meshy stat deploy"));
@@ -195,12 +195,12 @@ fn a_sweep_measures_its_points_and_puts_the_lab_back(lab: &Lab) {
     let before = lab.0.good("sp show -o json");
     let points = lab.json("sweep", "sweep limit 0,3 --measured --rps 20 --over 3s --svg limit.svg");
     // 60 requests each at 30 % and 76 %: they lie six deviations apart. Whether a point lies within is chance in three of a
-    // thousand runs, so only that it is told is asserted.
+    // thousand runs, so only that it is reported is asserted.
     let measured = |point: usize| ratio(&points[point]["measured"]["success_ratio"]["mean"]);
     assert!(measured(0) < measured(1), "{points:#}");
     assert!(points[0]["measured"]["within_prediction"].is_boolean());
     let svg = std::fs::read_to_string(lab.0.path().join("limit.svg")).expect("the curve");
-    assert!(svg.contains("<circle"), "measured points stand beside the curve");
+    assert!(svg.contains("<circle"), "measured points stand next to the curve");
     let spec = |text: &str| serde_json::from_str::<Value>(text).expect("JSON")["profile"]["spec"].clone();
     assert_eq!(spec(&before), spec(&lab.0.good("sp show -o json")), "the profile is as it was");
     assert_eq!(lab.json("fault", "fault")["fail_ratio"], 0.7);
@@ -229,10 +229,10 @@ fn attempts_are_summed_over_replicas(lab: &Lab) {
     );
 }
 
-fn unmeshed_clients_are_told(lab: &Lab) {
+fn unmeshed_clients_are_reported(lab: &Lab) {
     lab.0.good("inject --remove deploy/minimal-service deploy/bounced-service");
     let words = lab.0.good("traffic --rps 10 --duration 1s");
     assert!(words.contains("its clients are not meshed") && words.contains("meshy inject"), "{words}");
-    let told = lab.0.run("stat --window 0s");
-    assert!(String::from_utf8_lossy(&told.stderr).contains("none of these pods has a proxy"), "{told:?}");
+    let text = lab.0.run("stat --window 0s");
+    assert!(String::from_utf8_lossy(&text.stderr).contains("none of these pods has a proxy"), "{text:?}");
 }

@@ -163,9 +163,9 @@ fn a_demo_gives_policies_of_other_tools_and_the_users_faults_back() {
     let before = lab.state();
     let refused = lab.home.run("demo --fast --on-lab");
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
-    let told = said(&refused);
-    assert!(told.contains("field `.spec.routes` is held by `kubectl`"), "{told}");
-    assert!(told.contains("gives them back at its end") && !told.contains("1 of 5"), "{told}");
+    let text = said(&refused);
+    assert!(text.contains("field `.spec.routes` is held by `kubectl`"), "{text}");
+    assert!(text.contains("gives them back at its end") && !text.contains("1 of 5"), "{text}");
     assert_eq!(lab.state(), before, "refused before anything was changed");
     let output = lab.home.run("demo --fast --on-lab --force");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -184,11 +184,11 @@ fn a_sweep_leaves_a_lab_as_it_found_it_also_where_it_fails() {
         |point: usize| points[point]["measured"]["attempts_per_request"].as_f64().expect("attempts");
     assert!(attempts(0) == 1.0 && attempts(1) > 1.0, "{points:#}");
     assert_eq!(lab.state(), before);
-    // The second point fails: its quota is no percentage.
+    // The second point fails: its quota is not a percentage.
     let failed = lab.home.run("sweep min 1,4000000000 --measured --over 1s");
-    let told = said(&failed);
-    assert!(!failed.status.success(), "{told}");
-    assert!(told.contains("Restoring"), "{told}");
+    let text = said(&failed);
+    assert!(!failed.status.success(), "{text}");
+    assert!(text.contains("Restoring"), "{text}");
     assert_eq!(lab.state(), before);
 }
 

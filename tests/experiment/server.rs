@@ -1,4 +1,4 @@
-//! A server of the test's own: answers in turn what its script says, and dies when it is told.
+//! A server for tests: returns the statuses of its script in turn, and ends on request.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

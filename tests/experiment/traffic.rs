@@ -32,7 +32,7 @@ fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
         "error: 2 of 2 expectations failed: success>=99% (measured 75.00 %), added-load<1% (not measured)";
     assert!(said(&bad).lines().any(|line| line == failed), "{}", said(&bad));
     let bad = document("traffic", &String::from_utf8(bad.stdout).expect("text"));
-    // What nothing tells does not hold.
+    // What no source reports does not hold.
     assert_eq!(bad["expectations"][1]["measured"], "-");
     let summary = fs::read_to_string(home.path().join("summary.md")).expect("the summary");
     assert_eq!(summary.matches("### meshy traffic").count(), 2);
@@ -65,7 +65,7 @@ fn ctrl_c_keeps_what_was_counted() {
 }
 
 #[test]
-fn a_target_that_dies_on_the_way_is_counted_and_told() {
+fn a_target_that_dies_on_the_way_is_counted_and_reported() {
     let (home, server) = (Home::new(), Server::living(&[200], 20));
     let load = format!("traffic --url {} --rps 40 --duration 1s -o json", server.url());
     let run = document("traffic", &home.good(&load));
@@ -73,8 +73,8 @@ fn a_target_that_dies_on_the_way_is_counted_and_told() {
     assert_eq!(run["traffic"]["outcomes_count"]["connection refused or broken"], 20);
     assert!(server.served() >= 20);
 
-    let nobody = home.run(&load);
-    assert!(said(&nobody).contains("nothing answered at 127.0.0.1"), "{}", said(&nobody));
+    let refused = home.run(&load);
+    assert!(said(&refused).contains("nothing answered at 127.0.0.1"), "{}", said(&refused));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
 }
 
 #[test]
-fn recorded_runs_are_listed_told_compared_and_made_a_page() {
+fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     let home = Home::new();
     assert!(home.good("report --list").contains("no run is recorded yet"));
     let (poor, rich) = (Server::start(&[500, 500, 200]), Server::start(&[200]));
@@ -115,8 +115,8 @@ fn recorded_runs_are_listed_told_compared_and_made_a_page() {
     }
     let runs = document("runs", &home.good("report --list -o json"));
     let first = runs[0]["id"].as_str().expect("an id");
-    let told = document("explain", &home.good(&format!("explain {first} -o json")));
-    assert!(told["steps"][0][0].as_str().expect("a sentence").contains("33 % of 60 requests"), "{told}");
+    let text = document("explain", &home.good(&format!("explain {first} -o json")));
+    assert!(text["steps"][0][0].as_str().expect("a sentence").contains("33 % of 60 requests"), "{text}");
     assert_eq!(document("explain-page", &home.good("explain budget-ttl -o json"))["id"], "budget-ttl");
     let differences = document("compare", &home.good(&format!("report {first} last -o json")));
     assert_eq!(differences[0]["verdict"], "better");

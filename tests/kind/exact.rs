@@ -1,4 +1,4 @@
-//! A cluster that somebody else made: what `up` and the policies put there goes with `down`, and nothing else.
+//! A cluster that another tool made: what `up` and the policies put there goes with `down`, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +47,7 @@ fn down_on_a_cluster_of_others_removes_exactly_what_meshy_applied() {
     let before = user.objects();
 
     let context = cluster.context();
-    // Without images nothing starts, and everything is applied all the same.
+    // Without images nothing starts, and everything is applied anyway.
     let images = ["--image-registry", "registry.invalid", "--image", "registry.invalid/minimal-service:v1"];
     let up = ["up", "--provider", "existing", "--context", &context, "--yes"];
     let up = user.run(&[&up[..], &images].concat());

@@ -1,4 +1,4 @@
-//! A cluster that somebody else made: asked for, used, given back as it was.
+//! A cluster that another tool made: asked for, used, given back as it was.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -89,7 +89,7 @@ fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
     docker(&["rmi", &image]);
     let context = cluster.context();
 
-    // Nobody to ask, no consent; no image, no services.
+    // No process to ask, no consent; no image, no services.
     let up = ["up", "--context", &context, "--mesh", "none", "--ingress", "none"];
     let no_image = user.run(&[&up[..], &["--yes"]].concat());
     assert_eq!(no_image.status.code(), Some(2));

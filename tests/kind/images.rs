@@ -1,4 +1,4 @@
-//! A lab whose images nobody has.
+//! A lab whose images no process has.
 
 use serde_json::Value;
 

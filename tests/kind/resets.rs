@@ -1,4 +1,4 @@
-//! An engine whose connection breaks at one request, whichever it is: told as such, and the next run goes on.
+//! An engine whose connection breaks at one request, whichever it is: reported as such, and the next run goes on.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -89,7 +89,7 @@ fn a_connection_that_breaks_at_any_request_is_the_engines_fault_and_the_next_run
                 assert!(matches!(output.status.code(), Some(1 | 3)), "{whole}, {at}: {stderr}");
                 assert!(stderr.to_lowercase().contains("engine"), "{whole}, {at}: {stderr}");
             }
-            // Straight on, without the stand-in: what was begun is completed, or taken away.
+            // Straight on, without the embedded cluster: what was begun is completed, or taken away.
             if whole == "registry" && at % 2 == 0 {
                 user.must(&registry);
             }

@@ -15,7 +15,7 @@ fn addresses(user: &User, nodes: [&str; 2]) -> [String; 2] {
     nodes.map(|node| docker(&["inspect", "-f", format, &format!("{}-{node}", user.lab)]))
 }
 
-/// No pod is told to run since before its node was started.
+/// No pod is asked to run since before its node was started.
 fn nothing_is_from_before(user: &User, nodes: &[String]) {
     for node in nodes {
         // Both have the form 2026-01-01T00:00:00Z, the engine with a fraction; compared to the second.
@@ -38,7 +38,7 @@ fn nothing_is_from_before(user: &User, nodes: &[String]) {
 
 #[test]
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
-fn what_a_restart_changed_is_told_by_status_and_repaired_by_up() {
+fn what_a_restart_changed_is_reported_by_status_and_repaired_by_up() {
     let user = User::new("restart");
     user.must(&[&UP[..], &["--workers", "1"]].concat());
     let nodes = ["control-plane", "worker"];

@@ -103,7 +103,7 @@ fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace(
     }
     assert_eq!(status["missing"].as_array().unwrap().len(), 0, "{status}");
 
-    // Without flags it goes on with what the first one was told.
+    // Without flags it goes on with what the first one was configured with.
     let begun = Instant::now();
     let again = user.must(&["up"]);
     eprintln!("a second up took {:.1?}", begun.elapsed());

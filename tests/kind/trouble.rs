@@ -52,7 +52,7 @@ fn taken_ports_are_found_before_anything_is_made() {
 
 #[test]
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
-fn a_dead_engine_is_told_with_what_to_do() {
+fn a_dead_engine_is_reported_with_what_to_do() {
     let user = User::new("dead");
     let output = user.command(&UP).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

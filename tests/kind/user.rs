@@ -1,4 +1,4 @@
-//! A user of their own for each test: home, kubeconfig, state and lab, taken down at its end.
+//! A separate user for each test: home, kubeconfig, state and lab, taken down at its end.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// A user of their own: home, kubeconfig and state in a temporary folder, the lab taken down when the test ends.
+/// A separate user: home, kubeconfig and state in a temporary folder, the lab taken down when the test ends.
 pub(crate) struct User {
     pub(crate) home: tempfile::TempDir,
     pub(crate) lab: String,
@@ -56,9 +56,9 @@ impl User {
         run("kubectl", &args)
     }
 
-    /// What `status` says of a lab where all is well. A kubelet that has told a pod Ready may write an older status over it and
+    /// What `status` says of a lab where all is well. A kubelet that has reported a pod Ready may write an older status over it and
     /// take that back a second later (the transition times of conditions show it), after `up` saw all Ready. Then the pods and
-    /// their events are told, and get a minute to come back by themselves.
+    /// their events are reported, and get a minute to come back by themselves.
     pub(crate) fn well(&self) -> Value {
         let look = || {
             let output = self.run(&["status", "-o", "json"]);
@@ -90,7 +90,7 @@ impl User {
 
 impl Drop for User {
     fn drop(&mut self) {
-        // Also after a failed assertion; its own result tells nothing then.
+        // Also after a failed assertion; its own result reports nothing then.
         let _ = self.run(&["down"]);
     }
 }

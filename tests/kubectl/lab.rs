@@ -1,4 +1,4 @@
-//! An embedded lab of its own for a test, and the real kubectl pointed at it.
+//! A separate embedded lab for a test, and the real kubectl pointed at it.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::home::Home;
 
-/// The lab, in a home of its own; taken down with it.
+/// The lab, in a temporary home folder; taken down with it.
 pub(crate) struct Lab {
     home: Home,
     kubectl: PathBuf,
@@ -43,19 +43,19 @@ impl Lab {
 
     fn run(&self, line: &str) -> (Output, String) {
         let output = self.command(line).output().expect("kubectl starts");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output, told)
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output, text)
     }
 
-    /// Runs it to a good end without a word on stderr; gives its stdout.
+    /// Runs it to a good end without output on stderr; gives its stdout.
     pub(crate) fn quiet(&self, line: &str) -> String {
-        let (output, told) = self.run(line);
-        assert!(output.status.success(), "kubectl {line}: {}: {told}", output.status);
-        assert_eq!(told, "", "kubectl {line}");
+        let (output, text) = self.run(line);
+        assert!(output.status.success(), "kubectl {line}: {}: {text}", output.status);
+        assert_eq!(text, "", "kubectl {line}");
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Runs it to its end; gives its status and stdout. `diff` tells by its status.
+    /// Runs it to its end; gives its status and stdout. `diff` reports by its status.
     pub(crate) fn diff(&self, line: &str) -> (Option<i32>, String) {
         let (output, _) = self.run(line);
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -63,9 +63,9 @@ impl Lab {
 
     /// Runs it to a bad end; gives what it said.
     pub(crate) fn refused(&self, line: &str) -> String {
-        let (output, told) = self.run(line);
+        let (output, text) = self.run(line);
         assert!(!output.status.success(), "kubectl {line} was not refused");
-        told
+        text
     }
 }
 

@@ -89,7 +89,7 @@ fn kubectl_shows_everything_in_each_of_its_forms() {
 #[test]
 fn kubectl_describes_each_kind() {
     let Some(lab) = Lab::start() else { return };
-    for (what, told) in [
+    for (what, expected) in [
         ("pods", "Started"),
         ("pods -n ingress-nginx", "ingress-nginx-controller"),
         ("deploy minimal-service", "ScalingReplicaSet"),
@@ -104,7 +104,7 @@ fn kubectl_describes_each_kind() {
         ("crd serviceprofiles.linkerd.io", "v1alpha2"),
     ] {
         let text = lab.quiet(&format!("describe {what}"));
-        assert!(text.contains(told), "describe {what}: {text}");
+        assert!(text.contains(expected), "describe {what}: {text}");
     }
 }
 
@@ -187,7 +187,7 @@ fn kubectl_makes_changes_rolls_and_undoes_a_deployment() {
 }
 
 #[test]
-fn kubectl_applies_both_ways_and_tells_the_difference() {
+fn kubectl_applies_both_ways_and_shows_the_difference() {
     let Some(lab) = Lab::start() else { return };
     for (name, text) in FILES {
         std::fs::write(lab.path().join(name), text).expect("writes a file");
@@ -199,8 +199,8 @@ fn kubectl_applies_both_ways_and_tells_the_difference() {
     assert!(lab.quiet("apply view-last-applied cm/plain").contains("a: \"1\""));
     let changed = FILES[0].1.replace("a: \"1\"", "b: \"2\"");
     std::fs::write(lab.path().join("plain.yaml"), changed).expect("writes a file");
-    let (code, told) = lab.diff("diff -f plain.yaml");
-    assert!(code == Some(1) && told.contains("-  a: \"1\"") && told.contains("+  b: \"2\""), "{told}");
+    let (code, text) = lab.diff("diff -f plain.yaml");
+    assert!(code == Some(1) && text.contains("-  a: \"1\"") && text.contains("+  b: \"2\""), "{text}");
     lab.quiet("apply -f plain.yaml");
     assert_eq!(lab.quiet("get cm plain -o jsonpath={.data}"), r#"{"b":"2"}"#);
     for line in [
@@ -255,10 +255,10 @@ fn kubectl_follows_logs_and_watches() {
 #[test]
 fn what_is_not_served_is_refused_with_a_word_about_it() {
     let Some(lab) = Lab::start() else { return };
-    let told = lab.refused("port-forward deploy/minimal-service 0:9090");
-    assert!(told.contains("SPDY") && told.contains("meshy port-forward"), "{told}");
-    let told = lab.refused("exec deploy/minimal-service -c service -- ls");
-    assert!(told.contains("does not serve pods/exec"), "{told}");
-    let told = lab.refused("delete ns default");
-    assert!(told.contains("this namespace may not be deleted"), "{told}");
+    let text = lab.refused("port-forward deploy/minimal-service 0:9090");
+    assert!(text.contains("SPDY") && text.contains("meshy port-forward"), "{text}");
+    let text = lab.refused("exec deploy/minimal-service -c service -- ls");
+    assert!(text.contains("does not serve pods/exec"), "{text}");
+    let text = lab.refused("delete ns default");
+    assert!(text.contains("this namespace may not be deleted"), "{text}");
 }

@@ -28,7 +28,7 @@ const LINES: &[&str] = &[
 fn a_dry_run_leaves_an_empty_home_empty() {
     for line in LINES {
         let home = Home::new();
-        // Some have nothing to act on and end with an error; that is no reason to leave something either.
+        // Some have nothing to act on and end with an error; that is not a reason to leave something either.
         let output = home.run(&format!("{line} --dry-run"));
         let left: Vec<_> =
             std::fs::read_dir(home.path()).expect("a folder").flatten().map(|e| e.path()).collect();

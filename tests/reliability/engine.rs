@@ -30,7 +30,7 @@ const ILLNESSES: &[(&str, Illness)] = &[
 ];
 
 #[test]
-fn a_sick_engine_is_told_as_such_and_in_time() {
+fn a_sick_engine_is_reported_as_such_and_in_time() {
     for (what, illness) in ILLNESSES {
         let home = Home::new();
         let socket = home.path().join("engine.sock");
@@ -62,7 +62,7 @@ fn doctor_is_over_in_two_seconds_whatever_hangs() {
     let socket = home.path().join("engine.sock");
     let listener = UnixListener::bind(&socket).expect("a socket");
     std::thread::spawn(move || {
-        // Kept open without a word.
+        // Kept open without output.
         let mut held = Vec::new();
         for stream in listener.incoming() {
             held.push(stream);

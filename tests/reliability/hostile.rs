@@ -26,7 +26,7 @@ use make::kubeconfig;
 const CASES: usize = 200;
 const HOMES: usize = 8;
 
-/// How many must have done what they were told, and how many must have been refused: otherwise the cases are too odd, or too
+/// How many must have done what was requested, and how many must have been refused: otherwise the cases are too odd, or too
 /// plain, to prove something.
 const AT_LEAST: usize = 50;
 
@@ -123,7 +123,7 @@ impl Bench {
         from[self.random.random_range(0..from.len())]
     }
 
-    /// Attempts one case; says whether one of its commands did what it was told, and how each ended.
+    /// Attempts one case; says whether one of its commands did what it was configured with, and how each ended.
     fn case(&mut self, which: &str) -> (bool, Vec<String>) {
         self.count += 1;
         let is_valid = self.random.random_bool(0.75);

@@ -174,7 +174,7 @@ fn a_foreign_entry_is_refused_before_the_first_side_effect_and_survives_down() {
 }
 
 #[test]
-fn an_entry_that_somebody_put_in_place_of_the_labs_is_neither_used_nor_removed() {
+fn an_entry_that_a_user_put_in_place_of_the_labs_is_neither_used_nor_removed() {
     let home = Home::new();
     write(&home, THEIRS);
     home.good("up --provider embedded");
@@ -325,7 +325,7 @@ fn an_up_killed_at_any_moment_leaves_only_entries_that_down_removes() {
         child.wait().expect("its end");
         home.good("down --yes");
         assert_eq!(read(&home), THEIRS, "killed at {moment}/6 of {whole:?}");
-        let beside: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("a folder").flatten().collect();
-        assert!(beside.len() == 1, "{beside:?}");
+        let next_to: Vec<_> = fs::read_dir(home.path().join(".kube")).expect("a folder").flatten().collect();
+        assert!(next_to.len() == 1, "{next_to:?}");
     }
 }

@@ -1,5 +1,5 @@
 //! The tool itself under kills, signals, rivals, full disks and a broken engine, on the embedded cluster: each test in a home
-//! folder of its own. Seeds are printed; `bench/kills` runs the same with many more moments.
+//! temporary folder. Seeds are printed; `bench/kills` runs the same with many more moments.
 #![cfg(target_os = "linux")]
 
 #[path = "../support/home.rs"]

@@ -7,7 +7,7 @@ use crate::home::Home;
 
 /// A program that is not meshy and holds a lock, as the kernel sees it, until it is killed.
 fn holder(file: File) -> Child {
-    file.lock().expect("nobody else holds it");
+    file.lock().expect("no other process holds it");
     Command::new("sleep").arg("600").stdin(Stdio::from(file)).spawn().expect("sleep starts")
 }
 

@@ -1,4 +1,4 @@
-//! A lab's record and folder that somebody changed: what is not the lab's stays, and `down` is the way out.
+//! A lab's record and folder that a user changed: what is not the lab's stays, and `down` is the way out.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -180,7 +180,7 @@ fn down_removes_only_what_meshy_made_and_follows_no_link() {
     assert_eq!(kept, expected.map(|file| folder.join(file).display().to_string()));
     assert_eq!(difference(&before, &tree(&precious, None)), Vec::<String>::new());
     assert!(!folder.join("lab.json").exists() && !folder.join("lock").exists());
-    // What is left is no lab, and a second `down` says the same.
+    // What is left is not a lab, and a second `down` says the same.
     let again = home.good("down");
     assert_eq!(again.matches("kept, as meshy did not create it: ").count(), 5, "{again}");
 }

@@ -51,14 +51,14 @@ fn a_holder_that_is_killed_lets_the_waiting_run_go_on_at_once() {
     until("the first takes the lock", signed);
     signal(first.id(), Signal::STOP);
     let events = home.path().join("events");
-    let told = || fs::read_to_string(&events).unwrap_or_default();
+    let text = || fs::read_to_string(&events).unwrap_or_default();
     let mut command = home.command(&format!("up --provider embedded --events {}", events.display()));
     let second = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
-    until("the second says whom it waits for", || told().contains("`meshy up` (process"));
-    let waiting = told().lines().count();
+    until("the second says whom it waits for", || text().contains("`meshy up` (process"));
+    let waiting = text().lines().count();
     signal(first.id(), Signal::KILL);
     let killed = Instant::now();
-    until("the second goes on", || told().lines().count() > waiting);
+    until("the second goes on", || text().lines().count() > waiting);
     assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
     first.wait().expect("its end");
     let output = second.wait_with_output().expect("its end");
@@ -72,7 +72,7 @@ fn a_run_that_waits_too_long_names_the_holder_and_leaves_the_lab_alone() {
     home.good("up --provider embedded");
     let file = home.lab("meshy").join("lock");
     let lock = fs::File::options().read(true).write(true).open(&file).expect("the lab's lock");
-    lock.lock().expect("nobody else holds it");
+    lock.lock().expect("no other process holds it");
     fs::write(&file, "4711 deploy").expect("the holder's name");
     let output = home.run("up --timeout 500ms");
     let talk = String::from_utf8_lossy(&output.stderr);
@@ -88,7 +88,7 @@ fn a_holder_that_has_not_signed_yet_is_not_named_by_an_empty_name() {
     home.good("up --provider embedded");
     let file = home.lab("meshy").join("lock");
     let lock = fs::File::options().read(true).write(true).open(&file).expect("the lab's lock");
-    lock.lock().expect("nobody else holds it");
+    lock.lock().expect("no other process holds it");
     fs::write(&file, "").expect("no name");
     let output = home.run("up --timeout 300ms");
     let talk = String::from_utf8_lossy(&output.stderr);

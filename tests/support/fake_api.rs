@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     EmptyObject,
     /// Status 200 with a web page.
     Html,
-    /// Status 404 with a web page, as a web server that is no API server sends.
+    /// Status 404 with a web page, as a web server that is not API server sends.
     NotFoundPage,
     /// Status 404 with the text that Go's HTTP server and kube-apiserver send for an unknown path.
     NotFoundText,
@@ -43,7 +43,7 @@ pub(crate) enum Mode {
     Silent,
     /// The start of a good response, then one byte per second.
     Slow,
-    /// Nobody listens.
+    /// No process listens.
     Refused,
     /// A status with a JSON body.
     Json(u16, String),
@@ -75,7 +75,7 @@ impl Mode {
 pub(crate) struct FakeApi {
     address: SocketAddr,
     state: Arc<State>,
-    /// For [`Mode::Refused`]: two ends of a connection. The port of an open connection is taken by nobody and has no
+    /// For [`Mode::Refused`]: two ends of a connection. The port of an open connection is taken by no process and has no
     /// listener.
     _taken: Option<(TcpStream, TcpStream)>,
 }

@@ -1,4 +1,4 @@
-//! A home folder of its own for the real program: nothing of the machine's user is seen or touched.
+//! A temporary home folder for the real program: nothing of the machine's user is seen or touched.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -91,7 +91,7 @@ impl Home {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
     }
 
-    /// The processes that belong to this home, told by their environment.
+    /// The processes that belong to this home, found by their environment.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let ours = format!("HOME={}", self.path().display());
         let all = fs::read_dir("/proc").expect("/proc").flatten();

@@ -1,4 +1,4 @@
-//! A pipe that nobody writes to or reads from, as any file that a command reads or writes.
+//! A pipe that no process writes to or reads from, as any file that a command reads or writes.
 
 use std::fs;
 use std::io::Write as _;

@@ -42,7 +42,7 @@ fn a_registry_that_never_responds_is_named_after_the_timeout() {
     let named = |run: &Ended| run.code() == Some(4) && run.stderr.contains(&registry);
     assert!(pushes.iter().all(named), "{pushes:?}");
     judge("silent registry", &pushes, &[&registry]);
-    // Beside it a cluster that is well: a command has more to do than it has time for, or ends by itself.
+    // Next to it a cluster that is well: a command has more to do than it has time for, or ends by itself.
     let lines: Vec<&str> = ALL.into_iter().filter(|line| !["stop", "down"].contains(line)).collect();
     let ended = run_all(&LABS, &lines, |lab, line| command(&home, lab, line));
     judge_with_a_cluster(

@@ -98,7 +98,7 @@ fn clock() {
     }
 }
 
-/// Runs all lines, [`AT_ONCE`] at the same time; each worker has a `W` of its own.
+/// Runs all lines, [`AT_ONCE`] at the same time; each worker has its own `W`.
 pub(crate) fn run_all<W: Sync>(
     workers: &[W],
     lines: &[&str],
@@ -131,7 +131,7 @@ pub(crate) fn judge_with_a_cluster(test: &str, ended: &[Ended], names: &[&str]) 
 }
 
 fn hold(test: &str, ended: &[Ended], fault: impl Fn(&Ended) -> Option<String>) {
-    let faults: Vec<String> = ended.iter().filter_map(|run| Some((run, fault(run)?))).map(told).collect();
+    let faults: Vec<String> = ended.iter().filter_map(|run| Some((run, fault(run)?))).map(text_of).collect();
     let by_time = ended.iter().filter(|run| run.code() == Some(4)).count();
     let held_up = ended.iter().map(|run| run.held_up).max().unwrap_or_default();
     let slowest = ended.iter().max_by_key(|run| run.took).expect("there are runs");
@@ -145,7 +145,7 @@ fn hold(test: &str, ended: &[Ended], fault: impl Fn(&Ended) -> Option<String>) {
     assert!(faults.is_empty(), "{test}, {} of {} runs:\n{}", faults.len(), ended.len(), faults.join("\n"));
 }
 
-fn told((run, fault): (&Ended, String)) -> String {
+fn text_of((run, fault): (&Ended, String)) -> String {
     let (line, code, took) = (&run.line, run.code(), run.took);
     format!("`meshy {line}` {fault} (exit status {code:?} after {took:.2?}):\n{}", run.stderr)
 }

@@ -9,7 +9,7 @@ use crate::fake_api::{CONTEXT, FakeApi, Mode};
 use crate::home::Home;
 use crate::run::{AT_ONCE, Ended, judge, run_all, timed};
 
-/// A line on the context that leads to a server, in a home of its own.
+/// A line on the context that leads to a server, in a temporary home folder.
 pub(crate) fn command(home: &Home, line: &str) -> Command {
     let line = line.replace("{folder}", &home.path().display().to_string());
     let mut command = home.command(&timed(&line));

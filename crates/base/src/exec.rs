@@ -88,7 +88,7 @@ impl Program {
         let tree = children::Tree::of(child.id());
         let output = async {
             if let (Some(mut stdin), Some(text)) = (stdin, &self.input) {
-                // A program that ends before it has read all tells more by its status than the broken pipe does.
+                // A program that ends before it has read all says more by its status than the broken pipe does.
                 let _ = stdin.write_all(text.as_bytes()).await;
             }
             bounded_output(&mut child).await

@@ -64,7 +64,7 @@ fn is_null(metadata: &Metadata) -> bool {
 
 fn limited(file: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more tells a file that is too large.
+    // One byte more shows that a file is too large.
     file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 64 MiB"));

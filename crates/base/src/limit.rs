@@ -1,6 +1,6 @@
 //! `--timeout`: the time after which the program ends, whatever it is doing.
 //!
-//! The command runs on a thread of its own, and the main thread waits for it or for the end of the time. So also a command
+//! The command runs on a separate thread, and the main thread waits for it or for the end of the time. So also a command
 //! that is blocked in a system call, or computes without a pause, ends in time. A command that can end its own wait with a
 //! better message does so at its deadline, which comes earlier by [`grace`].
 

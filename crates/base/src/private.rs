@@ -24,7 +24,7 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Writes a file so that a reader, and whoever comes after a kill, finds the old one or the new one and never a part.
+/// Writes a file so that a reader, and a later command after a kill, finds the old one or the new one and never a part.
 /// A new file is its owner's alone (0600), from the first byte on; one that was there keeps its mode.
 ///
 /// # Errors

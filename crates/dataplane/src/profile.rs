@@ -106,6 +106,13 @@ impl PartialEq for PathRegex {
     }
 }
 
+impl From<Regex> for PathRegex {
+    /// Takes an expression that is compiled and anchored already.
+    fn from(regex: Regex) -> Self {
+        Self(regex)
+    }
+}
+
 impl PathRegex {
     /// Compiles a `pathRegex`: trims it, and anchors it at both ends unless it is anchored.
     ///

@@ -44,7 +44,7 @@ pub(super) fn lacks(kind: &str, object: &Value) -> Option<String> {
     }
 }
 
-/// How many pods a workload must have that are Ready; none for kinds without pods of their own.
+/// How many pods a workload must have that are Ready; none for kinds without pods of that workload.
 pub(super) fn pods(kind: &str, object: &Value) -> Option<i64> {
     match kind {
         "Deployment" | "StatefulSet" | "ReplicaSet" => Some(object["spec"]["replicas"].as_i64().unwrap_or(1)),
@@ -158,13 +158,13 @@ impl Outlooks {
             "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
                 let (failing, times) = self.pulls.entry(key).or_default();
                 let fails = reason != "ImagePullBackOff";
-                // The status goes ErrImagePull → ImagePullBackOff → ErrImagePull …: each entry is one attempt. Whoever
+                // The status goes ErrImagePull → ImagePullBackOff → ErrImagePull …: each entry is one attempt. A reader who
                 // comes while it backs off has missed at least one.
                 if (fails && !*failing) || *times == 0 {
                     *times += 1;
                 }
                 *failing = fails;
-                // A name that is no name is tried never.
+                // An invalid name is never tried.
                 let at_once = reason == "InvalidImageName" || reason == "ErrImageNeverPull";
                 if at_once || (*times >= PULLS && incurable(&message)) {
                     let why = if message.is_empty() { reason } else { message };

@@ -193,7 +193,7 @@ mod tests {
         let served = |_: &str| (200, resources("g/v1"));
         assert!(find(served, "Thing").await.unwrap());
         assert!(!find(served, "Other").await.unwrap());
-        assert!(!find(served, "Status").await.unwrap(), "a subresource is not a kind of its own");
+        assert!(!find(served, "Status").await.unwrap(), "a subresource is not a separate kind");
         let unknown_group = |path: &str| match path {
             "/apis" => (200, groups("other/v1")),
             _ => (404, "404 page not found".to_owned()),

@@ -9,7 +9,7 @@ use super::Object;
 /// Reads the objects of a YAML (or JSON) text with any number of documents. Lists are taken apart, empty documents skipped.
 ///
 /// # Errors
-/// The text is no YAML, or a document lacks `apiVersion`, `kind` or a name; the error says which document.
+/// The text is not YAML, or a document lacks `apiVersion`, `kind` or a name; the error says which document.
 pub fn parse(text: &str) -> anyhow::Result<Vec<Object>> {
     let documents: Vec<Value> = serde_yaml::from_multiple(text).context("cannot read the YAML")?;
     let mut objects = Vec::new();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_a_name_is_told_with_its_document() {
+    fn an_object_without_a_name_names_its_document() {
         let error = parse("apiVersion: v1\nkind: Service\nmetadata: {}\n").unwrap_err();
         assert_eq!(format!("{error:#}"), "in document 1: a Service has no `metadata.name`");
     }

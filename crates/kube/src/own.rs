@@ -1,4 +1,4 @@
-//! What meshy applied to a cluster, told by its label; for `down` on a cluster that others made.
+//! What meshy applied to a cluster, found by its label; for `down` on a cluster that meshy did not create.
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -28,7 +28,7 @@ const WORKLOADS: [(&str, &str); 7] = [
 ];
 
 /// Kinds that a controller makes with the labels of a Service and without naming it as their owner. They go with the
-/// Service; deleted before it they come back at once, so that nobody would ever see them gone.
+/// Service; deleted before it they come back at once, so that no process would ever see them gone.
 const COPIES: &[&str] = &["Endpoints", "EndpointSlice"];
 
 /// What carries the label, and which labelled definitions and namespaces stay because others use them (with the reason).
@@ -68,7 +68,7 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
     Ok((ours, kept))
 }
 
-/// The marked objects of a kind. Whoever may not list a kind has applied none of it: the inner error says so.
+/// The marked objects of a kind. A user who may not list a kind has applied none of it: the inner error says so.
 async fn of_kind(
     client: &Client,
     resource: ApiResource,
@@ -99,7 +99,7 @@ pub async fn remove(client: &Client, deadline: Instant) -> anyhow::Result<(Vec<S
     Ok((delete::delete(&kinds, ours, deadline).await?, kept))
 }
 
-/// A definition goes only when no object of its kind is somebody else's, a namespace only when nobody else runs something
+/// A definition goes only when no object of its kind is another tool's, a namespace only when no other process runs something
 /// in it. What cannot be seen counts as used.
 async fn used_by_others(kinds: &Kinds, object: &Object) -> anyhow::Result<Option<String>> {
     let mut foreign = 0;
@@ -124,7 +124,7 @@ async fn used_by_others(kinds: &Kinds, object: &Object) -> anyhow::Result<Option
         // workload itself counts.
         foreign += others.iter().filter(|o| namespace.is_none() || o.owner_references().is_empty()).count();
     }
-    Ok((foreign > 0).then(|| format!("{foreign} objects of others use it")))
+    Ok((foreign > 0).then(|| format!("{foreign} objects of other owners use it")))
 }
 
 /// Version, kind and namespace of the objects that use a definition or a namespace.
@@ -189,6 +189,6 @@ mod tests {
         let (found, kept) = list(&kinds).await.unwrap();
         let found: Vec<String> = found.iter().map(manifest::describe).collect();
         assert_eq!(found, ["deployment `ours` in `shop`"]);
-        assert_eq!(kept, ["namespace `shop`: 1 objects of others use it"]);
+        assert_eq!(kept, ["namespace `shop`: 1 objects of other owners use it"]);
     }
 }

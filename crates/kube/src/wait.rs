@@ -38,7 +38,7 @@ const SERVED: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// Time ran out (naming what each object lacks), an object is gone, or a pod is in a trouble that waiting does not cure
-/// (with the event or log line that tells why).
+/// (with the event or log line that reports why).
 pub async fn ready(
     kinds: &Kinds,
     objects: &[Object],
@@ -214,10 +214,10 @@ impl Reasons<'_> {
     fn error(&self, quotes: &[String]) -> anyhow::Error {
         let all = self.all.lock().expect("no panic while held");
         let list: Vec<String> = all.iter().map(|(what, why)| format!("{what}: {why}")).collect();
-        let told = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
+        let text = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
         let cause = match quotes {
-            [] => anyhow!("{told}"),
-            quotes => anyhow!("{}", quotes.join("; ")).context(told),
+            [] => anyhow!("{text}"),
+            quotes => anyhow!("{}", quotes.join("; ")).context(text),
         };
         let error = Err::<(), _>(cause).context("not all was ready in time");
         let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
@@ -313,7 +313,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deployment_that_counts_pods_from_before_is_waited_for_until_they_are_ready() {
-        // No controllers and no node: what is written is what is told.
+        // No controllers and no node: what is written is what is read.
         let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
         let client = kube::Client::new(server.service(), "default");
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},

@@ -1,6 +1,7 @@
 //! A kustomization file: its fields, its old spellings, and what is refused of it.
 
 mod fields;
+mod folded;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ pub(crate) use fields::{
     Replacement, ReplacementText, Replica, SelectorText, SortOptions, SourceSelector, SpecText,
     TargetSelector,
 };
+pub(crate) use folded::from_value;
 
 /// The names a kustomization file may have.
 const NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -54,9 +56,10 @@ impl Kustomization {
         let place = format!("`{}`", loader.root().join(name).display());
         let mut document = yaml::first_document(&text, &place)?;
         drop_nulls(&mut document);
-        let Some(fields) = document.as_object() else {
+        let Value::Object(fields) = document else {
             return Err(Error::invalid(format!("{place} is empty")));
         };
+        let fields = folded::renamed(fields, &names());
         for key in fields.keys() {
             known(key, &place)?;
         }
@@ -68,7 +71,7 @@ impl Kustomization {
                 warnings.push(format!("{place}: `{old}` is deprecated; write `{new}`"));
             }
         }
-        let kustomization: Self = serde_json::from_value(document)
+        let kustomization: Self = from_value(Value::Object(fields))
             .map_err(|error| Error::Parse { place: place.clone(), reason: error.to_string() })?;
         kustomization.with_new_spellings().check(&place)
     }
@@ -106,6 +109,11 @@ impl Kustomization {
     pub(crate) fn is_component(&self) -> bool {
         self.kind.as_deref() == Some("Component")
     }
+}
+
+/// Returns the names of all known fields, followed or not.
+fn names() -> Vec<&'static str> {
+    fields::NAMES.iter().copied().chain(REFUSED.iter().map(|(field, _)| *field)).collect()
 }
 
 /// Refuses a field that is unknown or not followed.

@@ -130,12 +130,17 @@ fn refused(path: &str) -> Error {
     Error::Refused { what: format!("`{path}`"), refusal: Refusal::Remote }
 }
 
-/// Returns whether kustomize treats `path` as remote: a URL, a git address, or a well-known forge without a scheme.
+/// Returns whether a path that does not exist looks remote to kustomize: a URL, a git address with a user, or a well-known
+/// forge without a scheme.
 fn remote(path: &str) -> bool {
     let scheme = path
         .split_once("://")
         .is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == ':'));
-    let user = path.split_once(':').is_some_and(|(head, _)| head.contains('@'));
+    let user = path.split_once('@').is_some_and(|(user, host)| {
+        user.starts_with(|c: char| c.is_ascii_alphabetic())
+            && user.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && host.contains(['/', ':'])
+    });
     scheme
         || user
         || ["github.com/", "github.com:", "gh:", "git::"]

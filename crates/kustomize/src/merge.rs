@@ -19,6 +19,17 @@ enum Directive {
     Delete,
 }
 
+/// What a walk merges into a value. kustomize treats a patch that meets no value as a value that is patched by itself.
+#[derive(Clone, Copy)]
+enum From<'a> {
+    /// Nothing: the value stays, but its lists with keys are put in order.
+    Nothing,
+    /// The value itself: its directives are followed and its nulls go.
+    Itself,
+    /// A patch.
+    Patch(&'a Value),
+}
+
 /// Merges `patch` into `target`; `None` when nothing is to remain of it. Null is what deletes a field.
 ///
 /// # Errors
@@ -29,19 +40,36 @@ pub(crate) fn strategic(
     patch: &Value,
     shape: Option<&'static Shape>,
 ) -> Result<Option<Value>, Error> {
-    match (target, patch) {
-        (_, Value::Null) => Ok(None),
-        (Value::Null, patch) => cleaned(patch, shape),
-        (Value::Object(target), Value::Object(patch)) => maps(target, patch, shape),
-        (Value::Array(target), Value::Array(patch)) => match shape {
-            Some(Shape::List { keys, element }) => list::merge(target, patch, keys, *element),
-            _ => Ok(Some(Value::Array(patch.clone()))),
+    walk(target, From::Patch(patch), shape)
+}
+
+fn walk(target: Value, from: From<'_>, shape: Option<&'static Shape>) -> Result<Option<Value>, Error> {
+    match (target, from) {
+        (_, From::Patch(Value::Null)) | (Value::Null, From::Itself) => Ok(None),
+        (Value::Null, From::Patch(patch)) => added(patch, shape),
+        (Value::Object(target), from) => match from {
+            From::Patch(Value::Object(patch)) => maps(target, patch, shape),
+            From::Patch(patch) => Err(other_shape(patch)),
+            From::Itself | From::Nothing => alone(target, from, shape),
         },
-        (Value::Object(_) | Value::Array(_), _) | (_, Value::Object(_) | Value::Array(_)) => {
-            Err(Error::invalid(format!("a patch would change the shape of a field, to `{patch}`")))
-        }
-        (_, scalar) => Ok(Some(scalar.clone())),
+        (Value::Array(target), from) => match (from, shape) {
+            (From::Patch(Value::Array(patch)), Some(Shape::List { keys, element })) => {
+                list::merge(target, patch, keys, *element)
+            }
+            (From::Itself, Some(Shape::List { keys, element })) => list::itself(target, keys, *element),
+            (From::Nothing, Some(Shape::List { keys, element })) => list::unpatched(target, keys, *element),
+            (From::Patch(Value::Array(patch)), _) => Ok(Some(Value::Array(patch.clone()))),
+            (From::Patch(patch), _) => Err(other_shape(patch)),
+            (From::Itself | From::Nothing, _) => Ok(Some(Value::Array(target))),
+        },
+        (_, From::Patch(patch @ (Value::Object(_) | Value::Array(_)))) => Err(other_shape(patch)),
+        (_, From::Patch(scalar)) => Ok(Some(scalar.clone())),
+        (scalar, From::Itself | From::Nothing) => Ok(Some(scalar)),
     }
+}
+
+fn other_shape(patch: &Value) -> Error {
+    Error::invalid(format!("a patch would change the shape of a field, to `{patch}`"))
 }
 
 fn maps(
@@ -51,31 +79,59 @@ fn maps(
 ) -> Result<Option<Value>, Error> {
     match directive(patch)? {
         Directive::Delete => return Ok(None),
-        Directive::Replace => target.clear(),
+        Directive::Replace => return alone(patch.clone(), From::Itself, shape),
         Directive::Merge => {}
     }
+    let mut merged = Map::new();
     for (field, value) in patch.iter().filter(|(field, _)| *field != DIRECTIVE) {
         let inner = shape.and_then(|shape| shape.field(field));
-        let merged = match target.remove(field) {
-            Some(old) => strategic(old, value, inner),
-            None => cleaned(value, inner),
+        let result = match target.remove(field) {
+            Some(old) => walk(old, From::Patch(value), inner),
+            None => added(value, inner),
         };
-        if let Some(merged) = merged.map_err(|error| error.within(format!("field `{field}`")))? {
-            target.insert(field.clone(), merged);
+        if let Some(result) = result.map_err(|error| error.within(format!("field `{field}`")))? {
+            merged.insert(field.clone(), result);
         }
     }
-    Ok(Some(Value::Object(target)))
+    for (field, value) in target {
+        let inner = shape.and_then(|shape| shape.field(&field));
+        if let Some(result) = walk(value, From::Nothing, inner)? {
+            merged.insert(field, result);
+        }
+    }
+    Ok(Some(Value::Object(merged)))
 }
 
-/// A patch where nothing is there to merge it into: without its directives, and without what it deletes.
-fn cleaned(patch: &Value, shape: Option<&'static Shape>) -> Result<Option<Value>, Error> {
-    match (patch, shape) {
-        (Value::Null, _) => Ok(None),
-        (Value::Object(patch), _) => maps(Map::new(), patch, shape),
-        (Value::Array(patch), Some(Shape::List { keys, element })) => {
-            list::merge(Vec::new(), patch, keys, *element)
+/// Walks a map that no patch meets. Merged with itself, it follows its own directive and loses it.
+fn alone(
+    mut map: Map<String, Value>,
+    from: From<'_>,
+    shape: Option<&'static Shape>,
+) -> Result<Option<Value>, Error> {
+    if matches!(from, From::Itself) {
+        if directive(&map)? == Directive::Delete {
+            return Ok(None);
         }
-        (other, _) => Ok(Some(other.clone())),
+        map.remove(DIRECTIVE);
+    }
+    let mut merged = Map::new();
+    for (field, value) in map {
+        let inner = shape.and_then(|shape| shape.field(&field));
+        let result = walk(value, from, inner).map_err(|error| error.within(format!("field `{field}`")))?;
+        if let Some(result) = result {
+            merged.insert(field, result);
+        }
+    }
+    Ok(Some(Value::Object(merged)))
+}
+
+/// Returns a patch that meets no value: without its directives, and without what it deletes.
+fn added(patch: &Value, shape: Option<&'static Shape>) -> Result<Option<Value>, Error> {
+    match (patch, shape) {
+        (Value::Array(patch), Some(Shape::List { keys, element })) => {
+            list::added(patch.clone(), keys, *element)
+        }
+        _ => walk(patch.clone(), From::Itself, shape),
     }
 }
 

@@ -5,6 +5,8 @@
 
 #[path = "support/corpus.rs"]
 mod corpus;
+#[path = "support/random_lists.rs"]
+mod random_lists;
 #[path = "support/random_tree.rs"]
 mod random_tree;
 
@@ -52,8 +54,7 @@ fn generated_trees_build_to_the_objects_that_kustomize_makes() {
     let Some(kustomize) = kustomize() else { return };
     let mut verdicts = Verdicts::default();
     let mut built = 0;
-    let generated =
-        std::env::var("MESHY_GENERATED").map_or(GENERATED, |count| count.parse().expect("a number"));
+    let generated = generated();
     for seed in 0..generated {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let start = random_tree::write(seed, dir.path());
@@ -78,6 +79,27 @@ fn generated_trees_build_to_the_objects_that_kustomize_makes() {
     }
     verdicts.finish();
     assert!(built > generated / 2, "only {built} of {generated} trees can be built: the generator is wrong");
+}
+
+#[test]
+fn generated_patches_of_lists_merge_as_kustomize_merges_them() {
+    let Some(kustomize) = kustomize() else { return };
+    let mut verdicts = Verdicts::default();
+    let generated = generated();
+    for seed in 0..generated {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        random_lists::write(seed, dir.path());
+        let printed = run(&kustomize, dir.path()).expect("kustomize merges any lists");
+        let ours = build(&Disk, dir.path()).map(|output| output.to_yaml());
+        verdicts.check(ours.as_ref().is_ok_and(|ours| *ours == printed), || {
+            format!("seed {seed}: {ours:?}\nis not\n{printed}")
+        });
+    }
+    verdicts.finish();
+}
+
+fn generated() -> u64 {
+    std::env::var("MESHY_GENERATED").map_or(GENERATED, |count| count.parse().expect("a number"))
 }
 
 /// Returns the testbed's kustomize; without a testbed the tests report that they are skipped.

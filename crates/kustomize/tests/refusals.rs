@@ -29,6 +29,8 @@ fn remote_resources_are_refused_with_their_address() {
         "git@example.org:org/repo.git",
         "ssh://git@example.org/org/repo",
         "git::https://example.org/repo",
+        "git@github.com/org/repo",
+        "package@v1.0.example/x",
     ] {
         for field in ["resources", "bases", "components"] {
             let text: &'static str = Box::leak(format!("{field}: [\"{address}\"]\n").into_boxed_str());
@@ -60,7 +62,7 @@ fn fields_that_need_other_programs_are_refused_by_name() {
 
 #[test]
 fn an_unknown_field_names_the_nearest_one() {
-    let error = built("resources: [map.yaml]\nnameprefix: x-\n").unwrap_err();
+    let error = built("resources: [map.yaml]\nnamePrefx: x-\n").unwrap_err();
     assert!(error.cause().to_string().ends_with("hint: the nearest field is `namePrefix`"), "{error}");
 }
 

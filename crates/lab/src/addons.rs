@@ -1,4 +1,4 @@
-//! What is put on a cluster beside the test services: an ingress controller and a mesh.
+//! What is put on a cluster next to the test services: an ingress controller and a mesh.
 //!
 //! ```text
 //! install_all ─┬─ ingress_nginx  objects → apply → wait → webhook
@@ -62,7 +62,7 @@ pub struct Options {
     pub ingress: Ingress,
     /// The mesh.
     pub mesh: Mesh,
-    /// A registry that has all images, instead of their own ones: `localhost:5000`.
+    /// A registry that has all images, instead of the default ones: `localhost:5000`.
     pub image_registry: Option<String>,
     /// Linkerd's settings.
     pub linkerd: linkerd::Settings,

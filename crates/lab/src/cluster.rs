@@ -110,7 +110,7 @@ pub trait Provider: Send + Sync {
     /// The parts as they are now.
     ///
     /// # Errors
-    /// Nobody can be asked.
+    /// No process can be asked.
     fn look<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
 
     /// What of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
@@ -157,7 +157,7 @@ pub trait Provider: Send + Sync {
     /// What [`Provider::delete`] would remove.
     ///
     /// # Errors
-    /// Nobody can be asked.
+    /// No process can be asked.
     fn would_delete<'a>(
         &'a self,
         env: &'a Env,
@@ -167,7 +167,7 @@ pub trait Provider: Send + Sync {
     }
 }
 
-/// A command's hold on a lab: nobody else changes it meanwhile, and what is not decided yet is planned.
+/// A command's hold on a lab: no other process changes it meanwhile, and what is not decided yet is planned.
 pub struct Claim {
     /// Where its cluster comes from.
     pub provider: Box<dyn Provider>,

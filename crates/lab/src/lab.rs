@@ -32,7 +32,7 @@ pub enum Provider {
     Kind,
     /// A cluster that meshy did not make.
     Existing,
-    /// The stand-in inside this program.
+    /// The embedded cluster in this program.
     Embedded,
 }
 
@@ -82,7 +82,7 @@ pub struct Record {
     /// The node image the cluster is made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_image: Option<String>,
-    /// Worker nodes beside the control plane.
+    /// Worker nodes next to the control plane.
     #[serde(default)]
     pub workers: u8,
     /// The image of the private registry.
@@ -100,16 +100,16 @@ pub struct Record {
     /// An embedded cluster keeps Linkerd's rule that a new profile is unseen until discovery was idle for 5 s.
     #[serde(default)]
     pub like_linkerd: bool,
-    /// What `up` was told about ingress and mesh: without flags it goes on with that.
+    /// The choice of ingress and mesh: without flags it goes on with that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addons: Option<addons::Choice>,
-    /// What `up` was told to deploy; empty is what it deploys by itself.
+    /// What `up` was asked to deploy; empty is what it deploys by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlays: Vec<String>,
     /// The topology that `up` deploys instead of overlays: a shipped name, or the absolute path of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<String>,
-    /// The nodes' addresses when the lab was last seen whole: a restart of the engine may give them anew.
+    /// The nodes' addresses when the lab was last seen whole: a restart of the engine may give them again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, String>,
 }

@@ -58,7 +58,7 @@ fn unknown(name: &str) -> anyhow::Error {
 /// The objects of an overlay.
 ///
 /// # Errors
-/// What the overlay holds is no object.
+/// What the overlay holds is not an object.
 pub fn objects(output: Output) -> anyhow::Result<Vec<Object>> {
     let each: anyhow::Result<Vec<_>> = output.objects.into_iter().map(manifest::from_value).collect();
     Ok(each?.into_iter().flatten().collect())
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_overlay_is_told_with_the_nearest_name() {
+    fn a_mistyped_overlay_is_reported_with_the_nearest_name() {
         let error = build("minimal-servic").unwrap_err();
         assert!(meshy_base::error::hints(&error)[0].contains("did you mean `minimal-service`"));
     }

@@ -3,10 +3,14 @@
 //! ```text
 //!   names        constants for annotations, labels, API groups and ports
 //!   duration     Go durations (profiles) and annotation durations
+//!   expression   compiled regular expressions, bounded and shared
 //!   profile      ServiceProfile and its retry budget
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
+//!   generate     a ServiceProfile for a service, from an OpenAPI document
 //!   inject       the injection annotation of workloads
+//!   effective    which object is in effect for the requests to a Service, and why
+//!   migrate      ServiceProfile → HTTPRoutes and annotations, with the differences
 //!   lint         objects → findings: problems that the API server does not report
 //! ```
 //!
@@ -14,9 +18,13 @@
 //! they interpret an object in the same way.
 
 pub mod duration;
+pub mod effective;
+pub mod expression;
+pub mod generate;
 pub mod httproute;
 pub mod inject;
 pub mod lint;
+pub mod migrate;
 pub mod names;
 pub mod policy;
 pub mod profile;

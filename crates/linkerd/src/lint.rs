@@ -8,15 +8,24 @@ use serde_json::Value;
 use crate::names;
 
 mod annotations;
+mod breaker;
 mod fields;
+mod github;
 mod ingress;
 mod profile;
+mod rate_limit;
 mod regexes;
+mod retries;
+mod route;
 mod rules;
 mod service;
 mod shadow;
+mod shape;
+mod shapes;
 mod world;
 
+pub use github::{github, line};
+pub(crate) use route::unsupported_filters;
 pub use rules::{RULES, Rule};
 pub use world::World;
 
@@ -71,21 +80,33 @@ pub fn lint(world: &World) -> Vec<Finding> {
         let mut sink = Sink { item, found: &mut found };
         match item.kind() {
             "ServiceProfile" => profile::lint(world, &mut sink),
-            "Service" => service::lint(world, &mut sink),
+            "Service" => {
+                service::lint(world, &mut sink);
+                breaker::lint(&mut sink);
+            }
+            "EgressNetwork" => breaker::lint(&mut sink),
+            "HTTPLocalRateLimitPolicy" => rate_limit::lint(world, &mut sink),
             "HTTPRoute" => {
                 // The HTTPRoute of `policy.linkerd.io` has other fields.
                 if sink.object()["apiVersion"].as_str().is_some_and(|v| v.starts_with(names::GATEWAY_GROUP)) {
                     fields::lint(&mut sink);
                 }
-                service::lint_route(world, &mut sink);
+                route::lint(world, &mut sink);
+                shared_by_routes(world, &mut sink);
             }
-            "GRPCRoute" => service::lint_route(world, &mut sink),
+            "GRPCRoute" => shared_by_routes(world, &mut sink),
             "Ingress" => ingress::lint(world, &mut sink),
             _ => {}
         }
         annotations::lint(&mut sink);
     }
     found
+}
+
+fn shared_by_routes(world: &World, sink: &mut Sink<'_>) {
+    service::lint_route(world, sink);
+    retries::lint_route(sink);
+    breaker::lint_route(sink);
 }
 
 /// Collects the findings of one object.
@@ -118,5 +139,7 @@ impl Sink<'_> {
     }
 }
 
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+mod breaker;
+
+pub use breaker::{Breaker, Unified};
+
 use crate::{duration, names};
 
 /// The annotations of one object, by key.
@@ -149,6 +153,11 @@ impl Consecutive {
                 ));
             }
         }
+        Self::parameters(annotations).map(Some)
+    }
+
+    /// Parses the parameters `failure-accrual-consecutive-*`, which both modes read.
+    fn parameters(annotations: &Annotations) -> Result<Self, PolicyError> {
         let key = |end: &str| format!("{}-consecutive-{end}", names::FAILURE_ACCRUAL);
         let default = Self::default();
         let number = |end: &str| {
@@ -160,12 +169,12 @@ impl Consecutive {
                 })
                 .transpose()
         };
-        Ok(Some(Self {
+        Ok(Self {
             max_failures: number("max-failures")?.map_or(default.max_failures, |n| n as u32),
             min_penalty: duration_of(annotations, &key("min-penalty"))?.unwrap_or(default.min_penalty),
             max_penalty: duration_of(annotations, &key("max-penalty"))?.unwrap_or(default.max_penalty),
             jitter_ratio: number("jitter-ratio")?.unwrap_or(default.jitter_ratio),
-        }))
+        })
     }
 }
 

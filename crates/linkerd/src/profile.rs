@@ -147,7 +147,7 @@ pub struct WeightedDst {
     pub weight: Value,
 }
 
-/// The first rule of Linkerd's validator that a profile violates.
+/// A rule of Linkerd's validator that a profile violates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {what}")]
 pub struct ProfileError {
@@ -165,8 +165,15 @@ impl ServiceProfile {
     pub fn from_value(object: &Value) -> Result<Self, ProfileError> {
         let profile: Self = serde_json::from_value(object.clone())
             .map_err(|e| ProfileError { place: "object".to_owned(), what: e.to_string() })?;
-        validate::validate(&profile)?;
-        Ok(profile)
+        match profile.violations().into_iter().next() {
+            Some(first) => Err(first),
+            None => Ok(profile),
+        }
+    }
+
+    /// Returns all rules of Linkerd's validator that the profile violates, in the order of the fields.
+    pub fn violations(&self) -> Vec<ProfileError> {
+        validate::validate(self)
     }
 
     /// Parses a ServiceProfile object without checking its values. For lint, which reports all problems and not only the

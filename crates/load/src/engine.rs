@@ -1,21 +1,16 @@
 //! The open loop: requests begin when the plan says, whatever became of the ones before.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout_at};
 
-use super::outcome::{self, Outcome};
+use super::exchange::exchange;
+use super::outcome::Outcome;
 use super::record::{Recorder, Summary, Tick};
 use super::target::Target;
 use meshy_base::activity::{self, Kind};
@@ -36,13 +31,33 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
-        // Two a second is what the seed's budget carries at 70 % failing: every request succeeds.
+        // Two a second is what the original demo's budget carries at 70 % failing: every request succeeds.
         let (length, patience) = (Duration::from_secs(30), Duration::from_secs(10));
         Self { rate: 2.0, length, connections: 16, patience }
     }
 }
 
+/// A request that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// When it was to start, after the start of the load.
+    pub intended: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Attempts, where the test service reports them.
+    pub attempts: Option<u32>,
+    /// From the time at which its latency begins to the last byte of the response.
+    pub latency: Duration,
+}
+
+/// Receives each request that ended, on the thread that sends.
+pub type Observer = Arc<dyn Fn(Ended) + Send + Sync>;
+
+/// How long open requests may take after the load was asked to stop.
+const GRACE: Duration = Duration::from_millis(500);
+
 struct Shared {
+    observer: Option<Observer>,
     plan: Plan,
     target: Target,
     begun: Instant,
@@ -59,21 +74,33 @@ struct Shared {
 /// charged for the requests it held up; and from the sending when a connection stood ready, so that it is not charged
 /// for this program's timer.
 ///
-/// The requests run on a thread of their own: nothing else that this process does, such as a whole embedded cluster, comes
+/// The requests run on a separate thread: nothing else that this process does, such as a whole embedded cluster, comes
 /// between their timers, and no request pays for being woken on another core.
 pub async fn run(
     target: Target,
     plan: Plan,
     stop: watch::Receiver<bool>,
+    each_second: impl FnMut(&Tick),
+) -> Summary {
+    run_observed(target, plan, stop, each_second, None).await
+}
+
+/// As [`run`]; the observer receives each request that ended.
+pub async fn run_observed(
+    target: Target,
+    plan: Plan,
+    stop: watch::Receiver<bool>,
     mut each_second: impl FnMut(&Tick),
+    observer: Option<Observer>,
 ) -> Summary {
     let _sending = activity::begin(Kind::Work, format!("sending load to {}", target.address));
     let (tell, mut ticks) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
     let begin = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let summary = runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell));
-        // Nobody listens any more when the caller was dropped.
+        let summary =
+            runtime.expect("a runtime on one thread").block_on(drive(target, plan, stop, tell, observer));
+        // There is no listener when the caller was dropped.
         let _ = end.send(summary);
     };
     std::thread::Builder::new().name("traffic".to_owned()).spawn(begin).expect("a thread");
@@ -88,8 +115,10 @@ async fn drive(
     plan: Plan,
     stop: watch::Receiver<bool>,
     tell: mpsc::UnboundedSender<Tick>,
+    observer: Option<Observer>,
 ) -> Summary {
     let shared = Arc::new(Shared {
+        observer,
         plan,
         target,
         begun: Instant::now(),
@@ -111,7 +140,7 @@ async fn drive(
     loop {
         tokio::select! {
             ended = workers.join_next() => if ended.is_none() { break },
-            // Nobody waits for the end any more; the workers end with the set.
+            // The caller does not wait for the end any more; the workers end with the set.
             () = tell.closed() => { dropped = true; break }
             _ = seconds.tick() => {
                 let tick = lock().tick(shared.begun.elapsed());
@@ -144,19 +173,22 @@ async fn work(shared: Arc<Shared>) {
         let idle = Instant::now() <= intended;
         tokio::select! {
             () = sleep_until(intended) => {}
-            // An error means that nobody is left who could stop it.
+            // An error means that no process is left who could stop it.
             Ok(_) = stop.wait_for(|stop| *stop) => return,
         }
         let start = if idle { Instant::now() } else { intended };
         if start.elapsed() >= shared.plan.patience {
-            let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-            recorder.record(Outcome::TimedOut, None, start.elapsed());
+            shared.ended(intended, Outcome::TimedOut, None, start.elapsed());
             continue;
         }
         let id = format!("{:016x}{number:016x}", shared.run);
         let id = HeaderValue::from_str(&id).expect("hexadecimal digits");
         let exchange = exchange(&shared.target, &mut connection, id);
-        let (outcome, attempts) = match timeout_at(start + shared.plan.patience, exchange).await {
+        let ended = tokio::select! {
+            ended = timeout_at(start + shared.plan.patience, exchange) => ended,
+            () = stopped_for(&mut stop, GRACE) => return,
+        };
+        let (outcome, attempts) = match ended {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => {
                 connection = None;
@@ -167,71 +199,28 @@ async fn work(shared: Arc<Shared>) {
                 (Outcome::TimedOut, None)
             }
         };
-        let mut recorder = shared.recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        recorder.record(outcome, attempts, start.elapsed());
+        shared.ended(intended, outcome, attempts, start.elapsed());
     }
 }
 
-/// A connection that is polled by the request that uses it, so that an answer wakes one task and not two.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+/// Waits until the load was asked to stop some time ago; for ever if it is not.
+async fn stopped_for(stop: &mut watch::Receiver<bool>, time: Duration) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(time).await;
 }
 
-async fn exchange(
-    target: &Target,
-    connection: &mut Option<Open>,
-    id: HeaderValue,
-) -> anyhow::Result<(Outcome, Option<u32>)> {
-    let mut open = match connection.take() {
-        Some(mut open) => {
-            // A server may have closed an idle connection; that is no failure of a request that was not sent yet.
-            let alive = futures::poll!(&mut open.connection).is_pending() && !open.sender.is_closed();
-            if alive { open } else { connect(target).await? }
+impl Shared {
+    /// Counts a request that ended.
+    fn ended(&self, intended: Instant, outcome: Outcome, attempts: Option<u32>, latency: Duration) {
+        let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        recorder.record(outcome, attempts, latency);
+        drop(recorder);
+        if let Some(observer) = &self.observer {
+            observer(Ended { intended: intended - self.begun, outcome, attempts, latency });
         }
-        None => connect(target).await?,
-    };
-    let read = {
-        let (sender, running) = (&mut open.sender, &mut open.connection);
-        let mut asked = pin!(ask(target, sender, id));
-        tokio::select! {
-            biased;
-            ended = running => {
-                // The connection ends with an answer that closes it; then the answer is here already.
-                ended?;
-                return asked.await;
-            }
-            read = &mut asked => read?,
-        }
-    };
-    *connection = Some(open);
-    Ok(read)
-}
-
-async fn ask(
-    target: &Target,
-    sender: &mut SendRequest<Full<Bytes>>,
-    id: HeaderValue,
-) -> anyhow::Result<(Outcome, Option<u32>)> {
-    sender.ready().await?;
-    let answer = sender.send_request(target.request(id)).await?;
-    let (head, mut body) = answer.into_parts();
-    if target.bounce {
-        let body = http_body_util::Limited::new(body, 1 << 20).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();
-        return Ok(outcome::read(head.status, &head.headers, Some(&body)));
     }
-    while let Some(frame) = body.frame().await {
-        frame?;
-    }
-    Ok(outcome::read(head.status, &head.headers, None))
-}
-
-async fn connect(target: &Target) -> anyhow::Result<Open> {
-    let stream = TcpStream::connect(target.address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    Ok(Open { sender, connection })
 }
 
 #[cfg(test)]
@@ -243,6 +232,10 @@ mod tests {
     use hyper::service::service_fn;
     use hyper::{Request, Response};
     use tokio::net::TcpListener;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
 
     use super::*;
 
@@ -317,7 +310,7 @@ mod tests {
         let target = Target::new(stalling(stop, u64::MAX).await, "x", "/").unwrap();
         let (_go, stop) = watch::channel(false);
         let (tell, _ticks) = mpsc::unbounded_channel();
-        let summary = drive(target, Plan { connections: 16, ..plan(200.0, 10_000) }, stop, tell).await;
+        let summary = drive(target, Plan { connections: 16, ..plan(200.0, 10_000) }, stop, tell, None).await;
         assert_eq!((summary.requests_count, summary.succeeded_count), (2_000, 2_000));
         let near = |got: f64, due: f64| (got / due - 1.0).abs() < 0.01;
         assert!(near(summary.latency.p95_ms, 500.0), "{:?}", summary.latency);

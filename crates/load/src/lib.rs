@@ -7,11 +7,12 @@
 //! Nothing here knows Kubernetes: a target is a socket address and a request.
 
 mod engine;
+mod exchange;
 pub mod outcome;
 pub mod record;
 pub mod target;
 
-pub use engine::{Plan, run};
+pub use engine::{Ended, Observer, Plan, run, run_observed};
 pub use outcome::Outcome;
 pub use record::{Latency, Recorder, Summary, Tick};
 pub use target::Target;

@@ -40,13 +40,13 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The outcome and, where the test service tells it, the number of attempts.
+/// The outcome and, where the test service reports it, the number of attempts.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> (Outcome, Option<u32>) {
     let attempts = headers.get(ATTEMPT).and_then(|number| number.to_str().ok()?.parse().ok());
     let plain = (Outcome::Answer(status.as_u16()), attempts);
     let Some(body) = body.filter(|_| status == StatusCode::OK) else { return plain };
     let Ok(body) = serde_json::from_slice::<Bounce>(body) else { return plain };
-    // The seed's service writes the status line's text: "500 Internal Server Error".
+    // The original service writes the status line's text: "500 Internal Server Error".
     let carried = body.body.as_deref().and_then(|text| text.get(..3)?.parse().ok());
     (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(attempts))
 }

@@ -71,7 +71,7 @@ pub struct Summary {
     pub latency: Latency,
     /// Requests by what came of them, in words.
     pub outcomes_count: BTreeMap<String, u64>,
-    /// Requests by the number of attempts, where the service tells it.
+    /// Requests by the number of attempts, where the service reports it.
     pub attempts_count: BTreeMap<u32, u64>,
     /// Of these, those that succeeded.
     pub attempts_succeeded_count: BTreeMap<u32, u64>,
@@ -211,7 +211,7 @@ impl Recorder {
 }
 
 impl Summary {
-    /// Attempts of all requests, where the service told them.
+    /// Attempts of all requests, where the service reported them.
     pub fn attempts(&self) -> u64 {
         self.attempts_count.iter().map(|(attempts, count)| u64::from(*attempts) * count).sum()
     }
@@ -230,13 +230,13 @@ impl Summary {
     }
 
     /// Requests whose number of attempts is known.
-    pub fn told(&self) -> u64 {
+    pub fn reported(&self) -> u64 {
         self.attempts_count.values().sum()
     }
 
     /// Attempts beyond the first, per request; none where the service does not tell.
     pub fn added_attempts_per_request(&self) -> Option<f64> {
-        (self.told() > 0).then(|| self.attempts() as f64 / self.told() as f64 - 1.0)
+        (self.reported() > 0).then(|| self.attempts() as f64 / self.reported() as f64 - 1.0)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// The seed's first case: minimal-service is asked to ask bounced-service.
+    /// The first use case of the original demo: minimal-service is asked to ask bounced-service.
     pub fn service_case(ingress: SocketAddr) -> Self {
         let order =
             r#"{"rebound":"true","endpoint":"http://bounced-service.default.svc.cluster.local:9090"}"#;
@@ -43,7 +43,7 @@ impl Target {
         target
     }
 
-    /// The seed's second case: bounced-service is asked through the ingress.
+    /// The second use case of the original demo: bounced-service is asked through the ingress.
     pub fn ingress_case(ingress: SocketAddr) -> Self {
         let mut target = Self::new(ingress, "bounced-service", "/bounced-service").expect("a fixed target");
         target.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -56,18 +56,18 @@ impl Target {
     /// The path or the host cannot be sent.
     pub fn new(address: SocketAddr, host: &str, path: &str) -> anyhow::Result<Self> {
         let mut headers = HeaderMap::new();
-        let host = HeaderValue::from_str(host).with_context(|| format!("`{host}` is no host"))?;
+        let host = HeaderValue::from_str(host).with_context(|| format!("`{host}` is not a host"))?;
         headers.insert(http::header::HOST, host);
-        let path = path.parse().with_context(|| format!("`{path}` is no path"))?;
+        let path = path.parse().with_context(|| format!("`{path}` is not a path"))?;
         Ok(Self { address, method: Method::GET, path, headers, body: Bytes::new(), bounce: false })
     }
 
     /// A URL of plain HTTP whose host is an address or a name that this machine knows.
     ///
     /// # Errors
-    /// It is no such URL; the name is unknown.
+    /// It is not such a URL; the name is unknown.
     pub async fn of_url(url: &str) -> anyhow::Result<Self> {
-        let parsed: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+        let parsed: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         let Some(authority) = parsed.authority() else { bail!("`{url}` names no host") };
         if parsed.scheme_str() != Some("http") {
             bail!("`{url}` is not plain http://");
@@ -83,9 +83,9 @@ impl Target {
     /// The same for a Service of the cluster, to which `address` leads.
     ///
     /// # Errors
-    /// It is no such URL.
+    /// It is not such a URL.
     pub fn of_url_by(url: &str, address: SocketAddr) -> anyhow::Result<Self> {
-        let parsed: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
+        let parsed: Uri = url.parse().with_context(|| format!("`{url}` is not a URL"))?;
         let Some(authority) = parsed.authority() else { bail!("`{url}` names no host") };
         let path = parsed.path_and_query().map_or("/", |path| path.as_str());
         let mut target = Self::new(address, authority.as_str(), path)?;
@@ -100,7 +100,7 @@ impl Target {
     pub fn header(&mut self, line: &str) -> anyhow::Result<()> {
         let (name, value) = line.split_once(':').with_context(|| format!("`{line}` is not `Name: value`"))?;
         let name: HeaderName =
-            name.trim().parse().with_context(|| format!("`{name}` is no header's name"))?;
+            name.trim().parse().with_context(|| format!("`{name}` is not a header's name"))?;
         let value =
             HeaderValue::from_str(value.trim()).with_context(|| format!("`{value}` cannot be sent"))?;
         self.headers.insert(name, value);

@@ -86,7 +86,7 @@ async fn by_port_forward(
     let stream = forward.take_stream(port).context("the port-forward gave no stream")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     request.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("localhost"));
-    // Polled beside the request, not spawned: when the caller gives up, the connection goes with it.
+    // Polled next to the request, not spawned: when the caller fails, the connection goes with it.
     let exchange = async move {
         let answer = sender.send_request(request.map(|body| Full::new(bytes::Bytes::from(body)))).await?;
         let status = answer.status();

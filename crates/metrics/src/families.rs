@@ -24,7 +24,7 @@ const FAMILIES: [(&str, Kind); 9] = [
     ("identity_cert_expiration_timestamp_seconds", Kind::Gauge),
 ];
 
-/// Returns the kind of a metric; none for one that nobody reads.
+/// Returns the kind of a metric; none for one that no process reads.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     FAMILIES.iter().find(|(family, _)| name.starts_with(family)).map(|(_, kind)| *kind)
 }

@@ -35,7 +35,7 @@ pub struct Pod {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Its owner; a pod of its own is its own workload.
+    /// Its owner; a pod without an owner is its own workload.
     pub workload: Workload,
     /// Its labels.
     pub labels: BTreeMap<String, String>,

@@ -121,7 +121,7 @@ impl Service {
 /// What is gathered of one route: counters, buckets, and sum and below-50-ms count where there are only these.
 type Gathered = (RouteCounts, Buckets, (f64, f64));
 
-/// The routes of a service as its clients see them. With a profile in force its routes; the policy's beside them, since a
+/// The routes of a service as its clients see them. With a profile in force its routes; the policy's next to them, since a
 /// window can hold both.
 pub fn client_view<'a>(
     changes: impl IntoIterator<Item = &'a Scrape> + Clone,
@@ -237,7 +237,7 @@ pub fn server_view<'a>(changes: impl IntoIterator<Item = &'a Scrape>) -> BTreeMa
             route.attempts_succeeded_count += good;
             route.attempts_failed_count += bad;
             route.attempts_count += good + bad;
-            // Beside routes the same buckets hold their answers too.
+            // Next to routes the same buckets hold their answers too.
             if routed_good + routed_bad == 0 {
                 buckets.add(change, "response_latency_ms_bucket", all);
             }

@@ -130,7 +130,7 @@ impl Scrape {
 
     /// What happened since `before`: counters as their increase, gauges as they stand now.
     ///
-    /// A counter below its former value, and every counter of a proxy that has started anew in between, counts from
+    /// A counter below its former value, and every counter of a proxy that has started again in between, counts from
     /// zero. A series that is gone (proxies drop one after ten idle minutes) did not move. Without a `before`
     /// everything counts from zero.
     #[must_use]

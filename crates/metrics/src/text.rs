@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::families;
 use super::series::{Scrape, Series, closing_quote};
 
-/// A line that is no sample.
+/// A line that is not a sample.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("line {line} of the metrics is not a sample: {why}")]
 pub struct ParseError {
@@ -15,7 +15,7 @@ pub struct ParseError {
     pub why: &'static str,
 }
 
-/// The highest value that is kept: beyond it not each number has a float of its own, and proxies begin at zero again.
+/// The highest value that is kept: beyond it not every number has an exact float, and proxies begin at zero again.
 const HIGHEST: f64 = (1_u64 << 53) as f64;
 
 /// Reads a dump.

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_restarts_or_goes_or_comes_is_told() {
+    fn a_pod_that_restarts_or_goes_or_comes_is_reported() {
         let begun = Instant::now();
         let before = sight(
             begun,

@@ -1,9 +1,10 @@
 //! Changes of policies in a cluster: applied, verified and reverted.
 //!
 //! ```text
-//! services  Services and the pods behind them
+//! services  Services and the pods behind them; test_service: faults and counts of test services
 //! policy    PolicyChange: apply, evidence that clients use it, revert; the journal of a session
 //! ```
 
 pub mod policy;
 pub mod services;
+pub mod test_service;

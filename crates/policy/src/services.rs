@@ -15,7 +15,7 @@ use meshy_metrics::{Pod, PodFailure, ask};
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;
 
-/// The service of the seed that fails.
+/// The service of the original demo that fails.
 pub const BOUNCED: &str = "bounced-service";
 
 /// A change of how a test service fails, as its admin port takes it.
@@ -30,7 +30,7 @@ pub struct FaultChange {
     /// Statuses given in turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<Vec<u16>>,
-    /// What chance starts from; `Some(None)` removes the seed.
+    /// What chance starts from; `Some(None)` removes the random seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<Option<u64>>,
     /// The longest delay of a response, in seconds.
@@ -189,7 +189,7 @@ pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result
     Ok(found)
 }
 
-/// Checks that a namespace is there. Whoever may not read namespaces cannot tell.
+/// Checks that a namespace is there. A user without the right to read namespaces cannot know.
 ///
 /// # Errors
 /// It is not there; the API fails.
@@ -237,7 +237,7 @@ async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow:
 /// Changes how all replicas of a test service fail; gives what the last one says it does now.
 ///
 /// # Errors
-/// A pod cannot be reached, or is no test service.
+/// A pod cannot be reached, or does not run the test service.
 pub async fn change_fault(
     client: &kube::Client,
     pods: &[Pod],
@@ -319,7 +319,7 @@ fn summed(replicas: Vec<Ids>) -> Seen {
     Seen::Summed { ids, forgotten }
 }
 
-async fn admin<T: for<'a> Deserialize<'a>>(
+pub(crate) async fn admin<T: for<'a> Deserialize<'a>>(
     client: &kube::Client,
     pod: &Pod,
     request: Request<Vec<u8>>,
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_started_anew_counts_from_zero() {
+    fn a_replica_that_started_again_counts_from_zero() {
         let counted = |counts: &[(u32, u64)]| Seen::Counted(counts.iter().copied().collect());
         let served = counted(&[(1, 7), (2, 1)]).since(&counted(&[(1, 5), (2, 4)]));
         assert_eq!(served, Some([(1, 2), (2, 1)].into()));

@@ -65,7 +65,7 @@ impl Interval {
 
     /// Whether a value lies within.
     pub fn holds(&self, value: f64) -> bool {
-        // Shares are quotients: the last bit is no evidence.
+        // Shares are quotients: the last bit does not count.
         (self.low - 1e-9..=self.high + 1e-9).contains(&value)
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// One simulated run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The seed of its random numbers.
+    /// The random numbers' seed.
     pub seed: u64,
     /// The load, by second of arrival.
     pub seconds: Vec<Second>,

@@ -16,7 +16,7 @@ use crate::recovery::{Observation, ReliefPhases};
 /// How a prediction is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// The seed of the first run; each further run has the next number.
+    /// The random seed of the first run; each further run has the next number.
     pub seed: u64,
     /// The number of runs.
     pub runs: usize,

@@ -1,6 +1,6 @@
-//! Random numbers whose sequence is fixed by the seed, on every platform and in every version.
+//! Random numbers whose sequence depends on a random seed only, on every platform and in every version.
 //!
-//! xoshiro256++ by Blackman and Vigna, its state filled by splitmix64 from the seed and a stream number. The generators
+//! xoshiro256++ by Blackman and Vigna, its state filled by splitmix64 from a random seed and a stream number. The generators
 //! of the `rand` crate that are fast are allowed to change between versions, and then a recorded prediction would too.
 
 /// A random number generator.

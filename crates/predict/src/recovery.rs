@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Run, Second};
+use crate::outcome::Second;
 
 /// A second is good if at least this share of its requests is goodput.
 pub const GOOD_SHARE: f64 = 0.9;
@@ -67,42 +67,41 @@ pub struct ReliefPhases {
     pub after_pause: Range<usize>,
 }
 
-/// Classifies a run.
-pub fn classify(run: &Run, observation: &Observation) -> Class {
+/// Classifies a run by its seconds, simulated or measured.
+pub fn classify(seconds: &[Second], observation: &Observation) -> Class {
     let recovered = |after: usize| Class::Recovered { after_seconds: after as u32 };
     match observation {
         Observation::NoTrigger => {
-            let last = run.seconds.len().saturating_sub(GOOD_SECONDS)..run.seconds.len();
-            let collapsed =
-                !last.is_empty() && run.seconds[last].iter().all(|second| is_good(second) == Some(false));
+            let last = &seconds[seconds.len().saturating_sub(GOOD_SECONDS)..];
+            let collapsed = !last.is_empty() && last.iter().all(|second| is_good(second) == Some(false));
             if collapsed { Class::Collapsed } else { Class::Stable }
         }
-        Observation::Recovery(seconds) => {
-            first_recovery(run, seconds.clone()).map_or(Class::Metastable, recovered)
+        Observation::Recovery(observed) => {
+            first_recovery(seconds, observed).map_or(Class::Metastable, recovered)
         }
         Observation::Short { trigger_end, observed } => {
-            let first = part(run, observed).iter().position(|second| is_good(second) == Some(true));
+            let first = part(seconds, observed).iter().position(|second| is_good(second) == Some(true));
             first.map_or(Class::Metastable, |first| recovered(observed.start + first - trigger_end))
         }
     }
 }
 
-/// Returns what restored goodput.
-pub fn relief(run: &Run, phases: &ReliefPhases) -> Relief {
-    if first_recovery(run, phases.reduced.clone()).is_some() {
+/// Returns what restored goodput, by the seconds of the whole run.
+pub fn relief(seconds: &[Second], phases: &ReliefPhases) -> Relief {
+    if first_recovery(seconds, &phases.reduced).is_some() {
         Relief::ReducedLoad
-    } else if first_recovery(run, phases.after_pause.clone()).is_some() {
+    } else if first_recovery(seconds, &phases.after_pause).is_some() {
         Relief::Pause
     } else {
         Relief::Nothing
     }
 }
 
-/// Returns the offset in `seconds` where the first [`GOOD_SECONDS`] consecutive good seconds begin. Seconds without requests
+/// Returns the offset in `range` where the first [`GOOD_SECONDS`] consecutive good seconds begin. Seconds without requests
 /// are skipped.
-fn first_recovery(run: &Run, seconds: Range<usize>) -> Option<usize> {
+fn first_recovery(seconds: &[Second], range: &Range<usize>) -> Option<usize> {
     let (mut begin, mut good) = (0, 0);
-    for (offset, second) in part(run, &seconds).iter().enumerate() {
+    for (offset, second) in part(seconds, range).iter().enumerate() {
         match is_good(second) {
             Some(true) => {
                 if good == 0 {
@@ -120,9 +119,9 @@ fn first_recovery(run: &Run, seconds: Range<usize>) -> Option<usize> {
     None
 }
 
-fn part<'r>(run: &'r Run, seconds: &Range<usize>) -> &'r [Second] {
-    let end = seconds.end.min(run.seconds.len());
-    &run.seconds[seconds.start.min(end)..end]
+fn part<'s>(seconds: &'s [Second], range: &Range<usize>) -> &'s [Second] {
+    let end = range.end.min(seconds.len());
+    &seconds[range.start.min(end)..end]
 }
 
 /// `None` for a second without requests.
@@ -133,19 +132,10 @@ fn is_good(second: &Second) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::EdgeRun;
 
-    /// A run of 10 requests per second with this goodput.
-    fn run(good: &[u32]) -> Run {
-        let second = |good: &u32| Second { offered: 10, succeeded: *good, good: *good };
-        Run {
-            seed: 0,
-            seconds: good.iter().map(second).collect(),
-            entry: EdgeRun::default(),
-            edges: Vec::new(),
-            services: Vec::new(),
-            latencies: Vec::new(),
-        }
+    /// Seconds of 10 requests with this goodput.
+    fn run(good: &[u32]) -> Vec<Second> {
+        good.iter().map(|good| Second { offered: 10, succeeded: *good, good: *good }).collect()
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod trigger;
 
 use std::time::Duration;
 
-pub use policies::{StormPolicy, extras, policies};
+pub use policies::{StormPolicy, Timeouts, extras, policies};
 pub use trigger::{ParseTriggerError, Trigger, TriggerKind, triggers};
 
 use crate::model::{Capacity, Distribution, Load, Model, ModelError, Network, Phase};
@@ -58,7 +58,7 @@ const SHORT: std::ops::Range<usize> = 5..10;
 const UNTRIGGERED: usize = 300;
 
 impl Default for Storm {
-    /// The scenario that ships: 30/s at a service that can do 50/s.
+    /// The scenario that ships: 30/s at a service that can do 50/s, the trigger after 3 s.
     fn default() -> Self {
         Self {
             services: 4,
@@ -67,7 +67,7 @@ impl Default for Storm {
             service_time: Duration::from_millis(80),
             rate: 30.0,
             network: Network::default(),
-            warm_up: 10,
+            warm_up: 3,
             form: Form::Full,
         }
     }

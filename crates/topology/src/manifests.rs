@@ -153,13 +153,14 @@ impl Maker<'_> {
                 { "name": port_name(service.protocol), "containerPort": SERVICE_PORT },
                 { "name": "admin", "containerPort": ADMIN_PORT },
             ],
+            // On the admin port: a service whose fault is `down` refuses connections on the other port, and its pod stays.
             "livenessProbe": {
-                "httpGet": { "path": "/health", "port": SERVICE_PORT },
+                "httpGet": { "path": "/health", "port": ADMIN_PORT },
                 "initialDelaySeconds": 3,
                 "periodSeconds": 5,
             },
             // No initial delay: the service listens within milliseconds.
-            "readinessProbe": { "httpGet": { "path": "/health", "port": SERVICE_PORT }, "periodSeconds": 5 },
+            "readinessProbe": { "httpGet": { "path": "/health", "port": ADMIN_PORT }, "periodSeconds": 5 },
             // Small requests, so that a tree of 111 services fits on one node; no CPU limit, which would distort service times.
             "resources": {
                 "requests": { "cpu": "10m", "memory": "16Mi" },

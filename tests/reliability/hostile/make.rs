@@ -267,7 +267,7 @@ pub(super) fn kubeconfig(current: &str, line_end: &str) -> String {
 /// A program that is not meshy holds the lock, with its number in it.
 fn hold(file: &Path) -> Child {
     let lock = File::options().write(true).create(true).truncate(true).open(file).expect("a file");
-    lock.lock().expect("nobody else holds it");
+    lock.lock().expect("no other process holds it");
     let child = Command::new("sleep").arg("600").stdin(Stdio::from(lock)).spawn().expect("sleep starts");
     fs::write(file, child.id().to_string()).expect("a number");
     child

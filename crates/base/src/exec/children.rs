@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_process};
 
-/// How often new processes are looked for. One that is stopped starts no others, so twice is enough unless somebody is
+/// How often new processes are looked for. One that is stopped starts no others, so twice is enough unless a user is
 /// fighting for life.
 const ROUNDS: usize = 10;
 
@@ -14,7 +14,7 @@ struct Process {
     group: i32,
 }
 
-/// Kills all of this process. One in a group of its own was meant to stay, such as the cluster of an embedded lab.
+/// Kills all of this process. One in a separate group was meant to stay, such as the cluster of an embedded lab.
 pub fn end() {
     end_below(own(getpid()), Vec::new());
 }

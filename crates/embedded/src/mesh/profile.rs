@@ -62,7 +62,7 @@ fn request(found: &resource::RequestMatch) -> Option<RequestMatch> {
         all.push(RequestMatch::Method(method.parse().ok()?));
     }
     if let Some(path) = &found.path_regex {
-        all.push(RequestMatch::Path(PathRegex::new(path).ok()?));
+        all.push(RequestMatch::Path(PathRegex::from(meshy_linkerd::expression::whole_path(path).ok()?)));
     }
     if let Some(parts) = &found.all {
         all.push(RequestMatch::All(parts.iter().map(request).collect::<Option<_>>()?));

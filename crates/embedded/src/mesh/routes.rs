@@ -150,7 +150,8 @@ fn value(found: &resource::ValueMatch) -> Result<ValueMatch, RouteError> {
 }
 
 fn expression(text: &str) -> Result<Regex, RouteError> {
-    Regex::new(text).map_err(|source| RouteError::Expression { expression: text.to_owned(), source })
+    meshy_linkerd::expression::compiled(text)
+        .map_err(|source| RouteError::Expression { expression: text.to_owned(), source })
 }
 
 #[cfg(test)]

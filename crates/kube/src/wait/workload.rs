@@ -20,7 +20,7 @@ use meshy_base::error::Advise;
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
 
-/// How many lines of a failed container's log are told.
+/// How many lines of a failed container's log are reported.
 const LOG_LINES: i64 = 3;
 
 /// Where a Deployment and its ReplicaSets say which of them belongs to the latest template.
@@ -50,7 +50,7 @@ pub(super) struct Workload {
 /// How far the pods are known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Listed {
-    /// Not all were told yet.
+    /// Not all were reported yet.
     Partly,
     Whole,
     /// They may not be seen: the workload's own status is all there is.
@@ -176,7 +176,7 @@ impl Workload {
         })
     }
 
-    /// The trouble as an error: the runtime's words, the log line or the event that tells why, and what to do.
+    /// The trouble as an error: the runtime's words, the log line or the event that reports why, and what to do.
     pub(super) async fn explain(&self, pod: &Pod, trouble: &Trouble) -> anyhow::Error {
         let name = pod.name_any();
         match trouble {

@@ -28,6 +28,9 @@ pub(super) fn strategic(
             Err(_) => parsed.extend(objects::read(&loader.read_text(text)?, &format!("`{text}`"))?),
         }
     }
+    if parsed.is_empty() && !patches.is_empty() {
+        return Err(Error::invalid("`patchesStrategicMerge` names no patch, only empty documents"));
+    }
     parsed.iter().try_for_each(|patch| apply_by_id(patch, PatchOptions::default(), list))
 }
 

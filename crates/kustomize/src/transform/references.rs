@@ -18,7 +18,7 @@ pub(crate) fn references(list: &mut [Resource]) -> Result<(), Error> {
         let referrer = Referrer {
             index,
             known: &directory.known[index],
-            namespaces: bound_namespaces(resource),
+            namespaces: bound_namespaces(resource)?,
             gvk: resource.gvk(),
         };
         for rule in table::for_kind(&original.kind).filter(|rule| original.is(rule.referrer())) {
@@ -203,9 +203,23 @@ fn role(binding: &Value) -> Option<Gvk> {
     Some(Gvk { group: part("apiGroup")?, version: String::new(), kind: part("kind")? })
 }
 
-fn bound_namespaces(resource: &Resource) -> HashSet<String> {
+fn bound_namespaces(resource: &Resource) -> Result<HashSet<String>, Error> {
     let subjects = resource.object.get("subjects").and_then(Value::as_array);
-    let Some(subjects) = subjects.filter(|_| resource.kind() == "RoleBinding") else { return HashSet::new() };
-    let accounts = subjects.iter().filter(|subject| subject["kind"] == "ServiceAccount");
-    accounts.filter_map(|subject| Some(subject.get("namespace")?.as_str()?.to_owned())).collect()
+    let Some(subjects) = subjects.filter(|_| resource.kind() == "RoleBinding") else {
+        return Ok(HashSet::new());
+    };
+    let mut namespaces = HashSet::new();
+    for subject in subjects {
+        let refused =
+            |what: &str| Err(Error::invalid(format!("{what} in RoleBinding `{}`", resource.name())));
+        match (subject, subject.get("namespace")) {
+            (Value::Object(_), Some(namespace)) if subject["kind"] == "ServiceAccount" => match namespace {
+                Value::String(namespace) => namespaces.insert(namespace.clone()),
+                _ => return refused("a subject has a blank namespace"),
+            },
+            (Value::Object(_), _) => continue,
+            _ => return refused("a subject is not a map"),
+        };
+    }
+    Ok(namespaces)
 }

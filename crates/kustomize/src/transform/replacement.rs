@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::kustomization::{
-    FieldOptions, Replacement, ReplacementText, SourceSelector, TargetSelector, drop_nulls,
+    FieldOptions, Replacement, ReplacementText, SourceSelector, TargetSelector, drop_nulls, from_value,
 };
 use crate::loader::Loader;
 use crate::resource::Resource;
@@ -45,7 +45,7 @@ fn from_file(loader: &Loader<'_>, path: &str) -> Result<Vec<Replacement>, Error>
     let mut document = yaml::first_document(&loader.read_text(path)?, &place)?;
     drop_nulls(&mut document);
     let list = if document.is_array() { document } else { Value::Array(vec![document]) };
-    serde_json::from_value(list).map_err(|error| Error::Parse { place, reason: error.to_string() })
+    from_value(list).map_err(|error| Error::Parse { place, reason: error.to_string() })
 }
 
 fn replace(

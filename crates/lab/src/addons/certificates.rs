@@ -25,7 +25,7 @@ pub struct Identity {
     pub issuer_key: String,
 }
 
-/// A webhook's certificate, its key, and the authority that the API server is told to trust.
+/// A webhook's certificate, its key, and the authority that the API server trusts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Serving {
     /// PEM.

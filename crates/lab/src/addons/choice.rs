@@ -1,4 +1,4 @@
-//! What a lab was told about its add-ons, kept in its record: a plain `up` goes on with it.
+//! A lab's choice of add-ons, kept in its record: a plain `up` goes on with it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub struct Choice {
     pub ingress: Ingress,
     /// The mesh.
     pub mesh: Mesh,
-    /// A registry that has all images, instead of their own ones.
+    /// A registry that has all images, instead of the default ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_registry: Option<String>,
     /// The tag of Linkerd's images.
@@ -47,7 +47,7 @@ impl Default for Choice {
 }
 
 impl Choice {
-    /// What the flags say, and where they say nothing what the lab was told before.
+    /// What the flags say, and where they say nothing the lab's earlier choice.
     ///
     /// # Errors
     /// The flags would take away what is installed, or the lab needs a file again that came from stdin.
@@ -61,7 +61,7 @@ impl Choice {
             let loses_mesh = (before.mesh != Mesh::None && mesh == Mesh::None).then_some("Linkerd");
             if let Some(thing) = loses_ingress.or(loses_mesh) {
                 return Err(anyhow!("the lab has {thing}, and `up` takes nothing away"))
-                    .hint("`--name` makes another lab beside it; `meshy down` takes this one away")
+                    .hint("`--name` makes another lab next to it; `meshy down` takes this one away")
                     .exit(Exit::Usage);
             }
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_up_goes_on_with_what_the_lab_was_told() {
+    fn a_plain_up_goes_on_with_the_earlier_choice() {
         let first = Request {
             ingress: Some(Ingress::None),
             image_registry: Some("localhost:5001".to_owned()),

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_not_given_is_an_error() {
-        assert!(fill("x: ${nobody}\n", &Values::new()).unwrap_err().to_string().contains("nobody"));
+        assert!(fill("x: ${absent}\n", &Values::new()).unwrap_err().to_string().contains("absent"));
     }
 
     #[test]

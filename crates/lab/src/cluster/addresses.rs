@@ -1,4 +1,4 @@
-//! Where a lab's nodes are, and were: a restart of the engine may give addresses anew.
+//! Where a lab's nodes are, and were: a restart of the engine may give addresses again.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ pub(super) fn of(nodes: &[Node]) -> BTreeMap<String, String> {
     nodes.iter().filter_map(|n| Some((n.name.clone(), n.address.clone()?))).collect()
 }
 
-/// What changed, a sentence each; a node that was not there before is no change.
+/// What changed, a sentence each; a node that was not there before is not a change.
 pub(super) fn changes(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
     let moved = now.iter().filter_map(|(name, now)| Some((name, now, before.get(name)?)));
     let moved = moved.filter(|(_, now, was)| now != was);

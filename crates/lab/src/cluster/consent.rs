@@ -6,10 +6,10 @@ use crate::lab::Env;
 use meshy_base::error::{Advise, Exit};
 
 /// Asks whether `act` (for example ``install into``) may be done to the cluster of a context. `--yes` answers, and so does
-/// `--dry-run`, which does nothing. Without a terminal the answer is no.
+/// `--dry-run`, which does nothing. Without a terminal it may not be done.
 ///
 /// # Errors
-/// The answer is no ([`Exit::Usage`]).
+/// Returns an error if it may not be done ([`Exit::Usage`]).
 pub fn consent(env: &Env, act: &str, cluster: &str) -> anyhow::Result<()> {
     if env.yes || env.dry_run {
         return Ok(());

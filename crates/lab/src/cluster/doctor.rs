@@ -15,7 +15,7 @@ use meshy_base::exec::{find, first_line};
 /// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// Since this version of kind its nodes look into a folder for how to reach a registry; before, each cluster had to be told.
+/// Since this version of kind its nodes look into a folder for how to reach a registry; before, each cluster had to be configured.
 const KIND: (u32, u32) = (0, 27);
 
 /// Below these, several nodes on one machine run out of watches (kind's known issue "too many open files").
@@ -169,7 +169,7 @@ fn cgroup() -> Check {
     if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
         return Check::ok("cgroups", "version 2");
     }
-    let todo = "Kubernetes 1.35 refuses version 1 unless its kubelet is told otherwise; boot with systemd.unified_cgroup_hierarchy=1";
+    let todo = "Kubernetes 1.35 refuses version 1 unless its kubelet is configured otherwise; boot with systemd.unified_cgroup_hierarchy=1";
     Check::new("cgroups", Verdict::Warning, "version 1", todo)
 }
 

@@ -1,4 +1,4 @@
-//! The stand-in inside this program: a background process of the same binary.
+//! The embedded cluster in this program: a background process of the same binary.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::CommandExt as _;
@@ -56,7 +56,7 @@ impl Embedded {
         }
         command.args([SERVE, "--name", name]);
         command.stdin(Stdio::null()).stdout(writer).stderr(log);
-        // A group of its own: ctrl-C at the terminal ends the command and not the cluster.
+        // A separate group: ctrl-C at the terminal ends the command and not the cluster.
         command.process_group(0);
         command.spawn().context("cannot start the embedded cluster's process")?;
         // The writer that this process still holds would keep the pipe open when the other side ends.
@@ -120,7 +120,7 @@ impl Provider for Embedded {
             if let Some(known) = known {
                 if spec.like_linkerd && !known.like_linkerd {
                     return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
-                        .hint("`meshy down` takes it away; `--name` makes another one beside it")
+                        .hint("`meshy down` takes it away; `--name` makes another one next to it")
                         .exit(Exit::Usage);
                 }
                 return Ok(known);
@@ -145,7 +145,7 @@ impl Provider for Embedded {
                 step.done(if resumed { "its process was suspended and runs again" } else { "already there" });
                 return Ok(record);
             }
-            // A process that a killed `up` left has told its address to nobody.
+            // A process that a killed `up` left has reported its address to no process.
             end(&name, KEEP).await?;
             let again = record.made;
             let ready = self.spawn(env, &name).await?;

@@ -106,21 +106,21 @@ pub fn broke_off(error: &EngineError) -> bool {
     )
 }
 
-/// Names the engine as the culprit where it broke off in the middle of some work: the error itself tells only what was
+/// Names the engine as the culprit where it lost the connection during of some work: the error itself reports only what was
 /// being done. What the engine said in so many words stays as it is.
 pub fn blame(error: anyhow::Error) -> anyhow::Error {
     let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(broke_off));
     if !broke || error::id_of(&error).is_some() {
         return error;
     }
-    let told = Err::<(), _>(error.context("the Docker engine broke off"))
+    let text = Err::<(), _>(error.context("the Docker engine lost the connection"))
         .hint("once it answers, the same command goes on where this one ended; `meshy check --machine` looks")
         .id("engine-sick")
         .exit(Exit::Prerequisite);
-    told.unwrap_err()
+    text.unwrap_err()
 }
 
-/// Says what is wrong with a socket in words that a user can act on: the engine's library tells no more than "error".
+/// Says what is wrong with a socket in words that a user can act on: the engine's library reports no more than "error".
 async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
     use std::io::ErrorKind;
     let Err(error) = tokio::net::UnixStream::connect(path).await else { return Ok(()) };
@@ -139,7 +139,7 @@ async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
             "the Docker engine is not running",
             "start it (`sudo systemctl start docker`), or use `--provider embedded`, which needs none",
         ),
-        _ => ("cannot reach the Docker engine", "`meshy check --machine` shows what else is amiss"),
+        _ => ("cannot reach the Docker engine", "`meshy check --machine` shows what else is not ready"),
     };
     Err(error)
         .with_context(|| format!("{what}: {} ({})", endpoint.host, endpoint.source))
@@ -163,7 +163,7 @@ impl Surroundings {
         let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let home = std::env::home_dir();
         let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
-        // Where rootless engines, Docker Desktop and Colima listen when nobody chose a context.
+        // Where rootless engines, Docker Desktop and Colima listen when no user chose a context.
         sockets.extend(var("XDG_RUNTIME_DIR").map(|d| Path::new(&d).join("docker.sock")));
         for below in [".docker/run/docker.sock", ".docker/desktop/docker.sock", ".colima/default/docker.sock"]
         {

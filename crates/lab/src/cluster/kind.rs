@@ -88,14 +88,14 @@ impl Kind {
         if let Ok(nodes) = own_nodes(engine, &record.name).await {
             let _ = nodes::remove(engine, &nodes).await;
         }
-        Err(told(error, record)).with_context(|| format!("cannot create cluster `{}`", record.name))
+        Err(text_of(error, record)).with_context(|| format!("cannot create cluster `{}`", record.name))
     }
 
     /// Kind's own words, with what the user can do where they are known.
     async fn merge(&self, env: &Env, engine: &Engine, record: &mut Record) -> anyhow::Result<bool> {
         let folder = lab::folder(&record.name)?;
         let own = folder.join(files::KUBECONFIG);
-        // Kind knows the address of the API server, which an engine may have given anew.
+        // Kind knows the address of the API server, which an engine may have given again.
         let text = match std::fs::read_to_string(&own) {
             Ok(text) => text,
             Err(_) => {
@@ -116,7 +116,7 @@ impl Kind {
 }
 
 /// What kind said, shortened to its error, with a hint where the cause is known.
-fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
+fn text_of(error: anyhow::Error, record: &Record) -> anyhow::Error {
     let Some(said) = error.downcast_ref::<Failure>().map(|f| f.said.clone()) else { return error };
     let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
     let cause =
@@ -142,7 +142,7 @@ fn told(error: anyhow::Error, record: &Record) -> anyhow::Error {
             "`sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288`",
         )
     } else {
-        ("kind gave up".to_owned(), "`meshy check --machine` looks at this machine; `-v` shows more")
+        ("kind failed".to_owned(), "`meshy check --machine` looks at this machine; `-v` shows more")
     };
     Err::<(), _>(anyhow!("{short}"))
         .context(what)
@@ -168,7 +168,7 @@ impl Provider for Kind {
             let engine = engine::connect().await?;
             let name = &env.name;
             let left = own_nodes(&engine, name).await?;
-            // Of a lab that never came to be, ports may have been taken since: they are looked for anew.
+            // Of a lab that never came to be, ports may have been taken since: they are looked for again.
             if let Some(known) = known.as_ref().filter(|k| k.made) {
                 spec.fits(known)?;
                 return Ok(known.clone());
@@ -361,25 +361,25 @@ impl Provider for Kind {
 mod tests {
     use super::*;
 
-    fn told_by(said: &str) -> String {
+    fn words_by(said: &str) -> String {
         let record = Record {
             node_image: Some("kindest/node:v9".into()),
             ..Record::new(&"x".parse().unwrap(), lab::Provider::Kind, "kind-x".into())
         };
         let error = anyhow::Error::new(Failure { said: said.to_owned() }).context("`kind` failed");
-        format!("{:#}", told(error, &record))
+        format!("{:#}", text_of(error, &record))
     }
 
     #[test]
     fn what_kind_says_becomes_one_cause() {
-        let pull = told_by(
+        let pull = words_by(
             "Creating cluster \"x\" ...\n • Ensuring node image\nERROR: failed to create cluster: failed to pull image \"kindest/node:v9\": exit status 1",
         );
         assert!(pull.starts_with("image `kindest/node:v9` cannot be pulled: ERROR: failed"), "{pull}");
         assert!(
-            told_by("Bind for 127.0.0.1:80 failed: port is already allocated")
+            words_by("Bind for 127.0.0.1:80 failed: port is already allocated")
                 .contains("taken in the meantime")
         );
-        assert!(told_by("something else").starts_with("kind gave up: something else"));
+        assert!(words_by("something else").starts_with("kind failed: something else"));
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Node {
     pub(super) address: Option<String>,
 }
 
-/// The nodes of the kind cluster of that name, whoever made it, by name.
+/// The nodes of the kind cluster of that name, whatever created it, by name.
 pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow::Result<Vec<Node>> {
     let filter = HashMap::from([("label".to_owned(), vec![format!("{KIND_CLUSTER}={name}")])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
@@ -53,7 +53,7 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
 }
 
 /// When each node was started last, by the clock of the engine's machine, which is the nodes' own. One that was started in time to
-/// come, the clock having been set back since, or at no time, is left out: nothing can be told by it.
+/// come, the clock having been set back since, or at no time, is left out: nothing can be concluded from it.
 pub(super) async fn started(engine: &Engine, nodes: &[Node]) -> anyhow::Result<BTreeMap<String, Timestamp>> {
     let each = nodes.iter().map(|node| async move {
         let found = engine.docker.inspect_container(&node.name, None).await;
@@ -101,7 +101,7 @@ fn address(container: &ContainerSummary) -> Option<String> {
 
 fn is_ours(container: &ContainerSummary, certs_d: &Path) -> bool {
     container.mounts.iter().flatten().any(|m| {
-        // An engine in a virtual machine may see the folder below a path of its own.
+        // An engine in a virtual machine may see the folder below a separate path.
         m.destination.as_deref() == Some(CERTS_D)
             && m.source.as_deref().is_some_and(|s| s.ends_with(&*certs_d.to_string_lossy()))
     })

@@ -44,7 +44,7 @@ async fn on(engine: &Engine, node: &str, image: &str) -> anyhow::Result<()> {
     if end.exit_code == Some(0) {
         return Ok(());
     }
-    Err(anyhow!("{}", said.trim().lines().last().unwrap_or("it ended without a word")))
+    Err(anyhow!("{}", said.trim().lines().last().unwrap_or("it ended without output")))
         .with_context(cannot)
         .hint("`meshy status` shows the registry; a node image of kind 0.27 or newer reads how to reach it")
 }

@@ -48,7 +48,7 @@ pub(super) async fn nodes(
         .context("the nodes are not Ready")
 }
 
-/// Tells other tools in the cluster, by the usual ConfigMap, that a local registry is there.
+/// Shows other tools in the cluster that a local registry is there.
 ///
 /// # Errors
 /// The API server's.

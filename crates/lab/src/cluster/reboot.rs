@@ -66,7 +66,9 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
             Err(error) => *why = failure::plain(&error.into()),
         }
         match old.values().next() {
-            Some((node, pod)) => *why = format!("node `{node}` has not told anew how its pod `{pod}` is"),
+            Some((node, pod)) => {
+                *why = format!("node `{node}` has not reported again how its pod `{pod}` is")
+            }
             None if whole => return,
             None => {}
         }
@@ -78,15 +80,15 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
 fn silence(node: Option<&Node>, started: Timestamp) -> Option<String> {
     let conditions = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
     let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");
-    let told = ready.and_then(|ready| ready.last_heartbeat_time.as_ref());
+    let text = ready.and_then(|ready| ready.last_heartbeat_time.as_ref());
     // The API has whole seconds.
-    if told.is_none_or(|told| told.0.as_second() < started.as_second()) {
+    if text.is_none_or(|text| text.0.as_second() < started.as_second()) {
         return Some("its kubelet has said nothing since it was started".to_owned());
     }
     ready.filter(|ready| ready.status != "True").map(|_| "it is not Ready".to_owned())
 }
 
-/// The node of a pod with a container that is told to run since before that node was started, which cannot be.
+/// The node of a pod with a container that is reported to run since before that node was started, which cannot be.
 fn runs_since_before<'a>(pod: &Pod, started: &'a BTreeMap<String, Timestamp>) -> Option<&'a str> {
     let (node, at) = started.get_key_value(pod.spec.as_ref()?.node_name.as_deref()?)?;
     let status = pod.status.as_ref()?;

@@ -27,7 +27,7 @@ use meshy_kube::{MANAGED_BY, MESHY};
 /// The label that says which lab a container or volume belongs to.
 const LAB: &str = "meshy.lab";
 
-/// Where the registry listens inside its container, and outside if that is free (the seed's port).
+/// Where the registry listens inside its container, and outside if that is free (the port of the original demo).
 const PORT: u16 = 5000;
 
 /// The registry container's name; also the host name by which nodes know it, and its volume's name.
@@ -119,7 +119,7 @@ fn is_in_the_way(registry: &ContainerInspectResponse, record: &Record) -> bool {
     address.is_some_and(|address| record.addresses.values().any(|a| a == address))
 }
 
-/// Waits until the registry holds no address that was a node's: [`ensure`], which runs beside this, sees to it.
+/// Waits until the registry holds no address that was a node's: [`ensure`], which runs next to this, sees to it.
 ///
 /// # Errors
 /// The engine's.
@@ -137,7 +137,7 @@ pub(super) async fn out_of_the_way(
     Ok(())
 }
 
-/// Takes a registry that was stopped out of the nodes' network: nodes that start beside it would lose their addresses to it. It
+/// Takes a registry that was stopped out of the nodes' network: nodes that start next to it would lose their addresses to it. It
 /// is joined again when they run.
 async fn leave(engine: &Engine, found: Option<&ContainerInspectResponse>, name: &str) -> anyhow::Result<()> {
     let networks = found.and_then(|f| f.network_settings.as_ref()?.networks.as_ref());
@@ -233,7 +233,7 @@ pub(super) async fn join(engine: &Engine, lab: &str, network: &str) -> anyhow::R
     joined.with_context(|| format!("cannot join container `{name}` to network `{network}`"))
 }
 
-/// Writes what tells the nodes that `localhost:PORT` is the registry's container. The folder is mounted into each node.
+/// Writes the configuration by which the nodes know that `localhost:PORT` is the registry's container. The folder is mounted into each node.
 ///
 /// # Errors
 /// The file system's.
@@ -273,7 +273,7 @@ pub(super) async fn stop(engine: &Engine, lab: &str) -> anyhow::Result<()> {
 /// Removes the registry with its volume; gives what was there.
 ///
 /// # Errors
-/// The engine's. A foreign container of that name is no error here: it is left alone.
+/// The engine's. A foreign container of that name is not an error here: it is left alone.
 pub(super) async fn remove(engine: &Engine, lab: &str) -> anyhow::Result<Vec<String>> {
     let name = name(lab);
     let mut removed = Vec::new();

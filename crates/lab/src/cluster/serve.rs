@@ -38,7 +38,7 @@ pub async fn serve(name: &LabName) -> anyhow::Result<()> {
         }
     };
     let ready = Ready { kubeconfig: cluster.kubeconfig(), ingress_port: cluster.ingress_addr().port() };
-    // First free, then ready: whoever reads the line may end at once.
+    // First free, then ready: the process that reads the line may end at once.
     leash::slip()?;
     answer(&Answer::Ready(ready))?;
     tokio::select! {
@@ -77,7 +77,7 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let cluster = cluster.context("cannot start the cluster");
     if unreadable {
         let hint = format!(
-            "`meshy down --name {name}` removes the lab and its objects, `meshy up --name {name}` makes it anew"
+            "`meshy down --name {name}` removes the lab and its objects, `meshy up --name {name}` creates it again"
         );
         return Ok((cluster.hint(hint)?, lock));
     }

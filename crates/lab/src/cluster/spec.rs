@@ -6,7 +6,7 @@ use super::kind::NODE_IMAGE;
 use crate::lab::Record;
 use meshy_base::error::{Advise, Exit};
 
-/// Workers where nobody said how many.
+/// Workers where no number was given.
 const WORKERS: u8 = 2;
 
 /// What a new cluster should be like. A lab that is there keeps what it was made with.
@@ -23,8 +23,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Writes into the record what was asked for; where nobody asked, what an earlier run that did not get to its end was
-    /// told, else the environment, else the defaults.
+    /// Writes into the record what was asked for; where no flag was given, what an earlier run that did not get to its end was
+    /// given, else the environment, else the defaults.
     pub(super) fn note(&self, record: &mut Record, begun: bool) {
         let from = |variable| std::env::var(variable).ok().filter(|v: &String| !v.is_empty());
         let before = begun.then(|| record.clone());

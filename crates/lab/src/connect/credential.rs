@@ -103,7 +103,7 @@ impl Credential {
     }
 }
 
-/// Replaces the header whenever it is due, until nobody uses it any more.
+/// Replaces the header whenever it is due, until no process uses it any more.
 async fn renew(current: Weak<RwLock<HeaderValue>>, source: Source, mut due: Timestamp) {
     loop {
         tokio::time::sleep(TICK).await;

@@ -52,7 +52,7 @@ struct Status {
 }
 
 impl Plugin {
-    /// Returns the plugin of a user, if its entry names one. `cluster` is what the plugin is told of the cluster if the entry
+    /// Returns the plugin of a user, if its entry names one. `cluster` is what the plugin gets about the cluster if the entry
     /// asks for that.
     pub(super) fn of(user: &Found<User>, cluster: &Value) -> Option<Self> {
         let exec = user.content.exec.clone()?;
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plugin_that_sleeps_ends_with_whoever_waits_for_it() {
+    async fn a_plugin_that_sleeps_ends_with_its_caller() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let plugin = plugin(&format!("echo $$ > {}; exec sleep 1000", file.display()));

@@ -89,7 +89,7 @@ fn url(server: &str, with_tls: bool) -> anyhow::Result<Uri> {
     let uri: Uri = text.parse().map_err(|_| invalid())?;
     let http = matches!(uri.scheme_str(), Some("http" | "https"));
     let authority = uri.authority().ok_or_else(invalid)?;
-    // A port that is no port would silently be the default one.
+    // A port that is not a port would silently be the default one.
     let rest = authority.as_str().rsplit('@').next().unwrap_or_default().strip_prefix(authority.host());
     let port = rest.is_some_and(|rest| rest.is_empty() || authority.port_u16().is_some_and(|port| port > 0));
     if http && port && !authority.host().is_empty() { Ok(uri) } else { Err(invalid()) }
@@ -145,12 +145,12 @@ fn data(
     Ok(Some(bytes))
 }
 
-/// What an exec plugin is told of the cluster.
+/// What an exec plugin gets about the cluster.
 fn for_plugin(cluster: &Cluster, authority: Option<&[u8]>) -> Value {
-    let mut told = json!({ "server": cluster.server });
+    let mut text = json!({ "server": cluster.server });
     let mut set = |key: &str, value: Value| {
         if !value.is_null() {
-            told[key] = value;
+            text[key] = value;
         }
     };
     set("tls-server-name", json!(cluster.tls_server_name));
@@ -161,7 +161,7 @@ fn for_plugin(cluster: &Cluster, authority: Option<&[u8]>) -> Value {
     let extensions = cluster.extensions.as_ref().and_then(Value::as_array);
     let config = extensions.into_iter().flatten().find(|one| one["name"] == FOR_PLUGINS);
     set("config", config.map_or(Value::Null, |one| one["extension"].clone()));
-    told
+    text
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub enum Arch {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ElfError {
     /// Not a Linux program, or one whose headers are broken.
-    #[error("it is no 64-bit little-endian ELF program")]
+    #[error("it is not a 64-bit little-endian ELF program")]
     NoProgram,
     /// For another processor than images are made for here.
     #[error("its machine {0} is neither x86-64 (62) nor aarch64 (183)")]
@@ -37,7 +37,7 @@ impl Arch {
         }
     }
 
-    /// The architecture that this binary runs on, and so the engine beside it.
+    /// The architecture that this binary runs on, and so the engine next to it.
     pub fn here() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::Amd64),

@@ -8,7 +8,7 @@ use tar::{Builder, EntryType, Header};
 use super::manifest::LAYER;
 use super::{Blob, Digest};
 
-/// A file of a layer. It belongs to root, has no time, and nobody may change it.
+/// A file of a layer. It belongs to root, has no time, and no user may change it.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Its path, without the leading slash.

@@ -41,7 +41,7 @@ pub struct Pushed {
 /// Why a registry did not do what was asked.
 #[derive(Debug, Error)]
 pub enum RegistryError {
-    /// Nobody answered, or not HTTP.
+    /// Nothing answered, or not HTTP.
     #[error("ask the registry at {authority}: {reason}")]
     Unreachable {
         /// Its address.
@@ -94,7 +94,7 @@ impl Client {
     /// Whether a registry answers there.
     ///
     /// # Errors
-    /// When nobody does, or something that is no registry.
+    /// When no process does, or something that is not a registry.
     pub async fn ping(&self) -> Result<(), RegistryError> {
         let request = Request::new(Method::GET, "/v2/".to_owned(), "look for a registry".to_owned());
         self.ask(request, &[StatusCode::OK]).await.map(drop)

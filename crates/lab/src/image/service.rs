@@ -12,7 +12,7 @@ pub const NAME: &str = "minimal-service";
 /// The tag it gets, as the overlays name it.
 pub const TAG: &str = "v1.0.0";
 
-/// A user that is nobody's; the number that other images without users have made usual.
+/// A user id that no user has; the number that other images without users have made usual.
 const USER: &str = "65532:65532";
 
 #[cfg(embedded_service)]
@@ -29,7 +29,7 @@ pub fn binary() -> Result<&'static [u8], &'static str> {
 }
 
 impl Image {
-    /// An image that holds nothing but this static program and runs it as nobody, on ports 9090 and 9091.
+    /// An image that holds nothing but this static program and runs it as user 65532, on ports 9090 and 9091.
     ///
     /// The same program gives the same image, to the byte.
     pub fn for_service(program: &[u8], arch: Arch) -> Self {

@@ -27,7 +27,7 @@ const LINKS: usize = 8;
 /// Why an archive gives no image.
 #[derive(Debug, Error)]
 pub enum TarballError {
-    /// The file could not be read, or is no tar archive.
+    /// The file could not be read, or is not a tar archive.
     #[error("read the archive: {0}")]
     Io(#[from] io::Error),
     /// It is compressed in a way that is not undone here.
@@ -88,17 +88,17 @@ impl Archive {
     /// Opens an archive, compressed with gzip or not.
     ///
     /// # Errors
-    /// When it cannot be read or is no tar archive.
+    /// When it cannot be read or is not a tar archive.
     pub async fn open(path: &Path) -> Result<Self, TarballError> {
         let path = path.to_owned();
         blocking(move || Self::of_file(File::open(path)?)).await
     }
 
     /// Takes an archive from a stream, as an engine sends one: into an unnamed temporary file first, since the layers
-    /// come before the list that tells which of them belong to the image.
+    /// come before the list that says which of them belong to the image.
     ///
     /// # Errors
-    /// When the stream breaks, the disk is full, or it is no tar archive.
+    /// When the stream breaks, the disk is full, or it is not a tar archive.
     pub async fn from_stream(stream: impl AsyncRead) -> Result<Self, TarballError> {
         let mut file = tokio::fs::File::from_std(tempfile::tempfile()?);
         let mut stream = std::pin::pin!(stream);

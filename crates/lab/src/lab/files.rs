@@ -80,7 +80,7 @@ pub(crate) fn remove_record(name: &LabName) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes what is in the place of a lock and is no file: nothing can be locked there, so nobody holds it.
+/// Removes what is in the place of a lock and is not a file: nothing can be locked there, so no process holds it.
 ///
 /// # Errors
 /// It cannot be removed.

@@ -15,7 +15,7 @@ pub(crate) const KUBECONFIG: &str = "kubeconfig";
 /// The folder that configures the registry on the nodes of a kind cluster.
 pub(crate) const CERTS_D: &str = "certs.d";
 
-/// The note of the lock file beside the user's kubeconfig: what a run that was killed there left is known by it.
+/// The note of the lock file next to the user's kubeconfig: what a run that was killed there left is known by it.
 pub(crate) const KUBECONFIG_NOTE: &str = "kubeconfig-lock";
 /// The note that says which kubeconfig entries are the lab's.
 pub(crate) const KUBECONFIG_ENTRY: &str = "kubeconfig-entry";

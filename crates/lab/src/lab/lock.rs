@@ -78,7 +78,7 @@ pub async fn lock(env: &Env) -> anyhow::Result<Lock> {
         if fs::symlink_metadata(&path).ok().map(|m| (m.dev(), m.ino())) != held {
             continue;
         }
-        // Only those who wait read it: a full disk is no reason not to remove a lab.
+        // Only those who wait read it: a full disk is not a reason not to remove a lab.
         let _ = sign(&mut file, &env.command);
         return Ok(Lock { held: Some((file, name.clone())) });
     }
@@ -134,7 +134,7 @@ async fn wait(env: &Env, file: File) -> anyhow::Result<File> {
             file?.context("cannot lock the lab")
         }
         Err(_) => Err(anyhow!("{who} is still at work on lab `{}`", env.name))
-            .hint("wait for it or end it; `--name` makes another lab beside this one")
+            .hint("wait for it or end it; `--name` makes another lab next to this one")
             .id("lab-busy")
             .exit(Exit::Timeout),
     }

@@ -20,6 +20,20 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "balancer.alpha.linkerd.io",
+        &[
+            "failure-accrual-honor-retry-after",
+            "failure-accrual-success-rate-min-requests",
+            "failure-accrual-success-rate-threshold",
+            "failure-accrual-success-rate-window",
+            "load-biaser-max-retry-after",
+            "load-biaser-penalty",
+            "penalize-failures",
+        ],
+    ),
+    ("config.alpha.linkerd.io", &["proxy-enable-native-sidecar", "proxy-wait-before-exit-seconds"]),
+    ("config.beta.linkerd.io", &["proxy-enable-native-sidecar"]),
+    (
         "config.linkerd.io",
         &[
             "access-log",
@@ -77,6 +91,7 @@ const KNOWN: &[(&str, &[&str])] = &[
 
 pub(super) fn lint(sink: &mut Sink<'_>) {
     let kind = sink.item.kind().to_owned();
+    texts(sink, "", "metadata");
     unknown(sink, "", "metadata");
     let Some(pointer) = inject::template_pointer(&kind) else {
         if kind == "Namespace" {
@@ -89,6 +104,7 @@ pub(super) fn lint(sink: &mut Sink<'_>) {
     if pointer.is_empty() {
         value(sink, pointer, &field);
     } else {
+        texts(sink, pointer, &field);
         unknown(sink, pointer, &field);
         value(sink, pointer, &field);
         if sink.item.annotations("").contains_key(names::INJECT)
@@ -116,11 +132,28 @@ pub(super) fn lint(sink: &mut Sink<'_>) {
     }
 }
 
+/// Reports annotations of any group that are not text.
+fn texts(sink: &mut Sink<'_>, pointer: &str, field: &str) {
+    let annotations = sink.object().pointer(&format!("{pointer}/metadata/annotations"));
+    let pairs: Vec<(String, Value)> = annotations
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_string())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    for (key, value) in pairs {
+        let todo = format!("write it in quotes: `{key}: \"{value}\"`");
+        let what = format!("the value {value} is not text");
+        sink.add("annotation-not-text", format!("{field}.annotations[{key}]"), what, todo);
+    }
+}
+
 fn unknown(sink: &mut Sink<'_>, pointer: &str, field: &str) {
     for key in sink.item.annotations(pointer).keys() {
         let Some((group, name)) = key.split_once('/') else { continue };
         let Some((_, names)) = KNOWN.iter().find(|(known, _)| *known == group) else {
-            // A misspelled group. `KNOWN` does not list the alpha and beta groups and the groups of extensions.
+            // A misspelled group. `KNOWN` does not list the groups of extensions.
             let nearest =
                 KNOWN.iter().find(|(known, _)| strsim::levenshtein(known, group) <= 2 && known.len() > 10);
             if let Some((nearest, _)) = nearest {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Sink, World};
+use super::{Sink, World, route};
 
-pub(super) fn lint(_: &World, sink: &mut Sink<'_>) {
+pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
     for (field, backend) in backends(&sink.object().clone()) {
         if let Some(port) = backend.pointer("/service/port/name").and_then(Value::as_str) {
             let what = format!("named port `{port}`");
@@ -15,6 +15,11 @@ pub(super) fn lint(_: &World, sink: &mut Sink<'_>) {
                 "write the port number: `port: {number: N}`",
             );
         }
+        let service = backend.pointer("/service/name").and_then(Value::as_str).unwrap_or_default();
+        let number = backend.pointer("/service/port/number").and_then(Value::as_u64);
+        let number = number.and_then(|number| u16::try_from(number).ok());
+        let namespace = sink.item.namespace_or_default().to_owned();
+        route::port(world, sink, service, &namespace, number, &format!("{field}.service.port"));
     }
 }
 

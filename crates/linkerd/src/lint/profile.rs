@@ -1,32 +1,77 @@
 //! Checks of a ServiceProfile.
 
-use super::{Sink, World, regexes, shadow};
+use serde_json::{Value, json};
+
+use super::shape::{self, Mistake};
+use super::{Sink, World, regexes, retries, shadow, shapes};
 use crate::names;
 use crate::policy::Annotations;
 use crate::profile::{Budget, BudgetError, RequestMatch, ResponseMatch, ServiceProfile};
 
 pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
-    let profile = match ServiceProfile::read_leniently(sink.object()) {
-        Ok(profile) => profile,
-        Err(error) => {
-            return sink.add(
-                "profile-invalid",
-                "spec",
-                error.to_string(),
-                "correct the field; `meshy sp show` prints a complete profile",
-            );
-        }
-    };
-    if let Err(error) = ServiceProfile::from_value(sink.object())
-        // The retry budget has separate rules with better messages.
-        && !error.place.starts_with("spec.retryBudget")
-    {
-        sink.add("profile-invalid", error.place, error.what, "correct the field");
+    let (object, mistakes) = repaired(sink.object());
+    for (place, what) in &mistakes {
+        let todo = "correct the field; `meshy sp show` prints a complete profile";
+        sink.add("profile-invalid", place.as_str(), what.as_str(), todo);
     }
-    named_service(world, sink, &profile);
+    let others = sink.found.len();
+    match ServiceProfile::read_leniently(&object) {
+        Ok(profile) => contents(world, sink, &profile),
+        Err(error) => sink.add("profile-invalid", "metadata", error.to_string(), "correct the field"),
+    }
+    // A field that could not be read got an empty value, about which there is nothing more to report.
+    let mut index = 0;
+    sink.found.retain(|finding| {
+        index += 1;
+        let field = &finding.place.field;
+        let caused =
+            |place: &str| below(field, place) || finding.id == "profile-invalid" && below(place, field);
+        index <= others || !mistakes.iter().any(|(place, _)| caused(place))
+    });
+}
+
+/// Returns whether a field is `place` or below it.
+fn below(field: &str, place: &str) -> bool {
+    field.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Returns a profile whose spec can be read, and what was wrong with it.
+fn repaired(object: &Value) -> (Value, Vec<Mistake>) {
+    let mut object = object.clone();
+    let mut mistakes = match object.get_mut("spec") {
+        Some(Value::Null) | None => Vec::new(),
+        Some(spec) => shape::repair(spec, &shapes::PROFILE, "spec"),
+    };
+    if object["spec"].is_null() {
+        object["spec"] = json!({});
+    }
+    let name = object.pointer("/metadata/name");
+    if !name.is_some_and(Value::is_string) {
+        let what = name.map_or("missing".to_owned(), |name| format!("invalid value `{name}`, expected text"));
+        mistakes.push(("metadata.name".to_owned(), what));
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).map(str::to_owned);
+        object["metadata"] = json!({"name": "", "namespace": namespace});
+    }
+    (object, mistakes)
+}
+
+fn contents(world: &World, sink: &mut Sink<'_>, profile: &ServiceProfile) {
+    for error in profile.violations() {
+        // The retry budget has separate rules with better messages.
+        if !error.place.starts_with("spec.retryBudget") {
+            sink.add("profile-invalid", error.place, error.what, "correct the field");
+        }
+    }
+    named_service(world, sink, profile);
     for (i, route) in profile.spec.routes.iter().enumerate() {
         let at = format!("spec.routes[{i}]");
         condition(sink, &route.condition, &format!("{at}.condition"));
+        if route.is_retryable {
+            let methods = shadow::methods(&route.condition);
+            let any = route.condition.any.iter().flatten().flat_map(shadow::methods);
+            let field = format!("{at}.isRetryable");
+            retries::idempotent(sink, methods.into_iter().chain(any), &route.name, field);
+        }
         for (j, class) in route.response_classes.iter().enumerate() {
             statuses(sink, &class.condition, &format!("{at}.responseClasses[{j}].condition"));
         }
@@ -140,6 +185,15 @@ fn budget(sink: &mut Sink<'_>, budget: &Budget) {
             );
         }
         Ok(_) => {
+            if budget.retry_ratio > 1.0 {
+                sink.add(
+                    "budget-ratio-high",
+                    "spec.retryBudget.retryRatio",
+                    format!("retryRatio {0} allows {0} retries per request", budget.retry_ratio),
+                    "set a ratio of at most 1; the default is 0.2",
+                );
+                return;
+            }
             let (ratio, effective) = (budget.retry_ratio, f64::from(budget.effective_ratio()));
             if (effective - ratio).abs() > ratio.abs() * 0.01 {
                 sink.add(

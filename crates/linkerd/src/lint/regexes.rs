@@ -1,13 +1,11 @@
 //! Checks of path expressions that match other paths than intended.
 
-use regex::Regex;
-
 use super::Sink;
+use crate::expression;
 
 pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
-    if let Err(error) = anchored(text) {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+    if let Err(error) = expression::whole_path(text) {
+        let reason = reason(&error);
         return sink.add(
             "regex-invalid",
             at,
@@ -43,12 +41,13 @@ pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
     }
 }
 
-/// Compiles an expression like the proxy does: trimmed, and anchored at both ends.
-pub(super) fn anchored(text: &str) -> Result<Regex, regex::Error> {
-    let body = text.trim();
-    let start = if body.starts_with('^') { "" } else { "^" };
-    let end = if body.ends_with('$') { "" } else { "$" };
-    Regex::new(&format!("{start}{body}{end}"))
+/// Returns why an expression cannot be compiled: the last line of the error, the others show the position.
+pub(super) fn reason(error: &regex::Error) -> String {
+    if let regex::Error::CompiledTooBig(limit) = error {
+        return format!("more than {} KiB when compiled", limit >> 10);
+    }
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
 /// Returns whether `name=` follows a question mark: a query, not an optional character.

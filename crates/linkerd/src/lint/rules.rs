@@ -19,6 +19,7 @@ const fn rule_of(id: &'static str, level: Level, why: &'static str) -> Rule {
 
 /// All rules, sorted by id.
 pub const RULES: &[Rule] = &[
+    rule_of("annotation-not-text", Error, "annotations are text: the API server rejects the object"),
     rule_of(
         "annotation-unknown",
         Warning,
@@ -30,9 +31,22 @@ pub const RULES: &[Rule] = &[
         "the policy controller ignores all annotations of this group and writes a warning to its log only",
     ),
     rule_of(
+        "breaker-mode-absent",
+        Error,
+        "without `balancer.linkerd.io/failure-accrual` there is no circuit breaker, and its parameters have no effect",
+    ),
+    rule_of("breaker-mode-other", Error, "the circuit breaker `consecutive` does not use a success rate"),
+    rule_of("breaker-off", Error, "a circuit breaker without a limit never opens"),
+    rule_of("breaker-on-route", Error, "Linkerd reads the circuit breaker from Services only"),
+    rule_of(
         "budget-ratio",
         Error,
         "the proxy drops a budget whose ratio is outside 0 to 1000, and then retries no request",
+    ),
+    rule_of(
+        "budget-ratio-high",
+        Warning,
+        "retries can add more load than the requests themselves, most of all when the service is overloaded",
     ),
     rule_of("budget-rounding", Warning, "the proxy rounds the cost of a retry to a whole number of requests"),
     rule_of(
@@ -50,6 +64,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "the proxy of the client applies the policy, so without a meshed client it has no effect",
     ),
+    rule_of("filter-unsupported", Error, "Linkerd does not implement the filter and ignores the whole route"),
     rule_of(
         "ingress-named-port",
         Error,
@@ -76,6 +91,21 @@ pub const RULES: &[Rule] = &[
         "methods are case-sensitive and clients send them in upper case, so this one matches no request",
     ),
     rule_of(
+        "parent-kind",
+        Error,
+        "no proxy follows a route whose parent has another kind or group, and no status reports it",
+    ),
+    rule_of(
+        "penalize-egress",
+        Error,
+        "the load biaser balances the endpoints of a Service; an EgressNetwork has none",
+    ),
+    rule_of(
+        "port-absent",
+        Error,
+        "a Service has no requests on a port that it does not declare, and requests to such a backend fail",
+    ),
+    rule_of(
         "profile-invalid",
         Error,
         "Linkerd's validator rejects the profile; without the validator the controller ignores it",
@@ -89,6 +119,11 @@ pub const RULES: &[Rule] = &[
         "profile-overrides-policy",
         Error,
         "a profile with routes overrides the annotations, HTTPRoutes and circuit breaker of its service",
+    ),
+    rule_of(
+        "rate-limit-probes",
+        Warning,
+        "the limit `total` counts the probes of the kubelet too: above the limit they fail and the pod becomes unready",
     ),
     rule_of(
         "regex-glob",
@@ -112,9 +147,30 @@ pub const RULES: &[Rule] = &[
     ),
     rule_of("retry-limit-zero", Error, "a limit of 0 means the default of 1 retry"),
     rule_of(
+        "retry-not-idempotent",
+        Warning,
+        "the first attempt may have been executed before it failed, so the request can take effect twice",
+    ),
+    rule_of(
+        "retry-overridden",
+        Warning,
+        "a route with any retry annotation replaces all retry annotations of its service",
+    ),
+    rule_of(
+        "retry-protocol",
+        Error,
+        "`retry.linkerd.io/grpc` works with a GRPCRoute only, and `retry.linkerd.io/http` without one",
+    ),
+    rule_of(
         "route-field-unknown",
         Error,
         "Linkerd ignores a whole route if Gateway API 1.2.1 does not define one of its fields",
+    ),
+    rule_of("route-invalid", Error, "the API server rejects the route"),
+    rule_of(
+        "route-regex-invalid",
+        Error,
+        "Linkerd's webhook rejects the route; without the webhook the controller ignores the whole route",
     ),
     rule_of(
         "route-shadowed",
@@ -128,6 +184,16 @@ pub const RULES: &[Rule] = &[
         "clients of a headless service connect to pod addresses, which have no profile",
     ),
     rule_of("status-range", Warning, "a missing end counts as 0, so the range contains no status"),
+    rule_of(
+        "timeout-backend-request",
+        Error,
+        "the API server accepts `backendRequest`, and Linkerd ignores it",
+    ),
+    rule_of(
+        "timeout-order",
+        Error,
+        "the timeout of the whole request ends it first, so the longer timeout has no effect",
+    ),
 ];
 
 /// Returns the rule of an id.

@@ -1,13 +1,14 @@
 //! Checks of the policy annotations of Services and routes, and of the parents and backends of routes.
 
-use super::{Sink, World};
+use super::{Sink, World, retries, route};
 use crate::httproute::HttpRoute;
 use crate::names;
-use crate::policy::{Annotations, Consecutive, Retry, Timeouts};
+use crate::policy::{Annotations, Breaker, Retry, Timeouts};
 
 pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
     let annotations = sink.item.annotations("");
     values(sink, &annotations);
+    retries::lint_service(world, sink);
     if Retry::from_annotations(&annotations).is_ok_and(|r| r.is_some())
         && !world.has_meshed_clients(sink.item)
     {
@@ -58,7 +59,7 @@ fn values(sink: &mut Sink<'_>, annotations: &Annotations) {
     let errors = [
         Retry::from_annotations(annotations).err(),
         Timeouts::from_annotations(annotations).err(),
-        Consecutive::from_annotations(annotations).err(),
+        Breaker::from_annotations(annotations).err(),
     ];
     for error in errors.into_iter().flatten() {
         sink.add("annotation-value", field(&error.key), error.what, "correct the value");
@@ -71,6 +72,7 @@ fn values(sink: &mut Sink<'_>, annotations: &Annotations) {
             "set a limit of at least 1, or remove the retry annotations",
         );
     }
+    route::retry_timeout(sink, annotations);
     let has = |key: &str| annotations.contains_key(key);
     let alone = [names::RETRY_LIMIT, names::RETRY_TIMEOUT].into_iter().find(|key| has(key));
     if let Some(alone) = alone

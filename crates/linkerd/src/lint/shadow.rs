@@ -1,7 +1,7 @@
 //! Decides whether an earlier condition matches all requests of a later one. Undecided cases count as "no", to avoid
 //! false findings.
 
-use super::regexes;
+use crate::expression;
 use crate::profile::RequestMatch;
 
 /// Returns whether `earlier` matches every request that `later` matches.
@@ -9,7 +9,8 @@ pub(super) fn covers(earlier: &RequestMatch, later: &RequestMatch) -> bool {
     if earlier == later {
         return true;
     }
-    if earlier.not.is_some() {
+    // An empty condition is invalid.
+    if earlier.not.is_some() || *earlier == RequestMatch::default() {
         return false;
     }
     let method = earlier.method.as_ref().is_none_or(|m| methods(later).contains(&m.as_str()));
@@ -20,7 +21,7 @@ pub(super) fn covers(earlier: &RequestMatch, later: &RequestMatch) -> bool {
 }
 
 /// Returns the methods that the condition requires outside `any` and `not`.
-fn methods(condition: &RequestMatch) -> Vec<&str> {
+pub(super) fn methods(condition: &RequestMatch) -> Vec<&str> {
     let own = condition.method.as_deref().into_iter();
     own.chain(condition.all.iter().flatten().flat_map(methods)).collect()
 }
@@ -36,7 +37,7 @@ fn path_covers(regex: &str, later: &RequestMatch) -> bool {
     if matches!(body, ".*" | "/.*" | "(/.*)?" | "/?.*") {
         return true;
     }
-    let Ok(compiled) = regexes::anchored(regex) else { return false };
+    let Ok(compiled) = expression::whole_path(regex) else { return false };
     paths(later)
         .into_iter()
         .any(|path| path == regex || is_literal(path) && compiled.is_match(&unescape(path)))

@@ -86,6 +86,10 @@ impl World {
         self.items.iter().filter(|item| item.target)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
+    }
+
     pub(super) fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Item> {
         self.items.iter().filter(move |item| item.kind() == kind)
     }

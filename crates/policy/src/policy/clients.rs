@@ -240,7 +240,7 @@ impl Clients {
         self.tracks.values().filter_map(|track| self.client_of(track, evidence)).collect()
     }
 
-    /// None for a pod that is no client.
+    /// None for a pod that is not a client.
     fn client_of(&self, track: &Track, evidence: &Evidence) -> Option<Client> {
         let pod = &track.pod;
         let (state, requests, words, settled) = match &track.now {

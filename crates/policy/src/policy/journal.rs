@@ -188,7 +188,7 @@ impl Journal {
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Writes the former state of an object that was left alone to a file beside the journal.
+    /// Writes the former state of an object that was left alone to a file next to the journal.
     ///
     /// # Errors
     /// As [`Journal::begin`].

@@ -136,26 +136,30 @@ fn choose(endpoints: &mut [Endpoint], now: Time, random: &mut Random) -> Option<
     if let [only] = endpoints {
         return only.admit(now).map(|probe| (0, probe));
     }
-    let all: Vec<usize> = (0..endpoints.len()).collect();
-    let drawn = draw(endpoints, &all, now, random)?;
+    let drawn = draw(endpoints, endpoints.len(), &|index| index, now, random)?;
     if let Some(probe) = endpoints[drawn].admit(now) {
         return Some((drawn, probe));
     }
-    let available: Vec<usize> = all.into_iter().filter(|index| endpoints[*index].is_available(now)).collect();
-    let drawn = draw(endpoints, &available, now, random)?;
+    let available: Vec<usize> =
+        (0..endpoints.len()).filter(|index| endpoints[*index].is_available(now)).collect();
+    let drawn = draw(endpoints, available.len(), &|index| available[index], now, random)?;
     endpoints[drawn].admit(now).map(|probe| (drawn, probe))
 }
 
-fn draw(endpoints: &mut [Endpoint], among: &[usize], now: Time, random: &mut Random) -> Option<usize> {
-    match among {
-        [] => None,
-        [only] => Some(*only),
-        _ => {
-            let first = random.below(among.len());
-            let second = (first + 1 + random.below(among.len() - 1)) % among.len();
-            let (first, second) = (among[first], among[second]);
-            let first_load = endpoints[first].latency.load(now);
-            Some(if first_load <= endpoints[second].latency.load(now) { first } else { second })
-        }
+/// Draws among `count` endpoints, the nth of which is `at(n)`.
+fn draw(
+    endpoints: &mut [Endpoint],
+    count: usize,
+    at: &dyn Fn(usize) -> usize,
+    now: Time,
+    random: &mut Random,
+) -> Option<usize> {
+    if count < 2 {
+        return (count == 1).then(|| at(0));
     }
+    let first = random.below(count);
+    let second = (first + 1 + random.below(count - 1)) % count;
+    let (first, second) = (at(first), at(second));
+    let first_load = endpoints[first].latency.load(now);
+    Some(if first_load <= endpoints[second].latency.load(now) { first } else { second })
 }

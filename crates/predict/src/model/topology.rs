@@ -9,6 +9,9 @@ use super::{
     Capacity, Distribution, Edge, EdgePolicy, Errors, Load, Model, ModelError, RateLimit, Service, Step,
 };
 
+/// The open requests of a pod without capacity: the test service answers a 503 to further ones, to bound its memory.
+const MOST_OPEN: usize = 1_024;
+
 /// The policies of a topology's services.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policies {
@@ -91,7 +94,14 @@ fn check_names(
 }
 
 fn service(spec: &ServiceSpec) -> Service {
-    let capacity = spec.capacity.map(|capacity| Capacity {
+    let unlimited = Capacity {
+        workers: MOST_OPEN,
+        queue: 0,
+        service_time: Duration::ZERO,
+        distribution: Distribution::Fixed,
+        cancel: false,
+    };
+    let capacity = spec.capacity.map_or(unlimited, |capacity| Capacity {
         workers: capacity.workers as usize,
         queue: capacity.queue as usize,
         service_time: capacity.service_time.mean,
@@ -103,7 +113,12 @@ fn service(spec: &ServiceSpec) -> Service {
         cancel: capacity.cancel,
     });
     let errors = if spec.errors > 0.0 { Errors::Share(spec.errors) } else { Errors::None };
-    Service { capacity, errors, replicas: spec.replicas as usize, ..Service::new(spec.name.clone()) }
+    Service {
+        capacity: Some(capacity),
+        errors,
+        replicas: spec.replicas as usize,
+        ..Service::new(spec.name.clone())
+    }
 }
 
 fn steps(
@@ -161,6 +176,17 @@ mod tests {
             simulated += 1;
         }
         assert!(simulated >= 10, "only {simulated} topologies");
+    }
+
+    #[test]
+    fn a_pod_without_capacity_rejects_more_than_1024_open_requests() {
+        let topology = Topology::load("chain-2").unwrap();
+        let mut model = Model::from_topology(&topology, &Policies::default()).unwrap();
+        model.services[1].script = vec![Step::Sleep(Duration::from_secs(30))];
+        model.services[1].capacity = None;
+        model.load = Load::even(1_000.0, Duration::from_secs(2));
+        let run = crate::simulate(&model, 1).unwrap();
+        assert_eq!(run.services[0].rejected, 2_000 - 1_024);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::recovery::Class;
 pub struct Prediction {
     /// How often the graph was simulated.
     pub simulations_count: usize,
-    /// The seed of the first simulation.
+    /// The random seed of the first simulation.
     pub seed: u64,
     /// Requests that the load sends.
     pub requests_count: Interval,

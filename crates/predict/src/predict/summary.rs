@@ -81,13 +81,13 @@ fn classes(options: &Options, runs: &[Run]) -> Classes {
     let Some(observation) = &options.observation else { return classes };
     let mut recoveries = Vec::new();
     for run in runs {
-        match recovery::classify(run, observation) {
+        match recovery::classify(&run.seconds, observation) {
             Class::Recovered { after_seconds } => recoveries.push(after_seconds),
             Class::Stable => classes.stable_count += 1,
             Class::Collapsed => classes.collapsed_count += 1,
             Class::Metastable => {
                 classes.metastable_count += 1;
-                match options.relief.as_ref().map(|phases| recovery::relief(run, phases)) {
+                match options.relief.as_ref().map(|phases| recovery::relief(&run.seconds, phases)) {
                     Some(Relief::ReducedLoad) => classes.restored_by_reduced_load_count += 1,
                     Some(Relief::Pause) => classes.restored_by_pause_count += 1,
                     Some(Relief::Nothing) | None => {}

@@ -9,8 +9,8 @@ use crate::model::{Breaker, EdgePolicy, Model, Retry, RetryBudget};
 pub struct StormPolicy {
     /// The name in tables and files.
     pub name: &'static str,
-    /// Whether requests have a timeout, halved at each edge from 2 s on: 2, 1, 0.5 s.
-    pub timeouts: bool,
+    /// The request timeouts.
+    pub timeouts: Timeouts,
     /// The retries of the first edge.
     pub first: Option<Retry>,
     /// The retries of each other edge.
@@ -23,10 +23,21 @@ pub struct StormPolicy {
     pub cancel: bool,
 }
 
-/// The timeout of the first edge; each further edge has half of the one before.
+/// The request timeouts of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeouts {
+    /// None.
+    None,
+    /// 2 s on the first edge, and on each further edge half of the one before: 2, 1, 0.5 s.
+    Inwards,
+    /// 2 s on each edge.
+    Equal,
+}
+
+/// The timeout of the first edge.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The per-attempt timeout of the policy that has one.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(250);
+/// The per-attempt timeout of the policies that have one.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// The retry limit.
 const LIMIT: u32 = 2;
 /// The budget: ratio 0.2, 1/s, 10 s.
@@ -34,7 +45,7 @@ const BUDGET: RetryBudget = RetryBudget { ratio: 0.2, min_per_second: 1, ttl: Du
 
 const NONE: StormPolicy = StormPolicy {
     name: "none",
-    timeouts: false,
+    timeouts: Timeouts::None,
     first: None,
     others: None,
     breaker: None,
@@ -44,7 +55,7 @@ const NONE: StormPolicy = StormPolicy {
 
 /// Returns the policies of the shipped scenario.
 pub fn policies() -> [StormPolicy; 5] {
-    let timeouts = StormPolicy { name: "timeouts", timeouts: true, ..NONE };
+    let timeouts = StormPolicy { name: "timeouts", timeouts: Timeouts::Inwards, ..NONE };
     [
         NONE,
         timeouts.clone(),
@@ -54,23 +65,23 @@ pub fn policies() -> [StormPolicy; 5] {
     ]
 }
 
-/// Returns policies for comparison, whose verdicts do not ship.
-pub fn extras() -> [StormPolicy; 3] {
+/// Returns policies for comparison, whose verdicts do not ship: timeouts of 2 s on each edge with and without a time per attempt,
+/// a breaker, and a last service that stops work without a client.
+pub fn extras() -> [StormPolicy; 5] {
     let limit = Retry::limit(LIMIT);
     let attempt = Retry { attempt_timeout: Some(ATTEMPT_TIMEOUT), ..limit.clone() };
+    let attempts = StormPolicy { timeouts: Timeouts::Equal, ..everywhere("attempt-timeouts", attempt) };
     [
-        everywhere("attempt-timeouts", attempt),
-        StormPolicy {
-            breaker: Some(Breaker::default()),
-            replicas: 2,
-            ..everywhere("breaker", limit.clone())
-        },
-        StormPolicy { cancel: true, ..everywhere("cancel", limit) },
+        StormPolicy { name: "attempt-timeouts-edge", others: None, ..attempts.clone() },
+        StormPolicy { name: "attempt-timeouts-cancel", cancel: true, ..attempts.clone() },
+        attempts,
+        StormPolicy { timeouts: Timeouts::Equal, ..everywhere("equal-timeouts", limit.clone()) },
+        StormPolicy { breaker: Some(Breaker::default()), replicas: 2, ..everywhere("breaker", limit) },
     ]
 }
 
 fn everywhere(name: &'static str, retry: Retry) -> StormPolicy {
-    StormPolicy { name, timeouts: true, first: Some(retry.clone()), others: Some(retry), ..NONE }
+    StormPolicy { name, timeouts: Timeouts::Inwards, first: Some(retry.clone()), others: Some(retry), ..NONE }
 }
 
 impl StormPolicy {
@@ -80,7 +91,11 @@ impl StormPolicy {
             let retry = if index == 0 { &self.first } else { &self.others };
             edge.policy = EdgePolicy {
                 retry: retry.clone(),
-                timeout: self.timeouts.then(|| TIMEOUT / 2u32.pow(index as u32)),
+                timeout: match self.timeouts {
+                    Timeouts::None => None,
+                    Timeouts::Inwards => Some(TIMEOUT / 2u32.pow(index as u32)),
+                    Timeouts::Equal => Some(TIMEOUT),
+                },
                 response_timeout: None,
                 breaker: self.breaker,
             };

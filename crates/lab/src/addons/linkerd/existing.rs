@@ -19,7 +19,7 @@ pub enum Found {
         /// As its settings say.
         version: String,
     },
-    /// One that somebody else made.
+    /// One that another tool made.
     Foreign {
         /// As its settings say.
         version: String,

@@ -23,11 +23,11 @@ const BUNDLE_VERSION: &str = "gateway.networking.k8s.io/bundle-version";
 /// Whose definitions are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Definitions {
-    /// Nobody's.
+    /// No one installed them.
     Absent,
     /// meshy's.
     Ours,
-    /// Somebody else's, of this version, within the range.
+    /// Another tool's, of this version, within the range.
     Foreign(String),
 }
 

@@ -1,4 +1,4 @@
-//! Proof that the API server really calls the webhooks. They fail open, so that silence is no proof.
+//! Proof that the API server really calls the webhooks. They fail open, so that silence is not a proof.
 
 use meshy_kube::failure;
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ pub async fn first_silent(kinds: &Kinds) -> anyhow::Result<Option<(&'static str,
 /// Creates, without keeping it, a pod that asks for a proxy.
 ///
 /// # Errors
-/// The cluster refuses for a reason of its own.
+/// The cluster refuses for a separate reason.
 pub async fn injector(kinds: &Kinds) -> anyhow::Result<Answer> {
     let pods: Api<Pod> = Api::namespaced(kinds.client().clone(), "default");
     let pod: Pod = serde_json::from_value(json!({
@@ -122,7 +122,7 @@ fn broken_profile() -> Value {
     })
 }
 
-/// Fine by the schema, wrong for the policy controller: this is no network.
+/// Fine by the schema, wrong for the policy controller: this is not a network.
 fn broken_network() -> Value {
     json!({
         "apiVersion": "policy.linkerd.io/v1alpha1", "kind": "NetworkAuthentication",
@@ -193,7 +193,7 @@ mod tests {
     use crate::addons::certificates::Serving;
 
     #[test]
-    fn a_stranger_an_expired_and_an_absent_certificate_are_told_apart() {
+    fn a_stranger_an_expired_and_an_absent_certificate_are_distinguished() {
         let serving = Serving::make("linkerd-sp-validator", NAMESPACE).unwrap();
         let secret = || {
             let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));

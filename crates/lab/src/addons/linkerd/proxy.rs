@@ -37,8 +37,8 @@ pub(super) fn add(deployment: &mut Object, values: &Values) -> anyhow::Result<()
     let mut parts = template::fill(PROXY, &values)?.swap_remove(0);
     let (init, mut proxy) = (parts["init"].take(), parts["proxy"].take());
     if component == "linkerd-identity" {
-        // Its proxy gets its certificate from the container beside it, so neither may wait for the other. It cannot ask
-        // the policy controller before that, and so is told to insist on TLS where certificates are asked for.
+        // Its proxy gets its certificate from the container next to it, so neither may wait for the other. It cannot ask
+        // the policy controller before that, and so is asked to insist on TLS where certificates are asked for.
         push(&mut proxy, "env", json!({"name": "LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS", "value": "8080"}));
         push(pod, "containers", proxy);
         push(pod, "initContainers", init);

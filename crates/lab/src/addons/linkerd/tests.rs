@@ -77,7 +77,7 @@ fn every_port_that_a_service_names_is_a_port_of_its_pods() {
             labels.iter().all(|(key, value)| have[key] == *value)
         };
         let deployment =
-            deployments.iter().find(selected).unwrap_or_else(|| panic!("nobody serves {service}"));
+            deployments.iter().find(selected).unwrap_or_else(|| panic!("no process serves {service}"));
         let ports: Vec<Value> = containers(deployment)
             .iter()
             .flat_map(|c| c["ports"].as_array().cloned().unwrap_or_default())

@@ -34,7 +34,7 @@ const SIGNING: Duration = Duration::from_secs(1);
 /// Ends a process in good order, with its snapshot; kills it if that takes too long.
 pub(super) const KEEP: &[Signal] = &[Signal::TERM, Signal::KILL];
 
-/// Ends a process whose objects go with it: nothing is written, so a full disk is no obstacle.
+/// Ends a process whose objects go with it: nothing is written, so a full disk is not an obstacle.
 pub(crate) const DISCARD: &[Signal] = &[Signal::KILL];
 
 /// A process that runs meshy and holds the lock of a lab's embedded cluster.

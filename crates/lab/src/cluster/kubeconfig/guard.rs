@@ -1,4 +1,4 @@
-//! The lock file beside a kubeconfig that kubectl and kind respect: held while it exists.
+//! The lock file next to a kubeconfig that kubectl and kind respect: held while it exists.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use tokio::time::{Instant, sleep};
 
-use super::write::{NEW, beside};
+use super::write::{NEW, next_to};
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
@@ -51,12 +51,12 @@ impl Drop for Aside {
 /// # Errors
 /// Another program holds it for more than 5 s; the lock file or the note cannot be written.
 pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Guard> {
-    let lock = beside(file, ".lock");
+    let lock = next_to(file, ".lock");
     let note = lab.join(NOTE);
     clear(&note, &lock);
     // Created under another name, noted, then linked into place: so the note names the file at any moment of a crash. The
     // name is the lab's, so its next run replaces what a killed one left.
-    let aside = Aside(beside(file, &format!(".lock.meshy-{id}")));
+    let aside = Aside(next_to(file, &format!(".lock.meshy-{id}")));
     let path = &aside.0;
     let created = private(path).with_context(|| format!("cannot create {}", path.display()))?;
     let inode =
@@ -69,7 +69,7 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
         _ => {}
     }
     let begin = Instant::now();
-    // Earlier than the program ends: the files beside the kubeconfig must go.
+    // Earlier than the program ends: the files next to the kubeconfig must go.
     let patience = limit::left().map_or(PATIENCE, |left| PATIENCE.min(left));
     let _waiting = activity::begin(Kind::File, format!("waiting for the lock {}", lock.display()));
     let linked = loop {
@@ -92,7 +92,7 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
             .exit(Exit::Prerequisite);
     }
     // The process that wrote it had the lock and was killed.
-    let _ = fs::remove_file(beside(file, NEW));
+    let _ = fs::remove_file(next_to(file, NEW));
     Ok(Guard { lock, note })
 }
 

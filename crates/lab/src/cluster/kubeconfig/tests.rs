@@ -181,7 +181,7 @@ async fn remove_clears_what_a_run_left_that_was_killed_while_it_held_the_lock() 
         let note = Note::ensure(&lab, &home.file()).unwrap();
         std::mem::forget(guard::lock(&home.file(), &lab, &note.id).await.unwrap());
         for suffix in [format!(".lock.meshy-{}", note.id), write::NEW.to_owned()] {
-            fs::write(write::beside(&home.file(), &suffix), "").unwrap();
+            fs::write(write::next_to(&home.file(), &suffix), "").unwrap();
         }
         fs::write(home.file(), THEIRS).unwrap();
         assert_eq!(home.remove("kind-a").await, Removed::default());
@@ -236,7 +236,7 @@ async fn a_file_and_folders_that_were_created_are_removed_again() {
         }
         assert_eq!(files(home.0.path()), ["labs"]);
     }
-    // What somebody else put there stays.
+    // What another tool put there stays.
     merge(Some(&file), &home.lab("a"), &entries("a")).await.unwrap();
     fs::write(&file, fs::read_to_string(&file).unwrap() + "preferences: {}\n").unwrap();
     remove(Some(&file), &home.lab("a"), "a").await.unwrap();

@@ -1,4 +1,4 @@
-//! Replacing a kubeconfig: a reader, and whoever comes after a kill, finds the old file or the new one. Mode and owner stay.
+//! Replacing a kubeconfig: a reader, and a later command after a kill, finds the old file or the new one. Mode and owner stay.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -16,7 +16,7 @@ pub(super) const NEW: &str = ".meshy-new";
 /// # Errors
 /// The file cannot be written, or not with its owner; it has another hard link, which would keep the old text.
 pub(super) fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
-    let new = beside(file, NEW);
+    let new = next_to(file, NEW);
     let written = write(file, &new, text);
     if written.is_err() {
         let _ = fs::remove_file(&new);
@@ -24,8 +24,8 @@ pub(super) fn replace(file: &Path, text: &str) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Returns the path beside a file whose name has `suffix` in addition.
-pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
+/// Returns the path next to a file whose name has `suffix` in addition.
+pub(super) fn next_to(file: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(file);
     path.push(suffix);
     path.into()
@@ -49,7 +49,7 @@ fn write(file: &Path, new: &Path, text: &str) -> anyhow::Result<()> {
     output.write_all(text.as_bytes())?;
     output.sync_all()?;
     fs::rename(new, file)?;
-    // Without this a power cut may bring the old file back; a folder that cannot be synced is no reason to fail.
+    // Without this a power cut may bring the old file back; a folder that cannot be synced is not a reason to fail.
     let _ = file.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One request and its reply, over a connection of its own: a push is a handful of them, on loopback.
+//! One request and its reply, over a separate connection: a push is a handful of them, on loopback.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderName};

@@ -167,7 +167,7 @@ async fn changed_bytes_are_found_by_the_proof() {
 }
 
 #[tokio::test]
-async fn no_registry_and_no_tag_are_told_apart() {
+async fn no_registry_and_no_tag_are_distinguished() {
     let (client, _fake) = fake().await;
     client.ping().await.unwrap();
     assert_eq!(client.digest("app", "v9").await.unwrap(), None);

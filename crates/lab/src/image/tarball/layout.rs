@@ -39,7 +39,7 @@ pub(super) fn image(archive: &Archive, reference: Option<&str>, arch: Arch) -> R
         match descriptor.media_type.as_str() {
             MANIFEST | DOCKER_MANIFEST => return of_manifest(archive, &descriptor),
             INDEX | DOCKER_INDEX => descriptor = of_platform(archive, &descriptor, arch)?,
-            other => return Err(broken(&path(&descriptor.digest), &format!("`{other}` is no image"))),
+            other => return Err(broken(&path(&descriptor.digest), &format!("`{other}` is not an image"))),
         }
     }
     Err(broken("index.json", &"its indexes do not come to an end"))
@@ -70,7 +70,7 @@ fn of_platform(archive: &Archive, descriptor: &Descriptor, arch: Arch) -> Result
 /// A blob whose size and digest are what the reference says.
 fn checked(archive: &Archive, descriptor: &Descriptor) -> Result<Blob, TarballError> {
     let Some(digest) = Digest::parse(descriptor.digest.as_str()) else {
-        return Err(broken("index.json", &format!("`{}` is no SHA-256 digest", descriptor.digest)));
+        return Err(broken("index.json", &format!("`{}` is not a SHA-256 digest", descriptor.digest)));
     };
     let path = path(&digest);
     let (offset, size) = archive.place(&path)?;

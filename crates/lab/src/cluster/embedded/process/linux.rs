@@ -80,7 +80,7 @@ mod tests {
     fn a_process_that_runs_another_program_or_serves_no_lab_is_not_a_cluster() {
         let lock = tempfile::tempfile().unwrap();
         let name: LabName = "x".parse().unwrap();
-        // This test has the file open, and is no meshy that serves.
+        // This test has the file open, and is not a meshy that serves.
         assert!(has_open(Path::new("/proc/self"), &lock));
         assert!(runs_meshy(Path::new("/proc/self")), "the same program file");
         assert!(!serves(Path::new("/proc/self"), &name));

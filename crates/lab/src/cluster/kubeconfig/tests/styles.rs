@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{Entries, with, without};
 use super::{OURS, parsed};
 
-/// The seed, printed when a case fails. Another one is tried with `MESHY_SEED`.
+/// The random seed, printed when a case fails. Another one is tried with `MESHY_SEED`.
 fn seed() -> u64 {
     std::env::var("MESHY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(13)
 }
@@ -175,7 +175,7 @@ fn generated_kubeconfigs_are_the_same_after_labs_came_and_went() {
     for case in 0..600 {
         let mut rng = StdRng::seed_from_u64(seed.wrapping_mul(1_000_003) + case);
         let text = generated(&mut rng);
-        // What YAML itself refuses is no case.
+        // What YAML itself refuses is not a case.
         let whole = text.trim_start_matches('\u{feff}');
         if !whole.trim().is_empty() && serde_yaml::from_str::<Value>(whole).is_err() {
             continue;

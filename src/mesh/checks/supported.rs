@@ -3,7 +3,7 @@
 use super::Verdict;
 
 /// What is known to go together.
-struct Corridor {
+struct Supported {
     /// Linkerd's versions, by how their names begin; the first row that fits counts.
     linkerd: &'static [&'static str],
     /// Kubernetes, both ends included.
@@ -15,29 +15,29 @@ struct Corridor {
 /// Kubernetes: linkerd.io, reference, "Supported Kubernetes Versions", for 2.16 to 2.19 and the edge releases; for 2.20, which
 /// has no row there, linkerd2's charts (`kubeVersion` 1.31) and the versions that its integration workflow runs (1.31 to
 /// 1.36, August 2026). Gateway API: linkerd.io, features, "Gateway API support". ingress-nginx: its own table.
-const CORRIDORS: &[Corridor] = &[
-    Corridor {
+const SUPPORTED: &[Supported] = &[
+    Supported {
         linkerd: &["edge-26.", "2.20", "enterprise-2.20"],
         kubernetes: [(1, 31), (1, 36)],
         with: "Gateway API 1.2.1 to 1.5.1, ingress-nginx 1.15",
     },
-    Corridor {
+    Supported {
         // The release was made of edge-25.10.
         linkerd: &["edge-25.10.", "edge-25.11.", "edge-25.12.", "2.19", "enterprise-2.19"],
         kubernetes: [(1, 29), (1, 34)],
         with: "Gateway API 1.1.1 to 1.2.1",
     },
-    Corridor {
+    Supported {
         linkerd: &["edge-25.", "2.18", "enterprise-2.18"],
         kubernetes: [(1, 22), (1, 32)],
         with: "Gateway API 1.1.1 to 1.2.1",
     },
-    Corridor {
+    Supported {
         linkerd: &["edge-24.12.", "2.17", "enterprise-2.17"],
         kubernetes: [(1, 22), (1, 31)],
         with: "Gateway API 0.7 to 1.1.1",
     },
-    Corridor {
+    Supported {
         linkerd: &["edge-24.", "2.16", "enterprise-2.16"],
         kubernetes: [(1, 22), (1, 29)],
         with: "Gateway API 0.7 to 1.1.1",
@@ -45,29 +45,29 @@ const CORRIDORS: &[Corridor] = &[
 ];
 
 /// The oldest Kubernetes whose native sidecars are on without a feature gate (kubernetes.io, "Sidecar Containers"); the
-/// proxies of the newest corridor are such, those of the older ones are ordinary containers.
+/// proxies of the newest row are such, those of the older ones are ordinary containers.
 const SIDECARS: (u32, u32) = (1, 29);
 
-/// A verdict on a pair of versions; without Linkerd the newest corridor is meant.
+/// A verdict on a pair of versions; without Linkerd the newest row applies.
 pub(super) fn judge(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
     let mut numbers = kubernetes.split('.').filter_map(|n| n.parse::<u32>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
         return (Verdict::Warning, format!("Kubernetes {kubernetes} is of no known version"), None);
     };
     let version = (major, minor);
-    let fits = |c: &Corridor| {
+    let fits = |c: &Supported| {
         linkerd.is_none_or(|l| c.linkerd.iter().any(|p| l.trim_start_matches("stable-").starts_with(p)))
     };
     let pair = linkerd
         .map_or(format!("Kubernetes {kubernetes}"), |l| format!("Kubernetes {kubernetes}, Linkerd {l}"));
-    let Some((row, corridor)) = CORRIDORS.iter().enumerate().find(|(_, c)| fits(c)) else {
+    let Some((row, supported)) = SUPPORTED.iter().enumerate().find(|(_, c)| fits(c)) else {
         return (Verdict::Warning, format!("{pair}: a Linkerd that was not tried"), None);
     };
     if row == 0 && version < SIDECARS {
         let why = format!("Kubernetes {kubernetes} does not start native sidecars, so no proxy would run");
         return (Verdict::Failed, why, Some("use Kubernetes 1.31 or newer"));
     }
-    let [low, high] = corridor.kubernetes;
+    let [low, high] = supported.kubernetes;
     if version < low {
         (
             Verdict::Warning,
@@ -81,7 +81,7 @@ pub(super) fn judge(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String
             None,
         )
     } else {
-        (Verdict::Ok, format!("{pair}: inside ({})", corridor.with), None)
+        (Verdict::Ok, format!("{pair}: inside ({})", supported.with), None)
     }
 }
 

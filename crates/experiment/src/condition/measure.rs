@@ -1,0 +1,320 @@
+//! From what was measured to a value with its interval.
+
+use std::time::Duration;
+
+use super::{Metric, Operand, Place, Unit};
+use crate::event::{Counts, EdgeCounts, Results, ServiceCounts, StepResult, Totals, sum};
+use crate::interval::{Interval, float};
+use crate::storm::{self, Class};
+
+/// A measured value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Measured {
+    /// The value with its interval.
+    pub(super) interval: Interval,
+    /// The counts, where the value is a share.
+    pub(super) share: Option<(u64, u64)>,
+    /// The unit.
+    pub(super) unit: Unit,
+    /// The class, for `class`.
+    pub(super) class: Option<Class>,
+}
+
+/// Counts of one place, over the step or a window of it.
+struct Counted {
+    requests: u64,
+    succeeded: u64,
+    statuses: std::collections::BTreeMap<String, u64>,
+    outcomes: std::collections::BTreeMap<crate::event::Outcome, u64>,
+    edge: Option<EdgeCounts>,
+    seconds: f64,
+}
+
+/// Measures an operand. `unit` chooses between share and number where both are possible.
+///
+/// # Errors
+/// Why it is not known, in words.
+pub(super) fn measure(
+    results: &Results,
+    variant: Option<&str>,
+    operand: &Operand,
+    unit: Option<Unit>,
+) -> Result<Measured, String> {
+    let step = step(results, variant, operand)?;
+    if matches!(operand.metric, Metric::Class | Metric::Recovery) {
+        return recovery(step, operand.metric);
+    }
+    if let Some(q) = quantile(operand.metric) {
+        return latency(step, operand.place.as_ref(), q);
+    }
+    if operand.metric == Metric::Wasted {
+        return wasted(&step.totals, operand);
+    }
+    let counted = counted(step, operand)?;
+    let ratio = |hits: u64, count: u64, what: &str| match count {
+        0 => Err(format!("there were no {what}")),
+        _ => Ok(share(hits, count)),
+    };
+    let edge = counted.edge.as_ref();
+    let attempts = || edge.ok_or_else(|| "no proxy counted attempts".to_owned());
+    match operand.metric {
+        Metric::Success => ratio(counted.succeeded, counted.requests, "requests"),
+        Metric::ActualSuccess => {
+            let edge = attempts()?;
+            ratio(edge.attempts_succeeded, edge.attempts, "attempts")
+        }
+        Metric::MutualTls => {
+            let edge = attempts()?;
+            let hits = edge.attempts_mutual_tls.ok_or("the proxies do not report TLS here")?;
+            ratio(hits, edge.attempts, "attempts")
+        }
+        Metric::Share => ratio(counted.requests, load(step, operand).requests, "requests of the load"),
+        Metric::Goodput => {
+            let load = load(step, operand);
+            ratio(load.in_time, load.offered, "offered requests")
+        }
+        Metric::Rate => {
+            Ok(value(Interval::exact(float(counted.requests) / counted.seconds), Unit::PerSecond))
+        }
+        Metric::ActualRate => {
+            let attempts = with_retries(attempts()?);
+            Ok(value(attempts.scaled(1.0 / counted.seconds, 0.0), Unit::PerSecond))
+        }
+        Metric::Amplification => {
+            let edge = attempts()?;
+            let requests = amplified(step, operand, edge)?;
+            let attempts = with_retries(edge).scaled(1.0 / float(requests), 0.0);
+            Ok(Measured { share: Some((edge.attempts, requests)), ..value(attempts, Unit::PerRequest) })
+        }
+        Metric::Outcome(outcome) => {
+            if counted.outcomes.is_empty() && counted.requests > 0 {
+                return Err("no source reported outcomes".to_owned());
+            }
+            let hits = counted.outcomes.get(&outcome).copied().unwrap_or_default();
+            number(hits, counted.requests, unit)
+        }
+        Metric::Status(status) => {
+            let hits = counted.statuses.get(&status.to_string()).copied().unwrap_or_default();
+            number(hits, counted.requests, unit)
+        }
+        _ => Err("it is not known here".to_owned()),
+    }
+}
+
+fn step<'a>(
+    results: &'a Results,
+    variant: Option<&str>,
+    operand: &Operand,
+) -> Result<&'a StepResult, String> {
+    let name = match &operand.step {
+        Some(name) => name.as_str(),
+        None => match results.steps() {
+            [only] => only,
+            _ => return Err("the run has several steps, write STEP.METRIC".to_owned()),
+        },
+    };
+    let variant = operand.variant.as_deref().or(variant);
+    results.step(variant, name).filter(|step| step.totals.duration_ms > 0).ok_or_else(|| match variant {
+        Some(variant) => format!("step `{name}` of variant `{variant}` did not run"),
+        None => format!("step `{name}` did not run"),
+    })
+}
+
+/// The sender's counts in the step or the window.
+fn load(step: &StepResult, operand: &Operand) -> Counts {
+    match operand.window {
+        None => step.totals.load.clone(),
+        Some((from, to)) => minus(&step.at(to).1, &step.at(from).1),
+    }
+}
+
+fn counted(step: &StepResult, operand: &Operand) -> Result<Counted, String> {
+    let (load, edge, millis) = match operand.window {
+        None => (load(step, operand), at(&step.totals.edges, operand, step), step.totals.duration_ms),
+        Some((from, to)) => windowed(step, operand, from, to)?,
+    };
+    let seconds = float(millis.max(1)) / 1000.0;
+    match (&operand.place, edge) {
+        (None, edge) => Ok(Counted {
+            requests: load.requests,
+            succeeded: load.succeeded,
+            statuses: load.statuses,
+            outcomes: load.outcomes,
+            edge,
+            seconds,
+        }),
+        (Some(_), Some(edge)) => Ok(Counted {
+            requests: edge.requests,
+            succeeded: edge.succeeded,
+            statuses: edge.statuses.clone(),
+            outcomes: edge.outcomes.clone(),
+            edge: Some(edge),
+            seconds,
+        }),
+        // A service that was called by no one was reached by none of the requests.
+        (Some(_), None) if operand.metric == Metric::Share => Ok(Counted {
+            requests: 0,
+            succeeded: 0,
+            statuses: Default::default(),
+            outcomes: Default::default(),
+            edge: None,
+            seconds,
+        }),
+        (Some(place), None) => Err(format!("no proxy counted requests to `{place}`")),
+    }
+}
+
+fn windowed(
+    step: &StepResult,
+    operand: &Operand,
+    from: Duration,
+    to: Duration,
+) -> Result<(Counts, Option<EdgeCounts>, u64), String> {
+    let (start, end) = (step.at(from), step.at(to));
+    if u128::from(end.0) + 1000 < to.as_millis() || end.0 <= start.0 {
+        return Err(format!("the step was measured for {} s only", float(end.0) / 1000.0));
+    }
+    let edge = at(&end.2, operand, step).map(|edge| match at(&start.2, operand, step) {
+        Some(before) => edge_minus(&edge, &before),
+        None => edge,
+    });
+    Ok((minus(&end.1, &start.1), edge, end.0 - start.0))
+}
+
+/// The sum of the edges of the operand's place; without one, of those into the watched service.
+fn at(edges: &[EdgeCounts], operand: &Operand, step: &StepResult) -> Option<EdgeCounts> {
+    let started = &step.started;
+    match &operand.place {
+        Some(Place::Service(service)) => sum(edges.iter().filter(|edge| edge.to == *service)),
+        Some(Place::Edge(from, to)) => sum(edges.iter().filter(|edge| edge.from == *from && edge.to == *to)),
+        None => {
+            let watched = started.watched.as_ref().or(started.target.as_ref())?;
+            sum(edges.iter().filter(|edge| edge.to == *watched))
+        }
+    }
+}
+
+/// The requests that attempts are divided by: on an edge its own, at a service those of the load, so that the number
+/// is the whole amplification of the chain.
+fn amplified(step: &StepResult, operand: &Operand, edge: &EdgeCounts) -> Result<u64, String> {
+    let requests = match &operand.place {
+        Some(Place::Edge(..)) => edge.requests,
+        _ => load(step, operand).requests,
+    };
+    if requests == 0 { Err("there were no requests".to_owned()) } else { Ok(requests) }
+}
+
+/// The attempts with their interval: what was requested is known, retries are random.
+fn with_retries(edge: &EdgeCounts) -> Interval {
+    let retries = edge.attempts.saturating_sub(edge.requests);
+    if retries == 0 {
+        return Interval::exact(float(edge.attempts));
+    }
+    Interval::count(retries).scaled(1.0, float(edge.requests))
+}
+
+fn quantile(metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::P50 => Some(0.5),
+        Metric::P95 => Some(0.95),
+        Metric::P99 => Some(0.99),
+        Metric::Max => Some(1.0),
+        _ => None,
+    }
+}
+
+fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured, String> {
+    let latencies = match place {
+        None => Some(&step.totals.latencies),
+        Some(place) => step.totals.edge_latencies.get(&place.to_string()),
+    };
+    let interval = latencies.and_then(|latencies| {
+        if q < 1.0 { latencies.quantile(q) } else { latencies.max().map(Interval::exact) }
+    });
+    interval.map(|interval| value(interval, Unit::Millis)).ok_or_else(|| "no latency was measured".to_owned())
+}
+
+fn wasted(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
+    let Some(Place::Service(name)) = &operand.place else {
+        return Err("`wasted` is counted by services, write `wasted@SERVICE`".to_owned());
+    };
+    let found: Option<&ServiceCounts> = totals.services.iter().find(|service| service.service == *name);
+    let service = found.ok_or_else(|| format!("service `{name}` reported no counts"))?;
+    match service.finished {
+        0 => Err(format!("service `{name}` finished no request")),
+        finished => Ok(share(service.wasted, finished)),
+    }
+}
+
+fn recovery(step: &StepResult, metric: Metric) -> Result<Measured, String> {
+    let end = step.started.trigger_end_ms.ok_or("the step has no trigger")?;
+    let rule = storm::Rule::for_step(step.started.duration_ms, end);
+    let class = storm::classify(&step.totals.arrivals, end, rule);
+    match (metric, &class) {
+        (_, Class::Undecided { reason }) => Err(reason.clone()),
+        (Metric::Recovery, Class::Recovered { after_seconds }) => {
+            Ok(value(Interval::exact(float(*after_seconds) * 1000.0), Unit::Millis))
+        }
+        (Metric::Recovery, Class::Metastable) => Ok(value(Interval::exact(f64::INFINITY), Unit::Millis)),
+        _ => Ok(Measured { class: Some(class), ..value(Interval::exact(0.0), Unit::Class) }),
+    }
+}
+
+fn value(interval: Interval, unit: Unit) -> Measured {
+    Measured { interval, share: None, unit, class: None }
+}
+
+fn share(hits: u64, count: u64) -> Measured {
+    Measured { share: Some((hits, count)), ..value(Interval::share(hits, count), Unit::Ratio) }
+}
+
+fn number(hits: u64, count: u64, unit: Option<Unit>) -> Result<Measured, String> {
+    match unit {
+        Some(Unit::Count) => {
+            Ok(Measured { share: Some((hits, 1)), ..value(Interval::exact(float(hits)), Unit::Count) })
+        }
+        _ if count == 0 => Err("there were no requests".to_owned()),
+        _ => Ok(share(hits, count)),
+    }
+}
+
+/// The difference of two cumulative counts.
+fn minus(now: &Counts, before: &Counts) -> Counts {
+    let difference = |now: u64, before: u64| now.saturating_sub(before);
+    let mut counts = Counts {
+        offered: difference(now.offered, before.offered),
+        requests: difference(now.requests, before.requests),
+        succeeded: difference(now.succeeded, before.succeeded),
+        in_time: difference(now.in_time, before.in_time),
+        ..now.clone()
+    };
+    for (status, count) in &mut counts.statuses {
+        *count = difference(*count, before.statuses.get(status).copied().unwrap_or_default());
+    }
+    for (outcome, count) in &mut counts.outcomes {
+        *count = difference(*count, before.outcomes.get(outcome).copied().unwrap_or_default());
+    }
+    counts
+}
+
+fn edge_minus(now: &EdgeCounts, before: &EdgeCounts) -> EdgeCounts {
+    let difference = |now: u64, before: u64| now.saturating_sub(before);
+    let mut counts = EdgeCounts {
+        requests: difference(now.requests, before.requests),
+        succeeded: difference(now.succeeded, before.succeeded),
+        attempts: difference(now.attempts, before.attempts),
+        attempts_succeeded: difference(now.attempts_succeeded, before.attempts_succeeded),
+        attempts_mutual_tls: now
+            .attempts_mutual_tls
+            .zip(before.attempts_mutual_tls)
+            .map(|(a, b)| difference(a, b)),
+        ..now.clone()
+    };
+    for (status, count) in &mut counts.statuses {
+        *count = difference(*count, before.statuses.get(status).copied().unwrap_or_default());
+    }
+    for (outcome, count) in &mut counts.outcomes {
+        *count = difference(*count, before.outcomes.get(outcome).copied().unwrap_or_default());
+    }
+    counts
+}

@@ -1,0 +1,180 @@
+//! What proxies and services counted since the start of a step.
+
+use std::time::Duration;
+
+use meshy_experiment::event::{EdgeCounts, Outcome, ServiceCounts};
+use meshy_lab::addons::ingress_nginx;
+use meshy_metrics::routes::{RouteCounts, Service, client_view};
+use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_policy::{services, test_service};
+use serde_json::Value;
+
+use super::ground::{Ground, Place};
+
+/// Scraping more proxies than this in each second would disturb what is measured: then edges are counted at the end only.
+const MOST_PROXIES: usize = 20;
+
+/// How long open requests may take after the load, until the counts are final.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// The state at the start of a step.
+pub(super) struct Start {
+    sight: Sight,
+    services: Vec<(String, Vec<Pod>, Vec<Value>)>,
+}
+
+/// Counts since the start.
+#[derive(Default)]
+pub(super) struct Since {
+    /// By client and service.
+    pub(super) edges: Vec<EdgeCounts>,
+    /// By service.
+    pub(super) services: Vec<ServiceCounts>,
+    /// What is missing, and why.
+    pub(super) gaps: Vec<String>,
+}
+
+/// Reads all counters.
+pub(super) async fn start(ground: &Ground, place: &Place) -> anyhow::Result<Start> {
+    let client = ground.kinds.client();
+    let sight = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
+    let each = place.services.iter().map(|service| async move {
+        let pods = services::pods(client, &place.namespace, service).await?;
+        // A pod that was just started or refuses connections has no counts to subtract.
+        let counts = test_service::counts(client, &pods).await.unwrap_or_default();
+        anyhow::Ok((service.clone(), pods, counts))
+    });
+    Ok(Start { sight, services: futures::future::try_join_all(each).await? })
+}
+
+async fn proxies(ground: &Ground, place: &Place) -> anyhow::Result<Vec<Pod>> {
+    let client = ground.kinds.client();
+    let mut all = pods::list(client, Some(&place.namespace)).await?;
+    if place.namespace == "default" {
+        all.extend(pods::list(client, Some(ingress_nginx::NAMESPACE)).await?);
+    }
+    all.retain(Pod::scrapable);
+    Ok(all)
+}
+
+impl Start {
+    /// Whether the proxies are few enough to read them each second.
+    pub(super) fn is_small(&self) -> bool {
+        self.sight.pods.len() <= MOST_PROXIES
+    }
+
+    /// Returns the counts since the start.
+    pub(super) async fn since(&self, ground: &Ground, place: &Place) -> anyhow::Result<Since> {
+        let client = ground.kinds.client();
+        let now = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
+        let window = Window::between(&self.sight, &now);
+        let mut since = Since { gaps: window.gaps.clone(), ..Since::default() };
+        for pod in &window.pods {
+            for service in &place.services {
+                let to = Service { namespace: place.namespace.clone(), name: service.clone() };
+                let routes = client_view([&pod.change], &to);
+                let mut sum = RouteCounts::default();
+                routes.values().for_each(|route| sum.add(route));
+                if sum.requests_count > 0 {
+                    add(&mut since.edges, edge(from(pod), service, &sum));
+                }
+            }
+        }
+        for (service, pods, before) in &self.services {
+            match test_service::counts(client, pods).await {
+                Ok(after) => since.services.push(service_counts(service, before, &after)),
+                Err(error) => since.gaps.push(format!("{service}: {error:#}")),
+            }
+        }
+        Ok(since)
+    }
+
+    /// Waits until no service has an open request, so that all counts are final. Returns what is still open after some time.
+    pub(super) async fn settled(&self, ground: &Ground) -> Option<String> {
+        let client = ground.kinds.client();
+        let begun = tokio::time::Instant::now();
+        loop {
+            let mut open = 0;
+            for (_, pods, _) in &self.services {
+                let counts = test_service::counts(client, pods).await.unwrap_or_default();
+                open += counts.iter().map(|one| number(one, "in_flight")).sum::<u64>();
+            }
+            if open == 0 {
+                return None;
+            }
+            if begun.elapsed() > SETTLE {
+                return Some(format!(
+                    "{open} requests were still open at the services when the counts were read"
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// The name of a client in edges.
+fn from(pod: &meshy_metrics::PodWindow) -> String {
+    if pod.pod.namespace == ingress_nginx::NAMESPACE {
+        "ingress".to_owned()
+    } else {
+        pod.pod.workload.name.clone()
+    }
+}
+
+/// Adds the counts of a pod to those of the other pods of the same client.
+fn add(edges: &mut Vec<EdgeCounts>, edge: EdgeCounts) {
+    match edges.iter_mut().find(|other| other.from == edge.from && other.to == edge.to) {
+        Some(known) => {
+            known.requests += edge.requests;
+            known.succeeded += edge.succeeded;
+            known.attempts += edge.attempts;
+            known.attempts_succeeded += edge.attempts_succeeded;
+            for (outcome, count) in edge.outcomes {
+                *known.outcomes.entry(outcome).or_default() += count;
+            }
+        }
+        None => edges.push(edge),
+    }
+}
+
+fn edge(from: String, to: &str, counts: &RouteCounts) -> EdgeCounts {
+    let mut edge = EdgeCounts {
+        from,
+        to: to.to_owned(),
+        requests: counts.requests_count,
+        succeeded: counts.succeeded_count,
+        attempts: counts.attempts_count,
+        attempts_succeeded: counts.attempts_succeeded_count,
+        ..EdgeCounts::default()
+    };
+    let named = counts.timed_out_count + counts.refused_count + counts.no_budget_count + counts.limit_count;
+    for (outcome, count) in [
+        (Outcome::TimedOut, counts.timed_out_count),
+        (Outcome::BreakerRejected, counts.refused_count),
+        (Outcome::BudgetExhausted, counts.no_budget_count),
+        (Outcome::LimitReached, counts.limit_count),
+        (Outcome::NotRetryable, counts.failed_count.saturating_sub(named)),
+    ] {
+        if count > 0 {
+            edge.outcomes.insert(outcome, count);
+        }
+    }
+    edge
+}
+
+fn service_counts(service: &str, before: &[Value], after: &[Value]) -> ServiceCounts {
+    let sum = |counts: &[Value], key: &str| counts.iter().map(|one| number(one, key)).sum::<u64>();
+    let since = |key: &str| sum(after, key).saturating_sub(sum(before, key));
+    let open = sum(after, "in_flight");
+    ServiceCounts {
+        service: service.to_owned(),
+        received: since("requests"),
+        finished: since("requests").saturating_sub(open),
+        wasted: since("wasted"),
+        queue_full: since("queue_rejections"),
+    }
+}
+
+fn number(counts: &Value, key: &str) -> u64 {
+    counts[key].as_u64().unwrap_or_default()
+}
