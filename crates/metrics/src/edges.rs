@@ -141,7 +141,8 @@ fn sent_to(series: &Series, service: &Service) -> bool {
     named && series.is("direction", "outbound")
 }
 
-/// Returns the latency of requests: a profile's routes have it; that of attempts is the same if there are no retries.
+/// Returns the latency of requests: a profile's routes have it; that of attempts is the same if there are no retries. If the
+/// profile changed in the window, it is the latency under the profile.
 fn latency(
     changes: &[&Scrape],
     service: &Service,
@@ -149,7 +150,7 @@ fn latency(
     has_retries: bool,
 ) -> Buckets {
     let mut buckets = Buckets::default();
-    if routes.keys().all(|(dialect, _)| *dialect == Dialect::Profile) {
+    if routes.keys().any(|(dialect, _)| *dialect == Dialect::Profile) {
         let fits = |series: &Series| to(series, service);
         changes.iter().for_each(|change| buckets.add(change, "route_response_latency_ms_bucket", fits));
     } else if !has_retries {
@@ -197,7 +198,9 @@ mod tests {
         let found = edges(&window(&[("a-0", client), ("a-1", client)]));
         let [edge] = &found[..] else { panic!("{found:#?}") };
         assert_eq!((edge.client.name.as_str(), edge.service.name.as_str()), ("a", "bounced-service"));
-        assert_eq!(edge.counts.requests_count, 2 * 2370);
+        // 2,370 under a profile, 150 before it.
+        assert_eq!(edge.counts.requests_count, 2 * (2370 + 150));
+        assert_eq!(edge.counts.attempts_count, 2 * (4654 + 150));
         assert!(edge.counts.retries() > 0 && edge.p99_ms > edge.p50_ms);
         assert_eq!(edge.mutual_tls, Some(true));
     }
