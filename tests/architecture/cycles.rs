@@ -46,13 +46,38 @@ fn a_planted_cycle_is_found() {
     assert_eq!(circles(&siblings("x/", &planted[..4])), Vec::<String>::new());
 }
 
-/// Returns which siblings use which, for each parent module of a crate.
+#[test]
+fn a_cycle_through_an_item_that_the_parent_imports_is_found() {
+    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let planted = [
+        source("x/src/http.rs", "mod a;\nmod b;\npub use a::{Item, inner::Other};\n"),
+        source("x/src/http/a.rs", "use super::b::f;\n"),
+        source("x/src/http/b.rs", "use super::{Item, Unrelated};\n"),
+    ];
+    assert_eq!(circles(&siblings("x/", &planted)), ["a, b"]);
+    let own = source("x/src/http/b.rs", "use super::Unrelated; // use super::Item\n");
+    let [parent, a, _] = planted;
+    assert_eq!(circles(&siblings("x/", &[parent, a, own])), Vec::<String>::new());
+}
+
+/// For each module, the modules that define the items which it imports from modules below it, by the name of the item.
+type Reexports = BTreeMap<Module, BTreeMap<String, Module>>;
+
+/// Returns which siblings use which, for each parent module of a crate. An item that a module re-exports counts as an
+/// item of the module that defines it.
 fn siblings(folder: &str, sources: &[Source]) -> Siblings {
     let modules: BTreeSet<Module> = sources.iter().map(|source| module(folder, &source.path)).collect();
+    let imports = |source: &Source| {
+        let from = module(folder, &source.path);
+        let found = local_imports(&from, program(source), &modules);
+        (from, found)
+    };
+    let reexports: Reexports = sources.iter().map(imports).collect();
     let mut found = Siblings::new();
     for source in sources {
         let from = module(folder, &source.path);
-        for to in used(&from, program(source), &modules) {
+        for path in used(&from, program(source)) {
+            let to = defined_in(&path, &modules, &reexports);
             let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
             let (Some(a), Some(b)) = (from.get(common), to.get(common)) else { continue };
             let children = found.entry(from[..common].to_vec()).or_default();
@@ -81,11 +106,64 @@ fn program(source: &Source) -> &str {
     source.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
 }
 
-/// The modules that a text names by `crate::` or `super::`, each as the deepest module that is there.
-fn used(from: &Module, text: &str, modules: &BTreeSet<Module>) -> Vec<Module> {
-    let path =
-        Regex::new(r"\b(crate|super|self)((?:::[a-z_][a-z0-9_]*)*)(?:::\{([^;]*?)\})?").expect("a pattern");
-    let first = Regex::new(r"(?:^|[,{]\s*)([a-z_][a-z0-9_]*(?:::[a-z_][a-z0-9_]*)*)").expect("a pattern");
+/// Returns the module that defines the item of a path: the deepest module in the path, or the module below it from which
+/// it imports the item.
+fn defined_in(path: &Module, modules: &BTreeSet<Module>, reexports: &Reexports) -> Module {
+    let end = (0..=path.len()).rev().find(|end| modules.contains(&path[..*end])).unwrap_or_default();
+    let module = path[..end].to_vec();
+    let item = path.get(end).and_then(|item| reexports.get(&module)?.get(item));
+    item.cloned().unwrap_or(module)
+}
+
+/// Returns the items that a module imports from modules below it (`use child::Item`), each with the module that defines
+/// it.
+fn local_imports(module: &Module, text: &str, modules: &BTreeSet<Module>) -> BTreeMap<String, Module> {
+    let statement =
+        Regex::new(r"(?m)^\s*(?:pub(?:\([a-z]+\))? )?use (?:self::)?([^;]+);").expect("a pattern");
+    let mut found = BTreeMap::new();
+    for statement in statement.captures_iter(text) {
+        let mut paths = Vec::new();
+        tree(&statement[1], module.clone(), &mut paths);
+        for path in paths {
+            let (Some(name), parent) = (path.last().cloned(), &path[..path.len().saturating_sub(1)]) else {
+                continue;
+            };
+            if parent.len() > module.len() && modules.contains(parent) {
+                found.insert(name, parent.to_vec());
+            }
+        }
+    }
+    found
+}
+
+/// Adds the paths of a use tree (`a::{b, c::D}`) below a module to `found`.
+fn tree(text: &str, base: Module, found: &mut Vec<Module>) {
+    let text = text.trim();
+    if let Some((head, group)) = text.split_once('{') {
+        let base: Module = base.into_iter().chain(segments(head)).collect();
+        let group = group.trim_end().strip_suffix('}').unwrap_or(group);
+        let mut depth = 0;
+        let parts = group.split(|letter| {
+            depth += i32::from(letter == '{') - i32::from(letter == '}');
+            letter == ',' && depth == 0
+        });
+        parts.filter(|part| !part.trim().is_empty()).for_each(|part| tree(part, base.clone(), found));
+    } else {
+        let path = text.split(" as ").next().unwrap_or_default();
+        found.push(base.into_iter().chain(segments(path)).collect());
+    }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = String> {
+    path.split("::").map(str::trim).filter(|part| !part.is_empty() && *part != "self").map(str::to_owned)
+}
+
+/// The paths that a text names by `crate::`, `super::` or `self::`, with their items.
+fn used(from: &Module, text: &str) -> Vec<Module> {
+    let path = Regex::new(r"\b(crate|super|self)((?:::[A-Za-z_][A-Za-z0-9_]*)*)(?:::\{([^;]*?)\})?")
+        .expect("a pattern");
+    let first =
+        Regex::new(r"(?:^|[,{]\s*)([A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*)").expect("a pattern");
     let comment = Regex::new(r"(?m)//.*$").expect("a pattern");
     let text = comment.replace_all(text, "");
     let mut found = Vec::new();
@@ -105,11 +183,7 @@ fn used(from: &Module, text: &str, modules: &BTreeSet<Module>) -> Vec<Module> {
         let group = path.get(3).map_or("", |group| group.as_str());
         let inner = first.captures_iter(group).map(|part| part[1].split("::").map(str::to_owned).collect());
         for tail in inner.chain([Vec::new()]) {
-            let mut whole: Module = base.iter().cloned().chain(tail).collect();
-            while !whole.is_empty() && !modules.contains(&whole) {
-                whole.pop();
-            }
-            found.push(whole);
+            found.push(base.iter().cloned().chain(tail).collect());
         }
     }
     found

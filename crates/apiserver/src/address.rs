@@ -1,6 +1,6 @@
 //! Cluster IPs and node ports of Services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -177,12 +177,16 @@ fn set_node_ports(
     dry_run: bool,
 ) -> Result<()> {
     let old_ports: Vec<&Value> = old_spec.into_iter().flat_map(|old| items(&old["ports"])).collect();
+    let mut by_key = HashMap::new();
+    for port in &old_ports {
+        by_key.entry(port_key(port)).or_insert(*port);
+    }
     let own: BTreeSet<i64> = old_ports.iter().filter_map(|port| port["nodePort"].as_i64()).collect();
     let mut used: BTreeSet<i64> = allocated.ports.difference(&own).copied().collect();
     if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
         // Requested ports first, so that they are not allocated to another port of the Service.
         for (index, port) in spec.get_mut("ports").into_iter().flat_map(items_mut).enumerate() {
-            keep_node_port(port, &old_ports);
+            keep_node_port(port, &by_key);
             if let Some(number) = port["nodePort"].as_i64() {
                 let field = format!("spec.ports[{index}].nodePort");
                 if !NODE_PORTS.contains(&number) {
@@ -216,11 +220,18 @@ fn set_node_ports(
 }
 
 /// Sets a node port that is missing or 0 to that of the old port with the same number and protocol, or to null.
-fn keep_node_port(port: &mut Value, old_ports: &[&Value]) {
+fn keep_node_port(port: &mut Value, old_ports: &HashMap<PortKey, &Value>) {
     if port["nodePort"].as_i64().is_none_or(|number| number == 0) {
-        let same = |old: &&&Value| old["port"] == port["port"] && old["protocol"] == port["protocol"];
-        port["nodePort"] = old_ports.iter().find(same).map(|old| old["nodePort"].clone()).unwrap_or_default();
+        port["nodePort"] =
+            old_ports.get(&port_key(port)).map(|old| old["nodePort"].clone()).unwrap_or_default();
     }
+}
+
+/// Number and protocol of a port.
+type PortKey = (Option<i64>, String);
+
+fn port_key(port: &Value) -> PortKey {
+    (port["port"].as_i64(), port["protocol"].as_str().unwrap_or_default().to_owned())
 }
 
 fn invalid(name: &str, field: String, why: &str) -> ApiError {

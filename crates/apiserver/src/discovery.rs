@@ -109,6 +109,10 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, [&'static str; 3], Vec<&'stat
             vec!["create", "delete", "get", "patch", "update"],
         ));
     }
+    if kind.kind == "Service" && !kind.is_custom() {
+        let verbs = vec!["create", "delete", "get", "patch", "update"];
+        found.push(("proxy", ["", "", "ServiceProxyOptions"], verbs));
+    }
     if kind.scale.is_some() {
         found.push(("scale", ["autoscaling", "v1", "Scale"], vec!["get", "patch", "update"]));
     }
@@ -123,6 +127,9 @@ fn subresources(kind: &Kind) -> Vec<(&'static str, [&'static str; 3], Vec<&'stat
 
 /// Returns the verbs of a kind.
 fn verbs(kind: &Kind) -> Vec<&'static str> {
+    if kind.is_review {
+        return vec!["create"];
+    }
     let all = VERBS.iter().copied();
     all.filter(|verb| !(*verb == "deletecollection" && kind.kind == "Namespace" && !kind.is_custom()))
         .collect()

@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 
+mod causes;
+
+pub(crate) use causes::Causes;
+
 /// An error of the API.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]

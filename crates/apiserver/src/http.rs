@@ -18,6 +18,7 @@ use http::{Method, Request, Response};
 use crate::error::{ApiError, Result};
 use crate::state::ServerState;
 
+mod accept;
 mod body;
 mod continue_token;
 mod delete;
@@ -33,6 +34,8 @@ mod query;
 mod representation;
 mod request;
 pub(crate) mod response;
+mod review;
+mod service_proxy;
 mod watch;
 mod write;
 
@@ -93,7 +96,14 @@ where
     match path::parse(&request.state.kinds.current(), request.uri.path())? {
         Route::Document => documents::respond(&request),
         Route::Resource(path) if path.is_action() => pod::respond(request, path, body).await,
-        Route::Resource(path) => respond(&request, &path, body).await,
+        Route::Resource(path) => {
+            let result = respond(&request, &path, body).await;
+            let deprecation = path.kind.custom.as_ref().and_then(|custom| custom.deprecation.as_ref());
+            let Some(deprecation) = deprecation else { return result };
+            let mut response = result.unwrap_or_else(|error| response::error(&error));
+            response::add_warnings(&mut response, std::slice::from_ref(deprecation));
+            Ok(response)
+        }
     }
 }
 
@@ -103,6 +113,17 @@ where
     B::Error: std::fmt::Display,
 {
     let (is_collection, is_object) = (path.name.is_empty(), path.subresource.is_empty());
+    if path.kind.is_review {
+        return match request.method {
+            Method::POST if is_collection => review::review(request, path, &body::collect(body).await?),
+            _ => Err(ApiError::method_not_allowed()),
+        };
+    }
+    // A form that does not match is rejected before the write.
+    let returns_list = is_collection && request.method == Method::DELETE;
+    if request.method != Method::GET && !returns_list {
+        request.form(false)?;
+    }
     match request.method {
         Method::GET if path.watch || (is_collection && request.query.flag("watch")) => {
             watch::watch(request, path)

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::schema::{Ty, builtin, crd};
 
+pub(crate) mod approval;
 mod builtins;
+mod event;
 
 /// A kind in one version.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Kind {
     pub(crate) status: bool,
     pub(crate) scale: Option<Scale>,
     pub(crate) ty: Ty,
+    /// Whether objects are only sent to the server and never stored.
+    pub(crate) is_review: bool,
     /// Parts of the definition, for custom resources.
     pub(crate) custom: Option<Custom>,
 }
@@ -41,12 +45,43 @@ pub(crate) struct Scale {
 pub(crate) struct Custom {
     pub(crate) schema: Value,
     pub(crate) columns: Vec<Value>,
+    /// Warning for clients that use a deprecated version.
+    pub(crate) deprecation: Option<String>,
 }
 
 impl Kind {
     /// Returns the resource name: `pods`, `deployments.apps`.
     pub(crate) fn resource(&self) -> String {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// Returns the name of the collection in the store. Events of both groups are in one collection.
+    pub(crate) fn collection(&self) -> String {
+        if self.is_new_event() { self.plural.clone() } else { self.resource() }
+    }
+
+    /// Returns whether this is the kind of events in the group `events.k8s.io`.
+    pub(crate) fn is_new_event(&self) -> bool {
+        self.group == event::GROUP && self.kind == "Event"
+    }
+
+    /// Returns whether this kind has a separate collection in the store.
+    pub(crate) fn is_stored(&self) -> bool {
+        !self.is_review && !self.is_new_event()
+    }
+
+    /// Returns the form of an object of this kind in the store.
+    pub(crate) fn to_stored(&self, mut object: Value) -> Value {
+        if self.is_new_event() {
+            event::to_core(&mut object);
+            object["apiVersion"] = event::STORED_VERSION.into();
+        }
+        object
+    }
+
+    /// Returns the path in a stored object of a field in a field selector, or `None` if the kind does not have it.
+    pub(crate) fn stored_path(&self, path: &str) -> Option<String> {
+        if self.is_new_event() { event::core_path(path) } else { Some(path.to_owned()) }
     }
 
     /// Returns the API version: `v1`, `apps/v1`.
@@ -59,6 +94,9 @@ impl Kind {
         let mut object = object.clone();
         let version = self.api_version();
         if object["apiVersion"] != version.as_str() {
+            if self.is_new_event() {
+                event::from_core(&mut object);
+            }
             object["apiVersion"] = version.into();
         }
         object
@@ -87,6 +125,7 @@ impl Kind {
                 selector: None,
             }),
             ty: builtin(&format!("{}.{}", row.package, row.kind)),
+            is_review: row.is_review,
             custom: None,
         }
     }
@@ -122,15 +161,25 @@ impl Kind {
                         selector: scale["labelSelectorPath"].as_str().map(str::to_owned),
                     }),
                     ty: crd::root(&kind, &schema),
-                    kind,
+                    is_review: false,
                     custom: Some(Custom {
+                        deprecation: deprecation(spec, version, &kind),
                         schema,
                         columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
                     }),
+                    kind,
                 }
             })
             .collect()
     }
+}
+
+/// Returns the warning of a deprecated version of a definition.
+fn deprecation(spec: &Value, version: &Value, kind: &str) -> Option<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let default = || format!("{}/{} {kind} is deprecated", text(&spec["group"]), text(&version["name"]));
+    (version["deprecated"] == true)
+        .then(|| version["deprecationWarning"].as_str().map_or_else(default, str::to_owned))
 }
 
 /// Kinds by group, version and plural.
@@ -162,6 +211,16 @@ impl KindSet {
     }
 }
 
+/// Returns whether a built-in kind has this group and plural.
+pub(crate) fn is_builtin_plural(group: &str, plural: &str) -> bool {
+    builtins::ROWS.iter().any(|row| row.group() == group && row.plural == plural)
+}
+
+/// Returns whether a built-in kind has this group and name.
+pub(crate) fn is_builtin_kind(group: &str, kind: &str) -> bool {
+    builtins::ROWS.iter().any(|row| row.group() == group && row.kind == kind)
+}
+
 /// The currently served kinds. Definitions add and remove kinds.
 #[derive(Debug)]
 pub(crate) struct KindRegistry {
@@ -179,12 +238,16 @@ impl KindRegistry {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds the kinds of a definition and removes those of its previous state.
+    /// Adds the kinds of a definition and removes those of its previous state. A definition with the name of a built-in
+    /// kind (in a snapshot of an earlier version, which accepted it) has no effect.
     pub(crate) fn add_definition(&self, definition: &Value) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let mut set = (**current).clone();
         remove_kinds(&mut set, definition);
-        Kind::from_definition(definition).into_iter().for_each(|kind| set.insert(kind));
+        Kind::from_definition(definition)
+            .into_iter()
+            .filter(|kind| !is_builtin_plural(&kind.group, &kind.plural))
+            .for_each(|kind| set.insert(kind));
         *current = Arc::new(set);
     }
 

@@ -38,10 +38,14 @@ impl LocalClient {
         self.state.kinds.current().by_resource(resource).cloned().ok_or_else(ApiError::no_such_path)
     }
 
-    /// Returns all served resources as `plural` or `plural.group`, each with whether it is namespaced.
+    /// Returns all stored resources as `plural` or `plural.group`, each with whether it is namespaced.
     pub fn resources(&self) -> Vec<(String, bool)> {
-        let mut found: Vec<_> =
-            self.state.kinds.current().iter().map(|kind| (kind.resource(), kind.namespaced)).collect();
+        let kinds = self.state.kinds.current();
+        let mut found: Vec<_> = kinds
+            .iter()
+            .filter(|kind| kind.is_stored())
+            .map(|kind| (kind.resource(), kind.namespaced))
+            .collect();
         found.sort();
         found.dedup();
         found

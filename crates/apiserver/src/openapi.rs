@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::kinds::{Kind, KindSet};
 
 mod paths;
+pub(crate) mod protobuf;
 mod types;
 
 /// Cached documents.
@@ -26,16 +27,21 @@ struct Documents {
 }
 
 impl Cache {
-    /// Returns the document of a path below `/openapi`, or `None` for an unknown path.
+    /// Returns the OpenAPI 2 document in protobuf.
+    pub(crate) fn protobuf(&self, kinds: &Arc<KindSet>) -> Option<Bytes> {
+        self.get(kinds, &["v2", "protobuf"], || Some(Bytes::from(protobuf::document(&build_v2(kinds)))))
+    }
+
+    /// Returns the document of a path below `/openapi` as JSON, or `None` for an unknown path.
     pub(crate) fn document(&self, kinds: &Arc<KindSet>, path: &[&str]) -> Option<Bytes> {
         let (group, version) = match path {
-            ["v2"] => return self.get(kinds, path, || Some(build_v2(kinds))),
-            ["v3"] => return self.get(kinds, path, || Some(index(kinds))),
+            ["v2"] => return self.get(kinds, path, || Some(text(&build_v2(kinds)))),
+            ["v3"] => return self.get(kinds, path, || Some(text(&index(kinds)))),
             ["v3", "api", "v1"] => ("", "v1"),
             ["v3", "apis", group, version] => (*group, *version),
             _ => return None,
         };
-        self.get(kinds, path, || build_v3(kinds, group, version))
+        self.get(kinds, path, || build_v3(kinds, group, version).as_ref().map(text))
     }
 
     /// Returns a cached document or builds it. Documents of other kinds are removed.
@@ -43,7 +49,7 @@ impl Cache {
         &self,
         kinds: &Arc<KindSet>,
         path: &[&str],
-        build: impl FnOnce() -> Option<Value>,
+        build: impl FnOnce() -> Option<Bytes>,
     ) -> Option<Bytes> {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         if !documents.kinds.as_ref().is_some_and(|cached| Arc::ptr_eq(cached, kinds)) {
@@ -53,10 +59,14 @@ impl Cache {
         if let Some(text) = documents.texts.get(&path) {
             return Some(text.clone());
         }
-        let text = Bytes::from(build()?.to_string());
+        let text = build()?;
         documents.texts.insert(path, text.clone());
         Some(text)
     }
+}
+
+fn text(document: &Value) -> Bytes {
+    Bytes::from(document.to_string())
 }
 
 fn index(kinds: &KindSet) -> Value {

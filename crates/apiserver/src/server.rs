@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::auth::Token;
-use crate::clock::now;
 use crate::error::{ApiError, Result};
 use crate::http::Service;
 use crate::local::LocalClient;
 use crate::state::{Options, ServerState};
-use crate::store::{Expect, Key, Store};
-use crate::write::uid;
+use crate::store::Store;
+use crate::system;
 
 /// A Kubernetes API server. Clones share one state.
 #[derive(Clone)]
@@ -20,10 +19,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Returns a server with the default namespaces.
+    /// Returns a server with the default namespaces and the Service `kubernetes`.
     pub fn new(options: Options) -> Self {
         let server = Self { state: Arc::new(ServerState::new(options, Store::new())) };
-        server.create_namespaces();
+        system::create(&server.state.store);
         server
     }
 
@@ -36,7 +35,7 @@ impl Server {
             .map_err(|error| ApiError::bad_request(format!("cannot decode the snapshot: {error}")))?;
         let store = Store::restore(document).map_err(|error| ApiError::bad_request(error.to_string()))?;
         let server = Self { state: Arc::new(ServerState::new(options, store)) };
-        server.create_namespaces();
+        system::create(&server.state.store);
         Ok(server)
     }
 
@@ -63,24 +62,5 @@ impl Server {
     /// Returns the bearer token.
     pub fn token(&self) -> &Token {
         &self.state.token
-    }
-
-    fn create_namespaces(&self) {
-        let namespaces = self.state.store.collection("namespaces");
-        for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
-            let key = Key::new("", name);
-            if namespaces.get(&key).is_none() {
-                let value = json!({
-                    "apiVersion": "v1", "kind": "Namespace",
-                    "metadata": {
-                        "name": name, "labels": {"kubernetes.io/metadata.name": name},
-                        "uid": uid(), "creationTimestamp": now(),
-                    },
-                    "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
-                });
-                // No other write is possible: the server is not returned yet.
-                let _ = namespaces.put(key, Expect::Absent, value);
-            }
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The state of a server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::address::ServiceAllocator;
 use crate::admission::Admission;
@@ -37,6 +37,8 @@ pub(crate) struct ServerState {
     pub(crate) token: Token,
     pub(crate) openapi: openapi::Cache,
     pub(crate) pods: Option<Arc<dyn PodBackend>>,
+    /// The certificate of the authority as PEM, once the server has a socket.
+    root_certificate: Mutex<Option<Arc<str>>>,
     addresses: ServiceAllocator,
     admission: Vec<Arc<dyn Admission>>,
 }
@@ -57,9 +59,15 @@ impl ServerState {
             token: options.token,
             openapi: openapi::Cache::default(),
             pods: options.pods,
+            root_certificate: Mutex::default(),
             addresses,
             admission: options.admission,
         }
+    }
+
+    /// Sets the certificate of the authority as PEM, which new namespaces contain.
+    pub(crate) fn set_root_certificate(&self, certificate: &str) {
+        *self.root_certificate.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificate.into());
     }
 
     /// Returns a writer of this server.
@@ -69,6 +77,7 @@ impl ServerState {
             kinds: &self.kinds,
             addresses: &self.addresses,
             admission: &self.admission,
+            root_certificate: self.root_certificate.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

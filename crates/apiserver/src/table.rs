@@ -31,20 +31,14 @@ enum Include {
 }
 
 impl TableOptions {
-    /// Returns the options of a request with these values of the header `Accept` and the query parameter
-    /// `includeObject`, or `None` if the client does not prefer a table.
-    pub(crate) fn parse(accept: &str, include_object: &str) -> Option<Self> {
-        let preferred = accept.split(',').next().unwrap_or_default();
-        if !preferred.contains("as=Table") || !preferred.contains("g=meta.k8s.io") {
-            return None;
-        }
+    /// Returns the options of a table in a version of `meta.k8s.io`, for a value of the query parameter `includeObject`.
+    pub(crate) fn new(version: &'static str, include_object: &str) -> Self {
         let include = match include_object {
             "None" => Include::None,
             "Object" => Include::Object,
             _ => Include::Metadata,
         };
-        let version = if preferred.contains("v=v1beta1") { "v1beta1" } else { "v1" };
-        Some(Self { version, include })
+        Self { version, include }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use crate::error::Cause;
+use crate::error::{Cause, Causes};
 use crate::kinds::Kind;
 
 mod custom;
 mod definition;
+mod event;
 mod metadata;
 mod names;
 mod network;
@@ -14,7 +15,16 @@ mod pod;
 mod workload;
 
 /// Returns the invalid fields of a new object.
-pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
+pub(crate) fn new_object(kind: &Kind, value: &Value) -> Causes {
+    let mut found = object(kind, value);
+    if kind.kind == "Event" && !kind.is_custom() {
+        event::check(kind, value, &mut found);
+    }
+    found
+}
+
+/// Returns the invalid fields of a new or changed object.
+fn object(kind: &Kind, value: &Value) -> Causes {
     let mut found = metadata::check(kind, value);
     if let Some(custom) = &kind.custom {
         custom::check(&custom.schema, value, "", &mut found);
@@ -34,7 +44,7 @@ pub(crate) fn object(kind: &Kind, value: &Value) -> Vec<Cause> {
 }
 
 /// Returns the invalid fields of a changed object.
-pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str) -> Vec<Cause> {
+pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str) -> Causes {
     if !subresource.is_empty() && kind.custom.is_none() {
         return metadata::check(kind, value);
     }

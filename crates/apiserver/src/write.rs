@@ -28,7 +28,6 @@ mod update;
 use decode::decode;
 pub use delete::DeleteResult;
 pub use patch::Patch;
-pub(crate) use prepare::uid;
 pub(crate) use scale::to_scale;
 
 /// Writes objects to a store.
@@ -38,6 +37,8 @@ pub(crate) struct Writer<'a> {
     pub(crate) kinds: &'a KindRegistry,
     pub(crate) addresses: &'a ServiceAllocator,
     pub(crate) admission: &'a [Arc<dyn Admission>],
+    /// The certificate of the authority as PEM, which new namespaces contain.
+    pub(crate) root_certificate: Option<Arc<str>>,
 }
 
 /// The result of a write.

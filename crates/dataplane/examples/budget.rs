@@ -81,6 +81,7 @@ async fn success_rate(to: SocketAddr, rate: u32) -> f64 {
         authority: Some("web.default.svc.cluster.local:9090".into()),
         service: None,
         profile: Some(Arc::new(Profile { routes: vec![Arc::new(route)], ..Profile::default() })),
+        egress: None,
         policy: Arc::default(),
         endpoints: watch::channel(Arc::from([endpoint])).1,
         opaque: false,

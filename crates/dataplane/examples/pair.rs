@@ -63,6 +63,7 @@ fn config(
     let target = Target {
         authority: Some("web.default.svc.cluster.local:9090".into()),
         service: Some(ServiceRef { namespace: "default".into(), name: "web".into(), port: 9090 }),
+        egress: None,
         profile: routes.map(|routes| Arc::new(profile(routes))),
         policy: Arc::default(),
         endpoints: watch::channel(Arc::from([endpoint])).1,

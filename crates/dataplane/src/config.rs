@@ -1,5 +1,6 @@
 //! The configuration of a proxy.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use meshy_net::SharedNetwork;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use crate::budget::DecisionLog;
 use crate::identity::Identity;
 use crate::log::ProxyLog;
+use crate::policy::InboundPolicies;
 use crate::target::Discovery;
 
 /// How a pod is meshed.
@@ -39,6 +41,8 @@ pub struct ProxyConfig {
     pub network: SharedNetwork,
     /// Connects to the application of this pod at the address that a caller connected to.
     pub app: SharedNetwork,
+    /// The pod's own address: connections to it have no TLS, because no proxy accepts them. `None` if it is not known.
+    pub address: Option<IpAddr>,
     /// Finds the target of a destination.
     pub discovery: Arc<dyn Discovery>,
     /// The pod's mesh identity; each handshake uses the current value. `None` opens and accepts plain text only.
@@ -48,6 +52,8 @@ pub struct ProxyConfig {
     pub linkerd_discovery_cache: bool,
     /// The application's ports whose connections are forwarded without protocol detection.
     pub opaque_ports: Vec<u16>,
+    /// The policies of the application's ports. `None` allows every caller.
+    pub inbound_policies: Option<Arc<dyn InboundPolicies>>,
     /// The paths that the kubelet probes.
     pub probes: Vec<Probe>,
     /// Whether synthesized error responses carry their reason in `l5d-proxy-error`.
@@ -65,10 +71,12 @@ impl ProxyConfig {
             mode: Mode::Enabled,
             network,
             app,
+            address: None,
             discovery,
             identity: None,
             linkerd_discovery_cache: false,
             opaque_ports: Vec::new(),
+            inbound_policies: None,
             probes: Vec::new(),
             error_headers: true,
             budget_log: None,

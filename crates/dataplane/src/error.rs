@@ -16,15 +16,15 @@ pub(crate) enum ProxyError {
     /// No endpoint became available in time.
     #[error("service in fail-fast")]
     FailFast,
-    /// Too many requests wait for an endpoint.
-    #[error("service is overloaded")]
+    /// The service is in fail-fast: no request waits until an endpoint is available again.
+    #[error("service unavailable")]
     LoadShed,
     /// The timeout of a profile's route.
     #[error("HTTP response timeout after {0:?}")]
     RouteTimeout(Duration),
     /// A timeout of a policy.
-    #[error("HTTP {} timeout", .0.name())]
-    StreamTimeout(StreamTimeout),
+    #[error("timed out waiting for response headers: {0}: {1:?}")]
+    StreamTimeout(StreamTimeout, Duration),
     /// The connection could not be opened, or it broke.
     #[error("connect or use the connection: {0}")]
     Io(#[from] io::Error),
@@ -32,14 +32,23 @@ pub(crate) enum ProxyError {
     #[error("connect timed out after {0:?}")]
     ConnectTimeout(Duration),
     /// No HTTPRoute matches the request.
-    #[error("no route found for request")]
+    #[error("no route")]
     NoRoute,
     /// A rule's filter redirects.
     #[error("redirected")]
     Redirect(StatusCode, HeaderValue),
     /// A route names a backend that does not exist.
-    #[error("no such backend: {0}")]
+    #[error("Service not found {0}")]
     NoBackend(String),
+    /// The egress policy denies the destination.
+    #[error("traffic not allowed")]
+    NotAllowed,
+    /// No authorization covers the caller.
+    #[error("no authorization covers the caller")]
+    Unauthorized,
+    /// The caller's requests are over a limit.
+    #[error("over the rate limit")]
+    RateLimited,
     /// `l5d-dst-override` is not a host with an optional port.
     #[error("invalid l5d-dst-override")]
     InvalidOverride,
@@ -64,15 +73,6 @@ pub(crate) enum StreamTimeout {
 }
 
 impl StreamTimeout {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::ResponseHeaders => "response headers",
-            Self::Response => "response",
-            Self::Idle => "idle",
-        }
-    }
-
     /// Returns the label `error` of the `outbound_*` families.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -87,7 +87,12 @@ impl StreamTimeout {
 impl StdError for StreamTimeout {}
 impl std::fmt::Display for StreamTimeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} timeout", self.name())
+        f.write_str(match self {
+            Self::Request => "request timeout",
+            Self::ResponseHeaders => "response headers timeout",
+            Self::Response => "response stream timeout",
+            Self::Idle => "idle timeout",
+        })
     }
 }
 
@@ -106,10 +111,22 @@ impl ProxyError {
         match self {
             Self::FailFast => "FAIL_FAST",
             Self::LoadShed => "LOAD_SHED",
-            Self::StreamTimeout(timeout) => timeout.label(),
+            Self::StreamTimeout(timeout, _) => timeout.label(),
             Self::Io(_) | Self::ConnectTimeout(_) | Self::RequestBody(_) => "IO",
             Self::Http(error) => stream_label(error),
             _ => "UNKNOWN",
+        }
+    }
+
+    /// Returns the label `error` of the `outbound_http_errors_total` and `inbound_http_errors_total` families.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::FailFast => "failfast",
+            Self::LoadShed => "loadshed",
+            Self::RouteTimeout(_) => "response timeout",
+            Self::Io(_) | Self::RequestBody(_) => "i/o",
+            Self::ConnectTimeout(_) => "connect timeout",
+            _ => "unexpected",
         }
     }
 

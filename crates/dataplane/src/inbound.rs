@@ -1,7 +1,9 @@
 //! The inbound proxy: from a connection of another pod to the pod's application.
 
+mod access;
 mod port;
 mod profile;
+mod rate_limit;
 
 use std::collections::HashMap;
 use std::io;
@@ -9,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use meshy_net::{BoxIo, SharedNetwork};
 use tokio::io::copy_bidirectional;
 use tokio::sync::watch;
@@ -26,9 +28,11 @@ use crate::error_response::error_response;
 use crate::headers::{CLIENT_ID, strip_hop_by_hop, strip_l5d, wants_upgrade};
 use crate::identity::{Identity, peer_name};
 use crate::metrics::{Metrics, Outcome};
+use crate::policy::InboundPolicies;
 use crate::serve::{self, Handler};
 use crate::transport::{Rewind, Stream, Transport};
-use port::{Caller, Port};
+use access::{Access, Caller, Refusal, RouteScopes};
+use port::Port;
 use profile::{MatchedRoute, Profiles};
 
 /// How long a TLS handshake may take; as long as protocol detection.
@@ -45,6 +49,7 @@ pub(crate) struct Inbound {
     probes: Vec<Probe>,
     error_headers: bool,
     profiles: Profiles,
+    policies: Option<Arc<dyn InboundPolicies>>,
     /// The ports of the application that callers connected to.
     ports: Mutex<HashMap<SocketAddr, Arc<Port>>>,
 }
@@ -58,6 +63,7 @@ impl Inbound {
             probes: config.probes.clone(),
             error_headers: config.error_headers,
             profiles: Profiles::new(config.discovery.clone(), metrics.clone()),
+            policies: config.inbound_policies.clone(),
             ports: Mutex::default(),
             metrics,
         }
@@ -73,20 +79,26 @@ impl Inbound {
         let (stream, client_id) = self.accept(io).await?;
         tracing::trace!(%peer, %original, client_id = client_id.as_deref(), "connection accepted");
         let port = self.port(original);
-        let caller = port.caller(&self.metrics, client_id);
+        let access = port.access();
+        let caller = access.caller(&self.metrics, &port, peer.ip(), client_id.as_ref());
         let mut transport = Transport::new(stream, caller.connections.clone());
         let mut protocol = Protocol::Opaque;
-        if !self.opaque_ports.contains(&original.port()) {
+        if !access.policy.opaque && !self.opaque_ports.contains(&original.port()) {
             let (detected, head) = detect(&mut transport, Protocol::Opaque, detect::http).await?;
             tracing::trace!(%peer, %original, protocol = ?detected, "protocol detected");
             transport.rewind(head);
             protocol = detected;
         }
         if protocol == Protocol::Opaque {
+            if !caller.is_allowed() {
+                tracing::info!(%peer, client_id = client_id.as_deref(), "connection denied by the policy");
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
             let mut app = port.client.open().await.map_err(io::Error::other)?;
             return copy_bidirectional(&mut transport, &mut app).await.map(drop);
         }
-        let handler = InboundHandler { inbound: self.clone(), port, caller, peer };
+        let current = Mutex::new((access, caller));
+        let handler = InboundHandler { inbound: self.clone(), port, client_id, current, peer };
         serve::http(transport, protocol, Arc::new(handler)).await
     }
 
@@ -113,7 +125,13 @@ impl Inbound {
             // A port scan: the metrics of the removed ports disappear with time.
             ports.retain(|_, port| Arc::strong_count(port) > 1);
         }
-        let create = || Arc::new(Port::new(&self.metrics, self.app.clone(), addr));
+        let create = || {
+            let policy = match &self.policies {
+                Some(policies) => policies.of_port(addr.port()),
+                None => watch::channel(Arc::default()).1,
+            };
+            Arc::new(Port::new(&self.metrics, self.app.clone(), addr, policy))
+        };
         ports.entry(addr).or_insert_with(create).clone()
     }
 }
@@ -121,7 +139,9 @@ impl Inbound {
 struct InboundHandler {
     inbound: Arc<Inbound>,
     port: Arc<Port>,
-    caller: Arc<Caller>,
+    client_id: Option<Arc<str>>,
+    /// The policy that the last request found, and the caller under it.
+    current: Mutex<(Arc<Access>, Arc<Caller>)>,
     peer: SocketAddr,
 }
 
@@ -141,38 +161,71 @@ impl Handler for InboundHandler {
 impl InboundHandler {
     async fn respond(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
         let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
+        let (access, caller) = self.current();
+        let scopes = match access.check(&caller, self.is_probe(&request)) {
+            Ok(scopes) => scopes,
+            Err(refusal) => {
+                let error = match refusal {
+                    Refusal::Unauthorized => ProxyError::Unauthorized,
+                    Refusal::RateLimited => ProxyError::RateLimited,
+                };
+                let client_id = self.client_id.as_deref();
+                tracing::info!(client = %self.peer, client_id, %error, "request refused by the policy");
+                // The caller does not learn the reason.
+                return error_response(&error, version, grpc, false);
+            }
+        };
         let route = self.inbound.profiles.route(&request).await;
         tracing::debug!(route = route.as_ref().map(|route| route.route.label()), "route matched");
-        let result = self.send(request, route.as_ref(), grpc).await;
+        let result = self.send(request, &caller, scopes, route.as_ref(), grpc).await;
         result.unwrap_or_else(|error| {
             let response = error_response(&error, version, grpc, self.inbound.error_headers);
             tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+            caller.failed(error.kind());
             response
         })
+    }
+
+    /// Returns the current policy of the port and the caller under it.
+    fn current(&self) -> (Arc<Access>, Arc<Caller>) {
+        let mut current = self.current.lock().expect("policy lock");
+        if let Some(access) = self.port.newer_access(&current.0) {
+            let (metrics, client_id) = (&self.inbound.metrics, self.client_id.as_ref());
+            let caller = access.caller(metrics, &self.port, self.peer.ip(), client_id);
+            *current = (access, caller);
+        }
+        current.clone()
+    }
+
+    /// Whether a request is one that the kubelet sends to probe the pod.
+    fn is_probe(&self, request: &Request<RequestBody>) -> bool {
+        let (port, path) = (self.port.addr.port(), request.uri().path());
+        request.method() == Method::GET
+            && self.inbound.probes.iter().any(|probe| probe.port == port && probe.path == path)
     }
 
     async fn send(
         &self,
         mut request: Box<Request<RequestBody>>,
+        caller: &Caller,
+        scopes: &RouteScopes,
         route: Option<&MatchedRoute>,
         grpc: bool,
     ) -> Result<BoxResponse, ProxyError> {
         let start = Instant::now();
         let version = request.version();
-        let port = self.port.addr.port();
-        let is_probed = |probe: &Probe| probe.port == port && probe.path == request.uri().path();
-        let probe = self.inbound.probes.iter().any(is_probed);
-        let scope = if probe { &self.caller.probes } else { &self.caller.requests };
+        let scope = &scopes.requests;
         let upgrade = wants_upgrade(&request);
         strip_hop_by_hop(request.headers_mut(), upgrade);
         strip_l5d(request.headers_mut());
-        if let Some(client_id) = &self.caller.client_id {
+        if let Some(client_id) = &caller.client_id {
             request.headers_mut().insert(&CLIENT_ID, client_id.clone());
         }
         if let Some(route) = route {
             request.body_mut().count(&route.scope.requests);
         }
         request.body_mut().count(&scope.requests);
+        scopes.served.requests.inc();
         let mut response = match self.port.client.send(request).await {
             Ok(mut response) => {
                 let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -187,6 +240,7 @@ impl InboundHandler {
             }
             Err(error) => {
                 let outcome = Outcome { status: None, class: Class::Error(error.class()) };
+                scopes.served.ended(None);
                 scope.ended(outcome);
                 if let Some(route) = route {
                     route.scope.ended(outcome);
@@ -198,6 +252,7 @@ impl InboundHandler {
         let class = classify::by_head(route.map(|route| &*route.route), grpc, status, response.headers());
         let mut tracking = Tracking::new(status.as_u16(), class);
         tracking.add(Tracker::Http(scope.clone(), start));
+        tracking.add(Tracker::Inbound(scopes.served.clone()));
         if let Some(route) = route {
             tracking.add(Tracker::Http(route.scope.clone(), start));
         }

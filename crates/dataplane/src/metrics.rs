@@ -2,7 +2,9 @@
 
 mod histogram;
 mod http;
+mod inbound;
 mod labels;
+mod policy;
 mod registry;
 mod route;
 mod tcp;
@@ -14,9 +16,11 @@ use tokio::sync::watch;
 
 pub(crate) use histogram::Histogram;
 pub(crate) use http::{HttpScope, Outcome};
+pub(crate) use inbound::InboundScope;
 pub(crate) use labels::Labels;
+pub(crate) use policy::PolicyFamilies;
 pub(crate) use registry::{Counter, Family, Gauge};
-pub(crate) use route::{BackendScope, RetryScope, RouteScope};
+pub(crate) use route::{BackendScope, End, RetryScope, RouteProtocol, RouteScope};
 pub(crate) use tcp::TcpScope;
 
 use crate::identity::Identity;
@@ -32,17 +36,15 @@ pub(crate) struct Metrics {
     pub(crate) route_retryable_total: Family<Counter>,
     pub(crate) route_actual_request_total: Family<Counter>,
     pub(crate) route_actual_response_total: Family<Counter>,
-    pub(crate) policy_request_statuses: Family<Counter>,
-    pub(crate) policy_request_duration: Family<Histogram>,
-    pub(crate) policy_request_frames: Family<Histogram>,
-    pub(crate) policy_retry_requests: Family<Counter>,
-    pub(crate) policy_retry_successes: Family<Counter>,
-    pub(crate) policy_retry_limit_exceeded: Family<Counter>,
-    pub(crate) policy_retry_overflow: Family<Counter>,
-    pub(crate) backend_requests: Family<Counter>,
-    pub(crate) backend_statuses: Family<Counter>,
-    pub(crate) backend_duration: Family<Histogram>,
-    pub(crate) backend_frames: Family<Histogram>,
+    pub(crate) http_policy: PolicyFamilies,
+    pub(crate) grpc_policy: PolicyFamilies,
+    pub(crate) outbound_errors: Family<Counter>,
+    pub(crate) inbound_allowed: Family<Counter>,
+    pub(crate) inbound_denied: Family<Counter>,
+    pub(crate) inbound_rate_limited: Family<Counter>,
+    pub(crate) inbound_errors: Family<Counter>,
+    pub(crate) inbound_requests: Family<Counter>,
+    pub(crate) inbound_statuses: Family<Counter>,
     pub(crate) tcp_open_total: Family<Counter>,
     pub(crate) tcp_open_connections: Family<Gauge>,
     pub(crate) tcp_read_bytes: Family<Counter>,
@@ -81,47 +83,33 @@ impl Metrics {
                 "route_actual_response_total",
                 "Responses to the attempts of a profile's route.",
             ),
-            policy_request_statuses: Family::new(
-                "outbound_http_route_request_statuses_total",
-                "Finished requests.",
+            http_policy: PolicyFamilies::http(),
+            grpc_policy: PolicyFamilies::grpc(),
+            outbound_errors: Family::new(
+                "outbound_http_errors_total",
+                "Outbound requests that the proxy answered with an error.",
             ),
-            policy_request_duration: Family::new(
-                "outbound_http_route_request_duration_seconds",
-                "Time from a request to the end of its response.",
+            inbound_allowed: Family::new(
+                "inbound_http_authz_allow_total",
+                "Inbound requests that an authorization allowed.",
             ),
-            policy_request_frames: Family::new(
-                "outbound_http_route_request_frame_size_bytes",
-                "Sent data frames.",
+            inbound_denied: Family::new(
+                "inbound_http_authz_deny_total",
+                "Inbound requests that no authorization allowed.",
             ),
-            policy_retry_requests: Family::new("outbound_http_route_retry_requests_total", "Retries sent."),
-            policy_retry_successes: Family::new(
-                "outbound_http_route_retry_successes_total",
-                "Requests that succeeded after a retry.",
+            inbound_rate_limited: Family::new(
+                "inbound_http_local_ratelimit_total",
+                "Inbound requests over a rate limit.",
             ),
-            policy_retry_limit_exceeded: Family::new(
-                "outbound_http_route_retry_limit_exceeded_total",
-                "Failed requests at the retry limit.",
+            inbound_errors: Family::new(
+                "inbound_http_errors_total",
+                "Inbound requests that the proxy answered with an error.",
             ),
-            policy_retry_overflow: Family::new(
-                "outbound_http_route_retry_overflow_total",
-                "Retries not sent because no endpoint was available.",
+            inbound_requests: Family::new(
+                "inbound_http_requests_total",
+                "Inbound requests passed to the application.",
             ),
-            backend_requests: Family::new(
-                "outbound_http_route_backend_requests_total",
-                "Attempts sent to a backend.",
-            ),
-            backend_statuses: Family::new(
-                "outbound_http_route_backend_response_statuses_total",
-                "Finished responses of a backend.",
-            ),
-            backend_duration: Family::new(
-                "outbound_http_route_backend_response_duration_seconds",
-                "Time from the end of a request to the end of its response.",
-            ),
-            backend_frames: Family::new(
-                "outbound_http_route_backend_response_frame_size_bytes",
-                "Received data frames.",
-            ),
+            inbound_statuses: Family::new("inbound_http_statuses_total", "Finished inbound responses."),
             tcp_open_total: Family::new("tcp_open_total", "Connections opened."),
             tcp_open_connections: Family::new("tcp_open_connections", "Connections open now."),
             tcp_read_bytes: Family::new("tcp_read_bytes_total", "Bytes read from peers."),
@@ -150,17 +138,15 @@ impl Metrics {
         self.tcp_read_bytes.render(&mut out);
         self.tcp_write_bytes.render(&mut out);
         self.tcp_close_total.render(&mut out);
-        self.policy_request_statuses.render(&mut out);
-        self.policy_request_duration.render(&mut out);
-        self.policy_request_frames.render(&mut out);
-        self.policy_retry_requests.render(&mut out);
-        self.policy_retry_successes.render(&mut out);
-        self.policy_retry_limit_exceeded.render(&mut out);
-        self.policy_retry_overflow.render(&mut out);
-        self.backend_requests.render(&mut out);
-        self.backend_statuses.render(&mut out);
-        self.backend_duration.render(&mut out);
-        self.backend_frames.render(&mut out);
+        self.http_policy.render(&mut out);
+        self.grpc_policy.render(&mut out);
+        self.outbound_errors.render(&mut out);
+        self.inbound_allowed.render(&mut out);
+        self.inbound_denied.render(&mut out);
+        self.inbound_rate_limited.render(&mut out);
+        self.inbound_errors.render(&mut out);
+        self.inbound_requests.render(&mut out);
+        self.inbound_statuses.render(&mut out);
         if let Some(identity) = &self.identity {
             let help = "When the certificate of the mesh identity expires, since the epoch.";
             let expires = identity.borrow().expires() as f64;

@@ -5,6 +5,7 @@ mod concrete;
 mod context;
 mod discover;
 mod endpoint;
+mod failure;
 mod logical;
 mod policy_route;
 mod profile_route;
@@ -25,7 +26,7 @@ use crate::classify;
 use crate::config::{Mode, ProxyConfig};
 use crate::detect::{self, Protocol, detect};
 use crate::error::ProxyError;
-use crate::error_response::error_response;
+use crate::error_response::error_response_at;
 use crate::headers::{DST_OVERRIDE, strip_l5d};
 use crate::metrics::{Labels, Metrics, TcpScope};
 use crate::serve::{self, Handler};
@@ -33,6 +34,7 @@ use crate::target::Destination;
 use crate::transport::Transport;
 use context::Context;
 use discover::{Discover, InUse};
+use failure::Failure;
 
 /// The outbound half of a proxy.
 pub(crate) struct Outbound {
@@ -46,6 +48,7 @@ impl Outbound {
     pub(crate) fn new(config: &ProxyConfig, metrics: Arc<Metrics>) -> Self {
         let context = Arc::new(Context {
             network: config.network.clone(),
+            address: config.address,
             discovery: config.discovery.clone(),
             identity: config.identity.clone(),
             metrics,
@@ -131,9 +134,12 @@ impl OutboundHandler {
             }
             None => self.by_header(request, grpc).await,
         };
-        result.unwrap_or_else(|error| {
-            let response = error_response(&error, version, grpc, self.outbound.error_headers);
+        result.unwrap_or_else(|Failure { error, place }| {
+            let headers = self.outbound.error_headers;
+            let response = error_response_at(&place, &error, version, grpc, headers);
             tracing::info!(status = response.status().as_u16(), %error, "synthesized error response");
+            let errors = &self.outbound.context.metrics.outbound_errors;
+            errors.get(&Labels::new().with("error", error.kind())).inc();
             response
         })
     }
@@ -143,7 +149,7 @@ impl OutboundHandler {
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<BoxResponse, ProxyError> {
+    ) -> Result<BoxResponse, Failure> {
         // An ingress may add the header without replacing a client's; the last one is the ingress's own.
         let named = request.headers().get_all(&DST_OVERRIDE).iter().next_back().map(|value| {
             let text = value.to_str().map_err(|_| ProxyError::InvalidOverride)?;

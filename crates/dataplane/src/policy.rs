@@ -1,12 +1,17 @@
 //! The policy of a service by annotations and HTTPRoutes: retries, timeouts, routes, circuit breaking.
 
 mod filters;
+mod inbound;
 mod matches;
 mod retry;
 
 use std::time::Duration;
 
-pub use filters::{Filter, HeaderModifier, Redirect};
+pub use filters::{Filter, HeaderModifier, PathRewrite, Redirect};
+pub use inbound::{
+    Authorization, Cidr, Identities, IdentityMatch, InboundPolicies, InboundPolicy, Network, ObjectRef,
+    RateLimit,
+};
 pub(crate) use matches::find as find_rule;
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 pub use retry::{ParseRetryError, Retry};
@@ -36,9 +41,43 @@ pub struct ServiceRef {
     pub port: u16,
 }
 
-/// An HTTPRoute.
+/// What a destination outside of the cluster belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// No EgressNetwork: requests are allowed.
+    Fallback,
+    /// An EgressNetwork.
+    Network(EgressNetwork),
+}
+
+/// An EgressNetwork.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressNetwork {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The port of the destination.
+    pub port: u16,
+    /// Whether requests are allowed that no route of the network matches.
+    pub allow: bool,
+}
+
+/// Which kind of object a route comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteKind {
+    /// An HTTPRoute.
+    #[default]
+    Http,
+    /// A GRPCRoute: its methods are matches of paths, and the gRPC status decides about retries.
+    Grpc,
+}
+
+/// An HTTPRoute or a GRPCRoute.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HttpRoute {
+    /// The kind of the object.
+    pub kind: RouteKind,
     /// The route's namespace, for the labels.
     pub namespace: String,
     /// The route's name, for the labels.

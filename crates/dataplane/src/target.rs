@@ -6,7 +6,7 @@ use std::sync::Arc;
 use meshy_net::BoxFuture;
 use tokio::sync::watch;
 
-use crate::policy::{Policy, ServiceRef};
+use crate::policy::{Egress, Policy, ServiceRef};
 use crate::profile::Profile;
 
 /// Where a request or a connection is to go.
@@ -38,6 +38,8 @@ pub struct Target {
     pub authority: Option<Arc<str>>,
     /// The service, for the labels of the `outbound_*` families; `None` as above.
     pub service: Option<ServiceRef>,
+    /// For an address outside of the cluster.
+    pub egress: Option<Egress>,
     /// The service profile in force for this client.
     pub profile: Option<Arc<Profile>>,
     /// The policy of annotations and HTTPRoutes.

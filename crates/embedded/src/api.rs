@@ -12,7 +12,11 @@ mod watch;
 
 pub(crate) use convert::{PartialObject, StoredObject, apply_changes, typed};
 pub(crate) use error::ApiError;
-pub(crate) use kinds::{CUSTOM_RESOURCE_DEFINITIONS, EVENTS, HTTP_ROUTES, Kind, SERVICE_PROFILES, Typed};
+pub(crate) use kinds::{
+    AUTHORIZATION_POLICIES, CUSTOM_RESOURCE_DEFINITIONS, EGRESS_NETWORKS, EVENTS, GRPC_ROUTES,
+    HTTP_LOCAL_RATE_LIMITS, HTTP_ROUTES, Kind, MESH_TLS_AUTHENTICATIONS, NETWORK_AUTHENTICATIONS, SERVERS,
+    SERVICE_PROFILES, Typed,
+};
 pub(crate) use watch::{Change, Changes};
 
 use std::collections::HashMap;
@@ -227,6 +231,29 @@ impl Api {
                 return Ok(());
             }
             match self.write(resource, value, Part::Object).await {
+                Err(ApiError::Conflict) => {}
+                other => return other.map(drop),
+            }
+        }
+        Err(ApiError::Conflict)
+    }
+
+    /// Changes the status of an object of a kind without a Rust type; writes nothing if `change` leaves it as it is.
+    pub(crate) async fn modify_status_json(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        change: impl Fn(&mut Value),
+    ) -> Result<(), ApiError> {
+        for _ in 0..UPDATE_ATTEMPTS {
+            let stored = self.store.get(&kind.resource, namespace, name).ok_or(ApiError::NotFound)?;
+            let mut value = stored.value().clone();
+            change(&mut value);
+            if value == *stored.value() {
+                return Ok(());
+            }
+            match self.write(&kind.resource, value, Part::Status).await {
                 Err(ApiError::Conflict) => {}
                 other => return other.map(drop),
             }

@@ -21,9 +21,11 @@ const NAMESPACES: [&str; 6] =
 /// The components of the Linkerd control plane.
 const COMPONENTS: [&str; 3] = ["identity", "destination", "proxy-injector"];
 /// The CRDs of the mesh, from the same files that meshy applies to other clusters.
-const DEFINITIONS: [&str; 2] = [
+const DEFINITIONS: [&str; 4] = [
     include_str!("../../../linkerd/crds/service-profiles.yaml"),
+    include_str!("../../../linkerd/crds/policy.yaml"),
     include_str!("../../../linkerd/gateway-api/http-route.yaml"),
+    include_str!("../../../linkerd/gateway-api/grpc-route.yaml"),
 ];
 
 /// Creates the objects that do not exist; existing ones remain unchanged.

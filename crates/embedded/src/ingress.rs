@@ -6,6 +6,9 @@
 //!                                                         └─ meshed: l5d-dst-override names the Service
 //! ```
 
+mod body;
+mod connection;
+mod connections;
 mod controller;
 mod forward;
 pub(crate) mod host_port;

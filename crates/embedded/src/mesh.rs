@@ -4,18 +4,22 @@
 //!   ServiceProfile ──► profile ───────┐
 //!   HTTPRoute ───────► routes ────────┤
 //!   Service ─────────► policy ────────┼─► discovery ──► dataplane::Proxy (one for each meshed pod)
-//!   EndpointSlice ───► service_table ─┘
+//!   EndpointSlice ───► service_table ─┤
+//!   Server and others ► inbound ──────┘
 //!   Pod created ─────► inject
 //! ```
 
 mod discovery;
+mod egress;
 mod endpoints;
 mod identity;
+mod inbound;
 mod inject;
 mod policy;
 mod profile;
 mod proxy;
 mod route_index;
+mod route_status;
 mod routes;
 mod targets;
 mod workload;

@@ -18,7 +18,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use address::NODE_ADDRESS;
+pub(crate) use address::{NODE_ADDRESS, is_cluster_address};
 pub use fabric::Fabric;
 pub(crate) use fabric::{RedirectHandler, RedirectedStream};
 pub(crate) use names::service_candidates;

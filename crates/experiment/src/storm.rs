@@ -193,14 +193,7 @@ mod tests {
                 succeeded: small(second.in_time),
                 good: small(second.in_time),
             };
-            let simulated = meshy_predict::Run {
-                seed: 0,
-                seconds: measured.iter().map(second).collect(),
-                entry: meshy_predict::EdgeRun::default(),
-                edges: Vec::new(),
-                services: Vec::new(),
-                latencies: Vec::new(),
-            };
+            let simulated: Vec<meshy_predict::Second> = measured.iter().map(second).collect();
             let forms = [
                 (Rule::Full, Observation::Recovery(3..48)),
                 (Rule::Short, Observation::Short { trigger_end: 3, observed: 8..13 }),

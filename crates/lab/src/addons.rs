@@ -28,6 +28,7 @@ pub mod images;
 pub mod ingress_nginx;
 pub mod linkerd;
 mod request;
+mod resolve;
 mod template;
 
 pub use choice::Choice;

@@ -8,6 +8,9 @@
 //!   policy       the annotations retry.linkerd.io/*, timeout.linkerd.io/* and balancer.linkerd.io/*
 //!   httproute    the fields of an HTTPRoute that Linkerd uses
 //!   generate     a ServiceProfile for a service, from an OpenAPI document
+//!   grpc_route   GRPCRoute, read as an HTTPRoute
+//!   inbound      Server, AuthorizationPolicy, MeshTLSAuthentication, NetworkAuthentication, HTTPLocalRateLimitPolicy
+//!   egress       EgressNetwork
 //!   inject       the injection annotation of workloads
 //!   effective    which object is in effect for the requests to a Service, and why
 //!   migrate      ServiceProfile → HTTPRoutes and annotations, with the differences
@@ -21,7 +24,10 @@ pub mod duration;
 pub mod effective;
 pub mod expression;
 pub mod generate;
+pub mod egress;
+pub mod grpc_route;
 pub mod httproute;
+pub mod inbound;
 pub mod inject;
 pub mod lint;
 pub mod migrate;

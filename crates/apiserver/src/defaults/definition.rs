@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::clock::now;
+use crate::kinds::approval::{Approval, is_protected};
 use crate::value::{default, items, items_mut};
 
 /// Sets names and conversion.
@@ -27,13 +28,14 @@ pub(crate) fn set_accepted(value: &mut Value) {
     let names = value["spec"]["names"].clone();
     let stored = items(&value["spec"]["versions"]).find(|version| version["storage"] == true);
     let stored = stored.map(|version| version["name"].clone()).unwrap_or_default();
+    let approval = is_protected(value["spec"]["group"].as_str().unwrap_or_default()).then(|| approval(value));
     let status = &mut value["status"];
-    let condition = |condition_type: &str, reason: &str, message: &str| json!({"type": condition_type, "status": "True", "lastTransitionTime": now(), "reason": reason, "message": message});
     if items(&status["conditions"]).next().is_none() {
-        status["conditions"] = json!([
-            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-        ]);
+        let accepted = [
+            condition("NamesAccepted", true, "NoConflicts", "no conflicts found"),
+            condition("Established", true, "InitialNamesAccepted", "the initial names have been accepted"),
+        ];
+        status["conditions"] = accepted.into_iter().chain(approval).collect();
     }
     status["acceptedNames"] = names;
     let mut versions: Vec<Value> = items(&status["storedVersions"]).cloned().collect();
@@ -41,4 +43,23 @@ pub(crate) fn set_accepted(value: &mut Value) {
         versions.push(stored);
     }
     status["storedVersions"] = versions.into();
+}
+
+fn condition(condition_type: &str, is_met: bool, reason: &str, message: &str) -> Value {
+    json!({
+        "type": condition_type, "status": if is_met { "True" } else { "False" }, "lastTransitionTime": now(),
+        "reason": reason, "message": message,
+    })
+}
+
+/// Returns the condition with the approval of a definition in a group of Kubernetes.
+fn approval(definition: &Value) -> Value {
+    let (is_met, reason, message) = match Approval::of(definition) {
+        Approval::Approved(url) => (true, "ApprovedAnnotation", format!("approved in {url}")),
+        Approval::Unapproved(text) => (false, "UnapprovedAnnotation", format!("not approved: {text:?}")),
+        Approval::Missing | Approval::Invalid(_) => {
+            (false, "MissingAnnotation", "the annotation api-approved.kubernetes.io is missing".to_owned())
+        }
+    };
+    condition("KubernetesAPIApprovalPolicyConformant", is_met, reason, &message)
 }

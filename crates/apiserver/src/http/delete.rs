@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::path::ResourcePath;
-use super::representation::json_in_version;
+use super::representation;
 use super::request::ApiRequest;
 use super::response::{self, Body};
 use crate::error::{ApiError, Result};
@@ -26,7 +26,7 @@ pub(super) async fn delete(
     let key = Key::new(&path.namespace, &path.name);
     let deleted = request.state.writer().delete(kind, &key, &delete_options(request, bytes)?).await?;
     if !deleted.removed || returns_object(kind) {
-        return Ok(response::json_text(200, json_in_version(kind, &deleted.object)));
+        return Ok(representation::object(&request.form(false)?, kind, 200, &deleted.object));
     }
     let mut details =
         json!({"name": key.name, "kind": kind.plural, "uid": deleted.object["metadata"]["uid"]});
@@ -50,7 +50,7 @@ pub(super) async fn delete_collection(
     }
     let options = delete_options(request, bytes)?;
     let selector = request.selector(kind)?;
-    let collection = request.state.store.collection(&kind.resource());
+    let collection = request.state.store.collection(&kind.collection());
     let (objects, revision) = collection.list(path.selected_namespace());
     let mut deleted_objects = Vec::new();
     for object in objects.iter().filter(|object| selector.matches(object)) {
@@ -75,6 +75,12 @@ fn delete_options(request: &ApiRequest, bytes: &Bytes) -> Result<DeleteOptions> 
     }
     let ty = builtin("meta.v1.DeleteOptions");
     let body = body::object(&request.headers, bytes, "DeleteOptions", Some(&ty))?;
+    add_options(&mut options, &body)?;
+    Ok(options)
+}
+
+/// Adds the options in a `DeleteOptions` object, which override those in the query.
+pub(super) fn add_options(options: &mut DeleteOptions, body: &Value) -> Result<()> {
     options.dry_run |= items(&body["dryRun"]).any(|value| value == "All");
     options.grace_seconds = body["gracePeriodSeconds"].as_i64().or(options.grace_seconds);
     if let Some(text) = body["propagationPolicy"].as_str() {
@@ -85,7 +91,7 @@ fn delete_options(request: &ApiRequest, bytes: &Bytes) -> Result<DeleteOptions> 
     let text = |value: &Value| value.as_str().map(str::to_owned);
     options.uid = text(&body["preconditions"]["uid"]);
     options.resource_version = text(&body["preconditions"]["resourceVersion"]);
-    Ok(options)
+    Ok(())
 }
 
 /// Returns whether a delete request of this kind returns the object instead of a Status.

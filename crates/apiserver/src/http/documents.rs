@@ -9,11 +9,12 @@ use super::request::ApiRequest;
 use super::response::{self, Body};
 use crate::discovery;
 use crate::error::{ApiError, Result};
+use crate::openapi::protobuf::MEDIA_TYPE;
 
 /// Responds to a GET or HEAD request for a document.
 ///
 /// # Errors
-/// 404 for an unknown path, 405 for another method, 406 if the client does not accept JSON.
+/// 404 for an unknown path, 405 for another method.
 pub(super) fn respond(request: &ApiRequest) -> Result<Response<Body>> {
     if request.method != Method::GET && request.method != Method::HEAD {
         return Err(ApiError::method_not_allowed());
@@ -41,12 +42,15 @@ pub(super) fn respond(request: &ApiRequest) -> Result<Response<Body>> {
 }
 
 fn openapi(request: &ApiRequest, path: &[&str]) -> Result<Response<Body>> {
-    let accept = request.header(&ACCEPT);
-    // A client that accepts only protobuf must not receive JSON with that content type.
-    if path == ["v2"] && accept.contains("protobuf") && !accept.contains("json") {
-        return Err(ApiError::new(406, "NotAcceptable", "only application/json is served here"));
-    }
     let kinds = request.state.kinds.current();
+    // The media type in requests has an `@`, because kube-apiserver once used it.
+    let accept = request.header(&ACCEPT).replace("v2@v1.0", "v2.v1.0");
+    let is_preferred =
+        |media_type: &str| media_type.split(',').next().unwrap_or_default().contains(MEDIA_TYPE);
+    if path == ["v2"] && is_preferred(&accept) {
+        let document = request.state.openapi.protobuf(&kinds).ok_or_else(ApiError::no_such_path)?;
+        return Ok(response::complete(200, MEDIA_TYPE, document));
+    }
     let document = request.state.openapi.document(&kinds, path).ok_or_else(ApiError::no_such_path)?;
     Ok(response::json_text(200, document))
 }

@@ -15,10 +15,10 @@ pub(super) fn get(request: &ApiRequest, path: &ResourcePath) -> Result<Response<
     let kind = &path.kind;
     let resource = kind.resource();
     let key = Key::new(&path.namespace, &path.name);
-    let found = request.state.store.collection(&resource).get(&key);
+    let found = request.state.store.collection(&kind.collection()).get(&key);
     let object = found.ok_or_else(|| ApiError::not_found(&resource, &path.name))?;
     if path.subresource == "scale" {
         return Ok(response::json(200, &to_scale(kind, &object)));
     }
-    Ok(representation::object(request, kind, 200, &object))
+    Ok(representation::object(&request.form(false)?, kind, 200, &object))
 }

@@ -6,9 +6,10 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::Response;
 use serde_json::{Value, json};
 
+use super::accept::Form;
 use super::continue_token::ContinueToken;
 use super::path::ResourcePath;
-use super::representation::json_in_version;
+use super::representation::{self, json_in_version};
 use super::request::ApiRequest;
 use super::response::{self, Body};
 use crate::error::{ApiError, Result};
@@ -19,6 +20,7 @@ use crate::table::table;
 /// Returns the selected objects of a collection, or a page of them.
 pub(super) fn list(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
     let kind = &path.kind;
+    let form = request.form(true)?;
     let selector = request.selector(kind)?;
     let limit = request.query.number("limit")?.filter(|limit| *limit > 0);
     let token = ContinueToken::parse(request.query.get("continue"))?;
@@ -39,12 +41,23 @@ pub(super) fn list(request: &ApiRequest, path: &ResourcePath) -> Result<Response
             }
         }
     }
-    if let Some(options) = request.table_options() {
-        let mut table = table(kind, &objects, &options);
-        table["metadata"] = metadata;
-        return Ok(response::json(200, &table));
+    match form {
+        Form::Table(options) => {
+            let mut table = table(kind, &objects, &options);
+            table["metadata"] = metadata;
+            Ok(response::json(200, &table))
+        }
+        Form::Metadata(version) => {
+            let items: Vec<Value> =
+                objects.iter().map(|object| representation::metadata(version, object)).collect();
+            let list = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": metadata, "items": items,
+            });
+            Ok(response::json(200, &list))
+        }
+        Form::Objects => Ok(response::json_text(200, list_json(kind, &metadata, &objects))),
     }
-    Ok(response::json_text(200, list_json(kind, &metadata, &objects)))
 }
 
 /// Returns all objects of a collection at the requested revision, and that revision.
@@ -53,7 +66,7 @@ fn read(
     path: &ResourcePath,
     token: Option<&ContinueToken>,
 ) -> Result<(Vec<Arc<Object>>, u64)> {
-    let collection = request.state.store.collection(&path.kind.resource());
+    let collection = request.state.store.collection(&path.kind.collection());
     let namespace = path.selected_namespace();
     let exact = request.query.get("resourceVersionMatch") == "Exact";
     let requested = request.query.resource_version()?;

@@ -91,6 +91,7 @@ pub(super) fn parse(kinds: &KindSet, path: &str) -> Result<Route> {
         "status" => kind.status,
         "scale" => kind.scale.is_some(),
         "finalize" => kind.kind == "Namespace" && !kind.is_custom(),
+        "proxy" if kind.kind == "Service" => !kind.is_custom(),
         "log" | "portforward" | "proxy" | "exec" | "attach" | "eviction" | "binding" => {
             kind.kind == "Pod" && !kind.is_custom()
         }

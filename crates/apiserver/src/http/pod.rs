@@ -10,10 +10,10 @@ use http_body_util::{BodyExt, StreamBody};
 use super::path::ResourcePath;
 use super::request::ApiRequest;
 use super::response::{self, Body};
-use super::{body, port_forward, proxy};
+use super::{body, delete, port_forward, proxy};
 use crate::error::{ApiError, Result};
-use crate::options::DeleteOptions;
 use crate::pods::LogOptions;
+use crate::schema::builtin;
 use crate::store::Key;
 
 /// Responds to a request for an action.
@@ -29,13 +29,12 @@ where
         "proxy" => proxy::proxy(request, path, body).await,
         "portforward" => port_forward::port_forward(request, &path),
         "eviction" if request.method == Method::POST => {
-            body::collect(body).await?;
-            evict(&request, &path).await
+            evict(&request, &path, &body::collect(body).await?).await
         }
         "log" if request.method == Method::GET => logs(&request, &path).await,
         "log" => Err(ApiError::method_not_allowed()),
         other => {
-            let message = format!("the embedded cluster does not serve pods/{other}");
+            let message = format!("the embedded cluster does not serve {}/{other}", path.kind.plural);
             Err(ApiError::new(501, "NotImplemented", message))
         }
     }
@@ -64,9 +63,20 @@ async fn logs(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body
 }
 
 /// Evicts a pod: deletes it, because disruption budgets are not supported.
-async fn evict(request: &ApiRequest, path: &ResourcePath) -> Result<Response<Body>> {
-    let options = DeleteOptions { dry_run: request.query.dry_run()?, ..DeleteOptions::default() };
+async fn evict(request: &ApiRequest, path: &ResourcePath, bytes: &Bytes) -> Result<Response<Body>> {
+    let ty = builtin("policy.v1.Eviction");
+    let eviction = body::object(&request.headers, bytes, "Eviction", Some(&ty))?;
+    let name = eviction["metadata"]["name"].as_str().unwrap_or_default();
+    if !name.is_empty() && name != path.name {
+        return Err(ApiError::bad_request(format!(
+            "name in URL does not match name in Eviction object: {name}"
+        )));
+    }
+    let mut options = request.query.delete_options()?;
+    delete::add_options(&mut options, &eviction["deleteOptions"])?;
     let key = Key::new(&path.namespace, &path.name);
     request.state.writer().delete(&path.kind, &key, &options).await?;
-    Ok(response::json(201, &response::success_status()))
+    let mut status = response::success_status();
+    status["code"] = 201.into();
+    Ok(response::json(201, &status))
 }

@@ -44,8 +44,9 @@ pub(super) fn port_forward(request: ApiRequest, path: &ResourcePath) -> Result<R
     if request.state.store.collection("pods").get(&Key::new(&path.namespace, &path.name)).is_none() {
         return Err(ApiError::not_found("pods", &path.name));
     }
-    let is_offered =
-        request.header(&SEC_WEBSOCKET_PROTOCOL).split(',').any(|protocol| protocol.trim() == PROTOCOL);
+    let offered = request.header(&SEC_WEBSOCKET_PROTOCOL).to_owned();
+    // As in a kubelet, a client that offers no protocol gets binary channels, too.
+    let is_offered = offered.is_empty() || offered.split(',').any(|protocol| protocol.trim() == PROTOCOL);
     let header = |name: &HeaderName| request.header(name).to_ascii_lowercase();
     if header(&UPGRADE) != "websocket" || !is_offered {
         let message = "port-forward requires WebSocket (v4.channel.k8s.io); SPDY, which kubectl requests, is not supported: \
@@ -80,7 +81,9 @@ pub(super) fn port_forward(request: ApiRequest, path: &ResourcePath) -> Result<R
     let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    if !offered.is_empty() {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
     headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&key).map_err(ApiError::internal)?);
     Ok(response)
 }

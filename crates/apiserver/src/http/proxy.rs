@@ -1,4 +1,4 @@
-//! The subresource `pods/NAME:PORT/proxy/PATH`: forwards an HTTP request to a pod.
+//! The subresources `pods/NAME:PORT/proxy/PATH` and `services/NAME:PORT/proxy/PATH`: forward an HTTP request to a pod.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use super::path::ResourcePath;
 use super::request::ApiRequest;
 use super::response::Body;
+use super::service_proxy;
 use crate::error::{ApiError, Result};
 use crate::store::Key;
 
@@ -20,20 +21,16 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Forwards a request to a pod.
 ///
 /// # Errors
-/// 404 if the pod does not exist, 503 if it cannot be reached, 504 if it does not respond in time.
+/// 404 if the pod or Service does not exist, 503 if it cannot be reached, 504 if it does not respond in time.
 pub(super) async fn proxy<B>(request: ApiRequest, path: ResourcePath, body: B) -> Result<Response<Body>>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: std::fmt::Display,
 {
-    let (pod, port) = name_and_port(&path.name)?;
-    let stored_pods = request.state.store.collection("pods");
-    let found =
-        stored_pods.get(&Key::new(&path.namespace, &pod)).ok_or_else(|| ApiError::not_found("pods", &pod))?;
-    let port = match port {
-        Some(port) => port,
-        None => first_port(&found)
-            .ok_or_else(|| ApiError::bad_request(format!("pod {pod} has no container port")))?,
+    let (name, port) = name_and_port(&path.name)?;
+    let (pod, port) = match path.kind.kind.as_str() {
+        "Service" => service_proxy::endpoint(&request.state, &path.namespace, &name, port)?,
+        _ => pod_port(&request, &path.namespace, name, port)?,
     };
     let pods = request.pod_backend()?;
     let unreachable = |why: &dyn std::fmt::Display| {
@@ -76,21 +73,29 @@ where
     Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed_unsync()))
 }
 
-/// Parses `[http:]NAME[:PORT]`.
-fn name_and_port(text: &str) -> Result<(String, Option<u16>)> {
+/// Parses `[http:]NAME[:PORT]`; the port may be empty.
+fn name_and_port(text: &str) -> Result<(String, &str)> {
     let parts: Vec<&str> = text.split(':').collect();
     let (name, port) = match parts.as_slice() {
         [name] => (*name, ""),
         [name, port] => (*name, *port),
         ["http" | "", name, port] => (*name, *port),
         ["https", ..] => return Err(ApiError::bad_request("the embedded cluster proxies plain HTTP only")),
-        _ => return Err(ApiError::bad_request(format!("invalid pod request {text:?}"))),
+        _ => return Err(ApiError::bad_request(format!("invalid proxy request {text:?}"))),
     };
-    if port.is_empty() {
-        return Ok((name.to_owned(), None));
-    }
-    let port = port.parse().map_err(|_| ApiError::bad_request(format!("invalid port {port:?}")))?;
-    Ok((name.to_owned(), Some(port)))
+    Ok((name.to_owned(), port))
+}
+
+/// Returns an existing pod with a port number, by default that of its first container port.
+fn pod_port(request: &ApiRequest, namespace: &str, pod: String, port: &str) -> Result<(String, u16)> {
+    let found = request.state.store.collection("pods").get(&Key::new(namespace, &pod));
+    let found = found.ok_or_else(|| ApiError::not_found("pods", &pod))?;
+    let port = match port {
+        "" => first_port(&found)
+            .ok_or_else(|| ApiError::bad_request(format!("pod {pod} has no container port")))?,
+        port => port.parse().map_err(|_| ApiError::bad_request(format!("invalid port {port:?}")))?,
+    };
+    Ok((pod, port))
 }
 
 fn first_port(pod: &serde_json::Value) -> Option<u16> {

@@ -6,13 +6,13 @@ use http::header::{ACCEPT, USER_AGENT};
 use http::{HeaderMap, HeaderName, Method, Uri, request};
 use hyper::upgrade::OnUpgrade;
 
+use super::accept::{self, Form};
 use super::query::Query;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::pods::PodBackend;
 use crate::selector::Selector;
 use crate::state::ServerState;
-use crate::table::TableOptions;
 
 /// Maximum characters of a field manager that is taken from the user agent, as in Kubernetes.
 const MAX_MANAGER_LENGTH: usize = 128;
@@ -64,9 +64,12 @@ impl ApiRequest {
         Selector::parse(kind, self.query.get("labelSelector"), self.query.get("fieldSelector"))
     }
 
-    /// Returns the table options if the client prefers a table.
-    pub(super) fn table_options(&self) -> Option<TableOptions> {
-        TableOptions::parse(self.header(&ACCEPT), self.query.get("includeObject"))
+    /// Returns the form of objects that the client prefers. `is_list` is true for requests that return a list.
+    ///
+    /// # Errors
+    /// 406 if the form does not match the response.
+    pub(super) fn form(&self, is_list: bool) -> Result<Form> {
+        accept::form(self.header(&ACCEPT), self.query.get("includeObject"), is_list)
     }
 
     /// Returns the backend for pods.

@@ -14,15 +14,16 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::accept::Form;
 use super::path::ResourcePath;
-use super::representation::json_in_version;
+use super::representation::{self, json_in_version, metadata};
 use super::request::ApiRequest;
 use super::response::Body;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
 use crate::selector::Selector;
 use crate::store::{Collection, Object, line};
-use crate::table::{TableOptions, table};
+use crate::table::table;
 use crate::watch::Watch;
 
 /// Interval of bookmarks, as in Kubernetes.
@@ -39,7 +40,7 @@ struct EventStream {
     watch: Watch,
     /// Lines of the initial list.
     initial: VecDeque<Bytes>,
-    table: Option<TableOptions>,
+    form: Form,
     bookmarks: bool,
     next_bookmark: Instant,
     end: Instant,
@@ -53,9 +54,9 @@ pub(super) fn watch(request: &ApiRequest, path: &ResourcePath) -> Result<Respons
         "" => request.selector(&kind)?,
         name => Selector::parse(&kind, "", &format!("metadata.name={name}"))?,
     };
-    let collection = request.state.store.collection(&kind.resource());
-    let table = request.table_options();
-    let (initial, from) = start(request, path, &collection, &selector, table.as_ref())?;
+    let collection = request.state.store.collection(&kind.collection());
+    let form = request.form(false)?;
+    let (initial, from) = start(request, path, &collection, &selector, &form)?;
     let seconds = match request.query.number("timeoutSeconds")? {
         Some(seconds) if seconds > 0 => seconds,
         _ => rand::rng().random_range(MIN_DURATION..2 * MIN_DURATION),
@@ -65,7 +66,7 @@ pub(super) fn watch(request: &ApiRequest, path: &ResourcePath) -> Result<Respons
         watch: Watch::new(collection, path.selected_namespace(), selector, from),
         kind,
         initial,
-        table,
+        form,
         bookmarks: request.query.flag("allowWatchBookmarks"),
         next_bookmark: now + BOOKMARK_INTERVAL,
         end: now + Duration::from_secs(seconds.min(MAX_DURATION)),
@@ -87,7 +88,7 @@ fn start(
     path: &ResourcePath,
     collection: &Collection,
     selector: &Selector,
-    table: Option<&TableOptions>,
+    form: &Form,
 ) -> Result<(VecDeque<Bytes>, u64)> {
     let send_initial = request.query.flag("sendInitialEvents");
     if send_initial && request.query.get("resourceVersionMatch") != "NotOlderThan" {
@@ -105,9 +106,9 @@ fn start(
     }
     let selected = objects.iter().filter(|object| selector.matches(object)).enumerate();
     let mut lines: VecDeque<Bytes> =
-        selected.map(|(index, object)| object_line("ADDED", &path.kind, object, table, index == 0)).collect();
+        selected.map(|(index, object)| object_line("ADDED", &path.kind, object, form, index == 0)).collect();
     if send_initial && request.query.flag("allowWatchBookmarks") {
-        lines.push_back(bookmark(&path.kind, revision, true));
+        lines.push_back(bookmark(&path.kind, form, revision, true));
     }
     Ok((lines, revision))
 }
@@ -123,15 +124,14 @@ impl EventStream {
         let wake = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
         match tokio::time::timeout_at(wake, self.watch.next()).await {
             Ok(Ok((change, event))) => {
-                let is_unchanged = self.table.is_none()
+                let is_unchanged = matches!(self.form, Form::Objects)
                     && event.change == change
                     && event.object["apiVersion"] == self.kind.api_version().as_str();
                 if is_unchanged {
                     return Some(event.line());
                 }
                 // An object that no longer matches the selector is sent in its last state, as deleted.
-                let table = self.table.as_ref();
-                Some(object_line(change.event_type(), &self.kind, &event.object, table, false))
+                Some(object_line(change.event_type(), &self.kind, &event.object, &self.form, false))
             }
             Ok(Err(error)) => {
                 self.done = true;
@@ -140,21 +140,25 @@ impl EventStream {
             Err(_) if Instant::now() >= self.end => None,
             Err(_) => {
                 self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
-                Some(bookmark(&self.kind, self.watch.revision(), false))
+                Some(bookmark(&self.kind, &self.form, self.watch.revision(), false))
             }
         }
     }
 }
 
-/// Returns the line of an object as JSON or as a table. Only the first table of a watch contains the column definitions.
+/// Returns the line of an object in a form. Only the first table of a watch contains the column definitions.
 fn object_line(
     event_type: &str,
     kind: &Kind,
     object: &Arc<Object>,
-    options: Option<&TableOptions>,
+    form: &Form,
     with_columns: bool,
 ) -> Bytes {
-    let Some(options) = options else { return line(event_type, &json_in_version(kind, object)) };
+    let options = match form {
+        Form::Objects => return line(event_type, &json_in_version(kind, object)),
+        Form::Metadata(version) => return value_line(event_type, &metadata(version, object)),
+        Form::Table(options) => options,
+    };
     let mut table = table(kind, std::slice::from_ref(object), options);
     table["metadata"] = json!({"resourceVersion": object.revision().to_string()});
     if !with_columns {
@@ -167,13 +171,14 @@ fn value_line(event_type: &str, object: &Value) -> Bytes {
     line(event_type, object.to_string().as_bytes())
 }
 
-fn bookmark(kind: &Kind, revision: u64, end_of_initial: bool) -> Bytes {
+fn bookmark(kind: &Kind, form: &Form, revision: u64, end_of_initial: bool) -> Bytes {
     let mut metadata = json!({"resourceVersion": revision.to_string()});
     if end_of_initial {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
-    value_line(
-        "BOOKMARK",
-        &json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata}),
-    )
+    let object = json!({"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": metadata});
+    match form {
+        Form::Metadata(version) => value_line("BOOKMARK", &representation::metadata(version, &object)),
+        Form::Objects | Form::Table(_) => value_line("BOOKMARK", &object),
+    }
 }

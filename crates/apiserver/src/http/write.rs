@@ -25,7 +25,7 @@ pub(super) async fn create(
     let mut options = request.query.write_options(request.manager())?;
     options.strict_errors = duplicate_fields(request, bytes);
     let written = request.state.writer().create(kind, &path.namespace, value, &options).await?;
-    Ok(respond(request, path, &written))
+    respond(request, path, &written)
 }
 
 /// Replaces an object or a subresource.
@@ -41,12 +41,12 @@ pub(super) async fn update(
         let ty = builtin("autoscaling.v1.Scale");
         let scale = body::object(&request.headers, bytes, "Scale", Some(&ty))?;
         let written = request.state.writer().rescale(kind, &key, &options, |_| Ok(scale.clone())).await?;
-        return Ok(respond(request, path, &written));
+        return respond(request, path, &written);
     }
     let value = body::object(&request.headers, bytes, &kind.kind, protobuf_type(kind))?;
     options.strict_errors = duplicate_fields(request, bytes);
     let written = request.state.writer().update(kind, &key, &path.subresource, value, &options).await?;
-    Ok(respond(request, path, &written))
+    respond(request, path, &written)
 }
 
 /// Patches an object or a subresource.
@@ -75,7 +75,7 @@ pub(super) async fn patch(
     options.strict_errors = patch_errors(&patch, bytes);
     let key = Key::new(&path.namespace, &path.name);
     let written = request.state.writer().patch(&path.kind, &key, &path.subresource, &patch, &options).await?;
-    Ok(respond(request, path, &written))
+    respond(request, path, &written)
 }
 
 /// Returns messages about duplicate fields in a JSON body.
@@ -106,12 +106,12 @@ fn protobuf_type(kind: &Kind) -> Option<&Ty> {
     (!kind.is_custom()).then_some(&kind.ty)
 }
 
-fn respond(request: &ApiRequest, path: &ResourcePath, written: &WriteResult) -> Response<Body> {
+fn respond(request: &ApiRequest, path: &ResourcePath, written: &WriteResult) -> Result<Response<Body>> {
     if path.subresource == "scale" {
-        return response::json(200, &to_scale(&path.kind, &written.object));
+        return Ok(response::json(200, &to_scale(&path.kind, &written.object)));
     }
     let code = if written.created { 201 } else { 200 };
-    let mut response = representation::object(request, &path.kind, code, &written.object);
+    let mut response = representation::object(&request.form(false)?, &path.kind, code, &written.object);
     response::add_warnings(&mut response, &written.warnings);
-    response
+    Ok(response)
 }

@@ -12,6 +12,7 @@ pub(super) struct Row {
     pub(super) namespaced: bool,
     pub(super) status: bool,
     pub(super) scale: bool,
+    pub(super) is_review: bool,
 }
 
 const fn row(
@@ -30,10 +31,16 @@ const fn row(
         namespaced: true,
         status: false,
         scale: false,
+        is_review: false,
     }
 }
 
 impl Row {
+    /// Returns the group, empty for the core group.
+    pub(super) fn group(&self) -> &'static str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
     const fn short(self, short: &'static str) -> Self {
         Self { short, ..self }
     }
@@ -50,12 +57,16 @@ impl Row {
         Self { scale: true, ..self }
     }
 
+    const fn review(self) -> Self {
+        Self { is_review: true, namespaced: false, ..self }
+    }
+
     const fn cluster(self) -> Self {
         Self { namespaced: false, ..self }
     }
 }
 
-pub(super) const ROWS: [Row; 16] = [
+pub(super) const ROWS: [Row; 20] = [
     row("v1", "core.v1", "Namespace", "namespaces").short("ns").cluster().status(),
     row("v1", "core.v1", "Node", "nodes").short("no").cluster().status(),
     row("v1", "core.v1", "Pod", "pods").short("po").all().status(),
@@ -68,6 +79,12 @@ pub(super) const ROWS: [Row; 16] = [
     row("apps/v1", "apps.v1", "Deployment", "deployments").short("deploy").all().status().scale(),
     row("apps/v1", "apps.v1", "ReplicaSet", "replicasets").short("rs").all().status().scale(),
     row("discovery.k8s.io/v1", "discovery.v1", "EndpointSlice", "endpointslices"),
+    row("events.k8s.io/v1", "events.v1", "Event", "events").short("ev"),
+    row("authentication.k8s.io/v1", "authentication.v1", "SelfSubjectReview", "selfsubjectreviews").review(),
+    row("authorization.k8s.io/v1", "authorization.v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+        .review(),
+    row("authorization.k8s.io/v1", "authorization.v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")
+        .review(),
     row("networking.k8s.io/v1", "networking.v1", "Ingress", "ingresses").short("ing").status(),
     row("networking.k8s.io/v1", "networking.v1", "IngressClass", "ingressclasses").cluster(),
     row("coordination.k8s.io/v1", "coordination.v1", "Lease", "leases"),

@@ -52,6 +52,10 @@ pub(super) fn add(kind: &Kind, name: &str, v3: bool, out: &mut Map<String, Value
         ("force", "boolean"),
     ];
     let delete = [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")];
+    if kind.is_review {
+        out.insert(base, json!({"post": verb("post", &write, reference(""))}));
+        return;
+    }
     if kind.namespaced {
         out.insert(format!("{root}/{}", kind.plural), json!({"get": verb("list", &read, reference("List"))}));
     }

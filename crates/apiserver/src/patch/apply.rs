@@ -16,6 +16,7 @@ use crate::kinds::Kind;
 pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod field_set;
+mod last_applied;
 pub(crate) mod managed;
 pub(crate) mod merge;
 pub(crate) mod path_element;
@@ -96,7 +97,13 @@ pub(crate) fn apply(live: &Value, request: &ApplyRequest<'_>) -> Result<Value> {
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
     if !conflicts.is_empty() && !request.force {
-        return Err(managed::conflict(&conflicts));
+        let transferable = last_applied::transferable(kind, request.manager, live);
+        let remaining =
+            conflicts.iter().map(|(entry, fields)| (entry.clone(), fields.difference(&transferable)));
+        let remaining: Vec<_> = remaining.filter(|(_, fields)| !fields.is_empty()).collect();
+        if !remaining.is_empty() {
+            return Err(managed::conflict(&remaining));
+        }
     }
     for (entry, fields) in &conflicts {
         managers.remove_fields(entry, fields);
@@ -105,5 +112,6 @@ pub(crate) fn apply(live: &Value, request: &ApplyRequest<'_>) -> Result<Value> {
     // As in Kubernetes, the time is that of the last change; a manager that only shares fields gets none.
     managers.set_fields(entry, applied, merged != before);
     managers.write(&mut merged);
+    last_applied::update(request.manager, request.config, &mut merged);
     Ok(merged)
 }

@@ -1,5 +1,7 @@
 //! Strategic merge patch: a merge patch that merges lists by a key.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use crate::schema::{Strategy, Ty};
@@ -48,8 +50,8 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), Er
     }
     let Value::Object(map) = target else { return Ok(()) };
     if let Some(retain) = patch.get(RETAIN) {
-        let kept: Vec<&str> = crate::value::items(retain).filter_map(Value::as_str).collect();
-        map.retain(|key, _| kept.contains(&key.as_str()));
+        let kept: HashSet<&str> = crate::value::items(retain).filter_map(Value::as_str).collect();
+        map.retain(|key, _| kept.contains(key.as_str()));
     }
     for (key, value) in patch {
         if key == DIRECTIVE || key == RETAIN || key.starts_with(ORDER) {
@@ -57,7 +59,8 @@ pub(crate) fn apply(ty: &Ty, target: &mut Value, patch: &Value) -> Result<(), Er
         }
         if let Some(list) = key.strip_prefix(DELETE_VALUES) {
             if let Some(items) = map.get_mut(list).and_then(Value::as_array_mut) {
-                items.retain(|item| !crate::value::items(value).any(|deleted| deleted == item));
+                let deleted: HashSet<String> = crate::value::items(value).map(Value::to_string).collect();
+                items.retain(|item| !deleted.contains(&item.to_string()));
             }
             continue;
         }
@@ -122,45 +125,60 @@ fn merge_list(
     }
     let Value::Array(items) = target else { return Ok(()) };
     if key.is_empty() {
-        for value in patch {
-            if !items.contains(value) {
-                items.push(value.clone());
-            }
-        }
+        let mut present: HashSet<String> = items.iter().map(Value::to_string).collect();
+        items.extend(patch.iter().filter(|value| present.insert(value.to_string())).cloned());
         return Ok(());
     }
-    let mut added = 0;
+    let existing = merge_items(item, key, items, patch)?;
+    reorder(items, key, order.as_deref().unwrap_or(patch), existing);
+    Ok(())
+}
+
+/// Merges the items of a patch into a list by their key. Returns the number of items that were in the list before.
+fn merge_items(item: &Ty, key: &str, items: &mut Vec<Value>, patch: &[Value]) -> Result<usize, Error> {
+    let mut slots: Vec<Option<Value>> = items.drain(..).map(Some).collect();
+    let mut existing = slots.len();
+    let mut indices: HashMap<String, Vec<usize>> = HashMap::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let name = slot.as_ref().map_or(&Value::Null, |item| &item[key]).to_string();
+        indices.entry(name).or_default().push(index);
+    }
+    let before = existing;
     for value in patch {
         let name = value
             .get(key)
-            .ok_or_else(|| Error::MissingMergeKey { object: value.to_string(), key: key.to_owned() })?;
+            .ok_or_else(|| Error::MissingMergeKey { object: value.to_string(), key: key.to_owned() })?
+            .to_string();
         if value[DIRECTIVE] == "delete" {
-            items.retain(|item| item[key] != *name);
-            continue;
-        }
-        match items.iter_mut().find(|item| item[key] == *name) {
-            Some(found) => apply(item, found, value)?,
-            None => {
-                let mut new = Value::Object(Map::new());
-                apply(item, &mut new, value)?;
-                items.push(new);
-                added += 1;
+            for index in indices.remove(&name).unwrap_or_default() {
+                slots[index] = None;
+                existing -= usize::from(index < before);
             }
+        } else if let Some(found) = indices.get(&name).and_then(|found| slots[found[0]].as_mut()) {
+            apply(item, found, value)?;
+        } else {
+            let mut new = Value::Object(Map::new());
+            apply(item, &mut new, value)?;
+            indices.entry(name).or_default().push(slots.len());
+            slots.push(Some(new));
         }
     }
-    let existing = items.len() - added;
-    reorder(items, key, order.as_deref().unwrap_or(patch), existing);
-    Ok(())
+    items.extend(slots.into_iter().flatten());
+    Ok(existing)
 }
 
 /// Sorts the items that `order` contains into that order. Each other item stays before the ordered items that it preceded.
 /// Items from index `existing` on are new and stay behind other items.
 fn reorder(items: &mut Vec<Value>, key: &str, order: &[Value], existing: usize) {
-    let name = |item: &Value| if key.is_empty() { item.clone() } else { item[key].clone() };
-    let position = |item: &Value| order.iter().position(|other| name(other) == name(item));
+    let name = |item: &Value| if key.is_empty() { item.to_string() } else { item[key].to_string() };
+    let mut positions: HashMap<String, usize> = HashMap::new();
+    for (index, item) in order.iter().enumerate() {
+        positions.entry(name(item)).or_insert(index);
+    }
+    let position = |item: &Value| positions.get(&name(item)).copied();
     let (mut ordered, others): (Vec<_>, Vec<_>) =
         items.drain(..).enumerate().partition(|(_, item)| position(item).is_some());
-    ordered.sort_by_key(|(_, item)| position(item));
+    ordered.sort_by_cached_key(|(_, item)| position(item));
     let (mut ordered, mut others) = (ordered.into_iter().peekable(), others.into_iter().peekable());
     while let Some((index, _)) = ordered.peek() {
         match others.next_if(|(other, _)| other < index && *index < existing) {

@@ -10,10 +10,13 @@ use serde_json::{Map as JsonMap, Value};
 use super::mismatch::Mismatch;
 use super::{Field, Struct, Ty};
 
+/// Maximum number of reported unknown fields, as in the decoder of Kubernetes.
+const MAX_UNKNOWN: usize = 100;
+
 /// Decodes one object and collects its unknown fields.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Paths of unknown fields.
+    /// Paths of unknown fields, at most [`MAX_UNKNOWN`].
     pub(crate) unknown: Vec<String>,
     path: Vec<PathElement>,
 }
@@ -99,7 +102,7 @@ impl Decoder {
             for (key, value) in unknown {
                 if ty.open {
                     out.insert(key, value);
-                } else {
+                } else if self.unknown.len() < MAX_UNKNOWN {
                     self.unknown.push(self.path_to(Some(&key)));
                 }
             }

@@ -5,15 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use super::{Field, List, Map, Merge, Strategy, Struct, StructRef, Ty};
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 12] = [
     include_str!("types/apiextensions.txt"),
     include_str!("types/apps.txt"),
+    include_str!("types/authentication.txt"),
+    include_str!("types/authorization.txt"),
     include_str!("types/autoscaling.txt"),
     include_str!("types/coordination.txt"),
     include_str!("types/core.txt"),
     include_str!("types/discovery.txt"),
+    include_str!("types/events.txt"),
     include_str!("types/meta.txt"),
     include_str!("types/networking.txt"),
+    include_str!("types/policy.txt"),
 ];
 
 /// The built-in types.

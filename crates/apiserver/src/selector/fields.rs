@@ -37,14 +37,15 @@ pub(super) fn parse(kind: &Kind, text: &str) -> Result<Vec<FieldRequirement>> {
                 "invalid selector: '{text}'; can't understand '{part}'"
             )));
         };
-        if !is_selectable(kind, path) {
+        let stored_path = kind.stored_path(path).filter(|path| is_selectable(kind, path));
+        let Some(stored_path) = stored_path else {
             let message = format!("field label not supported: {path}");
             return Err(ApiError::bad_request(match kind.is_custom() {
                 true => message,
                 false => format!("\"{path}\" is not a known field selector: {message}"),
             }));
-        }
-        found.push(FieldRequirement { path: path.to_owned(), equal, value: value.to_owned() });
+        };
+        found.push(FieldRequirement { path: stored_path, equal, value: value.to_owned() });
     }
     Ok(found)
 }

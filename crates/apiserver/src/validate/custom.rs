@@ -8,10 +8,10 @@ mod number;
 mod text;
 
 use super::{invalid, required, unsupported};
-use crate::error::Cause;
+use crate::error::{Cause, Causes};
 use crate::value::items;
 
-pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cause>) {
+pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Causes) {
     if value.is_null() && schema["nullable"] == true {
         return;
     }
@@ -105,7 +105,7 @@ pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cau
 }
 
 fn matches(schema: &Value, value: &Value) -> bool {
-    let mut found = Vec::new();
+    let mut found = Causes::default();
     check(schema, value, "x", &mut found);
     found.is_empty()
 }
@@ -121,7 +121,7 @@ fn check_size(
     unit: &str,
     at: &str,
     value: &Value,
-    found: &mut Vec<Cause>,
+    found: &mut Causes,
 ) {
     let size = size as u64;
     if schema[format!("min{what}")].as_u64().is_some_and(|min| size < min) {

@@ -3,14 +3,14 @@
 use serde_json::Value;
 
 use super::{invalid, names};
-use crate::error::Cause;
+use crate::error::{Cause, Causes};
 use crate::kinds::Kind;
 
 /// Maximum total size of the annotations of an object in bytes.
 const MAX_ANNOTATIONS_SIZE: usize = 256 * 1024;
 
-pub(super) fn check(kind: &Kind, value: &Value) -> Vec<Cause> {
-    let mut found = Vec::new();
+pub(super) fn check(kind: &Kind, value: &Value) -> Causes {
+    let mut found = Causes::default();
     let metadata = &value["metadata"];
     let name = metadata["name"].as_str().unwrap_or_default();
     let dns = !kind.is_custom() && matches!(kind.kind.as_str(), "Namespace" | "Service");
@@ -32,7 +32,7 @@ pub(super) fn check(kind: &Kind, value: &Value) -> Vec<Cause> {
     found
 }
 
-pub(super) fn labels(map: &Value, field: &str, found: &mut Vec<Cause>) {
+pub(super) fn labels(map: &Value, field: &str, found: &mut Causes) {
     for (key, value) in map.as_object().into_iter().flatten() {
         found.extend(names::qualified(key).iter().map(|why| invalid(field, &key.clone().into(), why)));
         let errors = names::label_value(value.as_str().unwrap_or_default());
@@ -40,7 +40,7 @@ pub(super) fn labels(map: &Value, field: &str, found: &mut Vec<Cause>) {
     }
 }
 
-pub(super) fn data_keys(value: &Value, found: &mut Vec<Cause>) {
+pub(super) fn data_keys(value: &Value, found: &mut Causes) {
     for field in ["data", "binaryData"] {
         for key in value[field].as_object().into_iter().flatten().map(|(key, _)| key) {
             let errors = names::data_key(key);

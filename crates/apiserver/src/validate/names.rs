@@ -3,6 +3,9 @@
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
      and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
+     character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is \
+     '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and \
      must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
      '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -20,6 +23,18 @@ pub(super) fn label(name: &str) -> Vec<String> {
     let mut found = Vec::new();
     if !is_label(name) {
         found.push(LABEL.to_owned());
+    }
+    if name.len() > 63 {
+        found.push("must be no more than 63 bytes".to_owned());
+    }
+    found
+}
+
+/// Returns what is invalid in an RFC 1035 label: an RFC 1123 label that starts with a letter.
+pub(super) fn dns_1035(name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if !is_label(name) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        found.push(DNS_1035.to_owned());
     }
     if name.len() > 63 {
         found.push("must be no more than 63 bytes".to_owned());

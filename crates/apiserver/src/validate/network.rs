@@ -1,14 +1,16 @@
 //! Validation of Services and Ingresses.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{duplicate, invalid, required, unsupported};
-use crate::error::Cause;
+use crate::error::Causes;
 use crate::value::items;
 
 const PORT: &str = "must be between 1 and 65535, inclusive";
 
-pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
+pub(super) fn service(spec: &Value, found: &mut Causes) {
     let ports: Vec<&Value> = items(&spec["ports"]).collect();
     let external = spec["type"] == "ExternalName";
     if ports.is_empty() && !external && spec["clusterIP"] != "None" {
@@ -17,11 +19,12 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
     if external && spec["externalName"].as_str().is_none_or(str::is_empty) {
         found.push(required("spec.externalName", ""));
     }
+    let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
     for (index, port) in ports.iter().enumerate() {
         let at = format!("spec.ports[{index}]");
         match port["name"].as_str().unwrap_or_default() {
             "" if ports.len() > 1 => found.push(required(&format!("{at}.name"), "")),
-            name if !name.is_empty() && ports[..index].iter().any(|other| other["name"] == name) => {
+            name if !name.is_empty() && !names.insert(name) => {
                 found.push(duplicate(&format!("{at}.name"), &port["name"]));
             }
             _ => {}
@@ -36,8 +39,7 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
         if !matches!(port["protocol"].as_str(), Some("TCP" | "UDP" | "SCTP")) {
             found.push(unsupported(&format!("{at}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]));
         }
-        let same = |other: &&&Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
-        if ports[..index].iter().any(|other| same(&other)) {
+        if !numbers.insert((port["port"].as_i64(), port["protocol"].as_str())) {
             found.push(duplicate(&at, &json!({"port": port["port"], "protocol": port["protocol"]})));
         }
     }
@@ -52,14 +54,14 @@ pub(super) fn service(spec: &Value, found: &mut Vec<Cause>) {
 }
 
 /// Checks that a Service keeps its cluster IP.
-pub(super) fn service_update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
+pub(super) fn service_update(old: &Value, new: &Value, found: &mut Causes) {
     let kept = old["clusterIP"].is_string() && new["type"] != "ExternalName" && old["type"] != "ExternalName";
     if kept && old["clusterIP"] != new["clusterIP"] {
         found.push(invalid("spec.clusterIPs[0]", &json!([new["clusterIP"]]), "may not change once set"));
     }
 }
 
-pub(super) fn ingress(spec: &Value, found: &mut Vec<Cause>) {
+pub(super) fn ingress(spec: &Value, found: &mut Causes) {
     if items(&spec["rules"]).next().is_none() && !spec["defaultBackend"].is_object() {
         found.push(invalid("spec", &json!([]), "either `defaultBackend` or `rules` must be specified"));
     }

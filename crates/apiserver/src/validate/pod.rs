@@ -1,15 +1,17 @@
 //! Validation of pods and pod templates.
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
 use super::{duplicate, forbidden, invalid, names, required, unsupported};
-use crate::error::Cause;
+use crate::error::{Cause, Causes};
 use crate::value::items;
 
-pub(super) fn spec(spec: &Value, at: &str, found: &mut Vec<Cause>) {
-    let volumes: Vec<&str> = items(&spec["volumes"]).filter_map(|volume| volume["name"].as_str()).collect();
+pub(super) fn spec(spec: &Value, at: &str, found: &mut Causes) {
+    let volumes: BTreeSet<&str> =
+        items(&spec["volumes"]).filter_map(|volume| volume["name"].as_str()).collect();
     let mut seen = BTreeSet::new();
     if items(&spec["containers"]).next().is_none() {
         found.push(required(&format!("{at}.containers"), ""));
@@ -35,7 +37,7 @@ pub(super) fn spec(spec: &Value, at: &str, found: &mut Vec<Cause>) {
     }
 }
 
-fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Cause>) {
+fn container(container: &Value, at: &str, volumes: &BTreeSet<&str>, found: &mut Causes) {
     if container["image"].as_str().is_none_or(str::is_empty) {
         found.push(required(&format!("{at}.image"), ""));
     }
@@ -59,7 +61,7 @@ fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Caus
     }
     for (index, mount) in items(&container["volumeMounts"]).enumerate() {
         let name = mount["name"].as_str().unwrap_or_default();
-        if !volumes.contains(&name) {
+        if !volumes.contains(name) {
             let message = format!("Not found: \"{name}\"");
             let field = format!("{at}.volumeMounts[{index}].name");
             found.push(Cause { reason: "FieldValueNotFound", message, field });
@@ -85,15 +87,18 @@ fn container(container: &Value, at: &str, volumes: &[&str], found: &mut Vec<Caus
 
 /// Returns warnings for ports with the same number and protocol in several containers: only one of them can listen.
 pub(super) fn warnings(spec: &Value, at: &str) -> Vec<String> {
-    let mut seen: Vec<(&Value, &Value, String)> = Vec::new();
+    let mut seen: HashMap<(Option<i64>, Option<&str>), String> = HashMap::new();
     let mut found = Vec::new();
     for (index, container) in items(&spec["containers"]).enumerate() {
         for (position, port) in items(&container["ports"]).enumerate() {
             let path = format!("{at}.containers[{index}].ports[{position}]");
-            let (number, protocol) = (&port["containerPort"], &port["protocol"]);
-            match seen.iter().find(|(port, other, _)| *port == number && *other == protocol) {
-                Some((_, _, first)) => found.push(format!("{path}: duplicate port definition with {first}")),
-                None => seen.push((number, protocol, path)),
+            match seen.entry((port["containerPort"].as_i64(), port["protocol"].as_str())) {
+                Entry::Occupied(first) => {
+                    found.push(format!("{path}: duplicate port definition with {}", first.get()));
+                }
+                Entry::Vacant(first) => {
+                    first.insert(path);
+                }
             }
         }
     }
@@ -101,7 +106,7 @@ pub(super) fn warnings(spec: &Value, at: &str) -> Vec<String> {
 }
 
 /// Checks that only the mutable fields of a pod spec changed.
-pub(super) fn update(old: &Value, new: &Value, found: &mut Vec<Cause>) {
+pub(super) fn update(old: &Value, new: &Value, found: &mut Causes) {
     let immutable = |spec: &Value| {
         let mut spec = spec.clone();
         for list in ["containers", "initContainers"] {

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{invalid, metadata, pod, required};
-use crate::error::Cause;
+use crate::error::Causes;
 use crate::value::items;
 
-pub(super) fn check(value: &Value, found: &mut Vec<Cause>) {
+pub(super) fn check(value: &Value, found: &mut Causes) {
     let spec = &value["spec"];
     if spec["replicas"].as_i64().is_some_and(|replicas| replicas < 0) {
         found.push(invalid("spec.replicas", &spec["replicas"], "must be greater than or equal to 0"));

@@ -29,7 +29,7 @@ impl Writer<'_> {
         let config = prepare_config(kind, config)?;
         let request = ApplyRequest { kind, manager, force: options.force, subresource, config: &config };
         for _ in 0..ATTEMPTS {
-            let exists = self.store.collection(&kind.resource()).get(key).is_some();
+            let exists = self.store.collection(&kind.collection()).get(key).is_some();
             let written = match exists {
                 true => self.apply_to_existing(&request, key, options).await,
                 false if subresource.is_empty() => self.apply_new(&request, key, options).await,

@@ -68,11 +68,13 @@ impl Writer<'_> {
             return Err(ApiError::invalid(&kind.kind, &kind.group, "", &[cause]));
         }
         let resource = kind.resource();
-        let collection = self.store.collection(&resource);
+        let collection = self.store.collection(&kind.collection());
         let key = Key::new(namespace, &name);
-        let causes = validate::object(kind, &value);
+        let causes = validate::new_object(kind, &value);
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&kind.kind, &kind.group, &name, &causes));
+            // Events are validated in the form of the core group.
+            let group = if kind.is_new_event() { "" } else { &kind.group };
+            return Err(causes.into_error(&kind.kind, group, &name));
         }
         warnings.extend(validate::warnings(kind, &value));
         if collection.get(&key).is_some() {
@@ -84,10 +86,11 @@ impl Writer<'_> {
             return Err(error);
         }
         if options.dry_run {
-            return Ok(WriteResult { object: Arc::new(Object::new(value, 0)), created: true, warnings });
+            let object = Arc::new(Object::new(kind.to_stored(value), 0));
+            return Ok(WriteResult { object, created: true, warnings });
         }
         let allocated = if kind.kind == "Service" { value["spec"].clone() } else { Value::Null };
-        let Ok(object) = collection.put(key, Expect::Absent, value) else {
+        let Ok(object) = collection.put(key, Expect::Absent, kind.to_stored(value)) else {
             self.undo_allocate(kind, None, &serde_json::json!({"spec": allocated}), options.dry_run);
             return Err(ApiError::already_exists(&resource, &name));
         };

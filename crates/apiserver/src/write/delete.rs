@@ -37,7 +37,7 @@ impl Writer<'_> {
         {
             return Err(ApiError::forbidden(&resource, &key.name, "this namespace may not be deleted"));
         }
-        let collection = self.store.collection(&resource);
+        let collection = self.store.collection(&kind.collection());
         for _ in 0..ATTEMPTS {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
             check_preconditions(&resource, key, &live, options)?;

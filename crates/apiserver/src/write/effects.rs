@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::Writer;
 use crate::defaults;
 use crate::error::Result;
-use crate::kinds::Kind;
+use crate::kinds::{Kind, is_builtin_plural};
 use crate::store::Object;
+use crate::system;
 
 impl Writer<'_> {
     /// Sets the fields that the server allocates: address and node ports of a Service, accepted names of a definition.
@@ -38,10 +39,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Applies the effects of a stored object: a definition registers its kinds.
+    /// Applies the effects of a stored object: a definition registers its kinds, a namespace gets the certificate of the
+    /// authority.
     pub(super) fn after_store(&self, kind: &Kind, object: &Arc<Object>) {
-        if kind.kind == "CustomResourceDefinition" && !kind.is_custom() {
-            self.kinds.add_definition(object);
+        match (kind.kind.as_str(), &self.root_certificate) {
+            _ if kind.is_custom() => {}
+            ("CustomResourceDefinition", _) => self.kinds.add_definition(object),
+            ("Namespace", Some(certificate)) => system::publish_certificate(self.store, certificate, object),
+            _ => {}
         }
     }
 
@@ -63,7 +68,11 @@ impl Writer<'_> {
     fn remove_instances(&self, definition: &Value) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let spec = &definition["spec"];
-        let resource = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+        let (plural, group) = (text(&spec["names"]["plural"]), text(&spec["group"]));
+        if is_builtin_plural(&group, &plural) {
+            return;
+        }
+        let resource = format!("{plural}.{group}");
         let collection = self.store.collection(&resource);
         for object in collection.list(None).0 {
             // A concurrent write may leave an object behind; it cannot be read, because its kind is not served any more.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::clock::now;
 use crate::error::{ApiError, Result};
 use crate::kinds::Kind;
+use crate::uid::uid;
 
 /// Characters of generated name suffixes, as in Kubernetes: without vowels (to avoid words) and without similar characters.
 const SUFFIX_CHARACTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -160,15 +161,6 @@ pub(super) fn has_generation(kind: &Kind) -> bool {
 fn suffix() -> String {
     let mut rng = rand::rng();
     (0..5).map(|_| char::from(SUFFIX_CHARACTERS[rng.random_range(0..SUFFIX_CHARACTERS.len())])).collect()
-}
-
-/// Returns a random UUID (version 4).
-pub(crate) fn uid() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// Returns whether an object has no finalizers.

@@ -53,7 +53,7 @@ impl Writer<'_> {
         mut change: impl FnMut(&Arc<Object>) -> Result<Candidate>,
     ) -> Result<WriteResult> {
         let resource = kind.resource();
-        let collection = self.store.collection(&resource);
+        let collection = self.store.collection(&kind.collection());
         for _ in 0..ATTEMPTS {
             let live = collection.get(key).ok_or_else(|| ApiError::not_found(&resource, &key.name))?;
             let candidate = change(&live)?;
@@ -119,7 +119,7 @@ impl Writer<'_> {
         }
         let causes = validate::update(kind, old, &value, subresource);
         if !causes.is_empty() {
-            return Err(ApiError::invalid(&kind.kind, &kind.group, &key.name, &causes));
+            return Err(causes.into_error(&kind.kind, &kind.group, &key.name));
         }
         self.admit(request, &value).await?;
         value["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
@@ -127,15 +127,15 @@ impl Writer<'_> {
             return Ok(Some(live.clone()));
         }
         if request.dry_run {
-            return Ok(Some(Arc::new(Object::new(value, live.revision()))));
+            return Ok(Some(Arc::new(Object::new(kind.to_stored(value), live.revision()))));
         }
-        Ok(self.store_changed(kind, key, live, value))
+        Ok(self.store_changed(kind, key, live, kind.to_stored(value)))
     }
 
     /// Stores a changed object, or removes it if it was only waiting for its finalizers. Returns `None` if a concurrent
     /// write changed the live object.
     fn store_changed(&self, kind: &Kind, key: &Key, live: &Object, value: Value) -> Option<Arc<Object>> {
-        let collection = self.store.collection(&kind.resource());
+        let collection = self.store.collection(&kind.collection());
         let is_removed = value["metadata"]["deletionTimestamp"].is_string()
             && live["metadata"]["deletionTimestamp"].is_string()
             && prepare::has_no_finalizers(&value)

@@ -6,7 +6,7 @@ use meshy_apiserver::{DeleteOptions, Options, Server, WriteOptions};
 use serde_json::{Value, json};
 
 use crate::client;
-use crate::requests::send;
+use crate::requests::{exchange, send};
 
 const DEFINITIONS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
@@ -134,4 +134,99 @@ async fn openapi_documents_follow_definitions() {
         client.delete(DEFINITIONS, "", "boxes.example.io", &DeleteOptions::default()).await.expect("deletes");
         assert_eq!(status().await, 404);
     }
+}
+
+/// The causes are those of kube-apiserver 1.36.3, except for approved names of built-in kinds, which it accepts and
+/// ignores.
+#[tokio::test]
+async fn definitions_cannot_have_names_of_built_in_kinds_or_groups_without_approval() {
+    let local = Server::new(Options::default()).client();
+    let approved = "https://github.com/kubernetes-sigs/gateway-api/pull/1";
+    let definition = |group: &str, plural: &str, kind: &str, approval: &str| {
+        let mut definition = definition();
+        definition["metadata"] = json!({"name": format!("{plural}.{group}"),
+            "annotations": {"api-approved.kubernetes.io": approval}});
+        definition["spec"]["group"] = group.into();
+        definition["spec"]["names"] = json!({"plural": plural, "kind": kind});
+        definition
+    };
+    let annotation = "metadata.annotations[api-approved.kubernetes.io]";
+    for (group, plural, kind, approval, field, why) in [
+        ("apps", "deployments", "Deployment", "", "spec.group", "should be a domain with at least one dot"),
+        ("boxes", "boxes", "Box", approved, "spec.group", "should be a domain with at least one dot"),
+        ("Example.io", "boxes", "Box", "", "spec.group", "a lowercase RFC 1123 subdomain"),
+        ("example.io", "Boxes", "Box", "", "spec.names.plural", "a DNS-1035 label"),
+        ("networking.k8s.io", "boxes", "Box", "", annotation, "Required value: protected groups"),
+        ("x.kubernetes.io", "boxes", "Box", "yes", annotation, "with either a URL or a reason"),
+        ("networking.k8s.io", "ingresses", "Box", approved, "spec.names.plural", "is a built-in resource"),
+        ("networking.k8s.io", "boxes", "Ingress", approved, "spec.names.kind", "is a built-in kind"),
+        (
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+            "CustomResourceDefinition",
+            approved,
+            "spec.names.plural",
+            "is a built-in resource",
+        ),
+    ] {
+        let definition = definition(group, plural, kind, approval);
+        let error = local.create(DEFINITIONS, "", definition, &WriteOptions::default()).await;
+        let error = error.expect_err("invalid");
+        let causes = error.details["causes"].as_array().cloned().unwrap_or_default();
+        let found = causes.iter().any(|cause| {
+            cause["field"] == field && cause["message"].as_str().unwrap_or_default().contains(why)
+        });
+        assert!(error.code == 422 && found, "{plural}.{group}: {error}");
+    }
+    for (group, approval, status) in [
+        ("example.io", "", Value::Null),
+        ("gateway.networking.k8s.io", approved, "True".into()),
+        ("x.k8s.io", "unapproved, experimental", "False".into()),
+    ] {
+        let definition = definition(group, "boxes", "Box", approval);
+        let created = local.create(DEFINITIONS, "", definition, &WriteOptions::default()).await;
+        let conditions = created.expect("creates").object["status"]["conditions"].clone();
+        assert_eq!(conditions[2]["status"], status, "{group}: {conditions}");
+    }
+}
+
+#[tokio::test]
+async fn restored_definition_with_the_name_of_a_built_in_kind_does_not_replace_it() {
+    let server = Server::new(Options::default());
+    let client = server.client();
+    client.create(DEFINITIONS, "", definition(), &WriteOptions::default()).await.expect("creates");
+    let snapshot = String::from_utf8(server.snapshot()).expect("text");
+    // A snapshot of an earlier version, which accepted this definition.
+    let snapshot = snapshot.replace("boxes", "deployments").replace("example.io", "apps");
+    let restored = Server::restore(Options::default(), snapshot.as_bytes()).expect("restores");
+    let client = restored.client();
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {
+        "selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "a"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let options = WriteOptions::default();
+    let created = client.create("deployments.apps", "default", deployment, &options).await.expect("creates");
+    assert_eq!(created.object["spec"]["replicas"], 1, "the defaults of a Deployment are set");
+    client.delete(DEFINITIONS, "", "deployments.apps", &DeleteOptions::default()).await.expect("deletes");
+    assert!(client.get("deployments.apps", "default", "a").is_some(), "the Deployment is not deleted");
+    assert!(client.resources().contains(&("deployments.apps".to_owned(), true)), "the kind is still served");
+}
+
+#[tokio::test]
+async fn deprecated_versions_warn_in_each_response() {
+    let server = Server::new(Options::default());
+    let mut definition = definition();
+    definition["spec"]["versions"][1]["deprecated"] = true.into();
+    server.client().create(DEFINITIONS, "", definition, &WriteOptions::default()).await.expect("creates");
+    let path = |version: &str| format!("/apis/example.io/{version}/namespaces/default/boxes");
+    let warnings = async |method: &str, path: &str, body: Value| {
+        let (_, headers, _) = exchange(&server, method, path, "", &body).await;
+        let found = headers.get_all("warning").iter();
+        found.map(|value| value.to_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    let warning = ["299 - \"example.io/v1beta1 Box is deprecated\""];
+    let object = json!({"metadata": {"name": "b"}, "spec": {"size": 1}});
+    assert_eq!(warnings("POST", &path("v1beta1"), object).await, warning);
+    assert_eq!(warnings("GET", &path("v1beta1"), Value::Null).await, warning);
+    assert_eq!(warnings("GET", &format!("{}/absent", path("v1beta1")), Value::Null).await, warning);
+    assert_eq!(warnings("GET", &path("v1"), Value::Null).await, Vec::<String>::new());
 }

@@ -2,9 +2,16 @@
 
 mod admission;
 mod custom_resources;
+mod events;
 mod kube_client;
+mod last_applied;
+mod metadata;
+mod openapi;
 mod pods;
 mod requests;
+mod reviews;
+mod service_proxy;
+mod system;
 
 use meshy_apiserver::Server;
 

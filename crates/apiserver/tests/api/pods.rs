@@ -10,8 +10,10 @@ use meshy_apiserver::{
     CertificateAuthority, DeleteOptions, LogOptions, Options, PodBackend, Server, WriteOptions, kubeconfig,
 };
 use meshy_net::{BoxFuture, BoxIo};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::requests::exchange;
 
 /// Timeout that is also sufficient on a slow machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -85,4 +87,67 @@ async fn scheduled_pod_gets_its_grace_period() {
     assert!(!deletion.removed && deletion.object["metadata"]["deletionGracePeriodSeconds"] == 30);
     let immediately = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
     assert!(local.delete("pods", "default", "p", &immediately).await.expect("deletes").removed);
+}
+
+#[tokio::test]
+async fn eviction_obeys_its_delete_options() {
+    let server = Server::new(Options::default());
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(exchange(&server, "POST", pods, "", &pod).await.0, 201);
+    let evict = async |options: Value| {
+        let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}, "deleteOptions": options});
+        exchange(&server, "POST", &format!("{pods}/p/eviction"), "", &eviction).await.0
+    };
+    let found = async || exchange(&server, "GET", &format!("{pods}/p"), "", &Value::Null).await;
+    assert_eq!(evict(json!({"dryRun": ["All"]})).await, 201);
+    assert_eq!(found().await.2["metadata"]["deletionTimestamp"], Value::Null, "a dry run changes nothing");
+    assert_eq!(evict(json!({"preconditions": {"uid": "other"}})).await, 409);
+    assert_eq!(evict(json!({"gracePeriodSeconds": 7})).await, 201);
+    assert_eq!(found().await.2["metadata"]["deletionGracePeriodSeconds"], 7);
+    assert_eq!(evict(json!({"gracePeriodSeconds": 0})).await, 201);
+    assert_eq!(found().await.0, 404);
+}
+
+#[tokio::test]
+async fn actions_that_are_not_implemented_name_their_resource() {
+    let server = Server::new(Options::default());
+    let path = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let (status, _, body) = exchange(&server, "POST", path, "", &json!({})).await;
+    assert_eq!(status, 501);
+    assert!(
+        body["message"].as_str().unwrap_or_default().ends_with("does not serve serviceaccounts/token"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn port_forward_without_a_protocol_is_accepted() {
+    let server = Server::new(Options { pods: Some(Arc::new(EchoPods)), ..Options::default() });
+    let authority = CertificateAuthority::new().expect("an authority");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let running = server.serve(listener, &authority).expect("serves");
+    let document = kubeconfig("test", &running.url(), &authority, server.token());
+    let config = kube::config::Kubeconfig::from_yaml(&document.to_string()).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("a context");
+    let client = kube::Client::try_from(config).expect("a client");
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(exchange(&server, "POST", "/api/v1/namespaces/default/pods", "", &pod).await.0, 201);
+    let status = async |protocol: Option<&str>| {
+        let mut request = http::Request::get("/api/v1/namespaces/default/pods/p/portforward?ports=9090")
+            .header("upgrade", "websocket")
+            .header("connection", "upgrade")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        if let Some(protocol) = protocol {
+            request = request.header("sec-websocket-protocol", protocol);
+        }
+        let request = request.body(kube::client::Body::empty()).expect("a request");
+        let response = client.send(request).await.expect("a response");
+        let chosen = response.headers().get("sec-websocket-protocol");
+        (response.status().as_u16(), chosen.and_then(|value| value.to_str().ok()).map(str::to_owned))
+    };
+    assert_eq!(status(None).await, (101, None));
+    assert_eq!(status(Some("v4.channel.k8s.io")).await, (101, Some("v4.channel.k8s.io".to_owned())));
+    assert_eq!(status(Some("v5.channel.k8s.io")).await.0, 400);
 }

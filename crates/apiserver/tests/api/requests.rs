@@ -1,7 +1,28 @@
 //! Single requests and their status.
 
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
 use meshy_apiserver::{DeleteOptions, Options, Server, WriteOptions};
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// Sends a request with a JSON body (none for null) and returns status, headers and body of the response.
+pub(crate) async fn exchange(
+    server: &Server,
+    method: &str,
+    path: &str,
+    accept: &str,
+    body: &Value,
+) -> (u16, HeaderMap, Value) {
+    let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.header("content-type", content).header("accept", accept);
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from(bytes))).expect("a request");
+    let response = tower::ServiceExt::oneshot(server.service(), request).await.expect("a response");
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await.expect("a body").to_bytes();
+    (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap_or_default())
+}
 
 /// Sends a request and returns the status of the response.
 pub(crate) async fn send(server: &Server, method: &str, path: &str, content: &str, body: Vec<u8>) -> u16 {

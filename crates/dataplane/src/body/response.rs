@@ -1,5 +1,7 @@
 //! A response's body.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -24,6 +26,13 @@ enum Inner {
     Empty,
     Text(Bytes),
     Incoming(Incoming),
+    Peeked(Box<Peeked>),
+}
+
+/// A body whose first frames were read ahead.
+struct Peeked {
+    items: VecDeque<Result<Frame<Bytes>, BoxError>>,
+    rest: Inner,
 }
 
 type Item = Option<Result<Frame<Bytes>, BoxError>>;
@@ -80,6 +89,40 @@ impl ResponseBody {
         if let Some(tracking) = &mut self.tracking {
             tracking.report_head();
         }
+    }
+
+    /// Returns the gRPC status if it is known.
+    pub(crate) fn grpc_status(&self) -> Option<u8> {
+        self.tracking.as_ref()?.grpc_status()
+    }
+
+    /// Reads the trailers ahead if no data comes before them, or one frame of data with the trailers right behind it. A
+    /// response that streams is not delayed.
+    pub(crate) async fn peek_trailers(&mut self) {
+        if self.grpc_status().is_some() || self.inner.is_end() {
+            return;
+        }
+        let mut items = VecDeque::with_capacity(2);
+        let first = poll_fn(|cx| match (self.inner.poll(cx), &mut self.limits) {
+            (Poll::Pending, Some(limits)) => limits.poll_expired(cx).map(|timeout| Some(Err(timeout.into()))),
+            (item, _) => item,
+        });
+        let first = first.await;
+        let is_data = matches!(&first, Some(Ok(frame)) if frame.is_data());
+        let ended = first.is_none();
+        items.extend(first);
+        if is_data {
+            let second = poll_fn(|cx| Poll::Ready(self.inner.poll(cx))).await;
+            if let Poll::Ready(Some(item)) = second {
+                items.push_back(item);
+            }
+        }
+        let trailers = items.iter().find_map(|item| item.as_ref().ok()?.trailers_ref());
+        if let Some(tracking) = self.tracking.as_mut().filter(|_| trailers.is_some() || ended) {
+            tracking.decide(trailers);
+        }
+        let rest = std::mem::replace(&mut self.inner, Inner::Empty);
+        self.inner = Inner::Peeked(Box::new(Peeked { items, rest }));
     }
 
     /// Drops a response that a retry replaces. A body that has arrived already is read, so that its connection can be used
@@ -163,11 +206,7 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            Inner::Empty => SizeHint::with_exact(0),
-            Inner::Text(text) => SizeHint::with_exact(text.len() as u64),
-            Inner::Incoming(body) => body.size_hint(),
-        }
+        self.inner.size_hint()
     }
 }
 
@@ -180,6 +219,10 @@ impl Inner {
             Self::Incoming(body) => {
                 Pin::new(body).poll_frame(cx).map(|item| item.map(|frame| frame.map_err(Into::into)))
             }
+            Self::Peeked(peeked) => match peeked.items.pop_front() {
+                Some(item) => Poll::Ready(Some(item)),
+                None => peeked.rest.poll(cx),
+            },
         }
     }
 
@@ -188,6 +231,17 @@ impl Inner {
             Self::Empty => true,
             Self::Text(text) => text.is_empty(),
             Self::Incoming(body) => body.is_end_stream(),
+            Self::Peeked(peeked) => peeked.items.is_empty() && peeked.rest.is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Text(text) => SizeHint::with_exact(text.len() as u64),
+            Self::Incoming(body) => body.size_hint(),
+            // Its trailers would be lost if the length were announced.
+            Self::Peeked(_) => SizeHint::default(),
         }
     }
 }

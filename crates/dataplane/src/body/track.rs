@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::classify::{Class, HeadClass};
 use crate::health::InFlight;
-use crate::metrics::{BackendScope, HttpScope, Outcome, RouteScope};
+use crate::metrics::{BackendScope, End, HttpScope, InboundScope, Outcome, RouteScope};
 
 /// When a request was sent to its end.
 pub(crate) enum SentAt {
@@ -35,6 +35,8 @@ pub(crate) enum Tracker {
     Route(Arc<RouteScope>, Instant),
     /// The `outbound_*` families of a route's backend.
     Backend(Arc<BackendScope>, SentAt),
+    /// The `inbound_http_*` families of a server's route.
+    Inbound(Arc<InboundScope>),
     /// The balancer and the breaker.
     Load(InFlight),
 }
@@ -72,6 +74,19 @@ impl Tracking {
         self.class.finish(None).is_failure()
     }
 
+    /// Decides the class by trailers that were read ahead, or by their absence.
+    pub(crate) fn decide(&mut self, trailers: Option<&HeaderMap>) {
+        self.class = HeadClass::Decided(self.class.finish(trailers));
+    }
+
+    /// Returns the gRPC status if it is known.
+    pub(crate) fn grpc_status(&self) -> Option<u8> {
+        match self.class {
+            HeadClass::Decided(class) => class.grpc_status(),
+            HeadClass::Trailers(_) => None,
+        }
+    }
+
     /// Reports the result by the head to the balancer and the breaker.
     pub(crate) fn report_head(&mut self) {
         let class = self.class.finish(None);
@@ -98,7 +113,7 @@ impl Tracking {
             match tracker {
                 Tracker::Http(scope, start) => scope.first_data(self.status, now.duration_since(*start)),
                 Tracker::Load(in_flight) => in_flight.first_data(now),
-                Tracker::Route(..) | Tracker::Backend(..) => {}
+                Tracker::Route(..) | Tracker::Backend(..) | Tracker::Inbound(_) => {}
             }
         }
     }
@@ -120,11 +135,13 @@ impl Tracking {
             StreamEnd::Broken { class, label } => (Class::Error(class), label),
         };
         let status = Some(self.status);
+        let route_end = End { status, grpc: class.grpc_status(), error };
         for tracker in self.trackers.iter_mut().filter_map(Option::take) {
             match tracker {
                 Tracker::Http(scope, _) => scope.ended(Outcome { status, class }),
-                Tracker::Route(scope, start) => scope.ended(status, error, now.duration_since(start)),
-                Tracker::Backend(scope, sent) => scope.ended(status, error, sent.until(now)),
+                Tracker::Route(scope, start) => scope.ended(route_end, now.duration_since(start)),
+                Tracker::Backend(scope, sent) => scope.ended(route_end, sent.until(now)),
+                Tracker::Inbound(scope) => scope.ended(status),
                 Tracker::Load(in_flight) => in_flight.finish(class),
             }
         }

@@ -65,9 +65,10 @@ impl<T: Series> Family<T> {
         if series.is_empty() {
             return;
         }
-        // Linkerd keeps `_total` in the type line of all families but `outbound_*`, which its OpenMetrics library writes.
-        let type_name =
-            if self.name.starts_with("outbound_") { self.name.trim_end_matches("_total") } else { self.name };
+        // Linkerd keeps `_total` in the type line of all families but these, which its OpenMetrics library writes.
+        let open_metrics = self.name.starts_with("outbound_") && self.name != "outbound_http_errors_total"
+            || matches!(self.name, "inbound_http_requests_total" | "inbound_http_statuses_total");
+        let type_name = if open_metrics { self.name.trim_end_matches("_total") } else { self.name };
         let _ = writeln!(out, "# HELP {type_name} {}\n# TYPE {type_name} {}", self.help, T::KIND);
         for (labels, entry) in series.iter() {
             entry.value.write(self.name, labels.as_str(), out);

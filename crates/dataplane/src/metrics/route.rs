@@ -7,84 +7,128 @@ use super::Metrics;
 use super::histogram::{BACKEND_SECONDS, FRAME_BYTES, Histogram, REQUEST_SECONDS};
 use super::http::SmallMap;
 use super::labels::Labels;
-use super::registry::Counter;
+use super::policy::{PolicyFamilies, grpc_name};
+use super::registry::{Counter, Family};
 
 /// How a request ended: its status, and the error that took the place of a response or broke it.
 #[derive(Clone, Copy)]
-struct End {
-    status: Option<u16>,
-    error: &'static str,
+pub(crate) struct End {
+    /// The HTTP status.
+    pub(crate) status: Option<u16>,
+    /// The gRPC status.
+    pub(crate) grpc: Option<u8>,
+    pub(crate) error: &'static str,
 }
 
 impl PartialEq for End {
     /// Errors are usually the same static text, so their addresses are compared first.
     fn eq(&self, other: &Self) -> bool {
         let same = std::ptr::eq(self.error, other.error);
-        self.status == other.status && (same || self.error == other.error)
+        self.status == other.status && self.grpc == other.grpc && (same || self.error == other.error)
+    }
+}
+
+/// The protocol of a route, which decides about its families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RouteProtocol {
+    Http,
+    Grpc,
+}
+
+impl RouteProtocol {
+    fn families(self, metrics: &Metrics) -> &PolicyFamilies {
+        match self {
+            Self::Http => &metrics.http_policy,
+            Self::Grpc => &metrics.grpc_policy,
+        }
+    }
+}
+
+/// Counters by how requests ended.
+struct Ends {
+    labels: Labels,
+    metrics: Arc<Metrics>,
+    protocol: RouteProtocol,
+    family: fn(&PolicyFamilies) -> &Family<Counter>,
+    counters: SmallMap<End, Counter>,
+}
+
+impl Ends {
+    fn count(&self, end: End) {
+        let create = || {
+            let families = self.protocol.families(&self.metrics);
+            let status = match (self.protocol, end) {
+                (RouteProtocol::Http, End { status: Some(status), .. }) => status.to_string(),
+                (RouteProtocol::Grpc, End { grpc: Some(code), .. }) => grpc_name(code).to_owned(),
+                _ => String::new(),
+            };
+            let labels = self.labels.with(families.status_label, status).with("error", end.error);
+            (self.family)(families).get(&labels)
+        };
+        self.counters.with(&end, create, |counter| counter.inc());
     }
 }
 
 /// The series of one route.
 pub(crate) struct RouteScope {
-    labels: Labels,
-    metrics: Arc<Metrics>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: SmallMap<End, Counter>,
+    ends: Ends,
 }
 
 impl RouteScope {
     /// Creates the series; `labels` are those of the parent, of the route and of the hostname.
-    pub(crate) fn new(metrics: &Arc<Metrics>, labels: Labels) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>, protocol: RouteProtocol, labels: Labels) -> Self {
+        let families = protocol.families(metrics);
         Self {
-            frames: metrics.policy_request_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
-            duration: metrics.policy_request_duration.get_or(&labels, || Histogram::new(&REQUEST_SECONDS)),
-            ends: SmallMap::default(),
-            metrics: metrics.clone(),
-            labels,
+            frames: families.request_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
+            duration: families.request_duration.get_or(&labels, || Histogram::new(&REQUEST_SECONDS)),
+            ends: Ends {
+                family: |families| &families.request_statuses,
+                counters: SmallMap::default(),
+                metrics: metrics.clone(),
+                protocol,
+                labels,
+            },
         }
     }
 
-    pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
+    pub(crate) fn ended(&self, end: End, elapsed: Duration) {
         self.duration.observe_time(elapsed);
-        let create = || self.metrics.policy_request_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&End { status, error }, create, |counter| counter.inc());
+        self.ends.count(end);
     }
 }
 
 /// The series of one backend of a route.
 pub(crate) struct BackendScope {
-    labels: Labels,
-    metrics: Arc<Metrics>,
     pub(crate) requests: Arc<Counter>,
     pub(crate) frames: Arc<Histogram>,
     duration: Arc<Histogram>,
-    ends: SmallMap<End, Counter>,
+    ends: Ends,
 }
 
 impl BackendScope {
     /// Creates the series; `labels` are those of the parent, of the route and of the backend.
-    pub(crate) fn new(metrics: &Arc<Metrics>, labels: Labels) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>, protocol: RouteProtocol, labels: Labels) -> Self {
+        let families = protocol.families(metrics);
         Self {
-            requests: metrics.backend_requests.get(&labels),
-            frames: metrics.backend_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
-            duration: metrics.backend_duration.get_or(&labels, || Histogram::new(&BACKEND_SECONDS)),
-            ends: SmallMap::default(),
-            metrics: metrics.clone(),
-            labels,
+            requests: families.backend_requests.get(&labels),
+            frames: families.backend_frames.get_or(&labels, || Histogram::new(&FRAME_BYTES)),
+            duration: families.backend_duration.get_or(&labels, || Histogram::new(&BACKEND_SECONDS)),
+            ends: Ends {
+                family: |families| &families.backend_statuses,
+                counters: SmallMap::default(),
+                metrics: metrics.clone(),
+                protocol,
+                labels,
+            },
         }
     }
 
-    pub(crate) fn ended(&self, status: Option<u16>, error: &'static str, elapsed: Duration) {
+    pub(crate) fn ended(&self, end: End, elapsed: Duration) {
         self.duration.observe_time(elapsed);
-        let create = || self.metrics.backend_statuses.get(&end_labels(&self.labels, status, error));
-        self.ends.with(&End { status, error }, create, |counter| counter.inc());
+        self.ends.count(end);
     }
-}
-
-fn end_labels(labels: &Labels, status: Option<u16>, error: &'static str) -> Labels {
-    let status = status.map(|status| status.to_string()).unwrap_or_default();
-    labels.with("http_status", status).with("error", error)
 }
 
 /// The four counters of a route's retries; they exist, at zero, as soon as the route has retries.
@@ -92,16 +136,18 @@ pub(crate) struct RetryScope {
     pub(crate) requests: Arc<Counter>,
     pub(crate) successes: Arc<Counter>,
     pub(crate) limit_exceeded: Arc<Counter>,
-    pub(crate) overflow: Arc<Counter>,
+    /// Stays 0: a retry waits for an endpoint as the first attempt does.
+    _overflow: Arc<Counter>,
 }
 
 impl RetryScope {
-    pub(crate) fn new(metrics: &Metrics, labels: &Labels) -> Self {
+    pub(crate) fn new(metrics: &Metrics, protocol: RouteProtocol, labels: &Labels) -> Self {
+        let families = protocol.families(metrics);
         Self {
-            requests: metrics.policy_retry_requests.get(labels),
-            successes: metrics.policy_retry_successes.get(labels),
-            limit_exceeded: metrics.policy_retry_limit_exceeded.get(labels),
-            overflow: metrics.policy_retry_overflow.get(labels),
+            requests: families.retry_requests.get(labels),
+            successes: families.retry_successes.get(labels),
+            limit_exceeded: families.retry_limit_exceeded.get(labels),
+            _overflow: families.retry_overflow.get(labels),
         }
     }
 }

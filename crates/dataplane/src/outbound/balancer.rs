@@ -1,10 +1,10 @@
 //! Picks the less loaded of two random endpoints, and waits while none is available.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex as FairMutex, Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::context::Context;
@@ -14,9 +14,7 @@ use crate::health::InFlight;
 use crate::policy::FailureAccrual;
 use crate::target::Endpoint;
 
-/// How many requests may wait for an endpoint; Linkerd's default.
-const QUEUE_CAPACITY: usize = 10_000;
-/// How long a service may be without an available endpoint before its requests fail at once; Linkerd's default.
+/// How long the first request of the queue waits for an endpoint before the whole queue fails; Linkerd's default.
 const FAIL_FAST: Duration = Duration::from_secs(3);
 
 /// The endpoints of one service.
@@ -27,15 +25,19 @@ pub(super) struct Balancer {
     state: Mutex<State>,
     /// Notified when a breaker admits requests again.
     available: Arc<Notify>,
+    /// The requests that wait. Linkerd's queue holds 100 and more requests wait to enter it, which no caller can observe.
     waiting: AtomicUsize,
+    /// Held by the first request of the queue, the only one that an endpoint is picked for.
+    first: FairMutex<()>,
+    /// Notified when the whole queue fails.
+    failed: Notify,
+    /// Since the queue failed, no request waits until an endpoint is available.
+    fail_fast: AtomicBool,
 }
 
 struct State {
     watch: watch::Receiver<Arc<[Endpoint]>>,
     endpoints: Arc<[Arc<EndpointState>]>,
-    /// Since when no endpoint is available.
-    unavailable_since: Option<Instant>,
-    fail_fast: bool,
 }
 
 /// The endpoint of one attempt.
@@ -52,10 +54,9 @@ impl Balancer {
         accrual: Option<FailureAccrual>,
     ) -> Self {
         watch.mark_changed();
-        let state =
-            Mutex::new(State { watch, endpoints: Arc::new([]), unavailable_since: None, fail_fast: false });
-        let (available, waiting) = Default::default();
-        Self { context, authority, accrual, state, available, waiting }
+        let state = Mutex::new(State { watch, endpoints: Arc::new([]) });
+        let (available, waiting, first, failed, fail_fast) = Default::default();
+        Self { context, authority, accrual, state, available, waiting, first, failed, fail_fast }
     }
 
     pub(super) fn accrual(&self) -> Option<FailureAccrual> {
@@ -67,21 +68,40 @@ impl Balancer {
         self.state.lock().expect("balancer lock").watch.same_channel(endpoints)
     }
 
-    /// Whether a request would get an endpoint without waiting.
-    pub(super) fn is_available(&self) -> bool {
-        let now = Instant::now();
-        self.current().iter().any(|endpoint| endpoint.health.is_available(now))
+    /// Whether requests are rejected at once: the service is in fail-fast and no endpoint is available.
+    pub(super) fn sheds(&self, now: Instant) -> bool {
+        // Read for every attempt, so without the lock as long as the service is available.
+        self.fail_fast.load(Relaxed)
+            && !self.refreshed().endpoints.iter().any(|endpoint| endpoint.health.is_available(now))
     }
 
-    /// Picks an endpoint for one attempt. Waits for one as long as the service is not in fail-fast.
+    /// Picks an endpoint for one attempt, or waits for one in a queue. The time limit is that of the queue's first request:
+    /// when it expires, all requests of the queue fail, and from then on new ones are rejected at once.
     pub(super) async fn pick(&self, now: Instant) -> Result<Picked, ProxyError> {
-        if let Some(picked) = self.try_pick(now) {
+        if self.waiting.load(Relaxed) == 0
+            && let Some(picked) = self.try_pick(now)
+        {
             return Ok(picked);
         }
-        let Some(_slot) = QueueSlot::take(&self.waiting) else {
-            tracing::debug!(waiting = QUEUE_CAPACITY, "request rejected, the queue is full");
+        if self.sheds(now) {
+            tracing::debug!("request rejected, the service is in fail-fast");
             return Err(ProxyError::LoadShed);
-        };
+        }
+        let _waiting = Waiting::enter(&self.waiting);
+        let failed = self.failed.notified();
+        tokio::select! {
+            biased;
+            () = failed => Err(ProxyError::FailFast),
+            first = self.first.lock() => {
+                let result = self.pick_as_first().await;
+                drop(first);
+                result
+            }
+        }
+    }
+
+    async fn pick_as_first(&self) -> Result<Picked, ProxyError> {
+        let deadline = Instant::now() + FAIL_FAST;
         loop {
             // Both are registered before the next check, so that no change is missed.
             let available = self.available.notified();
@@ -90,9 +110,8 @@ impl Balancer {
             if let Some(picked) = self.try_pick(now) {
                 return Ok(picked);
             }
-            let deadline = self.fail_fast_at(now);
-            if now >= deadline {
-                tracing::debug!("request rejected, the service is in fail-fast");
+            if now >= deadline || self.sheds(now) {
+                self.fail();
                 return Err(ProxyError::FailFast);
             }
             tracing::debug!("waiting for an available endpoint");
@@ -105,26 +124,23 @@ impl Balancer {
         }
     }
 
+    /// Fails all requests of the queue.
+    fn fail(&self) {
+        if !self.fail_fast.swap(true, Relaxed) {
+            let (service, endpoints) = (self.authority.as_deref(), self.current().len());
+            tracing::info!(service, endpoints, "service entered fail-fast, no endpoint is available");
+        }
+        self.failed.notify_waiters();
+    }
+
     fn try_pick(&self, now: Instant) -> Option<Picked> {
-        let mut state = self.refreshed();
+        let state = self.refreshed();
         let picked = choose(&state.endpoints, now)?;
-        state.unavailable_since = None;
-        if std::mem::take(&mut state.fail_fast) {
+        if self.fail_fast.load(Relaxed) && self.fail_fast.swap(false, Relaxed) {
             tracing::info!(service = self.authority.as_deref(), "service left fail-fast");
         }
         tracing::debug!(endpoint = %picked.endpoint.endpoint.addr, of = state.endpoints.len(), "endpoint chosen");
         Some(picked)
-    }
-
-    /// Returns when a service without an available endpoint enters fail-fast.
-    fn fail_fast_at(&self, now: Instant) -> Instant {
-        let mut state = self.state.lock().expect("balancer lock");
-        let deadline = *state.unavailable_since.get_or_insert(now) + FAIL_FAST;
-        if now >= deadline && !std::mem::replace(&mut state.fail_fast, true) {
-            let (service, endpoints) = (self.authority.as_deref(), state.endpoints.len());
-            tracing::info!(service, endpoints, "service entered fail-fast, no endpoint is available");
-        }
-        deadline
     }
 
     fn current(&self) -> Arc<[Arc<EndpointState>]> {
@@ -136,8 +152,11 @@ impl Balancer {
         let mut state = self.state.lock().expect("balancer lock");
         let changed = match state.watch.has_changed() {
             Ok(changed) => changed,
-            // Without its sender a watch reports no change, not even that of the first value.
-            Err(_) => state.endpoints.is_empty() && !state.watch.borrow().is_empty(),
+            // Without its sender a watch reports no change, not even that of the first value; reading marks it as seen.
+            Err(_) => {
+                let empty = state.watch.borrow_and_update().is_empty();
+                state.endpoints.is_empty() && !empty
+            }
         };
         if changed {
             self.update(&mut state);
@@ -193,17 +212,17 @@ fn draw<'a>(n: usize, at: impl Fn(usize) -> &'a Arc<EndpointState>, now: Instant
     if a.health.load(now) <= b.health.load(now) { a } else { b }
 }
 
-/// A slot of the queue of waiting requests.
-struct QueueSlot<'a>(&'a AtomicUsize);
+/// A request in the queue.
+struct Waiting<'a>(&'a AtomicUsize);
 
-impl<'a> QueueSlot<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Option<Self> {
-        let slot = Self(waiting);
-        (waiting.fetch_add(1, Relaxed) < QUEUE_CAPACITY).then_some(slot)
+impl<'a> Waiting<'a> {
+    fn enter(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Relaxed);
+        Self(waiting)
     }
 }
 
-impl Drop for QueueSlot<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::balancer::{Balancer, Picked};
 use super::context::Context;
+use super::endpoint::Limit;
 use crate::body::{BoxResponse, RequestBody, Tracker};
 use crate::classify::Class;
 use crate::error::ProxyError;
@@ -38,8 +39,9 @@ impl Concrete {
         self.0.reads(endpoints)
     }
 
-    pub(super) fn is_available(&self) -> bool {
-        self.0.is_available()
+    /// Whether requests are rejected at once.
+    pub(super) fn sheds(&self) -> bool {
+        self.0.sheds(Instant::now())
     }
 
     /// Sends one attempt, started `now`, to an endpoint.
@@ -49,9 +51,10 @@ impl Concrete {
         route: Option<&Arc<Route>>,
         grpc: bool,
         now: Instant,
+        limit: Option<Limit>,
     ) -> Result<BoxResponse, ProxyError> {
         let Picked { endpoint, in_flight } = self.0.pick(now).await?;
-        match endpoint.call(request, route, grpc, in_flight.started()).await {
+        match endpoint.call(request, route, grpc, in_flight.started(), limit).await {
             Ok(mut response) => {
                 response.body_mut().add(Tracker::Load(in_flight));
                 Ok(response)

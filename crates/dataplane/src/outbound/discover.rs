@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::context::Context;
 use super::logical::Logical;
-use crate::policy::Policy;
+use crate::policy::{Egress, Policy};
 use crate::target::{Destination, Endpoint, Target};
 
 /// How long an unused discovery is kept; Linkerd's `OUTBOUND_DISCOVERY_IDLE_TIMEOUT`.
@@ -77,7 +77,7 @@ impl Discover {
         if let Some(entry) = entries.get(&destination).filter(|entry| !entry.is_idle()) {
             return InUse::new(entry);
         }
-        let logical = Logical::new(self.context.clone(), target);
+        let logical = Logical::new(self.context.clone(), &destination, target);
         let (users, idle_since) = (AtomicUsize::new(0), Mutex::new(Instant::now()));
         let entry = Arc::new(Entry { logical, users, idle_since });
         let in_use = InUse::new(&entry);
@@ -102,6 +102,7 @@ fn forward_to(addr: SocketAddr) -> watch::Receiver<Arc<Target>> {
     let target = Target {
         authority: None,
         service: None,
+        egress: Some(Egress::Fallback),
         profile: None,
         policy: Arc::new(Policy::default()),
         endpoints: watch::channel(endpoints).1,

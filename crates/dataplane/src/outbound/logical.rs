@@ -6,18 +6,21 @@ use http::Request;
 use tokio::sync::watch;
 
 use super::context::Context;
+use super::failure::Failure;
 use super::policy_route::PolicyPlan;
 use super::profile_route::ProfilePlan;
 use super::services::Services;
 use crate::body::{BoxResponse, RequestBody};
 use crate::error::ProxyError;
 use crate::profile::Profile;
-use crate::target::Target;
+use crate::target::{Destination, Target};
 use crate::transport::Transport;
 
 /// A destination with its routes.
 pub(super) struct Logical {
     context: Arc<Context>,
+    /// The destination's address or name, for error texts.
+    name: Arc<str>,
     /// Linkerd's rule: whether the profile is followed is decided when the destination is discovered. `None` without
     /// [`Context::linkerd_discovery_cache`].
     follows_profile: Option<bool>,
@@ -38,12 +41,20 @@ enum Plan {
 }
 
 impl Logical {
-    pub(super) fn new(context: Arc<Context>, mut watch: watch::Receiver<Arc<Target>>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        destination: &Destination,
+        mut watch: watch::Receiver<Arc<Target>>,
+    ) -> Self {
+        let name: Arc<str> = match destination {
+            Destination::Address(addr) => addr.to_string().into(),
+            Destination::Name(host, port) => format!("{host}:{port}").into(),
+        };
         let target = watch.borrow_and_update().clone();
         let follows_profile = context.linkerd_discovery_cache.then(|| has_overriding_profile(&target));
         let services = Arc::new(Services::new(context.clone()));
-        let plan = plan(&context, &services, &target, follows_profile, None);
-        Self { context, follows_profile, state: Mutex::new(State { watch, target, plan }), services }
+        let plan = plan(&context, &name, &services, &target, follows_profile, None);
+        Self { context, name, follows_profile, state: Mutex::new(State { watch, target, plan }), services }
     }
 
     pub(super) fn is_opaque(&self) -> bool {
@@ -55,7 +66,7 @@ impl Logical {
         &self,
         request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<BoxResponse, ProxyError> {
+    ) -> Result<BoxResponse, Failure> {
         match self.current().0 {
             Plan::Profile(plan) => plan.call(request, grpc).await,
             Plan::Policy(plan) => plan.call(request, grpc).await,
@@ -73,7 +84,8 @@ impl Logical {
         if state.watch.has_changed().unwrap_or(false) {
             let target = state.watch.borrow_and_update().clone();
             let before = Some((&*state.target, &state.plan));
-            state.plan = plan(&self.context, &self.services, &target, self.follows_profile, before);
+            state.plan =
+                plan(&self.context, &self.name, &self.services, &target, self.follows_profile, before);
             state.target = target;
         }
         (state.plan.clone(), state.target.clone())
@@ -87,6 +99,7 @@ fn has_overriding_profile(target: &Target) -> bool {
 /// Builds the plan of a target. A plan whose profile or policy did not change is kept, above all for its retry budget.
 fn plan(
     context: &Arc<Context>,
+    name: &Arc<str>,
     services: &Arc<Services>,
     target: &Arc<Target>,
     follows_profile: Option<bool>,
@@ -120,9 +133,12 @@ fn plan(
         routes = target.policy.routes.len(),
         "policy applied"
     );
-    Plan::Policy(Arc::new(PolicyPlan::new(context, services, target)))
+    Plan::Policy(Arc::new(PolicyPlan::new(context, name, services, target)))
 }
 
 fn is_same_service(a: &Target, b: &Target) -> bool {
-    a.authority == b.authority && a.service == b.service && a.endpoints.same_channel(&b.endpoints)
+    a.authority == b.authority
+        && a.service == b.service
+        && a.egress == b.egress
+        && a.endpoints.same_channel(&b.endpoints)
 }

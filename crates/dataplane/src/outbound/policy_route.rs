@@ -9,19 +9,21 @@ use std::time::Duration;
 
 use http::Request;
 use http::header::HOST;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::concrete::Concrete;
 use super::context::Context;
+use super::endpoint::Limit;
+use super::failure::Failure;
 use super::services::Services;
 use crate::backoff::backoff;
 use crate::body::{BoxResponse, Limits, Replay, RequestBody, Tracker};
 use crate::error::{ProxyError, StreamTimeout};
-use crate::metrics::{Metrics, RetryScope};
+use crate::metrics::{End, Metrics, RetryScope, RouteProtocol};
 use crate::policy::{Backend, HttpRoute, Policy, Retry, RouteRule, find_rule};
 use crate::target::Target;
 use filters::{apply_request, apply_response};
-use rule::{Rule, RuleBackend, parent_labels};
+use rule::{Parent, Rule, RuleBackend};
 
 /// The shortest and the longest backoff before a retry; up to the same time is added at random. Linkerd's values.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
@@ -33,13 +35,20 @@ pub(super) struct PolicyPlan {
     rules: Vec<Vec<Rule>>,
     own: Arc<Concrete>,
     services: Arc<Services>,
+    /// The destination's address or name, for error texts.
+    logical: Arc<str>,
     metrics: Arc<Metrics>,
 }
 
 impl PolicyPlan {
-    pub(super) fn new(context: &Arc<Context>, services: &Arc<Services>, target: &Arc<Target>) -> Self {
+    pub(super) fn new(
+        context: &Arc<Context>,
+        logical: &Arc<str>,
+        services: &Arc<Services>,
+        target: &Arc<Target>,
+    ) -> Self {
         let policy = target.policy.clone();
-        let parent = parent_labels(target.service.as_ref());
+        let parent = Parent::of(target);
         let rules = if policy.routes.is_empty() {
             vec![vec![Rule::new(&parent, target, &policy, None, &RouteRule::default())]]
         } else {
@@ -50,26 +59,29 @@ impl PolicyPlan {
             policy.routes.iter().map(rules).collect()
         };
         let own = services.own(target, policy.failure_accrual);
-        Self { policy, rules, own, services: services.clone(), metrics: context.metrics.clone() }
+        let (logical, metrics) = (logical.clone(), context.metrics.clone());
+        Self { policy, rules, own, services: services.clone(), logical, metrics }
     }
 
     pub(super) async fn call(
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<BoxResponse, ProxyError> {
-        let rule = self.rule(&request).ok_or(ProxyError::NoRoute)?;
+    ) -> Result<BoxResponse, Failure> {
+        let no_route = || Failure::at(ProxyError::NoRoute, &self.logical, None, None);
+        let (rule, prefix) = self.rule(&request).ok_or_else(no_route)?;
         tracing::debug!(route = rule.name, retries = rule.retry.is_some(), "policy route matched");
         let (scope, retries) = rule.scopes(&self.metrics);
         let start = Instant::now();
         let deadline = rule.timeouts.request.map(|limit| start + limit);
         request.body_mut().measure_frames(&scope.frames);
+        let mut attempts = Attempts { rule, prefix, grpc, deadline, last: None };
         let result = match (&rule.retry, retries) {
             (Some(retry), Some(counters)) => {
-                self.call_with_retries(rule, retry, counters, request, grpc, (start, deadline)).await
+                self.call_with_retries(&mut attempts, retry, counters, request, start).await
             }
             _ => {
-                let result = self.attempt(rule, request, grpc, start, deadline, None).await;
+                let result = self.attempt(&mut attempts, request, start, None).await;
                 if is_failure(&result) {
                     refused("the route has no retries");
                 }
@@ -82,42 +94,40 @@ impl PolicyPlan {
                 Ok(response)
             }
             Err(error) => {
-                let (status, label) = match &error {
-                    ProxyError::Redirect(status, _) => (Some(status.as_u16()), ""),
-                    _ => (None, error.label()),
-                };
-                scope.ended(status, label, start.elapsed());
-                Err(error)
+                scope.ended(outcome(&error), start.elapsed());
+                let backend = attempts.last.map(|backend| &*backend.name);
+                Err(Failure::at(error, &self.logical, Some(&rule.name), backend))
             }
         }
     }
 
-    fn rule(&self, request: &Request<RequestBody>) -> Option<&Rule> {
+    /// Returns the rule of a request and the path prefix that it matched.
+    fn rule(&self, request: &Request<RequestBody>) -> Option<(&Rule, Option<&str>)> {
         if self.policy.routes.is_empty() {
-            return self.rules.first()?.first();
+            return Some((self.rules.first()?.first()?, None));
         }
-        let (route, rule) = find_rule(&self.policy.routes, request, host(request))?;
-        self.rules.get(route)?.get(rule)
+        let found = find_rule(&self.policy.routes, request, host(request))?;
+        Some((self.rules.get(found.route)?.get(found.rule)?, found.prefix))
     }
 
     /// Retries after a backoff, as often as the limit allows. The conditions: the response or the error is retryable, the
-    /// whole body was sent and kept, the limit is not reached, the deadline leaves time, an endpoint is available.
-    async fn call_with_retries(
-        &self,
-        rule: &Rule,
+    /// whole body was sent and kept, the limit is not reached. A retry waits for an endpoint as the first attempt does; the
+    /// deadline does not shorten the backoff.
+    async fn call_with_retries<'a>(
+        &'a self,
+        attempts: &mut Attempts<'a>,
         retry: &Retry,
         counters: &RetryScope,
         request: Box<Request<RequestBody>>,
-        grpc: bool,
-        (mut now, deadline): (Instant, Option<Instant>),
+        mut now: Instant,
     ) -> Result<BoxResponse, ProxyError> {
         let (head, body) = request.into_parts();
         let replay = match Replay::new(body) {
             Ok(replay) => replay,
             Err(body) => {
                 let request = Box::new(Request::from_parts(head, body));
-                let result = self.attempt(rule, request, grpc, now, deadline, None).await;
-                if is_retryable(retry, &result) {
+                let result = self.attempt(attempts, request, now, None).await;
+                if is_retryable(attempts.rule, retry, &result) {
                     refused("the request body is longer than 64 KiB");
                 }
                 return result;
@@ -128,8 +138,11 @@ impl PolicyPlan {
             let request = Box::new(Request::from_parts(head.clone(), replay.body()));
             // No decision follows the last attempt, so its headers have no timeout.
             let headers_timeout = retry.timeout.filter(|_| retries < retry.limit);
-            let mut result = self.attempt(rule, request, grpc, now, deadline, headers_timeout).await;
-            if !is_retryable(retry, &result) {
+            let mut result = self.attempt(attempts, request, now, headers_timeout).await;
+            if let (RouteProtocol::Grpc, Ok(response)) = (attempts.rule.protocol, &mut result) {
+                response.body_mut().peek_trailers().await;
+            }
+            if !is_retryable(attempts.rule, retry, &result) {
                 if is_failure(&result) {
                     refused("the status or error is not retryable");
                 }
@@ -151,18 +164,8 @@ impl PolicyPlan {
                 response.body_mut().report_head();
             }
             let pause = backoff(BACKOFF.0, BACKOFF.1, 1.0, u32::from(retries), rand::random());
-            if let Some(deadline) = deadline.filter(|deadline| *deadline <= Instant::now() + pause) {
-                refused("the request timeout comes before the end of the backoff");
-                timeout_at(deadline, std::future::pending::<()>()).await.ok();
-                return Err(ProxyError::StreamTimeout(StreamTimeout::Request));
-            }
             tracing::debug!(backoff = ?pause, "retry allowed by the limit");
             sleep(pause).await;
-            if !rule.backends.any(|backend| self.is_available(backend)) {
-                refused("no endpoint is available");
-                counters.overflow.inc();
-                return result;
-            }
             retries += 1;
             now = Instant::now();
             counters.requests.inc();
@@ -173,83 +176,118 @@ impl PolicyPlan {
     }
 
     /// Sends one attempt, started `now`, to one backend.
-    async fn attempt(
-        &self,
-        rule: &Rule,
+    async fn attempt<'a>(
+        &'a self,
+        attempts: &mut Attempts<'a>,
         mut request: Box<Request<RequestBody>>,
-        grpc: bool,
         now: Instant,
-        deadline: Option<Instant>,
         headers_timeout: Option<Duration>,
     ) -> Result<BoxResponse, ProxyError> {
-        apply_request(&rule.filters, &mut request, host)?;
-        let backend =
-            rule.backends.choose(|backend| self.is_available(backend)).ok_or(ProxyError::FailFast)?;
-        let scope = backend.scope(&self.metrics);
+        let Attempts { rule, prefix, grpc, deadline, .. } = *attempts;
+        if !rule.allowed {
+            return Err(ProxyError::NotAllowed);
+        }
+        apply_request(&rule.filters, &mut request, host, prefix)?;
+        let backend = rule.backends.choose(|backend| !self.sheds(backend)).ok_or(ProxyError::FailFast)?;
+        if self.sheds(backend) {
+            return Err(ProxyError::LoadShed);
+        }
+        attempts.last = Some(backend);
+        let filters = backend.named.as_ref().map(|backend| &*backend.filters).unwrap_or_default();
+        apply_request(filters, &mut request, host, prefix)?;
+        let service = self.service(backend).await;
+        let scope = match &service {
+            Some(_) => backend.scope(&self.metrics),
+            None => backend.missing_scope(&self.metrics),
+        };
         request.body_mut().count(&scope.requests);
         let sent = request.body_mut().sent_at(now);
-        let request_end = deadline.map(|end| (end, StreamTimeout::Request));
-        let response_end = rule.timeouts.response.map(|limit| (now + limit, StreamTimeout::Response));
-        let headers_end = headers_timeout.map(|limit| (now + limit, StreamTimeout::ResponseHeaders));
-        let ends = [request_end, response_end, headers_end];
+        let end = |time: Option<Duration>, kind| time.map(|time| Limit { at: now + time, kind, time });
+        let request_end = deadline.zip(rule.timeouts.request);
+        let request_end = request_end.map(|(at, time)| Limit { at, kind: StreamTimeout::Request, time });
+        let response_end = end(rule.timeouts.response, StreamTimeout::Response);
+        let ends = [request_end, response_end, end(headers_timeout, StreamTimeout::ResponseHeaders)];
+        let limit = ends.into_iter().flatten().min_by_key(|limit| limit.at);
         tracing::debug!(
             backend = backend.named.as_ref().map(|backend| &*backend.authority),
             "attempt started"
         );
-        let response = self.send(backend, request, grpc, now);
-        let result = match ends.into_iter().flatten().min_by_key(|(end, _)| *end) {
-            Some((end, timeout)) => timeout_at(end, response).await.unwrap_or_else(|_| {
-                tracing::debug!(%timeout, "attempt timed out");
-                Err(ProxyError::StreamTimeout(timeout))
-            }),
+        let response = async {
+            let service = service.ok_or_else(|| ProxyError::NoBackend(backend.service_name().to_owned()))?;
+            service.call(request, None, grpc, now, limit).await
+        };
+        // The endpoint counts an attempt that timed out; this one ends the wait for an endpoint.
+        let result = match limit {
             None => response.await,
+            Some(limit) => limit.bound(response).await,
         };
         match result {
             Ok(mut response) => {
-                let own = backend.named.iter().flat_map(|backend| &backend.filters);
-                apply_response(own.chain(&rule.filters), response.headers_mut());
+                apply_response(filters.iter().chain(&rule.filters), response.headers_mut());
                 response.body_mut().add(Tracker::Backend(scope.clone(), sent));
                 let deadlines = request_end.into_iter().chain(response_end);
+                let deadlines = deadlines.map(|limit| (limit.at, limit.kind));
                 if let Some(limits) = Limits::new(deadlines, rule.timeouts.idle) {
                     response.body_mut().limit(limits);
                 }
                 Ok(response)
             }
             Err(error) => {
-                scope.ended(None, error.label(), sent.until(Instant::now()));
+                scope.ended(outcome(&error), sent.until(Instant::now()));
                 Err(error)
             }
         }
     }
 
-    async fn send(
-        &self,
-        backend: &RuleBackend,
-        mut request: Box<Request<RequestBody>>,
-        grpc: bool,
-        now: Instant,
-    ) -> Result<BoxResponse, ProxyError> {
-        let Some(Backend { authority, filters, .. }) = &backend.named else {
-            return self.own.call(request, None, grpc, now).await;
-        };
-        apply_request(filters, &mut request, host)?;
-        let service = self.services.named(authority, self.policy.failure_accrual).await;
-        let service = service.ok_or_else(|| ProxyError::NoBackend(authority.clone()))?;
-        service.call(request, None, grpc, now).await
+    /// Returns the service of a backend, or `None` if it does not exist.
+    async fn service(&self, backend: &RuleBackend) -> Option<Arc<Concrete>> {
+        match &backend.named {
+            None => Some(self.own.clone()),
+            Some(Backend { authority, .. }) => {
+                self.services.named(authority, self.policy.failure_accrual).await
+            }
+        }
     }
 
-    fn is_available(&self, backend: &RuleBackend) -> bool {
+    /// Whether a backend rejects requests at once.
+    fn sheds(&self, backend: &RuleBackend) -> bool {
         match &backend.named {
-            None => self.own.is_available(),
-            Some(backend) => self.services.is_available(&backend.authority, self.policy.failure_accrual),
+            None => self.own.sheds(),
+            Some(backend) => self.services.sheds(&backend.authority, self.policy.failure_accrual),
         }
     }
 }
 
-fn is_retryable(retry: &Retry, result: &Result<BoxResponse, ProxyError>) -> bool {
+/// What all attempts of one request share.
+struct Attempts<'a> {
+    rule: &'a Rule,
+    /// The path prefix that the request matched.
+    prefix: Option<&'a str>,
+    grpc: bool,
+    deadline: Option<Instant>,
+    /// The backend of the last attempt.
+    last: Option<&'a RuleBackend>,
+}
+
+/// Returns how an error counts: errors that a rule decides count as responses.
+fn outcome(error: &ProxyError) -> End {
+    let status = match error {
+        ProxyError::Redirect(status, _) => Some(status.as_u16()),
+        ProxyError::NoBackend(_) => Some(500),
+        ProxyError::NotAllowed => Some(403),
+        _ => None,
+    };
+    End { status, grpc: None, error: if status.is_some() { "" } else { error.label() } }
+}
+
+/// Whether a response or an error is retried: on a GRPCRoute by the gRPC status, else by the HTTP status.
+fn is_retryable(rule: &Rule, retry: &Retry, result: &Result<BoxResponse, ProxyError>) -> bool {
     match result {
+        Ok(response) if rule.protocol == RouteProtocol::Grpc => {
+            response.body().grpc_status().is_some_and(|code| retry.grpc.contains(&code))
+        }
         Ok(response) => retry.matches(response.status()),
-        Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders)) => true,
+        Err(ProxyError::FailFast | ProxyError::StreamTimeout(StreamTimeout::ResponseHeaders, _)) => true,
         Err(error) => error.is_refused_stream(),
     }
 }

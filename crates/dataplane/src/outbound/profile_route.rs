@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::concrete::Concrete;
 use super::context::Context;
+use super::failure::{Failure, authority_name};
 use super::services::Services;
 use super::split::Split;
 use crate::body::{BoxResponse, Replay, RequestBody, Tracker};
@@ -29,6 +30,8 @@ pub(super) struct ProfilePlan {
     own: Arc<Concrete>,
     split: Option<Split<String>>,
     canonical: Option<HeaderValue>,
+    /// The service's full DNS name and port.
+    authority: Arc<str>,
     metrics: Arc<Metrics>,
 }
 
@@ -76,6 +79,7 @@ impl ProfilePlan {
             split: (!profile.dst_overrides.is_empty()).then(|| Split::new(overrides)),
             canonical: HeaderValue::try_from(dst).ok().filter(|dst| !dst.is_empty()),
             own: services.own(target, None),
+            authority: dst.into(),
             services: services.clone(),
             metrics: context.metrics.clone(),
             profile,
@@ -91,7 +95,7 @@ impl ProfilePlan {
         &self,
         mut request: Box<Request<RequestBody>>,
         grpc: bool,
-    ) -> Result<BoxResponse, ProxyError> {
+    ) -> Result<BoxResponse, Failure> {
         let start = Instant::now();
         let found = self.profile.find(request.method(), request.uri().path());
         let route = &self.routes[found.unwrap_or(self.profile.routes.len())];
@@ -113,7 +117,9 @@ impl ProfilePlan {
             }),
             None => response.await,
         };
-        finish(result, &scopes.effective, start)
+        finish(result, &scopes.effective, start).map_err(|error| {
+            Failure::at(error, &self.authority, None, Some(&authority_name(&self.authority)))
+        })
     }
 
     /// Retries a failure at once, as often as the budget allows. The conditions: the response is a failure by the route's
@@ -193,13 +199,13 @@ impl ProfilePlan {
         now: Instant,
     ) -> Result<BoxResponse, ProxyError> {
         let Some(split) = &self.split else {
-            return self.own.call(request, Some(route), grpc, now).await;
+            return self.own.call(request, Some(route), grpc, now, None).await;
         };
-        let name = split.choose(|name| self.services.is_available(name, None)).ok_or(ProxyError::FailFast)?;
+        let name = split.choose(|name| !self.services.sheds(name, None)).ok_or(ProxyError::FailFast)?;
         tracing::debug!(service = name, "override chosen");
         let service = self.services.named(name, None).await;
         let service = service.ok_or_else(|| ProxyError::UnknownService(name.clone()))?;
-        service.call(request, Some(route), grpc, now).await
+        service.call(request, Some(route), grpc, now, None).await
     }
 }
 

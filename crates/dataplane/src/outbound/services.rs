@@ -41,10 +41,9 @@ impl Services {
         Some(self.insert(authority, &target, accrual))
     }
 
-    /// Whether a service has an available endpoint. One that was not discovered yet counts as available: a request
-    /// discovers it.
-    pub(super) fn is_available(&self, authority: &str, accrual: Option<FailureAccrual>) -> bool {
-        self.discovered(authority, accrual).is_none_or(|service| service.is_available())
+    /// Whether a service rejects requests at once. One that was not discovered yet does not: a request discovers it.
+    pub(super) fn sheds(&self, authority: &str, accrual: Option<FailureAccrual>) -> bool {
+        self.discovered(authority, accrual).is_some_and(|service| service.sheds())
     }
 
     fn discovered(&self, authority: &str, accrual: Option<FailureAccrual>) -> Option<Arc<Concrete>> {

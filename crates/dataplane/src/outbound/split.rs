@@ -30,11 +30,6 @@ impl<T> Split<T> {
         }
     }
 
-    /// Whether an item with a weight is eligible.
-    pub(super) fn any(&self, is_eligible: impl Fn(&T) -> bool) -> bool {
-        self.items.iter().any(|(_, item)| is_eligible(item))
-    }
-
     fn draw(&self, total: u64, is_eligible: impl Fn(&T) -> bool) -> Option<&T> {
         let mut left = rand::random_range(0..total);
         self.items.iter().filter(|(_, item)| is_eligible(item)).find_map(|(weight, item)| {

@@ -1,5 +1,7 @@
 //! Which requests match an HTTPRoute's rule, and which of several matching rules applies.
 
+use std::slice;
+
 use http::{HeaderName, Method, Request};
 use regex::Regex;
 
@@ -97,31 +99,53 @@ struct Rank {
     query: usize,
 }
 
-/// Returns the indices of the route and of the rule that a request matches, or `None`.
+/// The rule that a request matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found<'a> {
+    /// The index of the route.
+    pub(crate) route: usize,
+    /// The index of the rule within the route.
+    pub(crate) rule: usize,
+    /// The path prefix of the match; `None` if it compares the path in another way.
+    pub(crate) prefix: Option<&'a str>,
+}
+
+/// Returns the rule that a request matches, or `None`.
 ///
 /// The most specific match applies; among equals the one listed first.
-pub(crate) fn find<B>(
-    routes: &[HttpRoute],
+pub(crate) fn find<'a, B>(
+    routes: &'a [HttpRoute],
     request: &Request<B>,
     host: Option<&str>,
-) -> Option<(usize, usize)> {
-    let mut best: Option<(Rank, (usize, usize))> = None;
+) -> Option<Found<'a>> {
+    let mut best: Option<(Rank, Found<'a>)> = None;
     for (r, route) in routes.iter().enumerate() {
         let Some(host) = host_rank(&route.hostnames, host) else { continue };
         for (n, rule) in route.rules.iter().enumerate() {
-            let all = [RouteMatch::default()];
-            let matches = if rule.matches.is_empty() { &all[..] } else { &rule.matches };
-            for rank in matches.iter().filter_map(|one| one.rank(host, request)) {
+            let matches = if rule.matches.is_empty() { slice::from_ref(&ALL) } else { &rule.matches[..] };
+            for one in matches {
+                let Some(rank) = one.rank(host, request) else { continue };
                 if best.as_ref().is_none_or(|(found, _)| rank > *found) {
-                    best = Some((rank, (r, n)));
+                    best = Some((rank, Found { route: r, rule: n, prefix: one.prefix() }));
                 }
             }
         }
     }
-    best.map(|(_, place)| place)
+    best.map(|(_, found)| found)
 }
 
+/// The match of a rule without matches.
+static ALL: RouteMatch = RouteMatch { path: None, headers: Vec::new(), query: Vec::new(), method: None };
+
 impl RouteMatch {
+    fn prefix(&self) -> Option<&str> {
+        match &self.path {
+            None => Some("/"),
+            Some(PathMatch::Prefix(prefix)) => Some(prefix),
+            Some(PathMatch::Exact(_) | PathMatch::Regex(_)) => None,
+        }
+    }
+
     fn rank<B>(&self, host: (bool, usize), request: &Request<B>) -> Option<Rank> {
         let path = match &self.path {
             None => (1, 1),
@@ -202,7 +226,7 @@ mod tests {
     }
 
     fn matched(routes: &[HttpRoute], request: &Request<()>) -> Option<(usize, usize)> {
-        find(routes, request, Some("web:80"))
+        find(routes, request, Some("web:80")).map(|found| (found.route, found.rule))
     }
 
     fn get(path: &str) -> Request<()> {
@@ -256,7 +280,7 @@ mod tests {
     fn an_exact_host_precedes_a_wildcard_and_a_wildcard_precedes_no_host() {
         let host = |name: &str| HttpRoute { hostnames: vec![name.into()], ..route(vec![prefix("/")]) };
         let routes = [route(vec![prefix("/")]), host("*.mesh"), host("a.mesh")];
-        let of = |name| find(&routes, &get("/"), Some(name)).map(|(route, _)| route);
+        let of = |name| find(&routes, &get("/"), Some(name)).map(|found| found.route);
         assert_eq!((of("a.mesh:80"), of("b.mesh"), of("mesh")), (Some(2), Some(1), Some(0)));
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use http::StatusCode;
 
 /// Retries by annotation. They have a limit and a backoff instead of a budget.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retry {
     /// The statuses that are retried.
     pub statuses: Vec<RangeInclusive<u16>>,
+    /// The gRPC statuses that are retried, on GRPCRoutes only.
+    pub grpc: Vec<u8>,
     /// The largest number of retries of one request.
     pub limit: u16,
     /// How long an attempt may take until its response's headers before it is retried; not applied to the last attempt.
@@ -24,7 +26,7 @@ impl Retry {
     /// On the first part that is not one of these.
     pub fn parse(http: &str, limit: Option<u16>, timeout: Option<Duration>) -> Result<Self, ParseRetryError> {
         let statuses = http.split(',').map(|part| range(part.trim())).collect::<Result<_, _>>()?;
-        Ok(Self { statuses, limit: limit.filter(|limit| *limit > 0).unwrap_or(1), timeout })
+        Ok(Self { statuses, grpc: Vec::new(), limit: limit.filter(|limit| *limit > 0).unwrap_or(1), timeout })
     }
 
     /// Whether a response with this status is retried.

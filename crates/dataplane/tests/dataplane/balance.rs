@@ -78,18 +78,17 @@ async fn connections_to_an_unknown_address_are_forwarded_to_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_requests_can_wait_for_an_endpoint_and_one_more_is_rejected() {
+async fn requests_that_wait_are_sent_when_an_endpoint_appears() {
     let lab = Lab::default();
     let web = lab.service("web", WEB, &[]);
     let client = lab.client();
     let mut waiting = tokio::task::JoinSet::new();
     let client = std::sync::Arc::new(client);
-    for _ in 0..10_000 {
+    for _ in 0..1_000 {
         let client = client.clone();
         waiting.spawn(async move { client.get("/").await.status });
     }
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(client.get("/").await.status, 503);
     serve_http(&lab.wire, "10.244.1.1:9090".parse().unwrap(), failing(&[false]));
     web.endpoints(&[endpoint("10.244.1.1:9090")]);
     let statuses = waiting.join_all().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use meshy_dataplane::policy::{FailureAccrual, Policy};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::policy::{counters, retries, statuses};
 use crate::support::{Lab, Service, WEB, endpoint, serve_http};
@@ -74,12 +74,15 @@ async fn requests_avoid_an_endpoint_with_an_open_breaker_and_a_4xx_is_not_a_fail
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_every_breaker_open_requests_fail_fast() {
+async fn with_every_breaker_open_requests_wait_once_and_are_then_rejected_until_a_probe() {
     let lab = Lab::default();
     let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
     let web = web_with_breaker(&lab, &[POD]);
-    let failure_accrual =
-        Some(FailureAccrual { min_penalty: Duration::from_secs(30), ..FailureAccrual::default() });
+    let failure_accrual = Some(FailureAccrual {
+        min_penalty: Duration::from_secs(4),
+        jitter_ratio: 0.0,
+        ..FailureAccrual::default()
+    });
     web.policy(Policy { failure_accrual, ..Policy::default() });
     let client = lab.client();
     for _ in 0..7 {
@@ -88,17 +91,31 @@ async fn with_every_breaker_open_requests_fail_fast() {
     let start = Instant::now();
     assert_eq!(client.get("/").await.status, 504);
     assert_eq!((start.elapsed().as_secs(), server.count()), (3, 7));
-    assert_eq!(client.metric("outbound_http_route_request_statuses_total", &[("error", "FAIL_FAST")]), 1);
+    assert_eq!(client.get("/").await.status, 503);
+    assert_eq!(start.elapsed().as_secs(), 3, "rejected at once");
+    let requests = |error| client.metric("outbound_http_route_request_statuses_total", &[("error", error)]);
+    assert_eq!((requests("FAIL_FAST"), requests("LOAD_SHED")), (1, 1));
+    let attempts = client.metric("outbound_http_route_backend_requests_total", &[]);
+    assert_eq!(attempts, 8, "a rejected request is no attempt");
+    // The penalty is over: the next request is the probe, and after its failure the wait begins anew.
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!((client.get("/").await.status, server.count()), (500, 8));
+    let start = Instant::now();
+    assert_eq!((client.get("/").await.status, start.elapsed().as_secs()), (504, 3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_without_an_available_endpoint_counts_as_overflow_and_the_response_is_passed_on() {
+async fn a_retry_without_an_available_endpoint_waits_for_one() {
     let lab = Lab::default();
-    let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500]));
+    let server = serve_http(&lab.wire, POD.parse().unwrap(), statuses(&[500, 200]));
     let web = web_with_breaker(&lab, &[POD]);
-    let failure_accrual = Some(FailureAccrual { max_failures: 1, ..FailureAccrual::default() });
+    let failure_accrual =
+        Some(FailureAccrual { max_failures: 1, jitter_ratio: 0.0, ..FailureAccrual::default() });
     web.policy(Policy { failure_accrual, ..retries("5xx", 3) });
     let client = lab.client();
-    assert_eq!((client.get("/").await.status, server.count()), (500, 1));
-    assert_eq!(counters(&client), [0, 0, 0, 1]);
+    let start = Instant::now();
+    // The retry is the probe.
+    assert_eq!((client.get("/").await.status, server.count()), (200, 2));
+    assert_eq!(start.elapsed().as_millis() / 10, 100);
+    assert_eq!(counters(&client), [1, 1, 0, 0]);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use meshy_dataplane::policy::{
-    Backend, Filter, HeaderModifier, HttpRoute, PathMatch, Policy, Redirect, Retry, RouteMatch, RouteRule,
-    ServiceRef,
+    Backend, Filter, HeaderModifier, HttpRoute, PathMatch, PathRewrite, Policy, Redirect, Retry, RouteMatch,
+    RouteRule, ServiceRef,
 };
 
 use crate::counters::failing;
@@ -30,7 +30,13 @@ fn routed(rules: Vec<RouteRule>) -> Policy {
 #[tokio::test]
 async fn a_request_that_matches_no_attached_route_is_a_404() {
     let (client, server) = web(routed(vec![rule("/a")]), statuses(&[200]));
-    assert_eq!(client.get("/b").await.status, 404);
+    let reply = client.get("/b").await;
+    let reason = &reply.headers["l5d-proxy-error"];
+    assert_eq!((reply.status, reason), (404, &"logical service 10.96.0.1:9090: no route".parse().unwrap()));
+    assert!(!reply.headers.contains_key("connection"));
+    let counted = ["route_request_statuses", "route_backend_requests"];
+    assert_eq!(counted.map(|name| client.metric(&format!("outbound_http_{name}_total"), &[])), [0, 0]);
+    assert_eq!(client.metric("outbound_http_errors_total", &[("error", "unexpected")]), 1);
     assert_eq!((client.get("/a/b").await.status, server.count()), (200, 1));
     let labels =
         [("route_kind", "HTTPRoute"), ("route_name", "to-web"), ("route_group", "gateway.networking.k8s.io")];
@@ -79,7 +85,15 @@ async fn backends_share_the_requests_by_weight() {
 async fn a_backend_that_does_not_exist_is_a_500() {
     let rules = vec![RouteRule { backends: vec![backend("missing", 1)], ..rule("/") }];
     let (client, _) = web(routed(rules), statuses(&[200]));
-    assert_eq!(client.get("/").await.status, 500);
+    let reply = client.get("/").await;
+    assert_eq!(
+        (reply.status, &reply.headers["l5d-proxy-error"]),
+        (500, &"Service not found missing".parse().unwrap())
+    );
+    assert!(!reply.headers.contains_key("connection") && !reply.headers.contains_key("l5d-proxy-connection"));
+    let labels = [("backend_kind", "default"), ("backend_name", "fail"), ("http_status", "500")];
+    assert_eq!(client.metric("outbound_http_route_backend_response_statuses_total", &labels), 1);
+    assert_eq!(client.metric("outbound_http_route_request_statuses_total", &[("http_status", "500")]), 1);
 }
 
 #[tokio::test]
@@ -91,7 +105,7 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
     };
     let filters =
         vec![Filter::RequestHeaders(change("x-request")), Filter::ResponseHeaders(change("x-response"))];
-    let redirect = Redirect { path: Some("/elsewhere".into()), ..Redirect::default() };
+    let redirect = Redirect { path: Some(PathRewrite::Full("/elsewhere".into())), ..Redirect::default() };
     let rules = vec![
         RouteRule { filters, ..rule("/") },
         RouteRule { filters: vec![Filter::Redirect(redirect)], ..rule("/old") },
@@ -118,4 +132,16 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
         (302, &"http://web:9090/elsewhere".parse().unwrap())
     );
     assert_eq!(server.count(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_replaces_the_matched_prefix_and_keeps_the_rest() {
+    let redirect = Redirect { path: Some(PathRewrite::Prefix("/new".into())), ..Redirect::default() };
+    let rules = vec![RouteRule { filters: vec![Filter::Redirect(redirect)], ..rule("/old") }];
+    let (client, server) = web(routed(rules), statuses(&[200]));
+    let moved = client.get("/old/a?b=1").await;
+    let (location, reason) = (&moved.headers["location"], &moved.headers["l5d-proxy-error"]);
+    assert_eq!((moved.status, location), (302, &"http://web:9090/new/a?b=1".parse().unwrap()));
+    assert_eq!((reason, server.count()), (&"redirected".parse().unwrap(), 0));
+    assert_eq!(client.metric("outbound_http_errors_total", &[("error", "unexpected")]), 1);
 }

@@ -14,6 +14,7 @@ mod http_route;
 mod inbound;
 mod ingress;
 mod log;
+mod measured;
 mod metrics;
 mod mutual_tls;
 mod opaque;

@@ -96,7 +96,12 @@ fn slow(lab: &Lab, addr: &str, millis: &'static [u64]) -> Server {
 async fn a_retry_timeout_applies_to_each_attempt_but_the_last() {
     let lab = Lab::default();
     let server = slow(&lab, POD, &[1_000]);
-    let retry = Retry { statuses: vec![500..=599], limit: 2, timeout: Some(Duration::from_millis(100)) };
+    let retry = Retry {
+        statuses: vec![500..=599],
+        limit: 2,
+        timeout: Some(Duration::from_millis(100)),
+        ..Retry::default()
+    };
     lab.service("web", WEB, &[endpoint(POD)]).policy(Policy { retry: Some(retry), ..Policy::default() });
     let client = lab.client();
     let start = Instant::now();
@@ -119,7 +124,9 @@ async fn the_request_timeout_spans_all_attempts_and_is_a_504_that_keeps_the_conn
     );
     let start = Instant::now();
     let reply = client.get("/").await;
-    assert_eq!((reply.status, start.elapsed().as_millis() / 10), (504, 6));
+    // At the end of the backoff of up to 100 ms that the deadline is in.
+    let took = start.elapsed().as_millis();
+    assert!(reply.status == 504 && (60..=152).contains(&took), "{} after {took} ms", reply.status);
     assert!(!reply.headers.contains_key("connection"));
     assert_eq!(
         client.metric("outbound_http_route_request_statuses_total", &[("error", "REQUEST_TIMEOUT")]),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 const RULES: &str = include_str!("../../../../docs/dataplane-rules.md");
 
-fn sources(folder: &Path, text: &mut String) {
+pub(crate) fn sources(folder: &Path, text: &mut String) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -20,7 +20,7 @@ fn sources(folder: &Path, text: &mut String) {
 fn every_rule_names_an_existing_test_or_is_listed_as_a_difference() {
     let mut code = String::new();
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "tests", "../embedded/src", "../embedded/tests"] {
+    for folder in ["src", "tests", "../embedded/src", "../embedded/tests", "../mesh/src"] {
         sources(&crate_folder.join(folder), &mut code);
     }
     let (rules, differences) = RULES.split_once("## Differences").expect("the rules and the differences");

@@ -60,3 +60,11 @@ pub(crate) const CUSTOM_RESOURCE_DEFINITIONS: Kind =
 pub(crate) const EVENTS: Kind = Kind::new("events", true);
 pub(crate) const HTTP_ROUTES: Kind = Kind::new("httproutes.gateway.networking.k8s.io", true);
 pub(crate) const SERVICE_PROFILES: Kind = Kind::new("serviceprofiles.linkerd.io", true);
+pub(crate) const GRPC_ROUTES: Kind = Kind::new("grpcroutes.gateway.networking.k8s.io", true);
+pub(crate) const SERVERS: Kind = Kind::new("servers.policy.linkerd.io", true);
+pub(crate) const AUTHORIZATION_POLICIES: Kind = Kind::new("authorizationpolicies.policy.linkerd.io", true);
+pub(crate) const MESH_TLS_AUTHENTICATIONS: Kind = Kind::new("meshtlsauthentications.policy.linkerd.io", true);
+pub(crate) const NETWORK_AUTHENTICATIONS: Kind = Kind::new("networkauthentications.policy.linkerd.io", true);
+pub(crate) const HTTP_LOCAL_RATE_LIMITS: Kind =
+    Kind::new("httplocalratelimitpolicies.policy.linkerd.io", true);
+pub(crate) const EGRESS_NETWORKS: Kind = Kind::new("egressnetworks.policy.linkerd.io", true);

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -17,20 +16,20 @@ use rand::seq::IndexedRandom;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::body::RequestBody;
+use super::connection::{self, HEADER_TIMEOUT};
+use super::connections::Connections;
 use super::forward::{self, Body, Upstreams, plain_response};
 use super::rules::{Backend, BackendPort, Rules};
 use crate::api::Api;
 use crate::logs::Log;
 use crate::network::ServicePort;
 use crate::object::ObjectExt;
-use crate::program::{Execution, ExitCode, Program, TerminationSignal};
+use crate::program::{Execution, ExitCode, Program};
 use crate::service_table::ServiceTable;
 
 /// The port of the health checks of the controller, as with ingress-nginx.
 const HEALTH_PORT: u16 = 10254;
-/// A connection that sends no complete request head for this long is closed.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-
 const DST_OVERRIDE: HeaderName = HeaderName::from_static(names::DST_OVERRIDE);
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -64,7 +63,7 @@ struct IngressController {
     api: Api,
     services: Arc<ServiceTable>,
     rules: RwLock<Arc<Rules>>,
-    upstreams: Upstreams,
+    upstreams: Upstreams<RequestBody>,
     log: Arc<Log>,
     /// Whether the proxy of the pod routes by header (ingress mode), not by address.
     sets_dst_override: bool,
@@ -87,11 +86,17 @@ async fn run(controller: Arc<IngressController>, execution: Execution) -> ExitCo
     let (mut web, mut health) = (listeners.remove(0), listeners.remove(0));
     let mut changes = controller.api.watch::<Ingress>();
     ready.set();
+    let places = Arc::new(Connections::default());
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = web.accept() => if let Ok((io, peer)) = accepted {
-                connections.spawn(serve(controller.clone(), io, peer, termination.clone()));
+                let controller = controller.clone();
+                let respond = move |request| {
+                    let controller = controller.clone();
+                    async move { controller.respond(request, peer).await }
+                };
+                connections.spawn(connection::serve(io, places.open(), termination.clone(), respond));
             },
             accepted = health.accept() => if let Ok((io, _)) = accepted {
                 connections.spawn(serve_health(io));
@@ -104,30 +109,6 @@ async fn run(controller: Arc<IngressController>, execution: Execution) -> ExitCo
     drop((web, health));
     while connections.join_next().await.is_some() {}
     0
-}
-
-async fn serve(
-    controller: Arc<IngressController>,
-    io: BoxIo,
-    peer: SocketAddr,
-    termination: TerminationSignal,
-) {
-    let respond = |request| {
-        let controller = controller.clone();
-        async move { Ok::<_, Infallible>(controller.respond(request, peer).await) }
-    };
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(io), service_fn(respond));
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // An error means that the client has closed the connection or does not speak HTTP.
-        _ = connection.as_mut() => return,
-        () = termination.requested() => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }
 
 async fn serve_health(io: BoxIo) {
@@ -146,7 +127,7 @@ impl IngressController {
     }
 
     /// Responds to a request and writes the access log.
-    async fn respond(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    async fn respond(&self, request: Request<RequestBody>, peer: SocketAddr) -> Response<Body> {
         let start = Instant::now();
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let host = request
@@ -163,7 +144,7 @@ impl IngressController {
         response
     }
 
-    async fn route(&self, mut request: Request<Incoming>, host: &str, peer: SocketAddr) -> Response<Body> {
+    async fn route(&self, mut request: Request<RequestBody>, host: &str, peer: SocketAddr) -> Response<Body> {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(backend) = rules.find(host, request.uri().path()) else {
             return plain_response(StatusCode::NOT_FOUND);
@@ -190,7 +171,7 @@ impl IngressController {
     /// Sets the headers of a forwarded request; values that the client sent are replaced.
     fn set_headers(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<RequestBody>,
         backend: &Backend,
         port: u16,
         host: &str,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,7 +23,7 @@ use crate::network::PodNetwork;
 pub(super) type Body = BoxBody<Bytes, hyper::Error>;
 
 /// The client that keeps connections to endpoints.
-pub(super) type Upstreams<B = Incoming> = Client<Connector, B>;
+pub(super) type Upstreams<B> = Client<Connector, B>;
 
 /// How long an idle connection to an endpoint is kept; the default of ingress-nginx.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,11 +51,15 @@ where
 }
 
 /// Sends a request to an endpoint and returns its response; 502 if the connection fails.
-pub(super) async fn send(
-    upstreams: &Upstreams,
+pub(super) async fn send<B>(
+    upstreams: &Upstreams<B>,
     to: SocketAddr,
-    mut request: Request<Incoming>,
-) -> Response<Body> {
+    mut request: Request<B>,
+) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Ok(uri) = format!("http://{to}{path}").parse::<Uri>() else {
         return plain_response(StatusCode::BAD_REQUEST);

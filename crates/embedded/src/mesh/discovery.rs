@@ -5,20 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::{Pod, Service};
-use meshy_dataplane::policy::{Policy, ServiceRef};
+use meshy_dataplane::policy::{HttpRoute, Policy, ServiceRef};
 use meshy_dataplane::profile::Profile;
 use meshy_dataplane::{Destination, Discovery, Endpoint, Target};
 use meshy_linkerd::names;
 use meshy_net::BoxFuture;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::egress::{self, EgressIndex};
 use super::endpoints;
 use super::identity::Authority;
+use super::inbound::{self, InboundIndex};
 use super::route_index::{RouteIndex, ServiceKey};
+use super::routes::{AttachedRoute, RouteError};
 use super::targets::{ClientKey, Targets};
-use super::{policy, profile, routes};
-use crate::api::{Api, Change, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
+use super::{policy, profile, route_status, routes};
+use crate::api::{Api, Change, GRPC_ROUTES, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
 use crate::network::{Fabric, service_candidates};
 use crate::object::ObjectExt;
 use crate::pods;
@@ -34,10 +38,13 @@ pub(crate) struct Mesh {
     api: Api,
     fabric: Arc<Fabric>,
     services: Arc<ServiceTable>,
-    /// Locked before `profiles` and `routes`.
+    /// Locked before `profiles` and the indexes of routes.
     targets: Mutex<Targets>,
     profiles: Mutex<Profiles>,
     routes: Mutex<RouteIndex>,
+    grpc_routes: Mutex<RouteIndex>,
+    inbound: Mutex<InboundIndex>,
+    egress: Mutex<EgressIndex>,
 }
 
 impl Mesh {
@@ -48,7 +55,7 @@ impl Mesh {
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles, routes) = Default::default();
+        let (targets, profiles, routes, grpc_routes, inbound, egress) = Default::default();
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
@@ -58,6 +65,9 @@ impl Mesh {
             targets,
             profiles,
             routes,
+            grpc_routes,
+            inbound,
+            egress,
         })
     }
 
@@ -74,9 +84,19 @@ impl Mesh {
         let (mesh, mut changes) = (self.clone(), self.api.watch_json(HTTP_ROUTES));
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {
-                mesh.apply_route(&change);
+                mesh.apply_route(&mesh.routes, &change, routes::translate);
             }
         });
+        let (mesh, mut changes) = (self.clone(), self.api.watch_json(GRPC_ROUTES));
+        tasks.spawn(async move {
+            while let Some(change) = changes.next().await {
+                mesh.apply_route(&mesh.grpc_routes, &change, routes::translate_grpc);
+            }
+        });
+        inbound::start(self, tasks);
+        egress::start(self, tasks);
+        let mesh = self.clone();
+        tasks.spawn(async move { route_status::follow(&mesh).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {
@@ -84,6 +104,18 @@ impl Mesh {
                 mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));
             }
         });
+    }
+
+    pub(super) fn inbound(&self) -> &Mutex<InboundIndex> {
+        &self.inbound
+    }
+
+    pub(super) fn egress(&self) -> &Mutex<EgressIndex> {
+        &self.egress
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Returns the discovery for the clients of a namespace.
@@ -109,15 +141,20 @@ impl Mesh {
         self.refresh(&service);
     }
 
-    fn apply_route(&self, change: &Change<StoredObject>) {
+    fn apply_route(
+        &self,
+        index: &Mutex<RouteIndex>,
+        change: &Change<StoredObject>,
+        translate: fn(&Value) -> Result<AttachedRoute, RouteError>,
+    ) {
         let key = key(change.object());
         let route = match change {
-            Change::Applied(object) => routes::translate(object)
-                .inspect_err(|error| tracing::warn!(route = key.1, %error, "invalid HTTPRoute ignored"))
+            Change::Applied(object) => translate(object)
+                .inspect_err(|error| tracing::warn!(route = key.1, %error, "invalid route ignored"))
                 .ok(),
             Change::Deleted(_) => None,
         };
-        let changed = lock(&self.routes).set(key, route);
+        let changed = lock(index).set(key, route);
         for service in changed {
             self.refresh(&service);
         }
@@ -149,6 +186,7 @@ impl Mesh {
         Target {
             authority: Some(format!("{fqdn}:{}", client.port).into()),
             service: Some(ServiceRef { namespace: namespace.clone(), name: name.clone(), port: client.port }),
+            egress: None,
             profile: self.profile(&fqdn, namespace, &client.namespace),
             policy: Arc::new(
                 service.as_ref().map(|found| self.policy(found, key, client)).unwrap_or_default(),
@@ -171,8 +209,15 @@ impl Mesh {
             retry: policy::retry(&annotations),
             timeouts: policy::timeouts(&annotations),
             failure_accrual: policy::failure_accrual(&annotations),
-            routes: lock(&self.routes).routes(key, client.port, &client.namespace),
+            routes: self.routes(key, client),
         }
+    }
+
+    /// Returns the routes of a Service: its GRPCRoutes, without one its HTTPRoutes.
+    fn routes(&self, key: &ServiceKey, client: &ClientKey) -> Vec<HttpRoute> {
+        let of = |index: &Mutex<RouteIndex>| lock(index).routes(key, client.port, &client.namespace);
+        let grpc = of(&self.grpc_routes);
+        if grpc.is_empty() { of(&self.routes) } else { grpc }
     }
 
     /// Returns the target of a pod address: it has no Service, but the identity of the pod.
@@ -183,6 +228,7 @@ impl Mesh {
         Some(Target {
             authority: None,
             service: None,
+            egress: None,
             profile: None,
             policy: Arc::default(),
             endpoints: watch::channel(Arc::from([endpoint])).1,
@@ -208,8 +254,10 @@ impl Discovery for NamespaceDiscovery {
                 Destination::Address(address) => {
                     let IpAddr::V4(ip) = address.ip() else { return None };
                     let Some(entry) = mesh.fabric.service_at(ip) else {
-                        let target = mesh.pod_target(*address)?;
-                        return Some(watch::channel(Arc::new(target)).1);
+                        if let Some(target) = mesh.pod_target(*address) {
+                            return Some(watch::channel(Arc::new(target)).1);
+                        }
+                        return lock(mesh.egress()).watch(&self.namespace, *address);
                     };
                     (entry, address.port())
                 }
@@ -225,12 +273,12 @@ impl Discovery for NamespaceDiscovery {
     }
 }
 
-fn key(object: &StoredObject) -> (String, String) {
+pub(super) fn key(object: &StoredObject) -> (String, String) {
     let key = object.key();
     (key.namespace, key.name)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

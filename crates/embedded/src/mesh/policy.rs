@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use meshy_dataplane::policy::{FailureAccrual, Retry, Timeouts};
+use meshy_linkerd::grpc_route;
 use meshy_linkerd::policy as annotation;
 use meshy_linkerd::policy::{Annotations, PolicyError};
 
@@ -16,13 +17,29 @@ pub(super) fn timeouts(annotations: &Annotations) -> Timeouts {
     translate_timeouts(&logged(annotation::Timeouts::from_annotations(annotations)).unwrap_or_default())
 }
 
-/// Returns the retries and timeouts of a route.
+/// Returns the retries of an HTTPRoute.
 ///
 /// # Errors
 /// A value is invalid, which disables the whole route.
-pub(super) fn of_route(annotations: &Annotations) -> Result<(Option<Retry>, Timeouts), PolicyError> {
-    let retry = annotation::Retry::from_annotations(annotations)?.map(translate_retry);
-    Ok((retry, translate_timeouts(&annotation::Timeouts::from_annotations(annotations)?)))
+pub(super) fn retry_of_route(annotations: &Annotations) -> Result<Option<Retry>, PolicyError> {
+    Ok(annotation::Retry::from_annotations(annotations)?.map(translate_retry))
+}
+
+/// Returns the retries of a GRPCRoute.
+///
+/// # Errors
+/// As for [`retry_of_route`].
+pub(super) fn retry_of_grpc_route(annotations: &Annotations) -> Result<Option<Retry>, PolicyError> {
+    let found = grpc_route::retry(annotations)?;
+    Ok(found.map(|(grpc, others)| Retry { grpc, ..translate_retry(others) }))
+}
+
+/// Returns the timeouts of a route.
+///
+/// # Errors
+/// As for [`retry_of_route`].
+pub(super) fn timeouts_of_route(annotations: &Annotations) -> Result<Timeouts, PolicyError> {
+    Ok(translate_timeouts(&annotation::Timeouts::from_annotations(annotations)?))
 }
 
 /// Returns the circuit breaker of a Service; an invalid value disables it.
@@ -38,7 +55,7 @@ pub(super) fn failure_accrual(annotations: &Annotations) -> Option<FailureAccrua
 
 fn translate_retry(found: annotation::Retry) -> Retry {
     let statuses = found.statuses.iter().map(|(from, to)| *from..=*to).collect();
-    Retry { statuses, limit: found.limit, timeout: found.timeout }
+    Retry { statuses, grpc: Vec::new(), limit: found.limit, timeout: found.timeout }
 }
 
 fn translate_timeouts(found: &annotation::Timeouts) -> Timeouts {

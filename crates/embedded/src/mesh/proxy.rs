@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use tracing::level_filters::LevelFilter;
 
 use super::discovery::Mesh;
+use super::inbound;
 use super::workload::service_account;
 use crate::network::{RedirectHandler, RedirectedStream};
 use crate::object::ObjectExt;
@@ -106,9 +107,11 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
     if pod.annotation(names::INJECT) == Some(names::INGRESS) {
         config.mode = Mode::Ingress;
     }
+    config.address = Some(execution.network.address().into());
     config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
     config.linkerd_discovery_cache = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);
+    config.inbound_policies = Some(inbound::of_pod(mesh, pod));
     config
 }
 

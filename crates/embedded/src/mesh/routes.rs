@@ -5,11 +5,11 @@ mod filters;
 use http::Method;
 use jiff::Timestamp;
 use meshy_dataplane::policy::{
-    Backend, HeaderMatch, HttpRoute, PathMatch, QueryMatch, RouteMatch, RouteRule, ServiceRef, Timeouts,
-    ValueMatch,
+    Backend, HeaderMatch, HttpRoute, PathMatch, QueryMatch, Retry, RouteKind, RouteMatch, RouteRule,
+    ServiceRef, Timeouts, ValueMatch,
 };
 use meshy_linkerd::policy::PolicyError;
-use meshy_linkerd::{duration, httproute as resource, names};
+use meshy_linkerd::{duration, grpc_route, httproute as resource, names};
 use regex::Regex;
 use serde_json::Value;
 
@@ -58,6 +58,26 @@ pub(super) enum RouteError {
 /// A part of the route is invalid or not supported.
 pub(super) fn translate(object: &Value) -> Result<AttachedRoute, RouteError> {
     let resource = resource::HttpRoute::from_value(object)?;
+    let retry = policy::retry_of_route(&resource.metadata.annotations)?;
+    attached(object, &resource, RouteKind::Http, retry)
+}
+
+/// Translates a GRPCRoute.
+///
+/// # Errors
+/// As for [`translate`].
+pub(super) fn translate_grpc(object: &Value) -> Result<AttachedRoute, RouteError> {
+    let resource = grpc_route::from_value(object)?;
+    let retry = policy::retry_of_grpc_route(&resource.metadata.annotations)?;
+    attached(object, &resource, RouteKind::Grpc, retry)
+}
+
+fn attached(
+    object: &Value,
+    resource: &resource::HttpRoute,
+    kind: RouteKind,
+    retry: Option<Retry>,
+) -> Result<AttachedRoute, RouteError> {
     let namespace = resource.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let parent = |parent: &resource::ParentRef| Parent {
         namespace: parent.namespace.clone().unwrap_or_else(|| namespace.clone()),
@@ -69,22 +89,27 @@ pub(super) fn translate(object: &Value) -> Result<AttachedRoute, RouteError> {
     Ok(AttachedRoute {
         parents: services.map(parent).collect(),
         created: created.and_then(|created| created.parse().ok()),
-        route: route(&resource, &namespace)?,
+        route: HttpRoute { kind, ..route(resource, &namespace, retry.as_ref())? },
     })
 }
 
-fn route(resource: &resource::HttpRoute, namespace: &str) -> Result<HttpRoute, RouteError> {
-    let (retry, annotated) = policy::of_route(&resource.metadata.annotations)?;
+fn route(
+    resource: &resource::HttpRoute,
+    namespace: &str,
+    retry: Option<&Retry>,
+) -> Result<HttpRoute, RouteError> {
+    let annotated = policy::timeouts_of_route(&resource.metadata.annotations)?;
     let rule = |rule: &resource::Rule| {
         Ok(RouteRule {
             matches: rule.matches.iter().map(route_match).collect::<Result<_, RouteError>>()?,
             filters: filters::translate(&rule.filters)?,
             backends: rule.backend_refs.iter().map(|found| backend(found, namespace)).collect(),
             timeouts: timeouts(annotated, &rule.timeouts),
-            retry: retry.clone(),
+            retry: retry.cloned(),
         })
     };
     Ok(HttpRoute {
+        kind: RouteKind::Http,
         rules: resource.spec.rules.iter().map(rule).collect::<Result<_, RouteError>>()?,
         namespace: namespace.to_owned(),
         name: resource.metadata.name.clone(),

@@ -78,6 +78,7 @@ mod tests {
         Target {
             authority: None,
             service: None,
+            egress: None,
             profile: None,
             policy: Arc::new(policy),
             endpoints: watch::channel(Arc::from([])).1,

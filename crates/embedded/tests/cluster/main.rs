@@ -1,6 +1,7 @@
 //! The cluster as its users see it, in-process: the port of the ingress is its only socket.
 
 mod demo;
+mod inbound;
 mod lab;
 mod mesh;
 mod policy;

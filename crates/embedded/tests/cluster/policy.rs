@@ -232,3 +232,48 @@ async fn profile_changes_under_load_lose_and_duplicate_no_request() {
     let no_budget = counter(&at_client, "route_retryable_total", &[out[0], r#"skipped="no_budget""#]);
     assert_eq!(attempts - sent, retryable - 2.0 * no_budget, "retries");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_has_a_status_that_follows_its_parents_and_backends() {
+    const ROUTE: &str = "gateway.networking.k8s.io/v1/HTTPRoute";
+    let lab = Lab::start().await;
+    let service = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": "default" },
+            "spec": { "selector": { "app": name }, "ports": [{ "port": 9090 }] },
+        })
+    };
+    lab.apply(service("web")).await;
+    lab.apply(json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "name": "split", "namespace": "default" },
+        "spec": {
+            "parentRefs": [{ "group": "core", "kind": "Service", "name": "web", "port": 9090 }],
+            "rules": [{ "backendRefs": [{ "name": "web-v2", "port": 9090 }] }],
+        },
+    }))
+    .await;
+    let has = |accepted: &'static str, resolved: &'static str| {
+        move |found: Option<&Value>| {
+            let condition = |n: usize, field: &str| {
+                found.and_then(|found| found.pointer(&format!("/status/parents/0/conditions/{n}/{field}")))
+            };
+            condition(0, "reason") == Some(&json!(accepted))
+                && condition(1, "reason") == Some(&json!(resolved))
+        }
+    };
+    lab.wait(ROUTE, "default", "split", has("Accepted", "BackendNotFound")).await;
+    lab.apply(service("web-v2")).await;
+    lab.wait(ROUTE, "default", "split", has("Accepted", "ResolvedRefs")).await;
+    lab.delete("v1/Service", "web", &DeleteParams::default()).await;
+    lab.wait(ROUTE, "default", "split", has("NoMatchingParent", "ResolvedRefs")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_calls_itself_through_its_service() {
+    let lab = both_services().await;
+    for _ in 0..30 {
+        let response = lab.bounce_to("minimal-service.default").await;
+        assert!(response.starts_with("200"), "{response}");
+    }
+}

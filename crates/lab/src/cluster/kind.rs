@@ -22,10 +22,6 @@ mod containers;
 pub(super) use containers::remove_containers;
 use containers::{STRAGGLER, part, remove_network, restart, stop_nodes};
 
-/// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
-pub(super) const NODE_IMAGE: &str =
-    "kindest/node:v1.35.0@sha256:452d707d4862f52530247495d180205e029056831160e22870e37e3f6c1ac31f";
-
 /// The provider.
 pub(super) struct Kind;
 

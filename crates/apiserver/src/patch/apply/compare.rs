@@ -1,10 +1,12 @@
 //! Differences of two objects as sets of field paths.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value};
 
 use super::field_set::FieldSet;
 use super::path_element;
-use crate::schema::Ty;
+use crate::schema::{List, Ty};
 
 /// The differences from one object to another.
 #[derive(Debug, Default)]
@@ -52,29 +54,12 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
         }
         Value::Array(_) if !leaf => {
             if let Ty::List(list) = ty {
-                let keyed = |value: Option<&'_ Value>| -> Vec<(String, Value)> {
-                    let items = value.and_then(Value::as_array).into_iter().flatten();
-                    items
-                        .filter_map(|value| Some((path_element::of_item(list, value)?, value.clone())))
-                        .collect()
-                };
-                let (left, right) = (keyed(old), keyed(new));
-                let find = |items: &[(String, Value)], element: &str| {
-                    items.iter().find(|(e, _)| e == element).map(|(_, v)| v.clone())
-                };
-                let mut elements: Vec<&String> =
-                    left.iter().chain(&right).map(|(element, _)| element).collect();
-                elements.sort();
-                elements.dedup();
+                let (left, right) = (by_element(list, old), by_element(list, new));
+                let elements: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
                 for element in elements {
                     path.push(element.clone());
-                    walk(
-                        &list.item,
-                        find(&left, element).as_ref(),
-                        find(&right, element).as_ref(),
-                        path,
-                        out,
-                    );
+                    let (left, right) = (left.get(element).copied(), right.get(element).copied());
+                    walk(&list.item, left, right, path, out);
                     path.pop();
                 }
             } else if old.is_some() && new.is_some() {
@@ -90,6 +75,17 @@ fn walk(ty: &Ty, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String
     } else if new.is_none() {
         out.removed.insert(path);
     }
+}
+
+/// Returns the items of a list by their path element, the first one if several have the same.
+fn by_element<'a>(list: &List, value: Option<&'a Value>) -> BTreeMap<String, &'a Value> {
+    let mut found = BTreeMap::new();
+    for item in value.and_then(Value::as_array).into_iter().flatten() {
+        if let Some(element) = path_element::of_item(list, item) {
+            found.entry(element).or_insert(item);
+        }
+    }
+    found
 }
 
 fn map(value: Option<&Value>) -> Option<&Map<String, Value>> {

@@ -110,6 +110,11 @@ impl FieldSet {
         }
     }
 
+    /// Returns whether a path of one element is in the set, and the paths below it.
+    pub(crate) fn element(&self, element: &str) -> Option<(bool, &Self)> {
+        self.elements.get(element).map(|node| (node.member, &node.below))
+    }
+
     /// Returns the first path elements, each with whether it is in the set, and the paths below it.
     pub(crate) fn elements(&self) -> impl Iterator<Item = (&str, bool, &Self)> {
         self.elements.iter().map(|(element, node)| (element.as_str(), node.member, &node.below))

@@ -11,6 +11,9 @@ use crate::kinds::Kind;
 /// Maximum entries of updates; older ones are merged, as in Kubernetes.
 const MAX_UPDATE_ENTRIES: usize = 10;
 
+/// Maximum reported conflicts with a manager: a configuration has up to 3 MiB. The number of all is part of the message.
+const MAX_CONFLICTS: usize = 100;
+
 /// An entry of `managedFields` without its fields and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -300,6 +303,9 @@ pub(crate) fn conflict(conflicts: &[(Entry, FieldSet)]) -> ApiError {
         conflicts.iter().map(|(entry, fields)| (describe(entry), fields.to_paths())).collect();
     by_manager.sort();
     let count: usize = by_manager.iter().map(|(_, fields)| fields.len()).sum();
+    for (_, fields) in &mut by_manager {
+        fields.truncate(MAX_CONFLICTS);
+    }
     let message = match by_manager.as_slice() {
         [(manager, fields)] if count == 1 => {
             format!("Apply failed with 1 conflict: conflict with {manager}: {}", fields.concat())

@@ -1,5 +1,7 @@
 //! Merges an applied configuration into the live object.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::path_element;
@@ -42,19 +44,21 @@ fn merge_items(list: &List, live: Vec<Value>, config: &[Value]) -> Vec<Value> {
         config.iter().map(|value| path_element::of_item(list, value)).collect();
     let live: Vec<(Option<String>, Value)> =
         live.into_iter().map(|value| (path_element::of_item(list, &value), value)).collect();
-    let shared: Vec<&String> = elements
-        .iter()
-        .flatten()
-        .filter(|element| live.iter().any(|(e, _)| e.as_ref() == Some(*element)))
-        .collect();
-    let mut shared = shared.into_iter().peekable();
+    let applied: HashSet<&String> = elements.iter().flatten().collect();
+    let mut live_items: HashMap<&String, &Value> = HashMap::new();
+    for (element, value) in &live {
+        if let Some(element) = element {
+            live_items.entry(element).or_insert(value);
+        }
+    }
+    let shared = elements.iter().flatten().filter(|element| live_items.contains_key(element));
+    let mut shared = shared.peekable();
     let (mut left, mut right) = (0, 0);
     let mut out = Vec::with_capacity(live.len() + config.len());
     while left < live.len() || right < config.len() {
         if left < live.len() {
             let (element, value) = &live[left];
-            let applied = element.is_some() && elements.contains(element);
-            if !applied {
+            if element.as_ref().is_none_or(|element| !applied.contains(element)) {
                 out.push(value.clone());
                 left += 1;
                 continue;
@@ -71,8 +75,8 @@ fn merge_items(list: &List, live: Vec<Value>, config: &[Value]) -> Vec<Value> {
             }
         }
         if right < config.len() {
-            let found = live.iter().find(|(element, _)| element.is_some() && *element == elements[right]);
-            let mut value = found.map_or(Value::Null, |(_, value)| value.clone());
+            let found = elements[right].as_ref().and_then(|element| live_items.get(element));
+            let mut value = found.map_or(Value::Null, |found| (*found).clone());
             merge(&list.item, &mut value, &config[right]);
             out.push(value);
             if shared.peek().copied() == elements[right].as_ref() {

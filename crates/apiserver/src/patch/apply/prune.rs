@@ -15,10 +15,7 @@ pub(crate) fn remove(ty: &Ty, value: &mut Value, removed: &FieldSet) {
         (Ty::List(list), Value::Array(items)) => {
             items.retain_mut(|found| {
                 let Some(item) = path_element::of_item(list, found) else { return true };
-                let Some((_, member, below)) = removed.elements().find(|(element, ..)| *element == item)
-                else {
-                    return true;
-                };
+                let Some((member, below)) = removed.element(&item) else { return true };
                 if !member {
                     remove(&list.item, found, below);
                 }

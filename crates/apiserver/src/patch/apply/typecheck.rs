@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::path_element;
 use crate::schema::{List, Merge, Ty};
 
+/// Maximum reported errors: a configuration has up to 3 MiB.
+const MAX_ERRORS: usize = 100;
+
 /// The errors of a configuration, with the messages of Kubernetes.
 #[derive(Debug)]
 pub(crate) struct TypeErrors(Vec<TypeError>);
@@ -22,6 +25,18 @@ impl fmt::Display for TypeErrors {
                 f.write_str("errors:")?;
                 errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
             }
+        }
+    }
+}
+
+/// The collected errors, at most [`MAX_ERRORS`].
+#[derive(Debug, Default)]
+struct Errors(Vec<TypeError>);
+
+impl Errors {
+    fn push(&mut self, error: TypeError) {
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(error);
         }
     }
 }
@@ -44,12 +59,12 @@ enum TypeError {
 /// # Errors
 /// All values that do not match.
 pub(crate) fn check(ty: &Ty, config: &Value) -> Result<(), TypeErrors> {
-    let mut errors = Vec::new();
+    let mut errors = Errors::default();
     check_value(ty, config, String::new(), &mut errors);
-    if errors.is_empty() { Ok(()) } else { Err(TypeErrors(errors)) }
+    if errors.0.is_empty() { Ok(()) } else { Err(TypeErrors(errors.0)) }
 }
 
-fn check_value(ty: &Ty, value: &Value, path: String, errors: &mut Vec<TypeError>) {
+fn check_value(ty: &Ty, value: &Value, path: String, errors: &mut Errors) {
     match (ty, value) {
         (_, Value::Null) | (Ty::Any { .. }, _) => {}
         (Ty::Struct(found), Value::Object(map)) => {
@@ -68,11 +83,11 @@ fn check_value(ty: &Ty, value: &Value, path: String, errors: &mut Vec<TypeError>
             }
         }
         (Ty::List(list), Value::Array(items)) => check_items(list, items, &path, errors),
-        (ty, value) => errors.extend(scalar_error(ty, value, path)),
+        (ty, value) => scalar_error(ty, value, path).into_iter().for_each(|error| errors.push(error)),
     }
 }
 
-fn check_items(list: &List, items: &[Value], path: &str, errors: &mut Vec<TypeError>) {
+fn check_items(list: &List, items: &[Value], path: &str, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for (index, value) in items.iter().enumerate() {
         let key = path_element::of_item(list, value).map(|element| path_element::to_text(&element));

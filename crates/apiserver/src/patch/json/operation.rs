@@ -60,7 +60,10 @@ pub(super) fn decode(patch: &Value) -> Result<Vec<Operation<'_>>, Error> {
     operations.iter().map(Operation::decode).collect()
 }
 
-/// Returns the paths of unknown fields in the operations of a patch.
+/// Maximum number of reported unknown fields.
+const MAX_UNKNOWN: usize = 100;
+
+/// Returns the paths of unknown fields in the operations of a patch, at most [`MAX_UNKNOWN`].
 pub(crate) fn unknown_fields(patch: &Value) -> Vec<String> {
     let operations = patch.as_array().into_iter().flatten().enumerate();
     let fields = operations.flat_map(|(index, operation)| {
@@ -69,6 +72,7 @@ pub(crate) fn unknown_fields(patch: &Value) -> Vec<String> {
     fields
         .filter(|(_, field)| !FIELDS.contains(&field.as_str()))
         .map(|(index, field)| format!("[{index}].{field}"))
+        .take(MAX_UNKNOWN)
         .collect()
 }
 

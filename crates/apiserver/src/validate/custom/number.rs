@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::error::Cause;
+use crate::error::Causes;
 use crate::validate::invalid;
 
-pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Vec<Cause>) {
+pub(super) fn check(schema: &Value, value: &Value, at: &str, found: &mut Causes) {
     let number = value.as_f64().unwrap_or_default();
     let mut report = |why: &str| found.push(invalid(at, value, &format!("{at} in body should be {why}")));
     if let Some(min) = schema["minimum"].as_f64() {

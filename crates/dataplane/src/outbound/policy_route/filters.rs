@@ -5,18 +5,21 @@ use http::{HeaderMap, Request};
 use crate::error::ProxyError;
 use crate::policy::Filter;
 
-/// Changes a request's headers, or returns the redirect that takes the place of a response. `host` is the request's.
+/// Changes a request's headers, or returns the redirect that takes the place of a response. `host` is the request's,
+/// `prefix` the path prefix that its rule matched.
 pub(super) fn apply_request<B>(
     filters: &[Filter],
     request: &mut Request<B>,
     host: impl Fn(&Request<B>) -> Option<&str>,
+    prefix: Option<&str>,
 ) -> Result<(), ProxyError> {
     for filter in filters {
         match filter {
             Filter::RequestHeaders(change) => change.apply(request.headers_mut()),
             Filter::ResponseHeaders(_) => {}
             Filter::Redirect(to) => {
-                let location = to.location(request.uri(), host(request)).ok_or(ProxyError::NoRoute)?;
+                let location =
+                    to.location(request.uri(), host(request), prefix).ok_or(ProxyError::NoRoute)?;
                 return Err(ProxyError::Redirect(to.status(), location));
             }
         }

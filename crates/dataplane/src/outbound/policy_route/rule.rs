@@ -2,19 +2,26 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteScope};
+use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteProtocol, RouteScope};
+use crate::outbound::failure::service_name;
 use crate::outbound::split::Split;
-use crate::policy::{Backend, Filter, HttpRoute, Policy, Retry, RouteRule, ServiceRef, Timeouts};
+use crate::policy::{
+    Backend, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteKind, RouteRule, ServiceRef,
+    Timeouts,
+};
 use crate::target::Target;
 
 /// A rule, or the default route of a service without HTTPRoutes.
 pub(super) struct Rule {
-    /// The route's name, for the log.
+    /// The route's name in error texts and in the log, such as `HTTPRoute.default.web`.
     pub(super) name: String,
     labels: Labels,
+    pub(super) protocol: RouteProtocol,
     pub(super) retry: Option<Retry>,
     pub(super) timeouts: Timeouts,
     pub(super) filters: Vec<Filter>,
+    /// Whether requests are allowed; an EgressNetwork can deny them.
+    pub(super) allowed: bool,
     pub(super) backends: Split<RuleBackend>,
     scopes: OnceLock<(Arc<RouteScope>, Option<RetryScope>)>,
 }
@@ -23,35 +30,53 @@ pub(super) struct Rule {
 pub(super) struct RuleBackend {
     /// `None` is the service itself.
     pub(super) named: Option<Backend>,
+    /// The backend's name in error texts, such as `Service.default.web:80`.
+    pub(super) name: String,
+    protocol: RouteProtocol,
     labels: Labels,
     scope: OnceLock<Arc<BackendScope>>,
+    /// The labels of a backend that does not exist.
+    missing_labels: Labels,
+    missing_scope: OnceLock<Arc<BackendScope>>,
 }
 
 impl Rule {
     pub(super) fn new(
-        parent: &Labels,
+        parent: &Parent<'_>,
         target: &Target,
         policy: &Policy,
         route: Option<&HttpRoute>,
         rule: &RouteRule,
     ) -> Self {
+        let (kind, protocol) = match route.map(|route| route.kind) {
+            Some(RouteKind::Grpc) => ("GRPCRoute", RouteProtocol::Grpc),
+            Some(RouteKind::Http) | None => ("HTTPRoute", RouteProtocol::Http),
+        };
+        let default = parent.default_route();
+        let parent = &parent.labels();
         let labels = match route {
             Some(route) => parent
                 .with("route_group", "gateway.networking.k8s.io")
-                .with("route_kind", "HTTPRoute")
+                .with("route_kind", kind)
                 .with("route_namespace", &route.namespace)
                 .with("route_name", &route.name),
             None => parent
                 .with("route_group", "")
                 .with("route_kind", "default")
                 .with("route_namespace", "")
-                .with("route_name", "http"),
+                .with("route_name", default),
         };
         let backends = if rule.backends.is_empty() {
-            vec![(1, RuleBackend::new(&labels, target.service.as_ref(), None))]
+            vec![(1, RuleBackend::new(&labels, protocol, target, target.service.as_ref(), None))]
         } else {
             let prepare = |backend: &Backend| {
-                let prepared = RuleBackend::new(&labels, Some(&backend.service), Some(backend.clone()));
+                let prepared = RuleBackend::new(
+                    &labels,
+                    protocol,
+                    target,
+                    Some(&backend.service),
+                    Some(backend.clone()),
+                );
                 (backend.weight, prepared)
             };
             rule.backends.iter().map(prepare).collect()
@@ -61,9 +86,14 @@ impl Rule {
             retry: rule.retry.clone().or_else(|| policy.retry.clone()),
             timeouts: rule.timeouts.unwrap_or(policy.timeouts),
             filters: rule.filters.clone(),
+            allowed: route.is_some() || !denies(target),
             backends: Split::new(backends),
             scopes: OnceLock::new(),
-            name: route.map_or("default", |route| &route.name).to_owned(),
+            name: match route {
+                Some(route) => format!("{kind}.{}.{}", route.namespace, route.name),
+                None => format!("default.{default}"),
+            },
+            protocol,
             labels,
         }
     }
@@ -71,36 +101,112 @@ impl Rule {
     pub(super) fn scopes(&self, metrics: &Arc<Metrics>) -> &(Arc<RouteScope>, Option<RetryScope>) {
         self.scopes.get_or_init(|| {
             let labels = self.labels.with("hostname", "");
-            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, &labels));
-            (Arc::new(RouteScope::new(metrics, labels)), retry)
+            let retry = self.retry.as_ref().map(|_| RetryScope::new(metrics, self.protocol, &labels));
+            (Arc::new(RouteScope::new(metrics, self.protocol, labels)), retry)
         })
     }
 }
 
 impl RuleBackend {
-    fn new(route: &Labels, service: Option<&ServiceRef>, named: Option<Backend>) -> Self {
-        Self { named, labels: route.and(&service_labels("backend", service)), scope: OnceLock::new() }
+    fn new(
+        route: &Labels,
+        protocol: RouteProtocol,
+        target: &Target,
+        service: Option<&ServiceRef>,
+        named: Option<Backend>,
+    ) -> Self {
+        Self {
+            named,
+            name: service.map(service_name).unwrap_or_default(),
+            protocol,
+            labels: route.and(&match service {
+                Some(service) => service_labels("backend", service),
+                None if target.egress.is_some() => default_labels("backend", "unknown"),
+                None => default_labels("backend", "endpoint"),
+            }),
+            scope: OnceLock::new(),
+            missing_labels: route.and(&default_labels("backend", "fail")),
+            missing_scope: OnceLock::new(),
+        }
+    }
+
+    /// Returns the name of the backend's Service.
+    pub(super) fn service_name(&self) -> &str {
+        self.named.as_ref().map(|backend| &*backend.service.name).unwrap_or_default()
+    }
+
+    /// Returns the series of a backend that does not exist.
+    pub(super) fn missing_scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
+        let create = || Arc::new(BackendScope::new(metrics, self.protocol, self.missing_labels.clone()));
+        self.missing_scope.get_or_init(create)
     }
 
     pub(super) fn scope(&self, metrics: &Arc<Metrics>) -> &Arc<BackendScope> {
-        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.labels.clone())))
+        self.scope.get_or_init(|| Arc::new(BackendScope::new(metrics, self.protocol, self.labels.clone())))
     }
 }
 
-pub(super) fn parent_labels(service: Option<&ServiceRef>) -> Labels {
-    service_labels("parent", service)
+fn denies(target: &Target) -> bool {
+    matches!(&target.egress, Some(Egress::Network(network)) if !network.allow)
 }
 
-fn service_labels(role: &str, service: Option<&ServiceRef>) -> Labels {
-    let (group, kind) = if service.is_some() { ("core", "Service") } else { ("", "default") };
-    let (namespace, name) = service.map_or(("", "endpoint"), |one| (&one.namespace, &one.name));
-    let port = service.map(|one| one.port.to_string()).unwrap_or_default();
+/// What the routes of a destination belong to.
+pub(super) enum Parent<'a> {
+    Service(&'a ServiceRef),
+    /// The address of a pod.
+    Endpoint,
+    /// A destination outside of the cluster.
+    Egress(&'a Egress),
+}
+
+impl<'a> Parent<'a> {
+    pub(super) fn of(target: &'a Target) -> Self {
+        match (&target.service, &target.egress) {
+            (Some(service), _) => Self::Service(service),
+            (None, Some(egress)) => Self::Egress(egress),
+            (None, None) => Self::Endpoint,
+        }
+    }
+
+    /// Returns the name of the route of requests that no object concerns.
+    fn default_route(&self) -> &'static str {
+        match self {
+            Self::Service(_) | Self::Endpoint => "http",
+            Self::Egress(Egress::Fallback) => "egress-fallback",
+            Self::Egress(Egress::Network(network)) if network.allow => "http-egress-allow",
+            Self::Egress(Egress::Network(_)) => "http-egress-deny",
+        }
+    }
+
+    fn labels(&self) -> Labels {
+        match self {
+            Self::Service(service) => service_labels("parent", service),
+            Self::Endpoint => default_labels("parent", "endpoint"),
+            Self::Egress(Egress::Fallback) => default_labels("parent", "egress-fallback"),
+            Self::Egress(Egress::Network(EgressNetwork { namespace, name, port, .. })) => {
+                let kind = [("policy.linkerd.io", "EgressNetwork"), (namespace, name)];
+                labels("parent", kind, &port.to_string())
+            }
+        }
+    }
+}
+
+fn service_labels(role: &str, ServiceRef { namespace, name, port }: &ServiceRef) -> Labels {
+    labels(role, [("core", "Service"), (namespace, name)], &port.to_string())
+}
+
+/// Returns the labels of a parent or a backend that is not an object.
+fn default_labels(role: &str, name: &str) -> Labels {
+    labels(role, [("", "default"), ("", name)], "")
+}
+
+fn labels(role: &str, [(group, kind), (namespace, name)]: [(&str, &str); 2], port: &str) -> Labels {
     [
         ("group", group),
         ("kind", kind),
         ("namespace", namespace),
         ("name", name),
-        ("port", &port),
+        ("port", port),
         ("section_name", ""),
     ]
     .into_iter()

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Request, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use meshy_dataplane::policy::{Policy, ServiceRef};
+use meshy_dataplane::policy::{Egress, Policy, ServiceRef};
 use meshy_dataplane::profile::{PathRegex, Profile, RequestMatch, Route};
 use meshy_dataplane::{Destination, Discovery, Endpoint, Proxy, ProxyConfig, Target};
 use meshy_net::BoxFuture;
@@ -97,6 +97,7 @@ impl Lab {
         let target = Arc::new(Target {
             authority: Some(format!("{host}:{}", addr.port()).into()),
             service: Some(service),
+            egress: None,
             profile: None,
             policy: Arc::default(),
             endpoints: receiver,
@@ -108,6 +109,22 @@ impl Lab {
             sender
         });
         Service { targets, endpoints: sender }
+    }
+
+    /// Adds an address outside of the cluster with its egress network.
+    pub(crate) fn outside(&self, addr: &str, egress: Egress) {
+        let addr: SocketAddr = addr.parse().unwrap();
+        let target = Target {
+            authority: None,
+            service: None,
+            egress: Some(egress),
+            profile: None,
+            policy: Arc::default(),
+            endpoints: watch::channel([Endpoint { addr, identity: None, labels: Vec::new() }].into()).1,
+            opaque: false,
+        };
+        let sender = watch::channel(Arc::new(target)).0;
+        self.targets.lock().unwrap().insert(Destination::Address(addr), sender);
     }
 
     /// Returns the proxy of a pod whose application is on `app`.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use meshy_dataplane::policy::{Filter, HeaderModifier, Redirect};
+use meshy_dataplane::policy::{Filter, HeaderModifier, PathRewrite, Redirect};
 use serde_json::Value;
 
 use super::RouteError;
@@ -47,7 +47,13 @@ fn redirect(found: &Value) -> Redirect {
         scheme: non_empty("/scheme"),
         hostname: non_empty("/hostname"),
         port: number("/port"),
-        path: non_empty("/path/replaceFullPath"),
+        path: match text(found, "/path/type") {
+            // An empty replacement removes the prefix.
+            "ReplacePrefixMatch" => {
+                Some(PathRewrite::Prefix(text(found, "/path/replacePrefixMatch").to_owned()))
+            }
+            _ => non_empty("/path/replaceFullPath").map(PathRewrite::Full),
+        },
         status: number("/statusCode").and_then(|code| StatusCode::from_u16(code).ok()),
     }
 }

@@ -1,0 +1,53 @@
+//! Runs kubectl and helm against this server and against kube-apiserver, and compares exit status and output.
+//!
+//! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm is not part of the testbed; its
+//! story is skipped with a message if it is not installed.
+
+mod stories;
+mod target;
+
+use stories::{STORIES, Story};
+use target::Target;
+
+fn testbed() -> Target {
+    let kubeconfig = std::env::var("MESHY_TESTBED_KUBECONFIG").expect("the kubeconfig of testbed/apiserver");
+    Target::testbed(&kubeconfig)
+}
+
+/// Runs a story on both servers and returns their differences.
+fn differences(story: &Story, actual: &Target, expected: &Target) -> Vec<String> {
+    let (actual, expected) = (actual.run(story), expected.run(story));
+    let lines = story.commands.iter().zip(actual.into_iter().zip(expected));
+    lines
+        .filter(|(_, (actual, expected))| actual != expected)
+        .map(|(command, (actual, expected))| {
+            format!("{}: {command}\n--- actual\n{actual}\n--- kube-apiserver\n{expected}", story.name)
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs kubectl and kube-apiserver: tests/testbed.sh"]
+fn kubectl_behaves_as_with_kube_apiserver() {
+    let (actual, expected) = (Target::embedded(), testbed());
+    let mut found = Vec::new();
+    for story in STORIES.iter().filter(|story| story.program == "kubectl") {
+        found.extend(differences(story, &actual, &expected));
+    }
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
+}
+
+#[test]
+#[ignore = "needs helm and kube-apiserver: tests/testbed.sh"]
+fn helm_behaves_as_with_kube_apiserver() {
+    if !target::is_installed("helm") {
+        eprintln!("skipped: helm is not installed");
+        return;
+    }
+    let (actual, expected) = (Target::embedded(), testbed());
+    let mut found = Vec::new();
+    for story in STORIES.iter().filter(|story| story.program == "helm") {
+        found.extend(differences(story, &actual, &expected));
+    }
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
+}

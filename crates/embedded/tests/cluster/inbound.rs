@@ -1,0 +1,119 @@
+//! Inbound policies on a running cluster: who may call, how often, and that probes are not denied.
+
+use kube::api::DeleteParams;
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, counter};
+
+const IDENTITY: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
+
+fn policy(kind: &str, version: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": format!("policy.linkerd.io/{version}"), "kind": kind,
+        "metadata": { "name": name, "namespace": "default" }, "spec": spec,
+    })
+}
+
+fn server(access: &str) -> Value {
+    let selector = json!({ "matchLabels": { "app": "minimal-service" } });
+    let spec =
+        json!({ "podSelector": selector, "port": 9090, "proxyProtocol": "HTTP/1", "accessPolicy": access });
+    policy("Server", "v1beta3", "minimal-http", spec)
+}
+
+/// Starts both services; bounced-service is the meshed caller of minimal-service, the ingress the unmeshed one.
+async fn lab() -> Lab {
+    let lab = Lab::start().await;
+    for overlay in ["minimal-service", "bounced-service"] {
+        lab.deploy(overlay).await;
+        lab.rolled_out("default", overlay).await;
+        lab.wait_until_served(overlay).await;
+    }
+    lab
+}
+
+/// Sends requests of the ingress to minimal-service until one has a status: policies reach proxies by a watch.
+async fn wait_for_status(lab: &Lab, status: u16) {
+    let reached = async {
+        while lab.get("minimal-service", "/").await.status != status {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(30), reached).await;
+    waited.unwrap_or_else(|_| panic!("no request has the status {status}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authorization_policy_admits_the_identities_that_it_names() {
+    let lab = lab().await;
+    lab.apply(server("deny")).await;
+    wait_for_status(&lab, 403).await;
+    assert_eq!(lab.get("minimal-service", "/health").await.status, 200, "the path of the probes");
+    let authentication =
+        json!({ "group": "policy.linkerd.io", "kind": "MeshTLSAuthentication", "name": "callers" });
+    lab.apply(policy("MeshTLSAuthentication", "v1alpha1", "callers", json!({ "identities": [IDENTITY] })))
+        .await;
+    lab.apply(policy(
+        "AuthorizationPolicy",
+        "v1alpha1",
+        "minimal-callers",
+        json!({
+            "targetRef": { "group": "policy.linkerd.io", "kind": "Server", "name": "minimal-http" },
+            "requiredAuthenticationRefs": [authentication],
+        }),
+    ))
+    .await;
+    // The path is the probes', so the pod stays ready and the requests of the ingress are still denied.
+    assert_eq!(lab.get("minimal-service", "/").await.status, 403);
+    let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let metrics = lab.metrics("default", &pod).await;
+    let denied = [r#"srv_name="minimal-http""#, r#"tls="no_identity""#];
+    assert!(counter(&metrics, "inbound_http_authz_deny_total", &denied) >= 2.0, "{metrics}");
+    lab.delete("policy.linkerd.io/v1beta3/Server", "minimal-http", &DeleteParams::default()).await;
+    wait_for_status(&lab, 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_rejects_requests_and_is_removed_with_its_policy() {
+    let lab = lab().await;
+    lab.apply(server("all-unauthenticated")).await;
+    let target = json!({ "group": "policy.linkerd.io", "kind": "Server", "name": "minimal-http" });
+    let limit = json!({ "targetRef": target, "total": { "requestsPerSecond": 1 } });
+    lab.apply(policy("HTTPLocalRateLimitPolicy", "v1alpha1", "minimal-limit", limit)).await;
+    wait_for_status(&lab, 429).await;
+    let kind = "policy.linkerd.io/v1alpha1/HTTPLocalRateLimitPolicy";
+    lab.delete(kind, "minimal-limit", &DeleteParams::default()).await;
+    wait_for_status(&lab, 200).await;
+    for _ in 0..20 {
+        assert_eq!(lab.get("minimal-service", "/").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelled_policy_is_rejected_by_its_schema() {
+    let lab = Lab::start().await;
+    let object: kube::api::DynamicObject = serde_json::from_value(server("allow-all")).expect("an object");
+    let api = lab.api("policy.linkerd.io/v1beta3/Server", "default");
+    let error = api.create(&kube::api::PostParams::default(), &object).await.expect_err("an invalid Server");
+    assert!(error.to_string().contains("accessPolicy"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_egress_network_denies_requests_to_the_outside() {
+    let lab = lab().await;
+    let body = json!({ "rebound": "true", "endpoint": "http://198.51.100.7:19090" }).to_string();
+    let outside = async || lab.send("POST", "minimal-service", "/bounce", &[], &body).await.body;
+    assert!(!outside().await.contains("403"), "nothing answers outside of the cluster");
+    lab.apply(policy("EgressNetwork", "v1alpha1", "all-egress", json!({ "trafficPolicy": "Deny" }))).await;
+    let denied = async {
+        while !outside().await.contains("403") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), denied).await.expect("requests are denied");
+    let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let metrics = lab.metrics("default", &pod).await;
+    let labels =
+        [r#"parent_kind="EgressNetwork""#, r#"route_name="http-egress-deny""#, r#"http_status="403""#];
+    assert!(counter(&metrics, "outbound_http_route_request_statuses_total", &labels) >= 1.0, "{metrics}");
+}
