@@ -215,7 +215,7 @@ fn place<'a>(args: &GraphArgs, topology: &'a Topology) -> anyhow::Result<Option<
             .exit(Exit::Usage);
     }
     let limiting = capacity_limit(topology).map(|limit| limit.service);
-    Ok(limiting.and_then(|limiting| names().find(|name| *name == limiting)).or_else(|| names().last()))
+    Ok(limiting.and_then(|limiting| names().find(|name| *name == limiting)).or_else(|| names().next_back()))
 }
 
 fn fault(trigger: &Trigger, service: usize) -> Fault {
