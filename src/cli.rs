@@ -67,6 +67,8 @@ pub enum Command {
     InternalServe(commands::internal_serve::Args),
     /// Find policies that Kubernetes accepts but that have no effect
     Lint(commands::lint::Args),
+    /// Show which policy is in effect; translate a profile
+    Policy(commands::policy::Args),
     /// Forward a local port to a pod
     PortForward(commands::port_forward::Args),
     /// Copy an image into the private registry
@@ -131,6 +133,27 @@ impl Command {
         }
     }
 }
+
+/// Returns the command line as it is parsed: the help of a command shows its examples first, and leaves the global flags to
+/// `meshy --help`.
+pub fn command() -> clap::Command {
+    let hidden = |arg: clap::Arg| {
+        let hide = arg.is_global_set();
+        arg.hide_short_help(hide).hide_long_help(hide)
+    };
+    examples_first(Cli::command().mut_args(hidden))
+}
+
+fn examples_first(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(name, |one| examples_first(one.help_template(TEMPLATE)))
+    })
+}
+
+/// The help of a command.
+const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}\n\n\
+                        Global options, such as --name, --context and --output: see `meshy --help`";
 
 /// The version of meshy and of what it installs.
 fn long_version() -> String {

@@ -19,6 +19,7 @@ pub mod internal_serve;
 pub mod lint;
 pub mod outcomes;
 pub mod overview;
+pub mod policy;
 pub mod port_forward;
 pub mod predict;
 mod proof;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use meshy::cli::{self, Cli, Command, spelling, with_candidates};
 use meshy::context::Context;
 use meshy::{config, ui};
@@ -49,8 +49,10 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     let reading = activity::begin(activity::Kind::File, format!("reading {}", config::file(&args).display()));
     let args = config::merge(args, &Cli::command())?;
     drop(reading);
-    let Cli { global, command } = Cli::parse_from(args);
-    ui::log::init(global.verbose, global.color.on_stderr());
+    let matches = cli::command().get_matches_from(args);
+    let Cli { global, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let serves = matches!(command, Some(Command::InternalServe(_)));
+    ui::log::init(global.verbose, global.color.on_stderr(), serves);
     let timeout = global.timeout.unwrap_or_else(|| limit::DEFAULT.saturating_add(planned(command.as_ref())));
     if !matches!(command, Some(Command::InternalServe(_))) {
         limit::set(begun, timeout, global.timeout.is_some());

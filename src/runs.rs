@@ -272,6 +272,6 @@ mod tests {
         fs::write(&file, r#"{"version": 99}"#).unwrap();
         assert!(read(&file).unwrap_err().to_string().contains("version 99"));
         fs::write(&file, "{}").unwrap();
-        assert!(read(&file).unwrap_err().to_string().contains("no recorded run"));
+        assert!(read(&file).unwrap_err().to_string().contains("not a recorded run"));
     }
 }

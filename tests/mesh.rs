@@ -256,7 +256,7 @@ async fn lint_finds_in_the_cluster_what_it_finds_in_files() {
     assert!(text.contains("nothing found"), "{text}");
     lab.apply(
         "apiVersion: linkerd.io/v1alpha2\nkind: ServiceProfile\n\
-         metadata: {name: no process.default.svc.cluster.local, namespace: default}\nspec: {routes: []}\n",
+         metadata: {name: absent.default.svc.cluster.local, namespace: default}\nspec: {routes: []}\n",
     )
     .await;
     let text = lab.expect("lint -o json", 6).await;

@@ -24,6 +24,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Deploy(args) => commands::deploy::run(context, args).await,
         Command::Down(args) => commands::down::run(context, args).await,
         Command::InternalServe(args) => commands::internal_serve::run(context, args).await,
+        Command::Policy(args) => commands::policy::run(context, args).await,
         Command::PortForward(args) => commands::port_forward::run(context, args).await,
         Command::Push(args) => commands::push::run(context, args).await,
         Command::Registry(args) => commands::registry::run(context, args).await,

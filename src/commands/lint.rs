@@ -15,11 +15,14 @@ use meshy_base::input;
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy lint                        the cluster\n  \
-                        meshy lint linkerd/service-profiles/*.yaml\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
+                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
 pub struct Args {
     /// Files or folders of YAML, `-` for stdin; none: the cluster
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Print the findings as workflow commands of GitHub Actions, which annotate the files
+    #[arg(long)]
+    github: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,12 +41,22 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         from_files(&args.files)?
     };
     let findings = lint::lint(&world);
-    context.data(&Document { findings: &findings }, |d| survey::words(d.findings))?;
+    if args.github {
+        crate::ui::data(&lint::github(&findings, line))?;
+    } else {
+        context.data(&Document { findings: &findings }, |d| survey::words(d.findings))?;
+    }
     if findings.is_empty() {
         context.report.say("nothing found");
         return Ok(Exit::Done);
     }
     Ok(Exit::Lint)
+}
+
+/// Returns the line of a finding in its file; none where the file cannot be read again.
+fn line(place: &lint::Place) -> Option<usize> {
+    let text = input::regular(Path::new(place.file.as_deref()?)).ok()?;
+    lint::line(&String::from_utf8(text).ok()?, place)
 }
 
 fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {

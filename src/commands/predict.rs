@@ -117,7 +117,7 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     if value > 0.0 && value <= 1e6 {
         Ok(value)
     } else {
-        Err(format!("`{text}` does not lie in 0 to 1000000"))
+        Err(format!("`{text}` is out of range; expected more than 0 and at most 1000000"))
     }
 }
 

@@ -46,10 +46,13 @@ impl Case {
     }
 }
 
+/// How long a load lasts without `--duration`.
+const LENGTH: Duration = Duration::from_secs(30);
+
 /// How much traffic, and where to.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy traffic --duration 30s --rps 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
+    after_help = "Examples:\n  meshy traffic 30s --rate 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
                   meshy traffic --url http://bounced-service.default.svc.cluster.local:9090/"
 )]
 pub struct Args {
@@ -68,14 +71,17 @@ pub struct Args {
     /// The body for --url
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
+    /// How long the load lasts, as `--duration`
+    #[arg(value_name = "DURATION", value_parser = duration::parse, conflicts_with = "duration")]
+    time: Option<Duration>,
     /// Requests per second
-    #[arg(long, value_parser = positive, default_value = "2", value_name = "NUMBER")]
+    #[arg(long = "rate", visible_alias = "rps", short = 'q', value_parser = positive, default_value = "2", value_name = "NUMBER")]
     rps: f64,
-    /// For how long
-    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
-    duration: Duration,
-    /// Connections at most, and so requests under way at once
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    /// How long the load lasts [default: 30s]
+    #[arg(long, short = 'z', value_parser = duration::parse, value_name = "DURATION")]
+    duration: Option<Duration>,
+    /// The largest number of connections, and so of open requests
+    #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long a request may take
     #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
@@ -86,7 +92,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.duration
+        self.time.or(self.duration).unwrap_or(LENGTH)
     }
 }
 
@@ -107,7 +113,7 @@ pub(super) struct Document<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let Aim { mut target, case, seen, _way } = aim(context, &args).await?;
     args.headers.iter().try_for_each(|header| target.header(header))?;
-    let length = args.duration.min(context.remaining());
+    let length = args.planned().min(context.remaining());
     let plan =
         Plan { rate: args.rps, length, connections: args.connections.into(), patience: args.request_timeout };
     let target_name = format!("{}", target.address);
@@ -142,14 +148,22 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
         text
     })?;
-    if length < args.duration && !interrupted {
+    if length < args.planned() && !interrupted {
         return Err(anyhow!(
             "the time was over before the load was: {length:.1?} of {:.1?} were sent",
-            args.duration
+            args.planned()
         ))
         .hint("`--timeout` sets how long a command may take; without it a load has the time that it needs")
         .id("timed-out")
         .exit(Exit::Timeout);
+    }
+    let unsent = step.traffic.client_errors();
+    if unsent > 0 {
+        return Err(anyhow!(
+            "{unsent} of {} requests were not sent: this machine has no free file descriptor or port",
+            step.traffic.requests_count
+        ))
+        .hint("use fewer `--connections`, or allow more open files with `ulimit -n`");
     }
     Ok(match interrupted {
         true => Exit::Interrupted,

@@ -66,7 +66,7 @@ impl Tally {
         let in_time = succeeded && ended.latency <= deadline;
         let status = match ended.outcome {
             Outcome::Answer(status) | Outcome::Carried(status) => status,
-            Outcome::TimedOut | Outcome::Broken => 0,
+            Outcome::TimedOut | Outcome::Broken | Outcome::NeverSent | Outcome::ClientError => 0,
         };
         let intended = start + ended.intended;
         let counts = &mut counted.counts;

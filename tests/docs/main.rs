@@ -73,7 +73,8 @@ fn every_error_with_an_id_has_a_page_and_every_page_its_error() {
     let name = Regex::new(r#""([a-z-]+)""#).expect("a pattern");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut used = BTreeSet::new();
-    let mut folders = vec![root.join("src")];
+    let crates = fs::read_dir(root.join("crates")).expect("the crates").flatten();
+    let mut folders: Vec<_> = crates.map(|one| one.path().join("src")).chain([root.join("src")]).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
             if entry.path().is_dir() {

@@ -136,3 +136,16 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     let text = fs::read_to_string(folder.join(format!("{first}.json"))).expect("the run");
     document("run", &text);
 }
+
+#[test]
+fn a_load_without_file_descriptors_is_an_error_of_the_client_and_not_a_failure_of_the_server() {
+    let home = Home::new();
+    let server = Server::start(&[200]);
+    let line = format!("traffic --url {} --rps 200 --duration 1s --connections 64", server.url());
+    let output = home.through_shell("ulimit -n 24", &line).output().expect("the program starts");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{talk}");
+    assert!(talk.contains("requests were not sent: this machine has no free file descriptor"), "{talk}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(!table.contains("refused or broken"), "{table}");
+}

@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use meshy::cli::Cli;
 
 /// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
-pub(crate) const ALL: [&str; 51] = [
+pub(crate) const ALL: [&str; 53] = [
     "",
     "build minimal-service",
     "check --certs",
@@ -37,6 +37,8 @@ pub(crate) const ALL: [&str; 51] = [
     "retry delete",
     "retry show",
     "routes",
+    "run --list",
+    "policy show bounced-service",
     "report --list",
     "report last last",
     "sp apply",
@@ -80,7 +82,7 @@ pub(crate) fn all_once_and_ten_ten_times() -> Vec<&'static str> {
 
 /// Whether a command does all that it has to do without the cluster, as far as it is not there.
 pub(crate) fn needs_the_api(line: &str) -> bool {
-    const WITHOUT: [&str; 18] = [
+    const WITHOUT: [&str; 19] = [
         "build",
         "check --bundle",
         "check --machine",
@@ -94,6 +96,7 @@ pub(crate) fn needs_the_api(line: &str) -> bool {
         "push",
         "registry",
         "report",
+        "run",
         "start",
         "status",
         "stop",

@@ -48,7 +48,7 @@ pub fn cause(text: &str) -> String {
     if text.len() <= LONGEST_CAUSE {
         return printable(text).into_owned();
     }
-    let end = text.floor_char_boundary(LONGEST_CAUSE);
+    let end = (0..=LONGEST_CAUSE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     format!("{} … ({} bytes more)", printable(&text[..end]), text.len() - end)
 }
 

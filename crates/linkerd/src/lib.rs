@@ -22,9 +22,9 @@
 
 pub mod duration;
 pub mod effective;
+pub mod egress;
 pub mod expression;
 pub mod generate;
-pub mod egress;
 pub mod grpc_route;
 pub mod httproute;
 pub mod inbound;

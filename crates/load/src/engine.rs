@@ -178,7 +178,7 @@ async fn work(shared: Arc<Shared>) {
         }
         let start = if idle { Instant::now() } else { intended };
         if start.elapsed() >= shared.plan.patience {
-            shared.ended(intended, Outcome::TimedOut, None, start.elapsed());
+            shared.ended(intended, Outcome::NeverSent, None, start.elapsed());
             continue;
         }
         let id = format!("{:016x}{number:016x}", shared.run);
@@ -190,9 +190,9 @@ async fn work(shared: Arc<Shared>) {
         };
         let (outcome, attempts) = match ended {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => {
+            Ok(Err(error)) => {
                 connection = None;
-                (Outcome::Broken, None)
+                (if is_exhausted(&error) { Outcome::ClientError } else { Outcome::Broken }, None)
             }
             Err(_) => {
                 connection = None;
@@ -201,6 +201,15 @@ async fn work(shared: Arc<Shared>) {
         };
         shared.ended(intended, outcome, attempts, start.elapsed());
     }
+}
+
+/// Whether this machine has no file descriptor or port left, which is not a failure of the server.
+fn is_exhausted(error: &anyhow::Error) -> bool {
+    // ENFILE, EMFILE and EADDRNOTAVAIL of Linux.
+    let codes = [23, 24, 99];
+    let code =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>()?.raw_os_error();
+    error.chain().filter_map(code).any(|code| codes.contains(&code))
 }
 
 /// Waits until the load was asked to stop some time ago; for ever if it is not.
@@ -336,7 +345,11 @@ mod tests {
         let summary =
             run(target, Plan { connections: 2, patience, ..plan(5_000.0, 400) }, stop, |_| {}).await;
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-        assert_eq!(summary.outcomes_count[&Outcome::TimedOut.to_string()], 2_000);
+        let count = |outcome: Outcome| summary.outcomes_count.get(&outcome.to_string()).copied().unwrap_or(0);
+        let (timed_out, never_sent) = (count(Outcome::TimedOut), count(Outcome::NeverSent));
+        assert_eq!(timed_out + never_sent, 2_000);
+        // Two connections, each with one request per 300 ms.
+        assert!((2..=20).contains(&timed_out), "{timed_out} requests were sent");
     }
 
     #[tokio::test]

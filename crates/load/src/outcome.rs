@@ -15,8 +15,12 @@ pub enum Outcome {
     Carried(u16),
     /// No answer in time.
     TimedOut,
-    /// The connection was refused, or broke before the answer was whole.
+    /// The connection was refused, or broke before the response was complete.
     Broken,
+    /// Not sent: all connections were in use for as long as a request may take.
+    NeverSent,
+    /// Not sent: this machine has no free file descriptor or port. The server had no part in it.
+    ClientError,
 }
 
 impl Outcome {
@@ -36,6 +40,8 @@ impl fmt::Display for Outcome {
             }
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Broken => f.write_str("connection refused or broken"),
+            Self::NeverSent => f.write_str("never sent, no free connection"),
+            Self::ClientError => f.write_str("never sent, no file descriptor or port left on this machine"),
         }
     }
 }

@@ -222,6 +222,11 @@ impl Summary {
             && self.outcomes_count.get(&Outcome::Broken.to_string()) == Some(&self.requests_count)
     }
 
+    /// Returns the number of requests that this machine could not send for lack of file descriptors or ports.
+    pub fn client_errors(&self) -> u64 {
+        self.outcomes_count.get(&Outcome::ClientError.to_string()).copied().unwrap_or(0)
+    }
+
     /// Drops what the answers said of attempts: each of several replicas knows only those that it saw itself.
     pub fn forget_attempts(&mut self) {
         self.attempts_count.clear();

@@ -71,7 +71,7 @@ mod tests {
         );
         assert_eq!(policy(ProxyError::LoadShed), "logical service 10.96.0.1:80: route default.http: ");
         assert_eq!(policy(ProxyError::NoRoute), "logical service 10.96.0.1:80: ");
-        assert_eq!(policy(ProxyError::NoBackend("nobody".into())), "");
+        assert_eq!(policy(ProxyError::NoBackend("absent".into())), "");
         let profile = Failure::at(ProxyError::FailFast, "b.a.svc:80", None, Some("Service.a.b:80")).place;
         assert_eq!(profile, "logical service b.a.svc:80: Service.a.b:80: ");
     }

@@ -96,8 +96,8 @@ async fn with_every_breaker_open_requests_wait_once_and_are_then_rejected_until_
     let requests = |error| client.metric("outbound_http_route_request_statuses_total", &[("error", error)]);
     assert_eq!((requests("FAIL_FAST"), requests("LOAD_SHED")), (1, 1));
     let attempts = client.metric("outbound_http_route_backend_requests_total", &[]);
-    assert_eq!(attempts, 8, "a rejected request is no attempt");
-    // The penalty is over: the next request is the probe, and after its failure the wait begins anew.
+    assert_eq!(attempts, 8, "a rejected request is not an attempt");
+    // The penalty is over: the next request is the probe, and after its failure the wait begins again.
     sleep(Duration::from_secs(2)).await;
     assert_eq!((client.get("/").await.status, server.count()), (500, 8));
     let start = Instant::now();

@@ -20,7 +20,7 @@ pub(crate) fn sources(folder: &Path, text: &mut String) {
 fn every_rule_names_an_existing_test_or_is_listed_as_a_difference() {
     let mut code = String::new();
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "tests", "../embedded/src", "../embedded/tests", "../mesh/src"] {
+    for folder in ["src", "tests", "../embedded/src", "../embedded/tests", "../linkerd/src"] {
         sources(&crate_folder.join(folder), &mut code);
     }
     let (rules, differences) = RULES.split_once("## Differences").expect("the rules and the differences");

@@ -200,12 +200,13 @@ impl Provider for Embedded {
         Box::pin(async move {
             let name = &record.name;
             let mut removed = Vec::new();
+            let authority = recorded::authority(record);
             if end(name, DISCARD).await? {
                 removed.push("the embedded cluster's process".to_owned());
             }
             // Before the kubeconfig: on a full disk this makes the room that its edit needs.
             files::remove_state(name)?;
-            removed.extend(recorded::remove_recorded_entries(env, record).await?);
+            removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
             Ok(removed)
         })
     }

@@ -342,9 +342,10 @@ impl Provider for Kind {
 
     fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
         Box::pin(async move {
+            let authority = recorded::authority(record);
             let engine = engine::connect().await?;
             let mut removed = remove_containers(&engine, record).await?;
-            removed.extend(recorded::remove_recorded_entries(env, record).await?);
+            removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
             if record.made_network && remove_network(&engine).await? {
                 removed.push(format!("network `{NETWORK}`"));
             }

@@ -20,7 +20,13 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// The kubeconfig cannot be read or written.
-pub(super) async fn remove_recorded_entries(env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
+///
+/// `authority` is that of [`authority`], read before the files of the lab were removed.
+pub(super) async fn remove_recorded_entries(
+    env: &Env,
+    record: &Record,
+    authority: Option<String>,
+) -> anyhow::Result<Vec<String>> {
     let folder = lab::folder(&record.name)?;
     let given = record.kubeconfig.as_deref();
     if let Err(error) = kubeconfig_is_a_file(given, &folder) {
@@ -30,11 +36,8 @@ pub(super) async fn remove_recorded_entries(env: &Env, record: &Record) -> anyho
     // A version without marks in kubeconfigs created the lab, and has recorded that it put its entries there.
     let is_old = record.made && kubeconfig::Note::load(&folder)?.is_none();
     let removed = if is_old {
-        let entries = Unmarked {
-            context: &record.context,
-            previous: record.previous_context.as_deref(),
-            authority: authority(&folder, record),
-        };
+        let entries =
+            Unmarked { context: &record.context, previous: record.previous_context.as_deref(), authority };
         kubeconfig::remove_unmarked(given, &folder, &entries).await
     } else {
         kubeconfig::remove(given, &folder, &record.context).await
@@ -46,7 +49,8 @@ pub(super) async fn remove_recorded_entries(env: &Env, record: &Record) -> anyho
 
 /// Returns the certificate authority of the cluster of a lab, in base64 as in a kubeconfig, from the lab's own files; none where
 /// they cannot be read.
-fn authority(folder: &Path, record: &Record) -> Option<String> {
+pub(super) fn authority(record: &Record) -> Option<String> {
+    let folder = lab::folder(&record.name).ok()?;
     if record.provider == Provider::Embedded {
         let keys = private::read(&folder.join(files::EMBEDDED).join("keys.json"), LARGEST).ok()?;
         let keys: Value = serde_json::from_slice(&keys).ok()?;

@@ -1,9 +1,9 @@
 //! The fuzz target for lint and injection: arbitrary YAML objects as input.
 
 use meshy_linkerd::effective::{Objects, effective};
-use meshy_linkerd::httproute::HttpRoute;
 use meshy_linkerd::egress::EgressNetwork;
 use meshy_linkerd::grpc_route;
+use meshy_linkerd::httproute::HttpRoute;
 use meshy_linkerd::inbound::{
     AuthorizationPolicy, MeshTlsAuthentication, NetworkAuthentication, RateLimitPolicy, Server, cidr,
 };

@@ -66,7 +66,7 @@ async fn an_open_breaker_lets_requests_wait_once_and_then_rejects_them_until_a_p
         "the first probe is after the penalty: {answered:?}"
     );
     let longest = received.iter().map(|one| one.took).max().unwrap();
-    assert!(longest > Duration::from_secs(4), "each probe starts the wait of the others anew: {longest:?}");
+    assert!(longest > Duration::from_secs(4), "each probe starts the wait of the others again: {longest:?}");
     moved(
         &client,
         &[

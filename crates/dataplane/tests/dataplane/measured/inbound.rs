@@ -222,9 +222,9 @@ fn passed(received: &[Received]) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_total_limit_rejects_with_a_429_and_also_throttles_probes() {
     let pair = pair(limited(Some(5), None));
-    let beside = load(&pair.plain, Duration::from_secs(2), probes(10));
+    let probing = load(&pair.plain, Duration::from_secs(2), probes(10));
     let requests = load(&pair.client, Duration::from_millis(100), gets(200));
-    let (received, probed) = tokio::join!(requests, beside);
+    let (received, probed) = tokio::join!(requests, probing);
     let (own, probes) = (passed(&received), passed(&probed));
     // The bucket of 5 and 5 per second for 20 s, shared with the probes.
     assert!((103..=106).contains(&(own + probes)), "{own} and {probes}");

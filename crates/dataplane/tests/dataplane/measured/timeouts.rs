@@ -255,7 +255,7 @@ async fn a_timeout_of_a_profile_is_a_504_that_closes_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_linkerds_discovery_cache_annotations_beside_a_profile_wait_for_five_idle_seconds() {
+async fn with_linkerds_discovery_cache_annotations_next_to_a_profile_wait_for_five_idle_seconds() {
     let lab = Lab::default();
     let server = serve(&lab, POD, |_| (1, 500));
     let service = lab.service("web", WEB, &[endpoint(POD)]);

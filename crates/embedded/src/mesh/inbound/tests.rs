@@ -55,7 +55,7 @@ fn a_port_without_a_server_has_the_default_policy_of_its_pod() {
     let authenticated = resolved(Some("cluster-authenticated"));
     assert!(matches!(authenticated.authorizations[0].identities, Identities::Authenticated(_)));
     assert_eq!(authenticated.authorizations[0].networks.len(), 5);
-    assert_eq!(resolved(Some("nobody")), InboundPolicy::default(), "an invalid one is ignored");
+    assert_eq!(resolved(Some("someone")), InboundPolicy::default(), "an invalid one is ignored");
 }
 
 #[test]

@@ -1,0 +1,163 @@
+//! `meshy run` as a user runs it, with the real program: shipped scenarios in their short form, a scenario from a file, and
+//! input that is not valid.
+#![cfg(target_os = "linux")]
+
+#[path = "support/home.rs"]
+mod home;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use home::Home;
+use serde_json::Value;
+
+/// The events of the only run in a home.
+fn events(home: &Home) -> Vec<Value> {
+    let folder = home.path().join(".local/state/meshy/runs");
+    let files = fs::read_dir(folder).expect("the folder of runs").flatten().map(|entry| entry.path());
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "jsonl")).collect();
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let text = fs::read_to_string(file).expect("the events");
+    text.lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
+}
+
+fn of_type<'a>(events: &'a [Value], name: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == name).collect()
+}
+
+#[test]
+fn the_shipped_scenarios_are_listed() {
+    let home = Home::new();
+    let rows: Value = serde_json::from_str(&home.good("run --list -o json")).expect("one document");
+    let names: Vec<&str> =
+        rows.as_array().expect("rows").iter().filter_map(|row| row["name"].as_str()).collect();
+    assert!(names.starts_with(&["retries", "storm"]) && names.contains(&"lesson/retry-budget"), "{names:?}");
+}
+
+#[test]
+fn retries_raise_the_success_of_clients_and_the_expectations_are_met() {
+    let home = Home::new();
+    let output =
+        home.good("run retries --fast --junit result.xml --summary summary.md --svg chart.svg -o json");
+    let document: Value = serde_json::from_str(&output).expect("one document");
+    let expectations = document["expectations"].as_array().expect("a list");
+    assert!(expectations.len() >= 5, "{document}");
+    assert!(expectations.iter().all(|one| one["verdict"] == "met"), "{document}");
+
+    let events = events(&home);
+    assert_eq!(of_type(&events, "run-ended")[0]["status"], "completed");
+    let ended = of_type(&events, "step-ended");
+    let step = |name: &str| *ended.iter().find(|step| step["step"] == name).expect("the step");
+    // 24 requests at 8/s for 3 s, blocks of ten with exactly seven failures: 17 fail in the first 24, give or take the third block.
+    let load = &step("no-retries")["totals"]["load"];
+    assert_eq!(load["requests"], 24);
+    let succeeded = load["succeeded"].as_u64().expect("a number");
+    assert!((6..=9).contains(&succeeded), "{succeeded} of 24 succeeded");
+    let load = &step("retries")["totals"]["load"];
+    assert_eq!(load["requests"], load["succeeded"], "{load}");
+
+    let junit = fs::read_to_string(home.path().join("result.xml")).expect("the file");
+    assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
+    let summary = fs::read_to_string(home.path().join("summary.md")).expect("the file");
+    assert!(summary.contains(&format!("{0} of {0} expectations met", expectations.len())), "{summary}");
+    assert!(fs::read_to_string(home.path().join("chart.svg")).expect("the file").starts_with("<svg"));
+    assert_eq!(home.processes(), Vec::<u32>::new());
+}
+
+/// Each edge of a chain retries twice, and the last service fails every attempt: three attempts become 9 and 27.
+#[test]
+fn retries_on_each_edge_multiply_and_all_three_counts_of_an_edge_are_equal() {
+    let home = Home::new();
+    write_counting_scenario(home.path());
+    let output = home.good("run ./count.yaml -o json");
+    let document: Value = serde_json::from_str(&output).expect("one document");
+    assert_eq!(document["expectations"][0]["verdict"], "met", "{document}");
+    let events = events(&home);
+    let totals = &of_type(&events, "step-ended")[0]["totals"];
+    assert_eq!(totals["load"]["requests"], 50);
+    assert_eq!(totals["gaps"], Value::Null, "{totals}");
+    let received: BTreeMap<&str, u64> = totals["services"]
+        .as_array()
+        .expect("services")
+        .iter()
+        .map(|service| (service["service"].as_str().unwrap(), service["received"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(received, BTreeMap::from([("a", 50), ("b", 150), ("c", 450), ("d", 1350)]));
+    for (from, to, requests) in [("a", "b", 50), ("b", "c", 150), ("c", "d", 450)] {
+        let edges = totals["edges"].as_array().expect("edges");
+        let edge = edges.iter().find(|edge| edge["from"] == from && edge["to"] == to).expect("the edge");
+        assert_eq!(
+            (edge["requests"].as_u64(), edge["attempts"].as_u64()),
+            (Some(requests), Some(received[to])),
+            "{edge}"
+        );
+    }
+}
+
+fn write_counting_scenario(folder: &Path) {
+    let policy = |service: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: {service}\n  annotations:\n    retry.linkerd.io/http: 5xx\n    \
+             retry.linkerd.io/limit: \"2\"\n"
+        )
+    };
+    fs::write(folder.join("retries.yaml"), ["b", "c", "d"].map(policy).join("---\n")).expect("a file");
+    let scenario = "apiVersion: meshy/v1alpha1
+kind: Scenario
+metadata: { name: count, title: Retries on each edge }
+topology:
+  apiVersion: meshy/v1alpha1
+  kind: Topology
+  metadata: { name: count }
+  services:
+    - { name: a, entrypoint: true, calls: [b] }
+    - { name: b, calls: [c] }
+    - { name: c, calls: [d] }
+    - { name: d, errors: 100% }
+steps:
+  - name: all
+    policies: [retries.yaml]
+    load: { target: a, rate: 5/s, duration: 10s }
+expect:
+  - all.amplification@d == 27
+";
+    fs::write(folder.join("count.yaml"), scenario).expect("a file");
+}
+
+#[test]
+fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
+    let home = Home::new();
+    write_counting_scenario(home.path());
+    let text = fs::read_to_string(home.path().join("count.yaml")).expect("the file");
+    for (name, from, to) in [
+        ("key", "steps:", "stepps:"),
+        ("policy", "[retries.yaml]", "[retrie.yaml]"),
+        ("cycle", "calls: [d]", "calls: [d, b]"),
+        ("service", "target: a", "target: x"),
+        ("entry", "target: a", "target: b"),
+        ("rate", "rate: 5/s", "rate: 0/s"),
+        ("expectation", "all.amplification", "al.amplification"),
+    ] {
+        fs::write(home.path().join(format!("{name}.yaml")), text.replace(from, to)).expect("a file");
+    }
+    for (line, wanted) in [
+        ("run ./key.yaml", "key.yaml:13"),
+        ("run ./policy.yaml", "retrie.yaml"),
+        ("run ./cycle.yaml", "cycle"),
+        ("run ./service.yaml", "`x`"),
+        ("run ./entry.yaml", "not an entry point"),
+        ("run ./rate.yaml", "rate.yaml:16"),
+        ("run ./expectation.yaml", "`all`"),
+        ("run retrie", "`retries`"),
+        ("run retries --only retrys", "`retries`"),
+        ("run retries --set rate=x", "rate"),
+        ("run retries --expect success>>1", "success"),
+        ("run ./absent.yaml", "absent.yaml"),
+    ] {
+        let output = home.run(line);
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {talk}");
+        assert!(talk.contains(wanted) && !talk.contains("Starting"), "{line}: {talk}");
+    }
+}
