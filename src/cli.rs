@@ -99,6 +99,8 @@ pub enum Command {
     Stat(commands::stat::Args),
     /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
+    /// Show which services call each other, and how it goes
+    Graph(commands::graph::Args),
     /// Show the outcomes of requests and what retries cost
     Outcomes(commands::outcomes::Args),
     /// Explain a recorded run, an error, a finding or a term
@@ -118,6 +120,7 @@ impl Command {
     pub fn planned(&self) -> Duration {
         match self {
             Self::Demo(_) => commands::demo::LENGTH,
+            Self::Graph(args) => args.planned(),
             Self::Outcomes(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod export;
 pub mod fault;
 mod gate;
+pub mod graph;
 pub mod inject;
 pub mod install;
 pub mod internal_serve;

@@ -37,6 +37,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Stat(args) => commands::stat::run(context, args).await,
         Command::Routes(args) => commands::routes::run(context, args).await,
+        Command::Graph(args) => commands::graph::run(context, args).await,
         Command::Outcomes(args) => commands::outcomes::run(context, args).await,
         Command::Export(args) => commands::export::run(context, args).await,
         Command::Install(args) => commands::install::run(context, args).await,
@@ -58,6 +59,9 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
 /// when they do.
 fn may_use_a_cluster(command: &Command) -> bool {
     if let Command::Check(args) = command {
+        return !args.without_cluster();
+    }
+    if let Command::Graph(args) = command {
         return !args.without_cluster();
     }
     !matches!(

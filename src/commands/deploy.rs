@@ -1,22 +1,24 @@
-//! `meshy deploy`: overlays onto the lab's cluster, with the registry's port and the image's digest swapped in.
+//! `meshy deploy`: overlays, topologies and manifests onto the lab's cluster, with the registry's port and the image's digest
+//! swapped in.
 
 mod delete;
 
+use std::path::PathBuf;
+
 use crate::context::Context;
 use meshy_base::error::Exit;
-use meshy_lab::deploy::{self, Options};
+use meshy_lab::deploy::{self, Bundle, Deployed, Options};
 use meshy_lab::lab::{self, Record};
 use meshy_lab::overlay;
 
 /// The flags of `meshy deploy`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force\n  meshy deploy --delete minimal-service-v2"
+    after_help = "Examples:\n  meshy deploy minimal-service-v2\n  meshy deploy ./my-overlay --force\n  meshy deploy --topology shop --namespace shop\n  meshy deploy -f ./manifests\n  meshy deploy --delete minimal-service-v2"
 )]
 pub struct Args {
-    /// Overlays: a bare name is one that meshy ships, a path a folder
-    #[arg(default_values = overlay::DEFAULT)]
-    overlays: Vec<String>,
+    #[command(flatten)]
+    what: What,
     /// Take over fields that other tools hold
     #[arg(long)]
     force: bool,
@@ -26,18 +28,52 @@ pub struct Args {
     /// Apply and do not wait until it is ready
     #[arg(long)]
     no_wait: bool,
-    /// Delete the objects of the overlays and wait until they are gone
+    /// Delete the objects and wait until they are gone
     #[arg(long, conflicts_with_all = ["force", "image", "no_wait"])]
     delete: bool,
+}
+
+/// What to deploy or delete.
+#[derive(Debug, clap::Args)]
+struct What {
+    /// Overlays: a bare name is one that meshy ships, a path a folder [default: minimal-service bounced-service]
+    overlays: Vec<String>,
+    /// A topology instead: a shipped name, or a file
+    #[arg(long, value_name = "TOPOLOGY", conflicts_with = "overlays")]
+    topology: Option<String>,
+    /// The namespace of the topology's objects [default: default]
+    #[arg(long, short, value_name = "NAMESPACE", requires = "topology")]
+    namespace: Option<String>,
+    /// Manifests instead: a file, a folder of YAML and JSON files, or `-` for stdin; several times for several
+    #[arg(long = "file", short, value_name = "FILE", conflicts_with_all = ["overlays", "topology"])]
+    files: Vec<PathBuf>,
+}
+
+impl What {
+    /// Returns what the flags name, built.
+    fn bundles(&self) -> anyhow::Result<Vec<Bundle>> {
+        if let Some(topology) = &self.topology {
+            return Ok(vec![Bundle::topology(topology, self.namespace.as_deref())?]);
+        }
+        if !self.files.is_empty() {
+            return self.files.iter().map(|file| Bundle::files(file)).collect();
+        }
+        if self.overlays.is_empty() {
+            return overlay::DEFAULT.iter().map(|name| Bundle::overlay(name)).collect();
+        }
+        self.overlays.iter().map(|name| Bundle::overlay(name)).collect()
+    }
 }
 
 /// Deploys and waits until all is ready.
 ///
 /// # Errors
-/// An overlay does not build, a conflict, something does not become ready.
+/// What the flags name is not valid, a conflict, something does not become ready.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    // Before anything else, so that a wrong file or name costs nothing.
+    let bundles = args.what.bundles()?;
     if args.delete {
-        return delete::run(context, &args.overlays).await;
+        return delete::run(context, bundles).await;
     }
     let client = context.client_for_change("deploy to").await?;
     let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
@@ -48,10 +84,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let of_lab = lab.as_ref().map(Options::of).unwrap_or_default();
     let image = args.image.or(of_lab.image.clone());
     let options = Options { image, force: args.force, no_wait: args.no_wait, ..of_lab };
-    let deployed = deploy::overlays(context, &client, &args.overlays, &options).await?;
-    context.data(&deployed, |all| {
-        let lines = all.iter().flat_map(|d| d.urls.iter().map(move |u| format!("{:<20} {u}\n", d.overlay)));
-        lines.collect()
-    })?;
+    let deployed = deploy::deploy(context, &client, bundles, &options).await?;
+    context.data(&deployed, |all| urls(all, ""))?;
     Ok(Exit::Done)
+}
+
+/// Returns a line for each host of what was deployed, after `indent`.
+pub(super) fn urls(all: &[Deployed], indent: &str) -> String {
+    let line = |deployed: &Deployed, url: &String| format!("{indent}{:<20} {url}\n", deployed.name);
+    all.iter().flat_map(|deployed| deployed.urls.iter().map(move |url| line(deployed, url))).collect()
 }

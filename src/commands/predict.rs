@@ -1,5 +1,7 @@
 //! `meshy predict`: what a policy will do, before it is tried.
 
+pub(super) mod topology;
+
 use meshy_kube::failure;
 use std::time::Duration;
 
@@ -20,11 +22,13 @@ use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 /// What to predict.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy predict --fail 70% --rps 10\n  meshy predict --fail 70% --rps 10 --limit 3 --over 1m"
+    after_help = "Examples:\n  meshy predict --fail 70% --rps 10\n  meshy predict --fail 70% --rps 10 --limit 3 --over 1m\n  meshy predict --topology chain-4 --rate 30/s --retries 2 --trigger down=8s"
 )]
 pub struct Args {
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
+    #[command(flatten)]
+    graph: topology::GraphArgs,
     /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
     #[arg(long)]
     from_cluster: bool,
@@ -133,6 +137,9 @@ pub(super) struct Document<'a> {
 /// # Errors
 /// With `--from-cluster`, what cannot be read there.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if args.graph.is_requested() {
+        return topology::run(context, &args.graph, &args.scenario, args.seed);
+    }
     let mut scenario = args.scenario.scenario();
     if !args.from_cluster {
         let prediction = predict_edge(scenario, args.seed);

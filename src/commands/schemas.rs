@@ -10,6 +10,7 @@ use super::report::list as runs;
 use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
 use crate::compare::Difference;
 use crate::runs::Run;
+use meshy_graph::CallGraph;
 use meshy_metrics::{Outcomes, stat};
 use meshy_predict::edge::EdgePrediction;
 
@@ -26,8 +27,10 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("explain-page", of::<explain::Page<'_>>()),
         ("outcomes", of::<Outcomes>()),
         ("fault", of::<fault::Document<'_>>()),
+        ("graph", of::<CallGraph>()),
         ("predict", of::<EdgePrediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),
+        ("predict-topology", of::<predict::topology::Document>()),
         ("report", of::<report::Document<'_>>()),
         ("routes", of::<Vec<routes::Row>>()),
         ("run", of::<Run>()),
@@ -89,8 +92,12 @@ fn the_files_are_those_of_the_types() {
 const UNITS: [&str; 7] = ["_ratio", "_count", "_ms", "_seconds", "_per_second", "_per_request", "_points"];
 
 /// Numbers that are neither a share, a count, a duration nor a rate.
-const PLAIN: [(&str, &str); 2] =
-    [("version", "of the format"), ("value", "of what is swept, whose unit that is")];
+const PLAIN: [(&str, &str); 4] = [
+    ("version", "of the format"),
+    ("value", "of what is swept, whose unit that is"),
+    ("seed", "of random numbers"),
+    ("second", "a position, counted from the start of the load"),
+];
 
 /// An interval's three numbers have the unit of the property that holds it.
 const OF_INTERVAL: [&str; 3] = ["mean", "low", "high"];

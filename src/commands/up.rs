@@ -15,13 +15,14 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::manifest;
 use meshy_lab::addons;
 use meshy_lab::cluster::{self, image};
+use meshy_lab::deploy::{self, Bundle};
 use meshy_lab::lab::Record;
-use meshy_lab::{deploy, overlay};
+use meshy_lab::overlay;
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
+    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --topology shop\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -37,6 +38,9 @@ pub struct Args {
     /// An overlay to deploy, several times for several; without this the two services, or the lab's earlier choice
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
+    /// A topology to deploy instead: a shipped name, or a file
+    #[arg(long, value_name = "TOPOLOGY", conflicts_with = "overlays")]
+    topology: Option<String>,
     /// The test service's image, for a cluster that does not get it from a private registry
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
@@ -54,6 +58,7 @@ impl Args {
             print: false,
             images: false,
             overlays: Vec::new(),
+            topology: None,
             image: None,
             service_binary: None,
         }
@@ -93,6 +98,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     names_its_image(context, &args)?;
+    if let Some(topology) = &args.topology {
+        Bundle::topology(topology, None)?;
+    }
     let claim = cluster::claim(context, &args.spec.clone().spec()).await?;
     let provider = &claim.provider;
     let mut record = claim.record;
@@ -100,10 +108,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     // Read before anything is made, so that a wrong file or name costs nothing.
     let choice = request.choice(record.addons.as_ref())?;
     let options = request.options(&choice, built_in.mesh, built_in.ingress)?;
-    let overlays = overlays(&args, &record)?;
+    let bundles = bundles(&args, &mut record)?;
     let there = record.made;
     record.addons = Some(choice);
-    record.overlays.clone_from(&overlays);
     record.image = args.image.clone().or(record.image);
     if context.dry_run {
         return dry_run(context, &record, there);
@@ -136,10 +143,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let installed = addons::install_all(&client, &options, &context.report, context.deadline).await?;
     made.addons = made.addons.map(|choice| addons::Choice { installed: true, ..choice });
     made.save()?;
-    let services = deploy::overlays(context, &client, &overlays, &deploy::Options::of(&made)).await?;
+    let services = deploy::deploy(context, &client, bundles, &deploy::Options::of(&made)).await?;
     let mut next = vec![
         format!("meshy status{}", context.name_flag()),
-        format!("meshy port-forward deploy/minimal-service 9090{}", context.name_flag()),
+        match &made.topology {
+            Some(_) => format!("meshy graph --window 0s{}", context.name_flag()),
+            None => format!("meshy port-forward deploy/minimal-service 9090{}", context.name_flag()),
+        },
         format!("meshy down{}", context.name_flag()),
     ];
     if (built_in.mesh || installed.mesh.is_some()) && (built_in.ingress || installed.ingress.is_some()) {
@@ -156,11 +166,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 fn text(up: &Up) -> String {
     let mut text =
         format!("lab `{}` is up after {:.1} s (context `{}`)\n", up.lab.name, up.seconds, up.lab.context);
-    for service in &up.services {
-        for url in &service.urls {
-            text.push_str(&format!("  {:<20} {url}\n", service.overlay));
-        }
-    }
+    text.push_str(&super::deploy::urls(&up.services, "  "));
     text.push_str("next:\n");
     for next in &up.next {
         text.push_str(&format!("  {next}\n"));
@@ -180,24 +186,35 @@ fn names_its_image(context: &Context, args: &Args) -> anyhow::Result<()> {
         .exit(Exit::Usage)
 }
 
-/// What is deployed: what was asked for, else the lab's earlier choice, else the two services. Folders are named whole,
-/// as a later run may start elsewhere.
-fn overlays(args: &Args, record: &Record) -> anyhow::Result<Vec<String>> {
-    let mut names = args.overlays.clone();
-    if names.is_empty() {
-        names.clone_from(&record.overlays);
+/// Builds what is deployed, and writes it into the record: what was requested, else what the record says, else the two services.
+/// Folders and files get absolute paths, as a later run may start elsewhere.
+fn bundles(args: &Args, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
+    if let Some(topology) = &args.topology {
+        record.topology = Some(if is_shipped(topology) { topology.clone() } else { absolute(topology)? });
+        record.overlays = Vec::new();
+    } else if !args.overlays.is_empty() {
+        record.topology = None;
+        record.overlays.clone_from(&args.overlays);
     }
-    if names.is_empty() {
-        names = overlay::DEFAULT.map(str::to_owned).to_vec();
+    if let Some(topology) = &record.topology {
+        return Ok(vec![Bundle::topology(topology, None)?]);
     }
-    for name in names.iter_mut().filter(|name| overlay::on_disk(name)) {
-        let folder = std::path::absolute(&*name).context("cannot find the current folder")?;
-        *name = folder.display().to_string();
+    if record.overlays.is_empty() {
+        record.overlays = overlay::DEFAULT.map(str::to_owned).to_vec();
     }
-    for name in &names {
-        overlay::build(name)?;
+    for name in record.overlays.iter_mut().filter(|name| overlay::on_disk(name)) {
+        *name = absolute(name)?;
     }
-    Ok(names)
+    record.overlays.iter().map(|name| Bundle::overlay(name)).collect()
+}
+
+fn is_shipped(topology: &str) -> bool {
+    meshy_topology::shipped().iter().any(|(name, _)| *name == topology)
+}
+
+fn absolute(path: &str) -> anyhow::Result<String> {
+    let absolute = std::path::absolute(path).context("cannot find the current folder")?;
+    Ok(absolute.display().to_string())
 }
 
 fn dry_run(context: &Context, record: &Record, there: bool) -> anyhow::Result<Exit> {
@@ -207,7 +224,7 @@ fn dry_run(context: &Context, record: &Record, there: bool) -> anyhow::Result<Ex
         record.name,
         cluster::word(record.provider),
         record.context,
-        record.overlays.join(", ")
+        record.topology.clone().unwrap_or_else(|| record.overlays.join(", "))
     ));
     context.data(record, |_| String::new()).context("cannot print the plan")?;
     Ok(Exit::Done)

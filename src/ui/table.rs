@@ -17,6 +17,16 @@ pub const UNKNOWN: &str = "-";
 const SHORT: [(&str, &str); 4] =
     [("LATENCY_P50", "P50"), ("LATENCY_P95", "P95"), ("LATENCY_P99", "P99"), ("TCP_CONN", "CONN")];
 
+/// The columns of the terminal that stdout is; none if it is something else.
+fn terminal() -> Option<usize> {
+    Term::stdout().size_checked().map(|(_, columns)| columns.into())
+}
+
+/// The columns of stdout: those of the terminal, and 120 in a file or a pipe.
+pub fn width() -> usize {
+    terminal().unwrap_or(120)
+}
+
 impl Table {
     /// A table whose first `left` columns are texts; the others are numbers.
     pub fn new(left: usize, heading: &[&str]) -> Self {
@@ -45,8 +55,7 @@ impl Table {
 
     /// The text, three spaces between columns; on a terminal that is too narrow for it, closer and with shorter names.
     pub fn render(&self) -> String {
-        let width = Term::stdout().size_checked().map_or(usize::MAX, |(_, columns)| columns.into());
-        self.within(width)
+        self.within(terminal().unwrap_or(usize::MAX))
     }
 
     fn within(&self, width: usize) -> String {

@@ -28,7 +28,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),
-    ("meshy-lab", &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd"]),
+    (
+        "meshy-lab",
+        &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd", "meshy-topology"],
+    ),
     (
         "meshy-policy",
         &["meshy-base", "meshy-kube", "meshy-lab", "meshy-linkerd", "meshy-metrics", "meshy-predict"],
@@ -39,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-base",
             "meshy-embedded",
             "meshy-experiment",
+            "meshy-graph",
             "meshy-kube",
             "meshy-lab",
             "meshy-linkerd",
@@ -47,7 +51,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-policy",
             "meshy-predict",
             "meshy-topology",
-            "meshy-graph",
         ],
     ),
 ];

@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use meshy::cli::Cli;
 
 /// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
-pub(crate) const ALL: [&str; 52] = [
+pub(crate) const ALL: [&str; 53] = [
     "",
     "build minimal-service",
     "check --certs",
@@ -21,6 +21,7 @@ pub(crate) const ALL: [&str; 52] = [
     "outcomes",
     "fault",
     "fault 70",
+    "graph",
     "export files --list",
     "up --images",
     "install linkerd",

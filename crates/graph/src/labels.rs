@@ -87,6 +87,7 @@ pub(crate) fn summary(edge: &CallEdge) -> String {
     };
     let parts = [
         shown(edge.requests_per_second, |rate| format!("{}/s", self::rate(rate))),
+        count(edge).map(|count| format!("{count} requests")),
         success,
         attempts(edge),
         shown(edge.p99_ms, |p99| format!("p99 {}", latency(p99))),
@@ -96,6 +97,11 @@ pub(crate) fn summary(edge: &CallEdge) -> String {
         (edge.mutual_tls == Some(false)).then(|| "no mutual TLS".to_owned()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the number of requests of an edge, where no time is known to divide it by.
+pub(crate) fn count(edge: &CallEdge) -> Option<String> {
+    edge.requests_count.filter(|_| edge.requests_per_second.is_none()).map(|count| count.to_string())
 }
 
 /// Returns the attempts of an edge as a factor, unless there were no retries.
@@ -123,6 +129,7 @@ fn details(edge: &CallEdge) -> Vec<String> {
     let tls = edge.mutual_tls.map(|tls| if tls { "mutual TLS" } else { "no mutual TLS" }.to_owned());
     let lines = [
         shown(edge.requests_per_second, |rate| format!("{} requests/s", self::rate(rate))),
+        count(edge).map(|count| format!("{count} requests")),
         shown(edge.effective_success_ratio, |ratio| format!("effective success {}", percent(ratio))),
         shown(edge.actual_success_ratio, |ratio| format!("actual success {}", percent(ratio))),
         shown(edge.attempts_per_request, |attempts| format!("{} attempts per request", factor(attempts))),

@@ -40,6 +40,9 @@ pub struct CallEdge {
     pub from: String,
     /// The service that it calls.
     pub to: String,
+    /// Requests of the client, without retries.
+    #[serde(default)]
+    pub requests_count: Option<u64>,
     /// Requests of the client per second, without retries.
     #[serde(default)]
     pub requests_per_second: Option<f64>,

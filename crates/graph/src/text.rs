@@ -2,7 +2,7 @@
 
 use crate::clean::clean;
 use crate::index::Index;
-use crate::labels::{factor, latency, percent, rate, shown};
+use crate::labels::{count, factor, latency, percent, rate, shown};
 use crate::model::{CallEdge, CallGraph};
 
 /// The most columns of the lines that lead to a name; deeper levels are cut on the left.
@@ -11,7 +11,7 @@ const MOST_LEAD: usize = 16;
 const LEAST_NAMES: usize = 20;
 
 /// Titles of the columns after the tree.
-const TITLES: [&str; 7] = ["REQ/S", "EFFECTIVE", "ACTUAL", "ATTEMPTS", "P50", "P99", "MTLS"];
+const TITLES: [&str; 8] = ["REQUESTS", "REQ/S", "EFFECTIVE", "ACTUAL", "ATTEMPTS", "P50", "P99", "MTLS"];
 
 /// A line of the table.
 struct Row {
@@ -19,7 +19,7 @@ struct Row {
     name: String,
     /// Marks after the name.
     marks: String,
-    cells: [Option<String>; 7],
+    cells: [Option<String>; 8],
     /// What follows on separate lines, after `note_lead`.
     notes: Vec<String>,
     note_lead: String,
@@ -150,8 +150,9 @@ fn row(
     }
 }
 
-fn cells(edge: &CallEdge) -> [Option<String>; 7] {
+fn cells(edge: &CallEdge) -> [Option<String>; 8] {
     [
+        count(edge),
         shown(edge.requests_per_second, rate),
         shown(edge.effective_success_ratio, percent),
         shown(edge.actual_success_ratio, percent),

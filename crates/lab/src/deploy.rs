@@ -1,19 +1,23 @@
-//! Overlays in a lab's cluster, with the port of the registry and the digest of the image put in.
+//! Overlays, topologies and manifests in a lab's cluster, with the port of the registry and the digest of the image put in.
+
+mod bundle;
+pub mod topology;
 
 use kube::Client;
 use meshy_base::error::Advise;
 use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
 use serde::Serialize;
 
+pub use self::bundle::Bundle;
 use crate::lab::{Env, Record};
 use crate::overlay;
 
-/// How overlays are deployed.
+/// How bundles are deployed.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The private registry's port, in place of the one that overlays name.
+    /// The private registry's port, in place of the one that manifests name.
     pub registry_port: Option<u16>,
-    /// The test service's image, in place of the one that overlays name.
+    /// The test service's image, in place of the one that manifests name.
     pub image: Option<String>,
     /// The ingress's port on this machine, for URLs.
     pub http_port: Option<u16>,
@@ -31,11 +35,11 @@ impl Options {
     }
 }
 
-/// What a deployed overlay became.
+/// What a deployed bundle became.
 #[derive(Clone, Debug, Serialize)]
 pub struct Deployed {
-    /// The overlay.
-    pub overlay: String,
+    /// The bundle: an overlay, a topology, a file or a folder.
+    pub name: String,
     /// Its objects.
     pub objects: Vec<String>,
     /// How many of them changed.
@@ -56,28 +60,30 @@ pub async fn overlays(
     names: &[String],
     options: &Options,
 ) -> anyhow::Result<Vec<Deployed>> {
-    let mut built = Vec::new();
-    for name in names {
-        let output = overlay::build(name)?;
-        for warning in &output.warnings {
-            env.report.warn(format!("overlay `{name}`: {warning}"));
-        }
-        let objects = overlay::objects(output, options.registry_port, options.image.as_deref())?;
-        built.push((name, objects));
-    }
+    let bundles = names.iter().map(|name| Bundle::overlay(name)).collect::<anyhow::Result<_>>()?;
+    deploy(env, client, bundles, options).await
+}
+
+/// Applies bundles and waits for them, all at the same time.
+///
+/// # Errors
+/// Returns an error if a field belongs to another tool, or something does not become ready.
+pub async fn deploy(
+    env: &Env,
+    client: &Client,
+    bundles: Vec<Bundle>,
+    options: &Options,
+) -> anyhow::Result<Vec<Deployed>> {
     let kinds = Kinds::new(client.clone());
-    let each = built.into_iter().map(|(name, objects)| one(env, &kinds, name, objects, options));
+    let each = bundles.into_iter().map(|bundle| one(env, &kinds, bundle, options));
     futures::future::try_join_all(each).await
 }
 
-async fn one(
-    env: &Env,
-    kinds: &Kinds,
-    name: &str,
-    objects: Vec<Object>,
-    options: &Options,
-) -> anyhow::Result<Deployed> {
-    let step = env.report.step("Deploying", name);
+async fn one(env: &Env, kinds: &Kinds, bundle: Bundle, options: &Options) -> anyhow::Result<Deployed> {
+    bundle.warnings.iter().for_each(|warning| env.report.warn(warning));
+    let Bundle { name, mut objects, .. } = bundle;
+    overlay::set_images(&mut objects, options.registry_port, options.image.as_deref());
+    let step = env.report.step("Deploying", &name);
     let urls = objects.iter().flat_map(|o| urls(o, options.http_port)).collect();
     let apply = Apply::new(kinds, Manager::Manifests, env.deadline);
     let apply = apply.force(options.force).mark(true).dry_run(env.dry_run);
@@ -101,7 +107,7 @@ async fn one(
     }
     step.done(apply::summary(&applied));
     Ok(Deployed {
-        overlay: name.to_owned(),
+        name,
         objects: objects.iter().map(manifest::describe).collect(),
         changed: applied.iter().filter(|a| a.changed).count(),
         left_out: apply::left_out(&applied),
@@ -121,13 +127,4 @@ fn urls(object: &Object, http_port: Option<u16>) -> Vec<String> {
 pub fn url(host: &str, port: u16) -> String {
     let at = if port == 80 { "http://127.0.0.1/".to_owned() } else { format!("http://127.0.0.1:{port}/") };
     format!("curl -H 'Host: {host}' {at}")
-}
-
-/// The objects of overlays without what only deploying needs, for deleting them.
-pub fn identities(names: &[String]) -> anyhow::Result<Vec<Object>> {
-    let mut all = Vec::new();
-    for name in names {
-        all.extend(overlay::objects(overlay::build(name)?, None, None)?);
-    }
-    Ok(all)
 }

@@ -49,9 +49,9 @@ impl Provider {
 
 /// What is known of a lab across runs. Unknown fields of a newer meshy are an error: better than dropping them.
 ///
-/// Two fields lead out of the lab's folder, by their nature: `kubeconfig` is the user's file, in which only the entries of this
-/// lab's own context are ever changed (`load` refuses a record with another context), and `overlays` are folders
-/// that are only read. No other field is a path.
+/// Three fields lead out of the lab's folder, by their nature: `kubeconfig` is the user's file, in which only the entries of this
+/// lab's own context are ever changed (`load` refuses a record with another context), and `overlays` and `topology` are
+/// only read. No other field is a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -106,6 +106,9 @@ pub struct Record {
     /// What `up` was asked to deploy; empty is what it deploys by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overlays: Vec<String>,
+    /// The topology that `up` deploys instead of overlays: a shipped name, or the absolute path of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<String>,
     /// The nodes' addresses when the lab was last seen whole: a restart of the engine may give them again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, String>,
@@ -133,6 +136,7 @@ impl Record {
             like_linkerd: false,
             addons: None,
             overlays: Vec::new(),
+            topology: None,
             addresses: BTreeMap::new(),
         }
     }

@@ -55,21 +55,24 @@ fn unknown(name: &str) -> anyhow::Error {
     Err::<(), _>(anyhow!("there is no overlay `{name}`")).hint(hint).exit(Exit::Usage).unwrap_err()
 }
 
-/// The objects of an overlay as they are deployed: images of the private registry are named by its port, and the test service's
-/// by what `image` says.
+/// The objects of an overlay.
 ///
 /// # Errors
 /// What the overlay holds is not an object.
-pub fn objects(
-    output: Output,
-    registry_port: Option<u16>,
-    image: Option<&str>,
-) -> anyhow::Result<Vec<Object>> {
-    let mut objects = Vec::new();
-    for value in output.objects {
-        objects.extend(manifest::from_value(value)?);
-    }
-    for object in &mut objects {
+pub fn objects(output: Output) -> anyhow::Result<Vec<Object>> {
+    let each: anyhow::Result<Vec<_>> = output.objects.into_iter().map(manifest::from_value).collect();
+    Ok(each?.into_iter().flatten().collect())
+}
+
+/// Returns the test service's image as overlays name it.
+pub fn default_image() -> String {
+    format!("{REGISTRY}/{NAME}:{TAG}")
+}
+
+/// Sets the images as they are deployed: those of the private registry are named by its port, and the test service's by what
+/// `image` says.
+pub fn set_images(objects: &mut [Object], registry_port: Option<u16>, image: Option<&str>) {
+    for object in objects {
         for pod in ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"] {
             for list in ["containers", "initContainers"] {
                 let Some(found) = object.data.pointer_mut(&format!("{pod}/{list}")) else { continue };
@@ -81,11 +84,10 @@ pub fn objects(
             }
         }
     }
-    Ok(objects)
 }
 
 fn swap(name: &str, registry_port: Option<u16>, image: Option<&str>) -> String {
-    let ours = format!("{REGISTRY}/{NAME}:{TAG}");
+    let ours = default_image();
     match (image, registry_port, name.strip_prefix(&format!("{REGISTRY}/"))) {
         (Some(image), _, _) if name == ours => image.to_owned(),
         (_, Some(port), Some(rest)) => format!("localhost:{port}/{rest}"),
@@ -116,8 +118,8 @@ mod tests {
     #[test]
     fn the_shipped_overlays_build_and_take_the_image_that_was_pushed() {
         for name in files::overlays() {
-            let objects =
-                objects(build(&name).unwrap(), Some(5001), Some("localhost:5001/x@sha256:1")).unwrap();
+            let mut objects = objects(build(&name).unwrap()).unwrap();
+            set_images(&mut objects, Some(5001), Some("localhost:5001/x@sha256:1"));
             let deployment = objects.iter().find(|o| manifest::kind(o) == "Deployment").unwrap();
             let image = &deployment.data["spec"]["template"]["spec"]["containers"][0]["image"];
             assert_eq!(image, "localhost:5001/x@sha256:1", "{name}");

@@ -7,6 +7,7 @@
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
 mod ask;
+pub mod edges;
 mod families;
 pub mod latency;
 pub mod outcomes;

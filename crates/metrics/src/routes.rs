@@ -254,7 +254,7 @@ fn name(series: &Series) -> String {
     label.map_or_else(|| DEFAULT.to_owned(), |name| name.into_owned())
 }
 
-fn to(series: &Series, service: &Service) -> bool {
+pub(super) fn to(series: &Series, service: &Service) -> bool {
     series.is("direction", "outbound") && series.label("dst").is_some_and(|dst| service.is_named_by(&dst))
 }
 

@@ -1,0 +1,123 @@
+//! `meshy graph`: which services call each other, measured by the proxies of a cluster or as a topology declares it.
+
+mod measured;
+mod names;
+mod part;
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use meshy_base::error::{Advise, Exit};
+use meshy_base::{duration, limit};
+use meshy_graph::CallGraph;
+use meshy_lab::deploy::topology;
+
+use crate::context::Context;
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  meshy graph\n  meshy graph cart --watch\n  meshy graph -A --window 30s -f svg > graph.svg\n  meshy graph --topology shop -f mermaid"
+)]
+pub struct Args {
+    /// Only this service, its callers and what it calls, directly or through others
+    service: Option<String>,
+    /// The namespace
+    #[arg(long, short, default_value = "default", conflicts_with = "all_namespaces")]
+    namespace: String,
+    /// All namespaces
+    #[arg(long, short = 'A')]
+    all_namespaces: bool,
+    /// Show what a topology declares: a shipped name, or a file; no cluster is used
+    #[arg(long, value_name = "TOPOLOGY", conflicts_with_all = ["namespace", "all_namespaces", "window", "watch"])]
+    topology: Option<String>,
+    /// How long to watch the counters; 0s shows them since each proxy's start
+    #[arg(long, value_parser = duration::parse, default_value = "5s", value_name = "DURATION")]
+    window: Duration,
+    /// Show it again and again until ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+    /// The form of the graph; `-o json` has all numbers
+    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+/// The forms of a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table for terminals
+    #[default]
+    Text,
+    /// Graphviz
+    Dot,
+    /// Mermaid, for Markdown pages
+    Mermaid,
+    /// A picture for web pages
+    Svg,
+}
+
+impl Args {
+    pub(crate) fn planned(&self) -> Duration {
+        if self.topology.is_some() { Duration::ZERO } else { self.window }
+    }
+
+    pub(crate) fn without_cluster(&self) -> bool {
+        self.topology.is_some()
+    }
+
+    fn scope(&self) -> Option<&str> {
+        (!self.all_namespaces).then_some(self.namespace.as_str())
+    }
+
+    fn title(&self) -> String {
+        match (&self.topology, self.scope()) {
+            (Some(topology), _) => format!("Calls of topology {topology}"),
+            (None, Some(namespace)) => format!("Calls in namespace {namespace}"),
+            (None, None) => "Calls in all namespaces".to_owned(),
+        }
+    }
+}
+
+/// Shows the graph.
+///
+/// # Errors
+/// The topology is not valid, nothing is meshed, there is no such service, or the API fails.
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    if let Some(name) = &args.topology {
+        let loaded = topology::load(name)?;
+        topology::warnings(name, &loaded).iter().for_each(|warning| context.report.warn(warning));
+        show(context, &args, CallGraph::from(&loaded))?;
+        return Ok(Exit::Done);
+    }
+    let client = context.client().await?;
+    loop {
+        let graph = measured::graph(context, &client, args.scope(), args.window).await?;
+        show(context, &args, graph)?;
+        if !args.watch || context.remaining().is_zero() {
+            return Ok(Exit::Done);
+        }
+        limit::lift();
+        if args.window.is_zero() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+fn show(context: &Context, args: &Args, mut graph: CallGraph) -> anyhow::Result<()> {
+    if let Some(service) = &args.service {
+        graph = part::around(graph, service)
+            .map_err(|nearest| {
+                let near = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                anyhow!("unknown service `{service}`{near}")
+            })
+            .hint("`meshy graph` shows all; services of other namespaces need `-n NAMESPACE` or `-A`")
+            .exit(Exit::Usage)?;
+    }
+    context.data(&graph, |graph| match args.format {
+        Format::Text => graph.to_text(crate::ui::table::width()),
+        Format::Dot => graph.to_dot(),
+        Format::Mermaid => graph.to_mermaid(),
+        Format::Svg => graph.to_svg(&args.title()),
+    })
+}
