@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn the_outermost_status_counts_and_the_innermost_page() {
-        let error = Err::<(), _>(anyhow!("refused")).id("inner").exit(Exit::Prerequisite).hint("start it");
-        let error = error.context("cannot reach the engine").id("outer").exit(Exit::Usage).unwrap_err();
+        let error = Err::<(), _>(anyhow!("refused")).id("api-failed").exit(Exit::Prerequisite).hint("start it");
+        let error = error.context("cannot reach the engine").id("timed-out").exit(Exit::Usage).unwrap_err();
         assert_eq!(
             (exit_of(&error), id_of(&error), hints(&error)),
-            (Exit::Usage, Some("inner"), vec!["start it"])
+            (Exit::Usage, Some("api-failed"), vec!["start it"])
         );
     }
 
