@@ -95,6 +95,15 @@ fn retries_on_each_edge_multiply_and_all_three_counts_of_an_edge_are_equal() {
     }
 }
 
+#[test]
+fn a_lesson_is_run_by_its_name_and_its_expectations_are_met() {
+    let home = Home::new();
+    let document: Value =
+        serde_json::from_str(&home.good("run lesson/retry-budget --fast -o json")).expect("one document");
+    let expectations = document["expectations"].as_array().expect("a list");
+    assert!(!expectations.is_empty() && expectations.iter().all(|one| one["verdict"] == "met"), "{document}");
+}
+
 fn write_counting_scenario(folder: &Path) {
     let policy = |service: &str| {
         format!(

@@ -15,7 +15,8 @@ fn retries_on_each_edge_sustain_the_overload_and_a_retry_budget_ends_it() {
     let document: Value = serde_json::from_slice(&output.stdout).expect("one document");
     let verdict = |condition: &str| {
         let all = document["expectations"].as_array().expect("a list");
-        let found = all.iter().find(|one| one["condition"].as_str().is_some_and(|text| text.contains(condition)));
+        let found =
+            all.iter().find(|one| one["condition"].as_str().is_some_and(|text| text.contains(condition)));
         found.unwrap_or_else(|| panic!("no expectation on {condition}: {document}"))["verdict"].clone()
     };
     // Only the classes are compared: crates/predict simulates them for this trigger in 1,000 of 1,000 runs.

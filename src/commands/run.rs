@@ -91,19 +91,26 @@ impl Args {
         let name = self.scenario.as_deref().unwrap_or_default();
         let settings = Settings { set: self.set.clone(), fast: self.fast };
         let path = Path::new(name);
-        let is_file = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
-        let (file, scenario, policies) = if is_file {
-            let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
-            let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
-            let policies = scenario.policy_files(name, near_file(path))?;
-            (name.to_owned(), scenario, policies)
-        } else {
-            let found = shipped::find(name)?;
-            let scenario = self.selected(found.parse(&settings)?)?;
-            let policies = scenario.policy_files(found.path, near_shipped(&found))?;
-            (found.path.to_owned(), scenario, policies)
+        let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
+        let found = match shipped::find(name) {
+            Ok(found) => Some(found),
+            Err(_) if is_path => None,
+            Err(problem) => return Err(problem.into()),
         };
-        let graph = graph(&scenario, &file, is_file.then_some(path))?;
+        let (file, scenario, policies) = match &found {
+            None => {
+                let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
+                let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
+                let policies = scenario.policy_files(name, near_file(path))?;
+                (name.to_owned(), scenario, policies)
+            }
+            Some(found) => {
+                let scenario = self.selected(found.parse(&settings)?)?;
+                let policies = scenario.policy_files(found.path, near_shipped(found))?;
+                (found.path.to_owned(), scenario, policies)
+            }
+        };
+        let graph = graph(&scenario, &file, found.is_none().then_some(path))?;
         let services: Vec<&str> = match &graph {
             Graph::Overlays(names) => names.iter().map(String::as_str).collect(),
             Graph::Topology(topology) => {

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn the_outermost_status_counts_and_the_innermost_page() {
-        let error = Err::<(), _>(anyhow!("refused")).id("api-failed").exit(Exit::Prerequisite).hint("start it");
+        let error =
+            Err::<(), _>(anyhow!("refused")).id("api-failed").exit(Exit::Prerequisite).hint("start it");
         let error = error.context("cannot reach the engine").id("timed-out").exit(Exit::Usage).unwrap_err();
         assert_eq!(
             (exit_of(&error), id_of(&error), hints(&error)),
