@@ -98,9 +98,9 @@ fn a_cluster_of_others_is_changed_with_consent_only_and_given_back_as_it_was() {
     for line in [
         [&up[..], &["--image", &image]].concat(),
         on(&["deploy"]),
-        on(&["deploy --delete", "minimal-service"]),
+        on(&["deploy", "--delete", "minimal-service"]),
         on(&["inject", "deploy/coredns", "-n", "kube-system"]),
-        on(&["inject --remove", "deploy/coredns", "-n", "kube-system"]),
+        on(&["inject", "--remove", "deploy/coredns", "-n", "kube-system"]),
         on(&["sp", "apply"]),
         on(&["sp", "delete"]),
         on(&["retry", "apply", "kubernetes"]),

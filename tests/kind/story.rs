@@ -126,7 +126,7 @@ fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace(
     assert!((28..=92).contains(&good), "{good} of 200 bounces were good");
 
     images_come_from_the_engine_and_from_a_file(&user);
-    user.must(&["deploy --delete", "bounced-service"]);
+    user.must(&["deploy", "--delete", "bounced-service"]);
     let status: Value = serde_json::from_slice(&user.run(&["status", "-o", "json"]).stdout).unwrap();
     let names: Vec<&str> =
         status["services"].as_array().unwrap().iter().filter_map(|s| s["name"].as_str()).collect();
