@@ -4,11 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
 use meshy_embedded::{Cluster, Options};
-use meshy_linkerd::inject::Mode;
 use tokio::sync::watch;
 
 use crate::mesh::injection;
-use crate::mesh::workloads::{self, Selection};
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_lab::addons::ingress_nginx;
@@ -98,7 +96,7 @@ impl Stage {
             }
             None => Self::own(env, like_linkerd).await?,
         };
-        stage.mesh_ingress(env).await?;
+        injection::mesh_ingress(&Kinds::new(stage.client.clone()), &env.report, env.deadline).await?;
         Ok(stage)
     }
 
@@ -127,21 +125,6 @@ impl Stage {
                 Err(error)
             }
         }
-    }
-
-    async fn mesh_ingress(&self, env: &Env) -> anyhow::Result<()> {
-        let selection = Selection {
-            names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
-            namespace: ingress_nginx::NAMESPACE.to_owned(),
-            ..Selection::default()
-        };
-        let found =
-            workloads::find(&self.client, &selection).await.context("cannot mesh the ingress controller")?;
-        let kinds = Kinds::new(self.client.clone());
-        for workload in &found {
-            injection::set(&kinds, workload, Some(Mode::Ingress), &env.report, env.deadline).await?;
-        }
-        Ok(())
     }
 
     /// Takes down what was brought up for the story.

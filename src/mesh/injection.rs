@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::explain;
+use super::workloads::{self, Selection};
 use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
+use meshy_lab::addons::ingress_nginx;
 use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
@@ -299,6 +301,24 @@ pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
         .hint(format!("`meshy inject --explain {name} -n {}` looks closer", outcome.namespace))
         .id("pod-unmeshed")
         .exit(Exit::Failed)
+}
+
+/// Gives the ingress controller a proxy, so that it is a client that policies apply to.
+///
+/// # Errors
+/// There is no ingress controller; as [`set`].
+pub async fn mesh_ingress(kinds: &Kinds, report: &Report, deadline: Instant) -> anyhow::Result<()> {
+    let selection = Selection {
+        names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
+        namespace: ingress_nginx::NAMESPACE.to_owned(),
+        ..Selection::default()
+    };
+    let found =
+        workloads::find(kinds.client(), &selection).await.context("cannot mesh the ingress controller")?;
+    for workload in &found {
+        set(kinds, workload, Some(Mode::Ingress), report, deadline).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

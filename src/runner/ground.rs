@@ -6,14 +6,11 @@ use anyhow::{Context as _, anyhow};
 use meshy_embedded::{Cluster, Options};
 use meshy_experiment::scenario::Variant;
 use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
-use meshy_lab::addons::ingress_nginx;
 use meshy_lab::{Env, deploy};
-use meshy_linkerd::inject::Mode;
 use meshy_topology::{ManifestOptions, Topology, entry_hosts, manifests};
 
 use super::Plan;
 use crate::mesh::injection;
-use crate::mesh::workloads::{self, Selection};
 
 /// The image of the services of a topology, which the embedded cluster has built in.
 const IMAGE: &str = "localhost:5000/minimal-service:v1.0.0";
@@ -83,7 +80,7 @@ impl Ground {
             Graph::Overlays(names) => {
                 let client = self.kinds.client();
                 deploy::overlays(env, client, names, &deploy::Options::default()).await?;
-                self.mesh_ingress(env).await?;
+                injection::mesh_ingress(&self.kinds, &env.report, self.deadline).await?;
                 let hosts = names.iter().map(|name| (name.clone(), name.clone())).collect();
                 let namespace = "default".to_owned();
                 Ok(vec![Place { variant: None, namespace, services: names.clone(), hosts }])
@@ -134,19 +131,6 @@ impl Ground {
                 .collect(),
             namespace,
         })
-    }
-
-    /// Gives the ingress controller a proxy, so that it is a client that policies apply to.
-    async fn mesh_ingress(&self, env: &Env) -> anyhow::Result<()> {
-        let selection = Selection {
-            names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
-            namespace: ingress_nginx::NAMESPACE.to_owned(),
-            ..Selection::default()
-        };
-        for workload in &workloads::find(self.kinds.client(), &selection).await? {
-            injection::set(&self.kinds, workload, Some(Mode::Ingress), &env.report, self.deadline).await?;
-        }
-        Ok(())
     }
 }
 
