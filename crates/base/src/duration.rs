@@ -26,7 +26,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
             _ => return Err(wrong()),
         };
         rest = &rest[letters..];
-        total += Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        let part = Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
     }
     Ok(total)
 }
@@ -40,7 +41,7 @@ mod tests {
         assert_eq!(parse("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse("0.5s"), Ok(Duration::from_millis(500)));
-        for wrong in ["", "10", "m", "10 m", "-1s", "1d"] {
+        for wrong in ["", "10", "m", "10 m", "-1s", "1d", "18446744073709549568s18446744073709549568s"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
