@@ -41,7 +41,7 @@ fn is_ready(stderr: &StderrLock<'_>, time: Duration) -> bool {
     rustix::event::poll(&mut fds, Some(&time)).is_ok_and(|ready| ready > 0)
 }
 
-/// Returns the text that [`print`] prints, in which each cause has at most [`text::LONGEST_CAUSE`] bytes.
+/// Returns the text that [`print()`] prints, in which each cause has at most [`text::LONGEST_CAUSE`] bytes.
 pub fn render(error: &anyhow::Error) -> String {
     let mut shown = String::new();
     let mut texts = texts(error).into_iter();
