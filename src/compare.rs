@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::measure::Step;
+use crate::steps::Step;
 
 /// What a difference says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::measure::Step;
+use crate::steps::Step;
 
 /// One condition.
 #[derive(Clone, Debug, PartialEq)]

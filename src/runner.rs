@@ -1,45 +1,69 @@
-//! Runs a scenario on an embedded cluster in this process: deploys its topology, changes policies and faults between the steps,
-//! sends the load, and records every event.
+//! Runs a scenario: deploys its topology or finds the services that are deployed, changes policies and faults between the
+//! steps, sends the load, and records every event.
 //!
 //! ```text
-//! ground   the cluster with the topology, one namespace per variant
-//! changes  policies and faults in the cluster
+//! ground   the places of the variants in the cluster
+//! guard    consent, and a cap on attempts, on clusters that meshy did not make
+//! changes  policies and faults in the cluster, through a session that restores them
+//! evidence whether clients use the policies of a step
+//! forecast the prediction of each step on a topology
+//! aim      the way to the target of a load
 //! sender   the load of a step, and what was counted at the sender
 //! counts   what proxies and services counted: edges and services
 //! step     one step of one variant: changes, load, a tick per second, totals
 //! ```
 
+mod aim;
 mod changes;
 mod counts;
+mod evidence;
+mod forecast;
 mod ground;
+mod guard;
 mod sender;
 mod step;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use meshy_experiment::condition::judge;
-use meshy_experiment::event::{Judgement, Kind, Recorder, RunEnded, RunStarted, RunStatus, StepPlan};
+use meshy_experiment::event::{
+    Judgement, Kind, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
+};
+use meshy_experiment::scenario::plan::Changes;
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_experiment::scenario::{Scenario, Step};
 use meshy_lab::Env;
-use tokio::sync::watch;
+use meshy_policy::policy::{Session, Stopped};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use crate::runs;
+use crate::stage::Stage;
+use changes::InForce;
 pub use ground::Graph;
-use ground::Ground;
+use ground::{Ground, Place};
+pub use guard::Limits;
+use step::Run;
 
 /// A scenario with everything that it names, read and checked.
+#[derive(Debug)]
 pub struct Plan {
     /// The scenario.
     pub scenario: Scenario,
+    /// The file, for errors.
+    pub file: String,
     /// Its policy files by name.
     pub policies: BTreeMap<String, PolicyFile>,
-    /// What is deployed.
+    /// What it runs on.
     pub graph: Graph,
-    /// The id of the run.
-    pub run: String,
+    /// What the user allows.
+    pub limits: Limits,
+    /// Whether each step waits for the user.
+    pub paused: bool,
 }
 
 /// What a run resulted in.
@@ -52,76 +76,260 @@ pub struct Finished {
     pub interrupted: bool,
 }
 
-/// Runs the scenario; `before` is called before each step, for texts and pauses.
+/// The policies of one variant.
+struct Policies {
+    /// Of each step.
+    steps: Vec<InForce>,
+    /// The services that have a ServiceProfile in one of them.
+    profiled: BTreeSet<(String, String)>,
+    /// Whether each step waits until clients use its policies. The proxies of an embedded cluster in this process do so at
+    /// once.
+    verified: bool,
+}
+
+/// Runs the scenario on a stage; the session restores what it changes. `before` is called before each step with its number,
+/// for texts and pauses.
 ///
 /// # Errors
-/// Returns an error if the cluster does not start, a change is rejected, or the recorder cannot write. What was recorded until
-/// then stays.
+/// Returns an error if a change is rejected, the user does not allow the run, or the recorder cannot write. What was recorded
+/// until then stays.
 pub async fn run<W: Write + Send>(
     env: &Env,
     plan: &Plan,
-    recorder: &Recorder<W>,
+    (stage, session): (&Stage, &mut Session),
+    (recorder, id): (&Recorder<W>, &str),
     stop: watch::Receiver<bool>,
-    mut before: impl AsyncFnMut(&Step) -> anyhow::Result<()>,
+    mut before: impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<Finished> {
     let begun = Instant::now();
-    let ground = Ground::prepare(env, plan).await?;
     let started = RunStarted {
-        run: plan.run.clone(),
-        command: "run".to_owned(),
+        run: id.to_owned(),
+        command: env.command.clone(),
         scenario: Some(plan.scenario.metadata.name.value.clone()),
         title: title(&plan.scenario),
-        lab: "none".to_owned(),
-        provider: "embedded".to_owned(),
-        versions: BTreeMap::from([("meshy".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+        lab: stage.lab.clone(),
+        provider: stage.provider.to_owned(),
+        versions: runs::versions(&stage.client).await?,
         variants: plan.scenario.variants.iter().map(|variant| variant.name.value.clone()).collect(),
         steps: plan.scenario.steps.iter().map(planned).collect(),
     };
     recorder.record(begun.elapsed(), None, Kind::RunStarted(started))?;
-    let ran = steps(plan, &ground, recorder, (begun, stop), &mut before).await;
-    let closed = ground.close().await;
+    let ran = all(env, plan, (stage, session), recorder, (begun, stop.clone()), &mut before).await;
+    let stopped = *stop.borrow() && ran.as_ref().is_err_and(|error| error.is::<Stopped>());
     let (interrupted, status) = match &ran {
         Ok(true) => (false, RunEnded { status: RunStatus::Completed, reason: None }),
-        Ok(false) => (true, RunEnded { status: RunStatus::Interrupted, reason: None }),
-        Err(error) => (false, RunEnded { status: RunStatus::Failed, reason: Some(format!("{error:#}")) }),
+        Err(error) if !stopped => {
+            (false, RunEnded { status: RunStatus::Failed, reason: Some(format!("{error:#}")) })
+        }
+        Ok(false) | Err(_) => (true, RunEnded { status: RunStatus::Interrupted, reason: None }),
     };
     let results = recorder.results();
     let conditions = plan.scenario.conditions();
-    let judgements: Vec<Judgement> = match interrupted {
-        true => Vec::new(),
-        false => conditions.iter().flat_map(|condition| judge(condition, &results)).collect(),
+    let judgements: Vec<Judgement> = match ran.is_ok() && !interrupted {
+        true => conditions.iter().flat_map(|condition| judge(condition, &results)).collect(),
+        false => Vec::new(),
     };
     for judgement in &judgements {
         recorder.record(begun.elapsed(), None, Kind::Expectation(judgement.clone()))?;
     }
     recorder.record(begun.elapsed(), None, Kind::RunEnded(status))?;
-    ran?;
-    closed?;
+    if !stopped {
+        ran?;
+    }
     Ok(Finished { judgements, took: begun.elapsed(), interrupted })
 }
 
-/// Runs the steps, each for all variants at the same time; returns false if the run was asked to stop.
-async fn steps<W: Write + Send>(
+/// Prepares the cluster and runs the steps; returns false if the run was asked to stop.
+async fn all<W: Write + Send>(
+    env: &Env,
     plan: &Plan,
-    ground: &Ground,
+    (stage, session): (&Stage, &mut Session),
     recorder: &Recorder<W>,
     (begun, stop): (Instant, watch::Receiver<bool>),
-    before: &mut impl AsyncFnMut(&Step) -> anyhow::Result<()>,
+    before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
-    let mut last = None;
-    for step in &plan.scenario.steps {
-        if *stop.borrow() {
-            return Ok(false);
+    let ground = {
+        let variants = plan.scenario.variants.iter().map(|variant| (Some(variant), "default"));
+        let known = policies(plan, stage, variants.chain(std::iter::once((None, "default"))))?;
+        let objects = known.iter().flat_map(|one| one.steps.iter().map(|step| step.objects().collect()));
+        guard::check(env, stage, &plan.scenario, objects, &plan.limits)?;
+        Ground::prepare(env, (&plan.scenario, &plan.graph), stage, session).await?
+    };
+    if ground.is_deployed() {
+        let names: Vec<&str> = ground.places.iter().flat_map(Place::names).collect();
+        plan.scenario.check_services(&plan.file, &names)?;
+    }
+    let each = ground.places.iter().map(|place| (place.variant.as_ref(), place.namespace.as_str()));
+    let policies = policies(plan, stage, each)?;
+    hold(&ground, &policies, session).await?;
+    let session = Mutex::new(session);
+    let runs: Vec<Run<'_, W>> = ground
+        .places
+        .iter()
+        .zip(&policies)
+        .map(|(place, policies)| Run {
+            plan,
+            ground: &ground,
+            place,
+            policies,
+            session: &session,
+            recorder,
+            report: &env.report,
+            begun,
+            cap: plan.limits.cap(stage),
+            stop: stop.clone(),
+        })
+        .collect();
+    predictions(env, plan, &runs).await?;
+    warm_up(env, plan, &runs).await?;
+    steps(plan, &runs, &stop, before).await
+}
+
+/// Returns the policies of each variant.
+fn policies<'a>(
+    plan: &Plan,
+    stage: &Stage,
+    variants: impl Iterator<Item = (Option<&'a meshy_experiment::scenario::Variant>, &'a str)>,
+) -> anyhow::Result<Vec<Policies>> {
+    let of = |(variant, namespace)| {
+        let each = plan.scenario.steps.iter();
+        let each = each.map(|step| InForce::of(&plan.policies, step, variant, namespace));
+        let steps: Vec<InForce> = each.collect::<anyhow::Result<_>>()?;
+        let profiled = evidence::profiled(steps.iter());
+        Ok(Policies { steps, profiled, verified: !(stage.is_own() && stage.at_once) })
+    };
+    variants.map(of).collect()
+}
+
+/// Captures what the steps change, and removes other retry policies of the services of a topology: only those of the
+/// steps are in force.
+async fn hold(ground: &Ground<'_>, policies: &[Policies], session: &mut Session) -> anyhow::Result<()> {
+    if ground.stage.is_own() {
+        return Ok(());
+    }
+    for step in policies.iter().flat_map(|policies| &policies.steps) {
+        session.hold(&step.changes()).await?;
+    }
+    if ground.any_image {
+        for place in &ground.places {
+            for name in place.names() {
+                session.without_policies(&place.service(name)).await?;
+            }
         }
-        before(step).await?;
-        let each = ground.places().iter().map(|place| {
-            let run = step::Run { plan, ground, place, recorder, begun, stop: stop.clone() };
-            run.step(last, step)
-        });
-        futures::future::try_join_all(each).await?;
-        last = Some(step);
+    }
+    Ok(())
+}
+
+/// Records the predictions of all steps on a topology before the first one starts.
+async fn predictions<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>]) -> anyhow::Result<()> {
+    let Graph::Topology(topology) = &plan.graph else { return Ok(()) };
+    let shown = env.report.step("Predicting", "each step by simulation");
+    let work: Vec<_> = runs
+        .iter()
+        .map(|run| (topology.clone(), plan.scenario.steps.clone(), run.policies.steps.clone()))
+        .collect();
+    // The cluster in this process goes on meanwhile.
+    let simulated = tokio::task::spawn_blocking(move || {
+        let one = |(topology, steps, objects): (meshy_topology::Topology, Vec<Step>, Vec<InForce>)| {
+            steps
+                .iter()
+                .zip(&objects)
+                .map(|(step, objects)| forecast::step(&topology, step, objects))
+                .collect()
+        };
+        work.into_iter().map(one).collect::<Vec<Vec<Prediction>>>()
+    });
+    let simulated = shown.ended(simulated.await.context("a simulation ended early"), |_| String::new())?;
+    for (run, predictions) in runs.iter().zip(simulated) {
+        for prediction in predictions {
+            run.record(Kind::Prediction(prediction))?;
+        }
+    }
+    Ok(())
+}
+
+/// On a real Linkerd a proxy that has once known a profile follows each later change at once; one that discovered the service
+/// before the first profile does not, until it was idle. So the client of each load sees its profiles once before the first
+/// step.
+async fn warm_up<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>]) -> anyhow::Result<()> {
+    let steps = plan.scenario.steps.len();
+    let with_profiles = |run: &Run<'_, W>| {
+        let is_profiled =
+            |number: &usize| !evidence::profiled(run.policies.steps[*number..=*number].iter()).is_empty();
+        (0..steps).filter(is_profiled).collect::<Vec<_>>()
+    };
+    let needed = runs.iter().any(|run| !with_profiles(run).is_empty());
+    let Some(run) = runs.first().filter(|run| needed && !run.ground.stage.at_once) else { return Ok(()) };
+    let step = env.report.step("Warming", "the clients' proxies, so that later switches act at once");
+    let warm = async {
+        for run in runs {
+            run.warm_up(&with_profiles(run)).await?;
+        }
+        anyhow::Ok(())
+    };
+    let warmed = step::stoppable(&run.stop, warm).await;
+    step.ended(warmed, |()| String::new())
+}
+
+/// Runs the steps, each for all variants at the same time; returns false if the run was asked to stop.
+async fn steps<'a, W: Write + Send>(
+    plan: &'a Plan,
+    runs: &[Run<'a, W>],
+    stop: &watch::Receiver<bool>,
+    before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let all = &plan.scenario.steps;
+    let mut endings = FuturesUnordered::new();
+    for (number, step) in all.iter().enumerate() {
+        if *stop.borrow() {
+            break;
+        }
+        let last = number.checked_sub(1);
+        let continues = last.is_some_and(|last| follows(plan, runs, last));
+        if !continues {
+            while let Some(ended) = endings.next().await {
+                ended?;
+            }
+        }
+        step::stoppable(stop, before(number, step)).await?;
+        if !continues {
+            futures::future::try_join_all(runs.iter().map(|run| run.change(last, number))).await?;
+        }
+        let goes_on = number + 1 < all.len() && follows(plan, runs, number);
+        let each = runs.iter().map(|run| run.step(step, goes_on));
+        endings.extend(futures::future::try_join_all(each).await?);
+    }
+    while let Some(ended) = endings.next().await {
+        ended?;
     }
     Ok(!*stop.borrow())
+}
+
+/// Whether the step after `number` starts without a pause, as part of one disturbance: nothing changes and no key is waited for.
+fn follows<W>(plan: &Plan, runs: &[Run<'_, W>], number: usize) -> bool {
+    let steps = &plan.scenario.steps;
+    let unchanged = |run: &Run<'_, W>| {
+        Changes::between(Some(&steps[number]), &steps[number + 1], run.place.variant.as_ref()).is_empty()
+    };
+    !plan.paused && runs.iter().all(unchanged)
+}
+
+impl<W: Write + Send> Run<'_, W> {
+    /// Lets the clients of these steps see their profiles once, and then none.
+    async fn warm_up(&self, numbers: &[usize]) -> anyhow::Result<()> {
+        let steps = &self.plan.scenario.steps;
+        let nothing = InForce::default();
+        let mut last = &nothing;
+        for number in numbers {
+            let next = &self.policies.steps[*number];
+            last.change_to(next, self.session, self.ground.absent).await?;
+            last = next;
+            let objects = (&steps[*number], next);
+            evidence::in_use(self.ground, self.place, objects, &self.policies.profiled, self.report).await?;
+        }
+        last.change_to(&nothing, self.session, self.ground.absent).await?;
+        Ok(())
+    }
 }
 
 /// The title of a scenario, else its name.
@@ -130,6 +338,9 @@ pub fn title(scenario: &Scenario) -> String {
 }
 
 fn planned(step: &Step) -> StepPlan {
-    let duration_ms = u64::try_from(step.duration().0.as_millis()).unwrap_or(u64::MAX);
-    StepPlan { step: step.name.value.clone(), title: step.title.clone(), duration_ms }
+    StepPlan {
+        step: step.name.value.clone(),
+        title: step.title.clone(),
+        duration_ms: step::millis(step.duration().0),
+    }
 }

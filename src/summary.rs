@@ -1,8 +1,9 @@
 //! Measurements in words and tables, for the terminal.
 
 use crate::expect::Judged;
-use crate::measure::{Mesh, Step};
+use crate::steps::Step;
 use crate::ui::table::{self, Table};
+use meshy_experiment::event::Mesh;
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
 
@@ -52,9 +53,11 @@ pub fn of_steps(steps: &[Step]) -> String {
     for step in steps {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
-        let attempts =
-            mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).map(|added| added + 1.0);
-        let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| &p.success_ratio);
+        let counted = mesh.and_then(|mesh| mesh.outcomes.added_attempts_per_request).map(|added| added + 1.0);
+        let attempts = step.attempts_per_request.or(counted);
+        let measured = mesh.and_then(|mesh| mesh.prediction.as_ref());
+        let measured = measured.map(|p| (p.success_ratio.low, p.success_ratio.high));
+        let predicted = step.predicted_success_ratio.map(|p| (p.low, p.high)).or(measured);
         rows.row([
             step.name.clone(),
             table::share(traffic.success_ratio, traffic.requests_count),
@@ -62,8 +65,8 @@ pub fn of_steps(steps: &[Step]) -> String {
             attempts.map_or(table::UNKNOWN.to_owned(), |attempts| format!("{attempts:.2}")),
             table::millis(Some(traffic.latency.p50_ms)),
             table::millis(Some(traffic.latency.p99_ms)),
-            predicted.map_or(table::UNKNOWN.to_owned(), |p| {
-                format!("{:.0}-{:.0}%", p.low * 100.0, p.high * 100.0)
+            predicted.map_or(table::UNKNOWN.to_owned(), |(low, high)| {
+                format!("{:.0}-{:.0}%", low * 100.0, high * 100.0)
             }),
         ]);
     }
@@ -220,7 +223,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         _ if !step.marks.is_empty() => {
             let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
             let marks = marks.collect::<Vec<_>>().join("; ");
-            sentences.push(format!("The policy changed meanwhile: {marks}. These figures hold all of it."));
+            sentences.push(format!("It changed meanwhile: {marks}. These figures are of the whole step."));
         }
         Policy::None => sentences.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
         Policy::Budget { .. } => {

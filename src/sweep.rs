@@ -7,11 +7,14 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::demo::{self, stage::Stage};
-use crate::measure::{self, Step, View};
+use crate::measure;
+use crate::original_demo;
+use crate::recording::Recording;
+use crate::stage::Stage;
+use crate::steps::Step;
 use meshy_load::Plan;
 use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
-use meshy_policy::services::FaultChange;
+use meshy_policy::test_service::FaultChange;
 use meshy_predict::Interval;
 use meshy_predict::edge::{EdgeLoad, Policy};
 
@@ -71,11 +74,11 @@ impl<'a> Bench<'a> {
             .filter_map(|scenario| change(scenario.policy).transpose())
             .collect::<Result<_, _>>()?;
         session.hold(&changes).await?;
-        session.without_retries(&demo::bounced()).await?;
+        session.without_retries(&original_demo::bounced()).await?;
         let mut bench = Self { stage, session, deadline };
         bench.fails(0).await?;
         if !bench.stage.at_once {
-            demo::warm_up(bench.stage, bench.session, deadline).await?;
+            original_demo::warm_up(bench.stage, bench.session, deadline).await?;
         }
         Ok(bench)
     }
@@ -87,7 +90,7 @@ impl<'a> Bench<'a> {
     pub async fn set(&mut self, scenario: &EdgeLoad) -> anyhow::Result<()> {
         // While every attempt fails, one request shows whether there are retries.
         self.fails(100).await?;
-        self.session.without_retries(&demo::bounced()).await?;
+        self.session.without_retries(&original_demo::bounced()).await?;
         self.in_use(&Evidence::NoRetries).await?;
         if let Some(change) = change(scenario.policy)? {
             // A budget must not be spent on probes; its profile was absent, so its routes are evidence enough.
@@ -107,16 +110,16 @@ impl<'a> Bench<'a> {
     /// The API's.
     pub async fn measure(
         &self,
+        recording: &Recording,
         name: &str,
         scenario: &EdgeLoad,
         stop: watch::Receiver<bool>,
-        view: &impl View,
     ) -> anyhow::Result<Step> {
         let length = Duration::from_secs_f64(scenario.over_seconds);
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
-        let load = (demo::target(self.stage, false), plan);
-        let service = demo::bounced();
-        measure::step(name, "service", Some((&self.stage.client, &service)), load, stop, view).await
+        let load = (original_demo::target(self.stage)?, plan);
+        let service = original_demo::bounced();
+        measure::step(recording, (name, "service"), Some((&self.stage.client, &service)), load, stop).await
     }
 
     async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {
@@ -126,11 +129,11 @@ impl<'a> Bench<'a> {
             sequence: Some(Vec::new()),
             ..FaultChange::default()
         };
-        self.session.fault(&demo::bounced(), &change).await
+        self.session.fault(&original_demo::bounced(), None, &change).await
     }
 
     async fn in_use(&self, evidence: &Evidence) -> anyhow::Result<()> {
-        demo::in_use(self.stage, self.session, evidence, false, self.deadline).await
+        original_demo::in_use(self.stage, self.session, evidence, self.deadline).await
     }
 }
 
@@ -143,7 +146,7 @@ fn change(policy: Policy) -> anyhow::Result<Option<PolicyChange>> {
             let annotations =
                 [(names::RETRY_HTTP, "5xx".to_owned()), (names::RETRY_LIMIT, limit.to_string())];
             let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
-            Some(PolicyChange::retries(&demo::bounced(), &annotations))
+            Some(PolicyChange::retries(&original_demo::bounced(), &annotations))
         }
         Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
             let profile = policy::shipped_with_budget(retry_ratio, min_retries_per_second, ttl_seconds)?;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::demo::stage::Stage;
+use crate::stage::Stage;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_policy::policy::{self, Session};
@@ -17,7 +17,7 @@ use meshy_policy::policy::{self, Session};
 /// How long the restore may take.
 const RESTORE: Duration = Duration::from_secs(20);
 
-const LATER: &str = "`meshy demo --restore` restores them";
+const LATER: &str = "`meshy run --restore` restores them";
 
 /// What ends an experiment early.
 pub(super) struct Ends {

@@ -4,8 +4,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
+use crate::original_demo;
 use meshy_base::error::Exit;
-use meshy_policy::services::{self, Fault, FaultChange};
+use meshy_policy::services;
+use meshy_policy::test_service::{self, Fault, FaultChange};
 
 /// What to change.
 #[derive(Debug, clap::Args)]
@@ -17,7 +19,7 @@ pub struct Args {
     #[arg(value_parser = change, value_name = "PERCENT|STATUSES|off")]
     change: Option<FaultChange>,
     /// The service
-    #[arg(default_value = services::BOUNCED)]
+    #[arg(default_value = original_demo::CALLED)]
     service: String,
     /// Its namespace
     #[arg(long, short, default_value = "default")]
@@ -33,6 +35,7 @@ fn change(text: &str) -> Result<FaultChange, String> {
         quota: Some(quota),
         reject: Some(true),
         sequence: Some(Vec::new()),
+        errors: Some(None),
         ..FaultChange::default()
     };
     if text == "off" {
@@ -82,8 +85,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             context.report.say(format!("would send {} to {}", json!(change), pods.join(", ")));
             return Ok(Exit::Done);
         }
-        Some(change) => services::change_fault(&client, &pods, &change).await?,
-        None => services::fault(&client, &pods).await?,
+        Some(change) => test_service::change_fault(&client, &pods, &change).await?,
+        None => test_service::fault(&client, &pods).await?,
     };
     let document = Document {
         service: &args.service,
@@ -105,6 +108,12 @@ fn words(fault: &Fault) -> String {
     if !fault.sequence.is_empty() {
         let statuses: Vec<String> = fault.sequence.iter().map(u16::to_string).collect();
         return format!("answers {} in turn", statuses.join(", "));
+    }
+    if fault.down {
+        return "refuses connections".to_owned();
+    }
+    if let Some(errors) = fault.errors {
+        return format!("answers {:.0} % of requests with 500", errors * 100.0);
     }
     match (fault.quota, fault.reject) {
         (0, _) => "does not fail on purpose".to_owned(),

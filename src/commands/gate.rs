@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 
 use crate::expect::{self, Expectations, Judged};
-use crate::measure::Step;
+use crate::steps::Step;
 use meshy_base::activity;
 use meshy_base::error::{Advise as _, Exit};
 

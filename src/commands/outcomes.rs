@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use crate::context::Context;
 use crate::measure;
+use crate::original_demo;
 use crate::summary;
 use meshy_base::duration;
 use meshy_base::error::Exit;
 use meshy_metrics::routes::Service;
-use meshy_policy::services;
 
 /// What to watch.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy outcomes\n  meshy outcomes bounced-service --window 30s -o json")]
 pub struct Args {
     /// The service
-    #[arg(default_value = services::BOUNCED)]
+    #[arg(default_value = original_demo::CALLED)]
     service: String,
     /// Its namespace
     #[arg(long, short, default_value = "default")]

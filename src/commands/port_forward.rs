@@ -1,23 +1,19 @@
 //! `meshy port-forward`: a port of this machine that leads to a pod.
 
-use meshy_kube::failure;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::{Context as _, anyhow};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::api::{Api, ListParams};
-use kube::{Client, ResourceExt as _};
+use anyhow::Context as _;
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal;
 
 use crate::context::Context;
-use meshy_base::Report;
+use crate::forward::find;
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
+
+pub(super) use crate::forward::Way;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]
@@ -66,115 +62,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// From a port of this machine to a pod.
-#[derive(Clone)]
-pub(super) struct Way {
-    pub(super) client: Client,
-    pub(super) namespace: String,
-    /// A pod's name, `deploy/NAME` or `svc/NAME`.
-    pub(super) target: String,
-    pub(super) remote: u16,
-}
-
-impl Way {
-    /// Opens a free local port that leads there, and says how to carry its connections: for as long as that is polled.
-    ///
-    /// # Errors
-    /// There is no such target, or no ready pod.
-    pub(super) async fn open(
-        self,
-        report: Report,
-    ) -> anyhow::Result<(SocketAddr, impl Future<Output = anyhow::Result<()>>)> {
-        find(&self.client, &self.namespace, &self.target, self.remote).await?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen")?;
-        let address = listener.local_addr().context("cannot ask for the port")?;
-        Ok((address, async move { self.lead(listener, &report).await }))
-    }
-
-    async fn lead(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
-        loop {
-            let (socket, _) = listener.accept().await.context("cannot take a connection")?;
-            let (way, report) = (self.clone(), report.clone());
-            tokio::spawn(async move {
-                if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
-                {
-                    report.warn(format!("lost a connection: {}", failure::plain(&error)));
-                }
-            });
-        }
-    }
-}
-
-async fn carry(
-    client: &Client,
-    namespace: &str,
-    target: &str,
-    remote: u16,
-    mut socket: TcpStream,
-) -> anyhow::Result<()> {
-    let (pod, port) = find(client, namespace, target, remote).await?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut forward =
-        pods.portforward(&pod, &[port]).await.with_context(|| format!("cannot reach pod `{pod}`"))?;
-    let mut stream = forward.take_stream(port).context("the forward has no stream")?;
-    // Either side may simply go away; that is how HTTP clients end.
-    let _ = tokio::io::copy_bidirectional(&mut socket, &mut stream).await;
-    drop(stream);
-    forward.abort();
-    Ok(())
-}
-
 fn ports(text: &str) -> anyhow::Result<(u16, u16)> {
     let (local, remote) = text.split_once(':').unwrap_or((text, text));
     let read = |t: &str| t.parse::<u16>().with_context(|| format!("`{t}` is not a port"));
     Ok((read(local)?, read(remote)?))
-}
-
-/// A ready pod of the target, and the pod's port.
-async fn find(client: &Client, namespace: &str, target: &str, remote: u16) -> anyhow::Result<(String, u16)> {
-    let (kind, name) = target.split_once('/').unwrap_or(("pod", target));
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let absent = || format!("cannot find {kind} `{name}` in namespace `{namespace}`");
-    let (labels, port) = match kind {
-        "pod" | "pods" | "po" => return Ok((name.to_owned(), remote)),
-        "deploy" | "deployment" | "deployments" => {
-            let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-            let found = api.get(name).await.with_context(absent)?;
-            (found.spec.and_then(|s| s.selector.match_labels), IntOrString::Int(remote.into()))
-        }
-        "svc" | "service" | "services" => {
-            let api: Api<Service> = Api::namespaced(client.clone(), namespace);
-            let spec = api.get(name).await.with_context(absent)?.spec.unwrap_or_default();
-            let port = spec.ports.iter().flatten().find(|p| p.port == i32::from(remote));
-            let port = port.with_context(|| format!("service `{name}` has no port {remote}"))?;
-            let target = port.target_port.clone().unwrap_or(IntOrString::Int(port.port));
-            (spec.selector, target)
-        }
-        _ => {
-            return Err(anyhow!("`{kind}` cannot be forwarded to"))
-                .hint("a pod, deploy/NAME or svc/NAME can")
-                .exit(Exit::Usage);
-        }
-    };
-    let labels = labels.with_context(|| format!("{kind} `{name}` selects no pods"))?;
-    let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let list =
-        pods.list(&ListParams::default().labels(&labels.join(","))).await.context("cannot list pods")?;
-    let ready = list.items.into_iter().find(|pod| {
-        let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
-        pod.metadata.deletion_timestamp.is_none()
-            && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    });
-    let pod = ready.with_context(|| format!("{kind} `{name}` has no ready pod"))?;
-    let port = match port {
-        IntOrString::Int(port) => u16::try_from(port).context("the port is out of range")?,
-        IntOrString::String(named) => {
-            let containers = pod.spec.iter().flat_map(|s| &s.containers);
-            let mut ports = containers.flat_map(|c| c.ports.iter().flatten());
-            let found = ports.find(|p| p.name.as_deref() == Some(&named));
-            let found = found.with_context(|| format!("pod `{}` has no port `{named}`", pod.name_any()))?;
-            u16::try_from(found.container_port).context("the port is out of range")?
-        }
-    };
-    Ok((pod.name_any(), port))
 }

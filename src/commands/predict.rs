@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::measure;
+use crate::original_demo;
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
 use meshy_base::duration;
 use meshy_base::error::Exit;
 use meshy_metrics::RouteCounts;
 use meshy_metrics::routes::Service;
-use meshy_policy::{policy, services};
+use meshy_policy::{policy, services, test_service};
 use meshy_predict::Interval;
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     from_cluster: bool,
     /// The service that --from-cluster looks at
-    #[arg(long, default_value = services::BOUNCED)]
+    #[arg(long, default_value = original_demo::CALLED)]
     service: String,
     /// Its namespace
     #[arg(long, short, default_value = "default")]
@@ -95,6 +96,7 @@ impl ScenarioArgs {
             over_seconds: self.over.as_secs_f64(),
             clients: self.clients,
             policy,
+            blocks: false,
         }
     }
 }
@@ -158,7 +160,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mesh = before.after(None).await?;
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.
-    let text = match services::fault(&client, &pods).await {
+    let text = match test_service::fault(&client, &pods).await {
         Ok(fault) => Some(fault.ratio()),
         Err(error) => {
             context

@@ -11,14 +11,12 @@ use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
 use crate::mesh::survey;
+use crate::original_demo;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::objects::{self, Retries};
 use meshy_policy::policy::{self, Clients, Options, PolicyChange};
-
-/// The service of the lesson.
-const LESSON: &str = "bounced-service";
 
 /// Where the annotations stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -113,7 +111,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
-    let service = args.target.or(LESSON);
+    let service = args.target.or(original_demo::CALLED);
     let Service { name, namespace } = &service;
     let retries = Retries { on: args.on, limit: args.limit, timeout: args.attempt_timeout };
     let annotations = retries.annotations()?;
@@ -174,7 +172,7 @@ async fn tell_findings(context: &Context, client: &kube::Client, service: &str) 
 
 async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
-    let service = args.target.or(LESSON);
+    let service = args.target.or(original_demo::CALLED);
     let Service { name, namespace } = &service;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
@@ -216,7 +214,7 @@ struct Shown {
 
 async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
-    let service = args.target.or(LESSON);
+    let service = args.target.or(original_demo::CALLED);
     let Service { name, namespace } = &service;
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());

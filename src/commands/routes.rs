@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::stat::Look;
 use crate::context::Context;
+use crate::original_demo;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
 use meshy_metrics::pods::Pod;
@@ -21,7 +22,7 @@ use meshy_policy::services;
 )]
 pub struct Args {
     /// The service: NAME, svc/NAME or deploy/NAME; `deploy` or `svc` alone means all of the namespace
-    #[arg(default_value = services::BOUNCED, value_name = "TARGET")]
+    #[arg(default_value = original_demo::CALLED, value_name = "TARGET")]
     target: String,
     /// Only this client: deploy/NAME or pod/NAME
     #[arg(long, value_name = "SOURCE")]

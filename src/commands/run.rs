@@ -1,67 +1,100 @@
-//! `meshy run`: a scenario from a file, step by step.
+//! `meshy run`: a scenario, step by step.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+mod plan;
+pub(super) mod show;
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use meshy_base::error::{Advise as _, Exit};
-use meshy_base::{activity, input, private};
-use meshy_experiment::chart::{self, Chart, TextOptions};
-use meshy_experiment::condition::Condition;
-use meshy_experiment::event::{Event, Judgement, Kind, Recorder, Results};
-use meshy_experiment::gate::Gate;
-use meshy_experiment::run::Run;
-use meshy_experiment::scenario::policies::{near_file, near_shipped};
-use meshy_experiment::scenario::{Scenario, Settings, Step, Via, shipped};
-use meshy_topology::Topology;
+use meshy_base::limit;
+use meshy_experiment::scenario::{Settings, Step, shipped};
 use serde::Serialize;
 
-use super::experiment::Ends;
+use super::experiment::{self, Ends};
+use super::predict::positive;
+use crate::args::ProviderChoice;
 use crate::context::Context;
-use crate::runner::{self, Finished, Graph, Plan};
-use crate::runs;
-use crate::summary::{WIDTH, wrapped};
+use crate::recording::Recording;
+use crate::runner::{self, Graph, Plan};
+use crate::stage::{Choice, Stage};
 use crate::ui::Table;
+use crate::ui::hush::Hush;
+use meshy_policy::policy::Session;
 
 /// The flags of `meshy run`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Examples:\n  meshy run --list\n  meshy run retries --fast\n  \
                         meshy run storm --set trigger=slow=3x:30s\n  meshy run ./my-scenario.yaml --junit result.xml")]
 pub struct Args {
     /// A scenario that ships with meshy, or a file
-    #[arg(value_name = "SCENARIO", required_unless_present = "list")]
-    scenario: Option<String>,
+    #[arg(value_name = "SCENARIO", required_unless_present_any = ["list", "restore"])]
+    pub(super) scenario: Option<String>,
     /// List the scenarios that ship with meshy
     #[arg(long, conflicts_with = "scenario")]
-    list: bool,
-    /// Run the short form that the scenario defines
+    pub(super) list: bool,
+    /// Only restore what a killed run left on the lab
+    #[arg(long, conflicts_with_all = ["scenario", "list"])]
+    pub(super) restore: bool,
+    /// Run the short form of the scenario, on a new cluster
     #[arg(long)]
-    fast: bool,
+    pub(super) fast: bool,
+    /// With --fast: on the lab that is up, which is restored
+    #[arg(long, requires = "fast", conflicts_with = "fresh")]
+    pub(super) on_lab: bool,
+    /// Run on a new embedded cluster although a lab is up
+    #[arg(long, conflicts_with = "keep")]
+    pub(super) fresh: bool,
+    /// Keep the namespaces of the run, and an embedded lab
+    #[arg(long)]
+    pub(super) keep: bool,
     /// Run only this step
     #[arg(long, value_name = "STEP")]
-    only: Option<String>,
+    pub(super) only: Option<String>,
     /// Start at this step
     #[arg(long, value_name = "STEP", conflicts_with = "only")]
-    start_at: Option<String>,
+    pub(super) start_at: Option<String>,
     /// Set a parameter of the scenario; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    set: Vec<(String, String)>,
+    pub(super) set: Vec<(String, String)>,
     /// Check this condition in addition to those of the scenario; may be repeated (docs/scenarios.md)
     #[arg(long, value_name = "CONDITION")]
-    expect: Vec<String>,
-    /// Show the text of each step and wait for Enter before it
+    pub(super) expect: Vec<String>,
+    /// The namespace of a scenario without a topology [default: default]
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// Wait for a key before each step
     #[arg(long)]
-    pause: bool,
+    pub(super) pause: bool,
+    /// As --pause, with each step on an empty screen
+    #[arg(long)]
+    pub(super) present: bool,
+    /// Take over policy fields that other tools hold until the end
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Allow faults and storms on a cluster that meshy did not make
+    #[arg(long)]
+    pub(super) allow_storm: bool,
+    /// Stop above so many attempts per second [default: 2000 on a cluster that meshy did not make]
+    #[arg(long, value_name = "NUMBER", value_parser = positive)]
+    pub(super) max_attempts: Option<f64>,
+    /// On the new embedded cluster: clients follow a new profile as on a real Linkerd
+    #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
+    pub(super) like_linkerd: bool,
     /// Write the expectations as JUnit XML
     #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
+    pub(super) junit: Option<PathBuf>,
     /// Append the result to a file as Markdown
-    #[arg(long, value_name = "FILE")]
-    summary: Option<PathBuf>,
+    #[arg(long, env = "GITHUB_STEP_SUMMARY", hide_env = true, value_name = "FILE")]
+    pub(super) summary: Option<PathBuf>,
     /// Write the chart as SVG; one file per variant
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    pub(super) svg: Option<PathBuf>,
+    /// The scenario, once it is read.
+    #[arg(skip)]
+    read: OnceCell<Box<Plan>>,
 }
 
 /// A row of `--list`.
@@ -72,164 +105,91 @@ struct Row {
     seconds: f64,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    run: &'a str,
-    scenario: &'a str,
-    events: &'a Path,
-    interrupted: bool,
-    expectations: &'a [Judgement],
-}
-
 impl Args {
     /// Returns how long the load takes at most by the scenario's file; 0 where it cannot be read.
     pub(crate) fn planned(&self) -> Duration {
-        self.read().map(|read| read.scenario.duration().0).unwrap_or_default()
+        // Errors are reported when the command runs.
+        let Ok(plan) = self.read() else { return Duration::ZERO };
+        self.read.get_or_init(|| Box::new(plan)).scenario.duration().0
     }
 
-    fn read(&self) -> anyhow::Result<Plan> {
-        let name = self.scenario.as_deref().unwrap_or_default();
-        let settings = Settings { set: self.set.clone(), fast: self.fast };
-        let path = Path::new(name);
-        let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
-        let found = match shipped::find(name) {
-            Ok(found) => Some(found),
-            Err(_) if is_path => None,
-            Err(problem) => return Err(problem.into()),
-        };
-        let (file, scenario, policies) = match &found {
-            None => {
-                let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
-                let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
-                let policies = scenario.policy_files(name, near_file(path))?;
-                (name.to_owned(), scenario, policies)
-            }
-            Some(found) => {
-                let scenario = self.selected(found.parse(&settings)?)?;
-                let policies = scenario.policy_files(found.path, near_shipped(found))?;
-                (found.path.to_owned(), scenario, policies)
-            }
-        };
-        let graph = graph(&scenario, &file, found.is_none().then_some(path))?;
-        let services: Vec<&str> = match &graph {
-            Graph::Overlays(names) => names.iter().map(String::as_str).collect(),
-            Graph::Topology(topology) => {
-                topology.services.iter().map(|service| service.name.as_str()).collect()
-            }
-        };
-        scenario.check_services(&file, &services)?;
-        check_loads(&scenario, &file, &graph)?;
-        Ok(Plan {
-            scenario,
-            policies,
-            graph,
-            run: jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S-%3f").to_string(),
-        })
-    }
-
-    fn selected(&self, mut scenario: Scenario) -> anyhow::Result<Scenario> {
-        for text in &self.expect {
-            text.parse::<Condition>().map_err(|error| anyhow!("invalid condition `{text}`: {error}"))?;
-            scenario.expect.push(text.clone().into());
+    /// Where the scenario runs.
+    fn choice(&self, context: &Context, graph: &Graph) -> anyhow::Result<Choice> {
+        let own = Choice::Own { like_linkerd: self.like_linkerd };
+        let is_deployed = matches!(graph, Graph::Deployed(_));
+        if !is_deployed && (self.fresh || self.fast && !self.on_lab && context.context.is_none()) {
+            return Ok(own);
         }
-        Ok(match (&self.only, &self.start_at) {
-            (Some(step), _) => scenario.only(step)?,
-            (None, Some(step)) => scenario.start_at(step)?,
-            (None, None) => scenario,
-        })
-    }
-}
-
-/// Reads the topology of a scenario.
-fn graph(scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result<Graph> {
-    let Some(topology) = &scenario.topology else {
-        return Err(anyhow!("{file} has no topology, and scenarios on deployed services cannot be run yet"))
-            .hint("add `topology:`, for example `topology: chain-3`");
-    };
-    let topology = match topology.name() {
-        Some(name) => {
-            let near =
-                path.and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file());
-            Topology::load(near.as_deref().and_then(Path::to_str).unwrap_or(name))?
-        }
-        None => serde_json::from_value(topology.0.clone())
-            .with_context(|| format!("invalid topology in {file}"))?,
-    };
-    Ok(if topology.overlays.is_empty() {
-        Graph::Topology(topology)
-    } else {
-        Graph::Overlays(names(&topology))
-    })
-}
-
-/// Checks that each load is sent to an entry point from this machine, which is what this version can do.
-fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result<()> {
-    let is_entry = |service: &str| match graph {
-        Graph::Overlays(names) => names.iter().any(|name| name == service),
-        Graph::Topology(topology) => topology.entrypoints().any(|entry| entry.name == service),
-    };
-    for step in &scenario.steps {
-        let Some(load) = &step.load else { continue };
-        let place = format!("{file}:{}: step `{}`", load.target.line, step.name.value);
-        if load.senders.is_some() || load.via == Some(Via::Direct) {
-            return Err(anyhow!("{place}: senders in the cluster are not supported yet"))
-                .hint("a load without `senders` and with `via: ingress` is sent from this machine");
-        }
-        if !is_entry(&load.target.value) {
-            return Err(anyhow!("{place}: `{}` is not an entry point", load.target.value))
-                .hint("a load is sent to a service with `entrypoint: true`");
+        match Stage::lab_else_own(context, self.like_linkerd)? {
+            Choice::Own { .. } if is_deployed => Ok(Choice::Deployed),
+            choice => Ok(choice),
         }
     }
-    Ok(())
-}
-
-/// The names of the overlays, which may be written as folders.
-fn names(topology: &Topology) -> Vec<String> {
-    let name = |overlay: &String| overlay.rsplit('/').next().unwrap_or(overlay).to_owned();
-    topology.overlays.iter().map(name).collect()
 }
 
 /// Runs a scenario.
 ///
 /// # Errors
 /// Returns an error if the scenario is not valid, which is found before anything is started, or if the run fails.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     if args.list {
         return list(context);
     }
-    let plan = args.read().exit(Exit::Usage)?;
+    if args.restore {
+        return experiment::restore_left(context).await;
+    }
+    let plan = match args.read.take() {
+        Some(plan) => *plan,
+        None => args.read().exit(Exit::Usage)?,
+    };
     if context.dry_run {
-        for step in &plan.scenario.steps {
-            context.report.say(format!("would run step `{}` for {}", step.name.value, step.duration()));
-        }
+        show::plan(&context.report, &plan.scenario);
         return Ok(Exit::Done);
     }
-    let folder = runs::folder()?;
-    private::ensure_folder(&folder)?;
-    let file = folder.join(format!("{}.events.jsonl", plan.run));
-    let writer = private::open(&file, rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY)
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    let recorder = Recorder::new(std::io::BufWriter::new(writer), jiff::Timestamp::now());
-    let ends = Ends::listen(context)?;
-    let view = recorder.subscribe(256);
-    let report = context.report.clone();
-    let showing = tokio::spawn(async move {
-        while let Some(event) = view.next().await {
-            lines(&event).iter().for_each(|line| report.say(line));
-        }
-    });
-    let before = async |step: &Step| present(context, &args, step).await;
-    let finished = runner::run(context, &plan, &recorder, ends.stop(), before).await;
-    let results = recorder.results();
-    drop(recorder);
-    showing.await?;
-    let finished = finished?;
-    conclude(context, &args, &plan, (&finished, &results), &file)?;
-    if finished.interrupted {
-        return ends.exit("run");
+    if args.keep && !args.fast && context.context.is_none() && context.lab()?.is_none() {
+        let context = context.with_provider(ProviderChoice::Embedded);
+        super::up::run(&context, super::up::Args::embedded(args.like_linkerd)).await?;
     }
-    let gate = gate(&plan, &finished);
-    match gate.failure() {
+    if args.pause || args.present {
+        // The speaker decides when it is over.
+        limit::lift();
+    }
+    let stage = Stage::find(context, args.choice(context, &plan.graph)?).await?;
+    let recording = Recording::open(&context.report)?;
+    recording.view.explain();
+    let ends = Ends::listen(context)?;
+    let hush = (args.pause || args.present).then(Hush::begin);
+    let steps = plan.scenario.steps.len();
+    let next = show::next(&stage);
+    let work = async |stage: &Stage, session: &mut Session| {
+        let before = async |number: usize, step: &Step| {
+            recording.view.show();
+            show::heading(context, (args.present, hush.as_ref()), (number, steps), step).await
+        };
+        let ran = runner::run(
+            context,
+            &plan,
+            (stage, session),
+            (&recording.events, &recording.id),
+            ends.stop(),
+            before,
+        )
+        .await;
+        if args.keep {
+            session.keep_namespaces();
+        }
+        ran
+    };
+    let finished = experiment::on(context, stage, (&context.command, args.force), &ends, work).await;
+    recording.view.show();
+    drop(hush);
+    let finished = finished?;
+    show::conclude(context, &args, &plan, &finished, &recording)?;
+    if finished.interrupted {
+        return ends.exit(&context.command);
+    }
+    context.report.say(format!("\nnext:\n{next}"));
+    match show::gate(&plan, &finished).failure() {
         None => Ok(Exit::Done),
         Some(failure) => Err(anyhow!("{failure}")).exit(Exit::Expectation),
     }
@@ -250,135 +210,6 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
         table.render()
     })?;
     Ok(Exit::Done)
-}
-
-/// Shows the text of a step, and waits for Enter with `--pause`.
-async fn present(context: &Context, args: &Args, step: &Step) -> anyhow::Result<()> {
-    let title = step.title.as_deref().unwrap_or(&step.name.value);
-    context.report.say(format!("\n{title}"));
-    for text in [&step.text, &step.question].into_iter().flatten() {
-        wrapped(text, WIDTH).iter().for_each(|line| context.report.say(format!("  {line}")));
-    }
-    if args.pause {
-        context.report.say("  press Enter to start the step");
-        let _waiting = activity::begin(activity::Kind::Work, "waiting for Enter");
-        tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
-    }
-    Ok(())
-}
-
-/// The lines that show an event while the run goes on.
-fn lines(event: &Event) -> Vec<String> {
-    let variant = event.variant.as_deref().map(|variant| format!("{variant}: ")).unwrap_or_default();
-    match &event.kind {
-        Kind::Tick(tick) if tick.load.requests > 0 => {
-            let success = tick.load.succeeded as f64 / tick.load.requests as f64 * 100.0;
-            let p99 = tick.latency_now.map_or("-".to_owned(), |now| format!("{:.0} ms", now.p99_ms));
-            vec![format!(
-                "  {variant}{:>4.0}s  {:>6} requests  success {success:5.1}%  p99 now {p99}",
-                tick.at_ms as f64 / 1000.0,
-                tick.load.requests,
-            )]
-        }
-        Kind::PolicyChanged(change) => vec![format!("  {variant}policy {}: {}", change.text, change.subject)],
-        Kind::FaultChanged(change) => vec![format!("  {variant}{}", change.text)],
-        Kind::Note(note) => vec![format!("  {variant}{}", note.text)],
-        _ => Vec::new(),
-    }
-}
-
-fn gate(plan: &Plan, finished: &Finished) -> Gate {
-    Gate {
-        name: plan.scenario.metadata.name.value.clone(),
-        title: runner::title(&plan.scenario),
-        duration: finished.took,
-        judgements: finished.judgements.clone(),
-    }
-}
-
-/// Prints and writes the results.
-fn conclude(
-    context: &Context,
-    args: &Args,
-    plan: &Plan,
-    (finished, results): (&Finished, &Results),
-    events: &Path,
-) -> anyhow::Result<()> {
-    let recorded =
-        std::fs::File::open(events).with_context(|| format!("cannot read {}", events.display()))?;
-    let run = Run::read(std::io::BufReader::new(recorded))?;
-    let gate = gate(plan, finished);
-    if let Some(file) = &args.junit {
-        std::fs::write(file, gate.junit()).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    if let Some(file) = &args.summary {
-        let mut open = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
-        open.write_all(gate.summary(results).as_bytes())?;
-    }
-    for variant in run.variants() {
-        if let Some(file) = &args.svg {
-            let file = match &variant {
-                Some(variant) => file.with_extension(format!("{variant}.svg")),
-                None => file.clone(),
-            };
-            let picture = chart::svg(&Chart::new(&run, variant.as_deref()));
-            std::fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))?;
-        }
-    }
-    let document = Document {
-        run: &plan.run,
-        scenario: &plan.scenario.metadata.name.value,
-        events,
-        interrupted: finished.interrupted,
-        expectations: &finished.judgements,
-    };
-    context.data(&document, |_| text(plan, &run, results, &finished.judgements))
-}
-
-/// The result for people: a chart per variant, the steps, the explanations, the expectations.
-fn text(plan: &Plan, run: &Run, results: &Results, judgements: &[Judgement]) -> String {
-    let options = TextOptions { width: 80, height: 12, colour: console::colors_enabled(), ascii: false };
-    let mut text = String::new();
-    for variant in run.variants() {
-        let title = variant.clone().unwrap_or_else(|| runner::title(&plan.scenario));
-        text.push_str(&format!("{title}\n{}\n", chart::text(&Chart::new(run, variant.as_deref()), options)));
-    }
-    text.push_str(&table(results));
-    for judgement in judgements {
-        text.push_str(&format!("\n{judgement}"));
-    }
-    text
-}
-
-fn table(results: &Results) -> String {
-    let mut table = Table::new(2, &["VARIANT", "STEP", "REQUESTS", "SUCCESS", "ATTEMPTS/REQ", "P50", "P99"]);
-    for variant in results.variants() {
-        for step in results.steps() {
-            let Some(found) = results.step(variant, step) else { continue };
-            let (load, edges) = (&found.totals.load, &found.totals.edges);
-            let watched = found.started.watched.as_deref();
-            let at_watched = edges.iter().filter(|edge| Some(edge.to.as_str()) == watched);
-            let attempts: u64 = at_watched.map(|edge| edge.attempts).sum();
-            let quantiles = found.totals.latencies.quantiles();
-            let ms = |pick: fn(meshy_experiment::latency::Quantiles) -> f64| {
-                quantiles.map_or("-".to_owned(), |all| format!("{:.0}ms", pick(all)))
-            };
-            let ratio = |part: u64, digits: usize, factor: f64| match load.requests {
-                0 => "-".to_owned(),
-                all => format!("{:.digits$}", part as f64 / all as f64 * factor),
-            };
-            table.row([
-                variant.unwrap_or("-").to_owned(),
-                step.clone(),
-                load.requests.to_string(),
-                format!("{}%", ratio(load.succeeded, 1, 100.0)),
-                if edges.is_empty() { "-".to_owned() } else { ratio(attempts, 2, 1.0) },
-                ms(|all| all.p50_ms),
-                ms(|all| all.p99_ms),
-            ]);
-        }
-    }
-    table.render()
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -7,9 +7,8 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::report::list as runs;
-use super::{explain, fault, predict, report, routes, sweep, toggle, traffic};
+use super::{explain, fault, predict, report, routes, run, sweep, toggle, traffic};
 use crate::compare::Difference;
-use crate::runs::Run;
 use meshy_graph::CallGraph;
 use meshy_metrics::{Outcomes, stat};
 use meshy_predict::edge::EdgePrediction;
@@ -22,7 +21,7 @@ fn of<T: JsonSchema>() -> Schema {
 fn all() -> Vec<(&'static str, Schema)> {
     vec![
         ("compare", of::<Vec<Difference>>()),
-        ("demo", of::<Run>()),
+        ("demo", of::<run::show::Document<'_>>()),
         ("explain", of::<explain::Document<'_>>()),
         ("explain-page", of::<explain::Page<'_>>()),
         ("outcomes", of::<Outcomes>()),
@@ -33,7 +32,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("predict-topology", of::<predict::topology::Document>()),
         ("report", of::<report::Document<'_>>()),
         ("routes", of::<Vec<routes::Row>>()),
-        ("run", of::<Run>()),
+        ("run", of::<run::show::Document<'_>>()),
         ("runs", of::<Vec<runs::Row>>()),
         ("sp-apply-measure", of::<toggle::Document<'_>>()),
         ("stat", of::<Vec<stat::Row>>()),

@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use super::proof::{self, Proof};
 use super::target::{self, Target};
 use crate::context::Context;
+use crate::original_demo;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
-
-/// The service of the lesson.
-const LESSON: &str = "minimal-service";
 
 /// Flags of `meshy split`.
 #[derive(Debug, clap::Args)]
@@ -71,7 +69,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Apply(args) => apply(context, &kinds, args).await,
         Command::Delete(target) => {
-            let Service { name, namespace } = target.or(LESSON);
+            let Service { name, namespace } = target.or(original_demo::CALLER);
             if context.dry_run {
                 context.report.say(format!("would remove the split of `{name}`"));
                 return Ok(Exit::Done);
@@ -86,12 +84,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             context.report.say(format!("split of `{name}` {word}"));
             Ok(Exit::Done)
         }
-        Command::Show(target) => show(context, &kinds, &target.or(LESSON)).await,
+        Command::Show(target) => show(context, &kinds, &target.or(original_demo::CALLER)).await,
     }
 }
 
 async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Result<Exit> {
-    let service = args.target.or(LESSON);
+    let service = args.target.or(original_demo::CALLER);
     let Service { name, namespace } = &service;
     let client = kinds.client();
     let other = args.to.unwrap_or_else(|| format!("{name}-v2"));

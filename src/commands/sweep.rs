@@ -10,15 +10,15 @@ use serde::Serialize;
 use super::experiment::{self, Ends};
 use super::predict::ScenarioArgs;
 use crate::context::Context;
-use crate::demo::stage::Stage;
-use crate::live::Live;
-use crate::measure::Step;
+use crate::original_demo;
+use crate::recording::Recording;
 use crate::report::chart;
-use crate::runs::Run;
+use crate::stage::Stage;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
 use meshy_base::activity;
 use meshy_base::error::Exit;
+use meshy_experiment::event::RunStatus;
 use meshy_policy::policy::{Session, Stopped};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
@@ -174,19 +174,19 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded, and the lab's
 /// policies and faults are restored.
 async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ends> {
-    let stage = Stage::open(context, false, false).await?;
-    let mut record = Run::begin("sweep", &stage.lab, stage.provider);
+    let stage = original_demo::open(context, false).await?;
+    let names = ("sweep", stage.lab.as_str(), stage.provider);
+    let recording = Recording::begin(&context.report, names, Some(&stage.client)).await?;
     let ends = Ends::listen(context)?;
     let measured = async |stage: &Stage, session: &mut Session| {
-        record.note_versions(&stage.client).await?;
-        let measured = measure_on(context, name, (stage, session), &ends, points, &mut record.steps).await;
+        let measured = measure_on(context, name, (stage, session), &ends, points, &recording).await;
         if ends.ended() && measured.as_ref().is_err_and(|error| error.is::<Stopped>()) {
             return Ok(());
         }
         measured
     };
     experiment::on(context, stage, ("sweep", force), &ends, measured).await?;
-    record.save_or_warn(&context.report);
+    recording.end(RunStatus::of(ends.ended()));
     context.report.say("");
     Ok(ends)
 }
@@ -197,11 +197,10 @@ async fn measure_on(
     (stage, session): (&Stage, &mut Session),
     ends: &Ends,
     points: &mut [Point],
-    steps: &mut Vec<Step>,
+    recording: &Recording,
 ) -> anyhow::Result<()> {
     let scenarios: Vec<EdgeLoad> = points.iter().map(|point| point.prediction.scenario).collect();
     let mut bench = Bench::enter(stage, session, &scenarios, context.deadline).await?;
-    let begun = std::time::Instant::now();
     for (point, scenario) in points.iter_mut().zip(scenarios) {
         let title = format!("{name} {}", point.value);
         context.report.say(format!("\n{title}"));
@@ -209,13 +208,8 @@ async fn measure_on(
         if ends.ended() {
             break;
         }
-        let live = Live::new(&context.report, scenario.requests_per_second);
-        let at = begun.elapsed().as_secs_f64();
-        let step = bench.measure(&title, &scenario, ends.stop(), &live).await;
-        live.end();
-        let step = step?;
+        let step = bench.measure(recording, &title, &scenario, ends.stop()).await?;
         point.measured = Some(Measured::of(&step));
-        steps.push(Step { begun_seconds: at, ..step });
     }
     Ok(())
 }

@@ -10,11 +10,12 @@ use super::predict::positive;
 use super::traffic::{Case, ingress, stop_by_ctrl_c};
 use crate::compare::{self, Difference};
 use crate::context::Context;
-use crate::live::Live;
-use crate::measure::{self, Step};
-use crate::runs::Run;
+use crate::measure;
+use crate::recording::Recording;
+use crate::steps::Step;
 use crate::summary;
 use meshy_base::error::Exit;
+use meshy_experiment::event::RunStatus;
 use meshy_load::{Plan, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::Client;
@@ -32,13 +33,13 @@ pub(super) struct Load {
 
 /// A change of policy that is measured: the first half is done.
 pub(super) struct Toggle {
-    record: Run,
+    recording: Recording,
+    steps: Vec<Step>,
     target: Target,
     plan: Plan,
     case: &'static str,
     service: Service,
     stop: watch::Receiver<bool>,
-    begun: std::time::Instant,
 }
 
 #[derive(Serialize)]
@@ -65,15 +66,15 @@ impl Toggle {
         let (target, case) = load.case.target(ingress(context)?);
         let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
-            record: Run::begin("sp apply", &context.name, provider),
+            recording: Recording::begin(&context.report, ("sp apply", &context.name, provider), Some(client))
+                .await?,
+            steps: Vec::new(),
             target,
             plan: Plan { rate: load.rps, length, ..Plan::default() },
             case,
             service: service.clone(),
             stop: stop_by_ctrl_c(),
-            begun: std::time::Instant::now(),
         };
-        toggle.record.note_versions(client).await?;
         toggle.measure(context, client, "before").await?;
         Ok(toggle)
     }
@@ -85,12 +86,9 @@ impl Toggle {
 
     async fn measure(&mut self, context: &Context, client: &kube::Client, name: &str) -> anyhow::Result<()> {
         context.report.say(format!("\n{name}"));
-        let live = Live::new(&context.report, self.plan.rate);
-        let at = self.begun.elapsed().as_secs_f64();
         let (mesh, load) = (Some((client, &self.service)), (self.target.clone(), self.plan));
-        let step = measure::step(name, self.case, mesh, load, self.stop.clone(), &live).await?;
-        live.end();
-        self.record.steps.push(Step { begun_seconds: at, ..step });
+        let step = measure::step(&self.recording, (name, self.case), mesh, load, self.stop.clone()).await?;
+        self.steps.push(step);
         Ok(())
     }
 
@@ -102,11 +100,11 @@ impl Toggle {
         clients: &[Client],
     ) -> anyhow::Result<Exit> {
         self.measure(context, client, "after").await?;
-        self.record.save_or_warn(&context.report);
-        let [before, after] = &self.record.steps[..] else { bail!("the second half was not measured") };
+        self.recording.end(RunStatus::of(*self.stop.borrow()));
+        let [before, after] = &self.steps[..] else { bail!("the second half was not measured") };
         let difference = compare::steps(before, after);
         let document = Document {
-            run: &self.record.id,
+            run: &self.recording.id,
             service: &self.service.name,
             namespace: &self.service.namespace,
             clients,
@@ -116,7 +114,7 @@ impl Toggle {
         };
         context.report.say("");
         context.data(&document, |_| {
-            let mut text = summary::of_steps(&self.record.steps);
+            let mut text = summary::of_steps(&self.steps);
             if let Some(mesh) = &after.mesh {
                 text.push_str(&format!("\n\nAfter:\n{}", summary::of_counted_outcomes(&mesh.outcomes)));
             }

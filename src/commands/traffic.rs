@@ -13,14 +13,15 @@ use super::gate::{self, Gate};
 use super::port_forward::Way;
 use super::predict::positive;
 use crate::context::Context;
-use crate::demo;
 use crate::expect::Judged;
-use crate::live::Live;
-use crate::measure::{self, Step};
-use crate::runs::Run;
+use crate::measure;
+use crate::original_demo;
+use crate::recording::Recording;
+use crate::steps::Step;
 use crate::summary;
 use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
+use meshy_experiment::event::RunStatus;
 use meshy_lab::cluster;
 use meshy_load::{Plan, Target};
 use meshy_metrics::routes::Service;
@@ -123,26 +124,25 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
-    let mut record = Run::begin("traffic", &context.name, provider);
-    if let Some((client, _)) = &seen {
-        record.note_versions(client).await?;
-    }
+    let names = ("traffic", &*context.name, provider);
+    let recording = Recording::begin(&context.report, names, seen.as_ref().map(|(client, _)| client)).await?;
     let stop = stop_by_ctrl_c();
-    let live = Live::new(&context.report, plan.rate);
     let mesh = seen.as_ref().map(|(client, service)| (client, service));
-    let step = measure::step("traffic", &case, mesh, (target, plan), stop, &live).await?;
-    live.end();
-    record.steps.push(step);
-    record.save_or_warn(&context.report);
-    let step = &record.steps[0];
+    let step = measure::step(&recording, ("traffic", &case), mesh, (target, plan), stop).await?;
+    recording.end(RunStatus::of(step.traffic.interrupted));
+    let step = &step;
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
         context.report.warn(format!("nothing answered at {}: is it up?", target_name));
     }
     let judged = args.gate.judge(Some(step));
     let measured = summary::of_step(step);
-    args.gate.write(&format!("meshy traffic, {}", record.id), &format!("```text\n{measured}```"), &judged)?;
+    args.gate.write(
+        &format!("meshy traffic, {}", recording.id),
+        &format!("```text\n{measured}```"),
+        &judged,
+    )?;
     let interrupted = step.traffic.interrupted;
-    let document = Document { run: &record.id, interrupted, step, expectations: &judged };
+    let document = Document { run: &recording.id, interrupted, step, expectations: &judged };
     context.data(&document, |_| {
         let mut text = measured;
         judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
@@ -183,7 +183,7 @@ struct Aim {
 async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
     let Some(url) = &args.url else {
         let (target, case) = args.case.target(ingress(context)?);
-        let seen = Some((context.client().await?, demo::bounced()));
+        let seen = Some((context.client().await?, original_demo::bounced()));
         return Ok(Aim { target, case: case.to_owned(), seen, _way: None });
     };
     let (mut target, seen, way) = match in_cluster(url) {

@@ -13,11 +13,9 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use meshy_linkerd::names;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
@@ -28,22 +26,9 @@ use meshy_predict::edge::Policy;
 const ROUTES: [&str; 3] =
     ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1", "policy.linkerd.io/v1beta3"];
 
-/// The prefixes of the annotations that make a policy.
-const ANNOTATIONS: [&str; 3] = ["retry.linkerd.io/", "timeout.linkerd.io/", "balancer.linkerd.io/"];
-
-/// A change of policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Mark {
-    /// Since the begin of the traffic.
-    pub at_seconds: f64,
-    /// What changed.
-    pub text: String,
-}
-
 /// A watch of one service's policy; it ends with this value.
 pub struct Marks {
-    changes: mpsc::Receiver<(Instant, String)>,
+    changes: mpsc::Receiver<String>,
     /// The watches that do not work at the moment, and why.
     broken: Arc<Mutex<BTreeMap<usize, String>>>,
     task: JoinHandle<()>,
@@ -84,7 +69,7 @@ impl Marks {
                     }
                 };
                 for text in known.take(source, event, &service) {
-                    if tell.send((Instant::now(), text)).await.is_err() {
+                    if tell.send(text).await.is_err() {
                         return;
                     }
                 }
@@ -99,14 +84,13 @@ impl Marks {
         broken.values().map(|why| format!("changes of the policy: {why}")).collect()
     }
 
-    /// What changed since the last call, as marks of traffic that began at `begun`.
-    pub fn take(&mut self, begun: Instant) -> Vec<Mark> {
-        let mut marks = Vec::new();
-        while let Ok((at, text)) = self.changes.try_recv() {
-            let at_seconds = at.saturating_duration_since(begun).as_secs_f64();
-            marks.push(Mark { at_seconds, text });
+    /// Returns what changed since the last call.
+    pub fn take(&mut self) -> Vec<String> {
+        let mut changes = Vec::new();
+        while let Ok(text) = self.changes.try_recv() {
+            changes.push(text);
         }
-        marks
+        changes
     }
 }
 
@@ -236,7 +220,7 @@ fn thing(what: What, name: &str) -> String {
 /// The part of an object that makes a policy for the service; none where it makes none.
 fn policy_of(what: What, object: &DynamicObject, service: &Service) -> Option<Value> {
     let annotations = || {
-        let own = |key: &str| ANNOTATIONS.iter().any(|prefix| key.starts_with(prefix));
+        let own = |key: &str| policy::POLICY_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
         let own: Map<String, Value> = object
             .annotations()
             .iter()

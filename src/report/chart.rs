@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use crate::measure::Step;
+use crate::steps::Step;
 use meshy_load::{Latency, Tick};
 use meshy_predict::Interval;
 

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::measure::Step;
 use crate::measure::marks::brief;
 use crate::report::chart;
 use crate::runs::Run;
+use crate::steps::Step;
 use crate::summary;
 use crate::ui::table::{millis, share};
 use meshy_lab::cluster;
@@ -56,10 +56,14 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
     page.push_str("<p class=\"about\"><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</p>\n");
     steps_key(page, &run.steps)?;
     overview(page, &run.steps)?;
+    calls(page, &run.steps)?;
     for step in &run.steps {
         writeln!(page, "<section>\n<h2>{}</h2>", escape(&step.name))?;
         for sentence in summary::explain(step).iter().skip(1) {
             writeln!(page, "<p>{}</p>", escape(sentence))?;
+        }
+        if let Some(why) = &step.why {
+            writeln!(page, "<p>{}</p>", escape(why))?;
         }
         if let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.outcomes.requests_count > 0) {
             outcomes(page, &mesh.outcomes)?;
@@ -90,6 +94,15 @@ fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     Ok(())
 }
 
+/// The call graph of the step in which proxies counted the most edges.
+fn calls(page: &mut String, steps: &[Step]) -> std::fmt::Result {
+    let graphs = steps.iter().filter_map(|step| Some((step, step.graph.as_ref()?)));
+    // Of equals the last: with the policies on.
+    let Some((step, graph)) = graphs.max_by_key(|(_, graph)| graph.edges.len()) else { return Ok(()) };
+    let title = format!("calls in step {}", step.name);
+    writeln!(page, "<figure>{}</figure>", graph.to_svg(&title))
+}
+
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     page.push_str(
         "<table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>attempts that \
@@ -99,6 +112,9 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref()).map(|p| range(&p.success_ratio));
+        let simulated =
+            step.predicted_success_ratio.map(|p| Interval { mean: p.mean, low: p.low, high: p.high });
+        let predicted = predicted.or(simulated.as_ref().map(range));
         let added = mesh
             .and_then(|mesh| mesh.outcomes.added_attempts_per_request)
             .or(traffic.added_attempts_per_request());
@@ -165,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_page_refers_to_nothing_outside_and_escapes_what_it_shows() {
-        let mut run = Run::begin("traffic", "<script>alert(1)</script>", "embedded");
+        let mut run = Run { lab: "<script>alert(1)</script>".to_owned(), ..Run::default() };
         let ticks = (0..5)
             .map(|second| Tick {
                 at_seconds: f64::from(second),
@@ -188,6 +204,6 @@ mod tests {
 
     #[test]
     fn a_run_of_nothing_has_a_page_too() {
-        assert!(html(&Run::begin("traffic", "x", "-")).ends_with("</html>\n"));
+        assert!(html(&Run::default()).ends_with("</html>\n"));
     }
 }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use meshy_experiment::event::{EdgeCounts, Outcome, ServiceCounts};
-use meshy_lab::addons::ingress_nginx;
+use meshy_base::error;
+use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, ServiceCounts};
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
 use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
-use meshy_policy::{services, test_service};
+use meshy_policy::services::{self, NotTestService};
+use meshy_policy::test_service;
+use meshy_predict::edge::EdgePrediction;
 use serde_json::Value;
 
-use super::ground::{Ground, Place};
+use super::ground::{Ground, INGRESS, Place};
+use crate::measure::Watched;
 
 /// Scraping more proxies than this in each second would disturb what is measured: then edges are counted at the end only.
 const MOST_PROXIES: usize = 20;
@@ -20,6 +23,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// The state at the start of a step.
 pub(super) struct Start {
     sight: Sight,
+    watched: Option<Watched>,
     services: Vec<(String, Vec<Pod>, Vec<Value>)>,
 }
 
@@ -35,26 +39,51 @@ pub(super) struct Since {
 }
 
 /// Reads all counters.
-pub(super) async fn start(ground: &Ground, place: &Place) -> anyhow::Result<Start> {
+pub(super) async fn start(
+    ground: &Ground<'_>,
+    place: &Place,
+    watched: Option<&str>,
+) -> anyhow::Result<Start> {
     let client = ground.kinds.client();
     let sight = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
-    let each = place.services.iter().map(|service| async move {
-        let pods = services::pods(client, &place.namespace, service).await?;
-        // A pod that was just started or refuses connections has no counts to subtract.
-        let counts = test_service::counts(client, &pods).await.unwrap_or_default();
-        anyhow::Ok((service.clone(), pods, counts))
+    let each = place.names().map(|service| async move {
+        let pods = match services::pods(client, &place.namespace, service).await {
+            Ok(pods) => pods,
+            // A service that the user has scaled to zero is none that is measured.
+            Err(_) if ground.is_deployed() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match test_service::counts(client, &pods).await {
+            Ok(counts) => Ok(Some((service.to_owned(), pods, counts))),
+            // Only meshy's test service counts requests itself.
+            Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),
+            // A pod that was just started or refuses connections has no counts to subtract.
+            Err(_) => anyhow::Ok(Some((service.to_owned(), pods, Vec::new()))),
+        }
     });
-    Ok(Start { sight, services: futures::future::try_join_all(each).await? })
+    let services = futures::future::try_join_all(each).await?.into_iter().flatten().collect();
+    let watched = match watched.filter(|watched| place.names().any(|name| name == *watched)) {
+        Some(watched) => Some(Watched::of(client, &place.service(watched)).await?),
+        None => None,
+    };
+    Ok(Start { sight, watched, services })
 }
 
-async fn proxies(ground: &Ground, place: &Place) -> anyhow::Result<Vec<Pod>> {
+async fn proxies(ground: &Ground<'_>, place: &Place) -> anyhow::Result<Vec<Pod>> {
     let client = ground.kinds.client();
     let mut all = pods::list(client, Some(&place.namespace)).await?;
-    if place.namespace == "default" {
-        all.extend(pods::list(client, Some(ingress_nginx::NAMESPACE)).await?);
+    if place.has_ingress() {
+        all.extend(pods::list(client, Some(INGRESS)).await?);
     }
     all.retain(Pod::scrapable);
     Ok(all)
+}
+
+impl Since {
+    /// Returns the attempts on all edges.
+    pub(super) fn attempts(&self) -> u64 {
+        self.edges.iter().map(|edge| edge.attempts).sum()
+    }
 }
 
 impl Start {
@@ -64,14 +93,45 @@ impl Start {
     }
 
     /// Returns the counts since the start.
-    pub(super) async fn since(&self, ground: &Ground, place: &Place) -> anyhow::Result<Since> {
+    pub(super) async fn since(&self, ground: &Ground<'_>, place: &Place) -> anyhow::Result<Since> {
+        let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
+        Ok(self.counted(ground, place, &now).await)
+    }
+
+    /// As [`Start::since`] at the end of a step, with what the mesh counted at the watched service. `sent` is the rate and the
+    /// time in seconds of a load that can be predicted.
+    pub(super) async fn totals(
+        mut self,
+        ground: &Ground<'_>,
+        place: &Place,
+        sent: Option<(f64, f64)>,
+    ) -> anyhow::Result<(Since, Option<Mesh>)> {
+        let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
+        let since = self.counted(ground, place, &now).await;
+        let mesh = match self.watched.take() {
+            Some(watched) => Some(watched.since((&self.sight, &now), sent).await),
+            None => None,
+        };
+        Ok((since, mesh.filter(|mesh| mesh.clients.requests_count > 0)))
+    }
+
+    /// Predicts a load at the watched service.
+    pub(super) fn predict(&self, sent: (f64, f64)) -> Option<EdgePrediction> {
+        self.watched.as_ref()?.predict(sent)
+    }
+
+    /// Whether several replicas of the watched service each know a part of a request's attempts only.
+    pub(super) fn is_replicated(&self) -> bool {
+        self.watched.as_ref().is_some_and(Watched::is_replicated)
+    }
+
+    async fn counted(&self, ground: &Ground<'_>, place: &Place, now: &Sight) -> Since {
         let client = ground.kinds.client();
-        let now = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
-        let window = Window::between(&self.sight, &now);
+        let window = Window::between(&self.sight, now);
         let mut since = Since { gaps: window.gaps.clone(), ..Since::default() };
         for pod in &window.pods {
-            for service in &place.services {
-                let to = Service { namespace: place.namespace.clone(), name: service.clone() };
+            for service in place.names() {
+                let to: Service = place.service(service);
                 let routes = client_view([&pod.change], &to);
                 let mut sum = RouteCounts::default();
                 routes.values().for_each(|route| sum.add(route));
@@ -86,11 +146,11 @@ impl Start {
                 Err(error) => since.gaps.push(format!("{service}: {error:#}")),
             }
         }
-        Ok(since)
+        since
     }
 
     /// Waits until no service has an open request, so that all counts are final. Returns what is still open after some time.
-    pub(super) async fn settled(&self, ground: &Ground) -> Option<String> {
+    pub(super) async fn settled(&self, ground: &Ground<'_>) -> Option<String> {
         let client = ground.kinds.client();
         let begun = tokio::time::Instant::now();
         loop {
@@ -114,11 +174,7 @@ impl Start {
 
 /// The name of a client in edges.
 fn from(pod: &meshy_metrics::PodWindow) -> String {
-    if pod.pod.namespace == ingress_nginx::NAMESPACE {
-        "ingress".to_owned()
-    } else {
-        pod.pod.workload.name.clone()
-    }
+    if pod.pod.namespace == INGRESS { "ingress".to_owned() } else { pod.pod.workload.name.clone() }
 }
 
 /// Adds the counts of a pod to those of the other pods of the same client.

@@ -1,26 +1,40 @@
-//! The cluster of a run: an embedded one in this process, with the topology in one namespace per variant.
-
-use std::net::SocketAddr;
+//! Where a scenario runs: its topology in one namespace per variant, or the services that are deployed.
 
 use anyhow::{Context as _, anyhow};
-use meshy_embedded::{Cluster, Options};
-use meshy_experiment::scenario::Variant;
-use meshy_kube::{Apply, Kinds, Manager, Object, manifest, wait};
-use meshy_lab::{Env, deploy};
-use meshy_topology::{ManifestOptions, Topology, entry_hosts, manifests};
+use k8s_openapi::api::core::v1::{Namespace, Service as CoreService};
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use meshy_base::error::{Advise as _, Exit};
+use meshy_experiment::scenario::{Scenario, Variant};
+use meshy_kube::{Kinds, MANAGED_BY, MESHY};
+use meshy_lab::deploy::{self, Bundle, topology};
+use meshy_lab::{Env, addons::ingress_nginx};
+use meshy_policy::policy::Session;
+use meshy_policy::services;
+use meshy_topology::{Topology, entry_hosts};
 
-use super::Plan;
-use crate::mesh::injection;
-
-/// The image of the services of a topology, which the embedded cluster has built in.
-const IMAGE: &str = "localhost:5000/minimal-service:v1.0.0";
+use super::changes::Absent;
+use crate::stage::Stage;
 
 /// What a scenario is run on.
+#[derive(Debug)]
 pub enum Graph {
     /// Kustomize overlays in the namespace `default`.
     Overlays(Vec<String>),
     /// A topology, once per variant.
     Topology(Topology),
+    /// The services of a namespace, as they are deployed.
+    Deployed(String),
+}
+
+/// How the ingress leads to a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The service.
+    pub(super) service: String,
+    /// The host name of its rule.
+    pub(super) host: String,
 }
 
 /// Where one variant runs.
@@ -29,109 +43,162 @@ pub(super) struct Place {
     pub(super) variant: Option<Variant>,
     /// Its namespace.
     pub(super) namespace: String,
-    /// The services in it.
-    pub(super) services: Vec<String>,
-    /// The host names of the ingress by service.
-    pub(super) hosts: Vec<(String, String)>,
+    /// The services in it, with the port of each.
+    pub(super) services: Vec<(String, u16)>,
+    /// The services that the ingress leads to.
+    pub(super) entries: Vec<Entry>,
 }
 
-/// The cluster.
-pub(super) struct Ground {
-    cluster: Cluster,
+/// The cluster with the places of all variants.
+pub(super) struct Ground<'a> {
+    /// The cluster.
+    pub(super) stage: &'a Stage,
     /// Its API.
     pub(super) kinds: Kinds,
-    /// Its ingress.
-    pub(super) ingress: SocketAddr,
     /// When the run must end.
     pub(super) deadline: tokio::time::Instant,
-    places: Vec<Place>,
+    /// What becomes of policies that a step does not list.
+    pub(super) absent: Absent,
+    /// The services may run other images than meshy's test service.
+    pub(super) any_image: bool,
+    /// The places of the variants.
+    pub(super) places: Vec<Place>,
 }
 
-impl Ground {
-    /// Starts the cluster and deploys the topology.
-    pub(super) async fn prepare(env: &Env, plan: &Plan) -> anyhow::Result<Self> {
-        let step = env.report.step("Starting", "an embedded cluster in this process");
-        let cluster = Cluster::start(Options { api_addr: None, ..Options::ephemeral("run") }).await;
-        let cluster = step.ended(cluster.context("cannot start the embedded cluster"), |_| String::new())?;
-        let (kinds, ingress) = (Kinds::new(cluster.client()), cluster.ingress_addr());
-        let mut ground = Self { cluster, kinds, ingress, deadline: env.deadline, places: Vec::new() };
-        match ground.deploy(env, plan).await {
-            Ok(places) => ground.places = places,
-            Err(error) => {
-                ground.close().await?;
-                return Err(error);
-            }
-        }
-        Ok(ground)
+impl<'a> Ground<'a> {
+    /// Whether the scenario runs on the user's services.
+    pub(super) fn is_deployed(&self) -> bool {
+        self.absent == Absent::Restored
     }
 
-    /// The places of the variants.
-    pub(super) fn places(&self) -> &[Place] {
-        &self.places
-    }
-
-    /// Stops the cluster.
-    pub(super) async fn close(self) -> anyhow::Result<()> {
-        self.cluster.stop().await.context("cannot stop the embedded cluster")
-    }
-
-    async fn deploy(&self, env: &Env, plan: &Plan) -> anyhow::Result<Vec<Place>> {
-        match &plan.graph {
-            Graph::Overlays(names) => {
-                let client = self.kinds.client();
-                deploy::overlays(env, client, names, &deploy::Options::default()).await?;
-                injection::mesh_ingress(&self.kinds, &env.report, self.deadline).await?;
-                let hosts = names.iter().map(|name| (name.clone(), name.clone())).collect();
-                let namespace = "default".to_owned();
-                Ok(vec![Place { variant: None, namespace, services: names.clone(), hosts }])
-            }
+    /// Deploys the topology, or finds the services that are deployed.
+    pub(super) async fn prepare(
+        env: &Env,
+        (scenario, graph): (&Scenario, &Graph),
+        stage: &'a Stage,
+        session: &mut Session,
+    ) -> anyhow::Result<Self> {
+        let kinds = Kinds::new(stage.client.clone());
+        let places = match graph {
+            Graph::Overlays(names) => overlays(env, stage, names).await?,
+            Graph::Deployed(namespace) => vec![deployed(stage, namespace, None).await?],
             Graph::Topology(topology) => {
-                let name = &plan.scenario.metadata.name.value;
-                let variants: Vec<Option<&Variant>> = match &plan.scenario.variants[..] {
+                let variants: Vec<Option<&Variant>> = match &scenario.variants[..] {
                     [] => vec![None],
                     all => all.iter().map(Some).collect(),
                 };
-                let each = variants.into_iter().map(|variant| {
-                    let namespace =
-                        variant.map_or(name.clone(), |variant| format!("{name}-{}", variant.name.value));
-                    self.deploy_topology(env, topology, namespace, variant)
-                });
-                futures::future::try_join_all(each).await
+                let name = &scenario.metadata.name.value;
+                let namespaces: Vec<String> =
+                    variants.iter().map(|variant| namespace_of(name, *variant)).collect();
+                for namespace in &namespaces {
+                    claim(&stage.client, namespace).await?;
+                    session.namespace(namespace)?;
+                }
+                let each = variants.into_iter().zip(&namespaces);
+                let each = each.map(|(variant, namespace)| place(env, stage, topology, namespace, variant));
+                futures::future::try_join_all(each).await?
             }
-        }
-    }
-
-    async fn deploy_topology(
-        &self,
-        env: &Env,
-        topology: &Topology,
-        namespace: String,
-        variant: Option<&Variant>,
-    ) -> anyhow::Result<Place> {
-        let options = ManifestOptions { namespace: namespace.clone(), image: IMAGE.to_owned(), inject: true };
-        let mut objects = Vec::new();
-        for value in manifests(topology, &options) {
-            objects.extend(manifest::from_value(value)?);
-        }
-        let thing = format!("{} services in namespace `{namespace}`", topology.services.len());
-        let step = env.report.step("Deploying", thing);
-        let ready = async {
-            let applied = Apply::new(&self.kinds, Manager::Manifests, self.deadline).run(objects).await?;
-            let objects: Vec<Object> = applied.into_iter().map(|applied| applied.object).collect();
-            wait::ready(&self.kinds, &objects, self.deadline, Some(&step)).await.map(drop)
         };
-        let ready = ready.await;
-        step.ended(ready, |()| String::new())?;
-        Ok(Place {
-            variant: variant.cloned(),
-            services: topology.services.iter().map(|service| service.name.clone()).collect(),
-            hosts: entry_hosts(topology, &options)
-                .into_iter()
-                .map(|entry| (entry.service, entry.host))
-                .collect(),
-            namespace,
-        })
+        let absent = if matches!(graph, Graph::Deployed(_)) { Absent::Restored } else { Absent::Removed };
+        let any_image = matches!(graph, Graph::Overlays(_));
+        Ok(Self { stage, kinds, deadline: env.deadline, absent, any_image, places })
     }
+}
+
+/// The namespace of a variant.
+fn namespace_of(scenario: &str, variant: Option<&Variant>) -> String {
+    variant.map_or(scenario.to_owned(), |variant| format!("{scenario}-{}", variant.name.value))
+}
+
+/// Checks that a namespace is absent, or is one that meshy created.
+async fn claim(client: &kube::Client, name: &str) -> anyhow::Result<()> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let found = api.get_opt(name).await.with_context(|| format!("cannot read namespace `{name}`"))?;
+    if found.is_none_or(|found| found.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY)) {
+        return Ok(());
+    }
+    Err(anyhow!("the scenario needs namespace `{name}`, which exists and was not created by meshy"))
+        .hint("rename the scenario or its variant, or delete the namespace")
+        .exit(Exit::Usage)
+}
+
+async fn overlays(env: &Env, stage: &Stage, names: &[String]) -> anyhow::Result<Vec<Place>> {
+    if stage.is_own() {
+        deploy::overlays(env, &stage.client, names, &stage.deploy).await?;
+    }
+    let place = deployed(stage, topology::NAMESPACE, Some(names)).await?;
+    if let Some(absent) = names.iter().find(|name| !place.services.iter().any(|(known, _)| known == *name)) {
+        return Err(anyhow!("service `{absent}` is not deployed"))
+            .hint(format!("`meshy deploy {absent}` deploys it"))
+            .exit(Exit::Prerequisite);
+    }
+    if stage.ingress.is_some() {
+        stage.mesh_ingress(env).await?;
+    }
+    Ok(vec![place])
+}
+
+async fn place(
+    env: &Env,
+    stage: &Stage,
+    topology: &Topology,
+    namespace: &str,
+    variant: Option<&Variant>,
+) -> anyhow::Result<Place> {
+    let options = topology::options(Some(namespace))?;
+    let bundle = Bundle {
+        name: format!("{} services in namespace `{namespace}`", topology.services.len()),
+        objects: topology::objects(topology, Some(namespace))?,
+        warnings: Vec::new(),
+    };
+    deploy::deploy(env, &stage.client, vec![bundle], &stage.deploy).await?;
+    let port = meshy_topology::SERVICE_PORT;
+    let entry = |entry: meshy_topology::EntryHost| Entry { service: entry.service, host: entry.host };
+    Ok(Place {
+        variant: variant.cloned(),
+        services: topology.services.iter().map(|service| (service.name.clone(), port)).collect(),
+        entries: entry_hosts(topology, &options).into_iter().map(entry).collect(),
+        namespace: namespace.to_owned(),
+    })
+}
+
+/// Finds the services of a namespace that select pods, of these names or all, and how the ingress leads to them.
+async fn deployed(stage: &Stage, namespace: &str, names: Option<&[String]>) -> anyhow::Result<Place> {
+    let client = &stage.client;
+    services::namespace(client, namespace).await?;
+    let api: Api<CoreService> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default()).await.context("cannot list services")?;
+    let selects = |service: &CoreService| {
+        let spec = service.spec.as_ref();
+        spec.and_then(|spec| spec.selector.as_ref()).is_some_and(|labels| !labels.is_empty())
+    };
+    let found = list.items.iter().filter(|service| selects(service)).filter_map(|service| {
+        let ports = service.spec.as_ref()?.ports.as_ref();
+        let port = ports.and_then(|ports| u16::try_from(ports.first()?.port).ok()).unwrap_or(80);
+        Some((service.metadata.name.clone()?, port))
+    });
+    let mut found: Vec<(String, u16)> =
+        found.filter(|(name, _)| names.is_none_or(|names| names.contains(name))).collect();
+    found.sort();
+    let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
+    let ingresses = ingresses.list(&ListParams::default()).await.context("cannot list ingresses")?;
+    Ok(Place {
+        variant: None,
+        namespace: namespace.to_owned(),
+        entries: ingresses.items.iter().flat_map(entries).collect(),
+        services: found,
+    })
+}
+
+/// The services that an Ingress leads to by host name.
+fn entries(ingress: &Ingress) -> Vec<Entry> {
+    let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
+    let entry = |rule: &k8s_openapi::api::networking::v1::IngressRule| {
+        let host = rule.host.clone()?;
+        let backends = rule.http.as_ref()?.paths.iter().filter_map(|path| path.backend.service.as_ref());
+        Some(backends.map(|service| Entry { service: service.name.clone(), host: host.clone() }).collect())
+    };
+    rules.filter_map(entry).flat_map(|entries: Vec<Entry>| entries).collect()
 }
 
 impl Place {
@@ -140,11 +207,21 @@ impl Place {
         self.variant.as_ref().map(|variant| variant.name.value.as_str())
     }
 
-    /// Returns the host name by which the ingress forwards to a service.
-    pub(super) fn host(&self, service: &str) -> anyhow::Result<&str> {
-        let found = self.hosts.iter().find(|(name, _)| name == service);
-        found.map(|(_, host)| host.as_str()).ok_or_else(|| {
-            anyhow!("service `{service}` is not an entry point: a load can only be sent to one through the ingress")
-        })
+    /// Returns the service of that name in this namespace.
+    pub(super) fn service(&self, name: &str) -> meshy_metrics::routes::Service {
+        meshy_metrics::routes::Service { namespace: self.namespace.clone(), name: name.to_owned() }
+    }
+
+    /// Returns the names of the services.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.services.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the ingress controller's proxy may be a client here.
+    pub(super) fn has_ingress(&self) -> bool {
+        !self.entries.is_empty()
     }
 }
+
+/// The namespace of the ingress controller.
+pub(super) const INGRESS: &str = ingress_nginx::NAMESPACE;

@@ -3,85 +3,190 @@
 use std::io::Write;
 use std::time::Duration;
 
-use meshy_experiment::event::{Change, Kind, Recorder, StepEnded, StepStarted, Tick, Totals};
+use anyhow::anyhow;
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use meshy_base::Report;
+use meshy_base::error::Advise as _;
+use meshy_experiment::event::{Change, Kind, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
 use meshy_experiment::scenario::plan::{Action, Changes};
 use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
-use tokio::sync::watch;
+use meshy_policy::policy::Session;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
-use super::Plan;
-use super::changes;
+use super::aim::Aim;
+use super::changes::{self, InForce};
 use super::counts::{self, Since};
+use super::evidence;
 use super::ground::{Ground, Place};
-use super::sender::{self, Part, Tally};
+use super::sender;
+use super::{Graph, Plan, Policies};
+use crate::measure;
+use crate::tally::{Part, Tally};
 
-/// What the step of a variant needs.
+/// What the steps of a variant need.
 pub(super) struct Run<'a, W> {
     /// The scenario.
     pub(super) plan: &'a Plan,
     /// The cluster.
-    pub(super) ground: &'a Ground,
+    pub(super) ground: &'a Ground<'a>,
     /// Where the variant runs.
     pub(super) place: &'a Place,
+    /// The policies of each step.
+    pub(super) policies: &'a Policies,
+    /// The changes of the run.
+    pub(super) session: &'a Mutex<&'a mut Session>,
     /// Records the events.
     pub(super) recorder: &'a Recorder<W>,
+    /// Where warnings go.
+    pub(super) report: &'a Report,
     /// The start of the run.
     pub(super) begun: Instant,
+    /// The cap on attempts per second.
+    pub(super) cap: Option<f64>,
     /// Turns true when the run is to end.
     pub(super) stop: watch::Receiver<bool>,
 }
 
-impl<W: Write + Send> Run<'_, W> {
-    /// Makes the changes that lead from `last` to `step`, then runs the step.
-    pub(super) async fn step(self, last: Option<&Step>, step: &Step) -> anyhow::Result<()> {
-        self.change(last, step).await?;
-        let start = counts::start(self.ground, self.place).await?;
+/// The end of a step whose last requests are still open: waits for them and records the totals.
+pub(super) type Ending<'a> = BoxFuture<'a, anyhow::Result<()>>;
+
+impl<'a, W: Write + Send> Run<'a, W> {
+    /// Makes the changes that lead from `last` to `step`, by their numbers.
+    pub(super) async fn change(&self, last: Option<usize>, number: usize) -> anyhow::Result<()> {
+        let steps = &self.plan.scenario.steps;
+        let (before, step) = (last.map(|last| &steps[last]), &steps[number]);
+        let (nothing, next) = (InForce::default(), &self.policies.steps[number]);
+        let then = last.map_or(&nothing, |last| &self.policies.steps[last]);
+        for changed in then.change_to(next, self.session, self.ground.absent).await? {
+            let text = if changed.ends { "removed" } else { "applied" }.to_owned();
+            let change = Change { subject: changed.subject, text, ends: changed.ends, command: None };
+            self.record(Kind::PolicyChanged(change))?;
+        }
+        if self.policies.verified {
+            let objects = (step, next);
+            let used =
+                evidence::in_use(self.ground, self.place, objects, &self.policies.profiled, self.report);
+            stoppable(&self.stop, used).await?;
+        }
+        let changes = Changes::between(before, step, self.place.variant.as_ref());
+        for service in &changes.reset {
+            self.set(service, true, &[]).await?;
+        }
+        for fault in step.faults.iter().filter(|fault| {
+            // Failures in blocks start again with each step.
+            changes.faults.contains(fault) || fault.blocks.is_some() && fault.at.is_none()
+        }) {
+            self.set(&fault.service.value, false, &[fault]).await?;
+            if changes.faults.contains(fault) {
+                self.fault(fault)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn set(&self, service: &str, reset: bool, faults: &[&Fault]) -> anyhow::Result<()> {
+        let how = (reset, self.ground.any_image);
+        if !changes::fault(self.session, &self.place.service(service), how, faults).await? {
+            let text =
+                format!("`{service}` does not run meshy's test service: its image decides how it fails");
+            self.record(Kind::Note(Note { text }))?;
+        }
+        Ok(())
+    }
+
+    /// Runs a step. If the next step `follows` without a pause, the open requests are left to the ending.
+    pub(super) async fn step(&self, step: &'a Step, follows: bool) -> anyhow::Result<Ending<'a>>
+    where
+        W: 'a,
+    {
+        let start = counts::start(self.ground, self.place, step.watched()).await?;
+        let planned = self.predictable(step);
+        if let Some(prediction) = planned.and_then(|planned| start.predict(planned)) {
+            self.record(Kind::Prediction(measure::predicted(&step.name.value, &prediction)))?;
+        }
         let parts = parts(step);
         let tally = Tally::of(&parts);
         let length = step.duration().0;
+        let aim = match &step.load {
+            Some(load) => Some(Aim::of(self.ground.stage, self.place, load, self.report).await?),
+            None => None,
+        };
         let at = Instant::now();
         self.record(Kind::StepStarted(started(step)))?;
         let (done, ended) = watch::channel(false);
-        let sending = async {
-            if let Some(load) = &step.load {
-                let host = self.place.host(&load.target.value)?;
-                let target = sender::target(load, self.ground.ingress, host)?;
+        let (load, all, stop) = (step.load.as_ref(), tally.clone(), self.stop.clone());
+        let mut sending = async move {
+            if let (Some(load), Some(aim)) = (load, aim) {
                 let each = parts
                     .iter()
-                    .map(|part| sender::send(target.clone(), load, *part, &tally, self.stop.clone()));
-                futures::future::join_all(each).await;
-            } else {
-                self.wait(at + length).await;
+                    .map(|part| sender::send(aim.target.clone(), load, *part, &all, stop.clone()));
+                join_all(each).await;
+            }
+        }
+        .boxed();
+        let (mut sent, has_load) = (false, load.is_some());
+        let until = async {
+            tokio::select! {
+                () = &mut sending, if has_load => sent = true,
+                () = self.wait(at + length), if follows || !has_load => {}
             }
             done.send_replace(true);
             anyhow::Ok(())
         };
-        let acting = self.act(step, at, ended.clone());
-        let ticking = self.tick(step, at, &tally, &start, ended);
-        tokio::try_join!(sending, acting, ticking)?;
-        let sent = at.elapsed();
-        let mut since = Since::default();
-        let open = start.settled(self.ground).await;
-        match start.since(self.ground, self.place).await {
-            Ok(found) => since = found,
-            Err(error) => since.gaps.push(format!("the counts of the proxies: {error:#}")),
-        }
+        tokio::try_join!(
+            until,
+            self.act(step, at, ended.clone()),
+            self.tick(step, at, &tally, &start, ended)
+        )?;
+        let duration = at.elapsed().min(length.max(Duration::from_millis(1)));
+        let open = if follows { None } else { start.settled(self.ground).await };
+        let replicated = start.is_replicated();
+        let (mut since, mut mesh) = match start.totals(self.ground, self.place, planned).await {
+            Ok(found) => found,
+            Err(error) => {
+                let gaps = vec![format!("the counts of the proxies: {error:#}")];
+                (Since { gaps, ..Since::default() }, None)
+            }
+        };
         since.gaps.extend(open);
-        self.record(Kind::StepEnded(StepEnded {
-            step: step.name.value.clone(),
-            totals: Totals {
-                duration_ms: millis(sent.min(length.max(Duration::from_millis(1)))),
-                load: tally.counts(length),
-                latencies: tally.latencies(),
+        let (interrupted, why) = (*self.stop.borrow(), self.why(step));
+        let (recorder, begun, variant) = (self.recorder, self.begun, self.place.variant());
+        let ending = async move {
+            if !sent {
+                sending.await;
+            }
+            let counted = tally.totals(length);
+            let attempts = if replicated { Default::default() } else { counted.attempts.clone() };
+            if let Some(mesh) = &mut mesh {
+                mesh.outcomes.added_latency_ms = measure::added_latency(&attempts);
+            }
+            let totals = Totals {
+                duration_ms: millis(duration),
+                attempts,
                 edges: since.edges,
                 services: since.services,
-                arrivals: tally.arrivals(),
+                mesh: mesh.map(Box::new),
                 gaps: since.gaps,
-                ..Totals::default()
-            },
-            interrupted: *self.stop.borrow(),
-            why: self.why(step),
-        }))
+                ..counted
+            };
+            let ended = StepEnded { step: step.name.value.clone(), totals, interrupted, why };
+            recorder.record(begun.elapsed(), variant, Kind::StepEnded(ended))?;
+            anyhow::Ok(())
+        };
+        if follows {
+            return Ok(ending.boxed());
+        }
+        ending.await?;
+        Ok(std::future::ready(Ok(())).boxed())
+    }
+
+    /// Returns the rate and the time of a load for which one edge is the whole story: nothing changes during the step, and
+    /// no service has a queue.
+    fn predictable(&self, step: &Step) -> Option<(f64, f64)> {
+        let load = step.load.as_ref()?;
+        let steady = step.actions().is_empty() && !matches!(self.plan.graph, Graph::Topology(_));
+        steady.then(|| (load.rate.value.0, load.duration.0.as_secs_f64()))
     }
 
     /// The explanation of the result: of the variant, else of the step.
@@ -89,34 +194,8 @@ impl<W: Write + Send> Run<'_, W> {
         self.place.variant.as_ref().and_then(|variant| variant.why.clone()).or_else(|| step.why.clone())
     }
 
-    /// Changes policies and faults between two steps.
-    async fn change(&self, last: Option<&Step>, step: &Step) -> anyhow::Result<()> {
-        let changes = Changes::between(last, step, self.place.variant.as_ref());
-        let (kinds, deadline) = (&self.ground.kinds, self.ground.deadline);
-        let namespace = self.place.namespace.as_str();
-        let file = |name: &String| self.plan.policies.get(name);
-        for file in changes.remove.iter().filter_map(file) {
-            let subject = changes::remove(kinds, file, namespace, deadline).await?;
-            self.policy(subject, "removed", true)?;
-        }
-        for file in changes.apply.iter().filter_map(file) {
-            let subject = changes::apply(kinds, file, namespace, deadline).await?;
-            self.policy(subject, "applied", false)?;
-        }
-        for service in &changes.reset {
-            changes::fault(kinds.client(), (namespace, service), true, &[]).await?;
-        }
-        for fault in &changes.faults {
-            changes::fault(kinds.client(), (namespace, &fault.service.value), false, &[fault]).await?;
-            self.fault(fault, false)?;
-        }
-        Ok(())
-    }
-
     /// Makes the changes that happen during the step, until the load has ended.
     async fn act(&self, step: &Step, at: Instant, mut ended: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let client = self.ground.kinds.client();
-        let namespace = self.place.namespace.as_str();
         for (after, action) in step.actions() {
             tokio::select! {
                 () = sleep_until(at + after) => {}
@@ -124,39 +203,27 @@ impl<W: Write + Send> Run<'_, W> {
             }
             match action {
                 Action::Start(fault) => {
-                    changes::fault(client, (namespace, &fault.service.value), false, &[&fault]).await?;
-                    self.fault(&fault, false)?;
+                    self.set(&fault.service.value, false, &[&fault]).await?;
+                    self.fault(&fault)?;
                 }
                 Action::End { service, keep } => {
-                    let keep: Vec<&Fault> = keep.iter().collect();
-                    changes::fault(client, (namespace, &service), true, &keep).await?;
-                    let change = Change {
-                        subject: service,
-                        text: "fault ended".to_owned(),
-                        ends: true,
-                        command: None,
-                    };
-                    self.record(Kind::FaultChanged(change))?;
+                    self.set(&service, true, &keep.iter().collect::<Vec<_>>()).await?;
+                    self.fault_changed(service, "fault ended".to_owned(), true)?;
                 }
                 Action::Rate(factor) => {
-                    let change = Change {
-                        subject: "load".to_owned(),
-                        text: if factor == 1.0 {
-                            "rate as before".to_owned()
-                        } else {
-                            format!("{factor} times the rate")
-                        },
-                        ends: factor == 1.0,
-                        command: None,
+                    let ends = factor == 1.0;
+                    let text = match ends {
+                        true => "rate as before".to_owned(),
+                        false => format!("{factor} times the rate"),
                     };
-                    self.record(Kind::FaultChanged(change))?;
+                    self.fault_changed("load".to_owned(), text, ends)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Records the counts each second, until the load has ended.
+    /// Records the counts each second, until the load has ended. At the cap on attempts the run ends with an error.
     async fn tick(
         &self,
         step: &Step,
@@ -168,15 +235,33 @@ impl<W: Write + Send> Run<'_, W> {
         let second = Duration::from_secs(1);
         let mut seconds = interval_at(at + second, second);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut before = (at, 0);
         loop {
             tokio::select! {
                 _ = seconds.tick() => {}
                 _ = ended.wait_for(|ended| *ended) => break,
             }
-            let since = if start.is_small() { start.since(self.ground, self.place).await.ok() } else { None };
+            let reads = self.cap.is_some() || start.is_small();
+            let since = if reads { start.since(self.ground, self.place).await.ok() } else { None };
+            let now = (Instant::now(), since.as_ref().map_or(before.1, Since::attempts));
             self.record(Kind::Tick(counted(step, at.elapsed(), tally, since)))?;
+            self.check_cap(step, before, now)?;
+            before = now;
         }
         self.record(Kind::Tick(counted(step, at.elapsed(), tally, None)))
+    }
+
+    fn check_cap(&self, step: &Step, before: (Instant, u64), now: (Instant, u64)) -> anyhow::Result<()> {
+        let Some(cap) = self.cap else { return Ok(()) };
+        let rate = now.1.saturating_sub(before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
+        if rate <= cap {
+            return Ok(());
+        }
+        let name = &step.name.value;
+        Err(anyhow!(
+            "step `{name}` caused {rate:.0} attempts per second, {cap:.0} are allowed; the run was stopped"
+        ))
+        .hint("`--max-attempts` allows more")
     }
 
     /// Waits until a time, or until the run is to end.
@@ -188,18 +273,30 @@ impl<W: Write + Send> Run<'_, W> {
         }
     }
 
-    fn policy(&self, subject: String, text: &str, ends: bool) -> anyhow::Result<()> {
-        self.record(Kind::PolicyChanged(Change { subject, text: text.to_owned(), ends, command: None }))
+    fn fault(&self, fault: &Fault) -> anyhow::Result<()> {
+        self.fault_changed(fault.service.value.clone(), fault.to_string(), false)
     }
 
-    fn fault(&self, fault: &Fault, ends: bool) -> anyhow::Result<()> {
-        let (subject, text) = (fault.service.value.clone(), fault.to_string());
+    fn fault_changed(&self, subject: String, text: String, ends: bool) -> anyhow::Result<()> {
         self.record(Kind::FaultChanged(Change { subject, text, ends, command: None }))
     }
 
-    fn record(&self, kind: Kind) -> anyhow::Result<()> {
+    pub(super) fn record(&self, kind: Kind) -> anyhow::Result<()> {
         self.recorder.record(self.begun.elapsed(), self.place.variant(), kind)?;
         Ok(())
+    }
+}
+
+/// Waits for something that changes nothing, unless the run is to end.
+pub(super) async fn stoppable<T>(
+    stop: &watch::Receiver<bool>,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        Ok(_) = stop.wait_for(|stop| *stop) => Err(meshy_policy::policy::Stopped.into()),
+        done = work => done,
     }
 }
 
@@ -218,17 +315,7 @@ fn started(step: &Step) -> StepStarted {
 
 fn counted(step: &Step, at: Duration, tally: &Tally, since: Option<Since>) -> Tick {
     let since = since.unwrap_or_default();
-    let (latency_now, samples) = tally.take_now();
-    Tick {
-        step: step.name.value.clone(),
-        at_ms: millis(at),
-        load: tally.counts(at),
-        latency_now,
-        latency: tally.latencies().quantiles(),
-        edges: since.edges,
-        services: since.services,
-        samples,
-    }
+    Tick { edges: since.edges, services: since.services, ..tally.tick(&step.name.value, at) }
 }
 
 /// The load of a step: its rate for the whole time, and more during a surge.
@@ -245,6 +332,6 @@ fn parts(step: &Step) -> Vec<Part> {
     parts
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

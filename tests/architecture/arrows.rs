@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],
     ),
     ("meshy-base", &[]),
-    ("meshy-experiment", &[]),
+    ("meshy-experiment", &["meshy-metrics", "meshy-predict"]),
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),

@@ -10,5 +10,6 @@ mod demo;
 mod documents;
 mod lab;
 mod restore;
+mod run;
 mod server;
 mod traffic;

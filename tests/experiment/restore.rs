@@ -1,4 +1,4 @@
-//! `demo` and `sweep` on a lab leave its policies and faults as they found them, however they end.
+//! `demo`, `run` and `sweep` on a lab leave its policies and faults as they found them, however they end.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Output, Stdio};
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use crate::documents::document;
 use crate::home::{Home, signal};
 
-struct Lab {
-    home: Home,
+pub(crate) struct Lab {
+    pub(crate) home: Home,
     client: kube::Client,
     runtime: tokio::runtime::Runtime,
 }
 
 /// The objects that policies are made of, and how each pod of the failing service fails.
-#[derive(Debug, PartialEq)]
-struct State {
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct State {
     objects: Vec<Value>,
     faults: Vec<Value>,
 }
 
 impl Lab {
-    fn up() -> Self {
+    pub(crate) fn up() -> Self {
         let home = Home::new();
         home.good("up --provider embedded");
         home.good("inject");
@@ -40,6 +40,13 @@ impl Lab {
         Self { home, client, runtime }
     }
 
+    /// The names of the namespaces.
+    pub(crate) fn namespaces(&self) -> Vec<String> {
+        let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let all = self.runtime.block_on(api.list(&Default::default())).expect("a list");
+        all.items.into_iter().filter_map(|one| one.metadata.name).collect()
+    }
+
     fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "ServiceProfile" => ("linkerd.io", "v1alpha2"),
@@ -51,7 +58,7 @@ impl Lab {
     }
 
     /// Without what the API server counts; managers in a fixed order and without their times.
-    fn state(&self) -> State {
+    pub(crate) fn state(&self) -> State {
         self.runtime.block_on(async {
             let mut objects = Vec::new();
             for kind in ["Service", "ServiceProfile", "HTTPRoute"] {
@@ -82,7 +89,7 @@ impl Lab {
     }
 
     /// A profile and annotations by other tools, and faults that the user set.
-    fn users(&self) {
+    pub(crate) fn users(&self) {
         let name = "bounced-service.default.svc.cluster.local";
         let profile = json!({
             "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
@@ -109,7 +116,7 @@ impl Lab {
     }
 
     /// Starts a run and waits until it has measured a second after this line.
-    fn running(&self, line: &str, after: &str) -> Running {
+    pub(crate) fn running(&self, line: &str, after: &str) -> Running {
         let mut command = self.home.command(line);
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
@@ -122,21 +129,21 @@ impl Lab {
     }
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     rest: std::thread::JoinHandle<String>,
 }
 
 impl Running {
     /// Sends a signal and waits for the end; returns the output and the rest of stderr.
-    fn end(self, by: Signal) -> (Output, String) {
+    pub(crate) fn end(self, by: Signal) -> (Output, String) {
         signal(self.child.id(), by);
         let output = self.child.wait_with_output().expect("its end");
         (output, self.rest.join().expect("a reader"))
     }
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -251,7 +258,7 @@ fn an_experiment_can_be_ended_at_any_moment() {
     let lab = Lab::up();
     lab.users();
     let before = lab.state();
-    // From the start of the process to the second scene.
+    // From the start of the process to the second step.
     for (moment, milliseconds) in
         [50, 150, 250, 350, 500, 700, 1000, 2500, 4000, 5500].into_iter().enumerate()
     {

@@ -133,8 +133,13 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
         assert_eq!(said(&failed), "error: 1 of 2 expectations failed: success>=99% (measured 33.33 %)\n");
     }
     let folder = home.path().join(".local/state/meshy/runs");
-    let text = fs::read_to_string(folder.join(format!("{first}.json"))).expect("the run");
-    document("run", &text);
+    let text = fs::read_to_string(folder.join(format!("{first}.events.jsonl"))).expect("the run");
+    let kinds = text.lines().map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).expect("an event");
+        event["type"].as_str().expect("a type").to_owned()
+    });
+    let kinds: Vec<String> = kinds.filter(|kind| kind != "tick").collect();
+    assert_eq!(kinds, ["run-started", "step-started", "step-ended", "run-ended"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use crate::event::{Judgement, Verdict};
 pub use judge::judge;
+pub use measure::filled;
 pub use metric::{Metric, Unit};
 pub use parse::{ParseError, parse_list};
 
@@ -88,6 +89,19 @@ pub enum Right {
 }
 
 impl Condition {
+    /// Returns the condition with this step where a value names none.
+    #[must_use]
+    pub fn at_step(mut self, step: &str) -> Self {
+        let right = match &mut self.right {
+            Right::Operand(operand) => Some(operand),
+            Right::Value(..) | Right::Class(_) => None,
+        };
+        for operand in std::iter::once(&mut self.left).chain(right) {
+            operand.step.get_or_insert_with(|| step.to_owned());
+        }
+        self
+    }
+
     /// Returns the measured values of the condition.
     pub fn operands(&self) -> impl Iterator<Item = &Operand> {
         let right = match &self.right {

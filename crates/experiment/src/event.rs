@@ -6,6 +6,7 @@
 mod counts;
 mod judgement;
 mod kind;
+mod mesh;
 mod outcome;
 mod recorder;
 mod results;
@@ -24,6 +25,7 @@ pub use kind::{
     Change, Kind, Note, Prediction, RunEnded, RunStarted, RunStatus, Sample, StepEnded, StepPlan,
     StepStarted, Tick,
 };
+pub use mesh::{AttemptCounts, ByAttempts, Mesh};
 pub use outcome::Outcome;
 pub use recorder::Recorder;
 pub use results::{Results, StepResult};

@@ -72,6 +72,9 @@ pub struct Metadata {
     /// One paragraph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// One paragraph shown after a run whose expectations are met. `{STEP.METRIC}` is replaced by the measured value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<String>,
 }
 
 /// What to deploy: the name of a shipped topology, a file next to the scenario, or the topology itself.

@@ -17,6 +17,7 @@ pub struct Outcomes {
     /// Saved by a retry.
     pub after_retries_count: Option<u64>,
     /// Of these, by the number of the attempt that was good.
+    #[serde(deserialize_with = "by_number")]
     pub after_retries_by_attempt_count: BTreeMap<u32, u64>,
     /// Failed: a retry was wanted, the budget had nothing left.
     pub no_budget_count: u64,
@@ -38,6 +39,14 @@ pub struct Outcomes {
     pub added_latency_ms: Option<f64>,
     /// Where two sources speak of the same and differ: by how much, and why that can be.
     pub remarks: Vec<String>,
+}
+
+/// Reads numbers as keys, which are texts in JSON: within a tagged enum serde does not convert them itself.
+fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, u64>, D::Error> {
+    let texts = BTreeMap::<String, u64>::deserialize(deserializer)?;
+    let numbers =
+        texts.into_iter().map(|(key, count)| Ok((key.parse().map_err(serde::de::Error::custom)?, count)));
+    numbers.collect()
 }
 
 /// What the test service counted in the same time: good answers by the number of their try.

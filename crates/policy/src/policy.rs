@@ -6,7 +6,7 @@
 //! owners   the field managers of an object                revert   an object as it was before
 //! session  the changes of one run, and their end          journal  what a killed run must restore, on disk
 //! evidence what a proxy's counters show                   clients  the clients of a service; the wait until they follow
-//! probe    requests of meshy's own, and their pauses
+//! probe    requests of meshy's own, and their pauses     namespace  deletes one that a run created
 //! ```
 
 mod capture;
@@ -14,6 +14,7 @@ pub(crate) mod change;
 mod clients;
 mod evidence;
 mod journal;
+mod namespace;
 pub mod objects;
 mod owners;
 pub mod probe;
@@ -28,7 +29,7 @@ pub use capture::Captured;
 pub use change::{Applied, Options, Outcome, PolicyChange};
 pub use clients::{Client, Clients};
 pub use evidence::{Evidence, State};
-pub use owners::RETRY_PREFIX;
+pub use owners::{POLICY_PREFIXES, RETRY_PREFIX};
 pub use probe::Pauses;
 pub use read::SHIPPED;
 pub use read::{of, of_spec, profile_name, shipped, shipped_with_budget};

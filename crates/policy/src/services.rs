@@ -7,85 +7,13 @@ use anyhow::{Context as _, anyhow};
 use http::Request;
 use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use meshy_base::error::{self, Advise, Exit};
 use meshy_metrics::{Pod, PodFailure, ask};
 
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;
-
-/// The service of the original demo that fails.
-pub const BOUNCED: &str = "bounced-service";
-
-/// A change of how a test service fails, as its admin port takes it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FaultChange {
-    /// Percent of requests that fail.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota: Option<u8>,
-    /// Fail with 500, not with an empty 200.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reject: Option<bool>,
-    /// Statuses given in turn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<Vec<u16>>,
-    /// What chance starts from; `Some(None)` removes the random seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<Option<u64>>,
-    /// The longest delay of a response, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_max: Option<f64>,
-}
-
-impl FaultChange {
-    /// The change that leads to this fault, whatever it is now. A script and a seed start from their beginning.
-    fn to(fault: &Fault) -> Self {
-        Self {
-            quota: Some(fault.quota),
-            reject: Some(fault.reject),
-            sequence: Some(fault.sequence.clone()),
-            seed: Some(fault.seed),
-            delay_max: Some(fault.delay_max),
-        }
-    }
-}
-
-/// How a test service fails now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Fault {
-    /// Percent of requests that fail.
-    pub quota: u8,
-    /// They fail with 500.
-    pub reject: bool,
-    /// Statuses given in turn instead.
-    pub sequence: Vec<u16>,
-    /// What chance started from.
-    #[serde(default)]
-    pub seed: Option<u64>,
-    /// Each response waits for a time drawn evenly from 0 to this many seconds.
-    #[serde(default)]
-    pub delay_max: f64,
-}
-
-/// How one pod of a test service fails.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PodFault {
-    pub(crate) namespace: String,
-    pub(crate) pod: String,
-    pub(crate) fault: Fault,
-}
-
-impl Fault {
-    /// The chance that a request fails.
-    pub fn ratio(&self) -> f64 {
-        if self.sequence.is_empty() {
-            return if self.reject { f64::from(self.quota) / 100.0 } else { 0.0 };
-        }
-        let bad = self.sequence.iter().filter(|status| **status >= 500).count();
-        bad as f64 / self.sequence.len() as f64
-    }
-}
 
 #[derive(Debug, Default, Deserialize)]
 struct Counts {
@@ -234,69 +162,10 @@ async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow:
     Err::<(), _>(error).hint(hint).exit(Exit::Failed).unwrap_err()
 }
 
-/// Changes how all replicas of a test service fail; gives what the last one says it does now.
-///
-/// # Errors
-/// A pod cannot be reached, or does not run the test service.
-pub async fn change_fault(
-    client: &kube::Client,
-    pods: &[Pod],
-    change: &FaultChange,
-) -> anyhow::Result<Fault> {
-    let mut now = Fault::default();
-    for pod in pods {
-        let request = Request::put("/fault").body(serde_json::to_vec(change)?)?;
-        now = admin(client, pod, request).await?;
-    }
-    Ok(now)
-}
-
-/// How the first replica fails.
-///
-/// # Errors
-/// As [`change_fault`].
-pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault> {
-    let pod = pods.first().context("there is no pod to ask")?;
-    admin(client, pod, Request::get("/fault").body(Vec::new())?).await
-}
-
-/// How each of these pods fails.
-///
-/// # Errors
-/// As [`change_fault`].
-pub(crate) async fn pod_faults(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<PodFault>> {
-    let each = pods.iter().map(|pod| async move {
-        let fault = admin(client, pod, Request::get("/fault").body(Vec::new())?).await?;
-        anyhow::Ok(PodFault { namespace: pod.namespace.clone(), pod: pod.name.clone(), fault })
-    });
-    futures::future::try_join_all(each).await
-}
-
-/// Lets a pod fail as it did when its fault was read; a pod that is gone took its fault with it. Returns whether anything
-/// had to be changed.
-///
-/// # Errors
-/// The API's; the pod cannot be reached.
-pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> anyhow::Result<bool> {
-    let api: Api<Object> = Api::namespaced(client.clone(), &before.namespace);
-    let there =
-        api.get_opt(&before.pod).await.with_context(|| format!("cannot read pod `{}`", before.pod))?;
-    let Some(pod) = there.as_ref().map(Pod::of).filter(|pod| pod.phase == "Running" && !pod.leaving) else {
-        return Ok(false);
-    };
-    let now: Fault = admin(client, &pod, Request::get("/fault").body(Vec::new())?).await?;
-    if now == before.fault {
-        return Ok(false);
-    }
-    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
-    let _: Fault = admin(client, &pod, request).await?;
-    Ok(true)
-}
-
 /// What the replicas have seen so far.
 ///
 /// # Errors
-/// As [`change_fault`]; with several replicas also those of an image older than the path `/ids`.
+/// A pod cannot be reached, or does not run the test service; with several replicas also those of an image older than the path `/ids`.
 pub async fn seen(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Seen> {
     if let [pod] = pods {
         let counts: Counts = admin(client, pod, Request::get("/counts").body(Vec::new())?).await?;
@@ -356,15 +225,6 @@ mod tests {
         assert_eq!(after.since(&before), Some([(1, 1), (3, 1)].into()));
         let forgot = summed(vec![replica(&[("a", 1, true)], 5)]);
         assert_eq!(forgot.since(&before), None);
-    }
-
-    #[test]
-    fn a_restored_fault_names_every_field_and_removes_a_seed() {
-        let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
-        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
-        let wanted =
-            serde_json::json!({"quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5});
-        assert_eq!(change, wanted);
     }
 
     #[test]

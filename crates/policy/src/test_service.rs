@@ -1,25 +1,204 @@
 //! The admin port of test services: faults and counts (docs/test-service.md).
 
+use anyhow::Context as _;
 use http::Request;
+use k8s_openapi::api::core::v1::Pod as Object;
+use kube::api::Api;
 use meshy_metrics::Pod;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::services::admin;
 
-/// Changes the faults of pods of a test service; `change` is the body of `PUT /fault` (docs/test-service.md).
+/// A change of the faults of a test service: the body of `PUT /fault`. Absent keys stay unchanged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultChange {
+    /// Returns to the faults of the manifest first; then the other keys apply.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+    /// Percent of requests that are discarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u8>,
+    /// Discarded requests get 500, not an empty 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reject: Option<bool>,
+    /// Statuses returned in turn; `[]` removes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<Vec<u16>>,
+    /// The random seed; `Some(None)` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Option<u64>>,
+    /// The longest delay of a response, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_max: Option<f64>,
+    /// The share of requests that get 500; `Some(None)` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<Option<f64>>,
+    /// Whether failures come in shuffled blocks of ten requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<bool>,
+    /// The delay of every response; `Some(None)` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<Option<Delay>>,
+    /// The factor of delays and service times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow: Option<f64>,
+    /// Whether connections are refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down: Option<bool>,
+}
+
+impl FaultChange {
+    /// The change that leads to this fault, whatever it is now. A sequence and a seed start from their beginning.
+    fn to(fault: &Fault) -> Self {
+        Self {
+            reset: false,
+            quota: Some(fault.quota),
+            reject: Some(fault.reject),
+            sequence: Some(fault.sequence.clone()),
+            seed: Some(fault.seed),
+            delay_max: Some(fault.delay_max),
+            errors: Some(fault.errors),
+            blocks: Some(fault.blocks),
+            delay: Some(fault.delay.clone()),
+            slow: Some(fault.slow),
+            down: Some(fault.down),
+        }
+    }
+}
+
+/// The faults of a test service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Fault {
+    /// Percent of requests that are discarded.
+    pub quota: u8,
+    /// Discarded requests get 500.
+    pub reject: bool,
+    /// Statuses returned in turn instead.
+    pub sequence: Vec<u16>,
+    /// The random seed.
+    pub seed: Option<u64>,
+    /// Each response waits for a time drawn evenly from 0 to this many seconds.
+    pub delay_max: f64,
+    /// The share of requests that get 500, 0 to 1; it replaces the quota.
+    pub errors: Option<f64>,
+    /// Whether failures come in shuffled blocks of ten requests.
+    pub blocks: bool,
+    /// The delay of every response.
+    pub delay: Option<Delay>,
+    /// The factor of delays and service times.
+    pub slow: f64,
+    /// Whether connections are refused.
+    pub down: bool,
+}
+
+/// A random delay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delay {
+    /// The mean, in milliseconds.
+    pub mean_ms: f64,
+    /// `fixed`, `uniform` or `exponential`.
+    pub distribution: String,
+}
+
+impl Default for Fault {
+    fn default() -> Self {
+        Self {
+            quota: 0,
+            reject: false,
+            sequence: Vec::new(),
+            seed: None,
+            delay_max: 0.0,
+            errors: None,
+            blocks: false,
+            delay: None,
+            slow: 1.0,
+            down: false,
+        }
+    }
+}
+
+impl Fault {
+    /// Returns the share of requests that fail, 0 to 1.
+    pub fn ratio(&self) -> f64 {
+        if self.down {
+            return 1.0;
+        }
+        if !self.sequence.is_empty() {
+            let bad = self.sequence.iter().filter(|status| **status >= 500).count();
+            return bad as f64 / self.sequence.len() as f64;
+        }
+        let quota = if self.reject { f64::from(self.quota) / 100.0 } else { 0.0 };
+        self.errors.unwrap_or(quota)
+    }
+}
+
+/// The faults of one pod of a test service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PodFault {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) fault: Fault,
+}
+
+/// Changes the faults of pods of a test service, all at the same time; returns those of the last one. Without pods these are
+/// the faults of a service that has none.
 ///
 /// # Errors
 /// Returns an error if a pod cannot be reached or does not run the test service, or if the change is not valid.
-pub async fn put_fault(client: &kube::Client, pods: &[Pod], change: &Value) -> anyhow::Result<()> {
+pub async fn change_fault(
+    client: &kube::Client,
+    pods: &[Pod],
+    change: &FaultChange,
+) -> anyhow::Result<Fault> {
     let body = serde_json::to_vec(change)?;
     let each = pods.iter().map(|pod| {
         let body = body.clone();
-        async move {
-            let request = Request::put("/fault").body(body)?;
-            admin::<Value>(client, pod, request).await.map(drop)
-        }
+        async move { admin::<Fault>(client, pod, Request::put("/fault").body(body)?).await }
     });
-    futures::future::try_join_all(each).await.map(drop)
+    Ok(futures::future::try_join_all(each).await?.pop().unwrap_or_default())
+}
+
+/// Returns the faults of the first pod.
+///
+/// # Errors
+/// As [`change_fault`].
+pub async fn fault(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Fault> {
+    let pod = pods.first().context("there is no pod to read the faults of")?;
+    admin(client, pod, Request::get("/fault").body(Vec::new())?).await
+}
+
+/// Returns the faults of each of these pods.
+///
+/// # Errors
+/// As [`change_fault`].
+pub(crate) async fn pod_faults(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<PodFault>> {
+    let each = pods.iter().map(|pod| async move {
+        let fault = admin(client, pod, Request::get("/fault").body(Vec::new())?).await?;
+        anyhow::Ok(PodFault { namespace: pod.namespace.clone(), pod: pod.name.clone(), fault })
+    });
+    futures::future::try_join_all(each).await
+}
+
+/// Restores the faults of a pod; one that is gone took its faults with it. Returns whether anything had to be changed.
+///
+/// # Errors
+/// Returns an error if the API fails or the pod cannot be reached.
+pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> anyhow::Result<bool> {
+    let api: Api<Object> = Api::namespaced(client.clone(), &before.namespace);
+    let there =
+        api.get_opt(&before.pod).await.with_context(|| format!("cannot read pod `{}`", before.pod))?;
+    let Some(pod) = there.as_ref().map(Pod::of).filter(|pod| pod.phase == "Running" && !pod.leaving) else {
+        return Ok(false);
+    };
+    let now: Fault = admin(client, &pod, Request::get("/fault").body(Vec::new())?).await?;
+    if now == before.fault {
+        return Ok(false);
+    }
+    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
+    let _: Fault = admin(client, &pod, request).await?;
+    Ok(true)
 }
 
 /// Returns the counts of each pod of a test service: `GET /counts` (docs/test-service.md).
@@ -31,4 +210,29 @@ pub async fn counts(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Vec<V
         admin::<Value>(client, pod, Request::get("/counts").body(Vec::new())?).await
     });
     futures::future::try_join_all(each).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_fault_names_every_field_and_removes_a_seed() {
+        let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
+        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
+        let wanted = serde_json::json!({
+            "quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5, "errors": null,
+            "blocks": false, "delay": null, "slow": 1.0, "down": false,
+        });
+        assert_eq!(change, wanted);
+    }
+
+    #[test]
+    fn the_share_of_failures_follows_the_order_in_which_faults_apply() {
+        let fault = Fault { quota: 20, reject: true, ..Fault::default() };
+        let errors = Fault { errors: Some(0.7), ..fault.clone() };
+        let sequence = Fault { sequence: vec![500, 200], ..errors.clone() };
+        let down = Fault { down: true, ..sequence.clone() };
+        assert_eq!([fault, errors, sequence, down].map(|fault| fault.ratio()), [0.2, 0.7, 0.5, 1.0]);
+    }
 }

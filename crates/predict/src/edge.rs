@@ -86,6 +86,9 @@ pub struct EdgeLoad {
     pub clients: u32,
     /// The policy.
     pub policy: Policy,
+    /// Failures come in shuffled blocks of ten attempts, each of which has exactly the share of failures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blocks: bool,
 }
 
 impl EdgeLoad {
@@ -133,6 +136,7 @@ pub fn predict_edge(load: EdgeLoad, seed: u64) -> EdgePrediction {
     let remark = load.policy.void();
     let effective = EdgeLoad { policy: if remark.is_some() { Policy::None } else { load.policy }, ..load };
     let prediction = match effective.policy {
+        _ if effective.blocks => simulate::prediction(effective, seed),
         Policy::Budget { .. } => simulate::prediction(effective, seed),
         Policy::None => exact::prediction(effective, 0),
         Policy::Limit { limit } => exact::prediction(effective, limit),
@@ -165,7 +169,19 @@ mod tests {
             over_seconds: 30.0,
             clients: 1,
             policy: Policy::DEFAULT_BUDGET,
+            blocks: false,
         }
+    }
+
+    #[test]
+    fn failures_in_blocks_leave_only_the_last_block_to_chance() {
+        let load =
+            EdgeLoad { over_seconds: 3.0, policy: Policy::None, blocks: true, ..default_budget_at(8.0) };
+        let success = predict_edge(load, 1).success_ratio;
+        // Two blocks of ten have 3 successes each, the 4 requests of the third have 0 to 3.
+        assert!(success.low >= 6.0 / 24.0 && success.high <= 9.0 / 24.0 + 1e-9, "{success:?}");
+        let whole = predict_edge(EdgeLoad { over_seconds: 5.0, ..load }, 1).success_ratio;
+        assert!((whole.low - 0.3).abs() < 1e-9 && (whole.high - 0.3).abs() < 1e-9, "{whole:?}");
     }
 
     /// Rows measured on a real Linkerd, 30 s each.

@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context, first: &str, second: &str) -> anyhow:
     let differences: Vec<Difference> = match (&first.steps[..], &second.steps[..]) {
         ([a], [b]) => vec![compare::steps(a, b)],
         (all, others) => {
-            let pair = |a| Some((a, others.iter().find(|b: &&crate::measure::Step| b.name == step_name(a))?));
+            let pair = |a| Some((a, others.iter().find(|b: &&crate::steps::Step| b.name == step_name(a))?));
             all.iter().filter_map(pair).map(|(a, b)| compare::steps(a, b)).collect()
         }
     };
@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context, first: &str, second: &str) -> anyhow:
     Ok(Exit::Done)
 }
 
-fn step_name(step: &crate::measure::Step) -> &str {
+fn step_name(step: &crate::steps::Step) -> &str {
     &step.name
 }
 

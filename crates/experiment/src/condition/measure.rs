@@ -318,3 +318,22 @@ fn edge_minus(now: &EdgeCounts, before: &EdgeCounts) -> EdgeCounts {
     }
     counts
 }
+
+/// Returns the text with each `{STEP.METRIC}` replaced by what was measured, `-` where that is not known.
+pub fn filled(text: &str, results: &Results) -> String {
+    let mut rest = text;
+    let mut whole = String::new();
+    while let Some((before, after)) = rest.split_once('{') {
+        whole.push_str(before);
+        let Some((name, behind)) = after.split_once('}') else {
+            rest = after;
+            break;
+        };
+        let value =
+            name.parse::<Operand>().ok().and_then(|operand| measure(results, None, &operand, None).ok());
+        whole.push_str(&value.map_or("-".to_owned(), |value| value.unit.words(value.interval.mean)));
+        rest = behind;
+    }
+    whole.push_str(rest);
+    whole
+}

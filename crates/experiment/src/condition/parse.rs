@@ -113,6 +113,14 @@ impl FromStr for Condition {
     }
 }
 
+impl FromStr for Operand {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Parsed<Self> {
+        operand(Part::new(text))
+    }
+}
+
 /// Finds the first comparison; the `>` of an edge's `->` is none.
 fn operator(text: &str) -> Option<(usize, &'static str, Operator)> {
     (0..text.len()).filter(|at| text.is_char_boundary(*at)).find_map(|at| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
+use super::{ByAttempts, Mesh, Outcome};
 use crate::latency::{Latencies, Quantiles};
 
 /// What the sender of the load counted since the start of the step. `requests` counts those that ended.
@@ -91,6 +91,16 @@ pub struct Totals {
     pub duration_ms: u64,
     /// At the sender.
     pub load: Counts,
+    /// Requests by what came of them at the sender, in words.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, u64>,
+    /// Requests by their number of attempts, where the service reports it to the sender.
+    #[serde(
+        default,
+        deserialize_with = "super::mesh::by_attempts",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub attempts: ByAttempts,
     /// Latencies at the sender: (microseconds, count) pairs.
     pub latencies: Latencies,
     /// At the edges.
@@ -105,6 +115,9 @@ pub struct Totals {
     /// Goodput by second of arrival, from the start of the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
+    /// What the mesh counted at the watched service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<Box<Mesh>>,
     /// Pods or seconds whose counts are missing, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<String>,

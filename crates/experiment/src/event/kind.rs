@@ -182,6 +182,16 @@ pub struct Change {
     pub command: Option<String>,
 }
 
+impl Change {
+    /// Returns the change in words, with its subject.
+    pub fn words(&self) -> String {
+        match self.subject.as_str() {
+            "" => self.text.clone(),
+            subject => format!("{subject} {}", self.text),
+        }
+    }
+}
+
 /// Something to know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
@@ -228,4 +238,11 @@ pub enum RunStatus {
     Interrupted,
     /// An error.
     Failed,
+}
+
+impl RunStatus {
+    /// Returns the status of a run without an error.
+    pub fn of(interrupted: bool) -> Self {
+        if interrupted { Self::Interrupted } else { Self::Completed }
+    }
 }

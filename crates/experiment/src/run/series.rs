@@ -131,9 +131,11 @@ impl Run {
 
     /// Returns the changes of a variant, in the order of time.
     pub fn marks(&self, variant: Option<&str>) -> Vec<Mark> {
-        let of = |at: f64, kind: MarkKind, change: &Change| {
-            let text = format!("{} {}", change.subject, change.text);
-            Mark { at_seconds: at, kind, text, ends: change.ends }
+        let of = |at: f64, kind: MarkKind, change: &Change| Mark {
+            at_seconds: at,
+            kind,
+            text: change.words(),
+            ends: change.ends,
         };
         let here = self.events.iter().filter(|e| e.variant.is_none() || e.variant.as_deref() == variant);
         here.filter_map(|event| match &event.kind {

@@ -34,6 +34,11 @@ pub enum Action {
 }
 
 impl Changes {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Returns what changes from `before` (nothing at the start of the run) to `after`.
     pub fn between(before: Option<&Step>, after: &Step, variant: Option<&Variant>) -> Self {
         let old = before.map(|step| policies(step, variant)).unwrap_or_default();
@@ -88,7 +93,8 @@ impl Step {
     }
 }
 
-fn policies(step: &Step, variant: Option<&Variant>) -> Vec<String> {
+/// Returns the names of the policy files in force: those of the variant, then those of the step.
+pub fn policies(step: &Step, variant: Option<&Variant>) -> Vec<String> {
     let all = variant.into_iter().flat_map(|variant| &variant.policies).chain(&step.policies);
     all.map(|name| name.value.clone()).collect()
 }

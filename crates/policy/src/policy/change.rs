@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::capture::{Captured, Place};
 use super::evidence::Evidence;
-use super::owners::{Part, RETRY_PREFIX};
+use super::owners::Part;
 use super::revert::{self, Reverted};
 use super::write::{delete, patch};
 use meshy_base::error::Advise as _;
@@ -129,6 +129,34 @@ impl PolicyChange {
         Self { place: route_place(name, namespace), wanted: None, evidence: Evidence::Policy(None) }
     }
 
+    /// The annotations of a Service that make a policy: retries, timeouts, circuit breakers. Other annotations stay.
+    pub fn annotations(service: &Service, annotations: &BTreeMap<String, String>) -> Self {
+        let (api_version, kind) = ("v1".to_owned(), "Service".to_owned());
+        let Service { namespace, name } = service.clone();
+        let place = Place { part: Part::Policies, api_version, kind, namespace, name };
+        Self::annotated(place, annotations, Evidence::Policy(None))
+    }
+
+    /// An object of any kind that makes a policy.
+    pub fn object(object: Object) -> Self {
+        let place = object_place(&object);
+        let evidence = match place.kind.as_str() {
+            names::PROFILE_KIND => Evidence::ProfileRoutes,
+            _ => Evidence::Policy(None),
+        };
+        Self { place, wanted: Some(object), evidence }
+    }
+
+    /// No object of that kind and name. One that was there before is emptied until it is restored.
+    pub fn no_object(object: &Object) -> Self {
+        let place = object_place(object);
+        let evidence = match place.kind.as_str() {
+            names::PROFILE_KIND => Evidence::NoProfile,
+            _ => Evidence::Policy(None),
+        };
+        Self { place, wanted: None, evidence }
+    }
+
     /// What the counters of a client's proxy show once it uses this policy.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
@@ -207,9 +235,9 @@ impl PolicyChange {
                 only_now.map(|key| format!("/spec/{key}")).collect()
             }
             // Annotations of other tools stay, unless they are restored later.
-            Part::Retries if lifetime == Lasting => Vec::new(),
-            Part::Retries => {
-                let keys = now.annotations().keys().filter(|key| key.starts_with(RETRY_PREFIX));
+            Part::Retries | Part::Policies if lifetime == Lasting => Vec::new(),
+            part @ (Part::Retries | Part::Policies) => {
+                let keys = now.annotations().keys().filter(|key| part.annotates(key));
                 let only_now = keys.filter(|key| !wanted.annotations().contains_key(*key));
                 only_now.map(|key| format!("/metadata/annotations/{}", escaped(key))).collect()
             }
@@ -226,7 +254,7 @@ impl PolicyChange {
         lifetime: Lifetime,
     ) -> anyhow::Result<(Outcome, Value)> {
         let Some(wanted) = wanted else { return self.delete(kinds, captured, options, lifetime).await };
-        if captured.before.is_none() && self.place.part == Part::Retries {
+        if captured.before.is_none() && self.place.part != Part::Whole {
             return Err(anyhow!("there is no {}", self.place.describe()));
         }
         let own =
@@ -288,8 +316,11 @@ pub(super) fn escaped(key: &str) -> String {
 /// Returns the spec with which an object has no effect. Everything else in it stays, so that it stays valid.
 fn emptied(before: &Object) -> Value {
     let mut spec = before.data["spec"].clone();
-    let lists: &[&str] =
-        if manifest::kind(before) == ROUTE_KIND { &["parentRefs"] } else { &["routes", "dstOverrides"] };
+    let lists: &[&str] = match manifest::kind(before) {
+        ROUTE_KIND => &["parentRefs"],
+        names::PROFILE_KIND => &["routes", "dstOverrides"],
+        _ => &[],
+    };
     for list in lists {
         if *list == "routes" || spec.get(list).is_some() {
             spec[list] = json!([]);
@@ -311,6 +342,17 @@ pub(super) fn profile_place(name: &str, namespace: &str) -> Place {
 pub(super) fn route_place(name: &str, namespace: &str) -> Place {
     let (api_version, kind) = (ROUTE_API_VERSION.to_owned(), ROUTE_KIND.to_owned());
     Place { part: Part::Whole, api_version, kind, namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+fn object_place(object: &Object) -> Place {
+    let types = object.types.clone().unwrap_or_default();
+    Place {
+        part: Part::Whole,
+        api_version: types.api_version,
+        kind: types.kind,
+        namespace: object.namespace().unwrap_or_else(default_namespace),
+        name: object.name_any(),
+    }
 }
 
 fn default_namespace() -> String {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::capture::Captured;
-use crate::services::PodFault;
+use crate::test_service::PodFault;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
 use meshy_lab::lab;
@@ -38,6 +38,8 @@ enum Line {
     Stored { object: usize, state: Value },
     /// A pod before the first change of its fault.
     Fault(PodFault),
+    /// A namespace that the run creates.
+    Namespace(String),
 }
 
 /// What is to be restored.
@@ -45,12 +47,16 @@ enum Line {
 pub(super) struct Held {
     pub(super) objects: Vec<Captured>,
     pub(super) faults: Vec<PodFault>,
+    /// Namespaces to delete.
+    pub(super) namespaces: Vec<String>,
 }
 
 impl Held {
     /// Whether there is nothing to restore.
     pub(super) fn is_empty(&self) -> bool {
-        self.objects.iter().all(|object| object.written.is_empty()) && self.faults.is_empty()
+        self.objects.iter().all(|object| object.written.is_empty())
+            && self.faults.is_empty()
+            && self.namespaces.is_empty()
     }
 }
 
@@ -182,6 +188,14 @@ impl Journal {
         self.write(&Line::Fault(fault.clone()))
     }
 
+    /// Notes a namespace that is about to be created.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`].
+    pub(super) fn namespace(&mut self, name: &str) -> anyhow::Result<()> {
+        self.write(&Line::Namespace(name.to_owned()))
+    }
+
     fn write(&mut self, line: &Line) -> anyhow::Result<()> {
         let text = format!("{}\n", serde_json::to_string(line)?);
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
@@ -241,6 +255,7 @@ fn held(text: &str) -> anyhow::Result<(Held, String)> {
             }
             Line::Stored { object, state } => held.objects.get_mut(object).with_context(wrong)?.stored(state),
             Line::Fault(fault) => held.faults.push(fault),
+            Line::Namespace(name) => held.namespaces.push(name),
         }
     }
     Ok((held, by))
@@ -253,7 +268,7 @@ mod tests {
     use super::super::owners::Part;
     use super::*;
     use crate::policy::capture::{Place, Written};
-    use crate::services::Fault;
+    use crate::test_service::Fault;
 
     fn captured() -> Captured {
         let (api_version, kind) = ("v1".to_owned(), "Service".to_owned());

@@ -12,6 +12,9 @@ use meshy_kube::apply::Conflict;
 /// The prefix of the annotations that switch retries on.
 pub const RETRY_PREFIX: &str = "retry.linkerd.io/";
 
+/// The prefixes of the annotations that make a policy: retries, timeouts, circuit breakers.
+pub const POLICY_PREFIXES: [&str; 3] = [RETRY_PREFIX, "timeout.linkerd.io/", "balancer.linkerd.io/"];
+
 /// The part of an object that a change concerns, and that is restored afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,18 +23,29 @@ pub(super) enum Part {
     Whole,
     /// The annotations `retry.linkerd.io/*`.
     Retries,
+    /// All annotations that make a policy.
+    Policies,
 }
 
 type Fields = Map<String, Value>;
 
 impl Part {
+    /// Whether an annotation belongs to this part of an object of which other annotations do not.
+    pub(super) fn annotates(self, key: &str) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Retries => key.starts_with(RETRY_PREFIX),
+            Self::Policies => POLICY_PREFIXES.iter().any(|prefix| key.starts_with(prefix)),
+        }
+    }
+
     /// Whether everything at and below a path of field keys belongs to this part.
     fn covers(self, path: &[&str]) -> bool {
         match (self, path) {
             (Self::Whole, ["f:spec"] | ["f:metadata", "f:labels" | "f:annotations"]) => true,
             // The `.` is the map itself: it goes to the manager that adds the first annotation.
-            (Self::Retries, ["f:metadata", "f:annotations", key]) => {
-                *key == "." || key.strip_prefix("f:").is_some_and(|key| key.starts_with(RETRY_PREFIX))
+            (Self::Retries | Self::Policies, ["f:metadata", "f:annotations", key]) => {
+                *key == "." || key.strip_prefix("f:").is_some_and(|key| self.annotates(key))
             }
             _ => false,
         }

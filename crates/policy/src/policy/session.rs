@@ -9,9 +9,11 @@ use tokio::time::Instant;
 use super::capture::Captured;
 use super::change::{Options, Outcome, PolicyChange, Temporary, route_place};
 use super::journal::{Held, Journal};
+use super::namespace;
 use super::owners::RETRY_PREFIX;
 use super::revert::{Reverted, revert};
-use crate::services::{self, FaultChange};
+use crate::services;
+use crate::test_service::{self, FaultChange};
 use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
@@ -140,11 +142,20 @@ impl Session {
     /// # Errors
     /// As [`Session::apply`].
     pub async fn without_retries(&mut self, service: &Service) -> anyhow::Result<()> {
+        self.without(service, PolicyChange::retries(service, &Default::default())).await
+    }
+
+    /// As [`Session::without_retries`], where the run changes timeouts and circuit breakers, too.
+    ///
+    /// # Errors
+    /// As [`Session::apply`].
+    pub async fn without_policies(&mut self, service: &Service) -> anyhow::Result<()> {
+        self.without(service, PolicyChange::annotations(service, &Default::default())).await
+    }
+
+    async fn without(&mut self, service: &Service, annotations: PolicyChange) -> anyhow::Result<()> {
         let profile = super::profile_name(service);
-        let mut changes = vec![
-            PolicyChange::no_profile(&profile, &service.namespace),
-            PolicyChange::retries(service, &Default::default()),
-        ];
+        let mut changes = vec![PolicyChange::no_profile(&profile, &service.namespace), annotations];
         for route in retried_routes(self.kinds.client(), service).await? {
             changes.push(PolicyChange::no_retries_of_route(&service.namespace, &route));
         }
@@ -155,24 +166,70 @@ impl Session {
         Ok(())
     }
 
-    /// Changes how all pods of a test service fail, until the end of the run.
+    /// Restores an object now, as it was before the run.
+    ///
+    /// # Errors
+    /// Another tool has changed the object since the run began; the API server refuses.
+    pub async fn undo(&mut self, change: &PolicyChange) -> anyhow::Result<()> {
+        let number = self.captured(change).await?;
+        let captured = &self.held.objects[number];
+        match revert(self.kinds.client(), captured).await? {
+            Reverted::Restored | Reverted::Unchanged => {}
+            Reverted::LeftAlone(why) => return Err(anyhow!("{why}")).exit(Exit::Failed),
+        }
+        let state = captured.place.state(captured.before.as_ref());
+        if let Some(journal) = &mut self.journal {
+            journal.writes(number, &state)?;
+            journal.stored(number, &state)?;
+        }
+        self.held.objects[number].writes(state.clone());
+        self.held.objects[number].stored(state);
+        Ok(())
+    }
+
+    /// Notes a namespace that the run creates; it is deleted at the end of the run.
+    ///
+    /// # Errors
+    /// The journal cannot be written.
+    pub fn namespace(&mut self, name: &str) -> anyhow::Result<()> {
+        if let Some(journal) = &mut self.journal {
+            journal.namespace(name)?;
+        }
+        self.held.namespaces.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Leaves the namespaces that the run created as they are; everything else is still restored.
+    pub fn keep_namespaces(&mut self) {
+        let kept = std::mem::take(&mut self.held.namespaces);
+        self.held.objects.retain(|object| !kept.contains(&object.place.namespace));
+        self.held.faults.retain(|fault| !kept.contains(&fault.namespace));
+    }
+
+    /// Changes the faults of a test service, of `count` of its pods or of all, until the end of the run.
     ///
     /// # Errors
     /// The service has no running pod; a pod cannot be reached, or belongs to no test service.
-    pub async fn fault(&mut self, service: &Service, change: &FaultChange) -> anyhow::Result<()> {
+    pub async fn fault(
+        &mut self,
+        service: &Service,
+        count: Option<usize>,
+        change: &FaultChange,
+    ) -> anyhow::Result<()> {
         let client = self.kinds.client();
-        let pods = services::pods(client, &service.namespace, &service.name).await?;
+        let mut pods = services::pods(client, &service.namespace, &service.name).await?;
+        pods.truncate(count.unwrap_or(pods.len()));
         let held = |pod: &&meshy_metrics::Pod| {
             self.held.faults.iter().any(|fault| fault.pod == pod.name && fault.namespace == pod.namespace)
         };
         let fresh: Vec<_> = pods.iter().filter(|pod| !held(pod)).cloned().collect();
-        for fault in services::pod_faults(client, &fresh).await? {
+        for fault in test_service::pod_faults(client, &fresh).await? {
             if let Some(journal) = &mut self.journal {
                 journal.fault(&fault)?;
             }
             self.held.faults.push(fault);
         }
-        services::change_fault(self.kinds.client(), &pods, change).await.map(drop)
+        test_service::change_fault(self.kinds.client(), &pods, change).await.map(drop)
     }
 
     /// Restores everything that this run has changed, except what other tools have changed since.
@@ -218,14 +275,15 @@ async fn give_back(kinds: &Kinds, journal: &Journal, held: &Held, report: &Repor
             |count| if *count == 1 { "1 restored".to_owned() } else { format!("{count} restored") },
         );
     restored.map(drop).context("cannot restore the policies and faults of before the run").hint(
-        "`meshy demo --restore` restores them later; so do the next `demo`, `sweep`, `sp`, `retry` and `split`",
+        "`meshy run --restore` restores them later; so do the next `run`, `demo`, `sweep`, `sp`, `retry` and `split`",
     )
 }
 
 /// Restores all that can be restored; returns how much that was, or the first error.
 async fn restored(kinds: &Kinds, journal: &Journal, held: &Held, report: &Report) -> anyhow::Result<usize> {
     let (mut count, mut failed) = (0, None);
-    for captured in held.objects.iter().rev() {
+    let gone = |namespace: &String| held.namespaces.contains(namespace);
+    for captured in held.objects.iter().rev().filter(|object| !gone(&object.place.namespace)) {
         match revert(kinds.client(), captured).await {
             Ok(Reverted::Restored) => count += 1,
             Ok(Reverted::Unchanged) => {}
@@ -243,9 +301,15 @@ async fn restored(kinds: &Kinds, journal: &Journal, held: &Held, report: &Report
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    for fault in &held.faults {
-        match services::restore_fault(kinds.client(), fault).await {
+    for fault in held.faults.iter().filter(|fault| !gone(&fault.namespace)) {
+        match test_service::restore_fault(kinds.client(), fault).await {
             Ok(changed) => count += usize::from(changed),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    for namespace in &held.namespaces {
+        match namespace::delete(kinds.client(), namespace).await {
+            Ok(deleted) => count += usize::from(deleted),
             Err(error) => failed = failed.or(Some(error)),
         }
     }

@@ -1,4 +1,4 @@
-//! Traffic against a budget, simulated many times.
+//! Traffic against a budget, or against a service that fails in blocks, simulated many times.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +27,39 @@ struct Run {
     refused: u64,
 }
 
-/// Simulates the load's budget.
+/// Requests in a block of a service that fails in shuffled blocks.
+const BLOCK: u64 = 10;
+
+/// Which attempts fail.
+#[derive(Default)]
+struct Failures {
+    requests: u64,
+    failures: u64,
+    /// The part of a failure that the next block adds.
+    rest: f64,
+}
+
+impl Failures {
+    /// Whether the next attempt fails: independently, or by its block, which has exactly the share of failures.
+    fn next(&mut self, load: &EdgeLoad, random: &mut Random) -> bool {
+        if !load.blocks {
+            return random.chance(load.fail_ratio);
+        }
+        if self.requests == 0 {
+            let failures = load.fail_ratio * BLOCK as f64 + self.rest;
+            // 70 % of a block can be slightly less than 7 in binary numbers.
+            self.failures = (failures + 1e-6).floor() as u64;
+            self.rest = (failures - self.failures as f64).max(0.0);
+            self.requests = BLOCK;
+        }
+        let fails = random.chance(self.failures as f64 / self.requests as f64);
+        self.requests -= 1;
+        self.failures -= u64::from(fails);
+        fails
+    }
+}
+
+/// Simulates the load.
 pub(super) fn prediction(load: EdgeLoad, seed: u64) -> EdgePrediction {
     let requests = load.requests();
     let runs = (REQUESTS / requests).clamp(LEAST_RUNS, MOST_RUNS);
@@ -53,24 +85,28 @@ pub(super) fn prediction(load: EdgeLoad, seed: u64) -> EdgePrediction {
 }
 
 fn simulate(load: &EdgeLoad, random: &mut Random) -> Run {
-    let Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } = load.policy else {
-        return Run::default();
-    };
-    let ttl = Duration::from_secs_f64(ttl_seconds);
     let clients = load.clients.max(1) as usize;
-    let mut budgets = vec![Budget::new(ttl, min_retries_per_second, retry_ratio); clients];
+    let (mut budgets, limit) = match load.policy {
+        Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
+            let ttl = Duration::from_secs_f64(ttl_seconds);
+            (vec![Budget::new(ttl, min_retries_per_second, retry_ratio); clients], u32::MAX)
+        }
+        Policy::None => (Vec::new(), 0),
+        Policy::Limit { limit } => (Vec::new(), limit),
+    };
+    let mut failures = Failures::default();
     let requests = load.requests();
     let step = load.over().as_nanos() as f64 / requests as f64;
     let mut run = Run::default();
     // Ends of attempts, in the order of time; retries of one request overlap with the next requests.
-    let mut ends: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
+    let mut ends: BinaryHeap<Reverse<(u64, usize, u32)>> = BinaryHeap::new();
     let mut sent = 0;
     loop {
         let next = (sent < requests).then_some((sent as f64 * step) as u64);
         let ended = match (next, ends.peek()) {
-            (Some(next), end) if end.is_none_or(|Reverse((end, _))| next <= *end) => {
+            (Some(next), end) if end.is_none_or(|Reverse((end, ..))| next <= *end) => {
                 let end = next + exponential(random, JITTER_NANOS) + exponential(random, ATTEMPT_NANOS);
-                ends.push(Reverse((end, sent as usize % clients)));
+                ends.push(Reverse((end, sent as usize % clients, 0)));
                 run.attempts += 1;
                 sent += 1;
                 continue;
@@ -78,12 +114,14 @@ fn simulate(load: &EdgeLoad, random: &mut Random) -> Run {
             (_, Some(_)) => ends.pop(),
             (_, None) => return run,
         };
-        let Some(Reverse((now, client))) = ended else { return run };
-        if !random.chance(load.fail_ratio) {
-            budgets[client].deposit(now);
+        let Some(Reverse((now, client, retries))) = ended else { return run };
+        if !failures.next(load, random) {
+            if let Some(budget) = budgets.get_mut(client) {
+                budget.deposit(now);
+            }
             run.succeeded += 1;
-        } else if budgets[client].withdraw(now) {
-            ends.push(Reverse((now + exponential(random, ATTEMPT_NANOS), client)));
+        } else if retries < limit && budgets.get_mut(client).is_none_or(|budget| budget.withdraw(now)) {
+            ends.push(Reverse((now + exponential(random, ATTEMPT_NANOS), client, retries + 1)));
             run.attempts += 1;
         } else {
             run.refused += 1;

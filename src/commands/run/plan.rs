@@ -1,0 +1,142 @@
+//! Reads a scenario with everything that it names. Mistakes end here, before anything is started.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use meshy_base::error::Advise as _;
+use meshy_base::input;
+use meshy_experiment::condition::parse_list;
+use meshy_experiment::scenario::policies::{near_file, near_shipped};
+use meshy_experiment::scenario::{Scenario, Settings, Via, shipped};
+use meshy_topology::Topology;
+
+use super::Args;
+use crate::runner::{Graph, Limits, Plan};
+
+impl Args {
+    /// Reads the scenario, its policies and its topology.
+    pub(super) fn read(&self) -> anyhow::Result<Plan> {
+        let name = self.scenario.as_deref().unwrap_or_default();
+        let settings = Settings { set: self.set.clone(), fast: self.fast };
+        let path = Path::new(name);
+        let is_path = name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml");
+        let found = match shipped::find(name) {
+            Ok(found) => Some(found),
+            Err(_) if is_path => None,
+            Err(problem) => return Err(problem.into()),
+        };
+        let (file, scenario, policies) = match &found {
+            None => {
+                let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
+                let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
+                let policies = scenario.policy_files(name, near_file(path))?;
+                (name.to_owned(), scenario, policies)
+            }
+            Some(found) => {
+                let scenario = self.selected(found.parse(&settings)?)?;
+                let policies = scenario.policy_files(found.path, near_shipped(found))?;
+                (found.path.to_owned(), scenario, policies)
+            }
+        };
+        let graph = self.graph(&scenario, &file, found.is_none().then_some(path))?;
+        if let Some(services) = services(&graph) {
+            scenario.check_services(&file, &services)?;
+        }
+        check_loads(&scenario, &file, &graph)?;
+        Ok(Plan {
+            scenario,
+            file,
+            policies,
+            graph,
+            limits: Limits { allow_storm: self.allow_storm, max_attempts: self.max_attempts },
+            paused: self.pause || self.present,
+        })
+    }
+
+    fn selected(&self, scenario: Scenario) -> anyhow::Result<Scenario> {
+        let mut scenario = match (&self.only, &self.start_at) {
+            (Some(step), _) => scenario.only(step)?,
+            (None, Some(step)) => scenario.start_at(step)?,
+            (None, None) => scenario,
+        };
+        let last = scenario.steps.last().map(|step| step.name.value.clone()).unwrap_or_default();
+        for text in &self.expect {
+            let parsed =
+                parse_list(text).map_err(|error| anyhow!("invalid condition `{text}`: {}", error.text));
+            for condition in
+                parsed.hint("docs/scenarios.md shows the form, for example success>=99%,p99<200ms")?
+            {
+                scenario.expect.push(condition.at_step(&last).to_string().into());
+            }
+        }
+        Ok(scenario)
+    }
+
+    /// Reads the topology of a scenario.
+    fn graph(&self, scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result<Graph> {
+        let Some(topology) = &scenario.topology else {
+            if !scenario.variants.is_empty() {
+                return Err(anyhow!("{file} has variants and no topology"))
+                    .hint("variants run in parallel, each in a namespace with its topology");
+            }
+            return Ok(Graph::Deployed(self.namespace.clone().unwrap_or_else(|| "default".to_owned())));
+        };
+        if self.namespace.is_some() {
+            return Err(anyhow!("`--namespace` is for a scenario without a topology, and {file} has one"));
+        }
+        let topology = match topology.name() {
+            Some(name) => {
+                let near =
+                    path.and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file());
+                Topology::load(near.as_deref().and_then(Path::to_str).unwrap_or(name))?
+            }
+            None => serde_json::from_value(topology.0.clone())
+                .with_context(|| format!("invalid topology in {file}"))?,
+        };
+        Ok(if topology.overlays.is_empty() {
+            Graph::Topology(topology)
+        } else {
+            Graph::Overlays(names(&topology))
+        })
+    }
+}
+
+/// The services of a topology; `None` where the cluster decides.
+fn services(graph: &Graph) -> Option<Vec<&str>> {
+    match graph {
+        Graph::Overlays(names) => Some(names.iter().map(String::as_str).collect()),
+        Graph::Topology(topology) => {
+            Some(topology.services.iter().map(|service| service.name.as_str()).collect())
+        }
+        Graph::Deployed(_) => None,
+    }
+}
+
+/// Checks that each load is sent from this machine, and through the ingress only to an entry point.
+fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result<()> {
+    let is_entry = |service: &str| match graph {
+        Graph::Overlays(names) => names.iter().any(|name| name == service),
+        Graph::Topology(topology) => topology.entrypoints().any(|entry| entry.name == service),
+        Graph::Deployed(_) => true,
+    };
+    for step in &scenario.steps {
+        let Some(load) = &step.load else { continue };
+        let place = format!("{file}:{}: step `{}`", load.target.line, step.name.value);
+        if load.senders.is_some() {
+            return Err(anyhow!("{place}: senders in the cluster are not supported yet"))
+                .hint("a load without `senders` is sent from this machine");
+        }
+        let reached = load.via == Some(Via::Direct) || load.target.contains("://");
+        if !reached && !is_entry(&load.target.value) {
+            return Err(anyhow!("{place}: `{}` is not an entry point", load.target.value))
+                .hint("a load is sent to a service with `entrypoint: true`, or with `via: direct`");
+        }
+    }
+    Ok(())
+}
+
+/// The names of the overlays, which may be written as folders.
+fn names(topology: &Topology) -> Vec<String> {
+    let name = |overlay: &String| overlay.rsplit('/').next().unwrap_or(overlay).to_owned();
+    topology.overlays.iter().map(name).collect()
+}

@@ -1,0 +1,211 @@
+//! What `meshy run` prints and writes: headings, the result, files for pipelines.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use console::{Term, style};
+use meshy_base::{Report, activity};
+use meshy_experiment::chart::{self, Chart, TextOptions};
+use meshy_experiment::event::Judgement;
+use meshy_experiment::gate::Gate;
+use meshy_experiment::scenario::{self, Scenario};
+use serde::Serialize;
+
+use super::Args;
+use crate::context::Context;
+use crate::recording::Recording;
+use crate::runner::{self, Finished, Plan};
+use crate::runs::Run;
+use crate::stage::Stage;
+use crate::steps::Step;
+use crate::summary::{self, WIDTH, wrapped};
+use crate::ui::hush::Hush;
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(in crate::commands) struct Document<'a> {
+    #[serde(flatten)]
+    run: &'a Run,
+    /// The file with all events.
+    events: &'a Path,
+    /// Whether it ended before its last step.
+    interrupted: bool,
+    /// The conditions, in order.
+    expectations: &'a [Judgement],
+}
+
+/// Says what would run, with the notes for a speaker.
+pub(super) fn plan(report: &Report, scenario: &Scenario) {
+    for step in &scenario.steps {
+        report.say(format!("would run step `{}` for {}", step.name.value, step.duration()));
+        if let Some(note) = &step.note {
+            wrapped(&format!("note: {note}"), WIDTH - 2)
+                .iter()
+                .for_each(|line| report.say(format!("  {line}")));
+        }
+    }
+}
+
+/// A step's heading. In a talk it fills the screen; with a hushed terminal it waits for a key.
+pub(super) async fn heading(
+    context: &Context,
+    (present, hush): (bool, Option<&Hush>),
+    (number, count): (usize, usize),
+    step: &scenario::Step,
+) -> anyhow::Result<()> {
+    let title = step.title.as_deref().unwrap_or(&step.name.value);
+    let title = format!("{} of {count}   {title}", number + 1);
+    let term = Term::stderr();
+    let pad = if present { "    " } else { "" };
+    if let Some(hush) = hush.filter(|_| present && number > 0) {
+        // What the step before showed stays until the speaker goes on.
+        key(context, &term, hush).await?;
+    }
+    if present {
+        term.clear_screen()?;
+        context.report.say("\n");
+    }
+    context.report.say(format!("\n{pad}{}", style(title).bold()));
+    for text in [&step.text, &step.question].into_iter().flatten() {
+        let width = if present { 60 } else { WIDTH };
+        wrapped(text, width).iter().for_each(|line| context.report.say(format!("{pad}{line}")));
+    }
+    match hush {
+        Some(hush) => key(context, &term, hush).await,
+        None => Ok(()),
+    }
+}
+
+async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> {
+    context.report.say(format!("\n    {}\n", style("[any key]").dim()));
+    if term.is_term() {
+        // Only a key that is pressed from now on.
+        hush.forget();
+        let term = term.clone();
+        let _waiting = activity::begin(activity::Kind::Work, "waiting for a key");
+        // A separate thread: the cluster in this process goes on while the speaker speaks.
+        let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
+        match key {
+            // Ctrl-C is a key here; the signal that the terminal makes of it then ends the wait for this.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
+            key => drop(key.context("cannot read the keyboard")?),
+        }
+    }
+    Ok(())
+}
+
+/// What a pipeline reports.
+pub(super) fn gate(plan: &Plan, finished: &Finished) -> Gate {
+    Gate {
+        name: plan.scenario.metadata.name.value.clone(),
+        title: runner::title(&plan.scenario),
+        duration: finished.took,
+        judgements: finished.judgements.clone(),
+    }
+}
+
+/// Prints and writes the results.
+pub(super) fn conclude(
+    context: &Context,
+    args: &Args,
+    plan: &Plan,
+    finished: &Finished,
+    recording: &Recording,
+) -> anyhow::Result<()> {
+    let gate = gate(plan, finished);
+    if let Some(file) = &args.junit {
+        write(file, &gate.junit())?;
+    }
+    if let Some(file) = &args.summary {
+        let _writing = activity::writing(file);
+        let open = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        open.and_then(|mut out| out.write_all(gate.summary(&recording.events.results()).as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let events = recording.view.run();
+    if let Some(file) = &args.svg {
+        for variant in events.variants() {
+            let file = match &variant {
+                Some(variant) => file.with_extension(format!("{variant}.svg")),
+                None => file.clone(),
+            };
+            write(&file, &chart::svg(&Chart::new(&events, variant.as_deref())))?;
+        }
+    }
+    let document = Document {
+        run: &recording.run(),
+        events: &recording.file,
+        interrupted: finished.interrupted,
+        expectations: &finished.judgements,
+    };
+    context.report.say("");
+    context.data(&document, |document| text(plan, &events, document.run, &finished.judgements))
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let _writing = activity::writing(file);
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The result for people: a chart per variant, the steps, the outcomes with the retries on, the verdict.
+fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements: &[Judgement]) -> String {
+    let options = TextOptions { width: 80, height: 12, colour: console::colors_enabled(), ascii: false };
+    let mut text = String::new();
+    for variant in events.variants() {
+        let title = variant.clone().unwrap_or_else(|| runner::title(&plan.scenario));
+        text.push_str(&format!(
+            "{title}\n{}\n",
+            chart::text(&Chart::new(events, variant.as_deref()), options)
+        ));
+    }
+    text.push_str(&summary::of_steps(&run.steps));
+    let retried = |step: &&Step| step.mesh.as_ref().is_some_and(|mesh| mesh.clients.retries() > 0);
+    if let Some((step, mesh)) = run
+        .steps
+        .iter()
+        .find(retried)
+        .and_then(|step| Some((step, step.mesh.as_ref()?)))
+        .filter(|_| plan.scenario.variants.is_empty())
+    {
+        text.push_str(&format!(
+            "\n\nStep `{}`:\n{}\n",
+            step.name,
+            summary::of_counted_outcomes(&mesh.outcomes)
+        ));
+    }
+    for step in &run.steps {
+        let Some(class) = &step.predicted_class else { continue };
+        let attempts = step.predicted_attempts_per_request;
+        let attempts =
+            attempts.map(|of| format!(", {:.1} attempts per request", of.mean)).unwrap_or_default();
+        text.push_str(&format!("\npredicted for `{}`: {class}{attempts}", step.name));
+    }
+    for judgement in judgements {
+        text.push_str(&format!("\n{judgement}"));
+    }
+    let met = run.verdict.as_ref().is_some_and(|verdict| verdict.holds);
+    if let Some(conclusion) = plan.scenario.metadata.conclusion.as_ref().filter(|_| met) {
+        let results = events.results();
+        let filled = meshy_experiment::condition::filled(conclusion, &results);
+        text.push_str(&format!("\n\n{}", wrapped(&filled, WIDTH).join("\n")));
+    }
+    text.push('\n');
+    text
+}
+
+/// The commands that a user may run next.
+pub(super) fn next(stage: &Stage) -> String {
+    let mut lines = vec![
+        ("meshy explain", "the same in sentences"),
+        ("meshy report", "one HTML file with the charts"),
+        ("meshy run --list", "the other scenarios"),
+        ("meshy predict --rps 20", "what the same budget does at more load"),
+    ];
+    match stage.stand_in {
+        true => lines.push(("meshy up --provider kind", "a lab with a real Linkerd; then the same command")),
+        false => lines.push(("meshy down", "deletes the lab")),
+    }
+    lines.iter().map(|(command, what)| format!("  {command:<26}{what}\n")).collect()
+}

@@ -1,0 +1,89 @@
+//! Where the load of a step is sent: through the ingress, by a port-forward, or to a URL.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, anyhow};
+use meshy_base::Report;
+use meshy_base::error::{Advise as _, Exit};
+use meshy_experiment::scenario::{Load, StatusFrom, Via};
+use meshy_kube::failure;
+use meshy_load::Target;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::ground::Place;
+use crate::forward::Way;
+use crate::stage::Stage;
+
+/// A request of a load, and the port-forward that it needs.
+pub(super) struct Aim {
+    /// The request.
+    pub(super) target: Target,
+    /// The port-forward lives as long as this.
+    _way: Option<AbortOnDropHandle<()>>,
+}
+
+impl Aim {
+    /// Finds the way to the target of a load.
+    ///
+    /// # Errors
+    /// There is no such service, or no way to it.
+    pub(super) async fn of(
+        stage: &Stage,
+        place: &Place,
+        load: &Load,
+        report: &Report,
+    ) -> anyhow::Result<Self> {
+        let name = load.target.value.as_str();
+        if name.contains("://") {
+            let target = Target::of_url(name).await.hint("a URL is http://HOST[:PORT]/PATH")?;
+            return Ok(Self { target: complete(target, load)?, _way: None });
+        }
+        let entry = place.entries.iter().find(|entry| entry.service == name);
+        if let (Some(entry), Some(ingress)) = (entry.filter(|_| load.via != Some(Via::Direct)), stage.ingress)
+        {
+            return Ok(Self { target: complete(request(ingress, &entry.host, load)?, load)?, _way: None });
+        }
+        if load.via == Some(Via::Ingress) {
+            return Err(anyhow!("the ingress does not lead to service `{name}`"))
+                .hint("`via: direct` sends the load by a port-forward")
+                .exit(Exit::Usage);
+        }
+        let found = place.services.iter().find(|(known, _)| known == name);
+        let (_, port) = found.with_context(|| format!("there is no service `{name}`"))?;
+        let way = Way {
+            client: stage.client.clone(),
+            namespace: place.namespace.clone(),
+            target: format!("svc/{name}"),
+            remote: *port,
+        };
+        let (address, carried) = way.open(report.clone()).await?;
+        let report = report.clone();
+        let task = tokio::spawn(async move {
+            if let Err(error) = carried.await {
+                report.warn(format!("the port-forward ended: {}", failure::plain(&error)));
+            }
+        });
+        let host = format!("{name}.{}.svc.cluster.local:{port}", place.namespace);
+        let target = complete(request(address, &host, load)?, load)?;
+        Ok(Self { target, _way: Some(AbortOnDropHandle::new(task)) })
+    }
+}
+
+fn request(address: SocketAddr, host: &str, load: &Load) -> anyhow::Result<Target> {
+    Target::new(address, host, load.path.as_deref().unwrap_or("/"))
+}
+
+/// Adds what the load says about the request.
+fn complete(mut target: Target, load: &Load) -> anyhow::Result<Target> {
+    if let Some(method) = &load.method {
+        target.method = method.parse().with_context(|| format!("invalid method `{method}`"))?;
+    }
+    for (name, value) in &load.headers {
+        target.header(&format!("{name}: {value}"))?;
+    }
+    if let Some(body) = &load.body {
+        target.body = body.clone().into();
+    }
+    target.bounce = load.status_from == Some(StatusFrom::Body);
+    Ok(target)
+}
