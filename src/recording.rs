@@ -19,8 +19,18 @@ pub type Events = Recorder<Kept>;
 
 /// The file of a run. A failure to write is reported once: what is measured is worth more than the file.
 pub struct Kept {
-    file: Option<BufWriter<File>>,
+    path: PathBuf,
+    state: State,
     report: Report,
+}
+
+/// The state of a file.
+enum State {
+    /// Nothing was written: a run that did not begin leaves no file.
+    Absent,
+    Open(BufWriter<File>),
+    /// A write failed.
+    Failed,
 }
 
 /// A run while it is recorded.
@@ -38,34 +48,43 @@ pub struct Recording {
 }
 
 impl Kept {
-    fn open(file: &Path, report: &Report) -> Self {
-        let open = || -> anyhow::Result<File> {
-            private::ensure_folder(file.parent().context("the file has no folder")?)?;
-            let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
-            private::open(file, flags).with_context(|| format!("cannot write {}", file.display()))
-        };
-        let opened = open().map_err(|error| report.warn(format!("the run is not recorded: {error:#}")));
-        Self { file: opened.ok().map(BufWriter::new), report: report.clone() }
+    fn new(path: &Path, report: &Report) -> Self {
+        Self { path: path.to_owned(), state: State::Absent, report: report.clone() }
     }
 
-    fn keep(&mut self, done: io::Result<()>) {
-        if let Err(error) = done {
+    fn open(&self) -> anyhow::Result<File> {
+        private::ensure_folder(self.path.parent().context("the file has no folder")?)?;
+        let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+        private::open(&self.path, flags).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Does something with the file, which is created first if it is absent.
+    fn keep(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
+        if matches!(self.state, State::Absent) {
+            self.state = match self.open() {
+                Ok(file) => State::Open(BufWriter::new(file)),
+                Err(error) => {
+                    self.report.warn(format!("the run is not recorded: {error:#}"));
+                    State::Failed
+                }
+            };
+        }
+        let State::Open(file) = &mut self.state else { return };
+        if let Err(error) = write(file) {
             self.report.warn(format!("the run is not recorded any more: {error}"));
-            self.file = None;
+            self.state = State::Failed;
         }
     }
 }
 
 impl Write for Kept {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
-        let done = self.file.as_mut().map_or(Ok(()), |file| file.write_all(part));
-        self.keep(done);
+        self.keep(|file| file.write_all(part));
         Ok(part.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let done = self.file.as_mut().map_or(Ok(()), BufWriter::flush);
-        self.keep(done);
+        self.keep(BufWriter::flush);
         Ok(())
     }
 }
@@ -79,7 +98,7 @@ impl Recording {
         let started = jiff::Timestamp::now();
         let id = started.strftime("%Y%m%d-%H%M%S-%3f").to_string();
         let file = runs::file(&id)?;
-        let events = Recorder::new(Kept::open(&file, report), started);
+        let events = Recorder::new(Kept::new(&file, report), started);
         let view = View::of(&events, report);
         runs::drop_oldest(report);
         Ok(Self { id, view: view.clone(), file, events, begun: Instant::now(), _showing: view.start() })
