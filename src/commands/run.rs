@@ -94,7 +94,7 @@ pub struct Args {
     pub(super) svg: Option<PathBuf>,
     /// The scenario, once it is read.
     #[arg(skip)]
-    read: OnceCell<Box<Plan>>,
+    pub(super) read: OnceCell<Box<Plan>>,
 }
 
 /// A row of `--list`.
