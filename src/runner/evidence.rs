@@ -52,6 +52,10 @@ pub(super) async fn in_use(
     let deadline = ground.deadline.min(Instant::now() + IN_USE);
     let aim = Aim::of(ground.stage, place, load, report).await?;
     let present = profiled_now(objects);
+    if !profiled.is_empty() {
+        // A client is known by its counters: one that has not sent a request yet would not be scraped.
+        probe(&aim).await?;
+    }
     for (namespace, name) in profiled {
         let service = Service { namespace: namespace.clone(), name: name.clone() };
         let is_present = present.contains(&(namespace.clone(), name.clone()));
