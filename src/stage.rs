@@ -173,7 +173,7 @@ impl Stage {
             stand_in,
             at_once: stand_in && !lab.like_linkerd,
             deploy: deploy::Options::of(&lab),
-            foreign: (lab.provider == Provider::Existing).then(|| lab.context.clone()),
+            foreign: lab.is_foreign().then(|| lab.context.clone()),
             lab: lab.name.to_string(),
             own: None,
         })

@@ -26,8 +26,8 @@ pub(super) fn step(topology: &Topology, step: &Step, objects: &InForce) -> Predi
     let name = step.name.value.clone();
     let unknown = |text: String| Prediction { step: name.clone(), text: Some(text), ..Prediction::default() };
     let Some(load) = &step.load else { return unknown("no load is sent".to_owned()) };
-    if let Some(kind) = objects.objects().map(manifest::kind).find(|kind| !is_simulated(kind)) {
-        return unknown(format!("the effect of a {kind} is not simulated"));
+    if let Some(object) = objects.objects().find(|object| !is_simulated(object)) {
+        return unknown(format!("the effect of the {} is not simulated", manifest::describe(object)));
     }
     let policies = Policies { services: policies(objects), ..Policies::default() };
     let mut model = match Model::from_topology(topology, &policies) {
@@ -102,15 +102,27 @@ fn event(step: &Step, predicted: &meshy_predict::Prediction) -> Prediction {
     }
 }
 
-fn is_simulated(kind: &str) -> bool {
-    ["Service", names::PROFILE_KIND].contains(&kind)
+/// Whether the simulation has the policy: that of a Service, a profile, or a route for all requests to a service.
+fn is_simulated(object: &Object) -> bool {
+    let rules = object.data["spec"]["rules"].as_array().map_or(0, Vec::len);
+    match manifest::kind(object) {
+        "Service" | names::PROFILE_KIND => true,
+        "HTTPRoute" => rules == 1 && parent(object).is_some(),
+        _ => false,
+    }
+}
+
+/// The service that a route belongs to.
+fn parent(route: &Object) -> Option<&str> {
+    route.data["spec"]["parentRefs"].as_array()?.first()?["name"].as_str()
 }
 
 /// The policies of the services, by their names.
 fn policies(objects: &InForce) -> BTreeMap<String, EdgePolicy> {
     let mut policies: BTreeMap<String, EdgePolicy> = BTreeMap::new();
     for object in objects.objects() {
-        let name = object.metadata.name.clone().unwrap_or_default();
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let name = parent(object).unwrap_or(name);
         let service = name.split('.').next().unwrap_or_default().to_owned();
         let policy = policies.entry(service).or_default();
         if manifest::kind(object) == names::PROFILE_KIND {

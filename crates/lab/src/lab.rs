@@ -141,6 +141,11 @@ impl Record {
         }
     }
 
+    /// Whether meshy did not make the cluster.
+    pub fn is_foreign(&self) -> bool {
+        self.provider.own_context(&self.name).is_none()
+    }
+
     /// Writes the record so that a reader sees the old one or the new one, never a part.
     ///
     /// # Errors
