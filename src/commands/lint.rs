@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::mesh::survey;
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::input;
 
@@ -55,8 +56,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// Returns the line of a finding in its file; none where the file cannot be read again.
 fn line(place: &lint::Place) -> Option<usize> {
-    let text = input::regular(Path::new(place.file.as_deref()?)).ok()?;
-    lint::line(&String::from_utf8(text).ok()?, place)
+    let text = bounded::read_text(Path::new(place.file.as_deref()?), input::LARGEST, Links::Followed).ok()?;
+    lint::line(&text, place)
 }
 
 fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use meshy_base::bounded::Links;
 use meshy_base::error::{Advise as _, Exit};
-use meshy_base::{activity, input, private};
+use meshy_base::{activity, bounded, input, private};
 use meshy_experiment::chart::{self, Chart, TextOptions};
 use meshy_experiment::condition::Condition;
 use meshy_experiment::event::{Event, Judgement, Kind, Recorder, Results};
 use meshy_experiment::gate::Gate;
 use meshy_experiment::run::Run;
-use meshy_experiment::scenario::policies::{near_file, near_shipped};
+use meshy_experiment::scenario::policies::near_shipped;
 use meshy_experiment::scenario::{Scenario, Settings, Step, Via, shipped};
 use meshy_topology::Topology;
 use serde::Serialize;
@@ -81,6 +82,12 @@ struct Document<'a> {
     expectations: &'a [Judgement],
 }
 
+/// Returns a reader of policy files next to a scenario file.
+fn near(scenario: &Path) -> impl Fn(&str) -> Option<String> {
+    let folder = scenario.parent().unwrap_or(Path::new("")).to_owned();
+    move |name| bounded::read_text(&folder.join(name), input::LARGEST, Links::Followed).ok()
+}
+
 impl Args {
     /// Returns how long the load takes at most by the scenario's file; 0 where it cannot be read.
     pub(crate) fn planned(&self) -> Duration {
@@ -101,7 +108,7 @@ impl Args {
             None => {
                 let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
                 let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
-                let policies = scenario.policy_files(name, near_file(path))?;
+                let policies = scenario.policy_files(name, near(path))?;
                 (name.to_owned(), scenario, policies)
             }
             Some(found) => {

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod apply;
+mod body;
 mod conflict;
 pub mod delete;
 pub mod failure;

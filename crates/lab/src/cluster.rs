@@ -269,7 +269,7 @@ pub fn lab(env: &Env) -> anyhow::Result<Record> {
     let name = &env.name;
     env.lab()?
         .with_context(|| format!("there is no lab `{name}`"))
-        .hint("`meshy up` makes it; `meshy status` shows which labs there are")
+        .hint("`meshy up` makes it; `meshy` without a command lists the labs")
         .exit(Exit::Prerequisite)
 }
 

@@ -9,6 +9,7 @@ use etcetera::BaseStrategy;
 
 use super::LabName;
 use super::layout::{LOCK, RECORD};
+use meshy_base::bounded;
 use meshy_base::error::Advise;
 use meshy_base::private;
 
@@ -54,7 +55,7 @@ fn is_folder(folder: &Path) -> anyhow::Result<bool> {
     match fs::symlink_metadata(folder) {
         Ok(there) if there.is_dir() => Ok(true),
         Ok(there) => {
-            let is = private::kind(&there);
+            let is = bounded::kind(&there);
             Err(anyhow!("{} is {is}, expected a folder", folder.display()))
                 .hint("meshy did not create it: move it away")
         }
