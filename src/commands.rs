@@ -17,6 +17,7 @@ pub mod inject;
 pub mod install;
 pub mod internal_serve;
 pub mod lint;
+mod look;
 pub mod outcomes;
 pub mod overview;
 pub mod policy;

@@ -17,6 +17,7 @@ pub mod config;
 pub mod context;
 pub mod demo;
 pub mod expect;
+mod last_load;
 pub mod live;
 pub mod measure;
 pub mod mesh;

@@ -9,6 +9,7 @@ use serde_json::json;
 use meshy_load::Tick;
 
 use crate::measure::View;
+use crate::ui::hush::Hush;
 use meshy_base::Report;
 
 /// Seconds in the sparkline: what a terminal of 80 columns shows next to its label.
@@ -21,6 +22,7 @@ pub struct Live {
     past: RefCell<Vec<Tick>>,
     marks: RefCell<Vec<usize>>,
     rate: f64,
+    _quiet: Option<Hush>,
 }
 
 impl Live {
@@ -31,10 +33,18 @@ impl Live {
             bar.set_style(ProgressStyle::with_template("{msg}").expect("a fixed template"));
             bar
         });
+        let quiet = bar.as_ref().map(|_| Hush::ctrl_c());
         if bar.is_none() {
             report.say("    TIME   REQUESTS   SUCCESS      P50      P95      P99");
         }
-        Self { report: report.clone(), bar, past: RefCell::default(), marks: RefCell::default(), rate }
+        Self {
+            report: report.clone(),
+            bar,
+            past: RefCell::default(),
+            marks: RefCell::default(),
+            rate,
+            _quiet: quiet,
+        }
     }
 
     /// Ends the view; what it showed last stays.

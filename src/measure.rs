@@ -1,5 +1,6 @@
 //! One measurement: the counters before, traffic, the counters after.
 
+mod faults;
 pub mod marks;
 
 use meshy_kube::failure;
@@ -11,9 +12,10 @@ use meshy_base::error;
 use meshy_load::{self, Plan, Summary, Target};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
-use meshy_policy::services::{self, NotTestService, Seen};
+use meshy_policy::services::{self, Fault, NotTestService, Seen};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
+use faults::Faults;
 use marks::{Mark, Marks};
 
 /// A measured stretch of traffic.
@@ -34,6 +36,9 @@ pub struct Step {
     /// The service asked, if the cluster was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Mesh>,
+    /// What all proxies counted meanwhile; not part of the record.
+    #[serde(skip)]
+    pub window: Option<Window>,
 }
 
 /// What the mesh counted meanwhile.
@@ -61,8 +66,9 @@ pub struct Mesh {
     pub gaps: Vec<String>,
 }
 
-/// A view of the mesh before traffic, to be compared with one after it.
-pub struct Before {
+/// The mesh at one moment, as far as one service is concerned. Two of them make a [`Mesh`].
+#[derive(Clone)]
+pub struct Snapshot {
     client: kube::Client,
     service: Service,
     servers: Vec<Pod>,
@@ -70,64 +76,97 @@ pub struct Before {
     /// None for an application that is not the test service.
     seen: Result<Option<Seen>, String>,
     policy: Policy,
-    fail_ratio: Result<f64, String>,
+    fault: Result<Fault, String>,
 }
 
-/// Looks at all proxies, and at the service's own counts where it has some.
+/// Reads all proxies, and the service's own counts where it has some.
 ///
 /// # Errors
 /// The service is not there, or the API fails.
-pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
+pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
     let policy = meshy_policy::policy::of(client, service).await?;
-    let seen = known(services::seen(client, &servers).await);
-    let fault = services::fault(client, &servers).await;
-    let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
-    let pods = meshy_metrics::pods::list(client, None).await?;
-    let sight = sight(client, pods, POD_DEADLINE).await;
-    Ok(Before { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fail_ratio })
+    read(client, service, servers, policy).await
 }
 
-impl Before {
+async fn read(
+    client: &kube::Client,
+    service: &Service,
+    servers: Vec<Pod>,
+    policy: Policy,
+) -> anyhow::Result<Snapshot> {
+    let seen = known(services::seen(client, &servers).await);
+    let fault = services::fault(client, &servers).await.map_err(|error| failure::plain(&error));
+    let pods = meshy_metrics::pods::list(client, None).await?;
+    let sight = sight(client, pods, POD_DEADLINE).await;
+    Ok(Snapshot { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fault })
+}
+
+impl Snapshot {
     /// Whether any pod has a proxy.
     pub fn meshed(&self) -> bool {
         !self.sight.pods.is_empty()
     }
 
-    /// The difference to now; `sent` is what was asked for, to predict it.
+    /// Returns the service.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Returns all pods that were scraped.
+    pub fn pods(&self) -> Vec<Pod> {
+        self.sight.pods.iter().map(|sighted| sighted.pod.clone()).collect()
+    }
+
+    /// Returns the same service and policy now.
     ///
     /// # Errors
     /// The API fails.
-    pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
-        let pods = meshy_metrics::pods::list(&self.client, None).await?;
-        let after = sight(&self.client, pods, POD_DEADLINE).await;
-        let seen = match &self.seen {
-            Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
-            Ok(None) => Ok(None),
-            Err(why) => Err(why.clone()),
-        };
-        let mut window = Window::between(&self.sight, &after);
-        let served = match (self.seen, seen) {
-            (Ok(Some(before)), Ok(Some(after))) => after.since(&before),
-            (_, Err(why)) => {
+    pub async fn again(&self) -> anyhow::Result<Self> {
+        read(&self.client, &self.service, self.servers.clone(), self.policy).await
+    }
+
+    /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
+    #[must_use]
+    pub fn at_start(&self) -> Self {
+        let sight = Sight { at: self.sight.at, pods: Vec::new() };
+        let seen = self.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
+        Self { sight, seen, ..self.clone() }
+    }
+
+    /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time of the load,
+    /// to predict it. A fault that changed meanwhile is no base for a prediction.
+    pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
+        let mut window = Window::between(&self.sight, &now.sight);
+        let served = match (&self.seen, &now.seen) {
+            (Ok(Some(before)), Ok(Some(after))) => after.since(before),
+            (Err(why), _) | (Ok(Some(_)), Err(why)) => {
                 window.gaps.push(format!("what service `{}` counted itself: {why}", self.service.name));
                 None
             }
             _ => None,
         };
-        let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
         let own = |pod: &&PodWindow| self.servers.iter().any(|server| server.name == pod.pod.name);
         let own: Vec<_> = window.pods.iter().filter(own).map(|pod| &pod.change).collect();
-        let (fail_ratio, unpredicted) = match self.fail_ratio {
-            Ok(ratio) => (Some(ratio), None),
-            Err(why) => (None, Some(why)),
+        let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
+        let (fail_ratio, unpredicted) = match (&self.fault, &now.fault) {
+            (Ok(before), Ok(after)) if before != after => (
+                None,
+                Some(format!(
+                    "the fault changed meanwhile, from `{}` to `{}`",
+                    before.words(),
+                    after.words()
+                )),
+            ),
+            (Ok(fault), _) => (Some(fault.ratio()), None),
+            (Err(why), _) => (None, Some(why.clone())),
         };
         let prediction = sent.zip(fail_ratio).map(|((rate, seconds), fail_ratio)| {
             let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1) as u32;
             let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
             predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
         });
-        Ok(Mesh {
+        let mesh = Mesh {
             policy: self.policy,
             fail_ratio,
             clients: total(routes.values()),
@@ -135,9 +174,10 @@ impl Before {
             outcomes: Outcomes::of(&routes, served.as_ref()),
             prediction,
             unpredicted,
-            gaps: window.gaps,
-            service: self.service,
-        })
+            gaps: window.gaps.clone(),
+            service: self.service.clone(),
+        };
+        (mesh, window)
     }
 }
 
@@ -174,7 +214,7 @@ pub trait View {
     fn tick(&self, tick: &meshy_load::Tick);
 }
 
-/// Sends traffic and looks at the mesh before and after it; `view` shows it meanwhile. Where nothing can be seen of the
+/// Sends traffic and reads the mesh before and after it; `view` shows it meanwhile. Where nothing can be seen of the
 /// mesh, the traffic's own numbers stand alone.
 ///
 /// # Errors
@@ -190,12 +230,17 @@ pub async fn step(
     let mut watched = None;
     let mut before = None;
     if let Some((client, service)) = mesh {
-        watched = Some(Marks::of(client, service).await?);
-        before = Some(self::before(client, service).await?);
+        let marks = Marks::of(client, service).await?;
+        let first = snapshot(client, service).await?;
+        let faults = first.fault.as_ref().ok().map(|fault| Faults::of(client, &first.servers, fault));
+        watched = Some((marks, faults));
+        before = Some(first);
     }
     let (begun, mut marks) = (Instant::now(), Vec::new());
-    let mut see = |watched: &mut Option<Marks>| {
-        let new = watched.as_mut().map(|marks| marks.take(begun)).unwrap_or_default();
+    let mut see = |watched: &mut Option<(Marks, Option<Faults>)>| {
+        let Some((policies, faults)) = watched else { return };
+        let faults = faults.as_mut().map(|faults| faults.take(begun)).unwrap_or_default();
+        let new: Vec<Mark> = policies.take(begun).into_iter().chain(faults).collect();
         new.iter().for_each(|mark| view.mark(&mark.text));
         marks.extend(new);
     };
@@ -205,24 +250,48 @@ pub async fn step(
     };
     let mut traffic = meshy_load::run(target, plan, stop, each_second).await;
     see(&mut watched);
-    let mesh = match before {
-        Some(before) => {
-            if before.servers.len() > 1 {
-                traffic.forget_attempts();
-            }
-            // Where the server or this machine cannot follow, fewer requests are under way than were planned.
-            let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
-            let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
-            let mut mesh = before.after(Some((rate, traffic.length_seconds))).await?;
-            mesh.outcomes.added_latency_ms = added_latency(&traffic);
-            // A prediction is for one policy.
-            mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
-            mesh.gaps.extend(watched.iter().flat_map(Marks::broken));
-            Some(mesh)
+    let mut counted = None;
+    if let Some(before) = before {
+        if before.servers.len() > 1 {
+            traffic.forget_attempts();
         }
-        None => None,
-    };
-    Ok(Step { name: name.to_owned(), case: case.to_owned(), begun_seconds: 0.0, traffic, marks, mesh })
+        // Where the server or this machine cannot follow, fewer requests are under way than were planned.
+        let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
+        let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
+        let (mut mesh, window) = before.until(&before.again().await?, Some((rate, traffic.length_seconds)));
+        mesh.outcomes.added_latency_ms = added_latency(&traffic);
+        // A prediction is for one policy and one fault.
+        mesh.prediction = mesh.prediction.filter(|_| marks.is_empty());
+        without_others(&mut mesh, case, &traffic);
+        mesh.gaps.extend(watched.iter().flat_map(|(policies, _)| policies.broken()));
+        counted = Some((mesh, window));
+    }
+    let (mesh, window) = counted.unzip();
+    Ok(Step {
+        name: name.to_owned(),
+        case: case.to_owned(),
+        begun_seconds: 0.0,
+        traffic,
+        marks,
+        mesh,
+        window,
+    })
+}
+
+/// Notes requests of other senders, for which nothing was predicted. It is known for the cases in which each request that is sent
+/// is one request to the service.
+fn without_others(mesh: &mut Mesh, case: &str, traffic: &Summary) {
+    let sent = traffic.sent_count();
+    let others = mesh.clients.requests_count.saturating_sub(sent);
+    if !["service", "ingress"].contains(&case) || others == 0 {
+        return;
+    }
+    let word = if others == 1 { "request" } else { "requests" };
+    mesh.prediction = None;
+    mesh.unpredicted = Some(format!(
+        "{others} {word} of other senders are included: the proxies counted {}, this load sent {sent}",
+        mesh.clients.requests_count
+    ));
 }
 
 /// The median of requests with more than one attempt, by their counts, beyond the median of first attempts.
@@ -262,7 +331,8 @@ mod tests {
         pods.patch_status("web-1", &PatchParams::default(), &runs).await.unwrap();
 
         let service = Service { namespace: "default".to_owned(), name: "web".to_owned() };
-        let mesh = before(&client, &service).await.unwrap().after(Some((4.0, 1.0))).await.unwrap();
+        let before = snapshot(&client, &service).await.unwrap();
+        let (mesh, _) = before.until(&before.again().await.unwrap(), Some((4.0, 1.0)));
         assert_eq!((mesh.fail_ratio, mesh.prediction), (None, None));
         let why = mesh.unpredicted.expect("a reason");
         assert!(why.contains("cannot reach the admin port of pod `web-1`"), "{why}");

@@ -11,6 +11,7 @@ use kube::api::{Api, ListParams};
 use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
 
+use crate::last_load;
 use crate::measure::Step;
 use meshy_base::Report;
 use meshy_base::error::Advise;
@@ -123,6 +124,7 @@ impl Run {
         private::ensure_folder(folder)?;
         let file = folder.join(format!("{}.json", self.id));
         private::replace(&file, &serde_json::to_vec(self)?)?;
+        last_load::keep(folder, &self.lab, (&self.id, &self.command), &self.steps)?;
         let ids = ids_in(folder)?;
         for id in ids.iter().take(ids.len().saturating_sub(KEPT)) {
             // Another meshy may have dropped it already.

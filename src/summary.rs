@@ -36,7 +36,7 @@ pub fn of_step(step: &Step) -> String {
         text.push_str(&of_mesh(mesh));
     }
     if !step.marks.is_empty() {
-        text.push_str("the policy changed meanwhile, so nothing was predicted\n");
+        text.push_str("the policy or the fault changed meanwhile, so nothing was predicted\n");
     }
     text
 }
@@ -220,7 +220,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         _ if !step.marks.is_empty() => {
             let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
             let marks = marks.collect::<Vec<_>>().join("; ");
-            sentences.push(format!("The policy changed meanwhile: {marks}. These figures hold all of it."));
+            sentences.push(format!("Changed meanwhile: {marks}. These figures cover all of it."));
         }
         Policy::None => sentences.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
         Policy::Budget { .. } => {

@@ -20,6 +20,8 @@ use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::hush::Hush;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_base::limit;
+use meshy_lab::cluster::Spec;
+use meshy_lab::up::UpSpec;
 use meshy_policy::policy::{Session, Stopped};
 
 /// How long the demo takes at most as it was asked to: on a real Linkerd some minutes pass until all clients follow.
@@ -98,7 +100,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// `meshy up --provider embedded` with this run's own global flags.
 async fn bring_up(context: &Context, like_linkerd: bool) -> anyhow::Result<()> {
     let context = context.with_provider(ProviderChoice::Embedded);
-    super::up::run(&context, super::up::Args::embedded(like_linkerd)).await?;
+    let cluster = Spec { like_linkerd, ..Spec::default() };
+    super::up::bring_up(&context, UpSpec { cluster, ..UpSpec::default() }).await?;
     Ok(())
 }
 

@@ -34,7 +34,7 @@ pub enum As {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
-                        meshy retry apply web -n shop --as route --on gateway-error --timeout 500ms\n  meshy retry delete"
+                        meshy retry apply web -n shop --as route --on gateway-error --attempt-timeout 500ms\n  meshy retry delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -46,7 +46,7 @@ pub struct Args {
 pub enum Command {
     /// Switch retries on and prove that the clients follow
     #[command(
-        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --timeout 500ms"
+        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --attempt-timeout 500ms"
     )]
     Apply(ApplyArgs),
     /// Switch them off
@@ -89,7 +89,7 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one attempt may wait for an answer; after `retry apply`, `--timeout` is this one as well
+    /// How long one attempt may wait for a response
     #[arg(long, value_name = "DURATION")]
     attempt_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before

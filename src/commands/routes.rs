@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use super::stat::Look;
+use super::look::{self, Look, Source, Watch};
 use crate::context::Context;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
 use meshy_metrics::pods::Pod;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use meshy_metrics::{self, PodWindow};
+use meshy_metrics::{self, PodWindow, Window};
 use meshy_policy::services;
 
 /// What to show.
@@ -32,7 +32,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.window
+        self.look.time.planned()
     }
 }
 
@@ -45,62 +45,101 @@ pub(super) struct Row {
     effective_success_ratio: Option<f64>,
     effective_requests_per_second: Option<f64>,
     actual_success_ratio: Option<f64>,
-    actual_requests_per_second: f64,
+    actual_requests_per_second: Option<f64>,
     #[serde(flatten)]
     counts: RouteCounts,
 }
 
-/// Shows both views.
+/// Shows both views, with `--watch` again each second.
 ///
 /// # Errors
 /// The service or the source is unknown, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
-    let services = targets(&client, &args.target, &args.look.namespace).await?;
-    let pods = meshy_metrics::pods::list(&client, None).await?;
-    let window = args.look.watch(context, &client, &pods).await;
-    let wanted = args.from.as_deref().map(|from| from.rsplit_once('/').unwrap_or(("", from)));
-    let sends = |pod: &&PodWindow| match wanted {
+    let mut watch = Watch::new(&args.look.time);
+    loop {
+        let services = targets(&client, &args.target, &args.look.namespace).await?;
+        let pods = meshy_metrics::pods::list(&client, None).await?;
+        let from = args.from.as_deref();
+        let counted = |window: &Window| {
+            rows(window, &services, from)
+                .iter()
+                .any(|row| row.counts.requests_count + row.counts.attempts_count > 0)
+        };
+        let (window, source) = match args.look.time.watch {
+            true => watch.next(&client, &pods).await,
+            false => args.look.time.read(context, &client, &pods, counted).await,
+        };
+        if let Some(from) = from
+            && !window.pods.iter().any(|pod| sends(pod, Some(from)))
+        {
+            return Err(anyhow!("`{from}` is not a meshed client"))
+                .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"))
+                .id("client-unmeshed");
+        }
+        window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
+        show(context, &services, rows(&window, &services, from), source, args.look.time.watch)?;
+        if !look::goes_on(context, args.look.time.watch) {
+            return Ok(Exit::Done);
+        }
+    }
+}
+
+/// Prints the tables.
+fn show(
+    context: &Context,
+    services: &[(Service, Vec<Pod>)],
+    rows: Vec<Row>,
+    source: Source,
+    again: bool,
+) -> anyhow::Result<()> {
+    look::clear(context, again);
+    let empty = rows.iter().all(|row| row.counts.requests_count + row.counts.attempts_count == 0);
+    context.data(&look::Table { source, rows }, |document| {
+        let texts = services.iter().map(|(service, _)| {
+            let own = document.rows.iter().filter(|row| row.service == service.name);
+            words(&own.collect::<Vec<_>>(), service)
+        });
+        let texts: Vec<String> = std::iter::once(document.source.words(empty)).chain(texts).collect();
+        texts.join("\n\n")
+    })
+}
+
+/// Whether a pod is the one that `--from` names; without it every pod is.
+fn sends(pod: &PodWindow, from: Option<&str>) -> bool {
+    match from.map(|from| from.rsplit_once('/').unwrap_or(("", from))) {
         None => true,
         Some(("po" | "pod", name)) => pod.pod.name == name,
         Some((_, name)) => pod.pod.workload.name == name,
-    };
-    let senders: Vec<&PodWindow> = window.pods.iter().filter(sends).collect();
-    if let (Some(from), true) = (&args.from, senders.is_empty()) {
-        return Err(anyhow!("`{from}` is not a meshed client"))
-            .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"))
-            .id("client-unmeshed");
     }
-    window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-    // With a window of zero there is no time to divide by; rates are then unknown, not infinite.
+}
+
+/// The rows of these services, clients first.
+fn rows(window: &Window, services: &[(Service, Vec<Pod>)], from: Option<&str>) -> Vec<Row> {
+    // With a window of zero there is no time to divide by; rates are then unknown.
     let seconds = window.length.as_secs_f64();
-    let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
+    let per_second = |count: u64| (seconds > 0.0).then(|| count as f64 / seconds);
     let mut rows: Vec<Row> = Vec::new();
-    for (service, servers) in &services {
+    for (service, servers) in services {
         let row = |view, route: String, counts: RouteCounts| Row {
             service: service.name.clone(),
             route,
             view,
             effective_success_ratio: counts.effective_success(),
-            effective_requests_per_second: (counts.requests_count > 0)
-                .then(|| per_second(counts.requests_count)),
+            effective_requests_per_second: per_second(counts.requests_count)
+                .filter(|_| counts.requests_count > 0),
             actual_success_ratio: counts.actual_success(),
             actual_requests_per_second: per_second(counts.attempts_count),
             counts,
         };
-        let clients = client_view(senders.iter().map(|pod| &pod.change), service);
+        let senders = window.pods.iter().filter(|pod| sends(pod, from));
+        let clients = client_view(senders.map(|pod| &pod.change), service);
         let own = window.pods.iter().filter(|pod| servers.iter().any(|server| server.name == pod.pod.name));
         let own = server_view(own.map(|pod| &pod.change));
         rows.extend(clients.into_iter().map(|((_, route), counts)| row("client", route, counts)));
         rows.extend(own.into_iter().map(|(route, counts)| row("server", route, counts)));
     }
-    context.data(&rows, |rows| {
-        let texts = services.iter().map(|(service, _)| {
-            words(&rows.iter().filter(|row| row.service == service.name).collect::<Vec<_>>(), service)
-        });
-        texts.collect::<Vec<_>>().join("\n\n")
-    })?;
-    Ok(Exit::Done)
+    rows
 }
 
 /// The services that a target names, each with the pods behind it. A kind alone names all of the namespace; those of
@@ -145,7 +184,7 @@ fn words(rows: &[&Row], service: &Service) -> String {
             percent(row.effective_success_ratio),
             rate(row.effective_requests_per_second),
             percent(row.actual_success_ratio),
-            rate(Some(row.actual_requests_per_second)),
+            rate(row.actual_requests_per_second),
         ];
         match (row.view, row.counts.dialect) {
             ("client", Dialect::Profile) => clients.row(effective.into_iter().chain(percentiles)),
@@ -156,7 +195,7 @@ fn words(rows: &[&Row], service: &Service) -> String {
             ),
             _ => {
                 let own = [row.route.clone(), percent(row.actual_success_ratio)];
-                let rps = [rate(Some(row.actual_requests_per_second))];
+                let rps = [rate(row.actual_requests_per_second)];
                 servers.row(own.into_iter().chain(rps).chain(percentiles));
             }
         }

@@ -12,6 +12,7 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::look::{clear, goes_on, second};
 use crate::context::Context;
 use crate::ui::table;
 use meshy_base::activity;
@@ -25,8 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The flags of `meshy status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy status\n  meshy status -o json --name lab2")]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  meshy status\n  meshy status --watch\n  meshy status -o json --name lab2"
+)]
+pub struct Args {
+    /// Show it again each second, until ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+}
 
 /// A lab as it is now.
 #[derive(Debug, Serialize)]
@@ -67,23 +74,32 @@ struct Missing {
 ///
 /// # Errors
 /// There is no such lab ([`Exit::Prerequisite`]).
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
-    let record = cluster::lab(context)?;
-    let status = look(context, &record).await;
-    let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
-    context.data(&status, text)?;
-    Ok(exit)
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let mut next = None;
+    loop {
+        if args.watch {
+            second(&mut next).await;
+        }
+        let record = cluster::lab(context)?;
+        let status = look(context, &record).await;
+        let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
+        clear(context, args.watch);
+        context.data(&status, text)?;
+        if !goes_on(context, args.watch) {
+            return Ok(exit);
+        }
+    }
 }
 
 async fn look(context: &Context, record: &Record) -> Status {
     let provider = cluster::provider(record.provider);
     // Where that cannot be known, the parts below cannot either and say so.
-    let stopped = provider.stopped(context, record).await.ok().flatten().is_some();
+    let stopped = provider.stopped(record).await.ok().flatten().is_some();
     let verb = if stopped { "start" } else { "up" };
     let repair = format!("meshy {verb}{}", context.name_flag());
     let mut missing = Vec::new();
     let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
-    let parts = provider.look(context, record).await;
+    let parts = provider.look(record).await;
     let parts = parts.unwrap_or_else(|error| {
         miss(failure::plain(&error));
         Vec::new()

@@ -21,7 +21,7 @@ use crate::runs::Run;
 use crate::summary;
 use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
-use meshy_lab::cluster;
+use meshy_lab::{cluster, lab};
 use meshy_load::{Plan, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::services;
@@ -72,13 +72,13 @@ pub struct Args {
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
     /// How long the load lasts, as `--duration`
-    #[arg(value_name = "DURATION", value_parser = duration::parse, conflicts_with = "duration")]
+    #[arg(value_name = "DURATION", value_parser = duration::more_than_zero, conflicts_with = "duration")]
     time: Option<Duration>,
     /// Requests per second
     #[arg(long = "rate", visible_alias = "rps", short = 'q', value_parser = positive, default_value = "2", value_name = "NUMBER")]
     rps: f64,
     /// How long the load lasts [default: 30s]
-    #[arg(long, short = 'z', value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
     /// The largest number of connections, and so of open requests
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -240,9 +240,7 @@ fn asked_by_bounce(body: &str) -> Option<Service> {
 pub(super) fn ingress(context: &Context) -> anyhow::Result<SocketAddr> {
     let lab = context.lab()?;
     let Some(lab) = lab else {
-        return Err(anyhow!("there is no lab `{}`, and so no ingress", context.name))
-            .hint("`meshy up` makes one; `--url URL` needs none")
-            .exit(Exit::Prerequisite);
+        return Err(lab::absent(&context.name));
     };
     let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
     let port = port

@@ -11,7 +11,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_lab::addons::ingress_nginx;
 use meshy_lab::cluster;
-use meshy_lab::lab::Provider;
+use meshy_lab::lab::{LabName, Provider};
 use meshy_lab::{Env, deploy, overlay};
 use meshy_metrics::Workload;
 use meshy_policy::policy::{Pauses, Session};
@@ -112,7 +112,7 @@ impl Stage {
         let stage = Self {
             client,
             ingress: cluster.ingress_addr(),
-            lab: "demo".to_owned(),
+            lab: own_name(&env.name),
             stand_in: true,
             at_once: !like_linkerd,
             provider: cluster::word(Provider::Embedded),
@@ -136,5 +136,21 @@ impl Stage {
             Some(cluster) => cluster.stop().await.context("cannot stop the embedded cluster"),
             None => Ok(()),
         }
+    }
+}
+
+/// The name of the demo's own cluster in records: the user's, if there is one.
+fn own_name(given: &LabName) -> String {
+    if **given == *LabName::DEFAULT { "demo".to_owned() } else { given.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_is_recorded_under_the_name_that_the_user_gives() {
+        assert_eq!(own_name(&LabName::default()), "demo");
+        assert_eq!(own_name(&"uxdemo".parse().unwrap()), "uxdemo");
     }
 }

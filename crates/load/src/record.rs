@@ -227,6 +227,13 @@ impl Summary {
         self.outcomes_count.get(&Outcome::ClientError.to_string()).copied().unwrap_or(0)
     }
 
+    /// Returns the number of requests that left this machine, or tried to.
+    pub fn sent_count(&self) -> u64 {
+        let kept = [Outcome::NeverSent, Outcome::ClientError]
+            .map(|outcome| self.outcomes_count.get(&outcome.to_string()).copied().unwrap_or(0));
+        self.requests_count.saturating_sub(kept.iter().sum())
+    }
+
     /// Drops what the answers said of attempts: each of several replicas knows only those that it saw itself.
     pub fn forget_attempts(&mut self) {
         self.attempts_count.clear();

@@ -77,6 +77,19 @@ pub(crate) struct PodFault {
 }
 
 impl Fault {
+    /// Returns the fault in few words: `fault 70 %`, `fault 500, 500, 200`, `fault off`.
+    pub fn words(&self) -> String {
+        if !self.sequence.is_empty() {
+            let statuses: Vec<String> = self.sequence.iter().map(u16::to_string).collect();
+            return format!("fault {}", statuses.join(", "));
+        }
+        match (self.quota, self.reject) {
+            (0, _) => "fault off".to_owned(),
+            (quota, true) => format!("fault {quota} %"),
+            (quota, false) => format!("fault {quota} % empty responses"),
+        }
+    }
+
     /// The chance that a request fails.
     pub fn ratio(&self) -> f64 {
         if self.sequence.is_empty() {
@@ -124,6 +137,15 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// Returns what replicas of this kind have seen before their first request.
+    #[must_use]
+    pub fn nothing(&self) -> Self {
+        match self {
+            Self::Counted(_) => Self::Counted(BTreeMap::new()),
+            Self::Summed { .. } => Self::Summed { ids: BTreeMap::new(), forgotten: 0 },
+        }
+    }
+
     /// Good answers between two looks, by the number of their try; none where a replica has forgotten some.
     pub fn since(&self, before: &Self) -> Option<BTreeMap<u32, u64>> {
         match (before, self) {
