@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("meshy-base", &[]),
     ("meshy-experiment", &[]),
+    ("meshy-page", &["meshy-experiment"]),
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-base"]),
     ("meshy-metrics", &["meshy-kube"]),
