@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-linkerd",
             "meshy-load",
             "meshy-metrics",
+            "meshy-page",
             "meshy-policy",
             "meshy-predict",
             "meshy-topology",

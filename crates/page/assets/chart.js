@@ -55,6 +55,8 @@ export class ChartView {
     this.marks = [];
     /** @type {{from: number, to: number, low: number, high: number}[]} */
     this.bands = [];
+    /** The times that are shown, in seconds. @type {[number, number]} */
+    this.range = [0, 1];
     this.charts = PLANS.map((plan) => this.make(plan));
     this.list = byId("marks");
     this.listed = "";
@@ -87,7 +89,7 @@ export class ChartView {
       height: HEIGHT,
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, sync: { key: "run" }, points: { size: 7 } },
-      scales: { x: { time: false }, y: { range: plan.range ?? ((/** @type {any} */ _plot, /** @type {number} */ _low, /** @type {number} */ high) => [0, Math.max(high * 1.1, 1)]) } },
+      scales: { x: { time: false, range: () => this.range }, y: { range: plan.range ?? ((/** @type {any} */ _plot, /** @type {number} */ _low, /** @type {number} */ high) => [0, Math.max(high * 1.1, 1)]) } },
       axes: [
         { ...axis, size: 26, space: 60, values: seconds },
         { ...axis, size: 48, space: 34, values },
@@ -151,6 +153,8 @@ export class ChartView {
       const to = step.ended ? step.endMs : Math.max(step.endMs, step.startMs + Math.min(step.started.duration_ms, 600000));
       return success ? [{ from: step.startMs / 1000, to: to / 1000, low: success.low, high: success.high }] : [];
     });
+    const first = steps[0]?.startMs ?? 0;
+    this.range = [first / 1000, Math.max(first + 1000, ...steps.map((step) => step.endMs)) / 1000];
     /** @type {(Point|null)[]} */
     const points = steps.flatMap((step) => [...step.points, null]);
     const times = points.map((point, index) => (point ? point.at : (points[index - 1]?.at ?? 0) + 1) / 1000);

@@ -31,7 +31,10 @@ export class GraphView {
       this.shape = shape;
       this.draw(names, edges, vertical);
     }
-    for (const live of edges) this.update(live);
+    for (const live of edges) {
+      const { from, to } = live.edge;
+      this.update(live, details.edges.find((one) => one.from === from && one.to === to)?.mutual_tls ?? null);
+    }
     for (const [name, text] of this.policies) {
       const policy = details.services[name]?.policy;
       setText(text, policy ? shorten(policy, 20) : "");
@@ -101,15 +104,16 @@ export class GraphView {
     return group;
   }
 
-  /** @param {LiveEdge} live */
-  update({ edge, now, rate: perSecond }) {
+  /** @param {LiveEdge} live @param {?boolean} mutualTls */
+  update({ edge, now, rate: perSecond }, mutualTls) {
     const drawn = this.lines.get(JSON.stringify([edge.from, edge.to]));
     if (!drawn) return;
     const counts = now.requests > 0 ? now : edge;
     const effective = counts.requests ? counts.succeeded / counts.requests : null;
     const actual = counts.attempts ? counts.attempts_succeeded / counts.attempts : null;
     const looks = grade(effective);
-    const secure = edge.attempts_mutual_tls === undefined ? "" : edge.attempts_mutual_tls >= edge.attempts ? " mTLS" : " no mTLS";
+    const all = edge.attempts_mutual_tls === undefined ? mutualTls : edge.attempts_mutual_tls >= edge.attempts;
+    const secure = all === null ? "" : all ? " mTLS" : " no mTLS";
     const each = counts.requests && counts.attempts ? counts.attempts / counts.requests : null;
     setText(drawn.texts[0], `${rate(perSecond)}/s${secure}`);
     setText(drawn.texts[1], `${SHAPES[looks]} ${percent(counts.succeeded, counts.requests)} eff.`);

@@ -64,11 +64,13 @@ export class StepRecord {
     if (length < POINT_MS && !(last && length >= POINT_MS / 2)) return;
     const watched = edges.length ? this.watched(edges) : null;
     const before = this.base.edges;
+    // A load from elsewhere is seen at the edges only.
+    const own = load.requests > this.base.load.requests || !watched;
     this.points.push({
       at: this.startMs + at,
       length,
-      requests: load.requests - this.base.load.requests,
-      succeeded: load.succeeded - this.base.load.succeeded,
+      requests: own ? load.requests - this.base.load.requests : watched.requests - (before?.requests ?? 0),
+      succeeded: own ? load.succeeded - this.base.load.succeeded : watched.succeeded - (before?.succeeded ?? 0),
       attempts: watched ? watched.attempts - (before?.attempts ?? 0) : null,
       attemptsSucceeded: watched ? watched.attempts_succeeded - (before?.attempts_succeeded ?? 0) : null,
       p50: now?.p50_ms ?? null,
@@ -221,13 +223,12 @@ export class Model {
     const latencies = [];
     const steps = this.steps(variant);
     for (const step of steps) {
-      load.offered += step.load.offered;
-      load.requests += step.load.requests;
-      load.succeeded += step.load.succeeded;
-      load.in_time += step.load.in_time;
       const watched = step.watched(step.edges);
+      const counts = step.load.requests || !watched ? step.load : watched;
+      load.requests += counts.requests;
+      load.succeeded += counts.succeeded;
       if (watched) {
-        counted += step.load.requests;
+        counted += counts.requests;
         attempts += watched.attempts;
         attemptsSucceeded += watched.attempts_succeeded;
       }

@@ -29,7 +29,7 @@ const player = new Player((events, fresh) => add(events, fresh));
 /** @type {import("./types.js").State} */
 let state = { mode: "live", title: "", allowed: false, reason: null, load: null, faults: [], policies: [], scenarios: [], run: null, error: null };
 /** @type {import("./types.js").Details} */
-let details = { services: {} };
+let details = { services: {}, edges: [] };
 /** @type {?string} */
 let variant = null;
 /** Whether the viewer chose the variant. */

@@ -32,13 +32,14 @@ export class PanelView {
     const edges = (step?.edges ?? []).filter((edge) => edge.to === chosen.to && (!chosen.from || edge.from === chosen.from));
     const service = step?.services.find((one) => one.service === chosen.to);
     const known = details.services[chosen.to];
-    const shown = JSON.stringify([chosen, edges, service, known]);
+    const calls = details.edges.filter((one) => one.to === chosen.to);
+    const shown = JSON.stringify([chosen, edges, service, known, calls]);
     if (shown === this.shown) return;
     this.shown = shown;
     const title = chosen.from ? `${shorten(chosen.from, 60)} \u2192 ${shorten(chosen.to, 60)}` : shorten(chosen.to, 120);
     byId("panel-title").textContent = title;
     this.content.replaceChildren(
-      ...edges.flatMap((edge) => edgePart(edge, !chosen.from)),
+      ...edges.flatMap((edge) => edgePart(edge, !chosen.from, calls.find((one) => one.from === edge.from))),
       ...(edges.length ? [] : [element("p", { class: "empty" }, "No call was counted in this step.")]),
       ...(service ? [servicePart(service)] : []),
       ...(known ? policyPart(known) : []),
@@ -46,8 +47,8 @@ export class PanelView {
   }
 }
 
-/** @param {import("./types.js").EdgeCounts} edge @param {boolean} named */
-function edgePart(edge, named) {
+/** @param {import("./types.js").EdgeCounts} edge @param {boolean} named @param {import("./types.js").EdgeDetails} [call] */
+function edgePart(edge, named, call) {
   /** @type {[string, string][]} */
   const rows = [
     ["Requests", whole(edge.requests)],
@@ -60,6 +61,8 @@ function edgePart(edge, named) {
     const { p50_ms, p95_ms, p99_ms, max_ms } = edge.latency;
     rows.push(["Latency p50 / p95 / p99 / max", [p50_ms, p95_ms, p99_ms, max_ms].map(millis).join(" / ")]);
   }
+  if (!edge.latency && call) rows.push(["Latency p50 / p99", `${millis(call.p50_ms)} / ${millis(call.p99_ms)}`]);
+  if (edge.attempts_mutual_tls === undefined && call && call.mutual_tls !== null) rows.push(["Mutual TLS", call.mutual_tls ? "all attempts" : "not all attempts"]);
   const outcomes = Object.entries(edge.outcomes ?? {}).map(([id, count]) => /** @type {[string, string]} */ ([OUTCOMES[id] ?? id, whole(count)]));
   const statuses = Object.entries(edge.statuses ?? {}).map(([status, count]) => /** @type {[string, string]} */ ([`status ${status}`, whole(count)]));
   const from = named ? [element("h3", {}, `Calls from ${shorten(edge.from, 60)}`)] : [];

@@ -21,7 +21,8 @@
 /** @typedef {{mode: "live"|"replay"|"file", title: string, allowed: boolean, reason: ?string, load: ?LoadState, faults: FaultState[], policies: PolicyState[], scenarios: ScenarioState[], run: ?Progress, error: ?string}} State */
 /** @typedef {{name: string, ready: boolean, breaker: ?string}} Endpoint */
 /** @typedef {{policy: ?string, policy_text: ?string, endpoints: Endpoint[]}} ServiceDetails */
-/** @typedef {{services: Object<string, ServiceDetails>}} Details */
+/** @typedef {{from: string, to: string, p50_ms: ?number, p99_ms: ?number, mutual_tls: ?boolean}} EdgeDetails */
+/** @typedef {{services: Object<string, ServiceDetails>, edges: EdgeDetails[]}} Details */
 /** @typedef {{at: number, length: number, requests: number, succeeded: number, attempts: ?number, attemptsSucceeded: ?number, p50: ?number, p99: ?number}} Point */
 /** @typedef {{at: number, text: string, kind: "policy"|"fault"|"step", ends: boolean}} Mark */
 

@@ -19,8 +19,8 @@ use meshy_experiment::interval::Interval;
 use meshy_experiment::latency::{Latencies, Quantiles};
 use meshy_experiment::run::Run;
 use meshy_page::control::{
-    Acted, Command, Controls, Details, Endpoint, Fault, Load, Mode, Policy, Progress, Scenario, ServiceDetails,
-    State, Step,
+    Acted, Command, Controls, Details, Endpoint, Fault, Load, Mode, Policy, Progress, Scenario,
+    ServiceDetails, State, Step,
 };
 use meshy_page::{Hub, Server};
 
@@ -34,7 +34,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match words.as_slice() {
         ["replay", file] => {
             let run = Run::read(std::io::BufReader::new(std::fs::File::open(file)?))?;
-            let hub = Hub::recorded(&run, &State { mode: Mode::Replay, title: "replay".to_owned(), ..State::default() });
+            let hub = Hub::recorded(
+                &run,
+                &State { mode: Mode::Replay, title: "replay".to_owned(), ..State::default() },
+            );
             let server = Server::bind(hub, None).await?;
             announce(&server);
             server.serve().await;
@@ -98,7 +101,11 @@ impl Simulated {
                 target: "minimal-service".to_owned(),
                 command: "meshy traffic --rate {}".to_owned(),
             }),
-            faults: vec![Fault { service: service.clone(), percent: 0, command: format!("meshy fault {{}} {service}") }],
+            faults: vec![Fault {
+                service: service.clone(),
+                percent: 0,
+                command: format!("meshy fault {{}} {service}"),
+            }],
             policies: vec![policy],
             scenarios: vec![Scenario {
                 name: "retry-budget".to_owned(),
@@ -136,7 +143,11 @@ impl Simulated {
 
     async fn run(&self) {
         let title = if self.service.len() > 100 { self.service.clone() } else { "Live".to_owned() };
-        self.record(Kind::RunStarted(RunStarted { title, provider: "simulated".to_owned(), ..RunStarted::default() }));
+        self.record(Kind::RunStarted(RunStarted {
+            title,
+            provider: "simulated".to_owned(),
+            ..RunStarted::default()
+        }));
         self.begin("live", 0);
         let endpoint = |number: usize| Endpoint {
             name: format!("{}-{number}", self.service),
@@ -145,10 +156,13 @@ impl Simulated {
         };
         let details = ServiceDetails {
             policy: Some("retries: budget 20 %".to_owned()),
-            policy_text: Some("kind: ServiceProfile\nspec:\n  retryBudget:\n    retryRatio: 0.2\n".to_owned()),
+            policy_text: Some(
+                "kind: ServiceProfile\nspec:\n  retryBudget:\n    retryRatio: 0.2\n".to_owned(),
+            ),
             endpoints: vec![endpoint(1), endpoint(2)],
         };
-        self.hub.set_details(&Details { services: BTreeMap::from([(self.service.clone(), details)]) });
+        let services = BTreeMap::from([(self.service.clone(), details)]);
+        self.hub.set_details(&Details { services, edges: Vec::new() });
         let mut ticks = tokio::time::interval(TICK);
         loop {
             ticks.tick().await;
@@ -326,7 +340,8 @@ impl Inner {
 
     /// A number from 0 to 1 by a linear congruence: the same in each run.
     fn chance(&mut self) -> f64 {
-        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         f64::from(u32::try_from(self.random >> 32).unwrap_or_default()) / f64::from(u32::MAX)
     }
 }

@@ -182,6 +182,23 @@ pub struct Step {
 pub struct Details {
     /// By service.
     pub services: BTreeMap<String, ServiceDetails>,
+    /// By call.
+    pub edges: Vec<EdgeDetails>,
+}
+
+/// What is known of a call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct EdgeDetails {
+    /// The client.
+    pub from: String,
+    /// The service.
+    pub to: String,
+    /// The median of the latency for the client.
+    pub p50_ms: Option<f64>,
+    /// The 99th percentile, likewise.
+    pub p99_ms: Option<f64>,
+    /// Whether all attempts used mutual TLS; none where that is not known.
+    pub mutual_tls: Option<bool>,
 }
 
 /// What is known of a service.

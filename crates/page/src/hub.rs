@@ -159,18 +159,18 @@ impl Hub {
         self.notify();
     }
 
-    /// Waits for the next message to a viewer; `None` after [`Hub::close`].
+    /// Waits for the next message to a viewer; `None` after the last one before [`Hub::close`].
     pub async fn next(&self, position: &mut Position) -> Option<Message> {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
             {
                 let inner = self.inner();
-                if inner.closed {
-                    return None;
-                }
                 if let Some(message) = inner.read(position) {
                     return Some(message);
+                }
+                if inner.closed {
+                    return None;
                 }
             }
             // The sender is a field of this hub, so it is not gone.

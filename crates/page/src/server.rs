@@ -57,6 +57,11 @@ impl Server {
         format!("http://{}/?token={}", self.addr, self.site.guard.token())
     }
 
+    /// Returns a URL with a token for one request, for places that others can read, such as the list of processes.
+    pub fn url_for_once(&self) -> String {
+        format!("http://{}/?token={}", self.addr, self.site.guard.token_for_once())
+    }
+
     /// Serves until the future is dropped.
     pub async fn serve(self) {
         let connections = Arc::new(Semaphore::new(CONNECTIONS));

@@ -58,7 +58,8 @@ fn all_files_of_the_folder_are_served() {
 
 #[test]
 fn text_from_outside_never_becomes_markup() {
-    let markup = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"];
+    let markup =
+        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"];
     let own = MODULES.iter().chain(&OTHERS).filter(|asset| asset.path != "icon.svg");
     for asset in own {
         for word in markup {
@@ -66,9 +67,11 @@ fn text_from_outside_never_becomes_markup() {
         }
     }
     for page in [PAGE, SPEAKER] {
-        let handlers = page.content.split(" on").skip(1).filter(|rest| {
-            rest.trim_start_matches(|c: char| c.is_ascii_lowercase()).starts_with('=')
-        });
+        let handlers = page
+            .content
+            .split(" on")
+            .skip(1)
+            .filter(|rest| rest.trim_start_matches(|c: char| c.is_ascii_lowercase()).starts_with('='));
         assert!(!page.content.contains(" style=") && handlers.count() == 0, "the policy forbids inline code");
     }
 }
@@ -76,9 +79,20 @@ fn text_from_outside_never_becomes_markup() {
 #[test]
 fn nothing_is_loaded_from_elsewhere() {
     for asset in all() {
-        let found = asset.content.split("http").skip(1).filter(|rest| rest.starts_with("://") || rest.starts_with("s://"));
-        let allowed = |rest: &&str| rest.starts_with("://www.w3.org/2000/svg") || rest.starts_with("s://github.com/leeoniya/uPlot");
-        assert!(found.clone().all(|rest| allowed(&rest)), "{}: {:?}", asset.path, found.map(|r| &r[..20]).collect::<Vec<_>>());
+        let found = asset
+            .content
+            .split("http")
+            .skip(1)
+            .filter(|rest| rest.starts_with("://") || rest.starts_with("s://"));
+        let allowed = |rest: &&str| {
+            rest.starts_with("://www.w3.org/2000/svg") || rest.starts_with("s://github.com/leeoniya/uPlot")
+        };
+        assert!(
+            found.clone().all(|rest| allowed(&rest)),
+            "{}: {:?}",
+            asset.path,
+            found.map(|r| &r[..20]).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -89,7 +103,8 @@ fn modules_can_be_joined() {
     for module in MODULES {
         for line in module.content.lines() {
             if let Some(import) = line.strip_prefix("import ") {
-                let from = import.split_once("from \"./").expect("an import of one line").1.trim_end_matches("\";");
+                let from =
+                    import.split_once("from \"./").expect("an import of one line").1.trim_end_matches("\";");
                 assert!(known.contains(&from), "{} imports {from}, which does not come before", module.path);
                 assert!(!import.contains(" as "), "{}: an import with another name", module.path);
             }
@@ -97,7 +112,9 @@ fn modules_can_be_joined() {
             let name = ["const ", "let ", "function ", "async function ", "class "]
                 .iter()
                 .find_map(|word| line.strip_prefix(word))
-                .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default());
+                .map(|rest| {
+                    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+                });
             if let Some(name) = name {
                 assert_eq!(owners.insert(name, module.path), None, "{name} in {}", module.path);
             }

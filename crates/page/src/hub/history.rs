@@ -51,9 +51,7 @@ impl History {
             self.epoch += 1;
         }
         let (tick, sampled) = match &event.kind {
-            Kind::Tick(tick) => {
-                (Some((event.variant.clone(), tick.step.clone())), !tick.samples.is_empty())
-            }
+            Kind::Tick(tick) => (Some((event.variant.clone(), tick.step.clone())), !tick.samples.is_empty()),
             _ => (None, false),
         };
         // Texts, numbers, and keys that are texts: cannot fail to be written.

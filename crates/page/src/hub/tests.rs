@@ -16,7 +16,10 @@ fn event(millis: u64, kind: Kind) -> Event {
 fn tick(number: u64) -> Event {
     let load = Counts { requests: number * 10, succeeded: number * 9, ..Counts::default() };
     let samples = vec![Sample { status: 200, succeeded: true, ..Sample::default() }; 20];
-    event(number * 250, Kind::Tick(Tick { step: "a".to_owned(), at_ms: number * 250, load, samples, ..Tick::default() }))
+    event(
+        number * 250,
+        Kind::Tick(Tick { step: "a".to_owned(), at_ms: number * 250, load, samples, ..Tick::default() }),
+    )
 }
 
 fn ended(requests: u64) -> Event {
@@ -140,6 +143,9 @@ async fn messages_have_a_size_that_a_browser_takes_at_once() {
 #[tokio::test]
 async fn a_closed_hub_ends_its_streams() {
     let hub = Hub::live(&State::default());
+    hub.push(&run_started("x"));
     hub.close();
-    assert_eq!(hub.next(&mut Position::default()).await, None);
+    let mut position = Position::default();
+    assert_eq!(drain(&hub, &mut position).await.len(), 1, "what came before is sent");
+    assert_eq!(hub.next(&mut position).await, None);
 }

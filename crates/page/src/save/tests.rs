@@ -13,7 +13,8 @@ const HOSTILE: &str = "</script><script>alert(1)</script><!-- \u{1b}[31m";
 fn saved() -> String {
     let event = |kind| Event::new("2026-01-02T03:04:05Z".parse().unwrap(), Duration::ZERO, None, kind);
     let started = RunStarted { title: HOSTILE.to_owned(), ..RunStarted::default() };
-    let events = vec![event(Kind::RunStarted(started)), event(Kind::Note(Note { text: "a note".to_owned() }))];
+    let events =
+        vec![event(Kind::RunStarted(started)), event(Kind::Note(Note { text: "a note".to_owned() }))];
     page(&Hub::recorded(&Run::new(events), &State { title: HOSTILE.to_owned(), ..State::default() }))
 }
 
@@ -38,9 +39,12 @@ fn a_hostile_name_does_not_end_the_data() {
 #[test]
 fn its_policy_allows_its_own_scripts_only() {
     let page = saved();
-    let policy = page.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    let policy =
+        page.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
     assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"));
-    for (start, end) in [("<script>", "</script>"), ("<script type=\"module\">", "</script>"), ("<style>", "</style>")] {
+    for (start, end) in
+        [("<script>", "</script>"), ("<script type=\"module\">", "</script>"), ("<style>", "</style>")]
+    {
         let content = page.split(start).nth(1).unwrap().split(end).next().unwrap();
         assert!(policy.contains(&hash(content)), "{start}");
     }

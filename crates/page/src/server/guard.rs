@@ -1,5 +1,7 @@
 //! Who may read the page: the token of the URL is exchanged for a cookie, and requests must come from this page's origin.
 
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, HOST, ORIGIN};
@@ -13,6 +15,8 @@ const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 #[derive(Debug)]
 pub(super) struct Guard {
     token: String,
+    /// A token for one request, until it was used.
+    once: Mutex<Option<String>>,
     session: String,
     cookie: String,
     hosts: [String; 2],
@@ -34,6 +38,7 @@ impl Guard {
     pub(super) fn new(port: u16) -> Self {
         Self {
             token: secret(),
+            once: Mutex::new(None),
             session: secret(),
             // Cookies are shared by all ports of a host.
             cookie: format!("meshy-page-{port}"),
@@ -46,6 +51,13 @@ impl Guard {
         &self.token
     }
 
+    /// Returns a new token that opens the page once; it replaces an earlier one.
+    pub(super) fn token_for_once(&self) -> String {
+        let token = secret();
+        *self.once.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
+        token
+    }
+
     /// Returns the cookie that the token is exchanged for.
     pub(super) fn set_cookie(&self) -> HeaderValue {
         let text = format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.session);
@@ -56,7 +68,9 @@ impl Guard {
     /// Returns whether the query of a URL has the token.
     pub(super) fn has_token(&self, query: Option<&str>) -> bool {
         let token = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")));
-        token.is_some_and(|token| same(token, &self.token))
+        let Some(token) = token else { return false };
+        let mut once = self.once.lock().unwrap_or_else(PoisonError::into_inner);
+        same(token, &self.token) || once.take_if(|own| same(token, own)).is_some()
     }
 
     /// Checks where a request comes from, and whether it has the cookie.
@@ -67,7 +81,8 @@ impl Guard {
         self.place(method, headers)?;
         let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
         let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.split_once('='));
-        let known = pairs.any(|(name, value)| name.trim() == self.cookie && same(value.trim(), &self.session));
+        let known =
+            pairs.any(|(name, value)| name.trim() == self.cookie && same(value.trim(), &self.session));
         if known { Ok(()) } else { Err(Refused::Token) }
     }
 

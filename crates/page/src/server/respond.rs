@@ -52,18 +52,19 @@ pub(super) async fn respond(site: &Site, request: Request<Incoming>) -> Response
 async fn route(site: &Site, request: Request<Incoming>) -> Response<Body> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let is_read = method == Method::GET || method == Method::HEAD;
+    if let Err(refused) = site.guard.place(&method, request.headers()) {
+        return refuse(refused);
+    }
     if is_read && assets::is_page(&path) && site.guard.has_token(request.uri().query()) {
-        return match site.guard.place(&method, request.headers()) {
-            Ok(()) => enter(site, &path),
-            Err(refused) => refuse(refused),
-        };
+        return enter(site, &path);
     }
     if let Err(refused) = site.guard.check(&method, request.headers()) {
         return refuse(refused);
     }
     match (is_read, path.as_str()) {
         (true, "/events") => {
-            let mut response = Response::new(StreamBody::new(stream::events(site.hub.clone())).boxed_unsync());
+            let mut response =
+                Response::new(StreamBody::new(stream::events(site.hub.clone())).boxed_unsync());
             content_type(&mut response, "text/event-stream");
             response
         }

@@ -51,9 +51,16 @@ impl Page {
     }
 
     /// Sends a request with the Host header of the page, unless `headers` has one.
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Incoming> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Incoming> {
         let stream = TcpStream::connect(self.addr).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "host") {
@@ -107,7 +114,21 @@ async fn the_token_is_exchanged_for_a_cookie_in_any_number_of_browsers() {
         let policy = response.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     }
-    assert_eq!(page.get("/missing", &[("cookie", &page.cookie().await)]).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(
+        page.get("/missing", &[("cookie", &page.cookie().await)]).await.status(),
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_token_for_once_opens_the_page_once() {
+    let (hub, guard) = (Hub::live(&State::default()), Guard::new(1));
+    let server = Server::bind(hub, None).await.unwrap();
+    assert_ne!(server.url(), server.url_for_once());
+    let query = format!("token={}", guard.token_for_once());
+    assert!(guard.has_token(Some(&query)) && !guard.has_token(Some(&query)));
+    let own = format!("token={}", guard.token());
+    assert!(guard.has_token(Some(&own)) && guard.has_token(Some(&own)));
 }
 
 #[tokio::test]
