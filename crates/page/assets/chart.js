@@ -125,6 +125,7 @@ export class ChartView {
     context.lineWidth = scale;
     context.font = `600 ${11 * scale}px system-ui, sans-serif`;
     context.textBaseline = "top";
+    context.textAlign = "left";
     let free = -Infinity;
     this.marks.forEach((mark, index) => {
       const x = plot.valToPos(mark.at / 1000, "x", true);

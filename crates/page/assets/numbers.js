@@ -8,7 +8,7 @@ const TILES = [
   ["effective", "Effective success"],
   ["actual", "Actual success"],
   ["requests", "Requests"],
-  ["attempts", "Attempts/request"],
+  ["attempts", "Attempts/req"],
   ["p50", "Latency p50"],
   ["p99", "Latency p99"],
 ];
