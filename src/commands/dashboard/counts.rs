@@ -51,7 +51,7 @@ impl Proxies {
     /// The API fails.
     pub(super) async fn refresh(&mut self) -> anyhow::Result<()> {
         self.pods = pods::list(&self.client, None).await?;
-        self.names = Names::read(&self.client, &self.pods, Some(&self.namespace)).await?;
+        self.names = Names::read(&self.client, &self.pods, Some(self.namespace.as_str())).await?;
         Ok(())
     }
 

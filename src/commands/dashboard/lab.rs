@@ -128,8 +128,7 @@ pub(super) async fn open(
         begun: Instant::now(),
         sent: Sent::default(),
         sending: None,
-        // The first tick reads policies and endpoints.
-        refreshed: Instant::now() - Duration::from_secs(60),
+        refreshed: None,
     };
     Ok((live, started))
 }

@@ -45,7 +45,8 @@ pub(super) struct Live {
     pub(super) begun: Instant,
     pub(super) sent: Sent,
     pub(super) sending: Option<Sending>,
-    pub(super) refreshed: Instant,
+    /// When pods and policies were read.
+    pub(super) refreshed: Option<Instant>,
 }
 
 /// Opens the file that a run of the page is recorded in.
@@ -84,7 +85,7 @@ impl Live {
     /// Records the counts of now.
     pub(super) async fn tick(&mut self) -> anyhow::Result<()> {
         let Counted { edges, details } = self.proxies.counted().await;
-        if self.refreshed.elapsed() >= REFRESH {
+        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
             // An API server that is busy is asked again; the counts go on.
             if let Err(error) = self.proxies.refresh().await {
                 tracing::debug!("the pods are not known: {error:#}");
@@ -93,7 +94,7 @@ impl Live {
             services.sort();
             services.dedup();
             self.hub.set_details(&self.proxies.details(&services, details).await);
-            self.refreshed = Instant::now();
+            self.refreshed = Some(Instant::now());
         }
         let (latency_now, samples) = self.sent.take_now();
         self.record(Kind::Tick(Tick {

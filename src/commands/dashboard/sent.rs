@@ -29,7 +29,7 @@ struct Counted {
 
 /// A load that is being sent; it stops when this is dropped.
 pub(super) struct Sending {
-    _stop: watch::Sender<bool>,
+    stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
     rate: f64,
     begun: Instant,
@@ -50,13 +50,13 @@ impl Sent {
         let task = tokio::spawn(async move {
             meshy_load::run_observed(target, plan, stopped, |_| {}, Some(observer)).await;
         });
-        Sending { _stop: stop, task, rate, begun: Instant::now() }
+        Sending { stop, task, rate, begun: Instant::now() }
     }
 
     /// Ends a load; its open requests are counted for a moment.
     pub(super) async fn end(&self, sending: Sending) {
         self.lock().counts.offered += sending.offered();
-        sending._stop.send_replace(true);
+        sending.stop.send_replace(true);
         // A panic of the sender's thread is reported there; the counts until then stay.
         let _ = sending.task.await;
     }
