@@ -54,11 +54,14 @@ export function layoutFaults(page) {
     const faults = [];
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth > width) faults.push(`the page is ${document.documentElement.scrollWidth} wide in ${width}`);
-    const scrolls = (element) => {
+    const clipped = (box, element) => {
+      const part = { left: box.left, right: box.right, top: box.top, bottom: box.bottom };
       for (let at = element; at && at !== document.body; at = at.parentElement) {
-        if (["auto", "scroll", "hidden"].includes(getComputedStyle(at).overflowX)) return true;
+        if (getComputedStyle(at).overflowX === "visible" || getComputedStyle(at).display === "inline") continue;
+        const edge = at.getBoundingClientRect();
+        Object.assign(part, { left: Math.max(part.left, edge.left), right: Math.min(part.right, edge.right), top: Math.max(part.top, edge.top), bottom: Math.min(part.bottom, edge.bottom) });
       }
-      return false;
+      return part;
     };
     const boxes = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -68,13 +71,16 @@ export function layoutFaults(page) {
       if (parent.closest("title, .hidden, [hidden], dialog:not([open])")) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
-      const box = range.getBoundingClientRect();
-      if (!box.width || !box.height) continue;
+      // Each line of a text is a box; what a scrolling element hides does not count.
+      const lines = [...range.getClientRects()].map((box) => clipped(box, parent)).filter((box) => box.right - box.left > 0 && box.bottom - box.top > 0);
+      if (!lines.length) continue;
       const text = node.textContent.trim().slice(0, 40);
       const size = parseFloat(getComputedStyle(parent).fontSize);
       if (size < 11) faults.push(`"${text}" has ${size} px`);
-      if (!scrolls(parent) && (box.right > width + 1 || box.left < -1)) faults.push(`"${text}" is outside of the window`);
-      boxes.push({ text, box, parent });
+      for (const box of lines) {
+        if (box.right > width + 1 || box.left < -1) faults.push(`"${text}" is outside of the window`);
+        boxes.push({ text, box, parent });
+      }
     }
     for (let a = 0; a < boxes.length; a += 1) {
       for (let b = a + 1; b < boxes.length; b += 1) {
@@ -82,8 +88,7 @@ export function layoutFaults(page) {
         if (one.parent === other.parent || one.parent.closest("dialog") !== other.parent.closest("dialog")) continue;
         const w = Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left);
         const h = Math.min(one.box.bottom, other.box.bottom) - Math.max(one.box.top, other.box.top);
-        const hidden = scrolls(one.parent) !== scrolls(other.parent);
-        if (w > 3 && h > 4 && !hidden) faults.push(`"${one.text}" and "${other.text}" overlap`);
+        if (w > 3 && h > 4) faults.push(`"${one.text}" and "${other.text}" overlap`);
       }
     }
     return faults;

@@ -18,7 +18,7 @@ export class GraphView {
     this.shape = "";
     /** @type {Map<string, {group: SVGGElement, line: SVGPathElement, flow: SVGPathElement, texts: SVGTextElement[]}>} */
     this.lines = new Map();
-    /** @type {Map<string, SVGTextElement>} */
+    /** @type {Map<string, {group: SVGGElement, text: SVGTextElement}>} */
     this.policies = new Map();
   }
 
@@ -35,9 +35,10 @@ export class GraphView {
       const { from, to } = live.edge;
       this.update(live, details.edges.find((one) => one.from === from && one.to === to)?.mutual_tls ?? null);
     }
-    for (const [name, text] of this.policies) {
+    for (const [name, { group, text }] of this.policies) {
       const policy = details.services[name]?.policy;
       setText(text, policy ? shorten(policy, 20) : "");
+      setAttribute(group, "aria-label", `Service ${shorten(name, 80)}${policy ? `, policy ${shorten(policy, 80)}` : ""}`);
     }
   }
 
@@ -72,10 +73,9 @@ export class GraphView {
   /** @param {string} name @param {{x: number, y: number}} at */
   node(name, at) {
     const [x, y] = [at.x - NODE.width / 2, at.y - NODE.height / 2];
-    const policy = vector("text", { x: at.x, y: at.y + 14, class: "policy" });
-    this.policies.set(name, policy);
+    const policy = vector("text", { x: at.x, y: at.y + 14, class: "policy", "aria-hidden": "true" });
     const open = () => this.choose({ to: name });
-    return vector(
+    const group = vector(
       "g",
       { class: "node", role: "button", tabindex: 0, "aria-label": `Service ${shorten(name, 80)}`, onclick: open, onkeydown: onEnter(open) },
       vector("title", {}, shorten(name, 300)),
@@ -83,6 +83,8 @@ export class GraphView {
       vector("text", { x: at.x, y: at.y - 1, class: "name" }, shorten(name, 17)),
       policy,
     );
+    this.policies.set(name, { group, text: policy });
+    return group;
   }
 
   /** @param {SVGGElement} under @param {{from: string, to: string}} edge @param {{x: number, y: number}} from @param {{x: number, y: number}} to @param {boolean} vertical */
@@ -91,7 +93,7 @@ export class GraphView {
     const line = vector("path", { d: path, class: "line" });
     const flow = vector("path", { d: path, class: "flow" });
     under.append(line, flow);
-    const texts = [0, 1, 2].map((row) => vector("text", { x: middle.x, y: middle.y - 12 + row * 15 }));
+    const texts = [0, 1, 2].map((row) => vector("text", { x: middle.x, y: middle.y - 12 + row * 15, "aria-hidden": "true" }));
     const open = () => this.choose(edge);
     const back = { x: middle.x - LABEL.width / 2, y: middle.y - LABEL.height / 2, width: LABEL.width, height: LABEL.height, rx: 6 };
     const group = vector(
