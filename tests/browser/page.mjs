@@ -30,7 +30,7 @@ test("opens with data, edges and no error", (engine) => live(async (url) => {
   await until(page, () => document.querySelectorAll("#graph .call").length === 2);
   const loaded = await page.evaluate(() => performance.now());
   console.log(`    first data ${Math.round(loaded)} ms after the page was requested`);
-  await until(page, () => document.querySelector("#graph .call").getAttribute("aria-label").includes("effective success 100"));
+  await until(page, () => document.querySelector("#graph .call").getAttribute("aria-description").includes("effective success 100"));
   assert.ok(!(await page.url()).includes("token"), "the token leaves the address");
   assert.deepEqual(errors, []);
 }));

@@ -38,7 +38,7 @@ export class GraphView {
     for (const [name, { group, text }] of this.policies) {
       const policy = details.services[name]?.policy;
       setText(text, policy ? shorten(policy, 20) : "");
-      setAttribute(group, "aria-label", `Service ${shorten(name, 80)}${policy ? `, policy ${shorten(policy, 80)}` : ""}`);
+      setAttribute(group, "aria-description", `Service ${shorten(name, 80)}${policy ? `, policy ${shorten(policy, 80)}` : ""}`);
     }
   }
 
@@ -73,13 +73,12 @@ export class GraphView {
   /** @param {string} name @param {{x: number, y: number}} at */
   node(name, at) {
     const [x, y] = [at.x - NODE.width / 2, at.y - NODE.height / 2];
-    const policy = vector("text", { x: at.x, y: at.y + 14, class: "policy", "aria-hidden": "true" });
+    const policy = vector("text", { x: at.x, y: at.y + 14, class: "policy" });
     const open = () => this.choose({ to: name });
     const group = vector(
       "g",
-      { class: "node", role: "button", tabindex: 0, "aria-label": `Service ${shorten(name, 80)}`, onclick: open, onkeydown: onEnter(open) },
-      vector("title", {}, shorten(name, 300)),
-      vector("rect", { x, y, width: NODE.width, height: NODE.height, rx: 8 }),
+      { class: "node", role: "button", tabindex: 0, onclick: open, onkeydown: onEnter(open) },
+      vector("rect", { x, y, width: NODE.width, height: NODE.height, rx: 8 }, vector("title", {}, shorten(name, 300))),
       vector("text", { x: at.x, y: at.y - 1, class: "name" }, shorten(name, 17)),
       policy,
     );
@@ -93,7 +92,7 @@ export class GraphView {
     const line = vector("path", { d: path, class: "line" });
     const flow = vector("path", { d: path, class: "flow" });
     under.append(line, flow);
-    const texts = [0, 1, 2].map((row) => vector("text", { x: middle.x, y: middle.y - 12 + row * 15, "aria-hidden": "true" }));
+    const texts = [0, 1, 2].map((row) => vector("text", { x: middle.x, y: middle.y - 12 + row * 15 }));
     const open = () => this.choose(edge);
     const back = { x: middle.x - LABEL.width / 2, y: middle.y - LABEL.height / 2, width: LABEL.width, height: LABEL.height, rx: 6 };
     const group = vector(
@@ -136,7 +135,7 @@ export class GraphView {
       `actual success ${actual === null ? "unknown" : percent(counts.attempts_succeeded, counts.attempts)}`,
       `${factor(each)} attempts per request${secure ? "," + secure : ""}`,
     ];
-    setAttribute(drawn.group, "aria-label", words.join(", "));
+    setAttribute(drawn.group, "aria-description", words.join(", "));
   }
 }
 
