@@ -13,14 +13,25 @@ export class PanelView {
     this.chosen = null;
     this.shown = "";
     byId("panel-close").addEventListener("click", () => this.dialog.close());
-    this.dialog.addEventListener("close", () => { this.chosen = null; });
+    /** What had the focus before. @type {?Element} */
+    this.opener = null;
+    this.dialog.addEventListener("close", () => {
+      this.chosen = null;
+      if (this.opener instanceof SVGElement || this.opener instanceof HTMLElement) this.opener.focus();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.dialog.open) this.dialog.close();
+    });
   }
 
   /** @param {Chosen} chosen */
   open(chosen) {
     this.chosen = chosen;
     this.shown = "";
-    if (!this.dialog.open) this.dialog.show();
+    if (!this.dialog.open) {
+      this.opener = document.activeElement;
+      this.dialog.show();
+    }
     byId("panel-close").focus();
   }
 
