@@ -53,6 +53,8 @@ pub enum Command {
     Cluster(commands::cluster::Args),
     /// Print a shell's completion script
     Completions(commands::completions::Args),
+    /// Show a run or a lab as a live page in the browser
+    Dashboard(commands::dashboard::Args),
     /// Deploy or delete overlays and wait until it is done
     Deploy(commands::deploy::Args),
     /// Delete a lab and everything it created

@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod cluster;
 pub mod completions;
+pub mod dashboard;
 pub mod demo;
 pub mod deploy;
 pub mod down;

@@ -27,6 +27,7 @@ use meshy_lab::Env;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub(crate) use counts::edge as edge_counts;
 pub use ground::Graph;
 use ground::Ground;
 

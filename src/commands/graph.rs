@@ -1,7 +1,7 @@
 //! `meshy graph`: which services call each other, measured by the proxies of a cluster or as a topology declares it.
 
 mod measured;
-mod names;
+pub(super) mod names;
 mod part;
 
 use std::time::Duration;

@@ -137,7 +137,8 @@ fn add(edges: &mut Vec<EdgeCounts>, edge: EdgeCounts) {
     }
 }
 
-fn edge(from: String, to: &str, counts: &RouteCounts) -> EdgeCounts {
+/// Returns the counts of a client's calls of a service as an edge.
+pub(crate) fn edge(from: String, to: &str, counts: &RouteCounts) -> EdgeCounts {
     let mut edge = EdgeCounts {
         from,
         to: to.to_owned(),
