@@ -110,12 +110,13 @@ pub(crate) fn all_are(received: &[Received], status: u16, reason: &str, closes: 
     }
 }
 
-/// Returns the names of the headers of a response that a proxy made.
+/// Returns the names of the headers of a response that a proxy made: the measured ones without `date`, which this proxy does
+/// not add (a difference of `docs/dataplane-rules.md`).
 pub(crate) fn own_headers(reason: &str, closes: bool) -> Vec<&'static str> {
     let connection = closes.then_some("connection");
     let l5d_connection = (closes && !reason.is_empty()).then_some("l5d-proxy-connection");
     let l5d_error = (!reason.is_empty()).then_some("l5d-proxy-error");
-    let all = [connection, Some("content-length"), Some("date"), l5d_connection, l5d_error];
+    let all = [connection, Some("content-length"), l5d_connection, l5d_error];
     all.into_iter().flatten().collect()
 }
 
