@@ -53,7 +53,7 @@ pub(crate) fn grpc_trailers(bytes: &[u8]) {
             if in_head { reply.headers.clone() } else { reply.trailers.clone().unwrap_or_default() };
         for name in sent.keys().filter(|name| !name.as_str().starts_with("l5d-")) {
             let all = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
-            // The head has headers of its own.
+            // The head has other headers, too.
             let expected = all(&sent);
             assert!(all(&received).ends_with(&expected) || in_head, "{name}: {received:?}");
         }
