@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use meshy_base::error;
+use meshy_base::{activity, error};
 use meshy_load::{self, Plan, Summary, Target};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
@@ -248,7 +248,10 @@ pub async fn step(
         view.tick(tick);
         see(&mut watched);
     };
+    let server = target.server.to_string();
+    let sending = activity::begin(activity::Kind::Work, format!("sending load to {server}"));
     let mut traffic = meshy_load::run(target, plan, stop, each_second).await;
+    drop(sending);
     see(&mut watched);
     let mut counted = None;
     if let Some(before) = before {

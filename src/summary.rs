@@ -3,6 +3,7 @@
 use crate::expect::Judged;
 use crate::measure::{Mesh, Step};
 use crate::ui::table::{self, Table};
+use meshy_load::Bucket;
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
 
@@ -31,6 +32,7 @@ pub fn of_step(step: &Step) -> String {
     for (outcome, count) in &traffic.outcomes_count {
         text.push_str(&format!("  {count:>7}  {outcome}\n"));
     }
+    text.push_str(&histogram(&traffic.histogram));
     if let Some(mesh) = &step.mesh {
         text.push('\n');
         text.push_str(&of_mesh(mesh));
@@ -39,6 +41,18 @@ pub fn of_step(step: &Step) -> String {
         text.push_str("the policy or the fault changed meanwhile, so nothing was predicted\n");
     }
     text
+}
+
+/// The requests by latency: a line per bucket, its bar relative to the largest one.
+fn histogram(buckets: &[Bucket]) -> String {
+    const BAR: u64 = 40;
+    let most = buckets.iter().map(|bucket| bucket.requests_count).max().unwrap_or(0).max(1);
+    let line = |bucket: &Bucket| {
+        let bar = "#".repeat((bucket.requests_count * BAR).div_ceil(most) as usize);
+        format!("  {:>7}  up to {} ms  {bar}", bucket.requests_count, bucket.up_to_ms).trim_end().to_owned()
+            + "\n"
+    };
+    buckets.iter().map(line).collect()
 }
 
 /// The share of good attempts as a cell.

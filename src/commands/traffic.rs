@@ -116,9 +116,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let length = args.planned().min(context.remaining());
     let plan =
         Plan { rate: args.rps, length, connections: args.connections.into(), patience: args.request_timeout };
-    let target_name = format!("{}", target.address);
+    let target_name = target.server.to_string();
     if context.dry_run {
-        let (method, path, address) = (&target.method, &target.path, target.address);
+        let (method, path, address) = (&target.method, &target.path, &target.server);
         context.report.say(format!("would send {method} {path} to {address}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }

@@ -10,7 +10,7 @@ use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("minimal-service", &["meshy-net"]),
+    ("minimal-service", &["meshy-load", "meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-experiment", &[]),
     ("meshy-page", &["meshy-experiment"]),
     ("meshy-kube", &["meshy-base"]),
-    ("meshy-load", &["meshy-base"]),
+    ("meshy-load", &["meshy-net"]),
     ("meshy-metrics", &["meshy-kube"]),
     (
         "meshy-lab",

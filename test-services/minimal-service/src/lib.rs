@@ -11,6 +11,8 @@
 //!                               NODE:  └─ work ── script ─┘               ┘
 //! ```
 //!
+//! With `ROLE=sender` it is a sender of load instead, and only the admin port is open.
+//!
 //! `docs/test-service.md` describes the requests and responses of both ports.
 
 use std::future::Future;
@@ -38,6 +40,7 @@ mod pool;
 mod random;
 mod response;
 mod script;
+mod sender;
 mod server;
 mod service;
 mod state;
@@ -45,7 +48,7 @@ mod upstream;
 mod work;
 
 pub use admin::{AttemptsRequest, AttemptsResponse, Ids};
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Role};
 pub use counts::{CallCounts, Counts};
 pub use distribution::Distribution;
 pub use fault::{Delay, Fault, FaultChange};
@@ -71,6 +74,9 @@ pub async fn run(
 ) -> u8 {
     for warning in &config.warnings {
         logs(format!("WARN {warning}"));
+    }
+    if config.role == Role::Sender {
+        return sender::run(config, network, logs, shutdown).await;
     }
     let mut listeners = Vec::new();
     for (port, number) in [(Port::Service, config.service_port), (Port::Admin, config.admin_port)] {

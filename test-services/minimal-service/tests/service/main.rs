@@ -11,3 +11,4 @@ mod lab;
 mod lifecycle;
 mod network;
 mod responses;
+mod sender;
