@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use meshy_base::{activity, error};
-use meshy_load::{self, Plan, Summary, Target};
+use meshy_load::{self, Plan, Summary, Targets};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use meshy_policy::services::{self, Fault, NotTestService, Seen};
@@ -214,8 +214,8 @@ pub trait View {
     fn tick(&self, tick: &meshy_load::Tick);
 }
 
-/// Sends traffic and reads the mesh before and after it; `view` shows it meanwhile. Where nothing can be seen of the
-/// mesh, the traffic's own numbers stand alone.
+/// Sends traffic from this machine and reads the mesh before and after it; `view` shows it meanwhile. Where nothing can be
+/// seen of the mesh, the traffic's own numbers stand alone.
 ///
 /// # Errors
 /// The service is not there, or the API fails.
@@ -223,9 +223,30 @@ pub async fn step(
     name: &str,
     case: &str,
     mesh: Option<(&kube::Client, &Service)>,
-    (target, plan): (Target, Plan),
+    (targets, plan): (impl Into<Targets>, Plan),
     stop: watch::Receiver<bool>,
     view: &impl View,
+) -> anyhow::Result<Step> {
+    let targets = targets.into();
+    let servers: Vec<String> = targets.list().iter().map(|target| target.server.to_string()).collect();
+    let send = async |each_second: &mut dyn FnMut(&meshy_load::Tick)| {
+        let what = format!("sending load to {}", servers.join(", "));
+        let _sending = activity::begin(activity::Kind::Work, what);
+        Ok(meshy_load::run(targets, plan, stop, each_second).await)
+    };
+    step_by((name, case), mesh, plan.rate, view, send).await
+}
+
+/// As [`step`], for a load of `rate` that `send` sends; it calls what it gets once a second.
+///
+/// # Errors
+/// Those of [`step`], and those of `send`.
+pub async fn step_by(
+    (name, case): (&str, &str),
+    mesh: Option<(&kube::Client, &Service)>,
+    rate: f64,
+    view: &impl View,
+    send: impl AsyncFnOnce(&mut dyn FnMut(&meshy_load::Tick)) -> anyhow::Result<Summary>,
 ) -> anyhow::Result<Step> {
     let mut watched = None;
     let mut before = None;
@@ -244,14 +265,11 @@ pub async fn step(
         new.iter().for_each(|mark| view.mark(&mark.text));
         marks.extend(new);
     };
-    let each_second = |tick: &meshy_load::Tick| {
+    let mut each_second = |tick: &meshy_load::Tick| {
         view.tick(tick);
         see(&mut watched);
     };
-    let server = target.server.to_string();
-    let sending = activity::begin(activity::Kind::Work, format!("sending load to {server}"));
-    let mut traffic = meshy_load::run(target, plan, stop, each_second).await;
-    drop(sending);
+    let mut traffic = send(&mut each_second).await?;
     see(&mut watched);
     let mut counted = None;
     if let Some(before) = before {
@@ -259,8 +277,8 @@ pub async fn step(
             traffic.forget_attempts();
         }
         // Where the server or this machine cannot follow, fewer requests are under way than were planned.
-        let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
-        let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
+        let fell_behind = (1e-9..0.99 * rate).contains(&traffic.requests_per_second);
+        let rate = if fell_behind { traffic.requests_per_second } else { rate };
         let (mut mesh, window) = before.until(&before.again().await?, Some((rate, traffic.length_seconds)));
         mesh.outcomes.added_latency_ms = added_latency(&traffic);
         // A prediction is for one policy and one fault.

@@ -33,6 +33,7 @@ pub fn of_step(step: &Step) -> String {
         text.push_str(&format!("  {count:>7}  {outcome}\n"));
     }
     text.push_str(&histogram(&traffic.histogram));
+    traffic.incomplete.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     if let Some(mesh) = &step.mesh {
         text.push('\n');
         text.push_str(&of_mesh(mesh));

@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-kube", &["meshy-base"]),
     ("meshy-load", &["meshy-net"]),
     ("meshy-metrics", &["meshy-kube"]),
+    ("meshy-senders", &["meshy-base", "meshy-kube", "meshy-load", "meshy-metrics"]),
     (
         "meshy-lab",
         &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd", "meshy-topology"],
@@ -52,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-page",
             "meshy-policy",
             "meshy-predict",
+            "meshy-senders",
             "meshy-topology",
         ],
     ),

@@ -6,6 +6,7 @@
 //!
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
+pub mod arrivals;
 mod ask;
 pub mod edges;
 mod families;
