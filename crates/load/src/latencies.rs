@@ -87,7 +87,7 @@ impl Latencies {
     }
 
     /// By how many bits the values of a bucket differ at most. `2 × 10^digits` values, rounded up to a power of two, are
-    /// told apart one by one; each doubling beyond them costs a bit.
+    /// distinguished one by one; each doubling beyond them costs a bit.
     fn shift(&self, micros: u64) -> u32 {
         let exact_bits = match self.digits {
             1 => 5,
@@ -118,7 +118,7 @@ impl Latencies {
         ensure!((field(8)?, field(16)?) == (1, MOST_MICROS), "its bounds are not 1 µs and 10 minutes");
         let histogram: Histogram<u64> = Deserializer::new()
             .deserialize(&mut bytes.as_slice())
-            .map_err(|error| anyhow::anyhow!("it is no histogram: {error:?}"))?;
+            .map_err(|error| anyhow::anyhow!("not a histogram: {error:?}"))?;
         let mut latencies = Self::new(histogram.sigfig());
         for bucket in histogram.iter_recorded() {
             latencies.add(bucket.value_iterated_to(), bucket.count_since_last_iteration());

@@ -6,7 +6,7 @@ use super::series::Series;
 use super::stat::arrives_at_application;
 use super::window::Window;
 
-/// The port on which experiments control the test service; what arrives there is no request of a client.
+/// The port on which experiments control the test service; requests there are not those of a client.
 const TEST_ADMIN_PORT: &str = "9091";
 
 /// Attempts of one client that arrived at a workload.

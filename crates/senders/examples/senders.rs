@@ -3,6 +3,8 @@
 //!
 //! Arguments: requests per second of each sender, seconds of a load.
 
+#![expect(clippy::print_stdout, reason = "the output of an example")]
+
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};

@@ -81,7 +81,7 @@ pub(crate) async fn follow(
     while known.iter().any(|one| !one.is_over()) {
         tokio::select! {
             () = sleep(INTERVAL) => {}
-            // An error means that nobody is left who could stop it.
+            // An error means that no process is left that could stop it.
             Ok(_) = stop.wait_for(|stop| *stop), if !stopped => {
                 stopped = true;
                 let stops = known.iter().filter(|one| !one.is_over()).map(|one| one.control.stop());
