@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -14,7 +13,6 @@ use meshy_lab::lab::{Provider, Record};
 use meshy_load::Target;
 use meshy_page::control::{Fault, Load};
 use meshy_page::{Hub, Mode, State};
-use meshy_policy::policy::Session;
 use meshy_policy::services;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -25,9 +23,6 @@ use super::live::{self, Live};
 use super::policies;
 use super::sent::Sent;
 use crate::context::Context;
-
-/// The page has no time limit; changes are made one request at a time.
-const LONG: Duration = Duration::from_secs(100 * 24 * 3600);
 
 /// The rate that the page proposes, in requests per second.
 const RATE: f64 = 8.0;
@@ -96,13 +91,6 @@ pub(super) async fn open(
         faults,
         ..State::default()
     };
-    let session = match allowed {
-        true => {
-            let (kinds, options) = (Kinds::new(client.clone()), (false, Instant::now() + LONG));
-            Some(Session::begin(&kinds, "dashboard", options, stop, &context.report).await?)
-        }
-        false => None,
-    };
     let proxies = Proxies::start(&client, &namespace).await?;
     step.done(format!("{} services", names.len()));
     let watched = names.iter().find(|name| *name == services::BOUNCED).cloned();
@@ -123,7 +111,10 @@ pub(super) async fn open(
         state,
         proxies,
         namespace,
-        session,
+        kinds: Kinds::new(client),
+        report: context.report.clone(),
+        stop,
+        session: None,
         recorder,
         begun: Instant::now(),
         sent: Sent::default(),

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use meshy_base::private;
+use meshy_base::{Report, private};
 use meshy_experiment::event::{
     Change, Kind, Recorder, RunEnded, RunStarted, RunStatus, StepEnded, StepStarted, Tick, Totals,
 };
+use meshy_kube::Kinds;
 use meshy_load::Target;
 use meshy_metrics::routes::Service;
 use meshy_page::{Command, Hub, State};
 use meshy_policy::policy::Session;
 use meshy_policy::services::FaultChange;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::counts::{Counted, Proxies};
@@ -28,6 +30,9 @@ pub(super) const TICK: Duration = Duration::from_millis(500);
 /// How often pods and policies are read.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// The page has no time limit; changes are made one request at a time.
+const LONG: Duration = Duration::from_secs(100 * 24 * 3600);
+
 /// The step that the page records.
 const STEP: &str = "live";
 
@@ -39,7 +44,13 @@ pub(super) struct Live {
     pub(super) namespace: String,
     pub(super) target: Option<Target>,
     pub(super) watched: Option<String>,
-    /// The changes that are made, restored at the end; none where the controls are off.
+    /// How to talk to the cluster.
+    pub(super) kinds: Kinds,
+    /// Where a session reports what it restores.
+    pub(super) report: Report,
+    /// Turns true when the page ends.
+    pub(super) stop: watch::Receiver<bool>,
+    /// What was changed, restored at the end; none before the first change, so that other commands can change the lab.
     pub(super) session: Option<Session>,
     pub(super) recorder: Recorder<BufWriter<std::fs::File>>,
     pub(super) begun: Instant,
@@ -155,7 +166,18 @@ impl Live {
         }
     }
 
+    /// Begins to keep what is to be restored.
+    async fn hold(&mut self) -> anyhow::Result<()> {
+        if self.session.is_none() {
+            let options = (false, Instant::now() + LONG);
+            let session = Session::begin(&self.kinds, "dashboard", options, self.stop.clone(), &self.report);
+            self.session = Some(session.await?);
+        }
+        Ok(())
+    }
+
     async fn fault(&mut self, name: String, percent: u8) -> anyhow::Result<()> {
+        self.hold().await?;
         let known = self.state.faults.iter_mut().find(|fault| fault.service == name);
         let known = known.with_context(|| format!("service `{name}` is not a test service"))?;
         if percent > 100 {
@@ -182,6 +204,7 @@ impl Live {
 
     async fn policy(&mut self, name: &str, on: bool) -> anyhow::Result<()> {
         let change = policies::change(name, &self.namespace, on)?;
+        self.hold().await?;
         let session = self.session.as_mut().context("the controls are off")?;
         session.apply(&change).await?;
         if let Some(known) = self.state.policies.iter_mut().find(|policy| policy.name == name) {
