@@ -235,14 +235,16 @@ export class Model {
       for (const pair of step.latencies) latencies.push(pair);
     }
     const running = steps.at(-1);
-    const latency = running && !running.ended ? running.latency : quantiles(latencies) ?? running?.latency ?? null;
+    const latency = (running && !running.ended ? running.latency : null) ?? quantiles(latencies) ?? running?.latency ?? null;
     return { load, counted, attempts: counted ? attempts : null, attemptsSucceeded: counted ? attemptsSucceeded : null, latency };
   }
 
   /** Returns the edges of the current step with rates of about the last two seconds. @param {?string} variant */
   edges(variant) {
-    const step = this.current(variant);
+    // A step that was just started has no counts yet.
+    const step = this.steps(variant).findLast((one) => one.edges.length > 0);
     if (!step) return [];
+    const isOver = step !== this.current(variant);
     const newest = step.scrapes.at(-1);
     const oldest = step.scrapes[0];
     const seconds = newest && oldest && newest !== oldest ? (newest.at - oldest.at) / 1000 : 0;
@@ -250,7 +252,7 @@ export class Model {
       const before = seconds ? oldest?.edges.find((other) => other.from === edge.from && other.to === edge.to) : undefined;
       if (!seconds) {
         const length = (step.endMs - step.startMs) / 1000;
-        return { edge, now: edge, rate: length > 0 ? edge.requests / length : null };
+        return { edge, now: edge, rate: length > 0 && !isOver ? edge.requests / length : null };
       }
       const now = {
         ...edge,
