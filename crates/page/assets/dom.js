@@ -83,7 +83,7 @@ export function byId(id) {
 }
 
 /**
- * Sets the text of an element if it differs, so that nothing is laid out again in vain.
+ * Sets the text of an element if it differs, so that nothing is laid out again without need.
  * @param {Element} target
  * @param {string} text
  */
@@ -104,7 +104,7 @@ export function setAttribute(target, name, value) {
 }
 
 /**
- * Returns a button that copies a command, with the command beside it.
+ * Returns a button that copies a command, with the command next to it.
  * @param {string} command
  * @returns {HTMLElement}
  */

@@ -161,7 +161,7 @@ function curve(from, to, vertical) {
   const forward = vertical ? to.y > from.y : to.x > from.x;
   const middle = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
   if (!forward) {
-    // A call back or to itself passes beside the boxes.
+    // A call back or to itself passes next to the boxes.
     const aside = { x: middle.x + (vertical ? 90 : 0), y: middle.y + (vertical ? 0 : 66) };
     return [`M${from.x},${from.y} Q${aside.x},${aside.y} ${to.x},${to.y}`, { x: (middle.x + aside.x) / 2, y: (middle.y + aside.y) / 2 }];
   }

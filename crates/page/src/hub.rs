@@ -1,5 +1,5 @@
 //! What the page shows: the events of the current run, the state of the controls, and details of services. Viewers read from it
-//! at their own pace: each has a position only, so a slow one costs no memory and delays nobody.
+//! at their own pace: each has a position only, so a slow one costs no memory and delays no other.
 
 mod history;
 #[cfg(test)]

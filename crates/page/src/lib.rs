@@ -1,4 +1,4 @@
-//! The live page: a view of the event stream of a run in a browser. It keeps no data of its own besides the events.
+//! The live page: a view of the event stream of a run in a browser. It keeps no data but the events.
 //!
 //! ```text
 //!   Recorder ─ Subscriber ─→ hub      the events of the current run, bounded; state of the controls; details of services

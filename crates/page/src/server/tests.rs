@@ -1,4 +1,4 @@
-//! Requests to the server as a browser, or somebody else, sends them.
+//! Requests to the server as a browser or another program sends them.
 
 use std::sync::Mutex;
 use std::time::Duration;
