@@ -111,6 +111,8 @@ test("a replay shows exactly the numbers of the file, and can be sought and play
   await page.selectOption("#speed", "10");
   await page.click("#play");
   await until(page, () => document.querySelectorAll("tr[data-step]").length === 5 && document.querySelector("#play").textContent === "Play");
+  // What the last step of the replay changed is drawn with the next frame.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   assert.deepEqual(await counts(page), expected());
   assert.equal(await page.isVisible("#controls"), false);
   assert.deepEqual(errors, []);
