@@ -157,8 +157,12 @@ export class ChartView {
     const first = steps[0]?.startMs ?? 0;
     this.range = [first / 1000, Math.max(first + 1000, ...steps.map((step) => step.endMs)) / 1000];
     /** @type {(Point|null)[]} */
-    const points = steps.flatMap((step) => [...step.points, null]);
-    const times = points.map((point, index) => (point ? point.at : (points[index - 1]?.at ?? 0) + 1) / 1000);
+    const points = steps.flatMap((step) => [null, ...step.points, null]);
+    // A gap between two steps reaches from just after the last point of one to just before the first of the next.
+    const times = points.map((point, index) => {
+      const [before, after] = [points[index - 1], points[index + 1]];
+      return (point ? point.at : before ? before.at + 1 : after ? after.at - 1 : first) / 1000;
+    });
     for (const { plan, plot, picture } of this.charts) {
       plot.setData([times, ...plan.series.map((one) => points.map((point) => (point ? one.pick(point) : null)))]);
       setAttribute(picture, "aria-label", summary(plan, steps.at(-1)?.points.at(-1) ?? null));

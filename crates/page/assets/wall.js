@@ -7,6 +7,9 @@ const PITCH = 20;
 /** Cells fade to their end within this time. */
 const FADE_MS = 12000;
 /** @typedef {"good"|"client"|"bad"|"none"} CellKind */
+/** @typedef {{kind: CellKind, latency: number, attempts: number, at: number}} Cell */
+/** Cells that are kept: more than a large screen shows. */
+const KEPT = 3000;
 /** @type {[CellKind, string][]} */
 const KINDS = [["good", "2xx"], ["client", "4xx"], ["bad", "5xx"], ["none", "no response"]];
 
@@ -21,8 +24,10 @@ export class WallView {
   constructor() {
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("wall"));
     this.legend = byId("wall-legend");
-    /** @type {({kind: CellKind, latency: number, attempts: number, at: number}|null)[]} */
+    /** @type {(Cell|null)[]} */
     this.cells = [];
+    /** The last cells, for a wall that becomes larger. @type {Cell[]} */
+    this.recent = [];
     this.next = 0;
     this.columns = 0;
     this.rows = 0;
@@ -40,6 +45,11 @@ export class WallView {
   }
 
   clear() {
+    this.recent = [];
+    this.empty();
+  }
+
+  empty() {
     this.cells = new Array(this.columns * this.rows).fill(null);
     this.next = 0;
   }
@@ -51,15 +61,13 @@ export class WallView {
     this.canvas.height = Math.round(height * scale);
     const [columns, rows] = [Math.max(1, Math.floor(width / PITCH)), Math.max(1, Math.floor(height / PITCH))];
     if (columns !== this.columns || rows !== this.rows) {
-      const old = [...this.cells.slice(this.next), ...this.cells.slice(0, this.next)].filter((cell) => cell !== null);
       [this.columns, this.rows] = [columns, rows];
-      this.clear();
-      for (const cell of old.slice(-columns * rows)) this.put(cell);
+      this.empty();
+      for (const cell of this.recent.slice(-columns * rows)) this.put(cell);
     }
-    this.dirty = true;
   }
 
-  /** @param {{kind: CellKind, latency: number, attempts: number, at: number}} cell */
+  /** @param {Cell} cell */
   put(cell) {
     this.cells[this.next] = cell;
     this.next = (this.next + 1) % this.cells.length;
@@ -67,7 +75,10 @@ export class WallView {
 
   /** @param {import("./types.js").Sample} sample @param {number} at when its tick came, in milliseconds of the run */
   add(sample, at) {
-    this.put({ kind: kindOf(sample), latency: sample.latency_ms, attempts: sample.attempts ?? 0, at });
+    const cell = { kind: kindOf(sample), latency: sample.latency_ms, attempts: sample.attempts ?? 0, at };
+    this.recent.push(cell);
+    if (this.recent.length > 2 * KEPT) this.recent = this.recent.slice(-KEPT);
+    this.put(cell);
   }
 
   /** Draws all cells as they are at a time of the run. @param {number} now */

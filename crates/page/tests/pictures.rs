@@ -22,7 +22,10 @@ fn what_the_pictures_show_still_exists() {
         }
         let (file, wanted) = source.split_once(": ").unwrap();
         let content = std::fs::read_to_string(root().join(file)).unwrap();
-        assert!(content.contains(wanted), "{file} has no `{wanted}`: run docs/pictures/make and change shown.txt");
+        assert!(
+            content.contains(wanted),
+            "{file} has no `{wanted}`: run docs/pictures/make and change shown.txt"
+        );
         checked += 1;
     }
     assert!(checked >= 8, "only {checked} texts were checked");
