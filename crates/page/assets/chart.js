@@ -60,6 +60,7 @@ export class ChartView {
     this.charts = PLANS.map((plan) => this.make(plan));
     this.list = byId("marks");
     this.listed = "";
+    this.drawn = "";
     new ResizeObserver(() => this.resize()).observe(byId("charts"));
   }
 
@@ -148,6 +149,13 @@ export class ChartView {
   /** @param {import("./model.js").Model} model @param {?string} variant */
   show(model, variant) {
     const steps = model.steps(variant);
+    const drawn = JSON.stringify([
+      variant, model.startedAt, model.marks.length, model.marks.at(-1)?.at,
+      steps.map((step) => [step.name, step.startMs, step.points.length, step.points.at(-1)?.at, step.prediction?.success, step.ended]),
+    ]);
+    // Four events a second come; a new point comes each second.
+    if (drawn === this.drawn) return;
+    this.drawn = drawn;
     this.marks = model.marks.slice(-40);
     this.bands = steps.flatMap((step) => {
       const success = step.prediction?.success;
