@@ -124,7 +124,7 @@ pub struct Args {
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long a request may take
-    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::more_than_zero, default_value = "10s", value_name = "DURATION")]
     request_timeout: Duration,
     #[command(flatten)]
     gate: Gate,

@@ -4,6 +4,7 @@
 mod arrows;
 mod bench;
 mod cycles;
+mod findings;
 mod providers;
 mod size;
 mod sources;
