@@ -211,7 +211,7 @@ mod tests {
         ("Parts", &["cluster", "registry", "install"]),
         ("Services", &["deploy", "build", "push", "fault", "port-forward"]),
         ("Mesh", &["inject", "sp", "retry", "split", "policy", "check", "lint"]),
-        ("Measure", &["traffic", "outcomes", "stat", "routes", "graph"]),
+        ("Measure", &["traffic", "outcomes", "stat", "routes", "graph", "dashboard"]),
         ("Understand", &["predict", "sweep", "explain", "report"]),
         ("Files", &["export", "completions"]),
     ];

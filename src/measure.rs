@@ -135,7 +135,7 @@ impl Snapshot {
     }
 
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time of the load,
-    /// to predict it. A fault that changed meanwhile is no base for a prediction.
+    /// to predict it. A fault that changed meanwhile cannot be the base of a prediction.
     pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
         let mut window = Window::between(&self.sight, &now.sight);
         let served = match (&self.seen, &now.seen) {

@@ -70,7 +70,7 @@ fn words(line: &str) -> Vec<(Word, Option<Number>)> {
     let texts: Vec<String> = line.split_whitespace().map(trimmed).filter(|word| !word.is_empty()).collect();
     for (at, text) in texts.iter().enumerate() {
         let is_unit = |text: &&String| *text == "%" || OF_MACHINE.contains(&text.as_str());
-        // A unit of its own belongs to the number before it.
+        // A separate unit belongs to the number before it.
         if is_unit(&text) && at > 0 && number(&texts[at - 1]).is_some() {
             continue;
         }
