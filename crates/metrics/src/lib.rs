@@ -8,7 +8,9 @@
 
 pub mod arrivals;
 mod ask;
+mod callers;
 pub mod edges;
+pub mod endpoints;
 mod families;
 pub mod latency;
 pub mod outcomes;
@@ -24,6 +26,7 @@ pub mod text;
 pub mod window;
 
 pub use ask::{PodFailure, ask};
+pub use callers::Callers;
 pub use outcomes::Outcomes;
 pub use pods::{Pod, Workload};
 pub use rolling::Rolling;

@@ -70,6 +70,11 @@ impl Pod {
         }
     }
 
+    /// Whether it belongs to Linkerd's control plane, whose proxies call no service of an application.
+    pub fn is_control_plane(&self) -> bool {
+        self.labels.contains_key("linkerd.io/control-plane-component")
+    }
+
     /// Whether its proxy can be asked: it has one, and runs.
     pub fn scrapable(&self) -> bool {
         self.meshed && matches!(self.phase.as_str(), "Running" | "Pending")
