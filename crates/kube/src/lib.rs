@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod own;
 mod rank;
+pub mod stuck;
 mod transport;
 pub mod wait;
 
