@@ -6,7 +6,7 @@ use kube::api::{Api, ApiResource, GroupVersionKind, TypeMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::owners::{self, Part, RETRY_PREFIX};
+use super::owners::{self, Part};
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Object;
 use meshy_kube::apply::Conflict;
@@ -29,7 +29,11 @@ impl Place {
     pub(super) fn describe(&self) -> String {
         let place =
             if self.namespace == "default" { String::new() } else { format!(" in `{}`", self.namespace) };
-        let what = if self.part == Part::Retries { "retry annotations of " } else { "" };
+        let what = match self.part {
+            Part::Whole => "",
+            Part::Retries => "retry annotations of ",
+            Part::Policies => "policy annotations of ",
+        };
         format!("{what}{} `{}`{place}", self.kind.to_lowercase(), self.name)
     }
 
@@ -72,8 +76,8 @@ impl Place {
             Part::Whole => json!({
                 "spec": object.data["spec"], "labels": object.labels(), "annotations": object.annotations(),
             }),
-            Part::Retries => {
-                let retries = object.annotations().iter().filter(|(key, _)| key.starts_with(RETRY_PREFIX));
+            Part::Retries | Part::Policies => {
+                let retries = object.annotations().iter().filter(|(key, _)| self.part.has(key));
                 let retries: Map<String, Value> =
                     retries.map(|(key, value)| (key.clone(), json!(value))).collect();
                 json!({ "retries": retries })

@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::capture::Captured;
-use super::owners::{self, Part, RETRY_PREFIX};
+use super::owners::{self, Part};
 use super::write::{delete, patch};
 use meshy_kube::Object;
 
@@ -100,10 +100,10 @@ fn values(part: Part, before: &Object, now: &Object) -> Vec<Value> {
             set("/metadata/labels", json!(then.labels), there.labels.is_some());
             set("/metadata/annotations", json!(then.annotations), there.annotations.is_some());
         }
-        Part::Retries => {
+        Part::Retries | Part::Policies => {
             let mut annotations = now.annotations().clone();
-            annotations.retain(|key, _| !key.starts_with(RETRY_PREFIX));
-            let own = before.annotations().iter().filter(|(key, _)| key.starts_with(RETRY_PREFIX));
+            annotations.retain(|key, _| !part.has(key));
+            let own = before.annotations().iter().filter(|(key, _)| part.has(key));
             annotations.extend(own.map(|(key, value)| (key.clone(), value.clone())));
             if annotations.is_empty() && then.annotations.is_none() {
                 set("/metadata/annotations", Value::Null, there.annotations.is_some());
