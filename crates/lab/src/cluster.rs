@@ -27,7 +27,7 @@ mod ports;
 mod provider;
 mod pull;
 pub mod reach;
-mod ready;
+pub mod ready;
 mod reboot;
 pub(crate) mod recorded;
 mod registry;

@@ -178,7 +178,7 @@ impl Kind {
         }
         let mapped = nodes::mapped_ports(engine, "").await?;
         let (http, https) = ports::pair(ports::test(mapped))?;
-        if http != 80 {
+        if http != 80 && !spec.without_ingress {
             env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
         }
         (record.http_port, record.https_port) = (Some(http), Some(https));
