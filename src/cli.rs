@@ -70,7 +70,7 @@ pub enum Command {
     InternalServe(commands::internal_serve::Args),
     /// Find policies that Kubernetes accepts but that have no effect
     Lint(commands::lint::Args),
-    /// Show which policy is in effect; translate a profile
+    /// Show, apply or delete policies; translate a profile
     Policy(commands::policy::Args),
     /// Forward a local port to a pod
     PortForward(commands::port_forward::Args),
@@ -125,6 +125,7 @@ impl Command {
             Self::Demo(_) => commands::demo::LENGTH,
             Self::Graph(args) => args.planned(),
             Self::Outcomes(args) => args.planned(),
+            Self::Policy(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),
             Self::Run(args) => args.planned(),

@@ -21,6 +21,7 @@ mod last_load;
 pub mod live;
 pub mod measure;
 pub mod mesh;
+pub mod prove;
 pub mod report;
 pub mod runner;
 pub mod runs;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use meshy_base::{activity, error};
 use meshy_load::{self, Plan, Summary, Targets};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{self, Callers, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use meshy_policy::services::{self, Fault, NotTestService, Seen};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
@@ -86,18 +86,20 @@ pub struct Snapshot {
 pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
     let policy = meshy_policy::policy::of(client, service).await?;
-    read(client, service, servers, policy).await
+    read(client, service, (servers, policy), None).await
 }
 
+/// Scrapes the proxies of all pods without those of the control plane, or those of `callers`.
 async fn read(
     client: &kube::Client,
     service: &Service,
-    servers: Vec<Pod>,
-    policy: Policy,
+    (servers, policy): (Vec<Pod>, Policy),
+    callers: Option<&Callers>,
 ) -> anyhow::Result<Snapshot> {
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await.map_err(|error| failure::plain(&error));
-    let pods = meshy_metrics::pods::list(client, None).await?;
+    let mut pods = meshy_metrics::pods::list(client, None).await?;
+    pods.retain(|pod| !pod.is_control_plane() && callers.is_none_or(|callers| callers.concern(pod)));
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Snapshot { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fault })
 }
@@ -123,7 +125,15 @@ impl Snapshot {
     /// # Errors
     /// The API fails.
     pub async fn again(&self) -> anyhow::Result<Self> {
-        read(&self.client, &self.service, self.servers.clone(), self.policy).await
+        let known = (self.servers.clone(), self.policy);
+        read(&self.client, &self.service, known, Some(&self.callers())).await
+    }
+
+    /// The workloads whose proxies count requests to the service, by this snapshot.
+    fn callers(&self) -> Callers {
+        let Service { namespace, name } = &self.service;
+        let is_wanted = |of: &str, called: &str| (of, called) == (namespace.as_str(), name.as_str());
+        Callers::of(&self.sight, &[namespace.as_str()], is_wanted)
     }
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
@@ -137,7 +147,10 @@ impl Snapshot {
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time of the load,
     /// to predict it. A fault that changed meanwhile cannot be the base of a prediction.
     pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
-        let mut window = Window::between(&self.sight, &now.sight);
+        let callers = self.callers();
+        let mut before = self.sight.clone();
+        before.retain(|pod| callers.concern(pod));
+        let mut window = Window::between(&before, &now.sight);
         let served = match (&self.seen, &now.seen) {
             (Ok(Some(before)), Ok(Some(after))) => after.since(before),
             (Err(why), _) | (Ok(Some(_)), Err(why)) => {
@@ -166,19 +179,27 @@ impl Snapshot {
             let (requests_per_second, over_seconds, policy) = (rate, seconds, self.policy);
             predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy }, 1)
         });
+        let outcomes = Outcomes::of(&routes, served.as_ref());
+        let timed_out = not_predictable(&outcomes);
         let mesh = Mesh {
             policy: self.policy,
             fail_ratio,
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
-            outcomes: Outcomes::of(&routes, served.as_ref()),
-            prediction,
-            unpredicted,
+            outcomes,
+            prediction: prediction.filter(|_| timed_out.is_none()),
+            unpredicted: unpredicted.or(timed_out),
             gaps: window.gaps.clone(),
             service: self.service.clone(),
         };
         (mesh, window)
     }
+}
+
+/// Why the outcomes cannot be compared with a prediction of one edge, which has neither timeouts nor latencies.
+fn not_predictable(outcomes: &Outcomes) -> Option<String> {
+    let count = outcomes.timed_out_count;
+    (count > 0).then(|| format!("{count} requests timed out, and the prediction has no timeouts"))
 }
 
 /// None where the application is not the test service, which alone has such counts; else why they are not known.
@@ -362,6 +383,13 @@ mod tests {
             "{:?}",
             mesh.gaps
         );
+    }
+
+    #[test]
+    fn outcomes_with_timeouts_are_not_compared_with_a_prediction_without_them() {
+        let timed_out = Outcomes { timed_out_count: 3, ..Outcomes::default() };
+        assert!(not_predictable(&timed_out).unwrap().starts_with("3 requests timed out"));
+        assert_eq!(not_predictable(&Outcomes::default()), None);
     }
 
     #[test]

@@ -9,9 +9,11 @@ use super::look::{self, Look, Source, Watch};
 use crate::context::Context;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
 use meshy_metrics::pods::Pod;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{self, PodWindow, Window};
+use meshy_policy::policy::About;
 use meshy_policy::services;
 
 /// What to show.
@@ -56,10 +58,12 @@ pub(super) struct Row {
 /// The service or the source is unknown, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
+    let kinds = Kinds::new(client.clone());
     let mut watch = Watch::new(&args.look.time);
     loop {
         let services = targets(&client, &args.target, &args.look.namespace).await?;
-        let pods = meshy_metrics::pods::list(&client, None).await?;
+        let mut pods = meshy_metrics::pods::list(&client, None).await?;
+        pods.retain(|pod| !pod.is_control_plane());
         let from = args.from.as_deref();
         let counted = |window: &Window| {
             rows(window, &services, from)
@@ -78,7 +82,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 .id("client-unmeshed");
         }
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-        show(context, &services, rows(&window, &services, from), source, args.look.time.watch)?;
+        let mut abouts = Vec::new();
+        for (service, _) in &services {
+            abouts.push(About::read(&kinds, service, None).await?);
+        }
+        show(context, &abouts, rows(&window, &services, from), source, args.look.time.watch)?;
         if !look::goes_on(context, args.look.time.watch) {
             return Ok(Exit::Done);
         }
@@ -88,7 +96,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// Prints the tables.
 fn show(
     context: &Context,
-    services: &[(Service, Vec<Pod>)],
+    abouts: &[About],
     rows: Vec<Row>,
     source: Source,
     again: bool,
@@ -96,9 +104,9 @@ fn show(
     look::clear(context, again);
     let empty = rows.iter().all(|row| row.counts.requests_count + row.counts.attempts_count == 0);
     context.data(&look::Table { source, rows }, |document| {
-        let texts = services.iter().map(|(service, _)| {
-            let own = document.rows.iter().filter(|row| row.service == service.name);
-            words(&own.collect::<Vec<_>>(), service)
+        let texts = abouts.iter().map(|about| {
+            let own = document.rows.iter().filter(|row| row.service == about.wanted.name);
+            words(&own.collect::<Vec<_>>(), about)
         });
         let texts: Vec<String> = std::iter::once(document.source.words(empty)).chain(texts).collect();
         texts.join("\n\n")
@@ -165,7 +173,19 @@ async fn targets(
     Ok(found)
 }
 
-fn words(rows: &[&Row], service: &Service) -> String {
+/// What the newer policy of a service consists of.
+fn newer(about: &About) -> &'static str {
+    let is_policy = |key: &String| {
+        ["retry.linkerd.io/", "timeout.linkerd.io/"].iter().any(|group| key.starts_with(group))
+    };
+    match (about.routes.is_empty(), about.annotations.keys().any(is_policy)) {
+        (false, _) => "HTTPRoute",
+        (true, true) => "annotations",
+        (true, false) => "no retry policy",
+    }
+}
+
+fn words(rows: &[&Row], about: &About) -> String {
     let mut clients = Table::new(
         1,
         &["ROUTE", "EFFECTIVE_SUCCESS", "EFFECTIVE_RPS", "ACTUAL_SUCCESS", "ACTUAL_RPS", "P50", "P95", "P99"],
@@ -200,6 +220,15 @@ fn words(rows: &[&Row], service: &Service) -> String {
             }
         }
     }
+    let name = &about.wanted.name;
+    // As in Linkerd's table, each route of the profile has a row.
+    let profile = about.profile.as_ref().filter(|profile| profile.replaces_policy());
+    for route in profile.iter().flat_map(|profile| &profile.spec.routes) {
+        if !rows.iter().any(|row| row.view == "client" && row.route == route.name) {
+            clients.row([route.name.as_str()].into_iter().chain([UNKNOWN; 7]));
+        }
+    }
+    let with_profile = !clients.is_empty();
     if clients.is_empty() && policy.is_empty() {
         clients.row(["[DEFAULT]"].into_iter().chain([UNKNOWN; 7]));
     }
@@ -208,13 +237,68 @@ fn words(rows: &[&Row], service: &Service) -> String {
     }
     let mut text = String::new();
     for (title, table) in [
-        (format!("==> clients of {} (ServiceProfile) <==", service.name), clients),
-        (format!("==> clients of {} (HTTPRoute, annotations) <==", service.name), policy),
-        (format!("==> {} itself: attempts, retries among them <==", service.name), servers),
+        (
+            format!("==> clients of {name}{} <==", if with_profile { " (ServiceProfile)" } else { "" }),
+            clients,
+        ),
+        (format!("==> clients of {name} ({}) <==", newer(about)), policy),
+        (format!("==> {name} itself: attempts, retries among them <=="), servers),
     ] {
         if !table.is_empty() {
             text.push_str(&format!("{title}\n{}\n\n", table.render()));
         }
     }
     text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use meshy_linkerd::profile::ServiceProfile;
+    use serde_json::json;
+
+    use super::*;
+
+    fn about(profile: bool, annotations: &[(&str, &str)]) -> About {
+        let profile = profile.then(|| {
+            let route =
+                json!({"name": "GET /cart", "condition": {"pathRegex": "/cart"}, "isRetryable": true});
+            let object =
+                json!({"metadata": {"name": "cart.shop.svc.cluster.local"}, "spec": {"routes": [route]}});
+            ServiceProfile::read_leniently(&object).unwrap()
+        });
+        let annotations = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let wanted = Service { namespace: "shop".to_owned(), name: "cart".to_owned() };
+        let mut about = About::of(wanted, annotations.collect());
+        about.profile = profile;
+        about
+    }
+
+    #[test]
+    fn the_headings_name_the_policy_that_is_there_and_each_route_of_a_profile_has_a_row() {
+        let text = words(&[], &about(false, &[]));
+        assert!(text.contains("==> clients of cart <==") && !text.contains("ServiceProfile"), "{text}");
+        let text = words(&[], &about(true, &[]));
+        assert!(
+            text.contains("==> clients of cart (ServiceProfile) <==") && text.contains("GET /cart"),
+            "{text}"
+        );
+        let counts = RouteCounts { dialect: Dialect::Policy, requests_count: 4, ..RouteCounts::default() };
+        let row = Row {
+            service: "cart".to_owned(),
+            route: "[DEFAULT]".to_owned(),
+            view: "client",
+            effective_success_ratio: None,
+            effective_requests_per_second: None,
+            actual_success_ratio: None,
+            actual_requests_per_second: None,
+            counts,
+        };
+        for (annotations, heading) in [
+            (&[][..], "==> clients of cart (no retry policy) <=="),
+            (&[("retry.linkerd.io/http", "5xx")][..], "==> clients of cart (annotations) <=="),
+        ] {
+            let text = words(&[&row], &about(false, annotations));
+            assert!(text.contains(heading), "{text}");
+        }
+    }
 }

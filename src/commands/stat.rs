@@ -53,11 +53,22 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             By::Service | By::Namespace => None,
             By::Workload(_) | By::Pod => (!args.look.all_namespaces).then_some(args.look.namespace.as_str()),
         };
-        let pods = meshy_metrics::pods::list(&client, namespace).await?;
+        let mut pods = meshy_metrics::pods::list(&client, namespace).await?;
+        if by == By::Service {
+            pods.retain(|pod| !pod.is_control_plane());
+        }
+        // A proxy keeps the counters of a deleted service for ten minutes.
+        let own = (!args.look.all_namespaces).then_some(args.look.namespace.as_str());
+        let there = match by {
+            By::Service => Some(meshy_policy::service_names(&client, own).await?),
+            _ => None,
+        };
         let shown = |row: &Row| {
             let here =
                 args.look.all_namespaces || by == By::Namespace || row.namespace == args.look.namespace;
-            here && name.is_none_or(|name| row.name == name)
+            let is_there =
+                there.as_ref().is_none_or(|there| there.contains(&(row.namespace.clone(), row.name.clone())));
+            here && is_there && name.is_none_or(|name| row.name == name)
         };
         let rows = |window: &Window| -> Vec<Row> {
             table(window, &pods, by, args.with_probes).into_iter().filter(shown).collect()

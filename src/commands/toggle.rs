@@ -15,9 +15,12 @@ use crate::measure::{self, Step};
 use crate::runs::Run;
 use crate::summary;
 use meshy_base::error::Exit;
-use meshy_load::{Plan, Target};
+use meshy_load::{Plan, Summary, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::Client;
+
+/// The services of the original demo, to which `--measure` sends a load through the ingress.
+const ORIGINAL: [&str; 2] = ["bounced-service", "minimal-service"];
 
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -30,12 +33,18 @@ pub(super) struct Load {
     rps: f64,
 }
 
+/// Where the measured requests come from.
+enum Source {
+    /// A load through the ingress, for the services of the original demo.
+    Load { target: Target, plan: Plan, case: &'static str },
+    /// The requests that the clients of the service send by themselves, counted by their proxies for so long.
+    Clients(Duration),
+}
+
 /// A change of policy that is measured: the first half is done.
 pub(super) struct Toggle {
     record: Run,
-    target: Target,
-    plan: Plan,
-    case: &'static str,
+    source: Source,
     service: Service,
     stop: watch::Receiver<bool>,
     begun: std::time::Instant,
@@ -58,17 +67,20 @@ impl Toggle {
     pub(super) async fn begin(
         context: &Context,
         client: &kube::Client,
-        service: &Service,
+        (command, service): (&str, &Service),
         length: Duration,
         load: &Load,
     ) -> anyhow::Result<Self> {
-        let (target, case) = load.case.target(ingress(context)?);
+        let source = if ORIGINAL.contains(&service.name.as_str()) && service.namespace == "default" {
+            let (target, case) = load.case.target(ingress(context)?);
+            Source::Load { target, plan: Plan { rate: load.rps, length, ..Plan::default() }, case }
+        } else {
+            Source::Clients(length)
+        };
         let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
-            record: Run::begin("sp apply", &context.name, provider),
-            target,
-            plan: Plan { rate: load.rps, length, ..Plan::default() },
-            case,
+            record: Run::begin(command, &context.name, provider),
+            source,
             service: service.clone(),
             stop: stop_by_ctrl_c(),
             begun: std::time::Instant::now(),
@@ -85,11 +97,17 @@ impl Toggle {
 
     async fn measure(&mut self, context: &Context, client: &kube::Client, name: &str) -> anyhow::Result<()> {
         context.report.say(format!("\n{name}"));
-        let live = Live::new(&context.report, self.plan.rate);
         let at = self.begun.elapsed().as_secs_f64();
-        let (mesh, load) = (Some((client, &self.service)), (self.target.clone(), self.plan));
-        let step = measure::step(name, self.case, mesh, load, self.stop.clone(), &live).await?;
-        live.end();
+        let step = match &self.source {
+            Source::Load { target, plan, case } => {
+                let live = Live::new(&context.report, plan.rate);
+                let (mesh, load) = (Some((client, &self.service)), (target.clone(), *plan));
+                let step = measure::step(name, case, mesh, load, self.stop.clone(), &live).await?;
+                live.end();
+                step
+            }
+            Source::Clients(length) => observed(context, client, (name, &self.service), *length).await?,
+        };
         self.record.steps.push(Step { begun_seconds: at, ..step });
         Ok(())
     }
@@ -131,4 +149,30 @@ impl Toggle {
         })?;
         Ok(if after.traffic.interrupted { Exit::Interrupted } else { Exit::Done })
     }
+}
+
+/// Counts what the clients of a service send by themselves.
+async fn observed(
+    context: &Context,
+    client: &kube::Client,
+    (name, service): (&str, &Service),
+    length: Duration,
+) -> anyhow::Result<Step> {
+    let step = context.report.step("Watching", format!("the clients of `{}`", service.name));
+    let before = measure::snapshot(client, service).await?;
+    tokio::time::sleep(context.window(length)).await;
+    let (mesh, _) = before.until(&before.again().await?, None);
+    let counts = &mesh.clients;
+    step.done(format!("{} requests", counts.requests_count));
+    let seconds = length.as_secs_f64();
+    let traffic = Summary {
+        length_seconds: seconds,
+        requests_per_second: counts.requests_count as f64 / seconds.max(1e-9),
+        requests_count: counts.requests_count,
+        succeeded_count: counts.succeeded_count,
+        success_ratio: counts.effective_success(),
+        ..Summary::default()
+    };
+    let (name, case) = (name.to_owned(), "clients".to_owned());
+    Ok(Step { name, case, traffic, mesh: Some(mesh), ..Step::default() })
 }

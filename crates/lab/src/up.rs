@@ -62,7 +62,8 @@ pub async fn up(spec: UpSpec, env: &Env) -> anyhow::Result<Outcome> {
     if let Some(topology) = &spec.topology {
         Bundle::topology(topology, None)?;
     }
-    let claim = cluster::claim(env, &spec.cluster).await?;
+    let without_ingress = spec.addons.ingress == Some(addons::Ingress::None);
+    let claim = cluster::claim(env, &Spec { without_ingress, ..spec.cluster.clone() }).await?;
     let (provider, mut record) = (&claim.provider, claim.record);
     let built_in = provider.built_in();
     // Read before anything is made, so that a wrong file or name costs nothing.

@@ -1,7 +1,7 @@
 //! The test services from outside: their pods, their faults, their own counts.
 
 use meshy_kube::failure;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, anyhow};
 use http::Request;
@@ -209,25 +209,6 @@ pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result
     }
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(found)
-}
-
-/// Returns namespace and name of the services of a namespace, or of all.
-///
-/// # Errors
-/// The API fails.
-pub async fn names(
-    client: &kube::Client,
-    namespace: Option<&str>,
-) -> anyhow::Result<BTreeSet<(String, String)>> {
-    let services: Api<Service> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let list = services.list_metadata(&ListParams::default()).await.context("cannot list services")?;
-    let name = |metadata: kube::api::ObjectMeta| {
-        (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default())
-    };
-    Ok(list.items.into_iter().map(|service| name(service.metadata)).collect())
 }
 
 /// Checks that a namespace is there. A user without the right to read namespaces cannot know.

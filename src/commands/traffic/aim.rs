@@ -170,7 +170,7 @@ pub(in crate::commands) fn ingress(context: &Context) -> anyhow::Result<SocketAd
     let Some(lab) = lab else {
         return Err(lab::absent(&context.name));
     };
-    let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
+    let port = lab.ingress_port().ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
     let port = port
         .hint("`meshy up --ingress nginx` installs one; `--url URL` needs none")
         .exit(Exit::Prerequisite)?;
