@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!   SERVICE_PORT ── server ── service ─┬─ flight (one request)            ┐
+//!                                      ├─ grpc ─▶ echo, work             │
 //!                                      ├─ echo                            ├─ ledger ── admin ── server ── ADMIN_PORT
 //!                                      ├─ bounce ─────────┬─ upstream ──▶ │   (faults, workers, counts, attempts)
 //!                               NODE:  └─ work ── script ─┘               ┘
@@ -33,6 +34,7 @@ mod distribution;
 mod echo;
 mod fault;
 mod flight;
+pub mod grpc;
 mod headers;
 mod ledger;
 mod node;

@@ -7,6 +7,7 @@ mod disconnect;
 mod docs;
 mod faults;
 mod graph;
+mod grpc;
 mod lab;
 mod lifecycle;
 mod network;
