@@ -211,7 +211,7 @@ fn loads_that_make_no_sense() {
         "--url http://127.0.0.1:9/ --duration -5s".to_owned(),
         "--url http://127.0.0.1:9/ --duration 99999999999999999999h".to_owned(),
         "--url http://127.0.0.1:9/ --duration \u{1b}[2J".to_owned(),
-        "--url http://127.0.0.1:9x/ --duration 1s".to_owned(),
+        "--url http:///x --duration 1s".to_owned(),
         "--url http:// --duration 1s".to_owned(),
         "--url http://[::1 --duration 1s".to_owned(),
         "--url ftp://127.0.0.1/ --duration 1s".to_owned(),
