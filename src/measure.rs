@@ -89,7 +89,7 @@ pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Resul
     read(client, service, (servers, policy), None).await
 }
 
-/// Scrapes the proxies of all pods without those of the control plane, or those of `callers`.
+/// Scrapes the proxies of all pods but the control plane's, or of `callers`.
 async fn read(
     client: &kube::Client,
     service: &Service,
@@ -132,8 +132,7 @@ impl Snapshot {
     /// The workloads whose proxies count requests to the service, by this snapshot.
     fn callers(&self) -> Callers {
         let Service { namespace, name } = &self.service;
-        let is_wanted = |of: &str, called: &str| (of, called) == (namespace.as_str(), name.as_str());
-        Callers::of(&self.sight, &[namespace.as_str()], is_wanted)
+        Callers::of(&self.sight, &[namespace.as_str()], |of, called| of == namespace && called == name)
     }
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
@@ -198,8 +197,8 @@ impl Snapshot {
 
 /// Why the outcomes cannot be compared with a prediction of one edge, which has neither timeouts nor latencies.
 fn not_predictable(outcomes: &Outcomes) -> Option<String> {
-    let count = outcomes.timed_out_count;
-    (count > 0).then(|| format!("{count} requests timed out, and the prediction has no timeouts"))
+    let count = Some(outcomes.timed_out_count).filter(|count| *count > 0)?;
+    Some(format!("{count} requests timed out, and the prediction has no timeouts"))
 }
 
 /// None where the application is not the test service, which alone has such counts; else why they are not known.

@@ -173,7 +173,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     for ingress in &ingresses.items {
         let rules = ingress.spec.iter().flat_map(|s| s.rules.iter().flatten());
         for host in rules.filter_map(|r| r.host.as_ref()) {
-            if let Some(port) = record.ingress_port() {
+            if let Some(port) = cluster::ingress_port(record) {
                 status.urls.push(meshy_lab::deploy::url(host, port));
             }
         }

@@ -76,7 +76,8 @@ impl Stage {
         let lab = if fresh { None } else { env.lab()? };
         let stage = match lab {
             Some(lab) => {
-                let port = lab.ingress_port().ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
+                let port =
+                    cluster::ingress_port(&lab).ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
                 let port = port.hint("`meshy up --ingress nginx` installs one").exit(Exit::Prerequisite)?;
                 let stand_in = cluster::provider(lab.provider).built_in().mesh;
                 Self {

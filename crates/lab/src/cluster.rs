@@ -8,6 +8,7 @@
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
+use crate::addons;
 use crate::lab::Env;
 use crate::lab::{self, Lock, Record};
 use meshy_base::error::{Advise, Exit};
@@ -165,6 +166,14 @@ async fn choose(env: &Env, known: Option<&Record>) -> anyhow::Result<lab::Provid
 /// There is none of that name.
 pub fn lab(env: &Env) -> anyhow::Result<Record> {
     env.lab()?.ok_or_else(|| lab::absent(&env.name))
+}
+
+/// Returns the loopback port of a lab's ingress for HTTP; none if the lab was made without an ingress controller, behind whose
+/// port nothing listens.
+pub fn ingress_port(record: &Record) -> Option<u16> {
+    let is_built_in = provider(record.provider).built_in().ingress;
+    let installed = record.addons.as_ref().is_none_or(|choice| choice.ingress != addons::Ingress::None);
+    record.http_port.filter(|_| is_built_in || installed)
 }
 
 /// A provider as `--provider` spells it.

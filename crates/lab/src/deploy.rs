@@ -9,6 +9,7 @@ use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, stuck, wait};
 use serde::Serialize;
 
 pub use self::bundle::Bundle;
+use crate::cluster;
 use crate::lab::{Env, Record};
 use crate::overlay;
 
@@ -31,7 +32,12 @@ impl Options {
     /// What a lab's record says.
     pub fn of(lab: &Record) -> Self {
         let image = lab.image.clone();
-        Self { registry_port: lab.registry_port, image, http_port: lab.ingress_port(), ..Self::default() }
+        Self {
+            registry_port: lab.registry_port,
+            image,
+            http_port: cluster::ingress_port(lab),
+            ..Self::default()
+        }
     }
 }
 

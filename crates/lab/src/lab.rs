@@ -115,14 +115,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// Returns the loopback port of the ingress for HTTP; none if the lab was made without an ingress controller, behind whose
-    /// port nothing listens.
-    pub fn ingress_port(&self) -> Option<u16> {
-        let is_built_in = self.provider == Provider::Embedded;
-        let installed = self.addons.as_ref().is_none_or(|choice| choice.ingress != addons::Ingress::None);
-        self.http_port.filter(|_| is_built_in || installed)
-    }
-
     /// The record of a lab that nothing is known of yet.
     pub fn new(name: &LabName, provider: Provider, context: String) -> Self {
         Self {

@@ -214,7 +214,7 @@ async fn of_servers(
                 context.report.step("Verifying", format!("servers that use the {}", change.describe()));
             let seen = policy::servers(kinds, namespace, label, name, context.deadline).await?;
             step.done(proof::words(&seen));
-            // Several policies of a namespace can apply to one server: that another one counts a request is no failure.
+            // Several policies of a namespace can apply to one server: that another one counts a request is not a failure.
             Ok(seen)
         }
         Evidence::Uncounted(why) => {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::anyhow;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_kube::failure;
-use meshy_lab::lab;
+use meshy_lab::{cluster, lab};
 use meshy_load::{Target, TargetSpec, Targets};
 use meshy_metrics::routes::Service;
 use meshy_policy::services;
@@ -170,7 +170,7 @@ pub(in crate::commands) fn ingress(context: &Context) -> anyhow::Result<SocketAd
     let Some(lab) = lab else {
         return Err(lab::absent(&context.name));
     };
-    let port = lab.ingress_port().ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
+    let port = cluster::ingress_port(&lab).ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
     let port = port
         .hint("`meshy up --ingress nginx` installs one; `--url URL` needs none")
         .exit(Exit::Prerequisite)?;
