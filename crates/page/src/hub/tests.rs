@@ -106,7 +106,7 @@ fn a_history_without_ticks_ends_to_make_room() {
 }
 
 #[tokio::test]
-async fn a_viewer_that_does_not_read_delays_nobody() {
+async fn a_viewer_that_does_not_read_delays_no_other() {
     let hub = Hub::live(&State::default());
     let recorder = Recorder::new(std::io::sink(), "2026-01-02T03:04:05Z".parse().unwrap());
     let following = tokio::spawn({
