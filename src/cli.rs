@@ -12,10 +12,11 @@ use crate::commands;
 
 mod candidates;
 mod dispatch;
-pub mod spelling;
+mod removed;
 
 pub use candidates::with_candidates;
 pub use dispatch::run;
+pub use removed::parse;
 
 /// A resilience lab for service meshes.
 ///
@@ -52,6 +53,8 @@ pub enum Command {
     Cluster(commands::cluster::Args),
     /// Print a shell's completion script
     Completions(commands::completions::Args),
+    /// Show a run or a lab as a live page in the browser
+    Dashboard(commands::dashboard::Args),
     /// Deploy or delete overlays and wait until it is done
     Deploy(commands::deploy::Args),
     /// Delete a lab and everything it created
@@ -67,7 +70,7 @@ pub enum Command {
     InternalServe(commands::internal_serve::Args),
     /// Find policies that Kubernetes accepts but that have no effect
     Lint(commands::lint::Args),
-    /// Show which policy is in effect; translate a profile
+    /// Show, apply or delete policies; translate a profile
     Policy(commands::policy::Args),
     /// Forward a local port to a pod
     PortForward(commands::port_forward::Args),
@@ -122,6 +125,7 @@ impl Command {
             Self::Demo(_) => commands::demo::LENGTH,
             Self::Graph(args) => args.planned(),
             Self::Outcomes(args) => args.planned(),
+            Self::Policy(args) => args.planned(),
             Self::Predict(args) => args.planned(),
             Self::Routes(args) => args.planned(),
             Self::Run(args) => args.planned(),
@@ -199,6 +203,47 @@ mod tests {
         }
         for flag in command.get_arguments().filter_map(|a| a.get_long()) {
             assert!(has_word(&format!("--{flag}")), "`--{flag}` is missing");
+        }
+    }
+
+    /// The commands of `meshy --help`, in its groups. A command more must have a place there.
+    const GROUPS: [(&str, &[&str]); 7] = [
+        ("Start", &["demo", "run", "up", "status", "start", "stop", "down"]),
+        ("Parts", &["cluster", "registry", "install"]),
+        ("Services", &["deploy", "build", "push", "fault", "port-forward"]),
+        ("Mesh", &["inject", "sp", "retry", "split", "policy", "check", "lint"]),
+        ("Measure", &["traffic", "outcomes", "stat", "routes", "graph", "dashboard"]),
+        ("Understand", &["predict", "sweep", "explain", "report"]),
+        ("Files", &["export", "completions"]),
+    ];
+
+    #[test]
+    fn the_help_lists_at_most_34_commands_in_groups() {
+        let listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let command = Cli::command();
+        let shown = command.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name);
+        let sorted = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.join(" ")
+        };
+        assert_eq!(sorted(listed.clone()), sorted(shown.collect()));
+        assert!(listed.len() <= 34, "{} commands", listed.len());
+        // Each group begins at the margin, and its names stand between its title and the next one.
+        let titles: Vec<&str> = GROUPS.iter().map(|(title, _)| *title).chain(["Options"]).collect();
+        for ((title, names), next) in GROUPS.iter().zip(&titles[1..]) {
+            let from = HELP.find(&format!("\n{title}")).unwrap_or_else(|| panic!("no group `{title}`"));
+            let text = &HELP[from..];
+            let text = &text[..text.find(&format!("\n{next}")).unwrap_or_else(|| panic!("no `{next}`"))];
+            let words: Vec<&str> = text.split(|c: char| !(c.is_alphanumeric() || c == '-')).collect();
+            names.iter().for_each(|name| assert!(words.contains(name), "`{name}` is not in group `{title}`"));
+        }
+    }
+
+    #[test]
+    fn the_long_version_names_what_is_installed() {
+        let version = Cli::command().render_long_version();
+        for part in ["installs:", "ingress-nginx", "linkerd"] {
+            assert!(version.contains(part), "{part} is missing: {version}");
         }
     }
 

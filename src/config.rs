@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
-use meshy_base::private;
 use meshy_lab::lab::LabName;
 
 /// The file that is read when it is in the current folder.
@@ -46,8 +46,7 @@ pub fn file(args: &[OsString]) -> PathBuf {
 
 /// The text of a file, which may be behind a link; a FIFO, which would be waited for, is an error.
 fn read(file: &Path) -> io::Result<String> {
-    let bytes = private::read(&std::fs::canonicalize(file)?, LARGEST)?;
-    String::from_utf8(bytes).map_err(io::Error::other)
+    bounded::read_text(file, LARGEST, Links::Followed)
 }
 
 /// `--config FILE` of a command line that clap has not read yet.

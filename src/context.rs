@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::args::{Color, Global, Output, ProviderChoice};
 use crate::ui;
-use meshy_lab::lab::{Env, Provider};
+use meshy_lab::lab::{self, Env, Provider};
 
 /// The surroundings of one command. It is an [`Env`] with the flags that concern its output.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Context {
         let env = Env {
             report: ui::report(global.events.as_deref())?,
             deadline: Env::deadline_within(left),
-            name: global.name.clone(),
+            name: global.name.clone().unwrap_or_else(|| lab::unnamed(keeps_the_default(&global, &command))),
             provider: provider(&global),
             context: global.context.clone(),
             kubeconfig: global.kubeconfig.clone(),
@@ -71,8 +71,11 @@ impl Context {
     /// # Errors
     /// Returns an error if stdout cannot be written (a closed pipe is not an error).
     pub fn data<T: Serialize>(&self, document: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
-        let text = if self.json() { serde_json::to_string_pretty(document)? } else { text(document) };
-        ui::data(&text)
+        if self.json() {
+            ui::data(&serde_json::to_string_pretty(document)?)
+        } else {
+            ui::text(&text(document))
+        }
     }
 }
 
@@ -84,6 +87,12 @@ fn provider(global: &Global) -> Option<Provider> {
         (ProviderChoice::Existing, _) | (ProviderChoice::Auto, Some(_)) => Some(Provider::Existing),
         (ProviderChoice::Auto, None) => None,
     }
+}
+
+/// Whether a command without a name means the default lab even where there is only another one: it creates the lab or deletes it,
+/// or acts on a cluster that is named in another way.
+fn keeps_the_default(global: &Global, command: &str) -> bool {
+    global.context.is_some() || ["up", "cluster", "registry", "demo", "down"].contains(&command)
 }
 
 fn ask(report: &Report, question: &str) -> anyhow::Result<Option<bool>> {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{CommandFactory as _, FromArgMatches as _};
-use meshy::cli::{self, Cli, Command, spelling, with_candidates};
+use clap::CommandFactory as _;
+use meshy::cli::{self, Cli, Command, with_candidates};
 use meshy::context::Context;
 use meshy::{config, ui};
 use meshy_base::error::{self, Exit};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
     exec::leash::enable();
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
-    let args = spelling::plain(std::env::args_os().collect());
+    let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = if args.get(1).is_some_and(|word| word == cluster::serve::COMMAND) {
         limit::run_without(run(args, begun))
     } else {
@@ -49,8 +49,7 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     let reading = activity::begin(activity::Kind::File, format!("reading {}", config::file(&args).display()));
     let args = config::merge(args, &Cli::command())?;
     drop(reading);
-    let matches = cli::command().get_matches_from(args);
-    let Cli { global, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let Cli { global, command } = cli::parse(args).unwrap_or_else(|error| error.exit());
     let serves = matches!(command, Some(Command::InternalServe(_)));
     ui::log::init(global.verbose, global.color.on_stderr(), serves);
     let timeout = global.timeout.unwrap_or_else(|| limit::DEFAULT.saturating_add(planned(command.as_ref())));

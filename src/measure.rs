@@ -1,5 +1,6 @@
-//! One measurement: the counters before, traffic, the counters after.
+//! One measured step: the counters before, a load, the counters after.
 
+mod faults;
 pub mod marks;
 
 use std::sync::Arc;
@@ -7,31 +8,29 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 pub use meshy_experiment::event::Mesh;
-use meshy_experiment::event::{ByAttempts, Change, EdgeCounts, Kind, Prediction, StepEnded, StepStarted};
+use meshy_experiment::event::{
+    ByAttempts, Change, Counts, EdgeCounts, Kind, Prediction, StepEnded, StepStarted, Tick, Totals,
+};
 use meshy_experiment::interval::Interval;
 use meshy_kube::failure;
 use tokio::sync::watch;
 
 use crate::recording::Recording;
+use crate::steps::Step;
 use crate::tally::{DEADLINE, Part, Tally};
-use meshy_base::error;
-use meshy_load::{self, Plan, Target};
+use meshy_base::{activity, error};
+use meshy_load::{self, Plan, Summary, Targets};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use meshy_metrics::{self, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{self, Callers, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
 use meshy_policy::services::{self, NotTestService, Seen};
-use meshy_policy::test_service;
+use meshy_policy::test_service::{self, Fault};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
-use crate::steps::Step;
+use faults::Faults;
 use marks::Marks;
 
-/// The counts of a service and of all proxies at a moment, to be compared with those of a later one.
-pub struct Before {
-    watched: Watched,
-    sight: Sight,
-}
-
 /// The policy, the faults and the own counts of a service at a moment.
+#[derive(Clone)]
 pub struct Watched {
     client: kube::Client,
     service: Service,
@@ -39,35 +38,90 @@ pub struct Watched {
     /// None for an application that is not the test service.
     seen: Result<Option<Seen>, String>,
     policy: Policy,
-    fail_ratio: Result<f64, String>,
-    /// Failures of a share come in shuffled blocks.
-    blocks: bool,
+    fault: Result<Fault, String>,
 }
 
-/// Scrapes all proxies, and reads the service's own counts where it has some.
+/// The mesh at one moment, as far as one service is concerned. Two of them make a [`Mesh`].
+#[derive(Clone)]
+pub struct Snapshot {
+    watched: Watched,
+    sight: Sight,
+}
+
+/// What a load counted that was sent in a step.
+pub struct Counted {
+    /// What was counted at the sender.
+    pub totals: Totals,
+    /// Whether the load ended before its time.
+    pub interrupted: bool,
+}
+
+/// Reads all proxies, and the service's own counts where it has some.
 ///
 /// # Errors
 /// The service is not there, or the API fails.
-pub async fn before(client: &kube::Client, service: &Service) -> anyhow::Result<Before> {
+pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let watched = Watched::of(client, service).await?;
-    let pods = meshy_metrics::pods::list(client, None).await?;
-    Ok(Before { watched, sight: sight(client, pods, POD_DEADLINE).await })
+    let sight = scraped(client, None).await?;
+    Ok(Snapshot { watched, sight })
 }
 
-impl Before {
+/// Scrapes the proxies of all pods but the control plane's, or of `callers`.
+async fn scraped(client: &kube::Client, callers: Option<&Callers>) -> anyhow::Result<Sight> {
+    let mut pods = meshy_metrics::pods::list(client, None).await?;
+    pods.retain(|pod| !pod.is_control_plane() && callers.is_none_or(|callers| callers.concern(pod)));
+    Ok(sight(client, pods, POD_DEADLINE).await)
+}
+
+impl Snapshot {
     /// Whether any pod has a proxy.
     pub fn meshed(&self) -> bool {
         !self.sight.pods.is_empty()
     }
 
-    /// The difference to now; `sent` is the rate and the time in seconds of the load, to predict it.
+    /// Returns the service.
+    pub fn service(&self) -> &Service {
+        &self.watched.service
+    }
+
+    /// Returns all pods that were scraped.
+    pub fn pods(&self) -> Vec<Pod> {
+        self.sight.pods.iter().map(|sighted| sighted.pod.clone()).collect()
+    }
+
+    /// Returns the same service and policy now.
     ///
     /// # Errors
     /// The API fails.
-    pub async fn after(self, sent: Option<(f64, f64)>) -> anyhow::Result<Mesh> {
-        let pods = meshy_metrics::pods::list(&self.watched.client, None).await?;
-        let after = sight(&self.watched.client, pods, POD_DEADLINE).await;
-        Ok(self.watched.since((&self.sight, &after), sent).await)
+    pub async fn again(&self) -> anyhow::Result<Self> {
+        let watched = self.watched.again().await;
+        let sight = scraped(&watched.client, Some(&self.callers())).await?;
+        Ok(Self { watched, sight })
+    }
+
+    /// The workloads whose proxies count requests to the service, by this snapshot.
+    fn callers(&self) -> Callers {
+        let Service { namespace, name } = &self.watched.service;
+        Callers::of(&self.sight, &[namespace.as_str()], |of, called| of == namespace && called == name)
+    }
+
+    /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
+    #[must_use]
+    pub fn at_start(&self) -> Self {
+        let sight = Sight { at: self.sight.at, pods: Vec::new() };
+        let seen = self.watched.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
+        Self { sight, watched: Watched { seen, ..self.watched.clone() } }
+    }
+
+    /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time in
+    /// seconds of the load, to predict it. A fault that changed meanwhile cannot be the base of a prediction.
+    pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
+        let callers = self.callers();
+        let mut before = self.sight.clone();
+        before.retain(|pod| callers.concern(pod));
+        let mut window = Window::between(&before, &now.sight);
+        let mesh = self.watched.until(&now.watched, &mut window, sent);
+        (mesh, window)
     }
 }
 
@@ -80,71 +134,76 @@ impl Watched {
         let servers = services::pods(client, &service.namespace, &service.name).await?;
         let policy = meshy_policy::policy::of(client, service).await?;
         let seen = known(services::seen(client, &servers).await);
-        let fault = test_service::fault(client, &servers).await;
-        let blocks = fault.as_ref().is_ok_and(|fault| fault.blocks);
-        let fail_ratio = fault.map(|fault| fault.ratio()).map_err(|error| failure::plain(&error));
-        Ok(Self {
-            client: client.clone(),
-            service: service.clone(),
-            servers,
-            seen,
-            policy,
-            fail_ratio,
-            blocks,
-        })
+        let fault = test_service::fault(client, &servers).await.map_err(|error| failure::plain(&error));
+        Ok(Self { client: client.clone(), service: service.clone(), servers, seen, policy, fault })
     }
 
-    /// Predicts a load of so many requests per second over so many seconds, from one client; `None` where the share of
-    /// failures is not known.
-    pub fn predict(&self, (rate, seconds): (f64, f64)) -> Option<EdgePrediction> {
-        self.predicted((rate, seconds), 1)
-    }
-
-    fn predicted(&self, (rate, seconds): (f64, f64), clients: u32) -> Option<EdgePrediction> {
-        let (fail_ratio, policy) = (*self.fail_ratio.as_ref().ok()?, self.policy);
-        let (requests_per_second, over_seconds, blocks) = (rate, seconds, self.blocks);
-        Some(predict_edge(
-            EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks },
-            1,
-        ))
-    }
-
-    /// Returns what was counted between two scrapes, the first of which was made with this; `sent` as for [`Before::after`].
-    pub async fn since(self, (then, now): (&Sight, &Sight), sent: Option<(f64, f64)>) -> Mesh {
+    /// Returns the faults and the own counts of the same pods now.
+    async fn again(&self) -> Self {
         let seen = match &self.seen {
             Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
             Ok(None) => Ok(None),
             Err(why) => Err(why.clone()),
         };
+        let fault = test_service::fault(&self.client, &self.servers).await;
+        Self { seen, fault: fault.map_err(|error| failure::plain(&error)), ..self.clone() }
+    }
+
+    /// Predicts a load of so many requests per second over so many seconds, from one client; `None` where the share of
+    /// failures is not known.
+    pub fn predict(&self, sent: (f64, f64)) -> Option<EdgePrediction> {
+        Some(self.predicted(self.fault.as_ref().ok()?, sent, 1))
+    }
+
+    fn predicted(&self, fault: &Fault, (rate, seconds): (f64, f64), clients: u32) -> EdgePrediction {
+        let (fail_ratio, blocks, policy) = (fault.ratio(), fault.blocks, self.policy);
+        let (requests_per_second, over_seconds) = (rate, seconds);
+        predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks }, 1)
+    }
+
+    /// Returns what was counted between two scrapes, the first of which was made with this, and the window; `sent` as for
+    /// [`Snapshot::until`].
+    pub async fn since(&self, (then, now): (&Sight, &Sight), sent: Option<(f64, f64)>) -> (Mesh, Window) {
+        let later = self.again().await;
         let mut window = Window::between(then, now);
-        let served = match (&self.seen, seen) {
+        (self.until(&later, &mut window, sent), window)
+    }
+
+    fn until(&self, now: &Self, window: &mut Window, sent: Option<(f64, f64)>) -> Mesh {
+        let served = match (&self.seen, &now.seen) {
             (Ok(Some(before)), Ok(Some(after))) => after.since(before),
-            (_, Err(why)) => {
+            (Err(why), _) | (Ok(Some(_)), Err(why)) => {
                 window.gaps.push(format!("what service `{}` counted itself: {why}", self.service.name));
                 None
             }
             _ => None,
         };
-        let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
         let own = |pod: &&PodWindow| self.servers.iter().any(|server| server.name == pod.pod.name);
         let own: Vec<_> = window.pods.iter().filter(own).map(|pod| &pod.change).collect();
-        let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1);
-        let prediction =
-            sent.and_then(|sent| self.predicted(sent, u32::try_from(clients).unwrap_or(u32::MAX)));
-        let (fail_ratio, unpredicted) = match self.fail_ratio {
-            Ok(ratio) => (Some(ratio), None),
-            Err(why) => (None, Some(why)),
+        let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
+        let (fault, unpredicted) = match (&self.fault, &now.fault) {
+            (Ok(before), Ok(after)) if before != after => {
+                let (before, after) = (before.words(), after.words());
+                (None, Some(format!("the fault changed meanwhile, from `{before}` to `{after}`")))
+            }
+            (Ok(fault), _) => (Some(fault), None),
+            (Err(why), _) => (None, Some(why.clone())),
         };
+        let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1);
+        let clients = u32::try_from(clients).unwrap_or(u32::MAX);
+        let outcomes = Outcomes::of(&routes, served.as_ref());
+        let timed_out = not_predictable(&outcomes);
+        let prediction = sent.zip(fault).filter(|_| timed_out.is_none());
         Mesh {
             policy: self.policy,
-            fail_ratio,
+            fail_ratio: fault.map(Fault::ratio),
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
-            outcomes: Outcomes::of(&routes, served.as_ref()),
-            prediction,
-            unpredicted,
-            gaps: window.gaps,
-            service: self.service,
+            outcomes,
+            prediction: prediction.map(|(sent, fault)| self.predicted(fault, sent, clients)),
+            unpredicted: unpredicted.or(timed_out),
+            gaps: window.gaps.clone(),
+            service: self.service.clone(),
         }
     }
 
@@ -152,6 +211,12 @@ impl Watched {
     pub fn is_replicated(&self) -> bool {
         self.servers.len() > 1
     }
+}
+
+/// Why the outcomes cannot be compared with a prediction of one edge, which has neither timeouts nor latencies.
+fn not_predictable(outcomes: &Outcomes) -> Option<String> {
+    let count = Some(outcomes.timed_out_count).filter(|count| *count > 0)?;
+    Some(format!("{count} requests timed out, and the prediction has no timeouts"))
 }
 
 /// None where the application is not the test service, which alone has such counts; else why they are not known.
@@ -178,8 +243,8 @@ fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
     total
 }
 
-/// Sends a load, records it as a step, and compares the counts of the mesh before and after it. Where nothing can be seen of
-/// the mesh, the sender's own numbers stand alone.
+/// Sends a load from this machine, records it as a step, and compares the counts of the mesh before and after it. Where nothing
+/// can be seen of the mesh, the sender's own numbers stand alone.
 ///
 /// # Errors
 /// The service is not there, or the API fails.
@@ -187,79 +252,175 @@ pub async fn step(
     recording: &Recording,
     (name, case): (&str, &str),
     mesh: Option<(&kube::Client, &Service)>,
-    (target, plan): (Target, Plan),
+    (targets, plan): (impl Into<Targets>, Plan),
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Step> {
-    let mut watched = None;
-    let mut before = None;
-    if let Some((client, service)) = mesh {
-        watched = Some(Marks::of(client, service).await?);
-        before = Some(self::before(client, service).await?);
-    }
-    let prediction =
-        before.as_ref().and_then(|before| before.watched.predict((plan.rate, plan.length.as_secs_f64())));
+    let targets = targets.into();
+    let servers: Vec<String> = targets.list().iter().map(|target| target.server.to_string()).collect();
+    let part = Part { start: Duration::ZERO, length: plan.length, rate: plan.rate };
+    let tally = Tally::of(&[part]);
+    let send = async |each_second: &mut dyn FnMut(Tick)| {
+        let what = format!("sending load to {}", servers.join(", "));
+        let _sending = activity::begin(activity::Kind::Work, what);
+        let counted = tally.clone();
+        let observer: meshy_load::Observer =
+            Arc::new(move |ended| counted.ended(&ended, Duration::ZERO, DEADLINE));
+        let each = |tick: &meshy_load::Tick| {
+            each_second(tally.tick(name, Duration::from_secs_f64(tick.at_seconds + tick.length_seconds)));
+        };
+        let traffic = meshy_load::run_observed(targets, plan, stop, each, Some(observer)).await;
+        let totals = tally.totals(Duration::from_secs_f64(traffic.length_seconds));
+        Ok(Counted { totals, interrupted: traffic.interrupted })
+    };
+    step_by(recording, (name, case), mesh, (plan.rate, plan.length), send).await
+}
+
+/// As [`step`], for a load of `rate` that `send` sends for a time; it calls what it gets once a second.
+///
+/// # Errors
+/// Those of [`step`], and those of `send`.
+pub async fn step_by(
+    recording: &Recording,
+    (name, case): (&str, &str),
+    mesh: Option<(&kube::Client, &Service)>,
+    (rate, length): (f64, Duration),
+    send: impl AsyncFnOnce(&mut dyn FnMut(Tick)) -> anyhow::Result<Counted>,
+) -> anyhow::Result<Step> {
+    let mut seen = match mesh {
+        Some((client, service)) => Some(Seeing::begin(client, service).await?),
+        None => None,
+    };
     recording.record(Kind::StepStarted(StepStarted {
         step: name.to_owned(),
         target: Some(case.to_owned()),
-        offered_per_second: plan.rate,
-        duration_ms: u64::try_from(plan.length.as_millis()).unwrap_or(u64::MAX),
+        offered_per_second: rate,
+        duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
         watched: mesh.map(|(_, service)| service.name.clone()),
         ..StepStarted::default()
     }));
-    if let Some(prediction) = prediction {
+    let before = seen.as_ref().map(|seen| &seen.before.watched);
+    if let Some(prediction) = before.and_then(|before| before.predict((rate, length.as_secs_f64()))) {
         recording.record(Kind::Prediction(predicted(name, &prediction)));
     }
-    let part = Part { start: Duration::ZERO, length: plan.length, rate: plan.rate };
-    let tally = Tally::of(&[part]);
-    let mut changes = 0;
-    let mut see = |watched: &mut Option<Marks>| {
-        for mark in watched.as_mut().map(Marks::take).unwrap_or_default() {
-            changes += 1;
-            // The text says which policy it is.
-            recording.record(Kind::PolicyChanged(Change { text: mark, ..Change::default() }));
-        }
+    let mut each_second = |tick: Tick| {
+        recording.record(Kind::Tick(tick));
+        seen.iter_mut().for_each(|seen| seen.changes(recording));
     };
-    let each_second = |tick: &meshy_load::Tick| {
-        let at = Duration::from_secs_f64(tick.at_seconds + tick.length_seconds);
-        recording.record(Kind::Tick(tally.tick(name, at)));
-        see(&mut watched);
-    };
-    let counted = tally.clone();
-    let observer: meshy_load::Observer =
-        Arc::new(move |ended| counted.ended(&ended, Duration::ZERO, DEADLINE));
-    let traffic = meshy_load::run_observed(target, plan, stop, each_second, Some(observer)).await;
-    see(&mut watched);
-    let mut totals = tally.totals(Duration::from_secs_f64(traffic.length_seconds));
-    if let Some(before) = before {
-        if before.watched.is_replicated() {
-            totals.attempts.clear();
-        }
-        // Where the server or this machine cannot follow, fewer requests are under way than were planned.
-        let fell_behind = (1e-9..0.99 * plan.rate).contains(&traffic.requests_per_second);
-        let rate = if fell_behind { traffic.requests_per_second } else { plan.rate };
-        let mut mesh = before.after(Some((rate, traffic.length_seconds))).await?;
-        mesh.outcomes.added_latency_ms = added_latency(&totals.attempts);
-        // A prediction is for one policy.
-        mesh.prediction = mesh.prediction.filter(|_| changes == 0);
-        mesh.gaps.extend(watched.iter().flat_map(Marks::broken));
-        totals.edges = vec![EdgeCounts {
-            from: "clients".to_owned(),
-            to: mesh.service.name.clone(),
-            requests: mesh.clients.requests_count,
-            succeeded: mesh.clients.succeeded_count,
-            attempts: mesh.clients.attempts_count,
-            attempts_succeeded: mesh.clients.attempts_succeeded_count,
-            ..EdgeCounts::default()
-        }];
-        totals.mesh = Some(Box::new(mesh));
+    let Counted { mut totals, interrupted } = send(&mut each_second).await?;
+    if let Some(mut seen) = seen {
+        seen.changes(recording);
+        seen.end(recording, case, rate, &mut totals).await?;
     }
+    recording.record(Kind::StepEnded(StepEnded { step: name.to_owned(), totals, interrupted, why: None }));
+    recording.step(name).context("the step was recorded")
+}
+
+/// Records what the clients of a service send by themselves as a step: the proxies count it, and no sender has latencies.
+///
+/// # Errors
+/// The service is not there, or the API fails.
+pub async fn observed(
+    recording: &Recording,
+    client: &kube::Client,
+    (name, service): (&str, &Service),
+    length: Duration,
+) -> anyhow::Result<Step> {
+    let before = snapshot(client, service).await?;
+    recording.record(Kind::StepStarted(StepStarted {
+        step: name.to_owned(),
+        target: Some("clients".to_owned()),
+        duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        watched: Some(service.name.clone()),
+        ..StepStarted::default()
+    }));
+    tokio::time::sleep(length).await;
+    let (mesh, window) = before.until(&before.again().await?, None);
+    recording.counted(&mesh, &window);
+    let (requests, succeeded) = (mesh.clients.requests_count, mesh.clients.succeeded_count);
+    let totals = Totals {
+        duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        load: Counts { requests, succeeded, ..Counts::default() },
+        edges: vec![clients(&mesh)],
+        mesh: Some(Box::new(mesh)),
+        ..Totals::default()
+    };
     recording.record(Kind::StepEnded(StepEnded {
         step: name.to_owned(),
         totals,
-        interrupted: traffic.interrupted,
+        interrupted: false,
         why: None,
     }));
     recording.step(name).context("the step was recorded")
+}
+
+/// What is watched of the mesh while a load is sent.
+struct Seeing {
+    before: Snapshot,
+    policies: Marks,
+    faults: Option<Faults>,
+    changes: usize,
+}
+
+impl Seeing {
+    async fn begin(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
+        let policies = Marks::of(client, service).await?;
+        let before = snapshot(client, service).await?;
+        let Watched { servers, fault, .. } = &before.watched;
+        let faults = fault.as_ref().ok().map(|fault| Faults::of(client, servers, fault));
+        Ok(Self { before, policies, faults, changes: 0 })
+    }
+
+    /// Records the changes of policies and faults since the last call. The text of a change says what it is about.
+    fn changes(&mut self, recording: &Recording) {
+        let change = |text| Change { text, ..Change::default() };
+        let policies = self.policies.take().into_iter().map(|text| Kind::PolicyChanged(change(text)));
+        let faults = self.faults.as_mut().map(Faults::take).unwrap_or_default();
+        let faults = faults.into_iter().map(|text| Kind::FaultChanged(change(text)));
+        for event in policies.chain(faults) {
+            self.changes += 1;
+            recording.record(event);
+        }
+    }
+
+    /// Adds what the mesh counted to the totals of the step.
+    async fn end(
+        self,
+        recording: &Recording,
+        case: &str,
+        rate: f64,
+        totals: &mut Totals,
+    ) -> anyhow::Result<()> {
+        if self.before.watched.is_replicated() {
+            totals.attempts.clear();
+        }
+        let seconds = totals.duration_ms as f64 / 1000.0;
+        let ended = totals.load.requests as f64 / seconds.max(1e-9);
+        // Where the server or this machine cannot follow, fewer requests are under way than were planned.
+        let rate = if (1e-9..0.99 * rate).contains(&ended) { ended } else { rate };
+        let (mut mesh, window) = self.before.until(&self.before.again().await?, Some((rate, seconds)));
+        mesh.outcomes.added_latency_ms = added_latency(&totals.attempts);
+        // A prediction is for one policy and one fault.
+        mesh.prediction = mesh.prediction.filter(|_| self.changes == 0);
+        without_others(&mut mesh, case, totals);
+        mesh.gaps.extend(self.policies.broken());
+        totals.edges = vec![clients(&mesh)];
+        recording.counted(&mesh, &window);
+        totals.mesh = Some(Box::new(mesh));
+        Ok(())
+    }
+}
+
+/// The edge from all clients to the watched service.
+pub(crate) fn clients(mesh: &Mesh) -> EdgeCounts {
+    EdgeCounts {
+        from: "clients".to_owned(),
+        to: mesh.service.name.clone(),
+        requests: mesh.clients.requests_count,
+        succeeded: mesh.clients.succeeded_count,
+        attempts: mesh.clients.attempts_count,
+        attempts_succeeded: mesh.clients.attempts_succeeded_count,
+        ..EdgeCounts::default()
+    }
 }
 
 /// The prediction of a step as an event.
@@ -272,6 +433,23 @@ pub(crate) fn predicted(step: &str, prediction: &EdgePrediction) -> Prediction {
         class: None,
         text: Some(prediction.scenario.policy.words()),
     }
+}
+
+/// Notes requests of other senders, for which nothing was predicted. It is known for the cases in which each request that is sent
+/// is one request to the service.
+fn without_others(mesh: &mut Mesh, case: &str, totals: &Totals) {
+    let (requests_count, outcomes_count) = (totals.load.requests, totals.results.clone());
+    let sent = Summary { requests_count, outcomes_count, ..Summary::default() }.sent_count();
+    let others = mesh.clients.requests_count.saturating_sub(sent);
+    if !["service", "ingress"].contains(&case) || others == 0 {
+        return;
+    }
+    let word = if others == 1 { "request" } else { "requests" };
+    mesh.prediction = None;
+    mesh.unpredicted = Some(format!(
+        "{others} {word} of other senders are included: the proxies counted {}, this load sent {sent}",
+        mesh.clients.requests_count
+    ));
 }
 
 /// The median of requests with more than one attempt, by their counts, beyond the median of first attempts.
@@ -306,7 +484,8 @@ mod tests {
         pods.patch_status("web-1", &PatchParams::default(), &runs).await.unwrap();
 
         let service = Service { namespace: "default".to_owned(), name: "web".to_owned() };
-        let mesh = before(&client, &service).await.unwrap().after(Some((4.0, 1.0))).await.unwrap();
+        let before = snapshot(&client, &service).await.unwrap();
+        let (mesh, _) = before.until(&before.again().await.unwrap(), Some((4.0, 1.0)));
         assert_eq!((mesh.fail_ratio, mesh.prediction), (None, None));
         let why = mesh.unpredicted.expect("a reason");
         assert!(why.contains("cannot reach the admin port of pod `web-1`"), "{why}");
@@ -315,6 +494,13 @@ mod tests {
             "{:?}",
             mesh.gaps
         );
+    }
+
+    #[test]
+    fn outcomes_with_timeouts_are_not_compared_with_a_prediction_without_them() {
+        let timed_out = Outcomes { timed_out_count: 3, ..Outcomes::default() };
+        assert!(not_predictable(&timed_out).unwrap().starts_with("3 requests timed out"));
+        assert_eq!(not_predictable(&Outcomes::default()), None);
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn probe(stage: &Stage) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
     let target = target(stage)?;
-    let address = target.address;
+    let address = target.server.clone();
     let sent = meshy_load::run(target, plan, stop, |_| {}).await;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
         None => Ok(()),

@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use meshy_base::{Report, private};
-use meshy_experiment::event::{Kind, Recorder, RunEnded, RunStarted, RunStatus};
+use meshy_experiment::event::{Kind, Mesh, Recorder, RunEnded, RunStarted, RunStatus};
+use meshy_metrics::Window;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::last_load::LastLoad;
 use crate::runs::{self, Run};
 use crate::steps::{self, Step};
 use crate::view::View;
@@ -44,6 +47,9 @@ pub struct Recording {
     /// The file of the events.
     pub file: PathBuf,
     begun: Instant,
+    /// What the last step with counts has counted.
+    last: Mutex<Option<LastLoad>>,
+    report: Report,
     _showing: AbortOnDropHandle<()>,
 }
 
@@ -101,7 +107,16 @@ impl Recording {
         let events = Recorder::new(Kept::new(&file, report), started);
         let view = View::of(&events, report);
         runs::drop_oldest(report);
-        Ok(Self { id, view: view.clone(), file, events, begun: Instant::now(), _showing: view.start() })
+        Ok(Self {
+            id,
+            view: view.clone(),
+            file,
+            events,
+            begun: Instant::now(),
+            last: Mutex::default(),
+            report: report.clone(),
+            _showing: view.start(),
+        })
     }
 
     /// As [`Recording::open`], for a command without a scenario.
@@ -142,6 +157,23 @@ impl Recording {
     pub fn end(&self, status: RunStatus) {
         self.record(Kind::RunEnded(RunEnded { status, reason: None }));
         self.view.show();
+        self.keep_last_load();
+    }
+
+    /// Notes what a step that ends now has counted at the proxies and at the watched service.
+    pub(crate) fn counted(&self, mesh: &Mesh, window: &Window) {
+        let load = LastLoad::new(window, Some((mesh.service.clone(), mesh.outcomes.clone())));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(load);
+    }
+
+    /// Keeps what the last step with counts has counted, for tables without requests. A failure is reported as a warning.
+    pub(crate) fn keep_last_load(&self) {
+        let Some(load) = self.last.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let run = self.run();
+        let kept = runs::folder().and_then(|folder| load.keep(&folder, &run.lab, (&run.id, &run.command)));
+        if let Err(error) = kept {
+            self.report.warn(format!("the load is not kept for later tables: {error:#}"));
+        }
     }
 
     /// Returns a step that was recorded.

@@ -25,18 +25,20 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use meshy_experiment::condition::judge;
 use meshy_experiment::event::{
-    Judgement, Kind, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
+    Judgement, Kind, Mesh, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
 };
 use meshy_experiment::scenario::plan::Changes;
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_experiment::scenario::{Scenario, Step};
 use meshy_lab::Env;
+use meshy_metrics::Window;
 use meshy_policy::policy::{Session, Stopped};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -44,10 +46,11 @@ use tokio::time::Instant;
 use crate::runs;
 use crate::stage::Stage;
 use changes::InForce;
+pub(crate) use counts::edge as edge_counts;
 pub use ground::Graph;
 use ground::{Ground, Place};
 pub use guard::Limits;
-use step::Run;
+use step::{Last, Run};
 
 /// A scenario with everything that it names, read and checked.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub struct Finished {
     pub took: Duration,
     /// Whether it ended before its last step.
     pub interrupted: bool,
+    /// What the last step with counts has counted.
+    pub(crate) last: Option<(Mesh, Window)>,
 }
 
 /// The policies of one variant.
@@ -114,7 +119,9 @@ pub async fn run<W: Write + Send>(
         steps: plan.scenario.steps.iter().map(planned).collect(),
     };
     recorder.record(begun.elapsed(), None, Kind::RunStarted(started))?;
-    let ran = all(env, plan, (stage, session), recorder, (begun, stop.clone()), &mut before).await;
+    let last = Last::default();
+    let with = (recorder, &last);
+    let ran = all(env, plan, (stage, session), with, (begun, stop.clone()), &mut before).await;
     let stopped = *stop.borrow() && ran.as_ref().is_err_and(|error| error.is::<Stopped>());
     let (interrupted, status) = match &ran {
         Ok(true) => (false, RunEnded { status: RunStatus::Completed, reason: None }),
@@ -136,7 +143,8 @@ pub async fn run<W: Write + Send>(
     if !stopped {
         ran?;
     }
-    Ok(Finished { judgements, took: begun.elapsed(), interrupted })
+    let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(Finished { judgements, took: begun.elapsed(), interrupted, last })
 }
 
 /// Prepares the cluster and runs the steps; returns false if the run was asked to stop.
@@ -144,7 +152,7 @@ async fn all<W: Write + Send>(
     env: &Env,
     plan: &Plan,
     (stage, session): (&Stage, &mut Session),
-    recorder: &Recorder<W>,
+    (recorder, last): (&Recorder<W>, &Last),
     (begun, stop): (Instant, watch::Receiver<bool>),
     before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
@@ -175,6 +183,7 @@ async fn all<W: Write + Send>(
             session: &session,
             recorder,
             report: &env.report,
+            last,
             begun,
             cap: plan.limits.cap(stage),
             stop: stop.clone(),

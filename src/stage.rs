@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::mesh::injection;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
-use meshy_lab::lab::{Provider, Record};
+use meshy_lab::lab::{LabName, Provider, Record};
 use meshy_lab::{Env, cluster, deploy, overlay};
 use meshy_policy::policy::{Pauses, Session};
 
@@ -168,7 +168,7 @@ impl Stage {
         let stand_in = cluster::provider(lab.provider).built_in().mesh;
         Ok(Self {
             client,
-            ingress: lab.http_port.map(|port| (Ipv4Addr::LOCALHOST, port).into()),
+            ingress: cluster::ingress_port(&lab).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
             provider: cluster::word(lab.provider),
             stand_in,
             at_once: stand_in && !lab.like_linkerd,
@@ -188,7 +188,7 @@ impl Stage {
         Ok(Self {
             client: cluster.client(),
             ingress: Some(cluster.ingress_addr()),
-            lab: "none".to_owned(),
+            lab: own_name(&env.name),
             stand_in: true,
             at_once: !like_linkerd,
             provider: cluster::word(Provider::Embedded),
@@ -207,5 +207,21 @@ impl Stage {
             Some(cluster) => cluster.stop().await.context("cannot stop the embedded cluster"),
             None => Ok(()),
         }
+    }
+}
+
+/// The name of an experiment's own cluster in records: the user's, if there is one.
+fn own_name(given: &LabName) -> String {
+    if **given == *LabName::DEFAULT { "demo".to_owned() } else { given.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_on_its_own_cluster_is_recorded_under_the_name_that_the_user_gives() {
+        assert_eq!(own_name(&LabName::default()), "demo");
+        assert_eq!(own_name(&"uxdemo".parse().unwrap()), "uxdemo");
     }
 }

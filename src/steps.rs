@@ -185,8 +185,10 @@ fn summary(run: &Run, variant: Option<&str>, result: &StepResult, ended: bool) -
             .iter()
             .map(|(attempts, counts)| (*attempts, counts.p50_ms))
             .collect(),
+        histogram: meshy_load::histogram(totals.latencies.counts().iter().copied()),
         ticks,
         interrupted: !ended,
+        incomplete: totals.incomplete.clone(),
     }
 }
 

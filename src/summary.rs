@@ -4,6 +4,7 @@ use crate::expect::Judged;
 use crate::steps::Step;
 use crate::ui::table::{self, Table};
 use meshy_experiment::event::Mesh;
+use meshy_load::Bucket;
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
 
@@ -32,14 +33,28 @@ pub fn of_step(step: &Step) -> String {
     for (outcome, count) in &traffic.outcomes_count {
         text.push_str(&format!("  {count:>7}  {outcome}\n"));
     }
+    text.push_str(&histogram(&traffic.histogram));
+    traffic.incomplete.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     if let Some(mesh) = &step.mesh {
         text.push('\n');
         text.push_str(&of_mesh(mesh));
     }
     if !step.marks.is_empty() {
-        text.push_str("the policy changed meanwhile, so nothing was predicted\n");
+        text.push_str("the policy or the fault changed meanwhile, so nothing was predicted\n");
     }
     text
+}
+
+/// The requests by latency: a line per bucket, its bar relative to the largest one.
+fn histogram(buckets: &[Bucket]) -> String {
+    const BAR: u64 = 40;
+    let most = buckets.iter().map(|bucket| bucket.requests_count).max().unwrap_or(0).max(1);
+    let line = |bucket: &Bucket| {
+        let bar = "#".repeat((bucket.requests_count * BAR).div_ceil(most) as usize);
+        format!("  {:>7}  up to {} ms  {bar}", bucket.requests_count, bucket.up_to_ms).trim_end().to_owned()
+            + "\n"
+    };
+    buckets.iter().map(line).collect()
 }
 
 /// The share of good attempts as a cell.
@@ -223,7 +238,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         _ if !step.marks.is_empty() => {
             let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
             let marks = marks.collect::<Vec<_>>().join("; ");
-            sentences.push(format!("It changed meanwhile: {marks}. These figures are of the whole step."));
+            sentences.push(format!("Changed meanwhile: {marks}. These figures cover all of it."));
         }
         Policy::None => sentences.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
         Policy::Budget { .. } => {

@@ -8,7 +8,7 @@ use meshy_experiment::event::{
     ArrivalSecond, AttemptCounts, ByAttempts, Counts, MOST_SAMPLES, Sample, Tick, Totals,
 };
 use meshy_experiment::latency::{Latencies, Quantiles};
-use meshy_load::{Ended, Outcome};
+use meshy_load::{Ended, Outcome, Report};
 
 /// A response after this time does not count as goodput.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(crate) struct Tally(Arc<Mutex<Counted>>);
 #[derive(Default)]
 struct Counted {
     counts: Counts,
-    outcomes: meshy_load::Recorder,
+    report: Report,
     arrivals: Vec<ArrivalSecond>,
     latencies: BTreeMap<u64, u64>,
     latencies_now: BTreeMap<u64, u64>,
@@ -61,20 +61,16 @@ impl Tally {
         let mut counted = self.lock();
         let succeeded = ended.outcome.succeeded();
         let in_time = succeeded && ended.latency <= deadline;
-        let status = match ended.outcome {
-            Outcome::Answer(status) | Outcome::Carried(status) => status,
-            Outcome::TimedOut | Outcome::Broken | Outcome::NeverSent | Outcome::ClientError => 0,
-        };
+        let status = status(ended.outcome);
         let intended = start + ended.intended;
-        counted.outcomes.record(ended.outcome, ended.attempts, ended.latency);
         let counts = &mut counted.counts;
         counts.requests += 1;
         counts.succeeded += u64::from(succeeded);
         counts.in_time += u64::from(in_time);
-        let name = if status == 0 { "none".to_owned() } else { status.to_string() };
-        *counts.statuses.entry(name).or_default() += 1;
+        *counts.statuses.entry(status_name(status)).or_default() += 1;
         counted.second(intended.as_secs() as usize).in_time += u64::from(in_time);
-        let micros = u64::try_from(ended.latency.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(ended.latency);
+        counted.report.record(intended + ended.latency, ended.outcome, ended.attempts, micros);
         *counted.latencies.entry(rounded(micros)).or_default() += 1;
         *counted.latencies_now.entry(rounded(micros)).or_default() += 1;
         if counted.samples.len() < MOST_SAMPLES {
@@ -113,13 +109,7 @@ impl Tally {
 
     /// Returns the results in words, and the requests by their number of attempts.
     pub(crate) fn results(&self) -> (BTreeMap<String, u64>, ByAttempts) {
-        let summary = self.lock().outcomes.summary(Duration::ZERO, 0.0, false);
-        let attempts = summary.attempts_count.iter().map(|(attempts, requests)| {
-            let succeeded = summary.attempts_succeeded_count.get(attempts).copied().unwrap_or_default();
-            let p50_ms = summary.attempts_p50_ms.get(attempts).copied().unwrap_or_default();
-            (*attempts, AttemptCounts { requests: *requests, succeeded, p50_ms })
-        });
-        (summary.outcomes_count.clone(), attempts.collect())
+        results(&self.lock().report)
     }
 
     /// Returns the counts of a moment as a tick of a step.
@@ -154,6 +144,78 @@ impl Tally {
     pub(crate) fn arrivals(&self) -> Vec<ArrivalSecond> {
         self.lock().arrivals.clone()
     }
+}
+
+/// Returns the counts of senders whose merged report this is, as a tick of a step. `scheduled`: requests that were to start by then.
+pub(crate) fn tick_of(
+    report: &Report,
+    (step, at): (&str, Duration),
+    scheduled: u64,
+    now: &meshy_load::Tick,
+) -> Tick {
+    let meshy_load::Latency { p50_ms, p95_ms, p99_ms, max_ms } = now.latency;
+    Tick {
+        step: step.to_owned(),
+        at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+        load: counts_of(report, scheduled),
+        latency_now: (now.requests_count > 0).then_some(Quantiles { p50_ms, p95_ms, p99_ms, max_ms }),
+        latency: latencies_of(report).quantiles(),
+        ..Tick::default()
+    }
+}
+
+/// Returns everything that senders counted whose merged report this is.
+pub(crate) fn totals_of(report: &Report, length: Duration, scheduled: u64) -> Totals {
+    let (results, attempts) = results(report);
+    Totals {
+        duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
+        load: counts_of(report, scheduled),
+        results,
+        attempts,
+        latencies: latencies_of(report),
+        ..Totals::default()
+    }
+}
+
+fn counts_of(report: &Report, offered: u64) -> Counts {
+    let mut counts = Counts { offered, requests: report.requests(), succeeded: report.succeeded(), ..Counts::default() };
+    for (outcome, latencies) in report.outcomes() {
+        let in_time = latencies.buckets().filter(|(latency, _)| *latency <= micros(DEADLINE)).map(|(_, count)| count);
+        counts.in_time += if outcome.succeeded() { in_time.sum() } else { 0 };
+        *counts.statuses.entry(status_name(status(*outcome))).or_default() += latencies.count();
+    }
+    counts
+}
+
+fn latencies_of(report: &Report) -> Latencies {
+    Latencies::from_counts(report.outcomes().values().flat_map(meshy_load::Latencies::buckets))
+}
+
+/// The results in words, and the requests by their number of attempts.
+fn results(report: &Report) -> (BTreeMap<String, u64>, ByAttempts) {
+    let summary = report.summary(Duration::ZERO, 0.0, false);
+    let attempts = summary.attempts_count.iter().map(|(attempts, requests)| {
+        let succeeded = summary.attempts_succeeded_count.get(attempts).copied().unwrap_or_default();
+        let p50_ms = summary.attempts_p50_ms.get(attempts).copied().unwrap_or_default();
+        (*attempts, AttemptCounts { requests: *requests, succeeded, p50_ms })
+    });
+    (summary.outcomes_count.clone(), attempts.collect())
+}
+
+/// The status of a response; 0 where there was none.
+fn status(outcome: Outcome) -> u16 {
+    match outcome {
+        Outcome::Answer(status) | Outcome::Carried(status) => status,
+        Outcome::TimedOut | Outcome::Broken | Outcome::NeverSent | Outcome::ClientError => 0,
+    }
+}
+
+fn status_name(status: u16) -> String {
+    if status == 0 { "none".to_owned() } else { status.to_string() }
+}
+
+fn micros(latency: Duration) -> u64 {
+    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Counted {
@@ -198,6 +260,26 @@ mod tests {
         assert_eq!(counts.statuses, BTreeMap::from([("200".to_owned(), 3), ("503".to_owned(), 1)]));
         assert_eq!(tally.take_now().1.len(), 4);
         assert!(tally.take_now().1.is_empty());
+    }
+
+    #[test]
+    fn the_report_of_senders_has_the_counts_of_a_step() {
+        let mut report = Report::default();
+        for (outcome, attempts, millis) in
+            [(Outcome::Answer(200), 2, 100), (Outcome::Answer(200), 1, 2500), (Outcome::TimedOut, 1, 3000)]
+        {
+            report.record(Duration::from_secs(1), outcome, Some(attempts), millis * 1000);
+        }
+        let totals = totals_of(&report, Duration::from_secs(2), 4);
+        let load = &totals.load;
+        assert_eq!((load.offered, load.requests, load.succeeded, load.in_time), (4, 3, 2, 1));
+        assert_eq!(load.statuses, BTreeMap::from([("200".to_owned(), 2), ("none".to_owned(), 1)]));
+        let attempts: Vec<(u32, u64, u64)> =
+            totals.attempts.iter().map(|(number, one)| (*number, one.requests, one.succeeded)).collect();
+        assert_eq!((attempts, totals.latencies.count()), (vec![(1, 2, 1), (2, 1, 1)], 3));
+        let now = meshy_load::Tick::default();
+        let tick = tick_of(&report, ("a", Duration::from_secs(1)), 4, &now);
+        assert_eq!((tick.at_ms, tick.load.requests, tick.latency_now), (1000, 3, None));
     }
 
     #[test]

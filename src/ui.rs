@@ -6,6 +6,7 @@ use meshy_base::activity::{self, Kind};
 use meshy_base::text::printable_with_colors;
 
 pub mod error;
+mod fold;
 pub mod hush;
 pub mod log;
 pub mod table;
@@ -13,6 +14,17 @@ mod terminal;
 
 pub use table::Table;
 pub use terminal::report;
+
+/// Prints text for a reader as [`data`] does; on a terminal, lines break between words.
+///
+/// # Errors
+/// As [`data`].
+pub fn text(text: &str) -> anyhow::Result<()> {
+    match table::terminal() {
+        Some(columns) => data(&fold::fold(text, columns)),
+        None => data(text),
+    }
+}
 
 /// Prints data on stdout, ended by a line break, with the control characters of foreign text as numbers. A closed pipe
 /// (`meshy … | head`) is not an error.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::ui::hush::Hush;
 use crate::{steps, summary};
 use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -200,6 +201,8 @@ impl Second {
 #[derive(Default)]
 struct Spark {
     bar: Option<ProgressBar>,
+    /// Without it ctrl-C would move the lines of the view.
+    quiet: Option<Hush>,
     past: Vec<Second>,
     marks: Vec<usize>,
     rate: f64,
@@ -212,7 +215,8 @@ impl Spark {
         if let Ok(plain) = ProgressStyle::with_template("{msg}") {
             bar.set_style(plain);
         }
-        *self = Self { bar: Some(bar), rate: started.offered_per_second, ..Self::default() };
+        let quiet = Some(Hush::ctrl_c());
+        *self = Self { bar: Some(bar), quiet, rate: started.offered_per_second, ..Self::default() };
     }
 
     fn add(&mut self, second: Second) {
@@ -234,6 +238,7 @@ impl Spark {
         if let Some(bar) = self.bar.take() {
             bar.abandon();
         }
+        self.quiet = None;
     }
 
     fn text(&self) -> String {

@@ -276,3 +276,115 @@ async fn check_certs_and_images_know_a_built_in_mesh() {
     let text = lab.expect("up --images", 0).await;
     assert!(text.contains("cr.l5d.io/linkerd/proxy:edge-26.6.3"), "{text}");
 }
+
+const POLICIES: &str = r#"
+apiVersion: v1
+kind: Service
+metadata:
+  name: bounced-service
+  annotations: {timeout.linkerd.io/request: 5s}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: bounced-all, annotations: {retry.linkerd.io/http: 5xx, retry.linkerd.io/limit: "2"}}
+spec:
+  parentRefs: [{group: "", kind: Service, name: bounced-service, port: 9090}]
+  rules: [{backendRefs: [{name: bounced-service, port: 9090}]}]
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: MeshTLSAuthentication
+metadata: {name: meshed}
+spec: {identities: ["*"]}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: NetworkAuthentication
+metadata: {name: everywhere}
+spec: {networks: [{cidr: 0.0.0.0/0}]}
+---
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {name: bounced}
+spec: {podSelector: {matchLabels: {app: bounced-service}}, port: http}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: AuthorizationPolicy
+metadata: {name: bounced-meshed}
+spec:
+  targetRef: {group: policy.linkerd.io, kind: Server, name: bounced}
+  requiredAuthenticationRefs: [{group: policy.linkerd.io, kind: MeshTLSAuthentication, name: meshed}]
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: HTTPLocalRateLimitPolicy
+metadata: {name: bounced-limit}
+spec:
+  targetRef: {group: policy.linkerd.io, kind: Server, name: bounced}
+  total: {requestsPerSecond: 5000}
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: EgressNetwork
+metadata: {name: outside}
+spec: {trafficPolicy: Allow}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_of_every_kind_are_applied_verified_and_deleted() {
+    let lab = Lab::start("policies", false).await;
+    let traffic = lab.traffic();
+    let file = lab._folder.path().join("policies.yaml");
+    std::fs::write(&file, POLICIES).unwrap();
+    let text = lab.expect(&format!("policy apply {}", file.display()), 0).await;
+    for wanted in ["httproute `bounced-all`", "server `bounced`", "egressnetwork `outside`: not verified"] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    // The client uses the route, the proxy of the server the Server and its authorization.
+    assert!(text.matches("in force").count() >= 3, "{text}");
+    let text = lab.expect("policy show bounced-service", 0).await;
+    assert!(text.contains("requests of HTTPRoute bounced-all") && text.contains("5000/s per pod"), "{text}");
+    let text = lab.expect("policy delete httproute/bounced-all", 0).await;
+    assert!(text.contains("httproute `bounced-all` deleted"), "{text}");
+    let text = lab.expect("policy show bounced-service", 0).await;
+    assert!(text.contains("all requests") && text.contains("5s per request"), "{text}");
+    let text = lab.expect(&format!("policy delete {}", file.display()), 0).await;
+    assert!(
+        text.contains("there was no httproute `bounced-all`") && text.contains("server `bounced` deleted"),
+        "{text}"
+    );
+    let text = lab.expect("policy show bounced-service", 0).await;
+    assert_eq!(text.matches("[default: no object sets it]").count(), 4, "{text}");
+    drop(traffic);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_with_a_mistake_is_refused_before_anything_is_written() {
+    let lab = Lab::start("mistakes", false).await;
+    let file = lab._folder.path().join("policies.yaml");
+    let wrong = POLICIES.replace("retry.linkerd.io/limit: \"2\"", "retry.linkerd.io/limit: \"0\"");
+    std::fs::write(&file, wrong).unwrap();
+    let text = lab.expect(&format!("policy apply {}", file.display()), 6).await;
+    assert!(text.contains("retry-limit-zero") && text.contains("nothing was applied"), "{text}");
+    let text = lab.expect("policy show bounced-service", 0).await;
+    assert!(text.contains("all requests") && !text.contains("5s per request"), "{text}");
+    let text = lab.expect("policy delete deployment/web", 2).await;
+    assert!(text.contains("deployment/web"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generated_profile_is_applied_to_any_service() {
+    let lab = Lab::start("generated", false).await;
+    let text = lab.expect("sp apply --service minimal-service --ratio 0.5 --min 3", 0).await;
+    assert!(text.contains("budget: 1 retry per 2 requests, plus 3 retries per second"), "{text}");
+    let text = lab.expect("sp apply --service absent", 2).await;
+    assert!(text.contains("no service `absent`"), "{text}");
+    let openapi = lab._folder.path().join("api.yaml");
+    std::fs::write(&openapi, "openapi: 3.0.0\npaths: {/cart/{id}: {get: {}, post: {}}}\n").unwrap();
+    let line = format!("sp apply --service minimal-service --openapi {}", openapi.display());
+    lab.expect(&line, 0).await;
+    let text = lab.expect("policy show minimal-service", 0).await;
+    assert!(
+        text.contains("ServiceProfile route GET /cart/{id}") && text.contains("1 retry per 5 requests"),
+        "{text}"
+    );
+    std::fs::write(&openapi, "{}").unwrap();
+    let text = lab.expect(&line, 2).await;
+    assert!(text.contains("neither `openapi` nor `swagger`"), "{text}");
+}

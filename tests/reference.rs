@@ -108,3 +108,11 @@ fn the_help_of_every_command_has_two_examples() {
     }
     assert!(bare.is_empty(), "{bare:?}");
 }
+
+#[test]
+fn the_long_version_names_what_meshy_installs() {
+    let version = Cli::command().render_long_version();
+    for image in ["ingress-nginx/controller:", "linkerd/proxy:", "linkerd/controller:"] {
+        assert!(version.contains(image), "{version}");
+    }
+}

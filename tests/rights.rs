@@ -107,6 +107,8 @@ const EXPERIMENT: &[&str] = &[
     "deploy --delete minimal-service-v2",
     "inject --remove deploy/minimal-service",
     "inject deploy/minimal-service",
+    "traffic 1s --url http://bounced-service.default.svc:9090/ --from deploy/minimal-service --rate 5",
+    "traffic --cleanup -n default",
 ];
 
 #[test]

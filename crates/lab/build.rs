@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the service's program is made of; a change elsewhere does not compile it again.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 8] = [
     "../../Cargo.toml",
     "../../Cargo.lock",
+    "../load/Cargo.toml",
+    "../load/src",
     "../net/Cargo.toml",
     "../net/src",
     "../../test-services/minimal-service/Cargo.toml",

@@ -59,9 +59,9 @@ pub enum ProviderChoice {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The lab's name, a DNS label of at most 53 characters; several labs can stand side by side
-    #[arg(long, global = true, env = "MESHY_NAME", default_value = LabName::DEFAULT, value_name = "NAME")]
-    pub name: LabName,
+    /// The lab's name, a DNS label of at most 53 characters [default: meshy, or the only lab]
+    #[arg(long, global = true, env = "MESHY_NAME", hide_env = true, value_name = "NAME")]
+    pub name: Option<LabName>,
     /// Where the cluster comes from
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = false)]
     pub provider: ProviderChoice,

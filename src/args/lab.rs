@@ -32,6 +32,7 @@ impl ClusterArgs {
             node_image: self.node_image,
             registry_image: self.registry_image,
             like_linkerd: self.like_linkerd,
+            without_ingress: false,
         }
     }
 }

@@ -13,7 +13,7 @@ use kube::api::{Api, ListParams};
 use crate::runs;
 use meshy_base::activity;
 use meshy_base::exec::children;
-use meshy_lab::lab::{self, LabName, Record};
+use meshy_lab::lab::{self, Record};
 use meshy_lab::{connect, files};
 
 /// How long a key press may wait for the cluster.
@@ -85,8 +85,11 @@ fn workloads() -> Vec<String> {
 
 /// Asks the cluster of the lab that `--name` would mean without a flag. No answer in time is not an answer.
 fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>) -> Option<Vec<String>> {
-    let name = std::env::var("MESHY_NAME").unwrap_or_else(|_| LabName::DEFAULT.to_owned());
-    let lab = Record::load(&name.parse().ok()?).ok()??;
+    let name = match std::env::var("MESHY_NAME") {
+        Ok(name) => name.parse().ok()?,
+        Err(_) => lab::unnamed(false),
+    };
+    let lab = Record::load(&name).ok()??;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let found = runtime.block_on(async {
         let asked = async {

@@ -21,6 +21,7 @@ pub async fn run(context: &Context, command: Option<Command>) -> anyhow::Result<
         Command::Build(args) => commands::build::run(context, args).await,
         Command::Cluster(args) => commands::cluster::run(context, args).await,
         Command::Completions(args) => commands::completions::run(context, args).await,
+        Command::Dashboard(args) => commands::dashboard::run(context, args).await,
         Command::Deploy(args) => commands::deploy::run(context, args).await,
         Command::Down(args) => commands::down::run(context, args).await,
         Command::InternalServe(args) => commands::internal_serve::run(context, args).await,
@@ -68,6 +69,7 @@ fn may_use_a_cluster(command: &Command) -> bool {
         command,
         Command::Build(_)
             | Command::Completions(_)
+            | Command::Dashboard(_)
             | Command::Explain(_)
             | Command::Export(_)
             | Command::InternalServe(_)

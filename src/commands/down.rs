@@ -2,6 +2,7 @@
 
 use meshy_base::error::Exit;
 use meshy_lab::down::Down;
+use meshy_lab::lab;
 
 use crate::context::Context;
 
@@ -35,5 +36,17 @@ fn text(down: &Down) -> String {
     list("removed", &down.removed);
     list("kept, as meshy did not create it:", &down.kept);
     list("unknown:", &down.unknown);
-    if text.is_empty() { format!("there is no lab `{}`; nothing to remove", down.lab) } else { text }
+    if !text.is_empty() {
+        return text;
+    }
+    let others: Vec<String> =
+        lab::names().unwrap_or_default().iter().map(|name| format!("--name {name}")).collect();
+    match &others[..] {
+        [] => format!("there is no lab `{}`; nothing to remove", down.lab),
+        others => format!(
+            "there is no lab `{}`; nothing removed. To delete another lab, use {}",
+            down.lab,
+            others.join(" or ")
+        ),
+    }
 }

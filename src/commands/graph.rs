@@ -1,7 +1,7 @@
 //! `meshy graph`: which services call each other, measured by the proxies of a cluster or as a topology declares it.
 
 mod measured;
-mod names;
+pub(super) mod names;
 mod part;
 
 use std::time::Duration;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use meshy_base::error::{Advise, Exit};
-use meshy_base::{duration, limit};
 use meshy_graph::CallGraph;
 use meshy_lab::deploy::topology;
+use meshy_metrics::Window;
 
+use super::look::{self, Time, Watch};
 use crate::context::Context;
 
 /// What to show.
@@ -32,12 +33,8 @@ pub struct Args {
     /// Show what a topology declares: a shipped name, or a file; no cluster is used
     #[arg(long, value_name = "TOPOLOGY", conflicts_with_all = ["namespace", "all_namespaces", "window", "watch"])]
     topology: Option<String>,
-    /// How long to watch the counters; 0s shows them since each proxy's start
-    #[arg(long, value_parser = duration::parse, default_value = "5s", value_name = "DURATION")]
-    window: Duration,
-    /// Show it again and again until ctrl-C
-    #[arg(long, short)]
-    watch: bool,
+    #[command(flatten)]
+    time: Time,
     /// The form of the graph; `-o json` has all numbers
     #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -59,7 +56,7 @@ enum Format {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        if self.topology.is_some() { Duration::ZERO } else { self.window }
+        if self.topology.is_some() { Duration::ZERO } else { self.time.planned() }
     }
 
     pub(crate) fn without_cluster(&self) -> bool {
@@ -91,15 +88,21 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let client = context.client().await?;
+    let mut watch = Watch::new(&args.time);
     loop {
-        let graph = measured::graph(context, &client, args.scope(), args.window).await?;
+        let all = measured::pods(&client, args.scope()).await?;
+        let counted = |window: &Window| measured::counted(window, args.scope());
+        let (window, source) = match args.time.watch {
+            true => watch.next(&client, &all).await,
+            false => args.time.read(context, &client, &all, counted).await,
+        };
+        let empty = !counted(&window);
+        let graph = measured::graph(context, &client, args.scope(), &all, &window).await?;
+        look::clear(context, args.time.watch);
+        context.report.say(source.words(empty));
         show(context, &args, graph)?;
-        if !args.watch || context.remaining().is_zero() {
+        if !look::goes_on(context, args.time.watch) {
             return Ok(Exit::Done);
-        }
-        limit::lift();
-        if args.window.is_zero() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }

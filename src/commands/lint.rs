@@ -8,14 +8,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::mesh::survey;
+use crate::mesh::{calls, survey};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::input;
+use meshy_topology::Topology;
 
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy lint                        the cluster\n  \
-                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
+                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n  meshy lint shop.yaml policies/     the calls of a topology too\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
 pub struct Args {
     /// Files or folders of YAML, `-` for stdin; none: the cluster
     #[arg(value_name = "FILE")]
@@ -35,12 +37,14 @@ struct Document<'a> {
 /// # Errors
 /// A file cannot be read, or the cluster cannot be asked.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let world = if args.files.is_empty() {
-        survey::world(&context.client().await?).await?
+    let findings = if args.files.is_empty() {
+        let client = context.client().await?;
+        let mut findings = lint::lint(&survey::world(&client).await?);
+        findings.extend(calls::of_cluster(&client).await?);
+        findings
     } else {
         from_files(&args.files)?
     };
-    let findings = lint::lint(&world);
     if args.github {
         crate::ui::data(&lint::github(&findings, line))?;
     } else {
@@ -55,12 +59,14 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 /// Returns the line of a finding in its file; none where the file cannot be read again.
 fn line(place: &lint::Place) -> Option<usize> {
-    let text = input::regular(Path::new(place.file.as_deref()?)).ok()?;
-    lint::line(&String::from_utf8(text).ok()?, place)
+    let text = bounded::read_text(Path::new(place.file.as_deref()?), input::LARGEST, Links::Followed).ok()?;
+    lint::line(&text, place)
 }
 
-fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {
+/// Lints the objects of files, and the calls of the topologies among them with the other objects as policies.
+fn from_files(files: &[PathBuf]) -> anyhow::Result<Vec<Finding>> {
     let mut world = World::new();
+    let (mut objects, mut topologies) = (Vec::new(), Vec::new());
     let mut seen = 0;
     for file in files.iter().map(|f| expand(f)).collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten() {
         let text = read(&file)?;
@@ -70,13 +76,26 @@ fn from_files(files: &[PathBuf]) -> anyhow::Result<World> {
             .exit(Exit::Usage)?;
         for document in documents.into_iter().filter(|d| !d.is_null()) {
             seen += 1;
+            if document["kind"] == "Topology" {
+                topologies.push((Topology::parse(&name, &text).exit(Exit::Usage)?, name.clone()));
+                continue;
+            }
+            objects.push(document.clone());
             world.add_target(document, Some(&name));
         }
     }
     if seen == 0 {
         return Err(anyhow!("there is no object in the files")).exit(Exit::Usage);
     }
-    Ok(world)
+    let mut findings = lint::lint(&world);
+    for (topology, file) in &topologies {
+        let found = calls::of_topology(topology, &objects).into_iter();
+        findings.extend(found.map(|mut finding| {
+            finding.place.file = Some(file.clone());
+            finding
+        }));
+    }
+    Ok(findings)
 }
 
 /// A folder's YAML files, or the file itself.

@@ -6,12 +6,12 @@ use crate::context::Context;
 use crate::ui::table;
 use meshy_base::error::Exit;
 use meshy_lab::cluster;
-use meshy_lab::lab::Record;
+use meshy_lab::lab::{LabName, Record};
 
 #[derive(Debug, Serialize)]
 struct Overview {
     labs: Vec<Record>,
-    next: Vec<[&'static str; 2]>,
+    next: Vec<[String; 2]>,
 }
 
 /// Prints the labs and the next commands.
@@ -21,19 +21,25 @@ struct Overview {
 #[allow(clippy::unused_async, reason = "every command is asked the same way")]
 pub async fn run(context: &Context) -> anyhow::Result<Exit> {
     let labs = Record::all()?;
-    let next = if labs.is_empty() {
-        vec![
-            ["meshy demo", "the whole story in two minutes, nothing needed"],
-            ["meshy up", "a lab to work in: KinD where there is an engine, else embedded"],
-            ["meshy check --machine", "whether this machine can carry KinD"],
-        ]
-    } else {
-        vec![
-            ["meshy status", "how the lab is"],
-            ["meshy deploy", "the test services"],
-            ["meshy down", "takes the lab away"],
-        ]
+    let next = match &labs[..] {
+        [] => vec![
+            ("meshy demo".to_owned(), "run the guided demo, two minutes; needs nothing installed"),
+            ("meshy up".to_owned(), "create a lab: KinD where there is an engine, else embedded"),
+            ("meshy check --machine".to_owned(), "check that this machine can run KinD"),
+        ],
+        [lab, rest @ ..] => {
+            // The commands that a lone lab needs no name for; `down` always needs the name of a lab that is not the default one.
+            let name =
+                if *lab.name == *LabName::DEFAULT { String::new() } else { format!(" --name {}", lab.name) };
+            let only = if rest.is_empty() { "" } else { &name };
+            vec![
+                (format!("meshy status{only}"), "show the lab's state"),
+                (format!("meshy traffic{only}"), "send load and show what clients saw"),
+                (format!("meshy down{name}"), "delete the lab"),
+            ]
+        }
     };
+    let next = next.into_iter().map(|(command, what)| [command, what.to_owned()]).collect();
     context.data(&Overview { labs, next }, |o| {
         let mut text = String::new();
         let labs: Vec<[String; 3]> = o
@@ -46,8 +52,7 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
         text.push_str(if labs.is_empty() { "There is no lab yet.\n" } else { "Labs:\n" });
         table::columns(&labs).lines().for_each(|l| text.push_str(&format!("  {l}\n")));
         text.push_str("\nNext:\n");
-        let next: Vec<[String; 2]> = o.next.iter().map(|n| n.map(str::to_owned)).collect();
-        table::columns(&next).lines().for_each(|l| text.push_str(&format!("  {l}\n")));
+        table::columns(&o.next).lines().for_each(|l| text.push_str(&format!("  {l}\n")));
         text.push_str("\n`meshy --help` shows all commands.\n");
         text
     })?;

@@ -1,28 +1,27 @@
-//! `meshy policy`: which policy objects are in effect for a Service, and the translation of a ServiceProfile to routes.
+//! `meshy policy`: which policy objects are in effect for a Service; policies of every kind applied, deleted and verified; the
+//! translation of a ServiceProfile to routes.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
 use meshy_base::error::{Advise as _, Exit};
-use meshy_kube::{Kinds, Object};
-use meshy_linkerd::effective::{Objects, RateLimit, effective};
-use meshy_linkerd::httproute::HttpRoute;
-use meshy_linkerd::inbound::{RateLimitPolicy, Server};
+use meshy_kube::Kinds;
 use meshy_linkerd::migrate::{Migration, Options, migrate};
-use meshy_linkerd::names;
-use meshy_linkerd::profile::ServiceProfile;
 use meshy_metrics::routes::Service;
-use serde_json::{Value, json};
+use meshy_policy::policy::About;
+
+use std::time::Duration;
 
 use super::target;
 use crate::context::Context;
+use crate::prove;
+
+mod apply;
+mod breakers;
 
 /// The flags of `meshy policy`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy migrate bounced-service > routes.yaml"
+    after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy apply breaker.yaml -n shop --measure 20s\n  meshy policy migrate bounced-service > routes.yaml"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -33,12 +32,33 @@ pub struct Args {
 enum Act {
     /// Show which object is in effect for each setting, and why
     #[command(
-        after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop -o json"
+        after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop --from front"
     )]
-    Show(Which),
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// The namespace of the client, whose own ServiceProfile and routes win; the service's by default
+        #[arg(long, value_name = "NAMESPACE")]
+        from: Option<String>,
+    },
+    /// Apply policies of any kind and verify that they are used
+    #[command(
+        after_help = "Examples:\n  meshy policy apply routes.yaml\n  meshy policy apply breaker.yaml -n shop --measure 20s"
+    )]
+    Apply(apply::ApplyArgs),
+    /// Delete policies of any kind
+    #[command(
+        after_help = "Examples:\n  meshy policy delete routes.yaml\n  meshy policy delete httproute/cart-retry -n shop"
+    )]
+    Delete(apply::DeleteArgs),
+    /// Show each endpoint's circuit breaker, by client
+    #[command(
+        after_help = "Examples:\n  meshy policy breakers cart -n shop\n  meshy policy breakers cart --watch"
+    )]
+    Breakers(breakers::Args),
     /// Translate a ServiceProfile to HTTPRoutes and name each difference
     #[command(
-        after_help = "Examples:\n  meshy policy migrate bounced-service > routes.yaml\n  meshy policy migrate cart -n shop --limit 2"
+        after_help = "Examples:\n  meshy policy migrate bounced-service > routes.yaml\n  meshy policy migrate sp/cart -n shop --prove"
     )]
     Migrate {
         #[command(flatten)]
@@ -46,6 +66,9 @@ enum Act {
         /// Retries per request that take the place of the retry budget
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
+        /// Send the same requests under both, each on an embedded cluster, and compare the outcomes
+        #[arg(long)]
+        prove: bool,
     },
 }
 
@@ -57,6 +80,17 @@ struct Which {
     /// Its namespace
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     namespace: String,
+}
+
+impl Args {
+    /// Returns how long the command measures or watches.
+    pub(crate) fn planned(&self) -> Duration {
+        match &self.act {
+            Act::Apply(args) => args.measure.unwrap_or_default().saturating_mul(2),
+            Act::Breakers(args) => args.window,
+            Act::Show { .. } | Act::Migrate { .. } | Act::Delete(_) => Duration::ZERO,
+        }
+    }
 }
 
 impl Which {
@@ -73,40 +107,44 @@ impl Which {
 /// # Errors
 /// Returns an error if there is no such service, an object cannot be read, or there is no profile to translate.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let kinds = Kinds::new(context.client().await?);
     match args.act {
-        Act::Show(which) => show(context, &kinds, &which.service()).await,
-        Act::Migrate { which, limit } => translate(context, &kinds, &which.service(), limit).await,
+        Act::Apply(args) => apply::apply(context, args).await,
+        Act::Delete(args) => apply::delete(context, args).await,
+        Act::Breakers(args) => breakers::run(context, args).await,
+        Act::Show { which, from } => {
+            let kinds = Kinds::new(context.client().await?);
+            show(context, &kinds, &which.service(), from.as_deref()).await
+        }
+        Act::Migrate { which, limit, prove } => {
+            let kinds = Kinds::new(context.client().await?);
+            translate(context, &kinds, &which.service(), (limit, prove)).await
+        }
     }
 }
 
-async fn show(context: &Context, kinds: &Kinds, wanted: &Service) -> anyhow::Result<Exit> {
-    let service = target::read(kinds.client(), wanted).await?;
-    let profile = profile(kinds, wanted).await?;
-    let mut routes = Vec::new();
-    for route in list(kinds, "gateway.networking.k8s.io/v1", "HTTPRoute", &wanted.namespace).await? {
-        let name = route["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        routes
-            .push(HttpRoute::from_value(&route).with_context(|| format!("cannot read HTTPRoute `{name}`"))?);
-    }
-    let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone()).unwrap_or_default();
-    let rate_limits = rate_limits(kinds, &wanted.namespace, &selector).await?;
-    let found = effective(&Objects {
-        namespace: &wanted.namespace,
-        name: &wanted.name,
-        annotations: service.annotations(),
-        profile: profile.as_ref(),
-        routes: &routes,
-        rate_limits: &rate_limits,
-    });
-    context.data(&found, ToString::to_string)?;
+async fn show(
+    context: &Context,
+    kinds: &Kinds,
+    wanted: &Service,
+    from: Option<&str>,
+) -> anyhow::Result<Exit> {
+    target::read(kinds.client(), wanted).await?;
+    let mut about = About::read(kinds, wanted, from).await?;
+    about.read_rate_limits(kinds).await?;
+    context.data(&about.effective(), ToString::to_string)?;
     Ok(Exit::Done)
 }
 
-async fn translate(context: &Context, kinds: &Kinds, wanted: &Service, limit: u16) -> anyhow::Result<Exit> {
+async fn translate(
+    context: &Context,
+    kinds: &Kinds,
+    wanted: &Service,
+    (limit, prove): (u16, bool),
+) -> anyhow::Result<Exit> {
     let service = target::read(kinds.client(), wanted).await?;
-    let profile = profile(kinds, wanted).await?;
-    let profile = profile
+    let about = About::read(kinds, wanted, None).await?;
+    let profile = about
+        .profile
         .ok_or_else(|| anyhow!("service `{}` has no ServiceProfile", wanted.name))
         .hint("`meshy policy show` shows what is in effect instead")
         .exit(Exit::Usage)?;
@@ -117,59 +155,23 @@ async fn translate(context: &Context, kinds: &Kinds, wanted: &Service, limit: u1
     for difference in &migration.differences {
         context.report.warn(difference.to_string());
     }
-    context.data(&migration, yaml)?;
-    Ok(Exit::Done)
+    if !prove {
+        context.data(&migration, yaml)?;
+        return Ok(Exit::Done);
+    }
+    let proof =
+        prove::prove(&context.report, context.deadline, &profile, service.annotations(), limit).await?;
+    context.data(&proof, ToString::to_string)?;
+    match proof.unnamed().len() {
+        0 => Ok(Exit::Done),
+        count => Err(anyhow!("{count} outcomes are different, and no difference was named"))
+            .hint("keep the ServiceProfile, and report the profile as a bug of `meshy policy migrate`")
+            .exit(Exit::Expectation),
+    }
 }
 
 /// The routes as YAML that `kubectl apply` takes.
 fn yaml(migration: &Migration) -> String {
     let routes = migration.routes.iter().filter_map(|route| serde_yaml::to_string(route).ok());
     routes.collect::<Vec<_>>().join("---\n")
-}
-
-/// Reads the ServiceProfile of a service; none where it or its kind is absent.
-async fn profile(kinds: &Kinds, service: &Service) -> anyhow::Result<Option<ServiceProfile>> {
-    let name = names::service_fqdn(&service.name, &service.namespace);
-    let all = list(kinds, names::PROFILE_API_VERSION, names::PROFILE_KIND, &service.namespace).await?;
-    let Some(found) = all.into_iter().find(|profile| profile["metadata"]["name"] == name) else {
-        return Ok(None);
-    };
-    let read = ServiceProfile::read_leniently(&found);
-    read.with_context(|| format!("cannot read ServiceProfile `{name}`")).map(Some)
-}
-
-/// Reads the rate limits of the Servers that select pods with these labels.
-async fn rate_limits(
-    kinds: &Kinds,
-    namespace: &str,
-    labels: &BTreeMap<String, String>,
-) -> anyhow::Result<Vec<RateLimit>> {
-    let mut servers = Vec::new();
-    for object in list(kinds, "policy.linkerd.io/v1beta3", "Server", namespace).await? {
-        let server = Server::from_value(&object)?;
-        if server.pod_selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)) {
-            servers.push(object["metadata"]["name"].clone());
-        }
-    }
-    let mut found = Vec::new();
-    for object in list(kinds, "policy.linkerd.io/v1alpha1", "HTTPLocalRateLimitPolicy", namespace).await? {
-        let policy = RateLimitPolicy::from_value(&object)?;
-        if servers.contains(&object["spec"]["targetRef"]["name"]) {
-            found.push(RateLimit {
-                name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-                total: policy.total.map(|limit| limit.requests_per_second),
-                identity: policy.identity.map(|limit| limit.requests_per_second),
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// Lists the objects of a kind; none where the cluster does not serve it.
-async fn list(kinds: &Kinds, api_version: &str, kind: &str, namespace: &str) -> anyhow::Result<Vec<Value>> {
-    let Some((resource, _)) = kinds.served(api_version, kind).await? else { return Ok(Vec::new()) };
-    let api: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
-    let found = api.list(&ListParams::default()).await;
-    let found = found.with_context(|| format!("cannot list objects of kind {kind}"))?;
-    Ok(found.items.into_iter().map(|object| json!(object)).collect())
 }

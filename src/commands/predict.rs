@@ -60,7 +60,7 @@ pub struct ScenarioArgs {
     #[arg(long, value_parser = positive, default_value = "10", value_name = "NUMBER")]
     pub(super) rps: f64,
     /// For how long
-    #[arg(long, value_parser = duration::parse, default_value = "30s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::more_than_zero, default_value = "30s", value_name = "DURATION")]
     pub(super) over: Duration,
     /// Client proxies; each has a separate budget
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -152,12 +152,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let service = Service { namespace: args.namespace, name: args.service };
     let pods = services::pods(&client, &service.namespace, &service.name).await?;
     scenario.policy = policy::of(&client, &service).await?;
-    let before = measure::before(&client, &service).await?;
+    let before = measure::snapshot(&client, &service).await?;
     let watched = context.report.step("Watching", format!("`{}`", service.name));
     let window = context.window(args.scenario.over);
     scenario.over_seconds = window.as_secs_f64();
     tokio::time::sleep(window).await;
-    let mesh = before.after(None).await?;
+    let (mesh, _) = before.until(&before.again().await?, None);
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.
     let text = match test_service::fault(&client, &pods).await {
@@ -207,6 +207,11 @@ pub(super) fn policy_words(policy: &Policy) -> String {
     }
 }
 
+/// A number with at most two decimals: a measured rate has many more.
+fn short(number: f64) -> String {
+    format!("{number:.2}").trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 fn words(prediction: &EdgePrediction) -> String {
     let scenario = &prediction.scenario;
     let share = |interval: &Interval| {
@@ -222,7 +227,7 @@ fn words(prediction: &EdgePrediction) -> String {
     let asked = format!(
         "{:.0} % of attempts fail, {} requests/s{clients} for {} s ({} requests), {}",
         scenario.fail_ratio * 100.0,
-        scenario.requests_per_second,
+        short(scenario.requests_per_second),
         scenario.over_seconds,
         prediction.requests_count,
         policy_words(&scenario.policy),
@@ -257,6 +262,11 @@ fn words(prediction: &EdgePrediction) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_has_at_most_two_decimals() {
+        assert_eq!([1.933_333_333, 10.0, 0.5, 100.0].map(short), ["1.93", "10", "0.5", "100"]);
+    }
 
     #[test]
     fn a_share_is_read_in_three_spellings() {

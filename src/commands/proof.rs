@@ -60,7 +60,7 @@ pub(super) async fn observe(
 }
 
 /// How many clients are in which state. Idle ones need no number: nothing is wrong with them.
-fn words(seen: &[Client]) -> String {
+pub(super) fn words(seen: &[Client]) -> String {
     let count = |state| seen.iter().filter(|c| c.state == state).count();
     if seen.is_empty() {
         return "idle; no client has sent a request yet, the first one will use the policy".to_owned();

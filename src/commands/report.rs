@@ -3,7 +3,9 @@
 pub(super) mod compare;
 pub(super) mod list;
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -15,10 +17,13 @@ use crate::{report, runs, summary};
 use meshy_base::activity;
 use meshy_base::error::Exit;
 
+/// The program that opens a file in the user's browser.
+const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+
 /// Which run, and where to.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy report\n  meshy report last -o demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report 20261122-10 last"
+    after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report 20261122-10 last"
 )]
 pub struct Args {
     /// One run: write its report. Two runs: compare them. A run is an id or its beginning, a file, or `last`
@@ -27,9 +32,12 @@ pub struct Args {
     /// List the recorded runs
     #[arg(long, conflicts_with_all = ["runs", "out"])]
     list: bool,
-    /// The file to write; `-o FILE.html` means it too, while `-o json` prints as everywhere
+    /// The file to write
     #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
     out: PathBuf,
+    /// Open the report in the browser
+    #[arg(long, conflicts_with = "list")]
+    open: bool,
     #[command(flatten)]
     gate: Gate,
 }
@@ -40,6 +48,13 @@ pub(super) struct Document<'a> {
     run: &'a str,
     file: &'a Path,
     expectations: &'a [Judged],
+}
+
+/// Starts the browser, which lives on when this program ends.
+fn open(file: &Path) -> std::io::Result<()> {
+    let mut browser = Command::new(BROWSER);
+    browser.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    browser.process_group(0).spawn().map(drop)
 }
 
 /// Writes it.
@@ -66,9 +81,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     );
     args.gate.write(&format!("meshy {}, {}", run.command, run.id), &text, &judged)?;
     let document = Document { run: &run.id, file: &args.out, expectations: &judged };
+    let path = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
+    if args.open {
+        open(&path).with_context(|| format!("cannot open {} with `{BROWSER}`", path.display()))?;
+    }
     context.data(&document, |_| {
         let lines = judged.iter().map(summary::of_judged);
-        std::iter::once(args.out.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
+        std::iter::once(path.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
     })?;
     gate::exit(&judged)
 }

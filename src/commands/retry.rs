@@ -1,8 +1,9 @@
 //! `meshy retry`: the newer dialect of the same lesson, as annotations on a Service or on an HTTPRoute.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
-use kube::api::Api;
 use meshy_linkerd::lint;
 use meshy_linkerd::policy::Retry;
 use serde::Serialize;
@@ -13,10 +14,10 @@ use crate::context::Context;
 use crate::mesh::survey;
 use crate::original_demo;
 use meshy_base::error::{Advise, Exit};
-use meshy_kube::{Kinds, Object};
+use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::objects::{self, Retries};
-use meshy_policy::policy::{self, Clients, Options, PolicyChange};
+use meshy_policy::policy::{self, About, Clients, Options, Outcome, PolicyChange};
 
 /// Where the annotations stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +33,7 @@ pub enum As {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
-                        meshy retry apply web -n shop --as route --on gateway-error --timeout 500ms\n  meshy retry delete"
+                        meshy retry apply web -n shop --as route --on gateway-error --attempt-timeout 500ms\n  meshy retry delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -44,7 +45,7 @@ pub struct Args {
 pub enum Command {
     /// Switch retries on and prove that the clients follow
     #[command(
-        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --timeout 500ms"
+        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --attempt-timeout 500ms"
     )]
     Apply(ApplyArgs),
     /// Switch them off
@@ -87,7 +88,7 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one attempt may wait for an answer; after `retry apply`, `--timeout` is this one as well
+    /// How long one attempt may wait for a response
     #[arg(long, value_name = "DURATION")]
     attempt_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
@@ -183,14 +184,20 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     }
     policy::restore_left(&kinds, &context.report).await?;
     let options = Options { force: false, dry_run: false, deadline: context.deadline };
+    let mut removed = false;
     if on_service {
         // Those that others wrote stay.
-        PolicyChange::retries(&service, &Default::default()).apply(&kinds, &options).await?;
+        let change = PolicyChange::retries(&service, &Default::default());
+        removed |= change.apply(&kinds, &options).await?.outcome == Outcome::Changed;
     }
     if on_route {
-        PolicyChange::no_route(&objects::retry_route(name), namespace).apply(&kinds, &options).await?;
+        let change = PolicyChange::no_route(&objects::retry_route(name), namespace);
+        removed |= change.apply(&kinds, &options).await?.outcome == Outcome::Deleted;
     }
-    context.report.say(format!("retries of `{name}` removed"));
+    context.report.say(match removed {
+        true => format!("retries of `{name}` removed"),
+        false => format!("`{name}` had no retries that meshy made"),
+    });
     let now = target::read(&client, &service).await?;
     let left: Vec<&str> = now
         .annotations()
@@ -204,65 +211,118 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Retries, where they are set, and what has an effect instead.
 #[derive(Debug, Serialize)]
 struct Shown {
     place: String,
     statuses: Vec<(u16, u16)>,
     limit: u16,
     timeout_ms: Option<u128>,
+    /// The object that replaces them for some or all requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced_by: Option<String>,
 }
 
 async fn show(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     let (on_service, on_route) = (args.means(As::Service), args.means(As::Route));
     let service = args.target.or(original_demo::CALLED);
-    let Service { name, namespace } = &service;
-    let client = context.client().await?;
-    let kinds = Kinds::new(client.clone());
-    let there = target::read(&client, &service).await?;
-    let mut shown = Vec::new();
-    let mut add =
-        |place: String, annotations: &std::collections::BTreeMap<String, String>| -> anyhow::Result<()> {
-            if let Some(retry) = Retry::from_annotations(annotations)
-                .with_context(|| format!("{place} is not read by Linkerd"))?
-            {
-                let timeout_ms = retry.timeout.map(|t| t.as_millis());
-                shown.push(Shown { place, statuses: retry.statuses, limit: retry.limit, timeout_ms });
-            }
-            Ok(())
-        };
-    if on_service {
-        add(format!("service `{name}`"), there.annotations())?;
-    }
-    if on_route && let Some((resource, _)) = kinds.served("gateway.networking.k8s.io/v1", "HTTPRoute").await?
-    {
-        let routes: Api<Object> = Api::namespaced_with(client.clone(), namespace, &resource);
-        for route in routes.list(&Default::default()).await.context("cannot list the routes")? {
-            let read = meshy_linkerd::httproute::HttpRoute::from_value(&serde_json::json!(route));
-            if read.is_ok_and(|r| r.services().any(|s| s == (name.as_str(), namespace.as_str()))) {
-                add(format!("route `{}`", route.name_any()), route.annotations())?;
-            }
-        }
-    }
-    let text = |shown: &Vec<Shown>| {
+    let kinds = Kinds::new(context.client().await?);
+    target::read(kinds.client(), &service).await?;
+    let about = About::read(&kinds, &service, None).await?;
+    let shown: Vec<Shown> = shown(&about)?
+        .into_iter()
+        .filter(|(is_route, _)| if *is_route { on_route } else { on_service })
+        .map(|(_, shown)| shown)
+        .collect();
+    context.data(&shown, |shown| {
         if shown.is_empty() {
-            return format!("service `{name}` has no retry annotations");
+            return format!("service `{}` has no retry annotations", service.name);
         }
-        let line = |s: &Shown| {
-            let statuses: Vec<String> = s
-                .statuses
-                .iter()
-                .map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") })
-                .collect();
-            let timeout = s.timeout_ms.map(|t| format!(", {t} ms an attempt")).unwrap_or_default();
-            format!(
-                "{}: {} retried at most {} times{timeout}, without a budget\n",
-                s.place,
-                statuses.join(", "),
-                s.limit
-            )
-        };
         shown.iter().map(line).collect()
-    };
-    context.data(&shown, text)?;
+    })?;
     Ok(Exit::Done)
+}
+
+/// The retries of a Service and of its routes; whether each one is a route's.
+fn shown(about: &About) -> anyhow::Result<Vec<(bool, Shown)>> {
+    let profile = about.profile.as_ref().filter(|profile| profile.replaces_policy());
+    let profile = profile.map(|profile| format!("ServiceProfile `{}`", profile.metadata.name));
+    let mut all = Vec::new();
+    let mut overriding = Vec::new();
+    for route in &about.routes {
+        let name = format!("route `{}`", route.metadata.name);
+        if let Some(retry) = read(&name, &route.metadata.annotations)? {
+            overriding.push(name.clone());
+            all.push((true, of(name, retry, profile.clone())));
+        }
+    }
+    let name = format!("service `{}`", about.wanted.name);
+    if let Some(retry) = read(&name, &about.annotations)? {
+        let by_routes = (!overriding.is_empty()).then(|| overriding.join(", "));
+        all.insert(0, (false, of(name, retry, profile.or(by_routes))));
+    }
+    Ok(all)
+}
+
+fn read(place: &str, annotations: &BTreeMap<String, String>) -> anyhow::Result<Option<Retry>> {
+    Retry::from_annotations(annotations).with_context(|| format!("Linkerd does not read {place}"))
+}
+
+fn of(place: String, retry: Retry, replaced_by: Option<String>) -> Shown {
+    let timeout_ms = retry.timeout.map(|timeout| timeout.as_millis());
+    Shown { place, statuses: retry.statuses, limit: retry.limit, timeout_ms, replaced_by }
+}
+
+fn line(shown: &Shown) -> String {
+    let status = |(from, to): &(u16, u16)| {
+        if from == to { from.to_string() } else { format!("{from}-{to}") }
+    };
+    let statuses: Vec<String> = shown.statuses.iter().map(status).collect();
+    let timeout = shown.timeout_ms.map(|t| format!(", {t} ms an attempt")).unwrap_or_default();
+    let replaced = shown.replaced_by.as_ref().map(|by| format!("; replaced by {by}")).unwrap_or_default();
+    format!(
+        "{}: {} retried at most {} times{timeout}, without a budget{replaced}\n",
+        shown.place,
+        statuses.join(", "),
+        shown.limit
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use meshy_linkerd::httproute::HttpRoute;
+    use meshy_linkerd::profile::ServiceProfile;
+    use serde_json::json;
+
+    use super::*;
+
+    fn lines(about: &About) -> Vec<String> {
+        shown(about).unwrap().iter().map(|(_, shown)| line(shown).trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn retries_that_another_object_replaces_are_shown_as_replaced() {
+        let annotations = |limit: &str| {
+            let pairs = [("retry.linkerd.io/http", "5xx"), ("retry.linkerd.io/limit", limit)];
+            BTreeMap::from(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())))
+        };
+        let wanted = Service { namespace: "default".to_owned(), name: "web".to_owned() };
+        let route = json!({"metadata": {"name": "web-retry", "annotations": annotations("2")}, "spec": {"rules": [{}]}});
+        let mut about = About::of(wanted, annotations("3"));
+        about.routes = vec![HttpRoute::from_value(&route).unwrap()];
+        assert_eq!(
+            lines(&about),
+            [
+                "service `web`: 500-599 retried at most 3 times, without a budget; replaced by route `web-retry`",
+                "route `web-retry`: 500-599 retried at most 2 times, without a budget",
+            ]
+        );
+        let profile = json!({"metadata": {"name": "web.default.svc.cluster.local"},
+            "spec": {"routes": [{"name": "a", "condition": {"pathRegex": "/.*"}}]}});
+        about.profile = Some(ServiceProfile::read_leniently(&profile).unwrap());
+        assert!(lines(&about).iter().all(|line| line.contains("; replaced by ServiceProfile `web.default")));
+        about.profile = None;
+        about.routes.clear();
+        assert_eq!(lines(&about), ["service `web`: 500-599 retried at most 3 times, without a budget"]);
+    }
 }

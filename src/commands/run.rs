@@ -22,6 +22,8 @@ use crate::runner::{self, Graph, Plan};
 use crate::stage::{Choice, Stage};
 use crate::ui::Table;
 use crate::ui::hush::Hush;
+use meshy_lab::cluster::Spec;
+use meshy_lab::up::UpSpec;
 use meshy_policy::policy::Session;
 
 /// The flags of `meshy run`.
@@ -148,7 +150,8 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     }
     if args.keep && !args.fast && context.context.is_none() && context.lab()?.is_none() {
         let context = context.with_provider(ProviderChoice::Embedded);
-        super::up::run(&context, super::up::Args::embedded(args.like_linkerd)).await?;
+        let cluster = Spec { like_linkerd: args.like_linkerd, ..Spec::default() };
+        super::up::bring_up(&context, UpSpec { cluster, ..UpSpec::default() }).await?;
     }
     if args.pause || args.present {
         // The speaker decides when it is over.
@@ -184,6 +187,12 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     recording.view.show();
     drop(hush);
     let finished = finished?;
+    // The pods of a topology are gone, unless they are kept.
+    let is_there = args.keep || !matches!(plan.graph, Graph::Topology(_));
+    if let Some((mesh, window)) = finished.last.as_ref().filter(|_| is_there) {
+        recording.counted(mesh, window);
+        recording.keep_last_load();
+    }
     show::conclude(context, &args, &plan, &finished, &recording)?;
     if finished.interrupted {
         return ends.exit(&context.command);

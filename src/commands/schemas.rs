@@ -7,10 +7,10 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::report::list as runs;
-use super::{explain, fault, predict, report, routes, run, sweep, toggle, traffic};
+use super::{explain, fault, look, outcomes, predict, report, routes, run, sweep, toggle, traffic};
 use crate::compare::Difference;
 use meshy_graph::CallGraph;
-use meshy_metrics::{Outcomes, stat};
+use meshy_metrics::stat;
 use meshy_predict::edge::EdgePrediction;
 
 fn of<T: JsonSchema>() -> Schema {
@@ -24,18 +24,18 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("demo", of::<run::show::Document<'_>>()),
         ("explain", of::<explain::Document<'_>>()),
         ("explain-page", of::<explain::Page<'_>>()),
-        ("outcomes", of::<Outcomes>()),
+        ("outcomes", of::<outcomes::Document<'_>>()),
         ("fault", of::<fault::Document<'_>>()),
         ("graph", of::<CallGraph>()),
         ("predict", of::<EdgePrediction>()),
         ("predict-from-cluster", of::<predict::Document<'_>>()),
         ("predict-topology", of::<predict::topology::Document>()),
         ("report", of::<report::Document<'_>>()),
-        ("routes", of::<Vec<routes::Row>>()),
+        ("routes", of::<look::Table<routes::Row>>()),
         ("run", of::<run::show::Document<'_>>()),
         ("runs", of::<Vec<runs::Row>>()),
         ("sp-apply-measure", of::<toggle::Document<'_>>()),
-        ("stat", of::<Vec<stat::Row>>()),
+        ("stat", of::<look::Table<stat::Row>>()),
         ("sweep", of::<Vec<sweep::Point>>()),
         ("traffic", of::<traffic::Document<'_>>()),
     ]

@@ -7,8 +7,8 @@ use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
 use meshy_linkerd::lint::{self, Level};
-use meshy_linkerd::names;
 use meshy_linkerd::profile::ServiceProfile;
+use meshy_linkerd::{generate, names};
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,6 +27,7 @@ use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, Po
 #[command(
     after_help = "Examples:\n  meshy sp apply                    the lesson's profile for bounced-service\n  \
                         meshy sp apply my-profile.yaml --restart-clients\n  \
+                        meshy sp apply --service cart -n shop --ratio 0.2 --min 10\n  \
                         meshy sp apply --measure 30s      before and after, with traffic\n  meshy sp show\n  meshy sp delete"
 )]
 pub struct Args {
@@ -38,7 +39,9 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Apply a profile and prove that the service's clients follow it
-    #[command(after_help = "Examples:\n  meshy sp apply\n  meshy sp apply my-profile.yaml --restart-clients")]
+    #[command(
+        after_help = "Examples:\n  meshy sp apply\n  meshy sp apply my-profile.yaml --restart-clients\n  meshy sp apply --service cart -n shop --openapi cart.yaml"
+    )]
     Apply(ApplyArgs),
     /// Delete a profile and prove that the clients left it
     #[command(after_help = "Examples:\n  meshy sp delete\n  meshy sp delete my-profile.yaml")]
@@ -54,6 +57,8 @@ pub struct ApplyArgs {
     /// A file, `-` for stdin, or the name of a profile that comes with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
+    #[command(flatten)]
+    generate: Generate,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -65,6 +70,56 @@ pub struct ApplyArgs {
     measure: Option<Duration>,
     #[command(flatten)]
     load: Load,
+}
+
+/// A generated profile instead of a file.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "A generated profile")]
+struct Generate {
+    /// Generate the profile of this service: its idempotent methods are retried
+    #[arg(long, value_name = "SERVICE", conflicts_with = "profile")]
+    service: Option<String>,
+    /// The namespace of the service
+    #[arg(long, short, default_value = "default", value_name = "NAMESPACE", requires = "service")]
+    namespace: String,
+    /// Retries per request
+    #[arg(long, default_value_t = 0.2, value_name = "RATIO", requires = "service")]
+    ratio: f64,
+    /// Retries per second in addition
+    #[arg(long, default_value_t = 10, value_name = "COUNT", requires = "service")]
+    min: u32,
+    /// An OpenAPI document (YAML or JSON), whose operations become the routes; `-` for stdin
+    #[arg(long, value_name = "FILE", requires = "service")]
+    openapi: Option<PathBuf>,
+}
+
+impl Generate {
+    /// Generates the profile; none if no service is given.
+    fn profile(&self) -> anyhow::Result<Option<serde_json::Value>> {
+        let Some(service) = &self.service else { return Ok(None) };
+        let document = match &self.openapi {
+            None => None,
+            Some(file) => {
+                let text = super::lint::read(file)?;
+                let parsed: serde_json::Value = serde_yaml::from_str(&text)
+                    .with_context(|| format!("{} is neither YAML nor JSON", file.display()))
+                    .exit(Exit::Usage)?;
+                Some(parsed)
+            }
+        };
+        let options = generate::Options {
+            namespace: &self.namespace,
+            name: service,
+            retry_ratio: self.ratio,
+            min_retries_per_second: self.min,
+        };
+        let profile = generate::profile(&options, document.as_ref());
+        let from = self.openapi.as_ref().map(|file| format!(" from {}", file.display()));
+        let profile = profile.with_context(|| {
+            format!("cannot generate a profile for service `{service}`{}", from.unwrap_or_default())
+        });
+        Ok(Some(profile.exit(Exit::Usage)?.to_value()))
+    }
 }
 
 /// Flags of `meshy sp delete`.
@@ -112,9 +167,18 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
-    let object = read(&args.profile)?;
+    let generated = args.generate.profile()?;
+    let is_generated = generated.is_some();
+    let object = match generated {
+        Some(profile) => profile,
+        None => read(&args.profile)?,
+    };
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
+    if is_generated {
+        let (name, namespace) = (args.generate.service.unwrap_or_default(), args.generate.namespace);
+        super::target::read(&client, &Service { name, namespace }).await?;
+    }
     judge(context, &client, &object, args.force).await?;
     let profile =
         ServiceProfile::from_value(&object).context("Linkerd would refuse this profile").exit(Exit::Usage)?;
@@ -131,7 +195,9 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     }
     policy::restore_left(&kinds, &context.report).await?;
     let measured = match args.measure {
-        Some(length) => Some(Toggle::begin(context, &client, &service, length, &args.load).await?),
+        Some(length) => {
+            Some(Toggle::begin(context, &client, ("sp apply", &service), length, &args.load).await?)
+        }
         None => None,
     };
     if measured.as_ref().is_some_and(Toggle::interrupted) {

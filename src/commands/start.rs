@@ -1,7 +1,10 @@
 //! `meshy start`: what `meshy stop` or a reboot stopped.
 
+use anyhow::Context as _;
+
 use crate::context::Context;
 use meshy_base::error::Exit;
+use meshy_kube::Kinds;
 use meshy_lab::cluster;
 use meshy_lab::lab;
 
@@ -10,10 +13,10 @@ use meshy_lab::lab;
 #[command(after_help = "Examples:\n  meshy start\n  meshy start --name lab2")]
 pub struct Args {}
 
-/// Starts the lab's nodes and registry.
+/// Starts the lab's nodes and registry, and waits until the workloads that meshy made are ready.
 ///
 /// # Errors
-/// There is no such lab, or something does not start.
+/// There is no such lab, or something does not start or become ready in time.
 pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     // First without the lock, which would make the folder of a lab that is not there.
     cluster::lab(context)?;
@@ -26,6 +29,11 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     let provider = cluster::provider(record.provider);
     let record = provider.start(context, record).await?;
     provider.connect(context, &record).await?;
-    context.data(&record, |r| format!("lab `{}` runs; context `{}`", r.name, r.context))?;
+    let kinds = Kinds::new(context.client_of(&record).await?);
+    let step = context.report.step("Waiting", "for the workloads");
+    let ready = cluster::ready::workloads(&kinds, context.deadline, &step).await;
+    step.ended(ready, |count| format!("{count} ready"))
+        .with_context(|| format!("lab `{}` was started, and not all of it is ready", record.name))?;
+    context.data(&record, |r| format!("lab `{}` is ready; context `{}`", r.name, r.context))?;
     Ok(Exit::Done)
 }

@@ -4,75 +4,37 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
+use super::look::{self, Look, Watch};
 use crate::context::Context;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
-use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
-use meshy_base::limit;
 use meshy_metrics::stat::{By, Row, table};
-use meshy_metrics::{self, Pod, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{self, Window};
 use meshy_policy::services;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy stat\n  meshy stat deploy/bounced-service --window 30s --watch")]
+#[command(
+    after_help = "Examples:\n  meshy stat\n  meshy stat deploy/bounced-service --watch\n  meshy stat svc -A --window 0s"
+)]
 pub struct Args {
     /// deploy, sts, ds, job, pod, ns or svc, or one of them: deploy/NAME
     #[arg(default_value = "deploy", value_name = "KIND[/NAME]")]
     target: String,
     #[command(flatten)]
     look: Look,
-    /// Show it again and again until ctrl-C
-    #[arg(long, short)]
-    watch: bool,
     /// Count kubelet's probes too
     #[arg(long)]
     with_probes: bool,
 }
 
-/// Where and how long to look; shared by the tables.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Look {
-    /// The namespace
-    #[arg(long, short, default_value = "default", conflicts_with = "all_namespaces")]
-    pub(super) namespace: String,
-    /// All namespaces
-    #[arg(long, short = 'A')]
-    pub(super) all_namespaces: bool,
-    /// How long to watch the counters; 0s shows them since each proxy's start
-    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
-    pub(super) window: Duration,
-}
-
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.window
+        self.look.time.planned()
     }
 }
 
-impl Look {
-    fn namespace(&self) -> Option<&str> {
-        (!self.all_namespaces).then_some(self.namespace.as_str())
-    }
-
-    /// Watches the proxies of these pods for the window. A window of zero is the whole life of each proxy.
-    pub(super) async fn watch(&self, context: &Context, client: &kube::Client, pods: &[Pod]) -> Window {
-        if self.window.is_zero() {
-            let now = sight(client, pods.to_vec(), POD_DEADLINE).await;
-            let nothing = meshy_metrics::Sight { at: now.at, pods: Vec::new() };
-            return Window::between(&nothing, &now);
-        }
-        let step =
-            context.report.step("Watching", format!("the proxies for {:.0} s", self.window.as_secs_f64()));
-        let before = sight(client, pods.to_vec(), POD_DEADLINE).await;
-        tokio::time::sleep(context.window(self.window)).await;
-        let after = sight(client, pods.to_vec(), POD_DEADLINE).await;
-        step.done(format!("{} proxies", after.pods.len()));
-        Window::between(&before, &after)
-    }
-}
-
-/// Shows the table.
+/// Shows the table, with `--watch` again each second.
 ///
 /// # Errors
 /// The target is unknown, nothing is meshed, or the API fails.
@@ -84,38 +46,78 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that stat knows"));
     let by = by.hint("known are deploy, sts, ds, rs, job, pod, ns and svc").exit(Exit::Usage)?;
     let client = context.client().await?;
+    let mut watch = Watch::new(&args.look.time);
     loop {
         // Services are counted by their clients, which can live anywhere; namespaces are all of them.
         let namespace = match by {
             By::Service | By::Namespace => None,
-            By::Workload(_) | By::Pod => args.look.namespace(),
+            By::Workload(_) | By::Pod => (!args.look.all_namespaces).then_some(args.look.namespace.as_str()),
         };
-        let pods = meshy_metrics::pods::list(&client, namespace).await?;
-        let window = args.look.watch(context, &client, &pods).await;
+        let mut pods = meshy_metrics::pods::list(&client, namespace).await?;
+        if by == By::Service {
+            pods.retain(|pod| !pod.is_control_plane());
+        }
+        // A proxy keeps the counters of a deleted service for ten minutes.
+        let own = (!args.look.all_namespaces).then_some(args.look.namespace.as_str());
+        let there = match by {
+            By::Service => Some(meshy_policy::service_names(&client, own).await?),
+            _ => None,
+        };
         let shown = |row: &Row| {
             let here =
                 args.look.all_namespaces || by == By::Namespace || row.namespace == args.look.namespace;
-            here && name.is_none_or(|name| row.name == name)
+            let is_there =
+                there.as_ref().is_none_or(|there| there.contains(&(row.namespace.clone(), row.name.clone())));
+            here && is_there && name.is_none_or(|name| row.name == name)
         };
-        let rows: Vec<Row> = table(&window, &pods, by, args.with_probes).into_iter().filter(shown).collect();
-        if let (Some(name), true) = (name, rows.is_empty()) {
-            return Err(anyhow!("there is no {kind} `{name}` in namespace `{}`", args.look.namespace)).hint(
-                format!("`meshy stat {kind}` shows what there is; services appear when they are asked"),
-            );
-        }
-        if rows.is_empty() && !args.look.all_namespaces && by != By::Namespace {
-            services::namespace(&client, &args.look.namespace).await?;
-            context.report.say(format!("namespace `{}` has no {kind}", args.look.namespace));
-        }
-        if !rows.is_empty() && rows.iter().all(|row| row.meshed_count == Some(0)) {
+        let rows = |window: &Window| -> Vec<Row> {
+            table(window, &pods, by, args.with_probes).into_iter().filter(shown).collect()
+        };
+        let counted = |window: &Window| rows(window).iter().any(|row| row.responses_count > 0);
+        let (window, source) = match args.look.time.watch {
+            true => watch.next(&client, &pods).await,
+            false => args.look.time.read(context, &client, &pods, counted).await,
+        };
+        let rows = rows(&window);
+        if rows.is_empty() {
+            nothing(context, &client, &args, (kind, name), by).await?;
+        } else if rows.iter().all(|row| row.meshed_count == Some(0)) {
             context.report.warn("none of these pods has a proxy; `meshy inject` gives them one");
         }
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-        context.data(&rows, |rows| words(rows, args.look.all_namespaces))?;
-        if !args.watch || context.remaining().is_zero() {
+        look::clear(context, args.look.time.watch);
+        let empty = !counted(&window);
+        context.data(&look::Table { source, rows }, |document| {
+            format!("{}\n{}", document.source.words(empty), words(&document.rows, args.look.all_namespaces))
+        })?;
+        if !look::goes_on(context, args.look.time.watch) {
             return Ok(Exit::Done);
         }
-        limit::lift();
+    }
+}
+
+/// Reports why a table has no row.
+async fn nothing(
+    context: &Context,
+    client: &kube::Client,
+    args: &Args,
+    (kind, name): (&str, Option<&str>),
+    by: By,
+) -> anyhow::Result<()> {
+    let namespace = &args.look.namespace;
+    let is_all = args.look.all_namespaces || by == By::Namespace;
+    if !is_all {
+        services::namespace(client, namespace).await?;
+    }
+    match name {
+        Some(name) => Err(anyhow!("there is no {kind} `{name}` in namespace `{namespace}`")).hint(format!(
+            "`meshy stat {kind}` shows what there is; services appear when they receive requests"
+        )),
+        None if is_all => Ok(()),
+        None => {
+            context.report.say(format!("namespace `{namespace}` has no {kind}"));
+            Ok(())
+        }
     }
 }
 

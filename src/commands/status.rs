@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::look::{clear, goes_on, second};
 use crate::context::Context;
+use crate::mesh::readiness::Readiness;
 use crate::ui::table;
 use meshy_base::activity;
 use meshy_base::error::Exit;
@@ -25,8 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The flags of `meshy status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy status\n  meshy status -o json --name lab2")]
-pub struct Args {}
+#[command(
+    after_help = "Examples:\n  meshy status\n  meshy status --watch\n  meshy status -o json --name lab2"
+)]
+pub struct Args {
+    /// Show it again each second, until ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+}
 
 /// A lab as it is now.
 #[derive(Debug, Serialize)]
@@ -55,6 +63,11 @@ struct Service {
     namespace: String,
     ready: i32,
     wanted: i32,
+    /// Whether meshy made it. A foreign Deployment is shown and does not count as missing.
+    managed: bool,
+    /// What its first pod that is not ready waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,23 +80,32 @@ struct Missing {
 ///
 /// # Errors
 /// There is no such lab ([`Exit::Prerequisite`]).
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
-    let record = cluster::lab(context)?;
-    let status = look(context, &record).await;
-    let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
-    context.data(&status, text)?;
-    Ok(exit)
+pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    let mut next = None;
+    loop {
+        if args.watch {
+            second(&mut next).await;
+        }
+        let record = cluster::lab(context)?;
+        let status = look(context, &record).await;
+        let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
+        clear(context, args.watch);
+        context.data(&status, text)?;
+        if !goes_on(context, args.watch) {
+            return Ok(exit);
+        }
+    }
 }
 
 async fn look(context: &Context, record: &Record) -> Status {
     let provider = cluster::provider(record.provider);
     // Where that cannot be known, the parts below cannot either and say so.
-    let stopped = provider.stopped(context, record).await.ok().flatten().is_some();
+    let stopped = provider.stopped(record).await.ok().flatten().is_some();
     let verb = if stopped { "start" } else { "up" };
     let repair = format!("meshy {verb}{}", context.name_flag());
     let mut missing = Vec::new();
     let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
-    let parts = provider.look(context, record).await;
+    let parts = provider.look(record).await;
     let parts = parts.unwrap_or_else(|error| {
         miss(failure::plain(&error));
         Vec::new()
@@ -121,8 +143,10 @@ async fn look(context: &Context, record: &Record) -> Status {
     for node in status.nodes.iter().filter(|n| !n.ready) {
         miss(format!("node `{}` is not Ready", node.name));
     }
-    for service in status.services.iter().filter(|s| s.ready < s.wanted) {
-        miss(format!("`{}` has {} of {} replicas ready", service.name, service.ready, service.wanted));
+    for service in status.services.iter().filter(|s| s.managed && s.ready < s.wanted) {
+        let Service { name, namespace, ready, wanted, why, .. } = service;
+        let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        miss(format!("`{namespace}/{name}` has {ready} of {wanted} replicas ready{why}"));
     }
     status.missing = missing;
     status
@@ -130,25 +154,26 @@ async fn look(context: &Context, record: &Record) -> Status {
 
 async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow::Result<()> {
     let all = ListParams::default();
-    let (nodes, deployments, ingresses) = (
+    let (nodes, deployments, ingresses, pods) = (
         Api::<Node>::all(client.clone()),
         Api::<Deployment>::all(client.clone()),
         Api::<Ingress>::all(client.clone()),
+        Api::<Pod>::all(client.clone()),
     );
-    let answers = tokio::try_join!(nodes.list(&all), deployments.list(&all), ingresses.list(&all));
-    let (nodes, deployments, ingresses) = answers.context("the cluster does not respond")?;
+    let responses =
+        tokio::try_join!(nodes.list(&all), deployments.list(&all), ingresses.list(&all), pods.list(&all));
+    let (nodes, deployments, ingresses, pods) = responses.context("the cluster does not respond")?;
     status.nodes = nodes.items.iter().map(node_line).collect();
     for deployment in deployments.items.iter().filter(|d| d.namespace().is_none_or(|ns| ns != "kube-system"))
     {
-        let ready = deployment.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
-        let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
-        let namespace = deployment.namespace().unwrap_or_default();
-        status.services.push(Service { name: deployment.name_any(), namespace, ready, wanted });
+        let Readiness { ready, wanted, why, is_ours: managed } = Readiness::of(deployment, &pods.items);
+        let (name, namespace) = (deployment.name_any(), deployment.namespace().unwrap_or_default());
+        status.services.push(Service { name, namespace, ready, wanted, managed, why });
     }
     for ingress in &ingresses.items {
         let rules = ingress.spec.iter().flat_map(|s| s.rules.iter().flatten());
         for host in rules.filter_map(|r| r.host.as_ref()) {
-            if let Some(port) = record.http_port {
+            if let Some(port) = cluster::ingress_port(record) {
                 status.urls.push(meshy_lab::deploy::url(host, port));
             }
         }

@@ -88,17 +88,29 @@ fn range(text: &str) -> Result<Range, String> {
         Some((from, to)) => {
             let (from, to) = (number(from)?, number(to)?);
             let steps = (to - from).floor();
-            if !(0.0..MOST_POINTS as f64).contains(&steps) {
+            if steps < 0.0 {
                 return Err(wrong());
+            }
+            if steps >= MOST_POINTS as f64 {
+                return Err(too_many(text, steps + 1.0));
             }
             (0..=steps as usize).map(|step| from + step as f64).collect()
         }
         None => text.split(',').map(number).collect::<Result<_, _>>()?,
     };
-    if values.is_empty() || values.len() > MOST_POINTS || values.iter().any(|value| *value < 0.0) {
+    if values.len() > MOST_POINTS {
+        return Err(too_many(text, values.len() as f64));
+    }
+    if values.is_empty() || values.iter().any(|value| *value < 0.0) {
         return Err(wrong());
     }
     Ok(Range(values))
+}
+
+fn too_many(text: &str, points: f64) -> String {
+    format!(
+        "`{text}` has {points:.0} points, at most {MOST_POINTS} are calculated; write for example 5,10,20"
+    )
 }
 
 #[derive(Serialize)]
@@ -243,6 +255,12 @@ fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_with_too_many_points_is_refused_as_that() {
+        assert!(range("0..1000000").unwrap_err().contains("has 1000001 points, at most 200"));
+        assert!(range("5..0").unwrap_err().contains("is not a range"));
+    }
 
     #[test]
     fn a_range_is_a_list_or_two_ends() {

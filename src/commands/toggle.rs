@@ -20,6 +20,9 @@ use meshy_load::{Plan, Target};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::Client;
 
+/// The services of the original demo, to which `--measure` sends a load through the ingress.
+const ORIGINAL: [&str; 2] = ["bounced-service", "minimal-service"];
+
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Load {
@@ -31,13 +34,19 @@ pub(super) struct Load {
     rps: f64,
 }
 
+/// Where the measured requests come from.
+enum Source {
+    /// A load through the ingress, for the services of the original demo.
+    Load { target: Target, plan: Plan, case: &'static str },
+    /// The requests that the clients of the service send by themselves, counted by their proxies for so long.
+    Clients(Duration),
+}
+
 /// A change of policy that is measured: the first half is done.
 pub(super) struct Toggle {
     recording: Recording,
     steps: Vec<Step>,
-    target: Target,
-    plan: Plan,
-    case: &'static str,
+    source: Source,
     service: Service,
     stop: watch::Receiver<bool>,
 }
@@ -59,19 +68,22 @@ impl Toggle {
     pub(super) async fn begin(
         context: &Context,
         client: &kube::Client,
-        service: &Service,
+        (command, service): (&str, &Service),
         length: Duration,
         load: &Load,
     ) -> anyhow::Result<Self> {
-        let (target, case) = load.case.target(ingress(context)?);
+        let source = if ORIGINAL.contains(&service.name.as_str()) && service.namespace == "default" {
+            let (target, case) = load.case.target(ingress(context)?);
+            Source::Load { target, plan: Plan { rate: load.rps, length, ..Plan::default() }, case }
+        } else {
+            Source::Clients(length)
+        };
         let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
-            recording: Recording::begin(&context.report, ("sp apply", &context.name, provider), Some(client))
+            recording: Recording::begin(&context.report, (command, &context.name, provider), Some(client))
                 .await?,
             steps: Vec::new(),
-            target,
-            plan: Plan { rate: load.rps, length, ..Plan::default() },
-            case,
+            source,
             service: service.clone(),
             stop: stop_by_ctrl_c(),
         };
@@ -86,8 +98,18 @@ impl Toggle {
 
     async fn measure(&mut self, context: &Context, client: &kube::Client, name: &str) -> anyhow::Result<()> {
         context.report.say(format!("\n{name}"));
-        let (mesh, load) = (Some((client, &self.service)), (self.target.clone(), self.plan));
-        let step = measure::step(&self.recording, (name, self.case), mesh, load, self.stop.clone()).await?;
+        let step = match &self.source {
+            Source::Load { target, plan, case } => {
+                let (mesh, load) = (Some((client, &self.service)), (target.clone(), *plan));
+                measure::step(&self.recording, (name, case), mesh, load, self.stop.clone()).await?
+            }
+            Source::Clients(length) => {
+                let watching = context.report.step("Watching", format!("the clients of `{}`", self.service.name));
+                let of = (name, &self.service);
+                let observed = measure::observed(&self.recording, client, of, context.window(*length)).await;
+                watching.ended(observed, |step| format!("{} requests", step.traffic.requests_count))?
+            }
+        };
         self.steps.push(step);
         Ok(())
     }

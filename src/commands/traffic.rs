@@ -1,7 +1,11 @@
-//! `meshy traffic`: requests at a fixed rate, and what the user got for them.
+//! `meshy traffic`: requests at a fixed rate, from this machine or from pods, and what the client got for them.
 
-use meshy_kube::failure;
-use std::net::{Ipv4Addr, SocketAddr};
+mod aim;
+mod senders;
+mod targets;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -9,13 +13,13 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::sync::watch;
 
+pub(super) use aim::ingress;
+
 use super::gate::{self, Gate};
-use super::port_forward::Way;
 use super::predict::positive;
 use crate::context::Context;
 use crate::expect::Judged;
 use crate::measure;
-use crate::original_demo;
 use crate::recording::Recording;
 use crate::steps::Step;
 use crate::summary;
@@ -24,17 +28,25 @@ use meshy_base::error::{Advise, Exit};
 use meshy_experiment::event::RunStatus;
 use meshy_lab::cluster;
 use meshy_load::{Plan, Target};
-use meshy_metrics::routes::Service;
-use meshy_policy::services;
+use meshy_senders::Sent;
 
 /// The original demo's two use cases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Case {
-    /// POST /bounce: minimal-service asks bounced-service.
+    /// POST /bounce: minimal-service calls bounced-service.
     #[default]
     Service,
     /// GET through the ingress to bounced-service.
     Ingress,
+}
+
+/// How requests reach a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    /// From pods in the cluster, so that the policies of clients apply.
+    Senders,
+    /// From this machine, past the proxies of clients.
+    PortForward,
 }
 
 impl Case {
@@ -54,38 +66,66 @@ const LENGTH: Duration = Duration::from_secs(30);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy traffic 30s --rate 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
-                  meshy traffic --url http://bounced-service.default.svc.cluster.local:9090/"
+                  meshy traffic --url http://cart.shop:8080/ --senders 4 --rate 2000\n  \
+                  meshy traffic --url http://cart.shop:8080/ --from deploy/web -n shop"
 )]
 pub struct Args {
     /// Which of the original demo's cases
-    #[arg(long, value_enum, default_value_t, conflicts_with = "url")]
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
-    /// Any URL of plain HTTP instead; a Service's name in the cluster (NAME.NAMESPACE.svc) is reached by a port-forward
+    /// Any URL instead, such as http://NAME.NAMESPACE:PORT/ of a Service
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Several targets with weights and bodies, from a YAML file (docs/load.md)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "method", "data"])]
+    targets: Option<PathBuf>,
     /// The method for --url
     #[arg(long, short = 'X', requires = "url", value_name = "METHOD")]
     method: Option<http::Method>,
     /// A header, `Name: value`; can be given again
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<String>,
-    /// The body for --url
+    /// The body for --url, or @FILE
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
+    /// Send HTTP/2; without TLS by prior knowledge
+    #[arg(long)]
+    http2: bool,
+    /// Trust the authorities in this PEM file for https URLs
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
+    /// Send from this many pods in the cluster
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=64))]
+    senders: Option<u32>,
+    /// Send from pods with the identity of a workload: deploy/NAME
+    #[arg(long, value_name = "WORKLOAD")]
+    from: Option<String>,
+    /// The namespace of the senders [default: that of the Service]
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// The image of the senders on a cluster without a lab
+    #[arg(long, value_name = "IMAGE")]
+    sender_image: Option<String>,
+    /// How requests reach a Service [default: senders on clusters that meshy made]
+    #[arg(long, value_enum)]
+    via: Option<Via>,
+    /// Only delete senders that a killed run left behind
+    #[arg(long)]
+    cleanup: bool,
     /// How long the load lasts, as `--duration`
-    #[arg(value_name = "DURATION", value_parser = duration::parse, conflicts_with = "duration")]
+    #[arg(value_name = "DURATION", value_parser = duration::more_than_zero, conflicts_with = "duration")]
     time: Option<Duration>,
     /// Requests per second
     #[arg(long = "rate", visible_alias = "rps", short = 'q', value_parser = positive, default_value = "2", value_name = "NUMBER")]
     rps: f64,
     /// How long the load lasts [default: 30s]
-    #[arg(long, short = 'z', value_parser = duration::parse, value_name = "DURATION")]
+    #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
-    /// The largest number of connections, and so of open requests
+    /// The largest number of connections of a sender, and so of its open requests
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long a request may take
-    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
+    #[arg(long, value_parser = duration::more_than_zero, default_value = "10s", value_name = "DURATION")]
     request_timeout: Duration,
     #[command(flatten)]
     gate: Gate,
@@ -93,7 +133,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.time.or(self.duration).unwrap_or(LENGTH)
+        if self.cleanup { Duration::ZERO } else { self.time.or(self.duration).unwrap_or(LENGTH) }
     }
 }
 
@@ -104,51 +144,147 @@ pub(super) struct Document<'a> {
     interrupted: bool,
     #[serde(flatten)]
     step: &'a Step,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    senders: Option<Senders<'a>>,
     expectations: &'a [Judged],
 }
 
-/// Sends the traffic, prints and records what came of it.
+/// The senders of a load.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Senders<'a> {
+    /// Requests that they had to send.
+    scheduled_count: u64,
+    /// Between the first and the last start.
+    start_skew_ms: Option<f64>,
+    /// By how much the start skew may be wrong.
+    clock_error_ms: f64,
+    /// Whether a sender died or did not report everything.
+    incomplete: bool,
+    each: &'a [meshy_senders::Sender],
+}
+
+impl<'a> Senders<'a> {
+    fn of(sent: &'a Sent) -> Self {
+        Self {
+            scheduled_count: sent.scheduled(),
+            start_skew_ms: sent.start_skew.map(|skew| skew.as_secs_f64() * 1000.0),
+            clock_error_ms: sent.clock_error.as_secs_f64() * 1000.0,
+            incomplete: sent.is_incomplete(),
+            each: &sent.senders,
+        }
+    }
+}
+
+/// Sends the load, prints and records the result.
 ///
 /// # Errors
-/// The target cannot be found, or the cluster cannot be read.
+/// The target cannot be found, the cluster cannot be read, or the result is not complete.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let Aim { mut target, case, seen, _way } = aim(context, &args).await?;
-    args.headers.iter().try_for_each(|header| target.header(header))?;
-    let length = args.planned().min(context.remaining());
-    let plan =
-        Plan { rate: args.rps, length, connections: args.connections.into(), patience: args.request_timeout };
-    let target_name = format!("{}", target.address);
+    if args.cleanup {
+        return senders::clean(context, args.namespace.as_deref()).await;
+    }
+    if args.url.is_none() && args.targets.is_none() {
+        if args.senders.is_some() || args.from.is_some() || args.via.is_some() {
+            return Err(anyhow!("the cases of the original demo are sent to the ingress from this machine"))
+                .hint("`--url http://NAME.NAMESPACE:PORT/` with `--senders` sends from pods")
+                .exit(Exit::Usage);
+        }
+        let aim = aim::case(context, &args).await?;
+        return local(context, &args, aim).await;
+    }
+    let specs = targets::read(&args)?;
+    let service = aim::named_in(context, &specs[0].url).await?;
+    if !senders::chosen(context, &args, service.is_some())? {
+        let aim = aim::urls(context, &args, &specs, service.as_ref()).await?;
+        return local(context, &args, aim).await;
+    }
+    let (count, case) = (args.senders.unwrap_or(1), aim::described(&specs));
     if context.dry_run {
-        let (method, path, address) = (&target.method, &target.path, target.address);
-        context.report.say(format!("would send {method} {path} to {address}, {} times a second", plan.rate));
+        context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rps));
         return Ok(Exit::Done);
     }
-    let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
-    let names = ("traffic", &*context.name, provider);
-    let recording = Recording::begin(&context.report, names, seen.as_ref().map(|(client, _)| client)).await?;
+    let seen = service.map(|named| aim::measured(&specs, &named.service));
+    let client = match seen {
+        Some(_) => Some(context.client().await?),
+        None => None,
+    };
+    let recording = begin(context, client.as_ref()).await?;
+    let length = args.planned().min(context.remaining());
+    let load = senders::Wanted { specs, case: &case, length };
+    let (step, sent) = senders::step(context, &args, load, seen.as_ref(), &recording).await?;
+    conclude(context, &args, (&recording, &step), (&case, length, Some(&sent)))
+}
+
+/// Sends the load from this machine.
+async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<Exit> {
+    let length = args.planned().min(context.remaining());
+    let plan = Plan {
+        rate: args.rps,
+        length,
+        connections: args.connections.into(),
+        patience: args.request_timeout,
+        ..Plan::default()
+    };
+    let first = &aim.targets.list()[0];
+    let server = first.server.to_string();
+    if context.dry_run {
+        let (method, path) = (&first.method, &first.path);
+        context.report.say(format!("would send {method} {path} to {server}, {} times a second", plan.rate));
+        return Ok(Exit::Done);
+    }
+    let recording = begin(context, aim.seen.as_ref().map(|(client, _)| client)).await?;
     let stop = stop_by_ctrl_c();
-    let mesh = seen.as_ref().map(|(client, service)| (client, service));
-    let step = measure::step(&recording, ("traffic", &case), mesh, (target, plan), stop).await?;
+    let mesh = aim.seen.as_ref().map(|(client, service)| (client, service));
+    let load = (aim.targets.clone(), plan);
+    let step = measure::step(&recording, ("traffic", &aim.case), mesh, load, stop).await?;
+    conclude(context, args, (&recording, &step), (&server, length, None))
+}
+
+async fn begin(context: &Context, client: Option<&kube::Client>) -> anyhow::Result<Recording> {
+    let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
+    Recording::begin(&context.report, ("traffic", &context.name, provider), client).await
+}
+
+/// Records and prints the result; returns how the command ends.
+fn conclude(
+    context: &Context,
+    args: &Args,
+    (recording, step): (&Recording, &Step),
+    (server, length, sent): (&str, Duration, Option<&Sent>),
+) -> anyhow::Result<Exit> {
     recording.end(RunStatus::of(step.traffic.interrupted));
-    let step = &step;
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
-        context.report.warn(format!("nothing answered at {}: is it up?", target_name));
+        context.report.warn(format!("nothing responded at {server}: is it up?"));
     }
     let judged = args.gate.judge(Some(step));
-    let measured = summary::of_step(step);
-    args.gate.write(
-        &format!("meshy traffic, {}", recording.id),
-        &format!("```text\n{measured}```"),
-        &judged,
-    )?;
-    let interrupted = step.traffic.interrupted;
-    let document = Document { run: &recording.id, interrupted, step, expectations: &judged };
+    let mut measured = summary::of_step(step);
+    if let Some(sent) = sent {
+        measured.push_str(&format!("{}\n", sent.lines()[0]));
+    }
+    args.gate.write(&format!("meshy traffic, {}", recording.id), &format!("```text\n{measured}```"), &judged)?;
+    let (interrupted, senders) = (step.traffic.interrupted, sent.map(Senders::of));
+    let document = Document { run: &recording.id, interrupted, step, senders, expectations: &judged };
     context.data(&document, |_| {
         let mut text = measured;
         judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
         text
     })?;
-    if length < args.planned() && !interrupted {
+    check(args, step, length)?;
+    Ok(match interrupted {
+        true => Exit::Interrupted,
+        false => gate::exit(&judged)?,
+    })
+}
+
+/// Checks that the load was sent as it was planned.
+fn check(args: &Args, step: &Step, length: Duration) -> anyhow::Result<()> {
+    let traffic = &step.traffic;
+    if !traffic.incomplete.is_empty() {
+        return Err(anyhow!("the result is incomplete: {} of the senders died", traffic.incomplete.len()))
+            .hint("`kubectl get events` may show why; what they reported until then is counted");
+    }
+    if length < args.planned() && !traffic.interrupted {
         return Err(anyhow!(
             "the time was over before the load was: {length:.1?} of {:.1?} were sent",
             args.planned()
@@ -157,98 +293,15 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .id("timed-out")
         .exit(Exit::Timeout);
     }
-    let unsent = step.traffic.client_errors();
+    let unsent = traffic.client_errors();
     if unsent > 0 {
         return Err(anyhow!(
-            "{unsent} of {} requests were not sent: this machine has no free file descriptor or port",
-            step.traffic.requests_count
+            "{unsent} of {} requests were not sent: the sender has no free file descriptor or port",
+            traffic.requests_count
         ))
         .hint("use fewer `--connections`, or allow more open files with `ulimit -n`");
     }
-    Ok(match interrupted {
-        true => Exit::Interrupted,
-        false => gate::exit(&judged)?,
-    })
-}
-
-/// Where the requests go and what is looked at meanwhile.
-struct Aim {
-    target: Target,
-    case: String,
-    seen: Option<(kube::Client, Service)>,
-    /// A port-forward lives as long as this.
-    _way: Option<tokio_util::task::AbortOnDropHandle<()>>,
-}
-
-async fn aim(context: &Context, args: &Args) -> anyhow::Result<Aim> {
-    let Some(url) = &args.url else {
-        let (target, case) = args.case.target(ingress(context)?);
-        let seen = Some((context.client().await?, original_demo::bounced()));
-        return Ok(Aim { target, case: case.to_owned(), seen, _way: None });
-    };
-    let (mut target, seen, way) = match in_cluster(url) {
-        // Any other URL may lead anywhere: nothing is known of a mesh there.
-        None => (Target::of_url(url).await.hint("a URL is http://HOST[:PORT]/PATH")?, None, None),
-        Some((service, port)) => {
-            let client = context.client().await?;
-            services::pods(&client, &service.namespace, &service.name).await?;
-            let way = Way {
-                client: client.clone(),
-                namespace: service.namespace.clone(),
-                target: format!("svc/{}", service.name),
-                remote: port,
-            };
-            let (address, carried) = way.open(context.report.clone()).await?;
-            let report = context.report.clone();
-            let task = tokio::spawn(async move {
-                if let Err(error) = carried.await {
-                    report.warn(format!("the port-forward ended: {}", failure::plain(&error)));
-                }
-            });
-            // A bounce ends at another service, and that is the one whose retries count.
-            let asked = args.data.as_deref().and_then(asked_by_bounce).unwrap_or(service);
-            let way = tokio_util::task::AbortOnDropHandle::new(task);
-            (Target::of_url_by(url, address)?, Some((client, asked)), Some(way))
-        }
-    };
-    target.method = args.method.clone().unwrap_or(target.method);
-    target.body = args.data.clone().unwrap_or_default().into();
-    Ok(Aim { target, case: url.clone(), seen, _way: way })
-}
-
-/// The Service and port that a URL means when its host is a name of the cluster's own DNS:
-/// `http://NAME.NAMESPACE.svc.cluster.local:PORT/`, with or without the domain.
-fn in_cluster(url: &str) -> Option<(Service, u16)> {
-    let parsed: http::Uri = url.parse().ok()?;
-    let authority = parsed.authority().filter(|_| parsed.scheme_str() == Some("http"))?;
-    let host = authority.host().strip_suffix(".cluster.local").unwrap_or(authority.host());
-    let (name, namespace) = host.strip_suffix(".svc")?.split_once('.')?;
-    let service = Service { namespace: namespace.to_owned(), name: name.to_owned() };
-    (!namespace.contains('.')).then_some((service, authority.port_u16().unwrap_or(80)))
-}
-
-/// The service that the body of a `/bounce` asks.
-fn asked_by_bounce(body: &str) -> Option<Service> {
-    let body: serde_json::Value = serde_json::from_str(body).ok()?;
-    in_cluster(body["endpoint"].as_str()?).map(|(service, _)| service)
-}
-
-/// Where the lab's ingress listens.
-///
-/// # Errors
-/// There is no lab, or it has no ingress.
-pub(super) fn ingress(context: &Context) -> anyhow::Result<SocketAddr> {
-    let lab = context.lab()?;
-    let Some(lab) = lab else {
-        return Err(anyhow!("there is no lab `{}`, and so no ingress", context.name))
-            .hint("`meshy up` makes one; `--url URL` needs none")
-            .exit(Exit::Prerequisite);
-    };
-    let port = lab.http_port.ok_or_else(|| anyhow!("lab `{}` has no ingress", lab.name));
-    let port = port
-        .hint("`meshy up --ingress nginx` installs one; `--url URL` needs none")
-        .exit(Exit::Prerequisite)?;
-    Ok((Ipv4Addr::LOCALHOST, port).into())
+    Ok(())
 }
 
 /// Turns true at ctrl-C, so that what was counted is still printed and recorded.
@@ -262,29 +315,4 @@ pub(super) fn stop_by_ctrl_c() -> watch::Receiver<bool> {
         stop.closed().await;
     });
     stopped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_the_cluster_is_a_service_and_a_port() {
-        let found = |url| in_cluster(url).map(|(s, port)| (s.name, s.namespace, port));
-        let wanted = |port| Some(("a".to_owned(), "b".to_owned(), port));
-        assert_eq!(found("http://a.b.svc.cluster.local:9090/x"), wanted(9090));
-        assert_eq!(found("http://a.b.svc/"), wanted(80));
-        for other in
-            ["http://a.b/", "http://127.0.0.1:80/", "https://a.b.svc/", "http://x.a.b.svc/", "a.b.svc"]
-        {
-            assert_eq!(found(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_bounce_is_about_the_service_that_it_asks() {
-        let order = r#"{"rebound":"true","endpoint":"http://far.there.svc.cluster.local:9090"}"#;
-        assert_eq!(asked_by_bounce(order).unwrap().name, "far");
-        assert_eq!(asked_by_bounce("not JSON").map(|s| s.name), None);
-    }
 }

@@ -22,8 +22,7 @@ use meshy_kube::Kinds;
 mod pods;
 pub mod supported;
 
-/// The embedded cluster's mark on what only shows as an object.
-const BUILT_IN: &str = "meshy.dev/built-in";
+use super::readiness::{BUILT_IN, Readiness};
 
 /// How one check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -175,7 +174,10 @@ async fn registry(s: &Surroundings) -> Seen {
 async fn ingress(s: &Surroundings) -> Seen {
     let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), ingress_nginx::NAMESPACE);
     match deployments.get_opt(ingress_nginx::CONTROLLER).await {
-        Ok(Some(deployment)) => replicas(&[deployment], "`meshy up` waits for it and says what it lacks"),
+        Ok(Some(deployment)) => {
+            let hint = "`meshy up` waits for it and shows what is missing";
+            replicas(s, ingress_nginx::NAMESPACE, &[deployment], hint).await
+        }
         Ok(None) => (Verdict::Skipped, "no ingress-nginx here".to_owned(), None),
         Err(error) => unread(&error),
     }
@@ -190,18 +192,23 @@ async fn control_plane(s: &Surroundings) -> Seen {
     if list.is_empty() {
         return (Verdict::Failed, "no Linkerd here".to_owned(), Some("`meshy up` installs it"));
     }
-    let (verdict, saw, hint) =
-        replicas(&list, "`kubectl -n linkerd get pods` shows which; `meshy up --images` what they need");
+    let hint = "`kubectl -n linkerd get pods` shows which; `meshy up --images` what they need";
+    let (verdict, saw, hint) = replicas(s, NAMESPACE, &list, hint).await;
     (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
 }
 
-fn replicas(deployments: &[Deployment], hint: &'static str) -> Seen {
-    let short = |d: &&Deployment| {
-        let wanted = d.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
-        let ready = d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0);
-        ready < wanted
+async fn replicas(s: &Surroundings, namespace: &str, deployments: &[Deployment], hint: &'static str) -> Seen {
+    let pods: Api<Pod> = Api::namespaced(s.client.clone(), namespace);
+    let pods = match pods.list(&ListParams::default()).await {
+        Ok(list) => list.items,
+        Err(error) => return unread(&error),
     };
-    let missing: Vec<String> = deployments.iter().filter(short).map(ResourceExt::name_any).collect();
+    let missing: Vec<String> = deployments
+        .iter()
+        .map(|deployment| (deployment.name_any(), Readiness::of(deployment, &pods)))
+        .filter(|(_, readiness)| !readiness.is_complete())
+        .map(|(name, readiness)| readiness.why.map_or(name.clone(), |why| format!("{name} ({why})")))
+        .collect();
     if missing.is_empty() {
         (Verdict::Ok, format!("{} ready", deployments.len()), None)
     } else {
@@ -222,7 +229,12 @@ async fn gateway_api(s: &Surroundings) -> Seen {
             Some("`meshy up` brings it; `retry` and `split` need it"),
         ),
         Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
-        Ok(gateway::Definitions::Foreign(version)) => (Verdict::Ok, version, None),
+        Ok(gateway::Definitions::Foreign(version, gateway::Fit::Inside)) => (Verdict::Ok, version, None),
+        Ok(gateway::Definitions::Foreign(version, gateway::Fit::Above)) => (
+            Verdict::Warning,
+            gateway::above(&version),
+            Some("`meshy lint` reports routes with fields that Linkerd does not know"),
+        ),
         Err(error) => {
             (Verdict::Failed, failure::plain(&error), Some("Linkerd ignores routes that it cannot read"))
         }

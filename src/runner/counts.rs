@@ -99,20 +99,20 @@ impl Start {
     }
 
     /// As [`Start::since`] at the end of a step, with what the mesh counted at the watched service. `sent` is the rate and the
-    /// time in seconds of a load that can be predicted.
+    /// time in seconds of a load that can be predicted. With the mesh comes the window that it was counted in.
     pub(super) async fn totals(
-        mut self,
+        self,
         ground: &Ground<'_>,
         place: &Place,
         sent: Option<(f64, f64)>,
-    ) -> anyhow::Result<(Since, Option<Mesh>)> {
+    ) -> anyhow::Result<(Since, Option<(Mesh, Window)>)> {
         let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
         let since = self.counted(ground, place, &now).await;
-        let mesh = match self.watched.take() {
+        let mesh = match &self.watched {
             Some(watched) => Some(watched.since((&self.sight, &now), sent).await),
             None => None,
         };
-        Ok((since, mesh.filter(|mesh| mesh.clients.requests_count > 0)))
+        Ok((since, mesh.filter(|(mesh, _)| mesh.clients.requests_count > 0)))
     }
 
     /// Predicts a load at the watched service.
@@ -193,7 +193,8 @@ fn add(edges: &mut Vec<EdgeCounts>, edge: EdgeCounts) {
     }
 }
 
-fn edge(from: String, to: &str, counts: &RouteCounts) -> EdgeCounts {
+/// Returns the counts of a client's calls of a service as an edge.
+pub(crate) fn edge(from: String, to: &str, counts: &RouteCounts) -> EdgeCounts {
     let mut edge = EdgeCounts {
         from,
         to: to.to_owned(),

@@ -26,6 +26,7 @@ pub(super) async fn send(
     let waiting = (part.rate * PATIENCE.as_secs_f64()).ceil() as usize;
     let connections =
         load.connections.as_ref().map_or(waiting.clamp(16, 4_000), |count| count.value as usize);
-    let plan = Plan { rate: part.rate, length: part.length, connections, patience: PATIENCE };
+    let plan =
+        Plan { rate: part.rate, length: part.length, connections, patience: PATIENCE, ..Plan::default() };
     meshy_load::run_observed(target, plan, stop, |_| {}, Some(observer)).await;
 }

@@ -1,15 +1,17 @@
 //! One step of one variant.
 
 use std::io::Write;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use meshy_base::Report;
 use meshy_base::error::Advise as _;
-use meshy_experiment::event::{Change, Kind, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
+use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
 use meshy_experiment::scenario::plan::{Action, Changes};
 use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
+use meshy_metrics::Window;
 use meshy_policy::policy::Session;
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
@@ -40,6 +42,8 @@ pub(super) struct Run<'a, W> {
     pub(super) recorder: &'a Recorder<W>,
     /// Where warnings go.
     pub(super) report: &'a Report,
+    /// What the last step with counts has counted.
+    pub(super) last: &'a Last,
     /// The start of the run.
     pub(super) begun: Instant,
     /// The cap on attempts per second.
@@ -47,6 +51,9 @@ pub(super) struct Run<'a, W> {
     /// Turns true when the run is to end.
     pub(super) stop: watch::Receiver<bool>,
 }
+
+/// What a step has counted at the watched service, and in which window.
+pub(super) type Last = std::sync::Mutex<Option<(Mesh, Window)>>;
 
 /// The end of a step whose last requests are still open: waits for them and records the totals.
 pub(super) type Ending<'a> = BoxFuture<'a, anyhow::Result<()>>;
@@ -142,7 +149,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let duration = at.elapsed().min(length.max(Duration::from_millis(1)));
         let open = if follows { None } else { start.settled(self.ground).await };
         let replicated = start.is_replicated();
-        let (mut since, mut mesh) = match start.totals(self.ground, self.place, planned).await {
+        let (mut since, counted) = match start.totals(self.ground, self.place, planned).await {
             Ok(found) => found,
             Err(error) => {
                 let gaps = vec![format!("the counts of the proxies: {error:#}")];
@@ -150,6 +157,10 @@ impl<'a, W: Write + Send> Run<'a, W> {
             }
         };
         since.gaps.extend(open);
+        if let Some(counted) = &counted {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
+        }
+        let mut mesh = counted.map(|(mesh, _)| mesh);
         let (interrupted, why) = (*self.stop.borrow(), self.why(step));
         let (recorder, begun, variant) = (self.recorder, self.begun, self.place.variant());
         let ending = async move {

@@ -18,7 +18,7 @@ const SHORT: [(&str, &str); 4] =
     [("LATENCY_P50", "P50"), ("LATENCY_P95", "P95"), ("LATENCY_P99", "P99"), ("TCP_CONN", "CONN")];
 
 /// The columns of the terminal that stdout is; none if it is something else.
-fn terminal() -> Option<usize> {
+pub(super) fn terminal() -> Option<usize> {
     Term::stdout().size_checked().map(|(_, columns)| columns.into())
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::fold::fold;
 use anyhow::Context as _;
 use console::{Alignment, Term, measure_text_width, pad_str, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -80,6 +81,7 @@ impl Terminal {
 impl Sink for Terminal {
     fn line(&self, text: &str) {
         let text = printable_with_colors(text);
+        let text = self.columns().map_or_else(|| text.to_string(), |columns| fold(&text, columns));
         match &self.0.bars {
             Some(bars) => bars.suspend(|| to_stderr(&text)),
             None => to_stderr(&text),

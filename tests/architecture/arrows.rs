@@ -10,7 +10,7 @@ use crate::sources::{self, Source};
 
 /// Which crates of this workspace each crate may use in its program; tests may use any.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("minimal-service", &["meshy-net"]),
+    ("minimal-service", &["meshy-load", "meshy-net"]),
     ("meshy-net", &[]),
     ("meshy-linkerd", &[]),
     ("meshy-kustomize", &[]),
@@ -25,9 +25,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("meshy-base", &[]),
     ("meshy-experiment", &["meshy-metrics", "meshy-predict"]),
+    ("meshy-page", &["meshy-experiment"]),
     ("meshy-kube", &["meshy-base"]),
-    ("meshy-load", &["meshy-base"]),
+    ("meshy-load", &["meshy-net"]),
     ("meshy-metrics", &["meshy-kube"]),
+    ("meshy-senders", &["meshy-base", "meshy-kube", "meshy-load", "meshy-metrics"]),
     (
         "meshy-lab",
         &["meshy-base", "meshy-embedded", "meshy-kube", "meshy-kustomize", "meshy-linkerd", "meshy-topology"],
@@ -48,8 +50,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "meshy-linkerd",
             "meshy-load",
             "meshy-metrics",
+            "meshy-page",
             "meshy-policy",
             "meshy-predict",
+            "meshy-senders",
             "meshy-topology",
         ],
     ),

@@ -11,13 +11,6 @@ type Module = Vec<String>;
 /// For a parent module, which of its children use which.
 type Siblings = BTreeMap<Module, BTreeMap<String, BTreeSet<String>>>;
 
-/// The circles that are still to be cut.
-const KNOWN: [&str; 3] = [
-    "crates/dataplane/src: access, port",
-    "crates/dataplane/src: replay, request",
-    "crates/embedded/src: discovery, egress, inbound, route_status",
-];
-
 #[test]
 fn modules_do_not_use_each_other_in_a_circle() {
     let mut crates: BTreeMap<String, Vec<Source>> = BTreeMap::new();
@@ -32,8 +25,7 @@ fn modules_do_not_use_each_other_in_a_circle() {
             wrong.push(format!("{folder}src: {circle}"));
         }
     }
-    wrong.sort();
-    assert_eq!(wrong, KNOWN, "modules in a circle; take those from the list that are cut");
+    assert!(wrong.is_empty(), "modules in a circle: {wrong:#?}");
 }
 
 #[test]

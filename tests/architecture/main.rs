@@ -1,8 +1,10 @@
 //! What docs/architecture.md and CONTRIBUTING.md promise and the compiler does not check: the arrows between crates, no import
-//! cycle between modules, short files, providers known only to `cluster`, and the words of the language page.
+//! cycle between modules, short files, providers known only to `cluster`, the words of the language page, and that measurements name a tool that is missing.
 
 mod arrows;
+mod bench;
 mod cycles;
+mod findings;
 mod providers;
 mod size;
 mod sources;

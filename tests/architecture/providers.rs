@@ -48,5 +48,5 @@ fn nothing_outside_cluster_asks_which_provider_it_is() {
             }
         }
     }
-    assert!(found.is_empty(), "ask the Provider trait instead:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "ask `cluster::Provider` instead:\n{}", found.join("\n"));
 }

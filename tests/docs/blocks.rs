@@ -8,7 +8,12 @@ pub(crate) struct Block {
     pub(crate) place: String,
     pub(crate) mark: Option<String>,
     pub(crate) lines: Vec<String>,
+    /// The part of the last line's output that the page shows: the `text` block after `<!-- output -->`.
+    pub(crate) output: Vec<String>,
 }
+
+/// The comment in front of a block that shows the output of the block before it.
+const OUTPUT: &str = "output";
 
 /// The README, CONTRIBUTING and every page below docs.
 pub(crate) fn pages() -> Vec<PathBuf> {
@@ -33,10 +38,11 @@ pub(crate) fn pages() -> Vec<PathBuf> {
 pub(crate) fn blocks(page: &Path) -> Vec<Block> {
     let text = fs::read_to_string(page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
     let name = page.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(page).display().to_string();
-    let mut found = Vec::new();
-    let mut mark = None;
+    let mut found: Vec<Block> = Vec::new();
+    let mut mark: Option<String> = None;
     let mut open: Option<Block> = None;
     let mut other = false;
+    let mut shown = false;
     for (number, line) in text.lines().enumerate() {
         // A block in a list is indented with it.
         let line = line.trim_start();
@@ -47,10 +53,19 @@ pub(crate) fn blocks(page: &Path) -> Vec<Block> {
             } else {
                 block.lines.push(line.to_owned());
             }
+        } else if shown {
+            shown = !line.starts_with("```");
+            if shown && let Some(block) = found.last_mut() {
+                block.output.push(line.to_owned());
+            }
         } else if other {
             other = !line.starts_with("```");
         } else if line == "```sh" {
-            open = Some(Block { place, mark: mark.take(), lines: Vec::new() });
+            open = Some(Block { place, mark: mark.take(), lines: Vec::new(), output: Vec::new() });
+        } else if line == "```text" && mark.as_deref() == Some(OUTPUT) {
+            assert!(!found.is_empty(), "{place}: there is no block before this output");
+            mark = None;
+            shown = true;
         } else if line.starts_with("```") {
             assert!(
                 !["```bash", "```shell", "```console"].contains(&line),

@@ -2,19 +2,21 @@
 //! line of all of them must be a command line that meshy accepts.
 //!
 //! Blocks are fenced as `sh`. The line before a block may be `<!-- no-test: reason -->` (it is counted and shown) or
-//! `<!-- test: walkthrough -->` (`walkthrough` runs it and looks at its numbers).
+//! `<!-- test: walkthrough -->` (`walkthrough` runs it). A `text` block after `<!-- output -->` shows the output of the last line of the
+//! block before it, and its numbers are compared with the real ones (`numbers`).
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use meshy::cli::{Cli, spelling};
+use meshy::cli::Cli;
 use regex::Regex;
 
 mod blocks;
 #[path = "../support/home.rs"]
 mod home;
+mod numbers;
 mod run;
 mod walkthrough;
 
@@ -31,7 +33,7 @@ fn every_meshy_line_in_the_docs_is_a_command_that_meshy_accepts() {
         for line in &block.lines {
             let Some(words) = meshy_words(line) else { continue };
             seen += 1;
-            if let Err(error) = Cli::try_parse_from(spelling::plain(words.iter().map(Into::into).collect()))
+            if let Err(error) = Cli::try_parse_from(&words)
                 && error.use_stderr()
             {
                 let first = error.to_string().lines().next().unwrap_or_default().to_owned();

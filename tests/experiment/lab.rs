@@ -157,14 +157,18 @@ fn tables_of_the_same_seconds_agree(lab: &Lab) {
     assert_eq!(predicted["within_prediction"], true, "{predicted:#}");
     assert_eq!(predicted["prediction"]["scenario"]["fail_ratio"], 0.7);
     let stat = lab.json("stat", "stat deploy --window 4s");
-    let bounced =
-        stat.as_array().expect("rows").iter().find(|row| row["name"] == "bounced-service").expect("a row");
+    let bounced = stat["rows"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .find(|row| row["name"] == "bounced-service")
+        .expect("a row");
     assert!((0.1..0.75).contains(&ratio(&bounced["success_ratio"])), "{bounced}");
     document("stat", &lab.0.good("stat svc --window 1s -o json"));
     document("stat", &lab.0.good("stat ns -A --window 0s -o json"));
     let routes = lab.json("routes", "routes --window 4s");
     let view = |view: &str| {
-        let rows = routes.as_array().expect("rows").iter();
+        let rows = routes["rows"].as_array().expect("rows").iter();
         rows.clone().find(|row| row["view"] == view).unwrap_or_else(|| panic!("no {view}: {routes}"))
     };
     assert!(ratio(&view("client")["effective_success_ratio"]) > 0.8);

@@ -123,7 +123,7 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     assert!(home.good(&format!("report last {first}")).contains("worse"));
     assert!(home.good("report last last").contains("cannot tell"));
     document("report", &home.good("report --out page.html --expect success>=99% -o json"));
-    home.good("report -o short.html");
+    home.good("report --out short.html");
     let page = fs::read_to_string(home.path().join("page.html")).expect("the page");
     assert_eq!(fs::read_to_string(home.path().join("short.html")).expect("the page"), page);
     assert!(page.contains("<svg") && page.ends_with("</html>\n"));

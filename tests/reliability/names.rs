@@ -61,7 +61,7 @@ fn a_bad_name_in_the_environment_or_in_a_file_is_refused_as_well() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).expect("a FIFO");
     let output = home.run("down --name x");
     let talk = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && talk.contains("it is a FIFO"), "{talk}");
+    assert!(output.status.code() == Some(2) && talk.contains("found a FIFO"), "{talk}");
 }
 
 #[test]
@@ -72,4 +72,17 @@ fn commands_on_a_lab_that_is_not_there_leave_nothing() {
         let left = tree(home.path(), None);
         assert!(left.is_empty(), "`meshy {line}` ended with {} and left {left:#?}", output.status);
     }
+}
+
+/// `status` needs a lab of that name and fails with the same error; `meshy` alone lists them.
+#[test]
+fn the_hint_of_a_lab_that_is_not_there_lists_the_labs() {
+    let home = Home::new();
+    fs::create_dir_all(home.lab("meshy")).expect("a folder");
+    fs::write(home.lab("meshy").join("lab.json"), include_str!("../fixtures/lab-c3662c0.json"))
+        .expect("a file");
+    let output = home.run("status --name other");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && talk.contains("`meshy` lists the labs"), "{talk}");
+    assert!(home.good("").contains("context `embedded-meshy`"));
 }

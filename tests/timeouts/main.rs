@@ -7,6 +7,8 @@
 
 #[path = "../support/fake_api.rs"]
 mod fake_api;
+#[path = "../support/held_up.rs"]
+mod held_up;
 #[path = "../support/home.rs"]
 mod home;
 

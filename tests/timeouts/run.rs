@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Once};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::commands::needs_the_api;
+pub(crate) use crate::held_up::HeldUp;
 
 /// When a run must have ended.
 const LATEST: Duration = Duration::from_millis(2_500);
@@ -17,6 +17,9 @@ const BY_TIME: Duration = Duration::from_millis(1_500);
 
 /// The pause between two starts. A start takes some 30 ms of a core's time in a debug build.
 pub(crate) const PAUSE: Duration = Duration::from_millis(60);
+
+/// More than this a busy machine is not forgiven.
+const MOST_HELD_UP: Duration = Duration::from_secs(1);
 
 /// How many runs of one test are under way at once.
 pub(crate) const AT_ONCE: usize = 16;
@@ -59,43 +62,9 @@ pub(crate) fn run(line: &str, mut command: Command) -> Ended {
         (begun, child)
     };
     let output = child.wait_with_output().expect("its end");
-    let (took, held_up) = (begun.elapsed(), held_up.end());
+    let (took, held_up) = (begun.elapsed(), held_up.end().min(MOST_HELD_UP));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Ended { line: line.to_owned(), status: output.status, took, held_up, stderr }
-}
-
-/// Measures how late the machine wakes a thread that sleeps: on one that is busy with other work a process waits for a core
-/// as long, and that time is not the program's.
-pub(crate) struct HeldUp(u64);
-
-impl HeldUp {
-    pub(crate) fn begin() -> Self {
-        static CLOCK: Once = Once::new();
-        CLOCK.call_once(|| drop(thread::spawn(clock)));
-        Self(LATE.load(Ordering::Relaxed))
-    }
-
-    pub(crate) fn end(self) -> Duration {
-        Duration::from_micros(LATE.load(Ordering::Relaxed) - self.0).min(MOST_HELD_UP)
-    }
-}
-
-/// The lateness of all ticks so far, in microseconds.
-static LATE: AtomicU64 = AtomicU64::new(0);
-
-/// More than this is not forgiven.
-const MOST_HELD_UP: Duration = Duration::from_secs(1);
-
-fn clock() {
-    const TICK: Duration = Duration::from_millis(5);
-    /// A machine with nothing else to do is late by less.
-    const USUAL: Duration = Duration::from_millis(1);
-    loop {
-        let begun = Instant::now();
-        thread::sleep(TICK);
-        let late = begun.elapsed().saturating_sub(TICK + USUAL);
-        LATE.fetch_add(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
 }
 
 /// Runs all lines, [`AT_ONCE`] at the same time; each worker has its own `W`.

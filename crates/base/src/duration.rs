@@ -32,9 +32,28 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// Returns the duration of a text as [`parse`] does, for a value that cannot be zero.
+///
+/// # Errors
+/// Returns a text with the accepted forms if it is another one, or zero.
+pub fn more_than_zero(text: &str) -> Result<Duration, String> {
+    match parse(text)? {
+        Duration::ZERO => Err(format!("`{text}` is out of range; expected more than 0 s")),
+        length => Ok(length),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_zero_is_refused_where_it_makes_no_sense() {
+        assert_eq!(more_than_zero("1s"), Ok(Duration::from_secs(1)));
+        for zero in ["0s", "0m", "0.0s"] {
+            assert!(more_than_zero(zero).unwrap_err().contains("more than 0"), "{zero}");
+        }
+    }
 
     #[test]
     fn durations_are_read_with_their_units() {

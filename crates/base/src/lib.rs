@@ -7,11 +7,12 @@
 //! limit     `--timeout`: the end of the program's time
 //! exec      programs that are run, and ended with this one
 //! text      text from outside, made safe for a terminal
-//! input     files that the user names; private: files of meshy's own state
+//! input     files and pipes that the user names; private: files of meshy's own state; bounded: reads of both with a limit
 //! ```
 
 pub mod activity;
 pub mod announce;
+pub mod bounded;
 pub mod duration;
 pub mod error;
 pub mod exec;

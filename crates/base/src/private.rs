@@ -1,12 +1,14 @@
 //! Files and folders that only their owner may read.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
+
+use crate::bounded::{self, Links};
 
 /// What a temporary file of [`replace`] is called: six random characters stand between both.
 const TEMPORARY: (&str, &str) = (".meshy-", ".tmp");
@@ -59,55 +61,11 @@ pub fn is_temporary(name: &str) -> bool {
 /// # Errors
 /// The file system's; the path leads to something else than a regular file, which the error names.
 pub fn open(file: &Path, flags: OFlags) -> io::Result<File> {
-    match fs::symlink_metadata(file) {
-        Ok(there) => ensure_regular(&there)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && flags.contains(OFlags::CREATE) => {}
-        Err(error) => return Err(error),
-    }
-    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(file, flags, Mode::RUSR | Mode::WUSR)?);
-    // It may have been replaced since.
-    ensure_regular(&file.metadata()?)?;
-    Ok(file)
-}
-
-/// Returns the bytes of a regular file of at most `limit` bytes, opened as by [`open`].
-///
-/// # Errors
-/// As [`open`]; the file is larger.
-pub fn read(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(file, OFlags::RDONLY)?.take(limit + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {limit} bytes")));
-    }
-    Ok(bytes)
-}
-
-fn ensure_regular(there: &Metadata) -> io::Result<()> {
-    if there.is_file() {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("it is {}, expected a regular file", kind(there))))
-}
-
-/// Returns what kind of file something is, for an error.
-pub fn kind(there: &Metadata) -> &'static str {
-    let kind = there.file_type();
-    match () {
-        () if kind.is_symlink() => "a symbolic link",
-        () if kind.is_dir() => "a folder",
-        () if kind.is_fifo() => "a FIFO",
-        () if kind.is_socket() => "a socket",
-        () if kind.is_file() => "a regular file",
-        () => "a device",
-    }
+    bounded::open(file, flags, Links::Refused)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
-
     use super::*;
 
     #[test]
@@ -146,36 +104,5 @@ mod tests {
         ] {
             assert!(!is_temporary(other), "{other}");
         }
-    }
-
-    #[test]
-    fn only_regular_files_are_read_at_once_and_up_to_a_limit() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        fs::write(path("file"), "12345").unwrap();
-        assert_eq!(read(&path("file"), 5).unwrap(), b"12345");
-        let error = |name: &str| read(&path(name), 4).unwrap_err().to_string();
-        assert_eq!(error("file"), "it is larger than 4 bytes");
-        // Reading one of these would wait for ever, or see a file outside the folder.
-        rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
-        symlink(path("file"), path("link")).unwrap();
-        symlink("/dev/zero", path("zero")).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
-        assert_eq!(error("fifo"), "it is a FIFO, expected a regular file");
-        assert_eq!(error("link"), "it is a symbolic link, expected a regular file");
-        assert_eq!(error("zero"), "it is a symbolic link, expected a regular file");
-        assert_eq!(error("socket"), "it is a socket, expected a regular file");
-        assert_eq!(
-            read(folder.path(), 4).unwrap_err().to_string(),
-            "it is a folder, expected a regular file"
-        );
-        assert_eq!(
-            read(Path::new("/dev/zero"), 4).unwrap_err().to_string(),
-            "it is a device, expected a regular file"
-        );
-        // A dangling link is not followed to make a file elsewhere.
-        symlink(path("outside"), path("dangling")).unwrap();
-        assert!(open(&path("dangling"), OFlags::CREATE | OFlags::WRONLY).is_err());
-        assert!(!path("outside").exists());
     }
 }

@@ -4,6 +4,9 @@
 //! pair plain  LISTEN UPSTREAM            one outbound hop
 //! pair routes LISTEN UPSTREAM [ROUTES]   one outbound hop with a profile of ROUTES retryable routes (default 10)
 //! pair mtls   LISTEN UPSTREAM            outbound, TLS over loopback, inbound; both with 10 retryable routes
+//! pair open   LISTEN UPSTREAM            the same pair without routes and without an inbound policy
+//! pair guarded LISTEN UPSTREAM           the same pair with ten HTTPRoutes, and a Server with ten routes, authorization and a
+//!                                        rate limit that no request reaches
 //! pair idle   COUNT                      creates COUNT meshed proxies and waits, to measure their memory
 //! ```
 
@@ -11,10 +14,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Method;
-use meshy_dataplane::policy::ServiceRef;
+use meshy_dataplane::policy::{
+    Authorization, HttpRoute, Identities, IdentityMatch, InboundPolicies, InboundPolicy, InboundRoute,
+    Network, ObjectRef, PathMatch, Policy, RateLimit, RouteMatch, RouteRule, ServiceRef,
+};
 use meshy_dataplane::profile::{PathRegex, Profile, RequestMatch, RetryBudget, Route};
 use meshy_dataplane::{Destination, Discovery, Endpoint, Identity, Proxy, ProxyConfig, Target};
-use meshy_net::{BoxFuture, Network, Tcp};
+use meshy_net::{BoxFuture, Network as _, Tcp};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::watch;
@@ -33,9 +39,11 @@ async fn main() -> MainResult {
         ["routes", listen, upstream, routes] => {
             hop(listen.parse()?, upstream.parse()?, Some(routes.parse()?), None).await
         }
-        ["mtls", listen, upstream] => pair(listen.parse()?, upstream.parse()?).await,
+        ["mtls", listen, upstream] => pair(listen.parse()?, upstream.parse()?, Pair::Profiles).await,
+        ["open", listen, upstream] => pair(listen.parse()?, upstream.parse()?, Pair::Open).await,
+        ["guarded", listen, upstream] => pair(listen.parse()?, upstream.parse()?, Pair::Guarded).await,
         ["idle", count] => idle(count.parse()?).await,
-        _ => Err("usage: pair plain|routes|mtls LISTEN UPSTREAM, or pair idle COUNT".into()),
+        _ => Err("usage: pair plain|routes|mtls|open|guarded LISTEN UPSTREAM, or pair idle COUNT".into()),
     }
 }
 
@@ -115,11 +123,27 @@ async fn outbound(listen: SocketAddr, to: SocketAddr, proxy: Proxy) -> MainResul
     }
 }
 
-async fn pair(listen: SocketAddr, to: SocketAddr) -> MainResult {
+/// What the proxies of a pair do to a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pair {
+    /// Both have a profile of ten routes.
+    Profiles,
+    /// Nothing but mutual TLS and metrics.
+    Open,
+    /// Ten HTTPRoutes, and a Server with ten routes, authorization and a rate limit.
+    Guarded,
+}
+
+async fn pair(listen: SocketAddr, to: SocketAddr, kind: Pair) -> MainResult {
     let (ours, theirs) = identities()?;
     let mut between = Tcp.listen("127.0.0.1:0".parse()?).await?;
     let meshed = between.local_addr();
-    let server = Proxy::new(config(to, None, Some(10), Some(theirs)));
+    let routes = (kind == Pair::Profiles).then_some(10);
+    let mut server = config(to, None, routes, Some(theirs));
+    if kind == Pair::Guarded {
+        server.inbound_policies = Some(Arc::new(Guard));
+    }
+    let server = Proxy::new(server);
     tokio::spawn(async move {
         loop {
             if let Ok((io, peer)) = between.accept().await {
@@ -128,8 +152,72 @@ async fn pair(listen: SocketAddr, to: SocketAddr) -> MainResult {
             }
         }
     });
-    let client = Proxy::new(config(meshed, Some(NAME), Some(10), Some(ours)));
-    outbound(listen, meshed, client).await
+    let mut client = config(meshed, Some(NAME), routes, Some(ours));
+    if kind == Pair::Guarded {
+        client.discovery = Arc::new(One(watch::channel(Arc::new(guarded_target(meshed))).1));
+    }
+    outbound(listen, meshed, Proxy::new(client)).await
+}
+
+/// Returns ten routes of which the last one matches the benchmark's requests.
+fn http_routes() -> Vec<HttpRoute> {
+    let route = |n: usize| {
+        let path = if n == 9 { "/".to_owned() } else { format!("/item/{n}") };
+        let one = RouteMatch {
+            path: Some(PathMatch::Prefix(path)),
+            method: Some(Method::GET),
+            ..RouteMatch::default()
+        };
+        let rules = vec![RouteRule { matches: vec![one], ..RouteRule::default() }];
+        HttpRoute { namespace: "default".into(), name: format!("route-{n}"), rules, ..HttpRoute::default() }
+    };
+    (0..10).map(route).collect()
+}
+
+fn guarded_target(to: SocketAddr) -> Target {
+    let endpoint = Endpoint { addr: to, identity: Some(NAME.into()), labels: Vec::new() };
+    Target {
+        authority: Some("web.default.svc.cluster.local:9090".into()),
+        service: Some(ServiceRef { namespace: "default".into(), name: "web".into(), port: 9090 }),
+        egress: None,
+        profile: None,
+        policy: Arc::new(Policy { routes: http_routes(), ..Policy::default() }),
+        endpoints: watch::channel(Arc::from([endpoint])).1,
+        opaque: false,
+    }
+}
+
+/// A Server whose routes each allow the client's identity, with a rate limit that no request reaches.
+struct Guard;
+
+impl InboundPolicies for Guard {
+    fn of_port(&self, _: u16) -> watch::Receiver<Arc<InboundPolicy>> {
+        let object = |kind: &str, name: &str| ObjectRef {
+            group: "policy.linkerd.io".into(),
+            kind: kind.into(),
+            name: name.into(),
+        };
+        let authorization = Authorization {
+            object: object("authorizationpolicy", "client"),
+            networks: Network::all(),
+            identities: Identities::Authenticated(vec![vec![IdentityMatch::Exact(NAME.into())]]),
+        };
+        let route = |route: HttpRoute| InboundRoute { route, authorizations: vec![authorization.clone()] };
+        let rate_limit = Some(RateLimit {
+            object: object("HTTPLocalRateLimitPolicy", "limit"),
+            total: Some(1_000_000_000),
+            identity: Some(1_000_000_000),
+            overrides: Vec::new(),
+        });
+        let policy = InboundPolicy {
+            server: object("server", "web-http"),
+            opaque: false,
+            authorizations: Vec::new(),
+            routes: http_routes().into_iter().map(route).collect(),
+            rate_limit,
+        };
+        watch::channel(Arc::new(policy)).1
+    }
 }
 
 /// Returns two identities of one service account with the same root.

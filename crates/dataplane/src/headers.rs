@@ -1,6 +1,6 @@
 //! Linkerd's headers, and the headers that a proxy does not forward.
 
-use http::header::{CONNECTION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version};
 
 /// Names the service in ingress mode.
@@ -21,6 +21,12 @@ static HOP_PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connect
 pub(crate) fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
+}
+
+/// Returns the host of a request, with its port if it names one.
+pub(crate) fn host<B>(request: &Request<B>) -> Option<&str> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    request.uri().authority().map(|authority| authority.as_str()).or(host)
 }
 
 /// Whether a request requests an upgrade of its connection to another protocol.

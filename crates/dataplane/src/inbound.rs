@@ -31,7 +31,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::policy::InboundPolicies;
 use crate::serve::{self, Handler};
 use crate::transport::{Rewind, Stream, Transport};
-use access::{Access, Caller, Refusal, RouteScopes};
+use access::{Access, Caller, RouteScopes};
 use port::Port;
 use profile::{MatchedRoute, Profiles};
 
@@ -80,7 +80,7 @@ impl Inbound {
         tracing::trace!(%peer, %original, client_id = client_id.as_deref(), "connection accepted");
         let port = self.port(original);
         let access = port.access();
-        let caller = access.caller(&self.metrics, &port, peer.ip(), client_id.as_ref());
+        let caller = access.caller(&self.metrics, peer.ip(), client_id.as_ref());
         let mut transport = Transport::new(stream, caller.connections.clone());
         let mut protocol = Protocol::Opaque;
         if !access.policy.opaque && !self.opaque_ports.contains(&original.port()) {
@@ -90,7 +90,7 @@ impl Inbound {
             protocol = detected;
         }
         if protocol == Protocol::Opaque {
-            if !caller.is_allowed() {
+            if !caller.is_allowed {
                 tracing::info!(%peer, client_id = client_id.as_deref(), "connection denied by the policy");
                 return Err(io::ErrorKind::PermissionDenied.into());
             }
@@ -159,16 +159,13 @@ impl Handler for InboundHandler {
 }
 
 impl InboundHandler {
-    async fn respond(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
+    async fn respond(&self, mut request: Box<Request<RequestBody>>) -> BoxResponse {
         let (version, grpc) = (request.version(), classify::is_grpc(request.headers()));
         let (access, caller) = self.current();
-        let scopes = match access.check(&caller, self.is_probe(&request)) {
+        let probe = self.is_probe(&request);
+        let scopes = match access.check(&caller, &mut request, probe) {
             Ok(scopes) => scopes,
-            Err(refusal) => {
-                let error = match refusal {
-                    Refusal::Unauthorized => ProxyError::Unauthorized,
-                    Refusal::RateLimited => ProxyError::RateLimited,
-                };
+            Err(error) => {
                 let client_id = self.client_id.as_deref();
                 tracing::info!(client = %self.peer, client_id, %error, "request refused by the policy");
                 // The caller does not learn the reason.
@@ -190,8 +187,7 @@ impl InboundHandler {
     fn current(&self) -> (Arc<Access>, Arc<Caller>) {
         let mut current = self.current.lock().expect("policy lock");
         if let Some(access) = self.port.newer_access(&current.0) {
-            let (metrics, client_id) = (&self.inbound.metrics, self.client_id.as_ref());
-            let caller = access.caller(metrics, &self.port, self.peer.ip(), client_id);
+            let caller = access.caller(&self.inbound.metrics, self.peer.ip(), self.client_id.as_ref());
             *current = (access, caller);
         }
         current.clone()

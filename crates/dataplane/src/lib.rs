@@ -16,7 +16,7 @@
 //!
 //! ```text
 //!   backoff  headers  policy  profile  detect  error  identity  log
-//!   budget   classify  target
+//!   budget   classify  route_filters  target
 //!   config   health  metrics
 //!   transport  body
 //!   client  error_response  serve
@@ -44,6 +44,7 @@ mod outbound;
 pub mod policy;
 pub mod profile;
 mod proxy;
+mod route_filters;
 mod serve;
 mod target;
 mod transport;

@@ -41,6 +41,7 @@ pub(crate) struct Metrics {
     pub(crate) outbound_errors: Family<Counter>,
     pub(crate) inbound_allowed: Family<Counter>,
     pub(crate) inbound_denied: Family<Counter>,
+    pub(crate) inbound_not_found: Family<Counter>,
     pub(crate) inbound_rate_limited: Family<Counter>,
     pub(crate) inbound_errors: Family<Counter>,
     pub(crate) inbound_requests: Family<Counter>,
@@ -97,6 +98,10 @@ impl Metrics {
                 "inbound_http_authz_deny_total",
                 "Inbound requests that no authorization allowed.",
             ),
+            inbound_not_found: Family::new(
+                "inbound_http_route_not_found_total",
+                "Inbound requests that no route of the Server matches.",
+            ),
             inbound_rate_limited: Family::new(
                 "inbound_http_local_ratelimit_total",
                 "Inbound requests over a rate limit.",
@@ -143,6 +148,7 @@ impl Metrics {
         self.outbound_errors.render(&mut out);
         self.inbound_allowed.render(&mut out);
         self.inbound_denied.render(&mut out);
+        self.inbound_not_found.render(&mut out);
         self.inbound_rate_limited.render(&mut out);
         self.inbound_errors.render(&mut out);
         self.inbound_requests.render(&mut out);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 pub use filters::{Filter, HeaderModifier, PathRewrite, Redirect};
 pub use inbound::{
-    Authorization, Cidr, Identities, IdentityMatch, InboundPolicies, InboundPolicy, Network, ObjectRef,
-    RateLimit,
+    Authorization, Cidr, Identities, IdentityMatch, InboundPolicies, InboundPolicy, InboundRoute, Network,
+    ObjectRef, RateLimit,
 };
 pub(crate) use matches::find as find_rule;
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
@@ -23,8 +23,10 @@ pub struct Policy {
     pub retry: Option<Retry>,
     /// The service's timeouts, for its default route and for rules without timeouts.
     pub timeouts: Timeouts,
-    /// Circuit breaking by consecutive failures.
+    /// Circuit breaking.
     pub failure_accrual: Option<FailureAccrual>,
+    /// How failures add to the load of endpoints.
+    pub load_bias: Option<LoadBias>,
     /// The HTTPRoutes attached to the service. If empty, there is one default route; else a request that matches none of
     /// them gets a 404.
     pub routes: Vec<HttpRoute>,
@@ -64,13 +66,26 @@ pub struct EgressNetwork {
 }
 
 /// Which kind of object a route comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteKind {
-    /// An HTTPRoute.
+    /// An HTTPRoute of the group `gateway.networking.k8s.io`.
     #[default]
     Http,
+    /// An HTTPRoute of the group `policy.linkerd.io`.
+    PolicyHttp,
     /// A GRPCRoute: its methods are matches of paths, and the gRPC status decides about retries.
     Grpc,
+}
+
+impl RouteKind {
+    /// Returns the API group and the kind, for the labels.
+    pub fn group_and_kind(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Http => ("gateway.networking.k8s.io", "HTTPRoute"),
+            Self::PolicyHttp => ("policy.linkerd.io", "HTTPRoute"),
+            Self::Grpc => ("gateway.networking.k8s.io", "GRPCRoute"),
+        }
+    }
 }
 
 /// An HTTPRoute or a GRPCRoute.
@@ -103,9 +118,21 @@ pub struct RouteRule {
     pub retry: Option<Retry>,
 }
 
+/// What kind of object a backend is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendKind {
+    /// A Service.
+    #[default]
+    Service,
+    /// An EgressNetwork: the destination itself, if the route is attached to the same EgressNetwork.
+    EgressNetwork,
+}
+
 /// A service that gets requests of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
+    /// The kind of the object.
+    pub kind: BackendKind,
     /// Name and port to discover, such as `web-v2.default.svc.cluster.local:9090`.
     pub authority: String,
     /// The service, for the labels.
@@ -127,11 +154,13 @@ pub struct Timeouts {
     pub idle: Option<Duration>,
 }
 
-/// Circuit breaking by consecutive failures.
+/// Circuit breaking by consecutive failures, and by the success rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FailureAccrual {
-    /// The number of consecutive failures that opens an endpoint's breaker.
+    /// The number of consecutive failures that opens an endpoint's breaker; 0: any number.
     pub max_failures: u32,
+    /// The success rate that opens an endpoint's breaker (`unified`).
+    pub success_rate: Option<SuccessRate>,
     /// The first time without requests; it doubles with each failed probe.
     pub min_penalty: Duration,
     /// The longest time without requests.
@@ -145,9 +174,45 @@ impl Default for FailureAccrual {
     fn default() -> Self {
         Self {
             max_failures: 7,
+            success_rate: None,
             min_penalty: Duration::from_secs(1),
             max_penalty: Duration::from_secs(60),
             jitter_ratio: 0.5,
         }
+    }
+}
+
+/// A success rate that opens a breaker. Responses 429 and gRPC RESOURCE_EXHAUSTED count as failures here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SuccessRate {
+    /// A lower rate opens the breaker, 0 to 1.
+    pub threshold: f64,
+    /// The time over which the rate is measured.
+    pub window: Duration,
+    /// The number of responses within the window without which the rate decides nothing.
+    pub min_responses: u32,
+}
+
+impl Default for SuccessRate {
+    /// Linkerd's `unified`: 80 % of at least five responses in 10 s.
+    fn default() -> Self {
+        Self { threshold: 0.8, window: Duration::from_secs(10), min_responses: 5 }
+    }
+}
+
+/// How failures add to the load of an endpoint: a 429, a 5xx and the gRPC statuses alike count as a slow response
+/// (`penalize-failures`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadBias {
+    /// The latency of a failure.
+    pub penalty: Duration,
+    /// The longest `Retry-After` of a 429 or 503 that takes the place of a shorter penalty.
+    pub max_retry_after: Duration,
+}
+
+impl Default for LoadBias {
+    /// Linkerd's 5 s, and 300 s for `Retry-After`.
+    fn default() -> Self {
+        Self { penalty: Duration::from_secs(5), max_retry_after: Duration::from_secs(300) }
     }
 }

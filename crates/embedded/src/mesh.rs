@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   ServiceProfile ──► profile ───────┐
-//!   HTTPRoute ───────► routes ────────┤
+//!   HTTPRoute, GRPCRoute ► routes ────┤
 //!   Service ─────────► policy ────────┼─► discovery ──► dataplane::Proxy (one for each meshed pod)
 //!   EndpointSlice ───► service_table ─┤
+//!   EgressNetwork ───► egress ────────┤
 //!   Server and others ► inbound ──────┘
 //!   Pod created ─────► inject
 //! ```
@@ -21,6 +22,7 @@ mod proxy;
 mod route_index;
 mod route_status;
 mod routes;
+mod shared;
 mod targets;
 mod workload;
 

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! Streams are in-memory pipes, so any number of pods can listen on port 9090. Only [`host`] opens sockets of the
-//! machine.
+//! machine. A server in the process answers for a documentation network outside of the cluster.
 
 mod address;
 mod fabric;
 pub(crate) mod host;
 mod names;
+mod outside;
 mod pod;
 mod services;
 #[cfg(test)]

@@ -57,6 +57,11 @@ impl Latencies {
         *self = Self::from_counts(self.0.iter().chain(&other.0).copied());
     }
 
+    /// Returns the (microseconds, count) pairs, ascending.
+    pub fn counts(&self) -> &[(u64, u64)] {
+        &self.0
+    }
+
     /// Returns how many latencies were counted.
     pub fn count(&self) -> u64 {
         self.0.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))

@@ -167,8 +167,14 @@ impl Apply {
                 Answer::Refused(status) => {
                     let conflicts = conflict::conflicts(&status);
                     if conflicts.is_empty() || force {
-                        return Err(anyhow!("{}", words_of(&status)))
+                        let refused = Err(anyhow!("{}", words_of(&status)))
                             .with_context(|| format!("cannot apply {what}"));
+                        return match missing_namespace(&status) {
+                            None => refused,
+                            Some(name) => refused.hint(format!(
+                                "create it with `kubectl create namespace {name}`, or add a Namespace to the manifests"
+                            )),
+                        };
                     }
                     conflicts
                 }
@@ -269,6 +275,12 @@ enum Answer {
 }
 
 /// Seconds since 1970.
+/// The namespace that is missing according to the API server.
+fn missing_namespace(status: &Status) -> Option<&str> {
+    let details = status.details.as_ref()?;
+    (status.code == 404 && details.kind == "namespaces").then_some(details.name.as_str())
+}
+
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -309,6 +321,20 @@ mod tests {
         assert_eq!(m.settle(held_by("meshy-inject"), true), Settlement::LeaveOut(held_by("meshy-inject")));
         assert_eq!(m.settle(held_by("kubectl"), false), Settlement::Refuse(held_by("kubectl")));
         assert_eq!(m.settle(held_by("kubectl"), true), Settlement::Force);
+    }
+
+    #[test]
+    fn a_missing_namespace_is_named_and_no_other_missing_object_is() {
+        let status = |kind: &str, code: u16| -> Status {
+            serde_json::from_value(
+                serde_json::json!({"status": "Failure", "code": code, "reason": "NotFound",
+                "details": {"kind": kind, "name": "nowhere"}}),
+            )
+            .unwrap()
+        };
+        assert_eq!(missing_namespace(&status("namespaces", 404)), Some("nowhere"));
+        assert_eq!(missing_namespace(&status("services", 404)), None);
+        assert_eq!(missing_namespace(&status("namespaces", 403)), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod apply;
+mod body;
 mod conflict;
 pub mod delete;
 pub mod failure;
@@ -13,6 +14,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod own;
 mod rank;
+pub mod stuck;
 mod transport;
 pub mod wait;
 

@@ -8,21 +8,21 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use kube::client::Body;
 use kube::core::Status;
 use kube::core::response::reason;
 use serde::Deserialize;
 use tower::{BoxError, service_fn};
 
+use crate::body::{self, Checked, Unread};
 use crate::failure::{Failure, chain, words_of};
 
-/// The largest response that is read whole: a list of 10,000 pods has some 50 MiB.
-const LARGEST: usize = 256 << 20;
+/// The largest log or response of a pod behind a proxy path: the metrics of a proxy that talks to a thousand services have
+/// some 20 MiB.
+const LARGEST_OF_A_POD: usize = 32 << 20;
 
-/// The largest response of a pod behind a proxy path: the metrics of a proxy that talks to a thousand services have some
-/// 20 MiB.
-const LARGEST_OF_A_POD: usize = 64 << 20;
+/// The largest response that is not a success: a `Status` object or an error page.
+const LARGEST_ERROR: usize = 4 << 20;
 
 /// Groups that each Kubernetes API server serves.
 const GROUPS: [&str; 6] = [
@@ -60,21 +60,25 @@ enum Expected {
     Version,
     /// What a pod behind a proxy path sends, or a path that is not the API's.
     Anything,
-    /// A stream without an end that can be waited for: a watch, a log, an upgraded connection.
+    /// A watch: lines without an end.
+    Watch,
+    /// A stream without an end that can be waited for: a followed log, an upgraded connection.
     Stream,
 }
 
 impl Expected {
     fn of(path: &str, query: &str) -> Self {
-        const STREAMS: [&str; 4] = ["log", "portforward", "exec", "attach"];
+        const STREAMS: [&str; 3] = ["portforward", "exec", "attach"];
         let words: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let watch = query.split('&').any(|pair| pair == "watch=true");
+        let has = |wanted: &str| query.split('&').any(|pair| pair == wanted);
         // `/api/v1/namespaces/NS/pods/NAME/SUBRESOURCE/…`
         match words[..] {
             ["version"] => Self::Version,
             ["api", _, "namespaces", _, _, _, "proxy", ..] => Self::Anything,
             ["api", _, "namespaces", _, "pods", _, sub] if STREAMS.contains(&sub) => Self::Stream,
-            ["api" | "apis", ..] if watch => Self::Stream,
+            ["api", _, "namespaces", _, "pods", _, "log"] if has("follow=true") => Self::Stream,
+            ["api", _, "namespaces", _, "pods", _, "log"] => Self::Anything,
+            ["api" | "apis", ..] if has("watch=true") => Self::Watch,
             ["api" | "apis", ..] => Self::Object,
             _ => Self::Anything,
         }
@@ -95,19 +99,22 @@ impl Exchange {
         Self { server, optional: is_optional(path), expected: Expected::of(path, query) }
     }
 
-    async fn run(&self, plain: &kube::Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    async fn run(&self, plain: &kube::Client, request: Request<Body>) -> Result<Response<Checked>, BoxError> {
         let response = plain.send(request).await.map_err(|error| self.failed(error))?;
         let (head, body) = response.into_parts();
-        if self.expected == Expected::Stream && !is_error(head.status) && !is_page(&head) {
-            return Ok(Response::from_parts(head, body));
-        }
-        let limit = if self.expected == Expected::Anything { LARGEST_OF_A_POD } else { LARGEST };
-        let bytes = match Limited::new(body, limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
+        let limit = match self.expected {
+            _ if is_error(head.status) || is_page(&head) => LARGEST_ERROR,
+            Expected::Stream => return Ok(Response::from_parts(head, Checked::any(body))),
+            Expected::Watch => return Ok(Response::from_parts(head, Checked::watch(body))),
+            Expected::Anything => LARGEST_OF_A_POD,
+            Expected::Object | Expected::Version => body::TOGETHER,
+        };
+        let bytes = match body::whole(body, limit).await {
+            Ok(bytes) => bytes,
+            Err(Unread::Larger(limit)) => {
                 return Err(self.unexpected(format!("sent more than {} MiB", limit >> 20)));
             }
-            Err(error) => return Err(self.lost(error)),
+            Err(Unread::Lost(error)) => return Err(self.lost(error)),
         };
         if let Some(what) = self.fault(&head, &bytes) {
             return Err(self.unexpected(what));
@@ -118,7 +125,7 @@ impl Exchange {
             status if status.is_server_error() || status == StatusCode::UNAUTHORIZED => self.named(bytes),
             _ => bytes,
         };
-        Ok(Response::from_parts(head, Body::from(bytes)))
+        Ok(Response::from_parts(head, Checked::any(Body::from(bytes))))
     }
 
     /// A `Status` object whose message names the server.
@@ -297,8 +304,9 @@ mod tests {
 
     #[test]
     fn a_stream_is_not_read_to_its_end() {
-        assert_eq!(Expected::of(PODS, "a=b&watch=true"), Expected::Stream);
+        assert_eq!(Expected::of(PODS, "a=b&watch=true"), Expected::Watch);
         assert_eq!(Expected::of("/api/v1/namespaces/a/pods/b/log", "follow=true"), Expected::Stream);
+        assert_eq!(Expected::of("/api/v1/namespaces/a/pods/b/log", "tailLines=5"), Expected::Anything);
         assert_eq!(Expected::of("/api/v1/namespaces/a/pods/log", ""), Expected::Object, "a pod of that name");
         assert_eq!(Expected::of("/apis/apps/v1/deployments", "watch=false"), Expected::Object);
     }

@@ -110,15 +110,20 @@ pub async fn install_all(
     let (ingress, mesh) = futures::join!(ingress, mesh);
     let failure = match (ingress, mesh) {
         (Ok(ingress), Ok(mesh)) => return Ok(Installed { ingress, mesh }),
-        (Err(first), Err(second)) => first
-            .context(format!("Linkerd is not installed either: {}", failure::plain(&second)))
-            .context("the add-ons are not installed"),
+        (Err(first), Err(second)) => {
+            first.context(also_failed(&second)).context("the add-ons are not installed")
+        }
         (Err(error), _) | (_, Err(error)) => error,
     };
     if error::id_of(&failure) != Some(wait::IMAGE_UNAVAILABLE) {
         return Err(failure);
     }
     Err(failure).hint(what_to_bring(options))
+}
+
+/// The second failure in words, whose own first words say that Linkerd is not installed.
+fn also_failed(second: &anyhow::Error) -> String {
+    format!("at the same time: {}", failure::plain(second))
 }
 
 /// Which images the nodes need, and the way that needs no internet on them.
@@ -208,5 +213,18 @@ impl Manifests {
     /// All of them, webhooks last.
     pub fn into_all(self) -> Vec<Object> {
         self.base.into_iter().chain(self.webhooks).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::also_failed;
+
+    #[test]
+    fn a_second_failure_is_named_once() {
+        let second = Err::<(), _>(anyhow!("timed out")).context("Linkerd is not installed").unwrap_err();
+        assert_eq!(also_failed(&second), "at the same time: Linkerd is not installed: timed out");
     }
 }

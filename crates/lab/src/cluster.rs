@@ -1,4 +1,4 @@
-//! Where the cluster comes from. Everything above asks the [`Provider`] trait and never which provider it is.
+//! Where the cluster comes from. Everything above asks the [`Provider`] and never which one it is.
 //!
 //! ```text
 //! plan → ensure ─────────┬→ connect → (add-ons, overlays)      look · start · stop · delete
@@ -6,9 +6,9 @@
 //! ```
 
 use anyhow::{Context as _, anyhow};
-use futures::future::BoxFuture;
 use serde::Serialize;
 
+use crate::addons;
 use crate::lab::Env;
 use crate::lab::{self, Lock, Record};
 use meshy_base::error::{Advise, Exit};
@@ -25,9 +25,10 @@ mod kind_config;
 pub mod kubeconfig;
 mod nodes;
 mod ports;
+mod provider;
 mod pull;
 pub mod reach;
-mod ready;
+pub mod ready;
 mod reboot;
 pub(crate) mod recorded;
 mod registry;
@@ -37,6 +38,7 @@ mod spec;
 mod suspended;
 
 pub use consent::consent;
+pub use provider::Provider;
 pub use spec::Spec;
 
 /// What a provider's clusters have without meshy installing it.
@@ -64,113 +66,10 @@ pub struct Part {
     pub address: Option<String>,
 }
 
-/// Where clusters come from.
-pub trait Provider: Send + Sync {
-    /// What its clusters have by themselves.
-    fn built_in(&self) -> BuiltIn;
-
-    /// Checks that it can work here and decides what is not decided yet (ports, names). Makes nothing; clears away what a
-    /// killed run left half made, so that its ports count as free.
-    ///
-    /// # Errors
-    /// A prerequisite is missing.
-    fn plan<'a>(
-        &'a self,
-        env: &'a Env,
-        spec: &'a Spec,
-        known: Option<Record>,
-    ) -> BoxFuture<'a, anyhow::Result<Record>>;
-
-    /// Makes the cluster unless it is there and whole; gives the record with what came out.
-    ///
-    /// # Errors
-    /// The cluster cannot be made, with the words of who refused.
-    fn ensure<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
-
-    /// Makes the private registry unless it is there; gives its port. None where images come another way, as is usual.
-    ///
-    /// # Errors
-    /// The registry cannot be made.
-    fn ensure_registry<'a>(
-        &'a self,
-        _env: &'a Env,
-        _record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    /// Lets the cluster's nodes pull from the registry, and proves it with the record's image where that is in there.
-    ///
-    /// # Errors
-    /// Nodes and registry cannot be joined, or a node cannot pull.
-    fn connect<'a>(&'a self, _env: &'a Env, _record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    /// The parts as they are now.
-    ///
-    /// # Errors
-    /// No process can be asked.
-    fn look<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>>;
-
-    /// What of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
-    ///
-    /// # Errors
-    /// As [`Provider::look`].
-    fn stopped<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
-        Box::pin(async move {
-            let parts = self.look(env, record).await?;
-            Ok(parts.iter().find(|p| !p.well).map(|p| format!("{} is {}", p.name, p.state)))
-        })
-    }
-
-    /// As [`Provider::stopped`], for a cluster that is a process of this machine: without a request to anybody.
-    ///
-    /// # Errors
-    /// The process cannot be looked for.
-    fn stopped_process(&self, _record: &Record) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
-
-    /// Starts what was stopped.
-    ///
-    /// # Errors
-    /// Something does not start.
-    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>>;
-
-    /// Stops everything and keeps it.
-    ///
-    /// # Errors
-    /// Something does not stop.
-    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>>;
-
-    /// Removes everything that the lab made and proves it; gives what was removed.
-    ///
-    /// # Errors
-    /// Something remains.
-    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>>;
-
-    /// What [`Provider::delete`] would remove.
-    ///
-    /// # Errors
-    /// No process can be asked.
-    fn would_delete<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
-        Box::pin(async move { Ok(self.look(env, record).await?.into_iter().map(|p| p.name).collect()) })
-    }
-}
-
 /// A command's hold on a lab: no other process changes it meanwhile, and what is not decided yet is planned.
 pub struct Claim {
     /// Where its cluster comes from.
-    pub provider: Box<dyn Provider>,
+    pub provider: Provider,
     /// What is known of the lab, or planned; not saved yet.
     pub record: Record,
     _lock: Lock,
@@ -223,11 +122,11 @@ fn keeps_its_kubeconfig(env: &Env, known: &Record) -> anyhow::Result<()> {
 }
 
 /// The provider of a lab that is there.
-pub fn provider(provider: lab::Provider) -> Box<dyn Provider> {
+pub fn provider(provider: lab::Provider) -> Provider {
     match provider {
-        lab::Provider::Kind => Box::new(kind::Kind),
-        lab::Provider::Existing => Box::new(existing::Existing),
-        lab::Provider::Embedded => Box::new(embedded::Embedded),
+        lab::Provider::Kind => Provider::Kind(kind::Kind::default()),
+        lab::Provider::Existing => Provider::Existing(existing::Existing),
+        lab::Provider::Embedded => Provider::Embedded(embedded::Embedded),
     }
 }
 
@@ -266,11 +165,15 @@ async fn choose(env: &Env, known: Option<&Record>) -> anyhow::Result<lab::Provid
 /// # Errors
 /// There is none of that name.
 pub fn lab(env: &Env) -> anyhow::Result<Record> {
-    let name = &env.name;
-    env.lab()?
-        .with_context(|| format!("there is no lab `{name}`"))
-        .hint("`meshy up` makes it; `meshy status` shows which labs there are")
-        .exit(Exit::Prerequisite)
+    env.lab()?.ok_or_else(|| lab::absent(&env.name))
+}
+
+/// Returns the loopback port of a lab's ingress for HTTP; none if the lab was made without an ingress controller, behind whose
+/// port nothing listens.
+pub fn ingress_port(record: &Record) -> Option<u16> {
+    let is_built_in = provider(record.provider).built_in().ingress;
+    let installed = record.addons.as_ref().is_none_or(|choice| choice.ingress != addons::Ingress::None);
+    record.http_port.filter(|_| is_built_in || installed)
 }
 
 /// A provider as `--provider` spells it.

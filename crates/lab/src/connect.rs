@@ -41,10 +41,7 @@ impl Env {
                 cluster::reach::refuse_stopped(&lab)?;
                 self.client_of(&lab).await
             }
-            (None, None) => Err(anyhow!("there is no lab `{}`", self.name))
-                .hint("`meshy up` makes it; `--context CONTEXT` uses a cluster that you have")
-                .id("lab-absent")
-                .exit(Exit::Prerequisite),
+            (None, None) => Err(lab::absent(&self.name)),
         }
     }
 

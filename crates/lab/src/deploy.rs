@@ -5,10 +5,11 @@ pub mod topology;
 
 use kube::Client;
 use meshy_base::error::Advise;
-use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
+use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, stuck, wait};
 use serde::Serialize;
 
 pub use self::bundle::Bundle;
+use crate::cluster;
 use crate::lab::{Env, Record};
 use crate::overlay;
 
@@ -31,7 +32,12 @@ impl Options {
     /// What a lab's record says.
     pub fn of(lab: &Record) -> Self {
         let image = lab.image.clone();
-        Self { registry_port: lab.registry_port, image, http_port: lab.http_port, ..Self::default() }
+        Self {
+            registry_port: lab.registry_port,
+            image,
+            http_port: cluster::ingress_port(lab),
+            ..Self::default()
+        }
     }
 }
 
@@ -99,7 +105,11 @@ async fn one(env: &Env, kinds: &Kinds, bundle: Bundle, options: &Options) -> any
     }
     let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();
     if !env.dry_run && !options.no_wait {
-        let ready = wait::ready(kinds, &objects, env.deadline, Some(&step)).await;
+        let ready = async {
+            stuck::replace(kinds, &applied).await?;
+            wait::ready(kinds, &objects, env.deadline, Some(&step)).await
+        };
+        let ready = ready.await;
         if let Err(error) = ready {
             step.failed();
             return Err(error).hint(format!("`meshy status{}` shows the rest", env.name_flag()));
@@ -127,4 +137,28 @@ fn urls(object: &Object, http_port: Option<u16>) -> Vec<String> {
 pub fn url(host: &str, port: u16) -> String {
     let at = if port == 80 { "http://127.0.0.1/".to_owned() } else { format!("http://127.0.0.1:{port}/") };
     format!("curl -H 'Host: {host}' {at}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addons::{Choice, Ingress};
+    use crate::lab::Provider;
+
+    #[test]
+    fn a_lab_without_an_ingress_controller_has_no_urls() {
+        let lab = |provider, ingress| {
+            let addons = Some(Choice { ingress, ..Choice::default() });
+            let name = "a".parse().unwrap();
+            Record { http_port: Some(8080), addons, ..Record::new(&name, provider, "c".to_owned()) }
+        };
+        let port = |provider, ingress| Options::of(&lab(provider, ingress)).http_port;
+        assert_eq!(port(Provider::Kind, Ingress::Nginx), Some(8080));
+        assert_eq!(port(Provider::Kind, Ingress::None), None, "nothing listens behind the port");
+        assert_eq!(
+            port(Provider::Embedded, Ingress::None),
+            Some(8080),
+            "the embedded cluster has one built in"
+        );
+    }
 }

@@ -53,6 +53,23 @@ pub fn profile(name: &str) -> Option<&'static str> {
     LINKERD.get_file(Path::new("service-profiles").join(name))?.contents_utf8()
 }
 
+/// The policies that ship with meshy, by their names: the files of `linkerd/service-profiles` and `linkerd/routes`.
+pub fn policies() -> Vec<String> {
+    let folders = ["service-profiles", "routes"].into_iter().filter_map(|folder| LINKERD.get_dir(folder));
+    let names =
+        folders.flat_map(|folder| folder.files()).filter_map(|file| file.path().file_name()?.to_str());
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// A shipped policy as YAML, by the name of its file, with or without `.yaml`.
+pub fn policy(name: &str) -> Option<&'static str> {
+    let file = format!("{}.yaml", name.strip_suffix(".yaml").unwrap_or(name));
+    let find = |folder: &str| LINKERD.get_file(Path::new(folder).join(&file));
+    ["service-profiles", "routes"].into_iter().find_map(find)?.contents_utf8()
+}
+
 /// The page of an error or of a lint finding.
 pub fn page(id: &str) -> Option<&'static str> {
     let name = format!("{id}.md");

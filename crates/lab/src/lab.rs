@@ -18,8 +18,8 @@ mod name;
 
 pub use env::{Ask, Env};
 pub(crate) use files::RECORD;
+pub use folder::{absent, exists, names, unnamed};
 pub(crate) use folder::{ensure_folder, remove_empty};
-pub use folder::{exists, names};
 pub use folder::{folder, labs_folder};
 pub use lock::{Lock, lock};
 pub use name::{InvalidLabName, LabName};

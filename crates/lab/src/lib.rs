@@ -5,7 +5,7 @@
 //! cluster  providers: kind, existing, embedded; the registry and its image; kubeconfig entries
 //! connect  from a kubeconfig to a client
 //! addons   ingress-nginx and Linkerd: apply, wait, verify
-//! deploy   overlays in the cluster; down: removes a lab
+//! up       creates a lab, or completes one; deploy: overlays in the cluster; down: removes a lab
 //! image    the test service's image and the registry's API
 //! overlay  kustomize overlays; files: what the program ships
 //! ```
@@ -19,5 +19,6 @@ pub mod files;
 pub mod image;
 pub mod lab;
 pub mod overlay;
+pub mod up;
 
 pub use lab::{Env, LabName, Provider, Record};

@@ -69,6 +69,11 @@ pub fn default_image() -> String {
     format!("{REGISTRY}/{NAME}:{TAG}")
 }
 
+/// Returns the test service's image as it is deployed: in the private registry with this port, or what `image` says.
+pub fn deployed_image(registry_port: Option<u16>, image: Option<&str>) -> String {
+    swap(&default_image(), registry_port, image)
+}
+
 /// Sets the images as they are deployed: those of the private registry are named by its port, and the test service's by what
 /// `image` says.
 pub fn set_images(objects: &mut [Object], registry_port: Option<u16>, image: Option<&str>) {

@@ -14,8 +14,11 @@ use crate::profile::ServiceProfile;
 
 mod annotated;
 mod profiled;
+mod request;
 mod text;
 mod words;
+
+pub use request::{retry_of, timeouts_of};
 
 /// The objects about one Service.
 #[derive(Clone, Copy, Debug)]

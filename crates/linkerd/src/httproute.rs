@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::names;
+
 /// An HTTPRoute of the group `gateway.networking.k8s.io` or `policy.linkerd.io`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HttpRoute {
@@ -63,12 +65,31 @@ pub struct ParentRef {
     /// The port that the route applies to; all ports where absent.
     #[serde(default)]
     pub port: Option<u16>,
+    /// The section of the parent. Linkerd has none and does not attach such a route to a Server.
+    #[serde(rename = "sectionName", default, skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
 }
 
 impl ParentRef {
     /// Returns whether the parent is a Service: then the mesh, not a gateway, uses the route.
     pub fn is_service(&self) -> bool {
         self.kind.as_deref() == Some("Service") && matches!(self.group.as_deref(), Some("core" | ""))
+    }
+
+    /// Returns whether the parent is an EgressNetwork: clients follow the route for addresses outside of the cluster.
+    pub fn is_egress_network(&self) -> bool {
+        self.kind.as_deref() == Some("EgressNetwork") && self.group.as_deref() == Some(names::POLICY_GROUP)
+    }
+
+    /// Returns whether the parent is a Server of the route's namespace: then the pods that it selects follow the route. A
+    /// port or a section detaches the route, as in Linkerd.
+    pub fn is_server(&self, route_namespace: &str) -> bool {
+        let own = self.namespace.as_deref().is_none_or(|namespace| namespace == route_namespace);
+        self.kind.as_deref() == Some("Server")
+            && self.group.as_deref() == Some(names::POLICY_GROUP)
+            && own
+            && self.port.is_none()
+            && self.section_name.is_none()
     }
 }
 
@@ -166,6 +187,11 @@ impl BackendRef {
     pub fn is_service(&self) -> bool {
         matches!(self.kind.as_deref(), None | Some("Service"))
             && matches!(self.group.as_deref(), None | Some("core" | ""))
+    }
+
+    /// Returns whether the backend is an EgressNetwork: the destination itself.
+    pub fn is_egress_network(&self) -> bool {
+        self.kind.as_deref() == Some("EgressNetwork") && self.group.as_deref() == Some(names::POLICY_GROUP)
     }
 }
 

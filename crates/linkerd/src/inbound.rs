@@ -1,5 +1,5 @@
-//! The policies of inbound traffic: Server, AuthorizationPolicy, MeshTLSAuthentication, NetworkAuthentication and
-//! HTTPLocalRateLimitPolicy. One file for each kind; unknown fields are ignored.
+//! The policies of inbound traffic: Server, AuthorizationPolicy, ServerAuthorization, MeshTLSAuthentication,
+//! NetworkAuthentication and HTTPLocalRateLimitPolicy. One file for each kind; unknown fields are ignored.
 
 mod authorization_policy;
 mod default_policy;
@@ -7,6 +7,7 @@ mod mesh_tls_authentication;
 mod network_authentication;
 mod rate_limit;
 mod server;
+mod server_authorization;
 
 pub use authorization_policy::AuthorizationPolicy;
 pub use default_policy::{DEFAULT_INBOUND_POLICY, DefaultPolicy};
@@ -14,6 +15,7 @@ pub use mesh_tls_authentication::MeshTlsAuthentication;
 pub use network_authentication::{NetworkAuthentication, NetworkSpec, cidr};
 pub use rate_limit::{Limit, Override, RateLimitPolicy};
 pub use server::{LabelSelector, Port, Server};
+pub use server_authorization::{Clients, ServerAuthorization, ServiceAccount};
 
 pub(crate) use network_authentication::check as check_networks;
 

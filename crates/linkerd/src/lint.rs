@@ -9,6 +9,7 @@ use crate::names;
 
 mod annotations;
 mod breaker;
+mod calls;
 mod fields;
 mod github;
 mod ingress;
@@ -24,9 +25,10 @@ mod shape;
 mod shapes;
 mod world;
 
+pub use calls::calls;
 pub use github::{github, line};
 pub(crate) use route::unsupported_filters;
-pub use rules::{RULES, Rule};
+pub use rules::{CALL_RULES, RULES, Rule};
 pub use world::World;
 
 /// The level of a finding.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 mod breaker;
+mod load_biaser;
 
 pub use breaker::{Breaker, Unified};
+pub use load_biaser::LoadBiaser;
 
 use crate::{duration, names};
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 
 use super::target::ATTEMPT;
 
@@ -46,6 +47,41 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// The text of an outcome in a report: a status, `carried-` with a status, or one of these words.
+const KEYS: [(&str, Outcome); 4] = [
+    ("timed-out", Outcome::TimedOut),
+    ("broken", Outcome::Broken),
+    ("never-sent", Outcome::NeverSent),
+    ("client-error", Outcome::ClientError),
+];
+
+impl Serialize for Outcome {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Answer(status) => serializer.collect_str(status),
+            Self::Carried(status) => serializer.collect_str(&format_args!("carried-{status}")),
+            other => {
+                let key = KEYS.iter().find(|(_, outcome)| outcome == other);
+                serializer.serialize_str(key.map_or("broken", |(key, _)| key))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Some((_, outcome)) = KEYS.iter().find(|(key, _)| *key == text) {
+            return Ok(*outcome);
+        }
+        let parsed = match text.strip_prefix("carried-") {
+            Some(status) => status.parse().map(Self::Carried),
+            None => text.parse().map(Self::Answer),
+        };
+        parsed.map_err(|_| serde::de::Error::custom(format!("invalid outcome `{text}`")))
+    }
+}
+
 /// The outcome and, where the test service reports it, the number of attempts.
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> (Outcome, Option<u32>) {
     let attempts = headers.get(ATTEMPT).and_then(|number| number.to_str().ok()?.parse().ok());
@@ -57,7 +93,7 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>)
     (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(attempts))
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Bounce {
     body: Option<String>,
     attempts: Option<u32>,
@@ -66,6 +102,17 @@ struct Bounce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outcome_is_a_key_of_a_map() {
+        let all = KEYS.map(|(_, outcome)| outcome);
+        let all = all.into_iter().chain([Outcome::Answer(200), Outcome::Carried(503)]);
+        let counts: std::collections::BTreeMap<Outcome, u64> = all.zip(1..).collect();
+        let text = serde_json::to_string(&counts).unwrap();
+        assert!(text.contains(r#""200":5"#) && text.contains(r#""carried-503":6"#), "{text}");
+        assert_eq!(serde_json::from_str::<std::collections::BTreeMap<Outcome, u64>>(&text).unwrap(), counts);
+        assert!(serde_json::from_str::<Outcome>("\"lost\"").is_err());
+    }
 
     #[test]
     fn an_answer_200_that_carries_500_is_a_failure_of_its_own_kind() {

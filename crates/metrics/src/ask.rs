@@ -10,7 +10,7 @@ use kube::api::Api;
 use meshy_kube::failure;
 
 /// A dump of a proxy that talks to a thousand services has some 20 MiB.
-const LARGEST: usize = 64 << 20;
+const LARGEST: usize = 32 << 20;
 
 /// How much of a refusal's body is quoted, in characters.
 const QUOTED: usize = 200;

@@ -115,7 +115,7 @@ fn by_workload(window: &Window) -> BTreeMap<(&str, &Workload), Vec<&Scrape>> {
 }
 
 /// Returns namespace and name of the services that a proxy sent requests to.
-fn called(change: &Scrape) -> Vec<(String, String)> {
+pub(super) fn called(change: &Scrape) -> Vec<(String, String)> {
     let of_profile = change.of("route_request_total").filter(|(s, _)| s.is("direction", "outbound"));
     let of_profile = of_profile.filter_map(|(series, count)| {
         let dst = series.label("dst").filter(|_| count > 0.0)?;
@@ -133,7 +133,7 @@ fn called(change: &Scrape) -> Vec<(String, String)> {
 }
 
 /// Whether a series counts attempts that were sent for a service.
-fn sent_to(series: &Series, service: &Service) -> bool {
+pub(super) fn sent_to(series: &Series, service: &Service) -> bool {
     let named = match series.label("authority") {
         Some(authority) => service.is_named_by(&authority),
         None => series.is("dst_service", &service.name) && series.is("dst_namespace", &service.namespace),

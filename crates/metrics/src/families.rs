@@ -11,12 +11,13 @@ pub(super) enum Kind {
 }
 
 /// Families by the beginning of their names. Each of them holds numbers from 0 to 2^53.
-const FAMILIES: [(&str, Kind); 9] = [
+const FAMILIES: [(&str, Kind); 10] = [
     ("request_", Kind::Counter),
     ("response_", Kind::Counter),
     ("route_", Kind::Counter),
     ("outbound_http_route_", Kind::Counter),
     ("outbound_grpc_route_", Kind::Counter),
+    ("outbound_http_balancer_endpoints", Kind::Gauge),
     ("tcp_open_", Kind::Gauge),
     ("process_start_time_seconds", Kind::Gauge),
     // When the proxy's certificate ends: edge-25 and later write `control_` before the name.

@@ -6,14 +6,19 @@
 //!
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
+pub mod arrivals;
 mod ask;
+mod callers;
 pub mod edges;
+pub mod endpoints;
 mod families;
 pub mod latency;
 pub mod outcomes;
 pub mod pods;
 mod ratio;
+pub mod rolling;
 pub mod routes;
+pub mod saved;
 pub mod scrape;
 pub mod series;
 pub mod stat;
@@ -21,9 +26,12 @@ pub mod text;
 pub mod window;
 
 pub use ask::{PodFailure, ask};
+pub use callers::Callers;
 pub use outcomes::Outcomes;
 pub use pods::{Pod, Workload};
+pub use rolling::Rolling;
 pub use routes::RouteCounts;
+pub use saved::SavedWindow;
 pub use scrape::{Sight, Sighted, sight};
 pub use series::{Scrape, Series};
 pub use window::{PodWindow, Window};

@@ -6,14 +6,14 @@ use std::fmt;
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod as Object;
 use kube::api::{Api, ListParams};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The kinds of workload that an injected pod names in a label `linkerd.io/proxy-KIND`.
 const KINDS: [&str; 7] =
     ["deployment", "statefulset", "daemonset", "replicationcontroller", "replicaset", "cronjob", "job"];
 
 /// What a pod belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Workload {
     /// In lower case: `deployment`.
@@ -29,7 +29,7 @@ impl fmt::Display for Workload {
 }
 
 /// A pod as the tables need it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Its namespace.
     pub namespace: String,
@@ -68,6 +68,11 @@ impl Pod {
             labels,
             name,
         }
+    }
+
+    /// Whether it belongs to Linkerd's control plane, whose proxies call no service of an application.
+    pub fn is_control_plane(&self) -> bool {
+        self.labels.contains_key("linkerd.io/control-plane-component")
     }
 
     /// Whether its proxy can be asked: it has one, and runs.

@@ -38,6 +38,13 @@ pub struct Sight {
     pub pods: Vec<Sighted>,
 }
 
+impl Sight {
+    /// Keeps the pods for which the closure returns true.
+    pub fn retain(&mut self, keep: impl Fn(&Pod) -> bool) {
+        self.pods.retain(|sighted| keep(&sighted.pod));
+    }
+}
+
 /// Asks the proxies of all pods that have one. A proxy that does not answer within `deadline` is an entry with a reason,
 /// not an error.
 pub async fn sight(client: &kube::Client, pods: Vec<Pod>, deadline: Duration) -> Sight {

@@ -118,6 +118,14 @@ impl Scrape {
         self.of(name).filter(|(series, _)| fits(series)).map(|(_, value)| value).sum()
     }
 
+    /// Returns the series as the text that [`super::text::parse`] reads, in order.
+    pub fn to_text(&self) -> String {
+        let mut lines: Vec<String> =
+            self.values.iter().map(|(series, value)| format!("{} {value}\n", series.text)).collect();
+        lines.sort_unstable();
+        lines.concat()
+    }
+
     /// How many series are held.
     pub fn len(&self) -> usize {
         self.values.len()

@@ -8,7 +8,7 @@ use super::scrape::Sight;
 use super::series::Scrape;
 
 /// The increase of each pod's counters over a stretch of time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// How long it was.
     pub length: Duration,
@@ -19,7 +19,7 @@ pub struct Window {
 }
 
 /// One pod's share of a [`Window`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PodWindow {
     /// The pod.
     pub pod: Pod,
@@ -28,6 +28,13 @@ pub struct PodWindow {
 }
 
 impl Window {
+    /// Returns everything that the proxies of a sight counted since each of them started. Its length is zero: there is no one time
+    /// that a rate could be based on.
+    pub fn since_start(now: &Sight) -> Self {
+        let nothing = Sight { at: now.at, pods: Vec::new() };
+        Self::between(&nothing, now)
+    }
+
     /// The difference of two sights. A pod that came in between counts from zero, one that went is a gap.
     pub fn between(before: &Sight, after: &Sight) -> Self {
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());

@@ -6,5 +6,8 @@
 //! ```
 
 pub mod policy;
+mod service_names;
 pub mod services;
 pub mod test_service;
+
+pub use service_names::service_names;

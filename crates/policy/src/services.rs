@@ -52,6 +52,15 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// Returns what replicas of this kind have seen before their first request.
+    #[must_use]
+    pub fn nothing(&self) -> Self {
+        match self {
+            Self::Counted(_) => Self::Counted(BTreeMap::new()),
+            Self::Summed { .. } => Self::Summed { ids: BTreeMap::new(), forgotten: 0 },
+        }
+    }
+
     /// Good answers between two looks, by the number of their try; none where a replica has forgotten some.
     pub fn since(&self, before: &Self) -> Option<BTreeMap<u32, u64>> {
         match (before, self) {

@@ -120,6 +120,27 @@ impl Default for Fault {
 }
 
 impl Fault {
+    /// Returns the fault in few words: `fault 70 %`, `fault 500, 500, 200`, `fault 70 %, slow 3`, `fault off`.
+    pub fn words(&self) -> String {
+        if self.down {
+            return "fault down".to_owned();
+        }
+        let failures = if !self.sequence.is_empty() {
+            let statuses: Vec<String> = self.sequence.iter().map(u16::to_string).collect();
+            Some(statuses.join(", "))
+        } else if let Some(errors) = self.errors {
+            (errors > 0.0).then(|| format!("{} %", (errors * 1000.0).round() / 10.0))
+        } else {
+            let kind = if self.reject { "" } else { " empty responses" };
+            (self.quota > 0).then(|| format!("{} %{kind}", self.quota))
+        };
+        let delay = self.delay.as_ref().map(|delay| format!("delay {} ms", delay.mean_ms));
+        let longest = (self.delay_max > 0.0).then(|| format!("delay up to {} s", self.delay_max));
+        let slow = (self.slow != 1.0).then(|| format!("slow {}", self.slow));
+        let parts: Vec<String> = [failures, delay, longest, slow].into_iter().flatten().collect();
+        if parts.is_empty() { "fault off".to_owned() } else { format!("fault {}", parts.join(", ")) }
+    }
+
     /// Returns the share of requests that fail, 0 to 1.
     pub fn ratio(&self) -> f64 {
         if self.down {
@@ -225,6 +246,18 @@ mod tests {
             "blocks": false, "delay": null, "slow": 1.0, "down": false,
         });
         assert_eq!(change, wanted);
+    }
+
+    #[test]
+    fn the_words_of_a_fault_name_what_is_set() {
+        let quota = Fault { quota: 20, reject: true, ..Fault::default() };
+        let errors = Fault { errors: Some(0.7), slow: 3.0, ..quota.clone() };
+        let sequence = Fault { sequence: vec![500, 200], ..Fault::default() };
+        let empty = Fault { quota: 20, ..Fault::default() };
+        let words = [Fault::default(), quota, errors, sequence, empty].map(|fault| fault.words());
+        let wanted =
+            ["fault off", "fault 20 %", "fault 70 %, slow 3", "fault 500, 200", "fault 20 % empty responses"];
+        assert_eq!(words, wanted);
     }
 
     #[test]

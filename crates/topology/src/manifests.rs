@@ -136,7 +136,9 @@ impl Maker<'_> {
 
     fn container(&self, service: &ServiceSpec) -> Value {
         let url = |name: &str| {
-            format!("http://{name}.{}.svc.cluster.local:{SERVICE_PORT}/", self.options.namespace)
+            // The scheme says how the service is called.
+            let scheme = self.topology.service(name).map_or(Protocol::Http, |called| called.protocol).name();
+            format!("{scheme}://{name}.{}.svc.cluster.local:{SERVICE_PORT}/", self.options.namespace)
         };
         let node = NodeConfig::new(service, &url);
         // Texts and finite numbers by type.

@@ -19,8 +19,8 @@ use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::support::{Archive, redact};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
-use meshy_base::private;
 use meshy_lab::cluster::reach;
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
@@ -114,7 +114,7 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
         let path = entry.path();
         if path.extension().is_some_and(|e| e == "log") {
             let name = format!("lab/{}", entry.file_name().to_string_lossy());
-            match private::read(&path, LOG_BYTES) {
+            match bounded::read(&path, LOG_BYTES, Links::Refused) {
                 Ok(text) => archive.add(&name, &String::from_utf8_lossy(&text)),
                 Err(error) => archive.missing(&name, error.to_string()),
             }

@@ -1,7 +1,6 @@
 //! The call graph of a cluster, from two scrapes of all proxies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::StreamExt as _;
@@ -10,7 +9,7 @@ use meshy_graph::{CallEdge, CallGraph, CallNode};
 use meshy_kube::failure;
 use meshy_metrics::edges::{Edge, UnmeshedEdge, edges, unmeshed};
 use meshy_metrics::routes::Service;
-use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Window, pods};
 use meshy_policy::{policy, services};
 use meshy_predict::edge::Policy;
 
@@ -24,45 +23,56 @@ const UNMESHED: &str = "(not meshed)";
 /// How many policies are read at the same time.
 const AT_ONCE: usize = 16;
 
-/// Returns the graph of a namespace, or of all: services with a proxy, and the calls in the window. A window of zero is the whole
-/// life of each proxy.
+/// Returns all pods of the cluster.
 ///
 /// # Errors
 /// There is no such namespace, nothing in it is meshed, or the API fails.
+pub(super) async fn pods(client: &kube::Client, scope: Option<&str>) -> anyhow::Result<Vec<Pod>> {
+    let all = pods::list(client, None).await?;
+    match all.iter().any(|pod| pod.scrapable() && in_scope(scope, &pod.namespace)) {
+        true => Ok(all),
+        false => Err(nothing_meshed(client, scope).await),
+    }
+}
+
+fn in_scope(scope: Option<&str>, namespace: &str) -> bool {
+    scope.is_none_or(|scope| scope == namespace)
+}
+
+/// Whether a window has requests of the namespace, or any.
+pub(super) fn counted(window: &Window, scope: Option<&str>) -> bool {
+    let (edges, unmeshed) = calls(window, scope);
+    !edges.is_empty() || !unmeshed.is_empty()
+}
+
+fn calls(window: &Window, scope: Option<&str>) -> (Vec<Edge>, Vec<UnmeshedEdge>) {
+    let mut edges = edges(window);
+    edges.retain(|edge| in_scope(scope, &edge.namespace) || in_scope(scope, &edge.service.namespace));
+    let mut unmeshed = unmeshed(window);
+    unmeshed.retain(|edge| in_scope(scope, &edge.namespace));
+    (edges, unmeshed)
+}
+
+/// Returns the graph of a namespace, or of all: services with a proxy, and the calls in the window.
+///
+/// # Errors
+/// The API fails.
 pub(super) async fn graph(
     context: &Context,
     client: &kube::Client,
     scope: Option<&str>,
-    length: Duration,
+    all: &[Pod],
+    window: &Window,
 ) -> anyhow::Result<CallGraph> {
-    let all = pods::list(client, None).await?;
-    let in_scope = |namespace: &str| scope.is_none_or(|scope| scope == namespace);
-    if !all.iter().any(|pod| pod.scrapable() && in_scope(&pod.namespace)) {
-        return Err(nothing_meshed(client, scope).await);
-    }
-    let names = Names::read(client, &all, scope).await?;
-    let window = watch(context, client, &all, length).await;
+    let names = Names::read(client, all, scope).await?;
     window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
     let seconds = window.length.as_secs_f64();
-    let edges: Vec<Edge> = edges(&window)
-        .into_iter()
-        .filter(|edge| in_scope(&edge.namespace) || in_scope(&edge.service.namespace))
-        .collect();
-    let unmeshed: Vec<UnmeshedEdge> =
-        unmeshed(&window).into_iter().filter(|edge| in_scope(&edge.namespace)).collect();
-    if edges.is_empty() && unmeshed.is_empty() {
-        context.report.say(match length.is_zero() {
-            true => "no request was counted yet: `meshy traffic` sends load".to_owned(),
-            false => format!(
-                "no request in {seconds:.0} s: `meshy traffic` sends load, `--window 0s` shows all since each proxy's start"
-            ),
-        });
-    }
+    let (edges, unmeshed) = calls(window, scope);
     let policies = policies(context, client, &edges).await;
     let mut graph = CallGraph::default();
     let callers = unmeshed.iter().map(|edge| unmeshed_call(edge, &names, seconds));
     graph.edges = callers.chain(edges.iter().map(|edge| call(edge, &names, &policies, seconds))).collect();
-    let meshed = all.iter().filter(|pod| pod.scrapable() && in_scope(&pod.namespace));
+    let meshed = all.iter().filter(|pod| pod.scrapable() && in_scope(scope, &pod.namespace));
     let meshed = meshed.map(|pod| names.of_workload(&pod.namespace, &pod.workload));
     let called = graph.edges.iter().flat_map(|edge| [edge.from.clone(), edge.to.clone()]);
     let nodes: BTreeSet<String> = meshed.chain(called).collect();
@@ -71,19 +81,6 @@ pub(super) async fn graph(
         .map(|name| CallNode { unmeshed: name == UNMESHED, ..CallNode::new(name) })
         .collect();
     Ok(graph)
-}
-
-async fn watch(context: &Context, client: &kube::Client, pods: &[Pod], length: Duration) -> Window {
-    if length.is_zero() {
-        let now = sight(client, pods.to_vec(), POD_DEADLINE).await;
-        return Window::between(&Sight { at: now.at, pods: Vec::new() }, &now);
-    }
-    let step = context.report.step("Watching", format!("the proxies for {:.0} s", length.as_secs_f64()));
-    let before = sight(client, pods.to_vec(), POD_DEADLINE).await;
-    tokio::time::sleep(context.window(length)).await;
-    let after = sight(client, pods.to_vec(), POD_DEADLINE).await;
-    step.done(format!("{} proxies", after.pods.len()));
-    Window::between(&before, &after)
 }
 
 async fn nothing_meshed(client: &kube::Client, scope: Option<&str>) -> anyhow::Error {

@@ -13,7 +13,7 @@ type Key = (String, String);
 
 /// Which services select which workloads. A workload that exactly one service selects is shown by the name of the service.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     scope: Option<String>,
     workloads_of: BTreeMap<Key, BTreeSet<Workload>>,
     services_of: BTreeMap<(String, Workload), BTreeSet<String>>,
@@ -24,7 +24,7 @@ impl Names {
     ///
     /// # Errors
     /// The API fails.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         client: &kube::Client,
         pods: &[Pod],
         scope: Option<&str>,
@@ -58,7 +58,7 @@ impl Names {
     }
 
     /// Returns the name of a workload.
-    pub(super) fn of_workload(&self, namespace: &str, workload: &Workload) -> String {
+    pub(crate) fn of_workload(&self, namespace: &str, workload: &Workload) -> String {
         let services = self.services_of.get(&(namespace.to_owned(), workload.clone()));
         let mut services = services.into_iter().flatten();
         match (services.next(), services.next()) {
@@ -68,7 +68,7 @@ impl Names {
     }
 
     /// Returns the name of a service.
-    pub(super) fn of_service(&self, service: &Service) -> String {
+    pub(crate) fn of_service(&self, service: &Service) -> String {
         let workloads = self.workloads_of.get(&(service.namespace.clone(), service.name.clone()));
         let mut workloads = workloads.into_iter().flatten();
         match (workloads.next(), workloads.next()) {

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
+use meshy_base::bounded::Links;
 use meshy_base::error::Advise as _;
-use meshy_base::input;
+use meshy_base::{bounded, input};
 use meshy_experiment::condition::parse_list;
-use meshy_experiment::scenario::policies::{near_file, near_shipped};
+use meshy_experiment::scenario::policies::near_shipped;
 use meshy_experiment::scenario::{Scenario, Settings, Via, shipped};
 use meshy_topology::Topology;
 
@@ -29,7 +30,7 @@ impl Args {
             None => {
                 let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
                 let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
-                let policies = scenario.policy_files(name, near_file(path))?;
+                let policies = scenario.policy_files(name, near(path))?;
                 (name.to_owned(), scenario, policies)
             }
             Some(found) => {
@@ -99,6 +100,12 @@ impl Args {
             Graph::Overlays(names(&topology))
         })
     }
+}
+
+/// Returns a reader of policy files next to a scenario file.
+fn near(scenario: &Path) -> impl Fn(&str) -> Option<String> {
+    let folder = scenario.parent().unwrap_or(Path::new("")).to_owned();
+    move |name| bounded::read_text(&folder.join(name), input::LARGEST, Links::Followed).ok()
 }
 
 /// The services of a topology; `None` where the cluster decides.

@@ -10,43 +10,80 @@ struct Supported {
     kubernetes: [(u32, u32); 2],
     /// What else belongs to it, for the eye.
     with: &'static str,
+    /// The page or file that lists the versions.
+    source: &'static str,
+    /// The day on which the source was read.
+    read_on: &'static str,
+    /// The newest Kubernetes on which meshy's own tests ran, if it is newer than what the source lists.
+    own: Option<(u32, u32)>,
 }
 
-/// Kubernetes: linkerd.io, reference, "Supported Kubernetes Versions", for 2.16 to 2.19 and the edge releases; for 2.20, which
-/// has no row there, linkerd2's charts (`kubeVersion` 1.31) and the versions that its integration workflow runs (1.31 to
-/// 1.36, August 2026). Gateway API: linkerd.io, features, "Gateway API support". ingress-nginx: its own table.
+/// The page of linkerd.io about Kubernetes.
+const VERSIONS: &str = "linkerd.io, Supported Kubernetes Versions";
+/// The page of linkerd.io about Gateway API names the versions in `with`.
+const RELEASE: &str = "linkerd.io, release notes of the version";
+
+/// The newest first. Gateway API: linkerd.io, features, "Gateway API support"; ingress-nginx: its own table.
 const SUPPORTED: &[Supported] = &[
+    // Linkerd tests 1.36 from edge-26.8.2 on (linkerd2#15563).
     Supported {
-        linkerd: &["edge-26.", "2.20", "enterprise-2.20"],
+        linkerd: &["edge-26.8.", "edge-26.9.", "edge-26.10.", "edge-26.11.", "edge-26.12."],
         kubernetes: [(1, 31), (1, 36)],
         with: "Gateway API 1.2.1 to 1.5.1, ingress-nginx 1.15",
+        source: "linkerd2, integration workflow (#15563)",
+        read_on: "2026-11-28",
+        own: None,
+    },
+    Supported {
+        linkerd: &["edge-26.", "2.20", "enterprise-2.20"],
+        kubernetes: [(1, 31), (1, 35)],
+        with: "Gateway API 1.2.1 to 1.5.1, ingress-nginx 1.15",
+        source: VERSIONS,
+        read_on: "2026-11-28",
+        // KinD with 1.36.3, 28 November 2026 (docs/measurements.md).
+        own: Some((1, 36)),
     },
     Supported {
         // The release was made of edge-25.10.
         linkerd: &["edge-25.10.", "edge-25.11.", "edge-25.12.", "2.19", "enterprise-2.19"],
-        kubernetes: [(1, 29), (1, 34)],
+        kubernetes: [(1, 29), (1, 35)],
         with: "Gateway API 1.1.1 to 1.2.1",
+        source: RELEASE,
+        read_on: "2026-11-28",
+        own: None,
     },
     Supported {
         linkerd: &["edge-25.", "2.18", "enterprise-2.18"],
         kubernetes: [(1, 22), (1, 32)],
         with: "Gateway API 1.1.1 to 1.2.1",
+        source: VERSIONS,
+        read_on: "2026-11-28",
+        own: None,
     },
     Supported {
         linkerd: &["edge-24.12.", "2.17", "enterprise-2.17"],
         kubernetes: [(1, 22), (1, 31)],
         with: "Gateway API 0.7 to 1.1.1",
+        source: VERSIONS,
+        read_on: "2026-11-28",
+        own: None,
     },
     Supported {
         linkerd: &["edge-24.", "2.16", "enterprise-2.16"],
         kubernetes: [(1, 22), (1, 29)],
         with: "Gateway API 0.7 to 1.1.1",
+        source: VERSIONS,
+        read_on: "2026-11-28",
+        own: None,
     },
 ];
 
 /// The oldest Kubernetes whose native sidecars are on without a feature gate (kubernetes.io, "Sidecar Containers"); the
 /// proxies of the newest row are such, those of the older ones are ordinary containers.
 const SIDECARS: (u32, u32) = (1, 29);
+
+/// The first rows, whose proxies are native sidecars.
+const NATIVE_SIDECARS: usize = 2;
 
 /// A verdict on a pair of versions; without Linkerd the newest row applies.
 pub(super) fn judge(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
@@ -63,25 +100,28 @@ pub(super) fn judge(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String
     let Some((row, supported)) = SUPPORTED.iter().enumerate().find(|(_, c)| fits(c)) else {
         return (Verdict::Warning, format!("{pair}: a Linkerd that was not tried"), None);
     };
-    if row == 0 && version < SIDECARS {
+    if row < NATIVE_SIDECARS && version < SIDECARS {
         let why = format!("Kubernetes {kubernetes} does not start native sidecars, so no proxy would run");
         return (Verdict::Failed, why, Some("use Kubernetes 1.31 or newer"));
     }
     let [low, high] = supported.kubernetes;
+    let from = format!("{}, {}", supported.source, supported.read_on);
     if version < low {
         (
             Verdict::Warning,
-            format!("{pair}: below the range {}.{} to {}.{}", low.0, low.1, high.0, high.1),
+            format!("{pair}: below the range {}.{} to {}.{} ({from})", low.0, low.1, high.0, high.1),
             None,
         )
+    } else if version > high && supported.own.is_some_and(|own| version <= own) {
+        (Verdict::Ok, format!("{pair}: above {}.{} ({from}), and tested by meshy", high.0, high.1), None)
     } else if version > high {
         (
             Verdict::Warning,
-            format!("{pair}: above the tested range, which ends at {}.{}", high.0, high.1),
+            format!("{pair}: above the tested range, which ends at {}.{} ({from})", high.0, high.1),
             None,
         )
     } else {
-        (Verdict::Ok, format!("{pair}: inside ({})", supported.with), None)
+        (Verdict::Ok, format!("{pair}: inside ({}; {from})", supported.with), None)
     }
 }
 
@@ -96,6 +136,9 @@ mod tests {
         assert_eq!(verdict("1.36", Some("edge-26.6.3")), Verdict::Ok);
         assert_eq!(verdict("1.37", Some("edge-26.6.3")), Verdict::Warning);
         assert_eq!(verdict("1.30", Some("edge-26.6.3")), Verdict::Warning);
+        assert_eq!(verdict("1.36", Some("edge-26.8.3")), Verdict::Ok);
+        assert_eq!(verdict("1.35", Some("edge-25.10.7")), Verdict::Ok);
+        assert_eq!(verdict("1.36", Some("edge-25.10.7")), Verdict::Warning);
         assert_eq!(verdict("1.32", Some("stable-2.18.1")), Verdict::Ok);
         assert_eq!(verdict("1.33", Some("edge-25.4.1")), Verdict::Warning);
         assert_eq!(verdict("1.33", Some("edge-25.10.7")), Verdict::Ok);
@@ -104,5 +147,17 @@ mod tests {
         let (failed, why, hint) = judge("1.27", Some("edge-26.6.3"));
         assert_eq!(failed, Verdict::Failed);
         assert!(why.contains("native sidecars") && hint.is_some());
+    }
+
+    #[test]
+    fn each_row_has_its_source_and_the_day_on_which_it_was_read() {
+        for row in SUPPORTED {
+            let date: jiff::civil::Date = row.read_on.parse().expect("a date");
+            assert!(date.year() >= 2026 && !row.source.is_empty());
+        }
+        for kubernetes in ["1.20", "1.33", "1.40"] {
+            let (_, saw, _) = judge(kubernetes, Some("edge-25.10.7"));
+            assert!(saw.contains("2026-11-28"), "{saw}");
+        }
     }
 }

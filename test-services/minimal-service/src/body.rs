@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
@@ -20,20 +21,37 @@ static FILLER: [u8; 16 * 1024] = [b'x'; 16 * 1024];
 /// A body: bytes, repeated up to a size, so that a large body does not need its size in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Payload {
+    prefix: Bytes,
     bytes: Bytes,
     left: u64,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Payload {
     /// Returns a body of this size.
     pub(crate) fn of_size(size: u64) -> Self {
-        Self { bytes: Bytes::from_static(&FILLER), left: size }
+        Self { bytes: Bytes::from_static(&FILLER), left: size, ..Self::default() }
+    }
+
+    /// Returns the number of bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.prefix.len() as u64 + self.left
+    }
+
+    /// Returns these bytes after a prefix.
+    pub(crate) fn after(self, prefix: Bytes) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// Returns these bytes after a prefix and before trailers.
+    pub(crate) fn between(self, prefix: Bytes, trailers: HeaderMap) -> Self {
+        Self { prefix, trailers: Some(Box::new(trailers)), ..self }
     }
 }
 
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self { left: bytes.len() as u64, bytes }
+        Self { left: bytes.len() as u64, bytes, ..Self::default() }
     }
 }
 
@@ -45,8 +63,11 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if !self.prefix.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.prefix)))));
+        }
         if self.left == 0 {
-            return Poll::Ready(None);
+            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))));
         }
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(self.bytes.len());
         self.left -= length as u64;
@@ -54,11 +75,11 @@ impl Body for Payload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.size() == 0 && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.size())
     }
 }
 

@@ -18,9 +18,31 @@ const NODE_PORT: u16 = 8080;
 /// The most characters of an invalid value in an error.
 const MAX_SHOWN: usize = 80;
 
+/// What the image runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// The test service.
+    #[default]
+    Service,
+    /// A sender of load, controlled on the admin port.
+    Sender,
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let roles = [("service", Self::Service), ("sender", Self::Sender)];
+        let found = roles.into_iter().find(|(name, _)| *name == text);
+        found.map(|(_, role)| role).ok_or("expected `service` or `sender`")
+    }
+}
+
 /// The settings of one service.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// `ROLE`: `service`, which is the default, or `sender`.
+    pub role: Role,
     /// `SERVICE_PORT`, default 9090, for a node 8080.
     pub service_port: u16,
     /// `ADMIN_PORT`, default 9091.
@@ -53,6 +75,7 @@ pub struct ConfigError {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            role: Role::Service,
             service_port: 9090,
             admin_port: 9091,
             host_name: "localhost".to_owned(),
@@ -66,6 +89,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Returns the ports on which this configuration listens.
+    pub fn ports(&self) -> Vec<u16> {
+        match self.role {
+            Role::Service => vec![self.service_port, self.admin_port],
+            Role::Sender => vec![self.admin_port],
+        }
+    }
+
     /// Returns the configuration that these environment variables describe. Variables with an empty value and unknown
     /// variables are ignored.
     ///
@@ -80,6 +111,7 @@ impl Config {
                 continue;
             }
             match name.as_str() {
+                "ROLE" => config.role = parse("ROLE", value)?,
                 "SERVICE_PORT" => service_port = Some(parse("SERVICE_PORT", value)?),
                 "ADMIN_PORT" => config.admin_port = parse("ADMIN_PORT", value)?,
                 "HOSTNAME" => config.host_name = value.to_owned(),
@@ -159,6 +191,13 @@ mod tests {
                 .unwrap();
         assert_eq!(config.service_port, 80);
         assert_eq!(config.fault, Fault { quota: 70, reject: true, delay_max: 2.0, ..Fault::default() });
+    }
+
+    #[test]
+    fn a_sender_listens_on_the_admin_port_only() {
+        assert_eq!(read(&[("ROLE", "sender")]).unwrap().ports(), [9091]);
+        assert_eq!(read(&[("ROLE", "service")]).unwrap().ports(), [9090, 9091]);
+        assert!(read(&[("ROLE", "client")]).unwrap_err().to_string().starts_with("invalid ROLE `client`"));
     }
 
     #[test]

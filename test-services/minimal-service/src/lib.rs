@@ -6,10 +6,13 @@
 //!
 //! ```text
 //!   SERVICE_PORT ── server ── service ─┬─ flight (one request)            ┐
+//!                                      ├─ grpc ─▶ echo, work             │
 //!                                      ├─ echo                            ├─ ledger ── admin ── server ── ADMIN_PORT
 //!                                      ├─ bounce ─────────┬─ upstream ──▶ │   (faults, workers, counts, attempts)
 //!                               NODE:  └─ work ── script ─┘               ┘
 //! ```
+//!
+//! With `ROLE=sender` it is a sender of load instead, and only the admin port is open.
 //!
 //! `docs/test-service.md` describes the requests and responses of both ports.
 
@@ -31,6 +34,7 @@ mod distribution;
 mod echo;
 mod fault;
 mod flight;
+pub mod grpc;
 mod headers;
 mod ledger;
 mod node;
@@ -38,6 +42,7 @@ mod pool;
 mod random;
 mod response;
 mod script;
+mod sender;
 mod server;
 mod service;
 mod state;
@@ -45,7 +50,7 @@ mod upstream;
 mod work;
 
 pub use admin::{AttemptsRequest, AttemptsResponse, Ids};
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Role};
 pub use counts::{CallCounts, Counts};
 pub use distribution::Distribution;
 pub use fault::{Delay, Fault, FaultChange};
@@ -71,6 +76,9 @@ pub async fn run(
 ) -> u8 {
     for warning in &config.warnings {
         logs(format!("WARN {warning}"));
+    }
+    if config.role == Role::Sender {
+        return sender::run(config, network, logs, shutdown).await;
     }
     let mut listeners = Vec::new();
     for (port, number) in [(Port::Service, config.service_port), (Port::Admin, config.admin_port)] {

@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
+use http::uri::Authority;
 use http::{Method, Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use meshy_net::SharedNetwork;
+use meshy_net::{BoxIo, SharedNetwork};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -18,6 +19,7 @@ use crate::body::{Payload, drain};
 use crate::headers::{CALLER_NAME, REQUEST_ID_NAME};
 use crate::random::Random;
 
+mod grpc;
 mod idle;
 
 /// The timeout of connecting to one address; the value is that of efbar/minimal-service.
@@ -36,6 +38,7 @@ const PRODUCT: HeaderValue = HeaderValue::from_static(concat!("minimal-service/"
 pub(crate) struct Upstream {
     network: SharedNetwork,
     idle: Idle,
+    calls: grpc::Connections,
     ids: Mutex<Random>,
 }
 
@@ -52,7 +55,7 @@ pub(crate) struct Outgoing<'a> {
 /// Why there is no response.
 #[derive(Debug, Error)]
 pub(crate) enum UpstreamError {
-    #[error("invalid endpoint `{0}`, expected http://HOST:PORT/PATH")]
+    #[error("invalid endpoint `{0}`, expected http://HOST:PORT/PATH or grpc://HOST:PORT/SERVICE/METHOD")]
     NotHttp(Uri),
     #[error("cannot resolve `{host}`: {error}")]
     Resolve { host: String, error: std::io::Error },
@@ -62,6 +65,11 @@ pub(crate) enum UpstreamError {
     Http(#[from] hyper::Error),
     #[error("no response within {} s", TIMEOUT.as_secs())]
     TimedOut,
+}
+
+/// Returns the host to resolve.
+fn host_of(authority: &Authority) -> &str {
+    authority.host().trim_start_matches('[').trim_end_matches(']')
 }
 
 impl<'a> Outgoing<'a> {
@@ -91,7 +99,12 @@ impl<'a> Outgoing<'a> {
 
 impl Upstream {
     pub(crate) fn new(network: SharedNetwork) -> Self {
-        Self { network, idle: Idle::default(), ids: Mutex::new(Random::new(None)) }
+        Self {
+            network,
+            idle: Idle::default(),
+            calls: grpc::Connections::default(),
+            ids: Mutex::new(Random::new(None)),
+        }
     }
 
     /// Returns a random id for a request without one: 32 hexadecimal digits.
@@ -106,7 +119,13 @@ impl Upstream {
     /// # Errors
     /// Returns an error if the endpoint is not valid, cannot be reached or does not respond within [`TIMEOUT`].
     pub(crate) async fn send(&self, outgoing: &Outgoing<'_>) -> Result<Response<()>, UpstreamError> {
-        timeout(TIMEOUT, self.exchange(outgoing)).await.unwrap_or(Err(UpstreamError::TimedOut))
+        let exchange = async {
+            match outgoing.endpoint.scheme_str() {
+                Some("grpc") => self.call(outgoing).await,
+                _ => self.exchange(outgoing).await,
+            }
+        };
+        timeout(TIMEOUT, exchange).await.unwrap_or(Err(UpstreamError::TimedOut))
     }
 
     async fn exchange(&self, outgoing: &Outgoing<'_>) -> Result<Response<()>, UpstreamError> {
@@ -133,13 +152,22 @@ impl Upstream {
                 },
             }
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let mut sender = self.connect(host, authority.port_u16().unwrap_or(80)).await?;
+        let mut sender = self.connect(host_of(authority), authority.port_u16().unwrap_or(80)).await?;
         let response = sender.send_request(request).await?;
         self.finish(host_and_port, sender, response).await
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<Sender, UpstreamError> {
+        let stream = self.open(host, port).await?;
+        let (sender, connection) =
+            http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await?;
+        // The task ends when the sender is dropped.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    /// Opens a connection to the first address that accepts one.
+    async fn open(&self, host: &str, port: u16) -> Result<BoxIo, UpstreamError> {
         let resolve = |error| UpstreamError::Resolve { host: host.to_owned(), error };
         let addresses = self.network.resolve(host).await.map_err(resolve)?;
         let mut last = resolve(std::io::ErrorKind::NotFound.into());
@@ -150,15 +178,7 @@ impl Upstream {
                 .await
                 .unwrap_or_else(|_| timed_out())
             {
-                Ok(stream) => {
-                    let (sender, connection) = http1::Builder::new()
-                        .max_buf_size(MAX_BUFFER)
-                        .handshake(TokioIo::new(stream))
-                        .await?;
-                    // The task ends when the sender is dropped.
-                    tokio::spawn(connection);
-                    return Ok(sender);
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error) => last = UpstreamError::Connect { address, error },
             }
         }

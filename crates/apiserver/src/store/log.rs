@@ -4,12 +4,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::Value;
 
 use super::Object;
 
 /// Maximum changes in the log of a collection. A watch from an earlier revision, or a page of an older list, gets
 /// `Expired`. Enough for a list of 10,000 objects in pages of 500 during a few hundred writes per second.
 const CAPACITY: usize = 4096;
+
+/// Maximum size of the objects in the log of a collection, in bytes as [`weight`] estimates them. Some 2,000 changes
+/// of usual pods; objects of 3 MiB would otherwise keep 4,096 times their size.
+const MAX_WEIGHT: usize = 48 << 20;
 
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,23 +75,31 @@ pub(crate) fn line(event_type: &str, object: &[u8]) -> Bytes {
 /// Changes in the order of their revisions.
 #[derive(Debug)]
 pub(crate) struct Log {
-    events: VecDeque<Arc<Event>>,
+    /// Each change with the size of its object.
+    events: VecDeque<(usize, Arc<Event>)>,
+    /// The sum of these sizes.
+    weight: usize,
     /// Changes up to this revision are not in the log any more.
     compacted: u64,
 }
 
 impl Log {
     pub(crate) fn starting_at(revision: u64) -> Self {
-        Self { events: VecDeque::new(), compacted: revision }
+        Self { events: VecDeque::new(), weight: 0, compacted: revision }
     }
 
     pub(crate) fn push(&mut self, event: Arc<Event>) {
-        if self.events.len() == CAPACITY
-            && let Some(oldest) = self.events.pop_front()
+        let weight = weight(event.object.value());
+        self.weight += weight;
+        self.events.push_back((weight, event));
+        // The last change stays: a watch that is up to date gets it.
+        while (self.events.len() > CAPACITY || self.weight > MAX_WEIGHT)
+            && self.events.len() > 1
+            && let Some((weight, oldest)) = self.events.pop_front()
         {
+            self.weight -= weight;
             self.compacted = oldest.object.revision();
         }
-        self.events.push_back(event);
     }
 
     /// Returns the changes after a revision, oldest first, or `None` if the log no longer contains all of them.
@@ -94,12 +107,62 @@ impl Log {
         if revision < self.compacted {
             return None;
         }
-        let from = self.events.partition_point(|event| event.object.revision() <= revision);
-        Some(self.events.range(from..))
+        let from = self.events.partition_point(|(_, event)| event.object.revision() <= revision);
+        Some(self.events.range(from..).map(|(_, event)| event))
     }
 
     /// Returns the oldest revision from which a watch can start.
     pub(crate) fn compacted(&self) -> u64 {
         self.compacted
+    }
+}
+
+/// Returns an estimate of the memory of a value in bytes.
+fn weight(value: &Value) -> usize {
+    /// What an entry of a map takes next to its key and value.
+    const ENTRY: usize = 48;
+    let inner = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| ENTRY + name.len() + weight(value)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(revision: u64, size: usize) -> Arc<Event> {
+        let object = Object::new(json!({"data": "x".repeat(size)}), revision);
+        Arc::new(Event::new(Change::Added, Arc::new(object), None))
+    }
+
+    #[test]
+    fn log_of_large_objects_is_limited_by_their_size() {
+        let mut log = Log::starting_at(0);
+        (1..=100).for_each(|revision| log.push(event(revision, 1 << 20)));
+        let kept: Vec<u64> =
+            log.after(log.compacted()).unwrap().map(|event| event.object.revision()).collect();
+        assert_eq!(kept, (54..=100).collect::<Vec<u64>>(), "47 MiB and what is next to the texts");
+        assert!(log.after(52).is_none(), "a watch from an earlier revision expires");
+    }
+
+    #[test]
+    fn last_change_stays_in_the_log_whatever_its_size() {
+        let mut log = Log::starting_at(0);
+        (1..=2).for_each(|revision| log.push(event(revision, MAX_WEIGHT)));
+        assert_eq!(log.after(1).unwrap().count(), 1);
+        assert!(log.after(0).is_none());
+    }
+
+    #[test]
+    fn log_of_small_objects_is_limited_by_their_number() {
+        let mut log = Log::starting_at(0);
+        (1..=5000).for_each(|revision| log.push(event(revision, 1)));
+        assert_eq!(log.after(log.compacted()).unwrap().count(), CAPACITY);
     }
 }

@@ -1,8 +1,9 @@
-//! Runs kubectl and helm against this server and against kube-apiserver, and compares exit status and output.
+//! Runs kubectl, helm and client-go against this server and against kube-apiserver, and compares exit status and output.
 //!
-//! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm is not part of the testbed; its
-//! story is skipped with a message if it is not installed.
+//! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm and Go are not part of the testbed;
+//! their stories are skipped with a message if they are not installed.
 
+mod client_go;
 mod stories;
 mod target;
 
@@ -50,4 +51,33 @@ fn helm_behaves_as_with_kube_apiserver() {
         found.extend(differences(story, &actual, &expected));
     }
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
+}
+
+#[test]
+#[ignore = "needs Go, its modules and kube-apiserver: tests/testbed.sh"]
+fn client_go_behaves_as_with_kube_apiserver() {
+    let program = match client_go::build() {
+        Ok(program) => program,
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            return;
+        }
+    };
+    let found = differences(&client_go::story(program), &Target::embedded(), &testbed());
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
+}
+
+/// Without kube-apiserver: each story of client-go succeeds.
+#[test]
+#[ignore = "needs Go and its modules: tests/testbed.sh"]
+fn client_go_succeeds() {
+    let program = match client_go::build() {
+        Ok(program) => program,
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            return;
+        }
+    };
+    let output = Target::embedded().run(&client_go::story(program));
+    assert!(output.iter().all(|text| text.starts_with("exit status: 0\n")), "{output:#?}");
 }

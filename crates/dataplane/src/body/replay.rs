@@ -8,22 +8,21 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::RequestBody;
 use crate::error::BoxError;
 
 /// The longest body that is kept, in bytes; Linkerd's limit.
 const MAX_LENGTH: usize = 64 * 1024;
 
 /// One reading of a kept body. The first reading reads the source; later ones repeat what it kept.
-pub(crate) struct Replay {
+pub(crate) struct Replay<B> {
     /// `None` for a request without a body.
-    kept: Option<Arc<Mutex<Kept>>>,
+    kept: Option<Arc<Mutex<Kept<B>>>>,
     next: usize,
     trailers_read: bool,
 }
 
-struct Kept {
-    source: Option<RequestBody>,
+struct Kept<B> {
+    source: Option<B>,
     chunks: Vec<Bytes>,
     length: usize,
     trailers: Option<HeaderMap>,
@@ -31,9 +30,9 @@ struct Kept {
     incomplete: bool,
 }
 
-impl Replay {
+impl<B: Body<Data = Bytes, Error = BoxError> + Unpin> Replay<B> {
     /// Keeps a body, or returns it if it announces more than 64 KiB.
-    pub(crate) fn new(body: RequestBody) -> Result<Self, RequestBody> {
+    pub(crate) fn new(body: B) -> Result<Self, B> {
         if body.is_end_stream() {
             return Ok(Self { kept: None, next: 0, trailers_read: false });
         }
@@ -45,9 +44,9 @@ impl Replay {
         Ok(Self { kept: Some(Arc::new(Mutex::new(kept))), next: 0, trailers_read: false })
     }
 
-    /// Returns the body of one more attempt.
-    pub(crate) fn body(&self) -> RequestBody {
-        RequestBody::replay(Self { kept: self.kept.clone(), next: 0, trailers_read: false })
+    /// Returns one more reading of the body.
+    pub(super) fn reading(&self) -> Self {
+        Self { kept: self.kept.clone(), next: 0, trailers_read: false }
     }
 
     /// Whether the whole body was read and kept, so that it can be sent again.
@@ -55,7 +54,7 @@ impl Replay {
         self.lock().is_none_or(|kept| kept.source.is_none() && !kept.incomplete)
     }
 
-    fn lock(&self) -> Option<MutexGuard<'_, Kept>> {
+    fn lock(&self) -> Option<MutexGuard<'_, Kept<B>>> {
         self.kept.as_ref().map(|kept| kept.lock().expect("replay lock"))
     }
 
@@ -98,7 +97,7 @@ impl Replay {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        let ended = |kept: MutexGuard<'_, Kept>| {
+        let ended = |kept: MutexGuard<'_, Kept<B>>| {
             let trailers = kept.trailers.is_some() && !self.trailers_read;
             kept.source.is_none() && self.next >= kept.chunks.len() && !trailers
         };
@@ -117,7 +116,7 @@ impl Replay {
     }
 }
 
-impl Kept {
+impl<B> Kept<B> {
     /// Keeps a chunk; returns by how many chunks the reading advances.
     fn keep(&mut self, data: &Bytes) -> usize {
         self.length = self.length.saturating_add(data.len());

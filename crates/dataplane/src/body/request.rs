@@ -26,7 +26,7 @@ pub(crate) struct RequestBody {
 enum Inner {
     Empty,
     Incoming(Incoming),
-    Replay(Replay),
+    Replay(Replay<RequestBody>),
 }
 
 impl RequestBody {
@@ -34,8 +34,9 @@ impl RequestBody {
         Self::new(if body.is_end_stream() { Inner::Empty } else { Inner::Incoming(body) })
     }
 
-    pub(super) fn replay(body: Replay) -> Self {
-        Self::new(Inner::Replay(body))
+    /// Returns the body of one more attempt.
+    pub(crate) fn of_attempt(kept: &Replay<RequestBody>) -> Self {
+        Self::new(Inner::Replay(kept.reading()))
     }
 
     fn new(inner: Inner) -> Self {

@@ -38,6 +38,15 @@ impl Load {
         self.estimate.lock().expect("load lock").sample(now.saturating_duration_since(started), now);
     }
 
+    /// Records a failure as a latency. It does not lower the estimate: an endpoint that fails does not look better than
+    /// before.
+    pub(super) fn end_with_penalty(&self, penalty: Duration, now: Instant) {
+        self.in_flight.fetch_sub(1, Relaxed);
+        let mut estimate = self.estimate.lock().expect("load lock");
+        estimate.sample(Duration::ZERO, now);
+        estimate.seconds = estimate.seconds.max(penalty.as_secs_f64());
+    }
+
     /// Returns the load in seconds; reading it lets the estimate decay.
     pub(super) fn current(&self, now: Instant) -> f64 {
         let mut estimate = self.estimate.lock().expect("load lock");

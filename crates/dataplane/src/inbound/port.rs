@@ -30,7 +30,7 @@ impl Port {
         let labels = labels.with("tls", "no_identity").with("no_tls_reason", "loopback");
         let scope = Arc::new(TcpScope::new(metrics, labels));
         let connector = Connector { network: app, addr, tls: None, scope };
-        let access = Access::new(policy.borrow().clone(), None);
+        let access = Access::new(addr, policy.borrow().clone(), None);
         Self { client: Client::new(connector), addr, policy, access: Mutex::new(Arc::new(access)) }
     }
 
@@ -45,7 +45,7 @@ impl Port {
         let policy = self.policy.borrow().clone();
         let mut access = self.access.lock().expect("policy lock");
         if !Arc::ptr_eq(&access.policy, &policy) {
-            *access = Arc::new(Access::new(policy, Some(&access)));
+            *access = Arc::new(Access::new(self.addr, policy, Some(&access)));
         }
         access.clone()
     }

@@ -10,8 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::context::Context;
 use super::endpoint::EndpointState;
 use crate::error::ProxyError;
-use crate::health::InFlight;
-use crate::policy::FailureAccrual;
+use crate::health::{HealthSettings, InFlight};
 use crate::target::Endpoint;
 
 /// How long the first request of the queue waits for an endpoint before the whole queue fails; Linkerd's default.
@@ -21,7 +20,7 @@ const FAIL_FAST: Duration = Duration::from_secs(3);
 pub(super) struct Balancer {
     context: Arc<Context>,
     authority: Option<Arc<str>>,
-    accrual: Option<FailureAccrual>,
+    settings: HealthSettings,
     state: Mutex<State>,
     /// Notified when a breaker admits requests again.
     available: Arc<Notify>,
@@ -51,16 +50,16 @@ impl Balancer {
         context: Arc<Context>,
         authority: Option<Arc<str>>,
         mut watch: watch::Receiver<Arc<[Endpoint]>>,
-        accrual: Option<FailureAccrual>,
+        settings: HealthSettings,
     ) -> Self {
         watch.mark_changed();
         let state = Mutex::new(State { watch, endpoints: Arc::new([]) });
         let (available, waiting, first, failed, fail_fast) = Default::default();
-        Self { context, authority, accrual, state, available, waiting, first, failed, fail_fast }
+        Self { context, authority, settings, state, available, waiting, first, failed, fail_fast }
     }
 
-    pub(super) fn accrual(&self) -> Option<FailureAccrual> {
-        self.accrual
+    pub(super) fn settings(&self) -> HealthSettings {
+        self.settings
     }
 
     /// Whether the endpoints come from this watch.
@@ -172,7 +171,7 @@ impl Balancer {
             same.unwrap_or_else(|| {
                 let (authority, available) = (self.authority.as_deref(), self.available.clone());
                 let endpoint = endpoint.clone();
-                Arc::new(EndpointState::new(&self.context, authority, endpoint, self.accrual, available))
+                Arc::new(EndpointState::new(&self.context, authority, endpoint, self.settings, available))
             })
         });
         state.endpoints = endpoints.collect();

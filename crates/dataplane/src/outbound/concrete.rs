@@ -12,7 +12,7 @@ use super::endpoint::Limit;
 use crate::body::{BoxResponse, RequestBody, Tracker};
 use crate::classify::Class;
 use crate::error::ProxyError;
-use crate::policy::FailureAccrual;
+use crate::health::HealthSettings;
 use crate::profile::Route;
 use crate::target::Endpoint;
 use crate::transport::Transport;
@@ -25,13 +25,13 @@ impl Concrete {
         context: Arc<Context>,
         authority: Option<Arc<str>>,
         endpoints: watch::Receiver<Arc<[Endpoint]>>,
-        accrual: Option<FailureAccrual>,
+        settings: HealthSettings,
     ) -> Self {
-        Self(Balancer::new(context, authority, endpoints, accrual))
+        Self(Balancer::new(context, authority, endpoints, settings))
     }
 
-    pub(super) fn accrual(&self) -> Option<FailureAccrual> {
-        self.0.accrual()
+    pub(super) fn settings(&self) -> HealthSettings {
+        self.0.settings()
     }
 
     /// Whether the endpoints come from this watch.
@@ -53,9 +53,10 @@ impl Concrete {
         now: Instant,
         limit: Option<Limit>,
     ) -> Result<BoxResponse, ProxyError> {
-        let Picked { endpoint, in_flight } = self.0.pick(now).await?;
+        let Picked { endpoint, mut in_flight } = self.0.pick(now).await?;
         match endpoint.call(request, route, grpc, in_flight.started(), limit).await {
             Ok(mut response) => {
+                in_flight.head(response.status(), response.headers());
                 response.body_mut().add(Tracker::Load(in_flight));
                 Ok(response)
             }

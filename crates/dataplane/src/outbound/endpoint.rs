@@ -15,9 +15,8 @@ use crate::client::{Client, Connector, Tls};
 use crate::error::{ProxyError, StreamTimeout};
 use crate::error_response::error_response;
 use crate::headers::{has_l5d, strip_hop_by_hop, strip_l5d, wants_upgrade};
-use crate::health::EndpointHealth;
+use crate::health::{EndpointHealth, HealthSettings};
 use crate::metrics::{HttpScope, Labels, Metrics, Outcome, TcpScope};
-use crate::policy::FailureAccrual;
 use crate::profile::Route;
 use crate::target::Endpoint;
 use crate::transport::Transport;
@@ -38,7 +37,7 @@ impl EndpointState {
         context: &Context,
         authority: Option<&str>,
         endpoint: Endpoint,
-        accrual: Option<FailureAccrual>,
+        settings: HealthSettings,
         available: Arc<Notify>,
     ) -> Self {
         let tls = tls(context, &endpoint);
@@ -66,7 +65,7 @@ impl EndpointState {
         let connector = Connector { network: context.network.clone(), addr: endpoint.addr, tls, scope: tcp };
         Self {
             client: Client::new(connector),
-            health: Arc::new(EndpointHealth::new(endpoint.addr, accrual, available)),
+            health: Arc::new(EndpointHealth::new(endpoint.addr, settings, available)),
             endpoint,
             scope: OnceLock::new(),
             labels: http,

@@ -12,6 +12,7 @@ use super::profile_route::ProfilePlan;
 use super::services::Services;
 use crate::body::{BoxResponse, RequestBody};
 use crate::error::ProxyError;
+use crate::health::HealthSettings;
 use crate::profile::Profile;
 use crate::target::{Destination, Target};
 use crate::transport::Transport;
@@ -76,7 +77,7 @@ impl Logical {
     /// Opens a connection for bytes that are not HTTP.
     pub(super) async fn open(&self) -> Result<Transport, ProxyError> {
         let (_, target) = self.current();
-        self.services.own(&target, None).open().await
+        self.services.own(&target, HealthSettings::default()).open().await
     }
 
     fn current(&self) -> (Plan, Arc<Target>) {

@@ -1,14 +1,12 @@
 //! Applies annotations and HTTPRoutes. From the outside in: count the request, its deadline, its retries with backoff,
 //! filters, a backend by weight, count each attempt, its timeouts.
 
-mod filters;
 mod rule;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
-use http::header::HOST;
 use tokio::time::{Instant, sleep};
 
 use super::concrete::Concrete;
@@ -19,10 +17,12 @@ use super::services::Services;
 use crate::backoff::backoff;
 use crate::body::{BoxResponse, Limits, Replay, RequestBody, Tracker};
 use crate::error::{ProxyError, StreamTimeout};
+use crate::headers::host;
+use crate::health::HealthSettings;
 use crate::metrics::{End, Metrics, RetryScope, RouteProtocol};
-use crate::policy::{Backend, HttpRoute, Policy, Retry, RouteRule, find_rule};
+use crate::policy::{Backend, BackendKind, HttpRoute, Policy, Retry, RouteRule, find_rule};
+use crate::route_filters::{apply_request, apply_response};
 use crate::target::Target;
-use filters::{apply_request, apply_response};
 use rule::{Parent, Rule, RuleBackend};
 
 /// The shortest and the longest backoff before a retry; up to the same time is added at random. Linkerd's values.
@@ -31,8 +31,11 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(25), Duration::from
 /// One version of a service's policy.
 pub(super) struct PolicyPlan {
     policy: Arc<Policy>,
-    /// By route and rule; without routes one default rule.
+    settings: HealthSettings,
+    /// By route and rule.
     rules: Vec<Vec<Rule>>,
+    /// The rule of requests that no route matches: without routes, and outside of the cluster.
+    default: Option<Rule>,
     own: Arc<Concrete>,
     services: Arc<Services>,
     /// The destination's address or name, for error texts.
@@ -49,18 +52,17 @@ impl PolicyPlan {
     ) -> Self {
         let policy = target.policy.clone();
         let parent = Parent::of(target);
-        let rules = if policy.routes.is_empty() {
-            vec![vec![Rule::new(&parent, target, &policy, None, &RouteRule::default())]]
-        } else {
-            let rules = |route: &HttpRoute| {
-                let rule = |rule| Rule::new(&parent, target, &policy, Some(route), rule);
-                route.rules.iter().map(rule).collect()
-            };
-            policy.routes.iter().map(rules).collect()
+        let rules = |route: &HttpRoute| {
+            let rule = |rule| Rule::new(&parent, target, &policy, Some(route), rule);
+            route.rules.iter().map(rule).collect()
         };
-        let own = services.own(target, policy.failure_accrual);
+        let rules = policy.routes.iter().map(rules).collect();
+        let has_default = policy.routes.is_empty() || target.egress.is_some();
+        let default = has_default.then(|| Rule::new(&parent, target, &policy, None, &RouteRule::default()));
+        let settings = HealthSettings { accrual: policy.failure_accrual, bias: policy.load_bias };
+        let own = services.own(target, settings);
         let (logical, metrics) = (logical.clone(), context.metrics.clone());
-        Self { policy, rules, own, services: services.clone(), logical, metrics }
+        Self { policy, settings, rules, default, own, services: services.clone(), logical, metrics }
     }
 
     pub(super) async fn call(
@@ -103,11 +105,10 @@ impl PolicyPlan {
 
     /// Returns the rule of a request and the path prefix that it matched.
     fn rule(&self, request: &Request<RequestBody>) -> Option<(&Rule, Option<&str>)> {
-        if self.policy.routes.is_empty() {
-            return Some((self.rules.first()?.first()?, None));
+        match find_rule(&self.policy.routes, request, host(request)) {
+            Some(found) => Some((self.rules.get(found.route)?.get(found.rule)?, found.prefix)),
+            None => Some((self.default.as_ref()?, None)),
         }
-        let found = find_rule(&self.policy.routes, request, host(request))?;
-        Some((self.rules.get(found.route)?.get(found.rule)?, found.prefix))
     }
 
     /// Retries after a backoff, as often as the limit allows. The conditions: the response or the error is retryable, the
@@ -135,7 +136,7 @@ impl PolicyPlan {
         };
         let mut retries = 0;
         loop {
-            let request = Box::new(Request::from_parts(head.clone(), replay.body()));
+            let request = Box::new(Request::from_parts(head.clone(), RequestBody::of_attempt(&replay)));
             // No decision follows the last attempt, so its headers have no timeout.
             let headers_timeout = retry.timeout.filter(|_| retries < retry.limit);
             let mut result = self.attempt(attempts, request, now, headers_timeout).await;
@@ -187,14 +188,14 @@ impl PolicyPlan {
         if !rule.allowed {
             return Err(ProxyError::NotAllowed);
         }
-        apply_request(&rule.filters, &mut request, host, prefix)?;
+        apply_request(&rule.filters, &mut request, prefix)?;
         let backend = rule.backends.choose(|backend| !self.sheds(backend)).ok_or(ProxyError::FailFast)?;
         if self.sheds(backend) {
             return Err(ProxyError::LoadShed);
         }
         attempts.last = Some(backend);
         let filters = backend.named.as_ref().map(|backend| &*backend.filters).unwrap_or_default();
-        apply_request(filters, &mut request, host, prefix)?;
+        apply_request(filters, &mut request, prefix)?;
         let service = self.service(backend).await;
         let scope = match &service {
             Some(_) => backend.scope(&self.metrics),
@@ -242,18 +243,20 @@ impl PolicyPlan {
     /// Returns the service of a backend, or `None` if it does not exist.
     async fn service(&self, backend: &RuleBackend) -> Option<Arc<Concrete>> {
         match &backend.named {
-            None => Some(self.own.clone()),
-            Some(Backend { authority, .. }) => {
-                self.services.named(authority, self.policy.failure_accrual).await
+            _ if backend.is_own => Some(self.own.clone()),
+            Some(Backend { authority, kind: BackendKind::Service, .. }) => {
+                self.services.named(authority, self.settings).await
             }
+            _ => None,
         }
     }
 
     /// Whether a backend rejects requests at once.
     fn sheds(&self, backend: &RuleBackend) -> bool {
         match &backend.named {
-            None => self.own.sheds(),
-            Some(backend) => self.services.sheds(&backend.authority, self.policy.failure_accrual),
+            _ if backend.is_own => self.own.sheds(),
+            Some(backend) => self.services.sheds(&backend.authority, self.settings),
+            None => false,
         }
     }
 }
@@ -303,9 +306,4 @@ fn is_failure(result: &Result<BoxResponse, ProxyError>) -> bool {
 /// Logs why a failure is not retried.
 fn refused(reason: &str) {
     tracing::debug!(reason, "retry refused");
-}
-
-fn host<B>(request: &Request<B>) -> Option<&str> {
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    request.uri().authority().map(|authority| authority.as_str()).or(host)
 }

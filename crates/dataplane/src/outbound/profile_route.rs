@@ -15,6 +15,7 @@ use crate::budget::Budget;
 use crate::classify::Class;
 use crate::error::ProxyError;
 use crate::headers::DST_CANONICAL;
+use crate::health::HealthSettings;
 use crate::metrics::{Counter, HttpScope, Labels, Metrics, Outcome};
 use crate::profile::{Profile, Route};
 use crate::target::Target;
@@ -78,7 +79,7 @@ impl ProfilePlan {
             budget: Budget::new(profile.retry_budget.unwrap_or_default(), context.budget_log.clone()),
             split: (!profile.dst_overrides.is_empty()).then(|| Split::new(overrides)),
             canonical: HeaderValue::try_from(dst).ok().filter(|dst| !dst.is_empty()),
-            own: services.own(target, None),
+            own: services.own(target, HealthSettings::default()),
             authority: dst.into(),
             services: services.clone(),
             metrics: context.metrics.clone(),
@@ -155,7 +156,7 @@ impl ProfilePlan {
             }
         };
         loop {
-            let request = Box::new(Request::from_parts(head.clone(), replay.body()));
+            let request = Box::new(Request::from_parts(head.clone(), RequestBody::of_attempt(&replay)));
             let result = self.attempt(route, scopes, request, grpc, now).await;
             if !is_failure(&result) || !replay.is_complete() {
                 refused(&result, "the request body was not sent or kept to its end");
@@ -201,9 +202,11 @@ impl ProfilePlan {
         let Some(split) = &self.split else {
             return self.own.call(request, Some(route), grpc, now, None).await;
         };
-        let name = split.choose(|name| !self.services.sheds(name, None)).ok_or(ProxyError::FailFast)?;
+        let name = split
+            .choose(|name| !self.services.sheds(name, HealthSettings::default()))
+            .ok_or(ProxyError::FailFast)?;
         tracing::debug!(service = name, "override chosen");
-        let service = self.services.named(name, None).await;
+        let service = self.services.named(name, HealthSettings::default()).await;
         let service = service.ok_or_else(|| ProxyError::UnknownService(name.clone()))?;
         service.call(request, Some(route), grpc, now, None).await
     }

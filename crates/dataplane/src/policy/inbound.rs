@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::HttpRoute;
+
 /// Returns the policies of a pod's ports.
 pub trait InboundPolicies: Send + Sync + 'static {
     /// Watches the policy of a port of the application. If the sender is dropped, the last policy stays.
     fn of_port(&self, port: u16) -> watch::Receiver<Arc<InboundPolicy>>;
 }
 
-/// The policy of one port. A request is allowed if one of the authorizations covers its caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The policy of one port. A request is allowed if one of the authorizations of its route, or one of the port, covers its
+/// caller.
+#[derive(Clone, Debug, PartialEq)]
 pub struct InboundPolicy {
     /// The Server, or the default policy, for the labels.
     pub server: ObjectRef,
@@ -20,6 +23,9 @@ pub struct InboundPolicy {
     pub opaque: bool,
     /// In order: the first one that covers a caller appears in the labels.
     pub authorizations: Vec<Authorization>,
+    /// The routes that are attached to the Server. A request that none of them matches gets a 404, and probes need a route
+    /// as every request does. Without routes every request matches, and probes are always allowed.
+    pub routes: Vec<InboundRoute>,
     /// Limits the rate of requests, also those of probes.
     pub rate_limit: Option<RateLimit>,
 }
@@ -33,8 +39,17 @@ impl Default for InboundPolicy {
             networks: Network::all(),
             identities: Identities::Unauthenticated,
         };
-        Self { server, opaque: false, authorizations: vec![all], rate_limit: None }
+        Self { server, opaque: false, authorizations: vec![all], routes: Vec::new(), rate_limit: None }
     }
+}
+
+/// A route of a Server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboundRoute {
+    /// Which requests match, and the filters for them. Backends, timeouts and retries have no effect.
+    pub route: HttpRoute,
+    /// Who may call in addition to what the port allows.
+    pub authorizations: Vec<Authorization>,
 }
 
 /// An object in the labels of metrics.

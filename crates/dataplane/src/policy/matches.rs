@@ -114,12 +114,12 @@ pub(crate) struct Found<'a> {
 ///
 /// The most specific match applies; among equals the one listed first.
 pub(crate) fn find<'a, B>(
-    routes: &'a [HttpRoute],
+    routes: impl IntoIterator<Item = &'a HttpRoute>,
     request: &Request<B>,
     host: Option<&str>,
 ) -> Option<Found<'a>> {
     let mut best: Option<(Rank, Found<'a>)> = None;
-    for (r, route) in routes.iter().enumerate() {
+    for (r, route) in routes.into_iter().enumerate() {
         let Some(host) = host_rank(&route.hostnames, host) else { continue };
         for (n, rule) in route.rules.iter().enumerate() {
             let matches = if rule.matches.is_empty() { slice::from_ref(&ALL) } else { &rule.matches[..] };

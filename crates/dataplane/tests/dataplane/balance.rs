@@ -1,11 +1,14 @@
 //! Balancing: slow endpoints, changes of the set of endpoints, the queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use meshy_dataplane::policy::{LoadBias, Policy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::counters::failing;
+use crate::measured::{gets, load, serve};
 use crate::support::{Lab, Server, WEB, endpoint, serve_http, serve_raw};
 
 fn responding_after(lab: &Lab, addr: &str, millis: u64) -> Server {
@@ -41,6 +44,25 @@ async fn a_slow_endpoint_of_six_gets_at_most_five_percent_of_the_requests() {
     assert_eq!(counts.iter().sum::<usize>(), 1_000);
     assert!(counts[5] <= 50, "{counts:?}");
     assert!(counts[..5].iter().all(|count| *count > 100), "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_load_biaser_an_endpoint_that_rejects_fast_gets_fewer_requests_than_slow_ones() {
+    let share = async |load_bias: Option<LoadBias>| {
+        let lab = Lab::default();
+        let addrs = ["10.244.1.1:9090", "10.244.1.2:9090", "10.244.1.3:9090"];
+        let servers =
+            addrs.map(|addr| serve(&lab, addr, move |_| if addr == addrs[0] { (1, 429) } else { (50, 200) }));
+        let web = lab.service("web", WEB, &addrs.map(endpoint));
+        web.policy(Policy { load_bias, ..Policy::default() });
+        let client = Arc::new(lab.client());
+        load(&client, Duration::from_millis(50), gets(400)).await;
+        assert_eq!(servers.iter().map(Server::count).sum::<usize>(), 400);
+        servers[0].count()
+    };
+    let (without, with) = (share(None).await, share(Some(LoadBias::default())).await);
+    assert!(without > 200, "{without}: a fast rejection looks like a fast response");
+    assert!(with < 40, "{with}: each rejection counts as 5 s");
 }
 
 #[tokio::test]

@@ -17,6 +17,11 @@ fn the_corpus_of_upstreams_replays() {
 }
 
 #[test]
+fn the_corpus_of_grpc_trailers_replays() {
+    replay("grpc_trailers", fuzzed::grpc_trailers);
+}
+
+#[test]
 fn the_corpus_of_mesh_headers_replays() {
     replay("mesh_headers", fuzzed::mesh_headers);
 }

@@ -3,6 +3,8 @@
 //! `fuzz/` runs these functions under libFuzzer; `corpora.rs` replays its corpora. A panic in any task is a failure, also if
 //! the runtime catches it.
 
+mod trailers;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::{Arc, Once};
@@ -16,6 +18,8 @@ use meshy_dataplane::profile::Profile;
 use meshy_net::Network;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
+
+pub(crate) use trailers::grpc_trailers;
 
 use super::support::{Client, Lab, Memory, WEB, endpoint, route, serve_http, serve_raw};
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use meshy_dataplane::policy::{
-    Backend, Filter, HeaderModifier, HttpRoute, PathMatch, PathRewrite, Policy, Redirect, Retry, RouteMatch,
-    RouteRule, ServiceRef,
+    Backend, BackendKind, Filter, HeaderModifier, HttpRoute, PathMatch, PathRewrite, Policy, Redirect, Retry,
+    RouteMatch, RouteRule, ServiceRef,
 };
 
 use crate::counters::failing;
@@ -57,7 +57,7 @@ async fn a_routes_retries_replace_those_of_the_service() {
 fn backend(name: &str, weight: u32) -> Backend {
     let service = ServiceRef { namespace: "default".into(), name: name.into(), port: 9090 };
     let authority = format!("{name}.default.svc.cluster.local:9090");
-    Backend { authority, service, weight, filters: Vec::new() }
+    Backend { kind: BackendKind::Service, authority, service, weight, filters: Vec::new() }
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ mod egress;
 mod endpoints;
 mod grpc;
 mod hops;
-mod inbound;
+pub(crate) mod inbound;
 mod retries;
+mod routes;
 mod rows;
 mod timeouts;
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -45,6 +46,8 @@ pub(crate) struct Received {
     pub(crate) reason: String,
     /// Whether the response closes the connection.
     pub(crate) closes: bool,
+    /// The names of its headers, sorted.
+    pub(crate) headers: Vec<String>,
 }
 
 /// Sends requests at a fixed rate, whether or not responses arrive, and returns the responses in the order of the requests.
@@ -73,6 +76,7 @@ pub(crate) async fn load(
                 status: reply.as_ref().map_or(0, |reply| reply.status),
                 reason: header("l5d-proxy-error").unwrap_or_default(),
                 closes: header("connection").is_some_and(|value| value == "close"),
+                headers: reply.as_ref().map(|reply| names(&reply.headers)).unwrap_or_default(),
             };
             (number, received)
         });
@@ -88,12 +92,32 @@ pub(crate) fn gets(n: usize) -> Vec<Request<Bytes>> {
     (0..n).map(|_| get()).collect()
 }
 
-/// Asserts that all responses are the proxy's own with one status and one reason.
+fn names(headers: &HeaderMap) -> Vec<String> {
+    let mut names: Vec<_> = headers.keys().map(|name| name.as_str().to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Asserts that all responses are the application's own 200, or the proxy's own with one status, one reason and the headers
+/// of the measured ones.
 #[track_caller]
 pub(crate) fn all_are(received: &[Received], status: u16, reason: &str, closes: bool) {
     for one in received {
         assert_eq!((one.status, &*one.reason, one.closes), (status, reason, closes), "{one:?}");
+        if status != 200 {
+            assert_eq!(one.headers, own_headers(reason, closes), "{one:?}");
+        }
     }
+}
+
+/// Returns the names of the headers of a response that a proxy made: the measured ones without `date`, which this proxy does
+/// not add (a difference of `docs/dataplane-rules.md`).
+pub(crate) fn own_headers(reason: &str, closes: bool) -> Vec<&'static str> {
+    let connection = closes.then_some("connection");
+    let l5d_connection = (closes && !reason.is_empty()).then_some("l5d-proxy-connection");
+    let l5d_error = (!reason.is_empty()).then_some("l5d-proxy-error");
+    let all = [connection, Some("content-length"), l5d_connection, l5d_error];
+    all.into_iter().flatten().collect()
 }
 
 /// Returns how many responses have a status.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{Pod, Service};
-use meshy_dataplane::policy::{HttpRoute, Policy, ServiceRef};
+use meshy_dataplane::policy::{Policy, RouteKind, ServiceRef};
 use meshy_dataplane::profile::Profile;
 use meshy_dataplane::{Destination, Discovery, Endpoint, Target};
 use meshy_linkerd::names;
@@ -14,15 +14,18 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::egress::{self, EgressIndex};
+use super::egress::Egress;
 use super::endpoints;
 use super::identity::Authority;
-use super::inbound::{self, InboundIndex};
-use super::route_index::{RouteIndex, ServiceKey};
-use super::routes::{AttachedRoute, RouteError};
+use super::inbound::Inbound;
+use super::route_index::{ServiceKey, SharedRoutes};
+use super::routes::{AttachedRoute, ParentKey, ParentKind, RouteError};
+use super::shared::{key, lock};
 use super::targets::{ClientKey, Targets};
 use super::{policy, profile, route_status, routes};
-use crate::api::{Api, Change, GRPC_ROUTES, HTTP_ROUTES, SERVICE_PROFILES, StoredObject};
+use crate::api::{
+    Api, Change, GRPC_ROUTES, HTTP_ROUTES, Kind, POLICY_HTTP_ROUTES, SERVICE_PROFILES, StoredObject,
+};
 use crate::network::{Fabric, service_candidates};
 use crate::object::ObjectExt;
 use crate::pods;
@@ -31,20 +34,28 @@ use crate::service_table::ServiceTable;
 /// Profiles by namespace and name; `None` for a profile that has been invalid since it was created.
 type Profiles = HashMap<(String, String), Option<Arc<Profile>>>;
 
+type Translate = fn(&Value) -> Result<AttachedRoute, RouteError>;
+
+/// The kinds of routes.
+const ROUTES: [(Kind, RouteKind, Translate); 3] = [
+    (HTTP_ROUTES, RouteKind::Http, routes::translate),
+    (POLICY_HTTP_ROUTES, RouteKind::PolicyHttp, routes::translate_policy),
+    (GRPC_ROUTES, RouteKind::Grpc, routes::translate_grpc),
+];
+
 /// What the proxies of the cluster share.
 pub(crate) struct Mesh {
     pub(super) authority: Arc<Authority>,
     pub(super) linkerd_discovery_cache: bool,
+    pub(super) inbound: Arc<Inbound>,
+    egress: Arc<Egress>,
     api: Api,
     fabric: Arc<Fabric>,
     services: Arc<ServiceTable>,
-    /// Locked before `profiles` and the indexes of routes.
+    /// Locked before `profiles` and `routes`.
     targets: Mutex<Targets>,
     profiles: Mutex<Profiles>,
-    routes: Mutex<RouteIndex>,
-    grpc_routes: Mutex<RouteIndex>,
-    inbound: Mutex<InboundIndex>,
-    egress: Mutex<EgressIndex>,
+    routes: SharedRoutes,
 }
 
 impl Mesh {
@@ -55,19 +66,21 @@ impl Mesh {
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
     ) -> Arc<Self> {
-        let (targets, profiles, routes, grpc_routes, inbound, egress) = Default::default();
+        let (targets, profiles) = Default::default();
+        let routes = SharedRoutes::default();
+        let inbound = Inbound::new(api.clone(), routes.clone());
+        let egress = Egress::new(api.clone(), routes.clone());
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
+            inbound,
+            egress,
             api,
             fabric,
             services,
             targets,
             profiles,
             routes,
-            grpc_routes,
-            inbound,
-            egress,
         })
     }
 
@@ -81,22 +94,18 @@ impl Mesh {
                 mesh.apply_profile(&change);
             }
         });
-        let (mesh, mut changes) = (self.clone(), self.api.watch_json(HTTP_ROUTES));
-        tasks.spawn(async move {
-            while let Some(change) = changes.next().await {
-                mesh.apply_route(&mesh.routes, &change, routes::translate);
-            }
-        });
-        let (mesh, mut changes) = (self.clone(), self.api.watch_json(GRPC_ROUTES));
-        tasks.spawn(async move {
-            while let Some(change) = changes.next().await {
-                mesh.apply_route(&mesh.grpc_routes, &change, routes::translate_grpc);
-            }
-        });
-        inbound::start(self, tasks);
-        egress::start(self, tasks);
-        let mesh = self.clone();
-        tasks.spawn(async move { route_status::follow(&mesh).await });
+        for (resource, kind, translate) in ROUTES {
+            let (mesh, mut changes) = (self.clone(), self.api.watch_json(resource));
+            tasks.spawn(async move {
+                while let Some(change) = changes.next().await {
+                    mesh.apply_route(kind, &change, translate);
+                }
+            });
+        }
+        self.inbound.start(tasks);
+        self.egress.start(tasks);
+        let api = self.api.clone();
+        tasks.spawn(async move { route_status::follow(&api).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {
@@ -104,18 +113,6 @@ impl Mesh {
                 mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));
             }
         });
-    }
-
-    pub(super) fn inbound(&self) -> &Mutex<InboundIndex> {
-        &self.inbound
-    }
-
-    pub(super) fn egress(&self) -> &Mutex<EgressIndex> {
-        &self.egress
-    }
-
-    pub(super) fn api(&self) -> &Api {
-        &self.api
     }
 
     /// Returns the discovery for the clients of a namespace.
@@ -141,12 +138,7 @@ impl Mesh {
         self.refresh(&service);
     }
 
-    fn apply_route(
-        &self,
-        index: &Mutex<RouteIndex>,
-        change: &Change<StoredObject>,
-        translate: fn(&Value) -> Result<AttachedRoute, RouteError>,
-    ) {
+    fn apply_route(&self, kind: RouteKind, change: &Change<StoredObject>, translate: Translate) {
         let key = key(change.object());
         let route = match change {
             Change::Applied(object) => translate(object)
@@ -154,9 +146,13 @@ impl Mesh {
                 .ok(),
             Change::Deleted(_) => None,
         };
-        let changed = lock(index).set(key, route);
-        for service in changed {
-            self.refresh(&service);
+        let changed = lock(&self.routes).set((kind, key.0, key.1), route);
+        for ParentKey { kind, namespace, name } in changed {
+            match kind {
+                ParentKind::Service => self.refresh(&(namespace, name)),
+                ParentKind::EgressNetwork => self.egress.refresh(),
+                ParentKind::Server => self.inbound.refresh(),
+            }
         }
     }
 
@@ -205,19 +201,15 @@ impl Mesh {
 
     fn policy(&self, service: &Service, key: &ServiceKey, client: &ClientKey) -> Policy {
         let annotations = service.metadata.annotations.clone().unwrap_or_default();
+        let (namespace, name) = key.clone();
+        let parent = ParentKey { kind: ParentKind::Service, namespace, name };
         Policy {
             retry: policy::retry(&annotations),
             timeouts: policy::timeouts(&annotations),
             failure_accrual: policy::failure_accrual(&annotations),
-            routes: self.routes(key, client),
+            load_bias: policy::load_bias(&annotations),
+            routes: lock(&self.routes).outbound(&parent, client.port, &client.namespace),
         }
-    }
-
-    /// Returns the routes of a Service: its GRPCRoutes, without one its HTTPRoutes.
-    fn routes(&self, key: &ServiceKey, client: &ClientKey) -> Vec<HttpRoute> {
-        let of = |index: &Mutex<RouteIndex>| lock(index).routes(key, client.port, &client.namespace);
-        let grpc = of(&self.grpc_routes);
-        if grpc.is_empty() { of(&self.routes) } else { grpc }
     }
 
     /// Returns the target of a pod address: it has no Service, but the identity of the pod.
@@ -257,7 +249,7 @@ impl Discovery for NamespaceDiscovery {
                         if let Some(target) = mesh.pod_target(*address) {
                             return Some(watch::channel(Arc::new(target)).1);
                         }
-                        return lock(mesh.egress()).watch(&self.namespace, *address);
+                        return mesh.egress.watch(&self.namespace, *address);
                     };
                     (entry, address.port())
                 }
@@ -271,15 +263,6 @@ impl Discovery for NamespaceDiscovery {
             Some(mesh.watch_target(&service, ClientKey { namespace: self.namespace.clone(), port }))
         })
     }
-}
-
-pub(super) fn key(object: &StoredObject) -> (String, String) {
-    let key = object.key();
-    (key.namespace, key.name)
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether `config.linkerd.io/opaque-ports` (numbers and ranges) contains a port.

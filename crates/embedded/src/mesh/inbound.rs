@@ -8,27 +8,38 @@ mod authorize;
 mod objects;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use meshy_dataplane::policy::{InboundPolicies, InboundPolicy, ObjectRef, RateLimit};
+use meshy_dataplane::policy::{
+    HttpRoute, InboundPolicies, InboundPolicy, InboundRoute, ObjectRef, RateLimit,
+};
 use meshy_linkerd::inbound::{DEFAULT_INBOUND_POLICY, DefaultPolicy, Port, RateLimitPolicy, Server};
 use meshy_linkerd::names;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::discovery::{Mesh, key, lock};
+use super::route_index::{RouteIndex, SharedRoutes};
+use super::routes::{ParentKey, ParentKind};
+use super::shared::{key, lock};
 use crate::api::{Api, Change};
 use crate::object::ObjectExt;
-use authorize::{by_default, by_policies, identity};
+use authorize::{by_default, by_policies, by_route_policies, by_server_authorizations, identity};
 use objects::KINDS;
 
 pub(super) use authorize::network;
 use objects::Objects;
 
+/// The inbound policies of the cluster.
+pub(super) struct Inbound {
+    api: Api,
+    routes: SharedRoutes,
+    index: Mutex<Index>,
+}
+
 /// The policy objects and the ports that proxies watch.
 #[derive(Default)]
-pub(super) struct InboundIndex {
+struct Index {
     objects: Objects,
     watched: Vec<WatchedPort>,
 }
@@ -51,14 +62,15 @@ struct PodPorts {
 
 /// The policies of one pod.
 struct OfPod {
-    mesh: Arc<Mesh>,
+    inbound: Arc<Inbound>,
     pod: Arc<PodPorts>,
 }
 
 impl InboundPolicies for OfPod {
     fn of_port(&self, port: u16) -> watch::Receiver<Arc<InboundPolicy>> {
-        let mut index = lock(self.mesh.inbound());
-        let policy = resolve(self.mesh.api(), &index.objects, &self.pod, port);
+        let Inbound { api, routes, index } = &*self.inbound;
+        let mut index = lock(index);
+        let policy = resolve(api, &index.objects, &lock(routes), &self.pod, port);
         let sender = watch::Sender::new(Arc::new(policy));
         let receiver = sender.subscribe();
         index.watched.retain(|watched| !watched.sender.is_closed());
@@ -67,51 +79,57 @@ impl InboundPolicies for OfPod {
     }
 }
 
-/// Returns the policies of a pod's ports.
-pub(super) fn of_pod(mesh: &Arc<Mesh>, pod: &Pod) -> Arc<dyn InboundPolicies> {
-    let spec = pod.spec.as_ref();
-    let containers = spec.into_iter().flat_map(|spec| &spec.containers);
-    let ports = containers.flat_map(|container| container.ports.iter().flatten());
-    let named = ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?)));
-    let pod = PodPorts {
-        namespace: pod.namespace().to_owned(),
-        labels: pod.metadata.labels.clone().unwrap_or_default(),
-        ports: named.collect(),
-        default_policy: pod.annotation(DEFAULT_INBOUND_POLICY).map(str::to_owned),
-    };
-    Arc::new(OfPod { mesh: mesh.clone(), pod: Arc::new(pod) })
-}
+impl Inbound {
+    pub(super) fn new(api: Api, routes: SharedRoutes) -> Arc<Self> {
+        Arc::new(Self { api, routes, index: Mutex::default() })
+    }
 
-/// Follows the policy objects, and the namespaces for their annotation.
-pub(super) fn start(mesh: &Arc<Mesh>, tasks: &mut JoinSet<()>) {
-    for kind in KINDS {
-        let (mesh, mut changes) = (mesh.clone(), mesh.api().watch_json(kind.clone()));
+    /// Returns the policies of a pod's ports.
+    pub(super) fn of_pod(self: &Arc<Self>, pod: &Pod) -> Arc<dyn InboundPolicies> {
+        let spec = pod.spec.as_ref();
+        let containers = spec.into_iter().flat_map(|spec| &spec.containers);
+        let ports = containers.flat_map(|container| container.ports.iter().flatten());
+        let named =
+            ports.filter_map(|port| Some((port.name.clone()?, u16::try_from(port.container_port).ok()?)));
+        let pod = PodPorts {
+            namespace: pod.namespace().to_owned(),
+            labels: pod.metadata.labels.clone().unwrap_or_default(),
+            ports: named.collect(),
+            default_policy: pod.annotation(DEFAULT_INBOUND_POLICY).map(str::to_owned),
+        };
+        Arc::new(OfPod { inbound: self.clone(), pod: Arc::new(pod) })
+    }
+
+    /// Follows the policy objects, and the namespaces for their annotation.
+    pub(super) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+        for kind in KINDS {
+            let (inbound, mut changes) = (self.clone(), self.api.watch_json(kind.clone()));
+            tasks.spawn(async move {
+                while let Some(change) = changes.next().await {
+                    let object = match &change {
+                        Change::Applied(object) => Some(object.value()),
+                        Change::Deleted(_) => None,
+                    };
+                    lock(&inbound.index).objects.set(&kind, key(change.object()), object);
+                    inbound.refresh();
+                }
+            });
+        }
+        let (inbound, mut changes) = (self.clone(), self.api.watch::<Namespace>());
         tasks.spawn(async move {
-            while let Some(change) = changes.next().await {
-                let object = match &change {
-                    Change::Applied(object) => Some(object.value()),
-                    Change::Deleted(_) => None,
-                };
-                let mut index = lock(mesh.inbound());
-                index.objects.set(&kind, key(change.object()), object);
-                index.refresh(mesh.api());
+            while changes.next().await.is_some() {
+                inbound.refresh();
             }
         });
     }
-    let (mesh, mut changes) = (mesh.clone(), mesh.api().watch::<Namespace>());
-    tasks.spawn(async move {
-        while changes.next().await.is_some() {
-            lock(mesh.inbound()).refresh(mesh.api());
-        }
-    });
-}
 
-impl InboundIndex {
     /// Sends changed policies to the proxies. Policy objects change rarely, so all ports are resolved again.
-    fn refresh(&mut self, api: &Api) {
-        self.watched.retain(|watched| !watched.sender.is_closed());
-        for WatchedPort { pod, port, sender } in &self.watched {
-            let policy = resolve(api, &self.objects, pod, *port);
+    pub(super) fn refresh(&self) {
+        let Index { objects, watched } = &mut *lock(&self.index);
+        let routes = lock(&self.routes);
+        watched.retain(|watched| !watched.sender.is_closed());
+        for WatchedPort { pod, port, sender } in watched {
+            let policy = resolve(&self.api, objects, &routes, pod, *port);
             sender.send_if_modified(|old| {
                 let changed = **old != policy;
                 if changed {
@@ -125,7 +143,7 @@ impl InboundIndex {
 
 /// Returns the policy of a port: that of the oldest Server that selects it, or the default of the pod, of its namespace or
 /// of the cluster.
-fn resolve(api: &Api, objects: &Objects, pod: &PodPorts, port: u16) -> InboundPolicy {
+fn resolve(api: &Api, objects: &Objects, routes: &RouteIndex, pod: &PodPorts, port: u16) -> InboundPolicy {
     let selects = |server: &Server| {
         let number = match &server.port {
             Port::Number(number) => Some(*number),
@@ -136,16 +154,35 @@ fn resolve(api: &Api, objects: &Objects, pod: &PodPorts, port: u16) -> InboundPo
     let Some((name, server)) = objects.server(&pod.namespace, selects) else {
         return default_policy(default_of(api, pod));
     };
-    let mut authorizations = by_policies(objects, &pod.namespace, name);
+    let mut authorizations = by_server_authorizations(objects, &pod.namespace, name, server);
+    authorizations.extend(by_policies(objects, &pod.namespace, name));
     authorizations.extend(by_default(server.access_policy));
     InboundPolicy {
         server: policy_object("server", name),
         opaque: server.opaque,
         authorizations,
+        routes: of_server(objects, routes, &pod.namespace, name, server.grpc),
         rate_limit: objects
             .rate_limit(&pod.namespace, name)
             .map(|(name, found)| limits(name, found, &pod.namespace)),
     }
+}
+
+/// Returns the routes of a Server, each with the authorizations of the policies that name it.
+fn of_server(
+    objects: &Objects,
+    routes: &RouteIndex,
+    namespace: &str,
+    server: &str,
+    grpc: bool,
+) -> Vec<InboundRoute> {
+    let key =
+        ParentKey { kind: ParentKind::Server, namespace: namespace.to_owned(), name: server.to_owned() };
+    let route = |route: &HttpRoute| InboundRoute {
+        route: route.clone(),
+        authorizations: by_route_policies(objects, namespace, route),
+    };
+    routes.inbound(&key, grpc).map(route).collect()
 }
 
 fn policy_object(kind: &str, name: &str) -> ObjectRef {
@@ -157,6 +194,7 @@ fn default_policy(policy: DefaultPolicy) -> InboundPolicy {
         server: ObjectRef::default_policy(&policy.to_string()),
         opaque: false,
         authorizations: by_default(policy).into_iter().collect(),
+        routes: Vec::new(),
         rate_limit: None,
     }
 }

@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 use tracing::level_filters::LevelFilter;
 
 use super::discovery::Mesh;
-use super::inbound;
 use super::workload::service_account;
 use crate::network::{RedirectHandler, RedirectedStream};
 use crate::object::ObjectExt;
@@ -111,7 +110,7 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
     config.identity = mesh.authority.identity(service_account(pod), pod.namespace());
     config.linkerd_discovery_cache = mesh.linkerd_discovery_cache;
     config.probes = probes(pod);
-    config.inbound_policies = Some(inbound::of_pod(mesh, pod));
+    config.inbound_policies = Some(mesh.inbound.of_pod(pod));
     config
 }
 

@@ -7,14 +7,17 @@ use k8s_openapi::api::core::v1::Service;
 use meshy_linkerd::httproute::{HttpRoute, ParentRef};
 use serde_json::{Value, json};
 
-use super::discovery::{Mesh, key};
-use super::route_index::{RouteKey, ServiceKey};
+use super::route_index::ServiceKey;
 use super::routes;
+use super::shared::key;
 use crate::api::{Api, ApiError, Change, HTTP_ROUTES, Kind, StoredObject};
 use crate::object::{ObjectExt, now};
 
 /// The name of Linkerd's controller in the status.
 const CONTROLLER: &str = "linkerd.io/policy-controller";
+
+/// Namespace and name of an HTTPRoute.
+type RouteKey = (String, String);
 
 /// A condition without its time.
 #[derive(Debug, PartialEq)]
@@ -26,8 +29,7 @@ struct Condition {
 }
 
 /// Follows HTTPRoutes and Services and writes the status of each route. Ends with the API server.
-pub(super) async fn follow(mesh: &Mesh) {
-    let api = mesh.api();
+pub(super) async fn follow(api: &Api) {
     let (mut changes, mut services) = (api.watch_json(HTTP_ROUTES), api.watch::<Service>());
     let mut known: HashMap<RouteKey, StoredObject> = HashMap::new();
     loop {

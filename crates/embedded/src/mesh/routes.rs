@@ -1,12 +1,12 @@
-//! HTTPRoutes, translated for the data plane.
+//! HTTPRoutes and GRPCRoutes, translated for the data plane.
 
 mod filters;
 
 use http::Method;
 use jiff::Timestamp;
 use meshy_dataplane::policy::{
-    Backend, HeaderMatch, HttpRoute, PathMatch, QueryMatch, Retry, RouteKind, RouteMatch, RouteRule,
-    ServiceRef, Timeouts, ValueMatch,
+    Backend, BackendKind, HeaderMatch, HttpRoute, PathMatch, QueryMatch, Retry, RouteKind, RouteMatch,
+    RouteRule, ServiceRef, Timeouts, ValueMatch,
 };
 use meshy_linkerd::policy::PolicyError;
 use meshy_linkerd::{duration, grpc_route, httproute as resource, names};
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::policy;
 
-/// An HTTPRoute with the Services that it is attached to.
+/// A route with the objects that it is attached to.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct AttachedRoute {
     pub(super) parents: Vec<Parent>,
@@ -24,13 +24,47 @@ pub(super) struct AttachedRoute {
     pub(super) route: HttpRoute,
 }
 
-/// A Service that a route is attached to.
+/// An object that a route is attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parent {
-    pub(super) namespace: String,
-    pub(super) service: String,
+    pub(super) key: ParentKey,
     /// `None` means each port.
     pub(super) port: Option<u16>,
+}
+
+/// An object that routes can be attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ParentKey {
+    pub(super) kind: ParentKind,
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum ParentKind {
+    /// Clients of the Service follow the route.
+    Service,
+    /// Clients follow the route for addresses outside of the cluster.
+    EgressNetwork,
+    /// The pods that the Server selects follow the route.
+    Server,
+}
+
+impl Parent {
+    /// Returns the parent that a reference of a route in a namespace names, or `None` for one that the mesh does not use.
+    pub(super) fn of(reference: &resource::ParentRef, route_namespace: &str) -> Option<Self> {
+        let kind = if reference.is_service() {
+            ParentKind::Service
+        } else if reference.is_egress_network() {
+            ParentKind::EgressNetwork
+        } else if reference.is_server(route_namespace) {
+            ParentKind::Server
+        } else {
+            return None;
+        };
+        let namespace = reference.namespace.clone().unwrap_or_else(|| route_namespace.to_owned());
+        Some(Self { key: ParentKey { kind, namespace, name: reference.name.clone() }, port: reference.port })
+    }
 }
 
 /// An HTTPRoute that proxies do not receive. One invalid part disables the whole route, as with Linkerd's controller.
@@ -62,6 +96,16 @@ pub(super) fn translate(object: &Value) -> Result<AttachedRoute, RouteError> {
     attached(object, &resource, RouteKind::Http, retry)
 }
 
+/// Translates an HTTPRoute of the group `policy.linkerd.io`.
+///
+/// # Errors
+/// As for [`translate`].
+pub(super) fn translate_policy(object: &Value) -> Result<AttachedRoute, RouteError> {
+    let mut attached = translate(object)?;
+    attached.route.kind = RouteKind::PolicyHttp;
+    Ok(attached)
+}
+
 /// Translates a GRPCRoute.
 ///
 /// # Errors
@@ -79,15 +123,10 @@ fn attached(
     retry: Option<Retry>,
 ) -> Result<AttachedRoute, RouteError> {
     let namespace = resource.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let parent = |parent: &resource::ParentRef| Parent {
-        namespace: parent.namespace.clone().unwrap_or_else(|| namespace.clone()),
-        service: parent.name.clone(),
-        port: parent.port,
-    };
-    let services = resource.spec.parent_refs.iter().filter(|parent| parent.is_service());
+    let parents = resource.spec.parent_refs.iter().filter_map(|parent| Parent::of(parent, &namespace));
     let created = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
     Ok(AttachedRoute {
-        parents: services.map(parent).collect(),
+        parents: parents.collect(),
         created: created.and_then(|created| created.parse().ok()),
         route: HttpRoute { kind, ..route(resource, &namespace, retry.as_ref())? },
     })
@@ -129,9 +168,11 @@ fn timeouts(annotated: Timeouts, rule: &resource::RuleTimeouts) -> Option<Timeou
 fn backend(found: &resource::BackendRef, route_namespace: &str) -> Backend {
     let namespace = found.namespace.clone().unwrap_or_else(|| route_namespace.to_owned());
     let filters = filters::translate(&found.filters);
+    let kind = if found.is_egress_network() { BackendKind::EgressNetwork } else { BackendKind::Service };
     let supported = found.is_service() && filters.is_ok();
     let port = found.port.filter(|_| supported).unwrap_or(0);
     Backend {
+        kind,
         authority: format!("{}:{port}", names::service_fqdn(&found.name, &namespace)),
         service: ServiceRef { namespace, name: found.name.clone(), port },
         weight: found.weight.unwrap_or(1),
@@ -185,7 +226,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{AttachedRoute, Parent, RouteError, translate};
+    use super::{AttachedRoute, Parent, ParentKey, ParentKind, RouteError, translate};
 
     /// Translates a route for `web:9090` with one rule.
     fn route(annotations: Value, rule: Value) -> Result<AttachedRoute, RouteError> {
@@ -204,8 +245,33 @@ mod tests {
     #[test]
     fn a_route_is_attached_to_the_services_among_its_parents() {
         let route = route(json!({}), json!({})).expect("a valid route");
-        let web = Parent { namespace: "default".into(), service: "web".into(), port: Some(9090) };
-        assert_eq!(route.parents, [web]);
+        let key = ParentKey { kind: ParentKind::Service, namespace: "default".into(), name: "web".into() };
+        assert_eq!(route.parents, [Parent { key, port: Some(9090) }]);
+    }
+
+    #[test]
+    fn a_route_is_attached_to_a_server_of_its_own_namespace_without_port_and_section() {
+        let parents = |reference: Value| {
+            let mut object = json!({ "metadata": { "name": "r", "namespace": "shop" }, "spec": {} });
+            let mut parent = json!({ "group": "policy.linkerd.io", "kind": "Server", "name": "web" });
+            for (key, value) in reference.as_object().expect("an object") {
+                parent[key] = value.clone();
+            }
+            object["spec"]["parentRefs"] = json!([parent]);
+            let parents = translate(&object).expect("a valid route").parents;
+            parents.into_iter().map(|parent| parent.key.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(parents(json!({})), [ParentKind::Server]);
+        assert_eq!(parents(json!({ "namespace": "shop" })), [ParentKind::Server]);
+        for detached in [
+            json!({ "namespace": "other" }),
+            json!({ "port": 80 }),
+            json!({ "sectionName": "a" }),
+            json!({ "group": "gateway.networking.k8s.io" }),
+        ] {
+            assert_eq!(parents(detached.clone()), [], "{detached}");
+        }
+        assert_eq!(parents(json!({ "kind": "EgressNetwork" })), [ParentKind::EgressNetwork]);
     }
 
     #[test]
@@ -259,6 +325,20 @@ mod tests {
         }
         assert!(route(json!({ "retry.linkerd.io/http": "9xx" }), json!({})).is_err());
         assert!(route(json!({ "timeout.linkerd.io/request": "soon" }), json!({})).is_err());
+    }
+
+    #[test]
+    fn the_timeouts_of_measured_routes_reach_the_proxy() {
+        let request = |annotations: Value, timeouts: Value| {
+            let route = route(annotations, json!({ "timeouts": timeouts })).expect("a valid route").route;
+            route.rules[0].timeouts.map(|timeouts| (timeouts.request, timeouts.response, timeouts.idle))
+        };
+        let millis = |millis| Some((Some(Duration::from_millis(millis)), None, None));
+        assert_eq!(request(json!({}), json!({ "backendRequest": "200ms" })), None, "a14b");
+        let both = json!({ "request": "400ms", "backendRequest": "200ms" });
+        assert_eq!(request(json!({}), both), millis(400), "a14c");
+        let annotation = json!({ "timeout.linkerd.io/request": "100ms" });
+        assert_eq!(request(annotation, json!({ "request": "400ms" })), millis(100), "a17");
     }
 
     #[test]

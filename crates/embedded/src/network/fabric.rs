@@ -11,8 +11,8 @@ use meshy_net::BoxIo;
 use tokio::sync::mpsc;
 
 use super::address::NODE_ADDRESS;
-use super::names;
 use super::services::ServiceEntry;
+use super::{names, outside};
 use state::{Member, PendingStream, State, Target, refused};
 pub(crate) use state::{RedirectHandler, RedirectedStream};
 
@@ -122,6 +122,7 @@ impl Fabric {
             Target::Proxy(proxy, original) => {
                 proxy(RedirectedStream { io: Box::new(far), original, peer });
             }
+            Target::Outside => drop(tokio::spawn(outside::serve(Box::new(far), to))),
             Target::Listener(queue) => {
                 queue.send((Box::new(far), peer)).await.map_err(|_| refused(to))?;
             }

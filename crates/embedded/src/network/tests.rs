@@ -82,6 +82,25 @@ async fn unused_ports_are_refused_and_outside_addresses_are_unreachable() {
 }
 
 #[tokio::test]
+async fn a_server_in_the_process_answers_for_a_documentation_network() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let fabric = Fabric::new();
+    let pod = join(&fabric, "default", "web");
+    for port in [80, 19_090] {
+        let mut io = pod.connect(([198, 51, 100, 7], port).into()).await.expect("a connection");
+        io.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.expect("a request");
+        let mut response = String::new();
+        io.read_to_string(&mut response).await.expect("a response");
+        assert!(
+            response.starts_with("HTTP/1.1 200") && response.contains(&format!("198.51.100.7:{port}")),
+            "{response}"
+        );
+    }
+    let other = pod.connect(([198, 51, 101, 7], 80).into()).await.err().expect("an error");
+    assert_eq!(other.kind(), ErrorKind::HostUnreachable);
+}
+
+#[tokio::test]
 async fn a_dropped_listener_frees_its_port() {
     let fabric = Fabric::new();
     let pod = join(&fabric, "default", "web");

@@ -29,7 +29,7 @@ async fn run(execution: Execution) -> ExitCode {
             return INVALID_CONFIG;
         }
     };
-    let ports = [config.service_port, config.admin_port];
+    let ports = config.ports();
     let listening = network.clone();
     let report_ready = async {
         for port in ports {

@@ -99,21 +99,77 @@ async fn a_misspelled_policy_is_rejected_by_its_schema() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_egress_network_denies_requests_to_the_outside() {
+async fn routes_of_a_server_and_a_server_authorization_admit_callers() {
     let lab = lab().await;
-    let body = json!({ "rebound": "true", "endpoint": "http://198.51.100.7:19090" }).to_string();
-    let outside = async || lab.send("POST", "minimal-service", "/bounce", &[], &body).await.body;
-    assert!(!outside().await.contains("403"), "nothing answers outside of the cluster");
-    lab.apply(policy("EgressNetwork", "v1alpha1", "all-egress", json!({ "trafficPolicy": "Deny" }))).await;
-    let denied = async {
-        while !outside().await.contains("403") {
+    lab.apply(server("deny")).await;
+    wait_for_status(&lab, 403).await;
+    let all = json!({ "server": { "name": "minimal-http" }, "client": { "unauthenticated": true } });
+    lab.apply(policy("ServerAuthorization", "v1beta1", "everyone", all)).await;
+    wait_for_status(&lab, 200).await;
+    let kind = "policy.linkerd.io/v1beta1/ServerAuthorization";
+    lab.delete(kind, "everyone", &DeleteParams::default()).await;
+    wait_for_status(&lab, 403).await;
+    // A route for the probes and one that no policy names.
+    for (name, path) in [("health", "/health"), ("closed", "/closed")] {
+        let parent = json!({ "group": "policy.linkerd.io", "kind": "Server", "name": "minimal-http" });
+        let spec = json!({
+            "parentRefs": [parent],
+            "rules": [{ "matches": [{ "path": { "type": "PathPrefix", "value": path } }] }],
+        });
+        lab.apply(policy("HTTPRoute", "v1beta3", name, spec)).await;
+    }
+    let target = json!({ "group": "policy.linkerd.io", "kind": "HTTPRoute", "name": "health" });
+    let anyone = json!({ "targetRef": target, "requiredAuthenticationRefs": [] });
+    lab.apply(policy("AuthorizationPolicy", "v1alpha1", "health", anyone)).await;
+    wait_for_status(&lab, 404).await;
+    wait_until(async || lab.get("minimal-service", "/health").await.status == 200).await;
+    assert_eq!(lab.get("minimal-service", "/closed").await.status, 403, "no policy names this route");
+    let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
+    let metrics = lab.metrics("default", &pod).await;
+    let route = [r#"route_group="policy.linkerd.io""#, r#"route_kind="HTTPRoute""#, r#"route_name="health""#];
+    assert!(counter(&metrics, "inbound_http_authz_allow_total", &route) >= 1.0, "{metrics}");
+    assert!(counter(&metrics, "inbound_http_route_not_found_total", &[r#"srv_name="minimal-http""#]) >= 1.0);
+}
+
+/// Waits until a condition holds: policies reach proxies by a watch.
+async fn wait_until(holds: impl AsyncFn() -> bool) {
+    let reached = async {
+        while !holds().await {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), denied).await.expect("requests are denied");
+    tokio::time::timeout(std::time::Duration::from_secs(30), reached).await.expect("the condition holds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_egress_network_denies_requests_to_the_outside() {
+    let lab = lab().await;
+    let outside = async |path: &str| {
+        let endpoint = format!("http://198.51.100.7:19090{path}");
+        let body = json!({ "rebound": "true", "endpoint": endpoint }).to_string();
+        lab.send("POST", "minimal-service", "/bounce", &[], &body).await.body
+    };
+    let reached = async |path: &str| outside(path).await.contains("200");
+    assert!(reached("/a").await, "{}", outside("/a").await);
+    lab.apply(policy("EgressNetwork", "v1alpha1", "all-egress", json!({ "trafficPolicy": "Deny" }))).await;
+    wait_until(async || outside("/a").await.contains("403")).await;
+    let network = json!({ "group": "policy.linkerd.io", "kind": "EgressNetwork", "name": "all-egress" });
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": { "name": "open", "namespace": "default" },
+        "spec": { "parentRefs": [network], "rules": [{
+            "matches": [{ "path": { "type": "PathPrefix", "value": "/open" } }], "backendRefs": [network],
+        }] },
+    });
+    lab.apply(route).await;
+    wait_until(async || reached("/open").await).await;
+    assert!(outside("/a").await.contains("403"), "the network still denies the rest");
     let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
     let metrics = lab.metrics("default", &pod).await;
-    let labels =
-        [r#"parent_kind="EgressNetwork""#, r#"route_name="http-egress-deny""#, r#"http_status="403""#];
-    assert!(counter(&metrics, "outbound_http_route_request_statuses_total", &labels) >= 1.0, "{metrics}");
+    let parent = r#"parent_kind="EgressNetwork""#;
+    let denied = [parent, r#"route_name="http-egress-deny""#, r#"http_status="403""#];
+    let allowed = [parent, r#"route_name="open""#, r#"http_status="200""#];
+    for labels in [&denied, &allowed] {
+        assert!(counter(&metrics, "outbound_http_route_request_statuses_total", labels) >= 1.0, "{metrics}");
+    }
 }

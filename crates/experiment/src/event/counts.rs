@@ -115,6 +115,9 @@ pub struct Totals {
     /// Goodput by second of arrival, from the start of the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
+    /// Why requests are missing at the sender: a line per sender that died.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
     /// What the mesh counted at the watched service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mesh: Option<Box<Mesh>>,

@@ -121,12 +121,6 @@ fn at(file: &str, name: &At<String>, problem: Problem) -> Problem {
     Problem { file: file.to_owned(), line: Some(name.line), column: Some(name.column), text, ..problem }
 }
 
-/// Returns a reader of files next to a scenario file on disk, for [`find`].
-pub fn near_file(scenario: &Path) -> impl Fn(&str) -> Option<String> {
-    let folder = scenario.parent().unwrap_or_else(|| Path::new("")).to_owned();
-    move |name| std::fs::read_to_string(folder.join(name)).ok()
-}
-
 /// Returns a reader of files next to a shipped scenario, for [`find`].
 pub fn near_shipped(scenario: &shipped::Shipped) -> impl Fn(&str) -> Option<String> {
     let folder = Path::new(scenario.path).parent().unwrap_or_else(|| Path::new("")).to_owned();

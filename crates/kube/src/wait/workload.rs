@@ -20,8 +20,12 @@ use meshy_base::error::Advise;
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
 
-/// How many lines of a failed container's log are reported.
-const LOG_LINES: i64 = 3;
+/// How many lines of a failed container's log are read, and how many of them are reported.
+const LOG_LINES: i64 = 50;
+const QUOTED_LINES: usize = 3;
+
+/// What stands in a line that reports an error; a program often writes others after it while it ends.
+const ERROR_MARKS: [&str; 7] = ["emerg", "crit", "alert", "fatal", "panic", "error", "exception"];
 
 /// Where a Deployment and its ReplicaSets say which of them belongs to the latest template.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -229,8 +233,7 @@ impl Workload {
             ..Default::default()
         };
         let log = self.pods().logs(pod, &params).await.ok()?;
-        let text = log.trim();
-        (!text.is_empty()).then(|| text.replace('\n', " / "))
+        reported(&log)
     }
 
     async fn last_warning(&self, pod: &Pod) -> Option<String> {
@@ -238,5 +241,31 @@ impl Workload {
         let of = format!("involvedObject.name={},type=Warning", pod.name_any());
         let events = events.list(&ListParams::default().fields(&of)).await.ok()?;
         events.items.into_iter().max_by_key(|e| e.last_timestamp.clone())?.message
+    }
+}
+
+/// Returns the last lines of a log that report an error; without any, its last lines.
+fn reported(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+    let has_mark = |line: &&&str| {
+        let line = line.to_lowercase();
+        ERROR_MARKS.iter().any(|mark| line.contains(mark))
+    };
+    let marked: Vec<&str> = lines.iter().filter(has_mark).copied().collect();
+    let chosen = if marked.is_empty() { lines } else { marked };
+    let last = &chosen[chosen.len().saturating_sub(QUOTED_LINES)..];
+    (!last.is_empty()).then(|| last.join(" / "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_that_report_an_error_are_quoted_and_not_what_follows_them() {
+        let log = "starting\n[emerg] bind() to 0.0.0.0:80 failed\nReceived SIGTERM\nHandled quit, delaying exit\nExiting\nbye\n";
+        assert_eq!(reported(log).as_deref(), Some("[emerg] bind() to 0.0.0.0:80 failed"));
+        assert_eq!(reported("a\nb\n\nc\nd\n").as_deref(), Some("b / c / d"));
+        assert_eq!(reported("\n"), None);
     }
 }

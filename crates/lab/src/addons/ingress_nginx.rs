@@ -9,7 +9,7 @@ use super::certificates::Serving;
 use super::template::{self, Values};
 use super::{Manifests, Options, endpoints, images};
 use meshy_base::Report;
-use meshy_kube::{Apply, Kinds, Manager, apply, wait};
+use meshy_kube::{Apply, Kinds, Manager, apply, stuck, wait};
 
 /// Its namespace.
 pub const NAMESPACE: &str = "ingress-nginx";
@@ -64,6 +64,7 @@ pub async fn install(
     let work = async {
         let mut applied = apply.run(manifests.base).await?;
         let objects: Vec<_> = applied.iter().map(|a| a.object.clone()).collect();
+        stuck::replace(kinds, &applied).await?;
         wait::ready(kinds, &objects, deadline, Some(&step)).await?;
         endpoints::ready(kinds.client(), NAMESPACE, ADMISSION_SERVICE, deadline).await?;
         applied.extend(apply.run(manifests.webhooks).await?);

@@ -11,7 +11,7 @@ use self::identity::Credentials;
 use super::template::{self, Values};
 use super::{Manifests, Options, endpoints, images};
 use meshy_base::{Report, Step};
-use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, wait};
+use meshy_kube::{Apply, Kinds, Manager, Object, apply, manifest, stuck, wait};
 
 pub mod existing;
 pub mod gateway;
@@ -180,13 +180,17 @@ async fn install_quietly(
             render(options, &credentials)?
         }
     };
-    if let gateway::Definitions::Foreign(version) = gateway {
+    if let gateway::Definitions::Foreign(version, fit) = gateway {
+        if fit == gateway::Fit::Above {
+            report.warn(gateway::above(&version));
+        }
         report.say(format!("Gateway API {version} is there already; its definitions stay as they are"));
         manifests.base.retain(|object| !gateway::is_definition(object));
     }
     let apply = Apply::new(kinds, Manager::Manifests, deadline).mark(true);
     let mut applied = apply.run(manifests.base).await?;
     let objects: Vec<Object> = applied.iter().map(|a| a.object.clone()).collect();
+    stuck::replace(kinds, &applied).await?;
     wait::ready(kinds, &objects, deadline, Some(step)).await?;
     for (_, service) in WEBHOOKS {
         step.waiting(&format!("endpoint of {service}"));

@@ -6,14 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, anyhow};
-use futures::future::BoxFuture;
 use rustix::fs::OFlags;
 use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::unix::pipe;
 use tokio::time::timeout_at;
 
-use super::{BuiltIn, Part, Provider, Spec, kubeconfig, recorded, suspended};
+use super::{BuiltIn, Part, Spec, kubeconfig, recorded, suspended};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{self, Advise, Exit};
@@ -39,7 +38,8 @@ const CLUSTER: &str = "embedded cluster";
 const LOG_TAIL: u64 = 64 << 10;
 
 /// The provider.
-pub(super) struct Embedded;
+#[derive(Clone, Copy, Debug)]
+pub struct Embedded;
 
 impl Embedded {
     async fn spawn(&self, env: &Env, name: &LabName) -> anyhow::Result<Ready> {
@@ -105,109 +105,86 @@ fn last_line(log: &Path, before: u64) -> Option<String> {
     text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
-impl Provider for Embedded {
-    fn built_in(&self) -> BuiltIn {
+impl Embedded {
+    pub(super) fn built_in(&self) -> BuiltIn {
         BuiltIn { mesh: true, ingress: true, image: true }
     }
 
-    fn plan<'a>(
-        &'a self,
-        env: &'a Env,
-        spec: &'a Spec,
-        known: Option<Record>,
-    ) -> BoxFuture<'a, anyhow::Result<Record>> {
-        Box::pin(async move {
-            if let Some(known) = known {
-                if spec.like_linkerd && !known.like_linkerd {
-                    return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
-                        .hint("`meshy down` takes it away; `--name` makes another one next to it")
-                        .exit(Exit::Usage);
-                }
-                return Ok(known);
+    pub(super) fn plan(&self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
+        if let Some(known) = known {
+            if spec.like_linkerd && !known.like_linkerd {
+                return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
+                    .hint("`meshy down` takes it away; `--name` makes another one next to it")
+                    .exit(Exit::Usage);
             }
-            let name = &env.name;
-            let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
-            record.like_linkerd = spec.like_linkerd;
-            record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
-            Ok(record)
-        })
+            return Ok(known);
+        }
+        let name = &env.name;
+        let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
+        record.like_linkerd = spec.like_linkerd;
+        record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
+        Ok(record)
     }
 
-    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
-        Box::pin(async move {
-            let name = record.name.clone();
-            let step = env.report.step("Creating", format!("cluster `{name}`"));
-            if let Some(pid) = running(&name)?.map(|process| process.pid)
-                && record.made
-                && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
-            {
-                let resumed = suspended::resume(pid).context("cannot resume its process")?;
-                step.done(if resumed { "its process was suspended and runs again" } else { "already there" });
-                return Ok(record);
-            }
-            // A process that a killed `up` left has reported its address to no process.
+    pub(super) async fn ensure(&self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
+        let name = record.name.clone();
+        let step = env.report.step("Creating", format!("cluster `{name}`"));
+        if let Some(pid) = running(&name)?.map(|process| process.pid)
+            && record.made
+            && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
+        {
+            let resumed = suspended::resume(pid).context("cannot resume its process")?;
+            step.done(if resumed { "its process was suspended and runs again" } else { "already there" });
+            return Ok(record);
+        }
+        // A process that a killed `up` left has reported its address to no process.
+        end(&name, KEEP).await?;
+        let again = record.made;
+        let ready = self.spawn(env, &name).await?;
+        let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
+        let folder = lab::folder(&name)?;
+        let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
+        if merged.is_err() {
             end(&name, KEEP).await?;
-            let again = record.made;
-            let ready = self.spawn(env, &name).await?;
-            let entries = kubeconfig::Entries::of(&ready.kubeconfig, &record.context)?;
-            let folder = lab::folder(&name)?;
-            let merged = kubeconfig::merge(record.kubeconfig.as_deref(), &folder, &entries).await;
-            if merged.is_err() {
-                end(&name, KEEP).await?;
-            }
-            let merged = merged?;
-            merged.report(&env.report);
-            if merged.previous.is_some() {
-                record.previous_context = merged.previous;
-            }
-            record.http_port = Some(ready.ingress_port);
-            record.made = true;
-            record.save()?;
-            step.done(if again { "embedded, its process was gone and is started again" } else { "embedded" });
-            Ok(record)
-        })
+        }
+        let merged = merged?;
+        merged.report(&env.report);
+        if merged.previous.is_some() {
+            record.previous_context = merged.previous;
+        }
+        record.http_port = Some(ready.ingress_port);
+        record.made = true;
+        record.save()?;
+        step.done(if again { "embedded, its process was started again" } else { "embedded" });
+        Ok(record)
     }
 
-    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
-        Box::pin(async move {
-            let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
-            Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
-        })
+    pub(super) fn look(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+        let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
+        Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
     }
 
-    fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
+    pub(super) fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
         let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
         Ok((!well).then(|| format!("{CLUSTER} is {state}")))
     }
 
-    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
-        self.ensure(env, record)
+    pub(super) async fn stop(&self, env: &Env, record: &Record) -> anyhow::Result<()> {
+        let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
+        step.done(if end(&record.name, KEEP).await? { "its objects are kept" } else { "it was not running" });
+        Ok(())
     }
 
-    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async move {
-            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
-            step.done(if end(&record.name, KEEP).await? {
-                "its objects are kept"
-            } else {
-                "it was not running"
-            });
-            Ok(())
-        })
-    }
-
-    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
-        Box::pin(async move {
-            let name = &record.name;
-            let mut removed = Vec::new();
-            let authority = recorded::authority(record);
-            if end(name, DISCARD).await? {
-                removed.push("the embedded cluster's process".to_owned());
-            }
-            // Before the kubeconfig: on a full disk this makes the room that its edit needs.
-            files::remove_state(name)?;
-            removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
-            Ok(removed)
-        })
+    pub(super) async fn delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
+        let name = &record.name;
+        let mut removed = Vec::new();
+        let authority = recorded::authority(record);
+        if end(name, DISCARD).await? {
+            removed.push("the embedded cluster's process".to_owned());
+        }
+        // Before the kubeconfig: on a full disk this makes the room that its edit needs.
+        files::remove_state(name)?;
+        removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
+        Ok(removed)
     }
 }

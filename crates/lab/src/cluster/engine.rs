@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use meshy_base::activity::{self, Kind};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{self, Advise, Exit};
+use meshy_base::input;
 
 /// How long an engine may take to say its version; a healthy one takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -195,7 +197,7 @@ fn endpoint(around: &Surroundings) -> anyhow::Result<Endpoint> {
 }
 
 fn current_context(config: &Path) -> Option<String> {
-    let text = meshy_base::input::regular(&config.join("config.json")).ok()?;
+    let text = bounded::read(&config.join("config.json"), input::LARGEST, Links::Followed).ok()?;
     let config: Value = serde_json::from_slice(&text).ok()?;
     config["currentContext"].as_str().filter(|n| !n.is_empty()).map(str::to_owned)
 }
@@ -205,7 +207,7 @@ fn context_host(config: Option<&Path>, name: &str) -> anyhow::Result<String> {
     let config = config.context("cannot find the docker program's configuration folder")?;
     let digest: String = Sha256::digest(name.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
     let file = config.join("contexts/meta").join(digest).join("meta.json");
-    let text = meshy_base::input::regular(&file)
+    let text = bounded::read(&file, input::LARGEST, Links::Followed)
         .with_context(|| format!("cannot read docker context `{name}` from {}", file.display()))
         .hint("`docker context ls` lists the contexts; `docker context use default` goes back to the default")
         .exit(Exit::Prerequisite)?;

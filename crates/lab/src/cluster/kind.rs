@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use futures::future::BoxFuture;
 
 use super::doctor;
 use super::engine::{self, Engine};
 use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
-use super::{BuiltIn, Part, Provider, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
+use super::{Part, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{Failure, Program, find, first_line};
 use meshy_base::private;
+use tokio::sync::OnceCell;
 
 mod containers;
 
@@ -23,7 +23,10 @@ pub(super) use containers::remove_containers;
 use containers::{STRAGGLER, part, remove_network, restart, stop_nodes};
 
 /// The provider.
-pub(super) struct Kind;
+#[derive(Debug, Default)]
+pub struct Kind {
+    engine: OnceCell<Engine>,
+}
 
 /// Why kind cannot be used here; none when it can.
 pub(super) async fn unusable() -> Option<String> {
@@ -148,209 +151,178 @@ fn text_of(error: anyhow::Error, record: &Record) -> anyhow::Error {
         .unwrap_err()
 }
 
-impl Provider for Kind {
-    fn built_in(&self) -> BuiltIn {
-        BuiltIn::default()
+impl Kind {
+    /// Returns the engine; the first call connects to it.
+    async fn engine(&self) -> anyhow::Result<&Engine> {
+        self.engine.get_or_try_init(engine::connect).await
     }
 
-    fn plan<'a>(
-        &'a self,
-        env: &'a Env,
-        spec: &'a Spec,
-        known: Option<Record>,
-    ) -> BoxFuture<'a, anyhow::Result<Record>> {
-        Box::pin(async move {
-            programs().await?;
-            let engine = engine::connect().await?;
-            let name = &env.name;
-            let left = own_nodes(&engine, name).await?;
-            // Of a lab that never came to be, ports may have been taken since: they are looked for again.
-            if let Some(known) = known.as_ref().filter(|k| k.made) {
-                spec.fits(known)?;
-                return Ok(known.clone());
-            }
-            doctor::preflight(&env.report).await?;
-            let begun = known.is_some();
-            let new = || Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
-            let mut record = known.unwrap_or_else(new);
-            if begun && !env.dry_run {
-                // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
-                nodes::remove(&engine, &left).await?;
-                tokio::time::sleep(STRAGGLER).await;
-            }
-            let mapped = nodes::mapped_ports(&engine, "").await?;
-            let (http, https) = ports::pair(ports::test(mapped))?;
-            if http != 80 {
-                env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
-            }
-            (record.http_port, record.https_port) = (Some(http), Some(https));
-            record.registry_port = Some(registry::plan(&engine, name).await?);
-            if let Some(asked) = env.kubeconfig.as_deref() {
-                record.kubeconfig = Some(std::path::absolute(asked)?);
-            }
-            spec.note(&mut record, begun);
-            let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
-            let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
-            record.made_network |= network.is_none();
-            Ok(record)
-        })
+    pub(super) async fn plan(&self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
+        programs().await?;
+        let engine = self.engine().await?;
+        let name = &env.name;
+        let left = own_nodes(engine, name).await?;
+        // Of a lab that never came to be, ports may have been taken since: they are looked for again.
+        if let Some(known) = known.as_ref().filter(|k| k.made) {
+            spec.fits(known)?;
+            return Ok(known.clone());
+        }
+        doctor::preflight(&env.report).await?;
+        let begun = known.is_some();
+        let new = || Record::new(name, lab::Provider::Kind, format!("kind-{name}"));
+        let mut record = known.unwrap_or_else(new);
+        if begun && !env.dry_run {
+            // What a killed run left: its ports must count as free, and its stragglers be there to be seen.
+            nodes::remove(engine, &left).await?;
+            tokio::time::sleep(STRAGGLER).await;
+        }
+        let mapped = nodes::mapped_ports(engine, "").await?;
+        let (http, https) = ports::pair(ports::test(mapped))?;
+        if http != 80 && !spec.without_ingress {
+            env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
+        }
+        (record.http_port, record.https_port) = (Some(http), Some(https));
+        record.registry_port = Some(registry::plan(engine, name).await?);
+        if let Some(asked) = env.kubeconfig.as_deref() {
+            record.kubeconfig = Some(std::path::absolute(asked)?);
+        }
+        spec.note(&mut record, begun);
+        let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
+        let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
+        record.made_network |= network.is_none();
+        Ok(record)
     }
 
-    fn ensure<'a>(&'a self, env: &'a Env, mut record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let name = record.name.clone();
-            let port = record.registry_port.context("no port was planned for the registry")?;
-            registry::write_hosts(&certs_d(&name)?, &name, port)?;
-            let nodes = own_nodes(&engine, &name).await?;
-            let step = env.report.step("Creating", format!("cluster `{name}`"));
-            let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
-            let result = if whole {
-                restart(&engine, &record, &nodes, &step, env.deadline).await?
-            } else {
-                if !nodes.is_empty() {
-                    step.waiting("removing what an earlier run left half made");
-                    nodes::remove(&engine, &nodes).await?;
-                }
-                let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
-                if let Err(error) = self.create(env, &engine, &record).await {
-                    step.failed();
-                    return Err(error);
-                }
-                format!("{} nodes", record.workers + 1)
+    pub(super) async fn ensure(&self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
+        let engine = self.engine().await?;
+        let name = record.name.clone();
+        let port = record.registry_port.context("no port was planned for the registry")?;
+        registry::write_hosts(&certs_d(&name)?, &name, port)?;
+        let nodes = own_nodes(engine, &name).await?;
+        let step = env.report.step("Creating", format!("cluster `{name}`"));
+        let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
+        let result = if whole {
+            restart(engine, &record, &nodes, &step, env.deadline).await?
+        } else {
+            if !nodes.is_empty() {
+                step.waiting("removing what an earlier run left half made");
+                nodes::remove(engine, &nodes).await?;
+            }
+            let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
+            if let Err(error) = self.create(env, engine, &record).await {
+                step.failed();
+                return Err(error);
+            }
+            format!("{} nodes", record.workers + 1)
+        };
+        self.merge(env, engine, &mut record).await?;
+        let now = addresses::of(&own_nodes(engine, &name).await?);
+        let moved = addresses::changes(&record.addresses, &now);
+        record.addresses = now;
+        record.made = true;
+        record.save()?;
+        step.done(result);
+        for line in moved {
+            env.report.say(line);
+        }
+        Ok(record)
+    }
+
+    pub(super) async fn ensure_registry(&self, env: &Env, record: &Record) -> anyhow::Result<Option<u16>> {
+        let engine = self.engine().await?;
+        let thing = format!("registry `{}`", registry::name(&record.name));
+        let port = env.report.run("Ensuring", thing, registry::ensure(engine, record, env.deadline)).await?;
+        Ok(Some(port))
+    }
+
+    pub(super) async fn connect(&self, env: &Env, record: &Record) -> anyhow::Result<()> {
+        let engine = self.engine().await?;
+        let nodes = own_nodes(engine, &record.name).await?;
+        let joined = async {
+            registry::join(engine, &record.name, NETWORK).await?;
+            let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
+            let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
+                return Ok(());
             };
-            self.merge(env, &engine, &mut record).await?;
-            let now = addresses::of(&own_nodes(&engine, &name).await?);
-            let moved = addresses::changes(&record.addresses, &now);
-            record.addresses = now;
-            record.made = true;
-            record.save()?;
-            step.done(result);
-            for line in moved {
-                env.report.say(line);
-            }
-            Ok(record)
-        })
-    }
-
-    fn ensure_registry<'a>(
-        &'a self,
-        env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<u16>>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let thing = format!("registry `{}`", registry::name(&record.name));
-            let port =
-                env.report.run("Ensuring", thing, registry::ensure(&engine, record, env.deadline)).await?;
-            Ok(Some(port))
-        })
-    }
-
-    fn connect<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let nodes = own_nodes(&engine, &record.name).await?;
-            let joined = async {
-                registry::join(&engine, &record.name, NETWORK).await?;
-                let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
-                let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
-                    return Ok(());
-                };
-                let thing = format!("the image on {} nodes", nodes.len());
-                env.report.run("Pulling", thing, pull::on_all(&engine, &nodes, image)).await
+            let thing = format!("the image on {} nodes", nodes.len());
+            env.report.run("Pulling", thing, pull::on_all(engine, &nodes, image)).await
+        };
+        let ready = async {
+            let step = env.report.step("Waiting", "for the nodes");
+            let client = env.client_of(record).await?;
+            let all = async {
+                let count = usize::from(record.workers) + 1;
+                super::ready::nodes(&client, count, env.deadline, &step).await?;
+                let started = nodes::started(engine, &nodes).await?;
+                super::reboot::reported_again(&client, &started, env.deadline, &step).await
             };
-            let ready = async {
-                let step = env.report.step("Waiting", "for the nodes");
-                let client = env.client_of(record).await?;
-                let all = async {
-                    let count = usize::from(record.workers) + 1;
-                    super::ready::nodes(&client, count, env.deadline, &step).await?;
-                    let started = nodes::started(&engine, &nodes).await?;
-                    super::reboot::reported_again(&client, &started, env.deadline, &step).await
-                };
-                let all = all.await;
-                step.ended(all, |()| "all Ready".to_owned())?;
-                super::ready::tell_registry(&client, record, env.deadline).await
-            };
-            tokio::try_join!(joined, ready)?;
-            Ok(())
-        })
+            let all = all.await;
+            step.ended(all, |()| "all Ready".to_owned())?;
+            super::ready::tell_registry(&client, record, env.deadline).await
+        };
+        tokio::try_join!(joined, ready)?;
+        Ok(())
     }
 
-    fn look<'a>(&'a self, _env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<Part>>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let nodes = own_nodes(&engine, &record.name).await?;
-            let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();
-            let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
-            if missing > 0 {
-                let state = if record.made { "gone since it was made" } else { "not made yet" };
-                parts.push(Part {
-                    name: format!("{missing} nodes"),
-                    well: false,
-                    state: state.into(),
-                    address: None,
-                });
-            }
-            let registry = registry::state(&engine, &record.name).await?;
-            let (well, state) = registry.unwrap_or((false, "not there".to_owned()));
+    pub(super) async fn look(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+        let engine = self.engine().await?;
+        let nodes = own_nodes(engine, &record.name).await?;
+        let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();
+        let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
+        if missing > 0 {
+            let state = if record.made { "gone since it was made" } else { "not made yet" };
             parts.push(Part {
-                name: format!("registry `{}`", registry::name(&record.name)),
-                well,
-                state,
-                address: record.registry_port.map(|p| format!("localhost:{p}")),
+                name: format!("{missing} nodes"),
+                well: false,
+                state: state.into(),
+                address: None,
             });
-            Ok(parts)
-        })
+        }
+        let registry = registry::state(engine, &record.name).await?;
+        let (well, state) = registry.unwrap_or((false, "not there".to_owned()));
+        parts.push(Part {
+            name: format!("registry `{}`", registry::name(&record.name)),
+            well,
+            state,
+            address: record.registry_port.map(|p| format!("localhost:{p}")),
+        });
+        Ok(parts)
     }
 
-    fn stopped<'a>(
-        &'a self,
-        _env: &'a Env,
-        record: &'a Record,
-    ) -> BoxFuture<'a, anyhow::Result<Option<String>>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let nodes = own_nodes(&engine, &record.name).await?;
-            if nodes.is_empty() {
-                return Ok(Some("none of its nodes is there".to_owned()));
-            }
-            let stopped = nodes.iter().find(|node| !node.running);
-            Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))
-        })
+    pub(super) async fn stopped(&self, record: &Record) -> anyhow::Result<Option<String>> {
+        let engine = self.engine().await?;
+        let nodes = own_nodes(engine, &record.name).await?;
+        if nodes.is_empty() {
+            return Ok(Some("none of its nodes is there".to_owned()));
+        }
+        let stopped = nodes.iter().find(|node| !node.running);
+        Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))
     }
 
-    fn start<'a>(&'a self, env: &'a Env, record: Record) -> BoxFuture<'a, anyhow::Result<Record>> {
-        Box::pin(async move {
-            self.ensure_registry(env, &record).await?;
-            self.ensure(env, record).await
-        })
+    pub(super) async fn start(&self, env: &Env, record: Record) -> anyhow::Result<Record> {
+        self.ensure_registry(env, &record).await?;
+        self.ensure(env, record).await
     }
 
-    fn stop<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<()>> {
-        Box::pin(async move {
-            let engine = engine::connect().await?;
-            let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
-            let nodes = own_nodes(&engine, &record.name).await?;
-            stop_nodes(&engine, &nodes).await?;
-            registry::stop(&engine, &record.name).await?;
-            step.done(format!("{} nodes and the registry", nodes.len()));
-            Ok(())
-        })
+    pub(super) async fn stop(&self, env: &Env, record: &Record) -> anyhow::Result<()> {
+        let engine = self.engine().await?;
+        let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
+        let nodes = own_nodes(engine, &record.name).await?;
+        stop_nodes(engine, &nodes).await?;
+        registry::stop(engine, &record.name).await?;
+        step.done(format!("{} nodes and the registry", nodes.len()));
+        Ok(())
     }
 
-    fn delete<'a>(&'a self, env: &'a Env, record: &'a Record) -> BoxFuture<'a, anyhow::Result<Vec<String>>> {
-        Box::pin(async move {
-            let authority = recorded::authority(record);
-            let engine = engine::connect().await?;
-            let mut removed = remove_containers(&engine, record).await?;
-            removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
-            if record.made_network && remove_network(&engine).await? {
-                removed.push(format!("network `{NETWORK}`"));
-            }
-            Ok(removed)
-        })
+    pub(super) async fn delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
+        let authority = recorded::authority(record);
+        let engine = self.engine().await?;
+        let mut removed = remove_containers(engine, record).await?;
+        removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
+        if record.made_network && remove_network(engine).await? {
+            removed.push(format!("network `{NETWORK}`"));
+        }
+        Ok(removed)
     }
 }
 

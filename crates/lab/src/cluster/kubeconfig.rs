@@ -30,9 +30,6 @@ pub use entries::{Entries, With, Without, with, without};
 pub(crate) use mark::lab_in;
 pub(crate) use note::Note;
 
-/// The files that this module keeps in a lab's folder.
-pub const LAB_FILES: [&str; 2] = [note::FILE, guard::NOTE];
-
 /// What [`merge`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merged {

@@ -31,7 +31,7 @@ pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
 /// The lab's record or state cannot be read.
 pub async fn stopped(env: &Env) -> anyhow::Result<Option<String>> {
     match lab_of(env)? {
-        Some(lab) => state(env, &lab).await,
+        Some(lab) => state(&lab).await,
         None => Ok(None),
     }
 }
@@ -47,7 +47,7 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
     let lab = lab_of(env).ok().flatten();
     if let Some(lab) = &lab {
         let patience = PATIENCE.min(env.remaining().max(Duration::from_millis(100)));
-        match timeout(patience, state(env, lab)).await {
+        match timeout(patience, state(lab)).await {
             Ok(Ok(Some(state))) => return stopped_error(lab, &state, Some(&error)),
             // Without its engine nothing of the lab runs.
             Ok(Err(why)) if error::id_of(&why).is_some() => return why.context(failure::plain(&error)),
@@ -71,8 +71,8 @@ fn lab_of(env: &Env) -> anyhow::Result<Option<Record>> {
     }
 }
 
-async fn state(env: &Env, lab: &Record) -> anyhow::Result<Option<String>> {
-    provider(lab.provider).stopped(env, lab).await
+async fn state(lab: &Record) -> anyhow::Result<Option<String>> {
+    provider(lab.provider).stopped(lab).await
 }
 
 fn stopped_error(lab: &Record, state: &str, error: Option<&anyhow::Error>) -> anyhow::Error {

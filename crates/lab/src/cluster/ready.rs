@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::lab::Record;
 use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
-use meshy_kube::{Apply, Kinds, MANAGED_BY, Manager, Object, manifest, wait};
+use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest, wait};
 
 /// Waits until the API server answers and `count` nodes are Ready.
 ///
@@ -48,6 +48,25 @@ pub(super) async fn nodes(
         .context("the nodes are not Ready")
 }
 
+/// Waits until the workloads that meshy made are ready again, for example after the nodes were started.
+///
+/// # Errors
+/// Time ran out, or a pod is in a trouble that waiting does not cure; with the reasons.
+pub async fn workloads(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow::Result<usize> {
+    let mut objects = Vec::new();
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        // The embedded cluster does not serve all of them.
+        let Some((resource, _)) = kinds.served("apps/v1", kind).await? else { continue };
+        let api: Api<Object> = Api::all_with(kinds.client().clone(), &resource);
+        let ours = ListParams::default().labels(&format!("{MANAGED_BY}={MESHY}"));
+        let found = api.list(&ours).await.with_context(|| format!("cannot list objects of kind {kind}"))?;
+        let types = TypeMeta { api_version: "apps/v1".to_owned(), kind: kind.to_owned() };
+        objects.extend(found.items.into_iter().map(|object| Object { types: Some(types.clone()), ..object }));
+    }
+    wait::ready(kinds, &objects, deadline, Some(step)).await?;
+    Ok(objects.len())
+}
+
 /// Shows other tools in the cluster that a local registry is there.
 ///
 /// # Errors
@@ -61,4 +80,47 @@ pub(super) async fn tell_registry(client: &Client, record: &Record, deadline: In
         "data": {"localRegistryHosting.v1": format!("host: \"localhost:{port}\"\n")},
     }))?;
     Apply::new(&Kinds::new(client.clone()), Manager::Manifests, deadline).run(objects).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::{Patch, PatchParams, PostParams};
+    use meshy_base::report::Memory;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_workloads_of_a_started_lab_are_waited_for_and_those_of_others_are_not() {
+        // No controllers and no node: what is written is what is read.
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let kinds = Kinds::new(Client::new(server.service(), "default"));
+        let (resource, _) = kinds.resource("apps/v1", "Deployment").await.unwrap();
+        let api: Api<Object> = Api::namespaced_with(kinds.client().clone(), "default", &resource);
+        for (name, owner) in [("ours", "meshy"), ("foreign", "helm")] {
+            let template = json!({"metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]}});
+            let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "labels": {MANAGED_BY: owner}},
+                "spec": {"selector": {"matchLabels": {"app": name}}, "template": template}});
+            api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+        }
+        let wait = async || {
+            let report = Memory::default().report();
+            let step = report.step("Waiting", "for the workloads");
+            workloads(&kinds, Instant::now() + Duration::from_secs(30), &step).await
+        };
+        let error = format!("{:#}", wait().await.unwrap_err());
+        assert!(error.contains("`ours`") && !error.contains("foreign"), "{error}");
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::default_namespaced(kinds.client().clone());
+        let pod = json!({"metadata": {"name": "ours-1", "labels": {"app": "ours"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let ready =
+            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        pods.patch_status("ours-1", &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
+        let full = json!({"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+            "availableReplicas": 1}});
+        api.patch_status("ours", &PatchParams::default(), &Patch::Merge(full)).await.unwrap();
+        assert_eq!(wait().await.unwrap(), 1);
+    }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::Advise;
-use meshy_base::private;
 use serde_json::Value;
 
 use super::kubeconfig::{self, Unmarked};
@@ -52,11 +52,12 @@ pub(super) async fn remove_recorded_entries(
 pub(super) fn authority(record: &Record) -> Option<String> {
     let folder = lab::folder(&record.name).ok()?;
     if record.provider == Provider::Embedded {
-        let keys = private::read(&folder.join(files::EMBEDDED).join("keys.json"), LARGEST).ok()?;
+        let keys =
+            bounded::read(&folder.join(files::EMBEDDED).join("keys.json"), LARGEST, Links::Refused).ok()?;
         let keys: Value = serde_json::from_slice(&keys).ok()?;
         return Some(BASE64_STANDARD.encode(keys["certificate"].as_str()?));
     }
-    let own = private::read(&folder.join(files::KUBECONFIG), LARGEST).ok()?;
+    let own = bounded::read(&folder.join(files::KUBECONFIG), LARGEST, Links::Refused).ok()?;
     let own: Value = serde_yaml::from_slice(&own).ok()?;
     own["clusters"][0]["cluster"]["certificate-authority-data"].as_str().map(str::to_owned)
 }
@@ -73,7 +74,7 @@ fn kubeconfig_is_a_file(given: Option<&Path>, folder: &Path) -> anyhow::Result<(
         Ok(there) if !there.is_file() => Err(anyhow!(
             "kubeconfig {} is {}, expected a regular file",
             file.display(),
-            private::kind(&there)
+            bounded::kind(&there)
         )),
         _ => Ok(()),
     }

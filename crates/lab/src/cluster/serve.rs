@@ -14,9 +14,9 @@ use tokio::time::sleep;
 use super::embedded::SERVE;
 use super::embedded::answer::{Answer, Failed, Ready};
 use crate::lab::{self, LabName, files};
+use meshy_base::bounded;
 use meshy_base::error::Advise;
 use meshy_base::exec::leash;
-use meshy_base::private;
 
 /// The name of the hidden command.
 pub const COMMAND: &str = SERVE;
@@ -112,7 +112,7 @@ fn state(folder: &Path) -> anyhow::Result<PathBuf> {
     let state = folder.join(files::EMBEDDED);
     match fs::symlink_metadata(&state) {
         Ok(there) if !there.is_dir() => {
-            let is = private::kind(&there);
+            let is = bounded::kind(&there);
             Err(anyhow!("{} is {is}, expected a folder", state.display()))
                 .hint("meshy did not create it: move it away")
         }

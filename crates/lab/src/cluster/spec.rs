@@ -23,6 +23,8 @@ pub struct Spec {
     pub registry_image: Option<String>,
     /// Embedded only: a client uses a new profile after its discovery was idle for 5 s, as on a real Linkerd.
     pub like_linkerd: bool,
+    /// No ingress controller is installed, so its ports are of no interest.
+    pub without_ingress: bool,
 }
 
 impl Spec {

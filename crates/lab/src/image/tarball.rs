@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::read::MultiGzDecoder;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
@@ -17,6 +16,7 @@ use super::{Arch, Digest, Digester, Image};
 
 mod docker;
 mod layout;
+mod plain;
 
 /// JSON of an archive is read into memory up to this size, as registries limit manifests.
 const LARGEST_JSON: u64 = 4 << 20;
@@ -24,12 +24,26 @@ const LARGEST_JSON: u64 = 4 << 20;
 /// Links are followed this often; engines of old wrote one for a layer that appears twice.
 const LINKS: usize = 8;
 
+/// The most layers of an image. Docker's limit is 127.
+const MOST_LAYERS: usize = 512;
+
 /// Why an archive gives no image.
 #[derive(Debug, Error)]
 pub enum TarballError {
     /// The file could not be read, or is not a tar archive.
     #[error("read the archive: {0}")]
     Io(#[from] io::Error),
+    /// It unpacks to more than any image.
+    #[error("the archive of {packed} bytes unpacks to more than {most} bytes")]
+    Bomb {
+        /// The size of the archive.
+        packed: u64,
+        /// What it may unpack to.
+        most: u64,
+    },
+    /// It is compressed twice.
+    #[error("the archive is compressed more than once\nhint: uncompress it first")]
+    Nested,
     /// It is compressed in a way that is not undone here.
     #[error("the archive is compressed with {0}\nhint: uncompress it first")]
     Compression(&'static str),
@@ -136,23 +150,10 @@ impl Archive {
         .await
     }
 
-    fn of_file(mut file: File) -> Result<Self, TarballError> {
-        file.seek(SeekFrom::Start(0))?;
-        let mut magic = [0; 6];
-        let read = file.read(&mut magic)?;
-        file.seek(SeekFrom::Start(0))?;
-        if magic[..read].starts_with(b"\x1f\x8b") {
-            let mut plain = tempfile::tempfile()?;
-            io::copy(&mut MultiGzDecoder::new(file), &mut plain)?;
-            return Self::of_file(plain);
-        }
-        for (start, name) in [(&b"\x28\xb5\x2f\xfd"[..], "zstd"), (b"\xfd7zXZ", "xz"), (b"BZh", "bzip2")] {
-            if magic[..read].starts_with(start) {
-                return Err(TarballError::Compression(name));
-            }
-        }
+    fn of_file(file: File) -> Result<Self, TarballError> {
+        let file = plain::plain(file)?;
         let mut entries = HashMap::new();
-        let mut archive = tar::Archive::new(&file);
+        let mut archive = tar::Archive::new(plain::Listing::new(&file));
         for entry in archive.entries_with_seek()? {
             let entry = entry?;
             let path = clean(&entry.path()?.to_string_lossy());
@@ -204,6 +205,15 @@ impl Archive {
             reason: error.to_string(),
         };
         serde_json::from_slice(&self.small(path)?).map_err(broken)
+    }
+
+    /// Checks how many layers an image has: each is read once.
+    fn check_layers(&self, path: &str, layers: usize) -> Result<(), TarballError> {
+        if layers <= MOST_LAYERS {
+            return Ok(());
+        }
+        let reason = format!("the image has {layers} layers, more than {MOST_LAYERS}");
+        Err(TarballError::Broken { path: path.to_owned(), reason })
     }
 
     /// The digest of a part of the archive's file.

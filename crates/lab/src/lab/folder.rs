@@ -9,7 +9,8 @@ use etcetera::BaseStrategy;
 
 use super::LabName;
 use super::layout::{LOCK, RECORD};
-use meshy_base::error::Advise;
+use meshy_base::bounded;
+use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
@@ -54,7 +55,7 @@ fn is_folder(folder: &Path) -> anyhow::Result<bool> {
     match fs::symlink_metadata(folder) {
         Ok(there) if there.is_dir() => Ok(true),
         Ok(there) => {
-            let is = private::kind(&there);
+            let is = bounded::kind(&there);
             Err(anyhow!("{} is {is}, expected a folder", folder.display()))
                 .hint("meshy did not create it: move it away")
         }
@@ -87,6 +88,40 @@ pub fn names() -> anyhow::Result<Vec<LabName>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Returns the lab that a command means without a name: the default one, or the only one there is. `creates`: the command creates
+/// the lab, so that another one is never meant.
+pub fn unnamed(creates: bool) -> LabName {
+    let default = LabName::default();
+    if creates {
+        return default;
+    }
+    // Where the labs cannot be listed, the command that reads one reports why.
+    match <[LabName; 1]>::try_from(names().unwrap_or_default()) {
+        Ok([only]) => only,
+        Err(_) => default,
+    }
+}
+
+/// Returns the error of a command on a lab that does not exist; it names the labs that do.
+pub fn absent(name: &LabName) -> anyhow::Error {
+    let others = names().unwrap_or_default();
+    let (what, hint) = match others.first() {
+        None => (
+            String::new(),
+            "`meshy up` creates one; `--context CONTEXT` uses a cluster that you have".to_owned(),
+        ),
+        Some(first) => {
+            let all: Vec<String> = others.iter().map(|name| format!("`{name}`")).collect();
+            (
+                format!("; there are: {}", all.join(", ")),
+                format!("use `--name {first}`; `meshy` lists the labs"),
+            )
+        }
+    };
+    let error = anyhow!("there is no lab `{name}`{what}");
+    Err::<(), _>(error).hint(hint).id("lab-absent").exit(Exit::Prerequisite).unwrap_err()
 }
 
 /// Whether there is a record in a lab's folder, readable or not.

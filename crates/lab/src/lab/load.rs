@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 
 use super::{LabName, RECORD, Record, exists, folder};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::Advise;
-use meshy_base::private;
 
 /// The largest record that is read. A real one has less than 2 KiB.
 const LARGEST: u64 = 1 << 20;
@@ -53,7 +53,7 @@ impl Record {
 }
 
 fn read(name: &LabName, file: &Path) -> anyhow::Result<Option<Record>> {
-    let text = match private::read(file, LARGEST) {
+    let text = match bounded::read(file, LARGEST, Links::Refused) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

@@ -25,6 +25,12 @@ impl LabName {
     pub const DEFAULT: &str = "meshy";
 }
 
+impl Default for LabName {
+    fn default() -> Self {
+        Self(Self::DEFAULT.to_owned())
+    }
+}
+
 impl FromStr for LabName {
     type Err = InvalidLabName;
 

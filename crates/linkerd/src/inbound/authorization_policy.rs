@@ -9,7 +9,7 @@ use super::{InvalidPolicy, Reference, spec};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationPolicy {
-    /// The Server, or the Namespace for all of its Servers.
+    /// The Server, the Namespace for all of its Servers, or a route of a Server.
     pub target_ref: Reference,
     /// All must be passed; empty: every caller is allowed.
     #[serde(default)]
@@ -33,6 +33,14 @@ impl AuthorizationPolicy {
             _ => false,
         }
     }
+
+    /// Whether the policy concerns a route of its namespace.
+    pub fn concerns_route(&self, group: &str, kind: &str, name: &str) -> bool {
+        let target = &self.target_ref;
+        [(&*target.group, group), (&*target.kind, kind), (&*target.name, name)]
+            .iter()
+            .all(|(own, other)| own.eq_ignore_ascii_case(other))
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +56,11 @@ mod tests {
             AuthorizationPolicy::from_value(&object).unwrap().concerns("shop", "web")
         };
         assert!(concerns("Server", "web") && concerns("Namespace", "shop"));
+        assert!(!concerns("HTTPRoute", "web"));
+        let target = json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "api" });
+        let of_route = AuthorizationPolicy::from_value(&json!({ "spec": { "targetRef": target } })).unwrap();
+        assert!(of_route.concerns_route("gateway.networking.k8s.io", "HTTPRoute", "api"));
+        assert!(!of_route.concerns_route("policy.linkerd.io", "HTTPRoute", "api"), "another group");
         assert!(
             !concerns("Server", "other") && !concerns("Namespace", "web") && !concerns("HTTPRoute", "web")
         );

@@ -10,12 +10,16 @@ use super::{DefaultPolicy, InvalidPolicy, spec};
 /// A Server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// The labels of the Server itself, by which ServerAuthorizations select it.
+    pub labels: BTreeMap<String, String>,
     /// The pods in the namespace of the Server.
     pub pod_selector: LabelSelector,
     /// The port of the pods.
     pub port: Port,
     /// Whether connections are forwarded without protocol detection (`proxyProtocol: opaque`).
     pub opaque: bool,
+    /// Whether GRPCRoutes instead of HTTPRoutes are attached (`proxyProtocol: gRPC`).
+    pub grpc: bool,
     /// Who may call in addition to what AuthorizationPolicies allow; `deny` where absent.
     pub access_policy: DefaultPolicy,
 }
@@ -78,7 +82,10 @@ impl Server {
             return Err(InvalidPolicy::new(KIND, format!("invalid proxyProtocol `{protocol}`")));
         }
         let access_policy = spec.access_policy.as_deref().unwrap_or("deny").parse();
+        let labels = object.pointer("/metadata/labels").map(BTreeMap::deserialize).transpose();
         Ok(Self {
+            labels: labels.map_err(|error| InvalidPolicy::new(KIND, error))?.unwrap_or_default(),
+            grpc: protocol == "gRPC",
             pod_selector: spec.pod_selector,
             port: spec.port,
             opaque: matches!(protocol, "opaque" | "TLS"),

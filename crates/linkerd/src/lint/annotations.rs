@@ -156,7 +156,15 @@ fn unknown(sink: &mut Sink<'_>, pointer: &str, field: &str) {
             // A misspelled group. `KNOWN` does not list the groups of extensions.
             let nearest =
                 KNOWN.iter().find(|(known, _)| strsim::levenshtein(known, group) <= 2 && known.len() > 10);
-            if let Some((nearest, _)) = nearest {
+            // Settings move between the stages `alpha`, `beta` and none; another stage is another group.
+            let stages = [".alpha.linkerd.io", ".beta.linkerd.io"];
+            let stage = stages.iter().find_map(|stage| group.strip_suffix(stage));
+            let other = stage.and_then(|base| {
+                KNOWN
+                    .iter()
+                    .find(|(known, names)| known.starts_with(&format!("{base}.")) && names.contains(&name))
+            });
+            if let Some((nearest, _)) = other.or(nearest) {
                 let todo = format!("write `{nearest}/{name}`");
                 sink.add(
                     "annotation-unknown",

@@ -130,6 +130,7 @@ fn breaker_annotations_without_effect_are_reported() {
         ["annotation-value"]
     );
     assert_eq!(service("balancer.alhpa.linkerd.io/penalize-failures: 'true'"), ["annotation-unknown"]);
+    assert_eq!(service("balancer.beta.linkerd.io/penalize-failures: 'true'"), ["annotation-unknown"]);
     assert_eq!(service(&format!("{mode}: unified, {alpha}-success-rate-window: 5s")), [""; 0]);
 }
 

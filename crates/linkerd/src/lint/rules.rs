@@ -196,10 +196,34 @@ pub const RULES: &[Rule] = &[
     ),
 ];
 
+/// The rules about the calls of several services, for which [`calls`](super::calls()) returns the findings.
+pub const CALL_RULES: &[Rule] = &[
+    rule_of(
+        "consecutive-retries",
+        Warning,
+        "each edge repeats the attempts of the one before: if the last service fails, its load grows to the product",
+    ),
+    rule_of(
+        "inner-timeout",
+        Warning,
+        "when the outer timeout ends a request, the inner attempts go on and their responses are thrown away",
+    ),
+    rule_of(
+        "retries-without-timeout",
+        Warning,
+        "only a failure is retried: a request that gets no response waits, and keeps its client waiting",
+    ),
+    rule_of(
+        "shared-service-without-budget",
+        Warning,
+        "a limit applies to each request: the more requests fail, the more load all clients add, at the same time",
+    ),
+];
+
 /// Returns the rule of an id.
 ///
 /// # Panics
 /// Panics if there is no such rule: a misspelled id in the code of a rule.
 pub(super) fn rule(id: &str) -> &'static Rule {
-    RULES.iter().find(|rule| rule.id == id).unwrap_or_else(|| panic!("no lint rule `{id}`"))
+    RULES.iter().chain(CALL_RULES).find(|rule| rule.id == id).unwrap_or_else(|| panic!("no lint rule `{id}`"))
 }

@@ -47,15 +47,28 @@ impl World {
     /// Makes this object the only target. It replaces an object of the same kind, name and namespace; all other objects are
     /// kept for lookups.
     pub fn set_only_target(&mut self, object: Value) {
-        let target = Item { object, file: None, target: true };
-        let same = |item: &Item| {
-            item.kind() == target.kind()
-                && item.name() == target.name()
-                && item.namespace_or_default() == target.namespace_or_default()
-        };
-        self.items.retain(|item| !same(item));
+        self.set_only_targets([object]);
+    }
+
+    /// Makes these objects the only targets, as [`World::set_only_target`]. A Service gets the annotations of its target and
+    /// keeps its spec.
+    pub fn set_only_targets(&mut self, objects: impl IntoIterator<Item = Value>) {
         self.items.iter_mut().for_each(|item| item.target = false);
-        self.items.push(target);
+        for object in objects {
+            let mut target = Item { object, file: None, target: true };
+            let same = |item: &Item| {
+                item.kind() == target.kind()
+                    && item.name() == target.name()
+                    && item.namespace_or_default() == target.namespace_or_default()
+            };
+            let before = self.items.iter().position(same).map(|index| self.items.remove(index));
+            if let Some(before) = before.filter(|_| target.kind() == "Service") {
+                if target.object["spec"].is_null() {
+                    target.object["spec"] = before.object["spec"].clone();
+                }
+            }
+            self.items.push(target);
+        }
     }
 
     /// Returns the name of a ServiceProfile that overrides the policies of a service of this name, in any namespace.

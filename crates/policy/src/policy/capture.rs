@@ -76,10 +76,11 @@ impl Place {
             Part::Whole => json!({
                 "spec": object.data["spec"], "labels": object.labels(), "annotations": object.annotations(),
             }),
-            part @ (Part::Retries | Part::Policies) => {
-                let own = object.annotations().iter().filter(|(key, _)| part.annotates(key));
-                let own: Map<String, Value> = own.map(|(key, value)| (key.clone(), json!(value))).collect();
-                json!({ "retries": own })
+            Part::Retries | Part::Policies => {
+                let retries = object.annotations().iter().filter(|(key, _)| self.part.has(key));
+                let retries: Map<String, Value> =
+                    retries.map(|(key, value)| (key.clone(), json!(value))).collect();
+                json!({ "retries": retries })
             }
         }
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::capture::{Captured, Place};
 use super::evidence::Evidence;
-use super::owners::Part;
+use super::owners::{self, Part};
 use super::revert::{self, Reverted};
 use super::write::{delete, patch};
 use meshy_base::error::Advise as _;
@@ -28,10 +28,10 @@ const EXTRAS: [&str; 3] = ["retryBudget", "dstOverrides", "hostnames"];
 /// A change of what proxies do with the requests to a service.
 #[derive(Clone, Debug)]
 pub struct PolicyChange {
-    place: Place,
+    pub(super) place: Place,
     /// None: without the object.
-    wanted: Option<Object>,
-    evidence: Evidence,
+    pub(super) wanted: Option<Object>,
+    pub(super) evidence: Evidence,
 }
 
 /// How a change is made.
@@ -109,7 +109,11 @@ impl PolicyChange {
         Self::annotated(place, &BTreeMap::new(), Evidence::Policy(Some(name.to_owned())))
     }
 
-    fn annotated(place: Place, annotations: &BTreeMap<String, String>, evidence: Evidence) -> Self {
+    pub(super) fn annotated(
+        place: Place,
+        annotations: &BTreeMap<String, String>,
+        evidence: Evidence,
+    ) -> Self {
         let mut wanted = place.with_spec(Value::Null);
         if !annotations.is_empty() {
             wanted.metadata.annotations = Some(annotations.clone());
@@ -176,7 +180,7 @@ impl PolicyChange {
         let mut captured = Captured::of(kinds.client(), self.place.clone()).await?;
         let check = self.check(&captured, options.force, Lasting);
         check.hint("`--force` takes the fields over")?;
-        let wanted = self.wanted.clone();
+        let wanted = self.plan(&captured, Lasting);
         captured.writes(self.place.state(wanted.as_ref()));
         let (outcome, stored) = self.write(kinds, &captured, wanted, options, Lasting).await?;
         captured.stored(stored);
@@ -213,8 +217,30 @@ impl PolicyChange {
     pub(super) fn plan(&self, captured: &Captured, lifetime: Lifetime) -> Option<Object> {
         match (&self.wanted, &captured.before) {
             (None, Some(before)) if lifetime == Temporary => Some(self.place.with_spec(emptied(before))),
+            (Some(wanted), Some(before)) if self.place.part != Part::Whole && lifetime == Lasting => {
+                Some(self.with_kept(wanted, before))
+            }
             (wanted, _) => wanted.clone(),
         }
+    }
+
+    /// Adds the annotations that meshy applied before and that this change does not concern: without them, the API server would
+    /// remove them, as this field manager does not apply them any more.
+    fn with_kept(&self, wanted: &Object, before: &Object) -> Object {
+        let mut object = wanted.clone();
+        let new = wanted.annotations();
+        let is_concerned = |key: &str| {
+            let same_group = |own: &String| owners::group(own) == owners::group(key);
+            self.place.part.has(key)
+                && (self.place.part == Part::Retries || new.is_empty() || new.keys().any(same_group))
+        };
+        let applied = owners::annotations_of(before.managed_fields(), Manager::Policy.name());
+        let kept = applied.into_iter().filter(|key| !is_concerned(key));
+        let kept: Vec<(String, String)> = kept
+            .filter_map(|key| before.annotations().get(&key).cloned().map(|value| (key, value)))
+            .collect();
+        object.annotations_mut().extend(kept);
+        object
     }
 
     /// Refuses a change of what other field managers hold, before anything is written.
@@ -236,8 +262,8 @@ impl PolicyChange {
             }
             // Annotations of other tools stay, unless they are restored later.
             Part::Retries | Part::Policies if lifetime == Lasting => Vec::new(),
-            part @ (Part::Retries | Part::Policies) => {
-                let keys = now.annotations().keys().filter(|key| part.annotates(key));
+            Part::Retries | Part::Policies => {
+                let keys = now.annotations().keys().filter(|key| self.place.part.has(key));
                 let only_now = keys.filter(|key| !wanted.annotations().contains_key(*key));
                 only_now.map(|key| format!("/metadata/annotations/{}", escaped(key))).collect()
             }
@@ -317,7 +343,7 @@ pub(super) fn escaped(key: &str) -> String {
 fn emptied(before: &Object) -> Value {
     let mut spec = before.data["spec"].clone();
     let lists: &[&str] = match manifest::kind(before) {
-        ROUTE_KIND => &["parentRefs"],
+        ROUTE_KIND | "GRPCRoute" => &["parentRefs"],
         names::PROFILE_KIND => &["routes", "dstOverrides"],
         _ => &[],
     };

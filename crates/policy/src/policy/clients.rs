@@ -56,6 +56,21 @@ pub struct Client {
     settled: bool,
 }
 
+impl Client {
+    /// The proxy of a server, with the requests that it counted.
+    pub(super) fn of_server(pod: &Pod, state: State, requests: u64, words: &str) -> Self {
+        Self {
+            pod: pod.name.clone(),
+            namespace: pod.namespace.clone(),
+            workload: pod.workload.clone(),
+            state,
+            requests,
+            words: words.to_owned(),
+            settled: true,
+        }
+    }
+}
+
 /// Namespace and name of a pod.
 type Key = (String, String);
 

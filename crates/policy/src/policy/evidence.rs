@@ -25,6 +25,15 @@ pub enum Evidence {
     Retries,
     /// No request is retried. Only of use while every attempt fails.
     NoRetries,
+    /// The proxies of the servers count requests with this value of the label `srv_name` or `authz_name`.
+    Server {
+        /// The label.
+        label: &'static str,
+        /// The name of the Server or of the authorization.
+        name: String,
+    },
+    /// No counter shows the use of the policy, for this reason.
+    Uncounted(&'static str),
 }
 
 /// Requests of one proxy to one service, by the path they took through it.
@@ -89,6 +98,7 @@ impl Evidence {
             Self::Retries if retried => (counted.requests(), 0.0),
             Self::NoRetries if !retried => (counted.requests(), 0.0),
             Self::Retries | Self::NoRetries => (0.0, counted.requests()),
+            Self::Server { .. } | Self::Uncounted(_) => (0.0, 0.0),
         }
     }
 
@@ -98,7 +108,7 @@ impl Evidence {
         match self {
             Self::Profile | Self::ProfileRoutes => ever.by_policy > 0.0,
             Self::Policy(_) | Self::Retries => ever.by_profile > 0.0,
-            Self::NoProfile | Self::NoRetries => false,
+            Self::NoProfile | Self::NoRetries | Self::Server { .. } | Self::Uncounted(_) => false,
         }
     }
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::capture::Captured;
 use crate::test_service::PodFault;
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
 use meshy_lab::lab;
@@ -87,6 +88,9 @@ async fn path(client: &kube::Client, folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder.join(format!("{uid}.jsonl")))
 }
 
+/// The largest journal in bytes: it holds the objects that a run has changed.
+const LARGEST: u64 = 64 << 20;
+
 impl Journal {
     /// Opens the journal of a cluster, which may hold what an earlier run left.
     ///
@@ -137,7 +141,7 @@ impl Journal {
     /// # Errors
     /// The file cannot be read, or a line before the last cannot be understood.
     pub(super) fn read(&self) -> anyhow::Result<(Held, String)> {
-        let text = fs::read_to_string(&self.path);
+        let text = bounded::read_text(&self.path, LARGEST, Links::Refused);
         let text = text.with_context(|| format!("cannot read {}", self.path.display()))?;
         let held = held(&text).with_context(|| format!("cannot understand {}", self.path.display()));
         held.hint(

@@ -12,8 +12,14 @@ use meshy_kube::apply::Conflict;
 /// The prefix of the annotations that switch retries on.
 pub const RETRY_PREFIX: &str = "retry.linkerd.io/";
 
-/// The prefixes of the annotations that make a policy: retries, timeouts, circuit breakers.
-pub const POLICY_PREFIXES: [&str; 3] = [RETRY_PREFIX, "timeout.linkerd.io/", "balancer.linkerd.io/"];
+/// The groups of the annotations of a Service that change what the proxies of its clients do.
+pub const POLICY_GROUPS: [&str; 5] = [
+    "retry.linkerd.io",
+    "timeout.linkerd.io",
+    "balancer.linkerd.io",
+    "balancer.alpha.linkerd.io",
+    "balancer.beta.linkerd.io",
+];
 
 /// The part of an object that a change concerns, and that is restored afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,31 +29,31 @@ pub(super) enum Part {
     Whole,
     /// The annotations `retry.linkerd.io/*`.
     Retries,
-    /// All annotations that make a policy.
+    /// The annotations of all [`POLICY_GROUPS`].
     Policies,
 }
 
 type Fields = Map<String, Value>;
 
 impl Part {
-    /// Whether an annotation belongs to this part of an object of which other annotations do not.
-    pub(super) fn annotates(self, key: &str) -> bool {
-        match self {
-            Self::Whole => false,
-            Self::Retries => key.starts_with(RETRY_PREFIX),
-            Self::Policies => POLICY_PREFIXES.iter().any(|prefix| key.starts_with(prefix)),
-        }
-    }
-
     /// Whether everything at and below a path of field keys belongs to this part.
     fn covers(self, path: &[&str]) -> bool {
         match (self, path) {
             (Self::Whole, ["f:spec"] | ["f:metadata", "f:labels" | "f:annotations"]) => true,
             // The `.` is the map itself: it goes to the manager that adds the first annotation.
-            (Self::Retries | Self::Policies, ["f:metadata", "f:annotations", key]) => {
-                *key == "." || key.strip_prefix("f:").is_some_and(|key| self.annotates(key))
+            (_, ["f:metadata", "f:annotations", key]) => {
+                *key == "." || key.strip_prefix("f:").is_some_and(|key| self.has(key))
             }
             _ => false,
+        }
+    }
+
+    /// Whether the part consists of annotations, and this is one of them.
+    pub(super) fn has(self, annotation: &str) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Retries => annotation.starts_with(RETRY_PREFIX),
+            Self::Policies => POLICY_GROUPS.contains(&group(annotation)),
         }
     }
 
@@ -72,6 +78,24 @@ impl Part {
         }
         (inside, outside)
     }
+}
+
+/// The group of an annotation: what is before the slash.
+pub(super) fn group(annotation: &str) -> &str {
+    annotation.split('/').next().unwrap_or_default()
+}
+
+/// The annotations that a field manager applied.
+pub(super) fn annotations_of(managers: &[ManagedFieldsEntry], manager: &str) -> Vec<String> {
+    let own = managers.iter().filter(|entry| {
+        entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some("Apply")
+    });
+    let keys = own.filter_map(|entry| {
+        let fields = fields(entry);
+        let annotations = fields.get("f:metadata")?.get("f:annotations")?.as_object()?.clone();
+        Some(annotations.into_iter().filter_map(|(key, _)| key.strip_prefix("f:").map(str::to_owned)))
+    });
+    keys.flatten().collect()
 }
 
 fn fields(entry: &ManagedFieldsEntry) -> Fields {

@@ -1,16 +1,12 @@
 //! The retry policy of a service as the cluster has it, and the profile that meshy ships.
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Service as CoreService;
-use kube::ResourceExt as _;
-use kube::api::Api;
-use meshy_linkerd::names;
-use meshy_linkerd::policy::Retry;
-use meshy_linkerd::profile::{Budget, ServiceProfile, Spec};
+use meshy_linkerd::profile::{Budget, Spec};
+use meshy_linkerd::{effective, names};
 use serde_json::json;
 
-use super::change::profile_place;
-use meshy_kube::{Object, manifest};
+use super::about::About;
+use meshy_kube::{Kinds, Object, manifest};
 use meshy_lab::files;
 use meshy_metrics::routes::Service;
 use meshy_predict::edge::Policy;
@@ -23,28 +19,19 @@ pub fn profile_name(service: &Service) -> String {
     names::service_fqdn(&service.name, &service.namespace)
 }
 
-/// The policy that proxies follow for a service; a profile with routes goes before annotations.
+/// The policy that proxies follow for a `GET /` to a service: a profile with routes goes before all others, the annotations of
+/// a route before those of the Service.
 ///
 /// # Errors
-/// The API's; a cluster without ServiceProfiles has none.
+/// The API's; a kind that the cluster does not serve has no objects.
 pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Policy> {
-    let place = profile_place(&profile_name(service), &service.namespace);
-    if let Some(profile) = place.read(client).await? {
-        let profile = ServiceProfile::read_leniently(&json!(profile));
-        let profile = profile.with_context(|| format!("cannot understand the {}", place.describe()))?;
-        if let Some(policy) = of_spec(&profile.spec) {
-            return Ok(policy);
-        }
+    let about = About::read(&Kinds::new(client.clone()), service, None).await?;
+    if let Some(policy) = about.profile.as_ref().and_then(|profile| of_spec(&profile.spec)) {
+        return Ok(policy);
     }
-    let services: Api<CoreService> = Api::namespaced(client.clone(), &service.namespace);
-    let object = services.get_opt(&service.name).await.context("cannot read services")?;
-    let annotations = object.map(|object| object.annotations().clone()).unwrap_or_default();
     // Annotations that cannot be read are dropped as a whole by the policy controller.
-    let retry = Retry::from_annotations(&annotations).ok().flatten();
-    Ok(match retry.filter(|retry| !retry.statuses.is_empty()) {
-        Some(retry) => Policy::Limit { limit: retry.limit.into() },
-        None => Policy::None,
-    })
+    let retry = effective::retry_of(&about.annotations, &about.routes, "/");
+    Ok(retry.map_or(Policy::None, |retry| Policy::Limit { limit: retry.limit.into() }))
 }
 
 /// The policy of a profile; none where it has no route, so that the annotations decide.
@@ -91,6 +78,8 @@ pub fn shipped_with_budget(
 
 #[cfg(test)]
 mod tests {
+    use meshy_linkerd::profile::ServiceProfile;
+
     use super::*;
 
     fn spec(value: serde_json::Value) -> Spec {

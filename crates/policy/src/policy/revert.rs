@@ -102,8 +102,8 @@ fn values(part: Part, before: &Object, now: &Object) -> Vec<Value> {
         }
         Part::Retries | Part::Policies => {
             let mut annotations = now.annotations().clone();
-            annotations.retain(|key, _| !part.annotates(key));
-            let own = before.annotations().iter().filter(|(key, _)| part.annotates(key));
+            annotations.retain(|key, _| !part.has(key));
+            let own = before.annotations().iter().filter(|(key, _)| part.has(key));
             annotations.extend(own.map(|(key, value)| (key.clone(), value.clone())));
             if annotations.is_empty() && then.annotations.is_none() {
                 set("/metadata/annotations", Value::Null, there.annotations.is_some());

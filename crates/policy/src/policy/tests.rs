@@ -59,6 +59,26 @@ async fn experiment(world: &World, session: &mut Session) {
 }
 
 #[tokio::test]
+async fn the_policy_that_is_predicted_is_the_one_that_wins() {
+    let world = World::new().await;
+    let of_service = PolicyChange::retries(&service(), &limit("3"));
+    of_service.apply(&world.kinds, &options(false)).await.unwrap();
+    assert_eq!(world.policy().await, Policy::Limit { limit: 3 });
+    // The route of `meshy retry apply --as route --limit 2`, whose retries replace those of the Service.
+    let backend = [("bounced-service".to_owned(), 1)];
+    let route =
+        objects::route("bounced-service-retry", "bounced-service", "default", 9090, &limit("2"), &backend);
+    PolicyChange::route(route.unwrap()).apply(&world.kinds, &options(false)).await.unwrap();
+    assert_eq!(world.policy().await, Policy::Limit { limit: 2 });
+    lesson().apply(&world.kinds, &options(false)).await.unwrap();
+    assert_eq!(world.policy().await, Policy::DEFAULT_BUDGET);
+    PolicyChange::no_profile(PROFILE, "default").apply(&world.kinds, &options(false)).await.unwrap();
+    let gone = PolicyChange::no_route("bounced-service-retry", "default");
+    gone.apply(&world.kinds, &options(false)).await.unwrap();
+    assert_eq!(world.policy().await, Policy::Limit { limit: 3 });
+}
+
+#[tokio::test]
 async fn an_experiment_leaves_every_object_as_it_found_it() {
     for case in CASES {
         let world = World::new().await;

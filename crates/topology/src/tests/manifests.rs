@@ -84,6 +84,23 @@ fn the_node_configuration_is_the_document_that_the_test_service_reads() {
 }
 
 #[test]
+fn a_grpc_service_is_called_by_its_scheme() {
+    let text = "apiVersion: meshy/v1alpha1\nkind: Topology\nmetadata: { name: calls }\nservices:\n\
+                - { name: front, entrypoint: true, calls: [price, stock] }\n- { name: price, type: grpc }\n- { name: stock }\n";
+    let topology = Topology::parse("x.yaml", text).unwrap();
+    let objects = manifests(&topology, &options("lab"));
+    let env = &find(&objects, "Deployment", "front")["spec"]["template"]["spec"]["containers"][0]["env"];
+    let node: Value = serde_json::from_str(env[0]["value"].as_str().unwrap()).unwrap();
+    let urls: Vec<_> = node["script"].as_array().unwrap().iter().map(|step| &step["call"]["url"]).collect();
+    assert_eq!(
+        urls,
+        ["grpc://price.lab.svc.cluster.local:8080/", "http://stock.lab.svc.cluster.local:8080/"]
+    );
+    let ports = &find(&objects, "Service", "price")["spec"]["ports"][0];
+    assert_eq!((&ports["name"], &ports["appProtocol"]), (&json!("grpc"), &json!("kubernetes.io/h2c")));
+}
+
+#[test]
 fn the_yaml_text_contains_the_same_objects() {
     // `on` and `y` are booleans for kubectl's YAML 1.1.
     let text = EVERYTHING.replace("price", "on").replace("stock", "y").replace("audit", "null-1");

@@ -56,8 +56,14 @@ fn steps(key: &str, steps: &[Step]) -> Result<(), NodeError> {
 
 fn call(key: &str, call: &Call) -> Result<(), NodeError> {
     name(&format!("{key}.service"), &call.service)?;
-    let http = call.url.scheme_str() == Some("http") && call.url.host().is_some_and(|host| !host.is_empty());
-    require(http, &format!("{key}.url"), &call.url, "http://HOST:PORT/PATH")?;
+    let scheme = matches!(call.url.scheme_str(), Some("http" | "grpc"));
+    let valid = scheme && call.url.host().is_some_and(|host| !host.is_empty());
+    require(
+        valid,
+        &format!("{key}.url"),
+        &call.url,
+        "http://HOST:PORT/PATH or grpc://HOST:PORT/SERVICE/METHOD",
+    )?;
     share(&format!("{key}.probability"), call.probability)?;
     bytes(&format!("{key}.requestBytes"), call.request_bytes)
 }
@@ -146,7 +152,7 @@ mod tests {
             ),
             (
                 r#"{"name":"a","script":[{"call":{"service":"b","url":"https://b/"}}]}"#,
-                "script[0].call.url is `https://b/`, expected http://HOST:PORT/PATH",
+                "script[0].call.url is `https://b/`, expected http://HOST:PORT/PATH or grpc://HOST:PORT/SERVICE/METHOD",
             ),
             (
                 r#"{"name":"a","script":[{"call":{"service":"b","url":"http://b/","probability":2}}]}"#,

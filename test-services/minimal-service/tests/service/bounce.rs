@@ -93,8 +93,14 @@ async fn an_unreachable_or_invalid_endpoint_is_502_with_the_reason() {
     for (endpoint, reason) in [
         ("http://unknown:9090", "cannot resolve `unknown`: entity not found"),
         ("http://a:1", "cannot connect to 10.0.0.1:1: connection refused"),
-        ("https://a:9090", "invalid endpoint `https://a:9090/`, expected http://HOST:PORT/PATH"),
-        ("a:9090", "invalid endpoint `a:9090`, expected http://HOST:PORT/PATH"),
+        (
+            "https://a:9090",
+            "invalid endpoint `https://a:9090/`, expected http://HOST:PORT/PATH or grpc://HOST:PORT/SERVICE/METHOD",
+        ),
+        (
+            "a:9090",
+            "invalid endpoint `a:9090`, expected http://HOST:PORT/PATH or grpc://HOST:PORT/SERVICE/METHOD",
+        ),
     ] {
         let response = lab.bounce("a", endpoint).await;
         assert_eq!((response.status.as_u16(), response.body), (502, format!("Bad Gateway\n{reason}\n")));

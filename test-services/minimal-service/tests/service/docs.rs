@@ -69,7 +69,7 @@ fn every_variable_is_on_the_page() {
         assert!(PAGE.contains(&format!("| `{variable}` |")), "{variable}");
         count += 1;
     }
-    assert_eq!(count, 12, "variables that the configuration reads");
+    assert_eq!(count, 13, "variables that the configuration reads");
 }
 
 /// The keys are those of the JSON of a running service, so a key that is added has to be described.

@@ -6,8 +6,8 @@ use crate::metrics::{BackendScope, Labels, Metrics, RetryScope, RouteProtocol, R
 use crate::outbound::failure::service_name;
 use crate::outbound::split::Split;
 use crate::policy::{
-    Backend, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteKind, RouteRule, ServiceRef,
-    Timeouts,
+    Backend, BackendKind, Egress, EgressNetwork, Filter, HttpRoute, Policy, Retry, RouteKind, RouteRule,
+    ServiceRef, Timeouts,
 };
 use crate::target::Target;
 
@@ -28,8 +28,10 @@ pub(super) struct Rule {
 
 /// A backend of a rule.
 pub(super) struct RuleBackend {
-    /// `None` is the service itself.
+    /// `None` is the destination itself.
     pub(super) named: Option<Backend>,
+    /// Whether requests go to the destination itself: without a name, or by the name of its EgressNetwork.
+    pub(super) is_own: bool,
     /// The backend's name in error texts, such as `Service.default.web:80`.
     pub(super) name: String,
     protocol: RouteProtocol,
@@ -48,15 +50,18 @@ impl Rule {
         route: Option<&HttpRoute>,
         rule: &RouteRule,
     ) -> Self {
-        let (kind, protocol) = match route.map(|route| route.kind) {
-            Some(RouteKind::Grpc) => ("GRPCRoute", RouteProtocol::Grpc),
-            Some(RouteKind::Http) | None => ("HTTPRoute", RouteProtocol::Http),
+        // A default rule next to GRPCRoutes counts as they do.
+        let kind = route.or(policy.routes.first()).map(|route| route.kind).unwrap_or_default();
+        let protocol = match kind {
+            RouteKind::Grpc => RouteProtocol::Grpc,
+            RouteKind::Http | RouteKind::PolicyHttp => RouteProtocol::Http,
         };
-        let default = parent.default_route();
+        let (group, kind) = kind.group_and_kind();
+        let default = parent.default_route(protocol);
         let parent = &parent.labels();
         let labels = match route {
             Some(route) => parent
-                .with("route_group", "gateway.networking.k8s.io")
+                .with("route_group", group)
                 .with("route_kind", kind)
                 .with("route_namespace", &route.namespace)
                 .with("route_name", &route.name),
@@ -115,18 +120,32 @@ impl RuleBackend {
         service: Option<&ServiceRef>,
         named: Option<Backend>,
     ) -> Self {
+        let own = match (&target.egress, &named) {
+            (Some(Egress::Network(network)), Some(backend)) => {
+                backend.kind == BackendKind::EgressNetwork
+                    && (&backend.service.namespace, &backend.service.name)
+                        == (&network.namespace, &network.name)
+            }
+            (_, named) => named.is_none(),
+        };
+        let network = named.as_ref().filter(|backend| backend.kind == BackendKind::EgressNetwork);
+        let network = network.map(|backend| &backend.service).zip(target.egress.as_ref());
         Self {
-            named,
+            is_own: own,
             name: service.map(service_name).unwrap_or_default(),
             protocol,
-            labels: route.and(&match service {
-                Some(service) => service_labels("backend", service),
-                None if target.egress.is_some() => default_labels("backend", "unknown"),
-                None => default_labels("backend", "endpoint"),
+            labels: route.and(&match (service, network) {
+                (_, Some((service, Egress::Network(network)))) => {
+                    egress_labels("backend", &service.namespace, &service.name, network.port)
+                }
+                (Some(service), _) => service_labels("backend", service),
+                (None, _) if target.egress.is_some() => default_labels("backend", "unknown"),
+                (None, _) => default_labels("backend", "endpoint"),
             }),
             scope: OnceLock::new(),
             missing_labels: route.and(&default_labels("backend", "fail")),
             missing_scope: OnceLock::new(),
+            named,
         }
     }
 
@@ -169,12 +188,18 @@ impl<'a> Parent<'a> {
     }
 
     /// Returns the name of the route of requests that no object concerns.
-    fn default_route(&self) -> &'static str {
-        match self {
-            Self::Service(_) | Self::Endpoint => "http",
-            Self::Egress(Egress::Fallback) => "egress-fallback",
-            Self::Egress(Egress::Network(network)) if network.allow => "http-egress-allow",
-            Self::Egress(Egress::Network(_)) => "http-egress-deny",
+    fn default_route(&self, protocol: RouteProtocol) -> &'static str {
+        match (self, protocol) {
+            (Self::Service(_) | Self::Endpoint, _) => "http",
+            (Self::Egress(Egress::Fallback), _) => "egress-fallback",
+            (Self::Egress(Egress::Network(network)), RouteProtocol::Http) if network.allow => {
+                "http-egress-allow"
+            }
+            (Self::Egress(Egress::Network(_)), RouteProtocol::Http) => "http-egress-deny",
+            (Self::Egress(Egress::Network(network)), RouteProtocol::Grpc) if network.allow => {
+                "grpc-egress-allow"
+            }
+            (Self::Egress(Egress::Network(_)), RouteProtocol::Grpc) => "grpc-egress-deny",
         }
     }
 
@@ -184,11 +209,14 @@ impl<'a> Parent<'a> {
             Self::Endpoint => default_labels("parent", "endpoint"),
             Self::Egress(Egress::Fallback) => default_labels("parent", "egress-fallback"),
             Self::Egress(Egress::Network(EgressNetwork { namespace, name, port, .. })) => {
-                let kind = [("policy.linkerd.io", "EgressNetwork"), (namespace, name)];
-                labels("parent", kind, &port.to_string())
+                egress_labels("parent", namespace, name, *port)
             }
         }
     }
+}
+
+fn egress_labels(role: &str, namespace: &str, name: &str, port: u16) -> Labels {
+    labels(role, [("policy.linkerd.io", "EgressNetwork"), (namespace, name)], &port.to_string())
 }
 
 fn service_labels(role: &str, ServiceRef { namespace, name, port }: &ServiceRef) -> Labels {

@@ -1,12 +1,15 @@
 //! Section b: circuit breaking.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use meshy_dataplane::policy::{FailureAccrual, Policy, Retry};
+use meshy_dataplane::policy::{FailureAccrual, Policy, Retry, SuccessRate};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::{
-    BACKEND, BR, BS, ERRORS, POD, RLIM, ROUTE, RR, RS, Received, all_are, count, gets, load, moved, serve,
+    BACKEND, BR, BS, ERRORS, POD, RLIM, ROUTE, RR, RS, Received, all_are, count, gets, load, moved,
+    own_headers, serve,
 };
 use crate::support::{Client, Lab, Server, WEB, endpoint};
 
@@ -46,6 +49,7 @@ fn outcomes(received: &[Received]) -> [usize; 3] {
             _ => format!("{ROUTE}service unavailable"),
         };
         assert_eq!((&one.reason, one.closes), (&reason, true), "{one:?}");
+        assert_eq!(one.headers, own_headers(&reason, true), "{one:?}");
     }
     [500, 504, 503].map(|status| count(received, status))
 }
@@ -145,4 +149,65 @@ async fn a_404_resets_the_count_of_failures_and_closes_the_breaker() {
     let (client, _) = web(breaker(7, 1_000), &[&[500, 500, 500, 500, 500, 500, 404, 500]]);
     let received = load(&client, FIFTH, gets(80)).await;
     assert_eq!((count(&received, 404), count(&received, 500)), (10, 70));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_three_pods_one_that_fails_half_stays_with_consecutive_and_is_taken_out_again_and_again_by_unified()
+ {
+    let share = async |accrual: FailureAccrual| {
+        let policy = Policy { failure_accrual: Some(accrual), ..Policy::default() };
+        let (client, servers) = web(policy, &[&[500, 200], &[200], &[200]]);
+        let received = load(&client, FIFTH / 4, gets(600)).await;
+        assert_eq!(count(&received, 504) + count(&received, 503), 0, "two pods stay available");
+        (count(&received, 500), servers[0].count())
+    };
+    let (failed, consecutive) = share(FailureAccrual::default()).await;
+    assert_eq!(failed, consecutive.div_ceil(2), "every second response of that pod");
+    assert!(consecutive > 140, "{consecutive}: failures in a row never reach seven");
+    let success_rate = Some(SuccessRate::default());
+    let (failed, unified) = share(FailureAccrual { success_rate, ..FailureAccrual::default() }).await;
+    // Five responses open the breaker. A second later a probe succeeds half of the time and closes it until five more.
+    assert!((40..=140).contains(&unified) && failed < 80, "{unified} of {consecutive}, {failed} failed");
+}
+
+/// Returns a client of three pods of which each response fails with a probability of 40 %, in the order of a seed.
+fn forty_percent(policy: Policy, seed: u64) -> (Arc<Client>, Vec<Server>) {
+    let lab = Lab::default();
+    let random = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
+    let server = |pod: &&str| {
+        let random = random.clone();
+        serve(&lab, pod, move |_| (2, if random.lock().unwrap().random_bool(0.4) { 500 } else { 200 }))
+    };
+    let servers = PODS.iter().map(server).collect();
+    lab.service("web", WEB, &PODS.map(endpoint)).policy(policy);
+    (Arc::new(lab.client()), servers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unified_breaker_opens_and_closes_while_pods_fail_in_part() {
+    let success_rate = Some(SuccessRate::default());
+    let failure_accrual = Some(FailureAccrual { success_rate, ..FailureAccrual::default() });
+    let (mut succeeded, mut reached) = (0, 0);
+    for seed in 1..=3 {
+        let policy = Policy { failure_accrual, ..Policy::default() };
+        let (client, servers) = forty_percent(policy, seed);
+        let received = load(&client, TENTH, gets(250)).await;
+        let own = servers.iter().map(Server::count).sum::<usize>();
+        let [failed, fail_fast, shed] = [500, 504, 503].map(|status| count(&received, status));
+        assert_eq!((own, count(&received, 200) + failed), (250 - fail_fast - shed, own));
+        // Requests wait while all breakers are open, up to the time after which they would fail.
+        let longest = received.iter().map(|one| one.took).max().unwrap();
+        assert!(longest > Duration::from_millis(500), "{longest:?}");
+        (succeeded, reached) = (succeeded + own - failed, reached + own);
+    }
+    // 145 of 250 were measured; a breaker does not change the rate of pods that fail alike.
+    let expected = 0.6 * reached as f64;
+    let deviation = (0.24 * reached as f64).sqrt();
+    assert!((succeeded as f64 - expected).abs() <= 3.0 * deviation, "{succeeded} of {reached}");
+    assert!(reached > 500, "{reached}");
+    // Seven failures in a row are rare at 40 %, so the breaker of consecutive failures stays closed.
+    let consecutive = Policy { failure_accrual: Some(FailureAccrual::default()), ..Policy::default() };
+    let (client, _) = forty_percent(consecutive, 1);
+    let received = load(&client, TENTH, gets(250)).await;
+    assert_eq!(count(&received, 200) + count(&received, 500), 250);
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use meshy_dataplane::Proxy;
 use meshy_dataplane::policy::Policy;
 use tokio::io::AsyncReadExt;
 
 use super::{BACKEND, BR, BS, ERRORS, POD, ROUTE, RR, RS, all_are, gets, load, moved, serve};
 use crate::counters::retry_all;
 use crate::policy::retries;
-use crate::support::{Client, Lab, Memory, WEB, endpoint, serve_raw};
+use crate::support::{Client, Lab, Memory, WEB, endpoint, scrape, serve_raw, sum};
 
 const FIFTH: Duration = Duration::from_millis(200);
 
@@ -68,36 +69,52 @@ async fn without_endpoints_a_profile_counts_rejected_requests_as_attempts() {
     );
 }
 
-/// Returns a client of a meshed pod whose application does not listen, or closes each connection after the request.
-fn broken(listens: bool, policy: Policy) -> (Lab, Arc<Client>) {
+/// Returns a client of a meshed pod whose application does not listen, or closes each connection after the request, and the
+/// pod's proxy.
+fn broken(listens: bool, policy: Policy) -> (Proxy, Arc<Client>) {
     let (lab, app) = (Lab::default(), Memory::default());
     if listens {
         serve_raw(&app, POD.parse().unwrap(), |mut io| async move {
             let _ = io.read(&mut [0; 4096]).await;
         });
     }
-    lab.mesh(&lab.proxy(&app, |_| {}), POD.parse().unwrap());
+    let proxy = lab.proxy(&app, |_| {});
+    lab.mesh(&proxy, POD.parse().unwrap());
     lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
-    let client = Arc::new(lab.client());
-    (lab, client)
+    (proxy, Arc::new(lab.client()))
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_connection_behind_a_proxy_is_a_502_without_a_reason() {
-    let (_lab, client) = broken(false, Policy::default());
+    let (_proxy, client) = broken(false, Policy::default());
     all_are(&load(&client, FIFTH, gets(25)).await, 502, "", false);
     moved(&client, &[(BR, &[], 25), (RS, &[("http_status", "502"), ("error", "")], 25), (ERRORS, &[], 0)]);
-    let (_lab, client) = broken(false, retries("5xx", 2));
+    let (_proxy, client) = broken(false, retries("5xx", 2));
     all_are(&load(&client, FIFTH, gets(25)).await, 502, "", false);
     moved(&client, &[(BR, &[], 75), (RR, &[], 50)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_application_that_closes_without_a_response_is_a_500_without_a_reason() {
-    let (_lab, client) = broken(true, Policy::default());
+    let (proxy, client) = broken(true, Policy::default());
     all_are(&load(&client, FIFTH, gets(24)).await, 500, "", false);
-    moved(&client, &[(BR, &[], 24), (RS, &[("http_status", "500"), ("error", "")], 24)]);
-    let (_lab, client) = broken(true, retries("5xx", 2));
+    let ended = [("http_status", "500"), ("error", "")];
+    let failed = [("status_code", "500"), ("classification", "failure")];
+    moved(
+        &client,
+        &[
+            (BR, &[], 24),
+            (BS, &ended, 24),
+            (RS, &ended, 24),
+            ("response_total", &failed, 24),
+            (ERRORS, &[], 0),
+        ],
+    );
+    let at_server = |name: &str, labels: &[(&str, &str)]| sum(&scrape(&proxy), name, labels);
+    assert_eq!(at_server("inbound_http_errors_total", &[("error", "unexpected")]), 24);
+    assert_eq!(at_server("inbound_http_requests_total", &[]), 24);
+    assert_eq!(at_server("inbound_http_statuses_total", &[("status", "")]), 24);
+    let (_proxy, client) = broken(true, retries("5xx", 2));
     all_are(&load(&client, FIFTH, gets(30)).await, 500, "", false);
     moved(&client, &[(BR, &[], 90), (BS, &[("http_status", "500")], 90)]);
 }

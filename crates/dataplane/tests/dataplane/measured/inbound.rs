@@ -17,8 +17,8 @@ use crate::mutual_tls::Authority;
 use crate::support::{Client, Lab, Memory, Server, Service, WEB, endpoint, scrape, sum};
 
 const SERVER_ID: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
-const CLIENT: &str = "client.default.serviceaccount.identity.linkerd.cluster.local";
-const CLIENT2: &str = "client2.default.serviceaccount.identity.linkerd.cluster.local";
+pub(crate) const CLIENT: &str = "client.default.serviceaccount.identity.linkerd.cluster.local";
+pub(crate) const CLIENT2: &str = "client2.default.serviceaccount.identity.linkerd.cluster.local";
 const FIFTH: Duration = Duration::from_millis(200);
 
 /// One policy for every port.
@@ -31,17 +31,17 @@ impl InboundPolicies for EveryPort {
 }
 
 /// A meshed `web` with a policy that can be changed, two meshed clients and one without a proxy identity.
-struct Pair {
-    policy: watch::Sender<Arc<InboundPolicy>>,
-    client: Arc<Client>,
-    client2: Arc<Client>,
-    plain: Arc<Client>,
-    server: Server,
-    proxy: Proxy,
+pub(crate) struct Pair {
+    pub(crate) policy: watch::Sender<Arc<InboundPolicy>>,
+    pub(crate) client: Arc<Client>,
+    pub(crate) client2: Arc<Client>,
+    pub(crate) plain: Arc<Client>,
+    pub(crate) server: Server,
+    pub(crate) proxy: Proxy,
     web: Service,
 }
 
-fn pair(policy: InboundPolicy) -> Pair {
+pub(crate) fn pair(policy: InboundPolicy) -> Pair {
     let (authority, lab, app) = (Authority::new(), Lab::default(), Memory::default());
     let server = serve_on(&app, POD, |_| (1, 200));
     let sender = watch::Sender::new(Arc::new(policy));
@@ -60,12 +60,12 @@ fn pair(policy: InboundPolicy) -> Pair {
     Pair { policy: sender, client, client2, plain: Arc::new(lab.client()), server, proxy, web }
 }
 
-fn server(name: &str) -> ObjectRef {
+pub(crate) fn server(name: &str) -> ObjectRef {
     ObjectRef { group: "policy.linkerd.io".into(), kind: "server".into(), name: name.into() }
 }
 
 /// Returns what a Server without AuthorizationPolicies allows.
-fn denying() -> InboundPolicy {
+pub(crate) fn denying() -> InboundPolicy {
     InboundPolicy { server: server("web-http"), authorizations: Vec::new(), ..InboundPolicy::default() }
 }
 
@@ -76,18 +76,18 @@ fn allowing(identities: Identities) -> InboundPolicy {
     InboundPolicy { authorizations: vec![authorization], ..denying() }
 }
 
-fn authenticated(name: &str) -> Identities {
+pub(crate) fn authenticated(name: &str) -> Identities {
     let one = if name == "*" { IdentityMatch::Any } else { IdentityMatch::Exact(name.into()) };
     Identities::Authenticated(vec![vec![one]])
 }
 
-fn probes(n: usize) -> Vec<Request<Bytes>> {
+pub(crate) fn probes(n: usize) -> Vec<Request<Bytes>> {
     let get = || Request::get("/health").header("host", "web").body(Bytes::new()).unwrap();
     (0..n).map(|_| get()).collect()
 }
 
 impl Pair {
-    fn at_server(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn at_server(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         sum(&scrape(&self.proxy), name, labels)
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::Request;
 use meshy_dataplane::policy::Policy;
 
-use super::{BR, BS, POD, RLIM, RR, RS, RSUC, count, gets, load, moved, serve};
+use super::{BR, BS, ERRORS, POD, RLIM, RR, RS, RSUC, count, gets, load, moved, serve};
 use crate::policy::retries;
 use crate::support::{Client, Lab, Server, WEB, endpoint};
 
@@ -99,6 +99,21 @@ async fn only_listed_statuses_are_retried_and_any_other_ends_as_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_valid_conditions_no_status_is_retried() {
+    const SEQUENCE: [u16; 6] = [500, 501, 502, 503, 504, 429];
+    let (client, server) = web(Policy::default(), |n| SEQUENCE[n % 6]);
+    let received = load(&client, TENTH, gets(60)).await;
+    assert_eq!(server.count(), 60);
+    moved(&client, &[(BR, &[], 60), (RR, &[], 0), (RSUC, &[], 0), (RLIM, &[], 0), (ERRORS, &[], 0)]);
+    for status in SEQUENCE {
+        assert_eq!(count(&received, status), 10);
+        let text = status.to_string();
+        let ended = [("http_status", &*text), ("error", "")];
+        moved(&client, &[(BS, &ended, 10), (RS, &ended, 10)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_backoff_doubles_from_25_ms_and_is_capped_at_250_ms_with_its_jitter() {
     let lab = Lab::default();
     let times = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -144,7 +159,7 @@ async fn chunked_bodies_of_up_to_64_kib_are_retried() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     for (length, attempts) in [(100, 3), (102_400, 1)] {
         let (client, server) = web(retries("5xx", 2), |_| 500);
-        for _ in 0..10 {
+        for _ in 0..40 {
             let mut io = client.dial(WEB);
             let head =
                 "POST /a HTTP/1.1\r\nhost: web\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
@@ -157,7 +172,8 @@ async fn chunked_bodies_of_up_to_64_kib_are_retried() {
             io.read_to_string(&mut response).await.unwrap();
             assert!(response.starts_with("HTTP/1.1 500"), "{response}");
         }
-        assert_eq!(server.count(), 10 * attempts);
-        moved(&client, &[(BR, &[], 10 * attempts as u64), (RLIM, &[], if attempts == 3 { 10 } else { 0 })]);
+        assert_eq!(server.count(), 40 * attempts);
+        let (retried, limited) = if attempts == 3 { (80, 40) } else { (0, 0) };
+        moved(&client, &[(BR, &[], 40 * attempts as u64), (RR, &[], retried), (RLIM, &[], limited)]);
     }
 }

@@ -113,13 +113,18 @@ impl Lab {
 
     /// Adds an address outside of the cluster with its egress network.
     pub(crate) fn outside(&self, addr: &str, egress: Egress) {
+        self.outside_with(addr, egress, Policy::default());
+    }
+
+    /// Adds an address outside of the cluster with its egress network and the network's policy.
+    pub(crate) fn outside_with(&self, addr: &str, egress: Egress, policy: Policy) {
         let addr: SocketAddr = addr.parse().unwrap();
         let target = Target {
             authority: None,
             service: None,
             egress: Some(egress),
             profile: None,
-            policy: Arc::default(),
+            policy: Arc::new(policy),
             endpoints: watch::channel([Endpoint { addr, identity: None, labels: Vec::new() }].into()).1,
             opaque: false,
         };

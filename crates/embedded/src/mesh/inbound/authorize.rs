@@ -1,8 +1,11 @@
 //! Who may call: authorizations from AuthorizationPolicies and from default policies.
 
-use meshy_dataplane::policy::{Authorization, Cidr, Identities, IdentityMatch, Network, ObjectRef};
+use meshy_dataplane::policy::{
+    Authorization, Cidr, HttpRoute, Identities, IdentityMatch, Network, ObjectRef,
+};
 use meshy_linkerd::inbound::{
-    AuthorizationPolicy, DefaultPolicy, MeshTlsAuthentication, NetworkAuthentication, Reference, cidr,
+    AuthorizationPolicy, Clients, DefaultPolicy, MeshTlsAuthentication, NetworkAuthentication, NetworkSpec,
+    Reference, Server, ServerAuthorization, cidr,
 };
 
 use super::objects::Objects;
@@ -22,10 +25,9 @@ pub(super) fn by_default(policy: DefaultPolicy) -> Option<Authorization> {
         DefaultPolicy::ClusterUnauthenticated => (true, false),
         DefaultPolicy::ClusterAuthenticated => (true, true),
     };
-    let cluster = || CLUSTER_NETWORKS.iter().filter_map(|text| network(text, &[])).collect();
     Some(Authorization {
         object: ObjectRef::default_policy(&policy.to_string()),
-        networks: if in_cluster { cluster() } else { Network::all() },
+        networks: if in_cluster { cluster_networks() } else { Network::all() },
         identities: match authenticated {
             true => Identities::Authenticated(vec![vec![IdentityMatch::Any]]),
             false => Identities::Unauthenticated,
@@ -35,23 +37,71 @@ pub(super) fn by_default(policy: DefaultPolicy) -> Option<Authorization> {
 
 /// Returns what the AuthorizationPolicies of a Server allow. One that names an absent object allows no one.
 pub(super) fn by_policies(objects: &Objects, namespace: &str, server: &str) -> Vec<Authorization> {
-    let authorization = |(name, policy): (&str, &AuthorizationPolicy)| {
-        let mut required = Required::default();
-        for reference in &policy.required_authentication_refs {
-            if required.add(objects, namespace, reference).is_none() {
-                let (kind, missing) = (&reference.kind, &reference.name);
-                tracing::warn!(
-                    policy = name,
-                    kind,
-                    missing,
-                    "authorization policy ignored, an authentication is missing"
-                );
-                return None;
-            }
+    let policies = objects.authorizations(namespace);
+    let concerned = policies.filter(|(_, policy)| policy.concerns(namespace, server));
+    concerned.filter_map(|(name, policy)| by_policy(objects, namespace, name, policy)).collect()
+}
+
+/// Returns what the AuthorizationPolicies of a Server's route allow, as [`by_policies`] does.
+pub(super) fn by_route_policies(objects: &Objects, namespace: &str, route: &HttpRoute) -> Vec<Authorization> {
+    let (group, kind) = route.kind.group_and_kind();
+    let policies = objects.authorizations(namespace);
+    let concerned = policies.filter(|(_, policy)| policy.concerns_route(group, kind, &route.name));
+    concerned.filter_map(|(name, policy)| by_policy(objects, namespace, name, policy)).collect()
+}
+
+fn by_policy(
+    objects: &Objects,
+    namespace: &str,
+    name: &str,
+    policy: &AuthorizationPolicy,
+) -> Option<Authorization> {
+    let mut required = Required::default();
+    for reference in &policy.required_authentication_refs {
+        if required.add(objects, namespace, reference).is_none() {
+            let (kind, missing) = (&reference.kind, &reference.name);
+            tracing::warn!(
+                policy = name,
+                kind,
+                missing,
+                "authorization policy ignored, an authentication is missing"
+            );
+            return None;
         }
-        Some(required.authorization(policy_object("authorizationpolicy", name)))
+    }
+    Some(required.authorization(policy_object("authorizationpolicy", name)))
+}
+
+/// Returns what the ServerAuthorizations that select a Server allow.
+pub(super) fn by_server_authorizations(
+    objects: &Objects,
+    namespace: &str,
+    name: &str,
+    server: &Server,
+) -> Vec<Authorization> {
+    let all = objects.server_authorizations(namespace);
+    let selecting = all.filter(|(_, found)| found.selects(name, &server.labels));
+    let authorization = |(name, found): (&str, &ServerAuthorization)| Authorization {
+        object: policy_object("serverauthorization", name),
+        networks: match found.networks.is_empty() {
+            true => cluster_networks(),
+            false => translated(&found.networks),
+        },
+        identities: match &found.clients {
+            Clients::Unauthenticated => Identities::Unauthenticated,
+            // A caller without a certificate has no TLS of the mesh: TLS between meshed pods is mutual.
+            Clients::UnauthenticatedTls => Identities::Authenticated(vec![vec![IdentityMatch::Any]]),
+            Clients::Authenticated { identities, service_accounts } => {
+                let named = identities.iter().map(|name| identity_match(name));
+                let accounts = service_accounts.iter().map(|account| {
+                    let namespace = account.namespace.as_deref().unwrap_or(namespace);
+                    IdentityMatch::Exact(identity_name(&account.name, namespace))
+                });
+                Identities::Authenticated(vec![named.chain(accounts).collect()])
+            }
+        },
     };
-    objects.authorizations(namespace, server).filter_map(authorization).collect()
+    selecting.map(authorization).collect()
 }
 
 /// The authentications of one policy.
@@ -97,11 +147,7 @@ pub(super) fn identity(account: &Reference, own_namespace: &str) -> String {
 }
 
 fn identities(found: &MeshTlsAuthentication, namespace: &str) -> Vec<IdentityMatch> {
-    let by_name = found.identities.iter().map(|name| match name.strip_prefix('*') {
-        Some("") => IdentityMatch::Any,
-        Some(suffix) => IdentityMatch::Suffix(suffix.to_owned()),
-        None => IdentityMatch::Exact(name.clone()),
-    });
+    let by_name = found.identities.iter().map(|name| identity_match(name));
     let by_reference = found.identity_refs.iter().map(|reference| match &*reference.kind {
         // Every ServiceAccount of the namespace.
         "Namespace" => IdentityMatch::Suffix(identity_name("", &reference.name)),
@@ -110,8 +156,24 @@ fn identities(found: &MeshTlsAuthentication, namespace: &str) -> Vec<IdentityMat
     by_name.chain(by_reference).collect()
 }
 
+fn identity_match(name: &str) -> IdentityMatch {
+    match name.strip_prefix('*') {
+        Some("") => IdentityMatch::Any,
+        Some(suffix) => IdentityMatch::Suffix(suffix.to_owned()),
+        None => IdentityMatch::Exact(name.to_owned()),
+    }
+}
+
 fn networks(found: &NetworkAuthentication) -> Vec<Network> {
-    found.networks.iter().filter_map(|one| network(&one.cidr, &one.except)).collect()
+    translated(&found.networks)
+}
+
+fn translated(all: &[NetworkSpec]) -> Vec<Network> {
+    all.iter().filter_map(|one| network(&one.cidr, &one.except)).collect()
+}
+
+fn cluster_networks() -> Vec<Network> {
+    CLUSTER_NETWORKS.iter().filter_map(|text| network(text, &[])).collect()
 }
 
 /// Returns a network; `None` if a text is not a CIDR, which the parser has excluded.

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use meshy_linkerd::inbound::{
-    AuthorizationPolicy, InvalidPolicy, MeshTlsAuthentication, NetworkAuthentication, RateLimitPolicy, Server,
+    AuthorizationPolicy, InvalidPolicy, MeshTlsAuthentication, NetworkAuthentication, RateLimitPolicy,
+    Server, ServerAuthorization,
 };
 use serde_json::Value;
 
 use crate::api::{
     AUTHORIZATION_POLICIES, HTTP_LOCAL_RATE_LIMITS, Kind, MESH_TLS_AUTHENTICATIONS, NETWORK_AUTHENTICATIONS,
-    SERVERS,
+    SERVER_AUTHORIZATIONS, SERVERS,
 };
 
 /// The kinds of inbound policies.
-pub(crate) const KINDS: [Kind; 5] = [
+pub(crate) const KINDS: [Kind; 6] = [
     SERVERS,
+    SERVER_AUTHORIZATIONS,
     AUTHORIZATION_POLICIES,
     MESH_TLS_AUTHENTICATIONS,
     NETWORK_AUTHENTICATIONS,
@@ -31,6 +33,7 @@ type ByName<T> = BTreeMap<Key, (Option<Timestamp>, T)>;
 #[derive(Default)]
 pub(super) struct Objects {
     servers: ByName<Server>,
+    server_authorizations: ByName<ServerAuthorization>,
     authorization_policies: ByName<AuthorizationPolicy>,
     mesh_tls: ByName<MeshTlsAuthentication>,
     networks: ByName<NetworkAuthentication>,
@@ -43,6 +46,9 @@ impl Objects {
         match &*kind.resource {
             resource if resource == SERVERS.resource => {
                 set(&mut self.servers, key, object, Server::from_value)
+            }
+            resource if resource == SERVER_AUTHORIZATIONS.resource => {
+                set(&mut self.server_authorizations, key, object, ServerAuthorization::from_value);
             }
             resource if resource == AUTHORIZATION_POLICIES.resource => {
                 set(&mut self.authorization_policies, key, object, AuthorizationPolicy::from_value);
@@ -73,15 +79,20 @@ impl Objects {
         })
     }
 
-    /// Returns the AuthorizationPolicies that concern a Server, by name.
+    /// Returns the AuthorizationPolicies of a namespace, by name.
     pub(super) fn authorizations<'a>(
         &'a self,
         namespace: &'a str,
-        server: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a AuthorizationPolicy)> {
-        let all = self.authorization_policies.iter().filter(move |((of, _), _)| of == namespace);
-        all.map(|((_, name), (_, policy))| (&**name, policy))
-            .filter(move |(_, policy)| policy.concerns(namespace, server))
+        named(&self.authorization_policies, namespace)
+    }
+
+    /// Returns the ServerAuthorizations of a namespace, by name.
+    pub(super) fn server_authorizations<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a ServerAuthorization)> {
+        named(&self.server_authorizations, namespace)
     }
 
     pub(super) fn mesh_tls(&self, namespace: &str, name: &str) -> Option<&MeshTlsAuthentication> {
@@ -95,6 +106,11 @@ impl Objects {
 
 fn get<'a, T>(all: &'a ByName<T>, namespace: &str, name: &str) -> Option<&'a T> {
     all.get(&(namespace.to_owned(), name.to_owned())).map(|(_, found)| found)
+}
+
+fn named<'a, T>(all: &'a ByName<T>, namespace: &'a str) -> impl Iterator<Item = (&'a str, &'a T)> {
+    let of_namespace = all.iter().filter(move |((of, _), _)| of == namespace);
+    of_namespace.map(|((_, name), (_, found))| (&**name, found))
 }
 
 fn oldest<'a, T>(

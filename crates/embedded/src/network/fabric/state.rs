@@ -10,6 +10,7 @@ use rand::seq::IndexedRandom;
 use tokio::sync::{Notify, mpsc};
 
 use crate::network::address::POD_RANGE;
+use crate::network::outside;
 use crate::network::services::ServiceEntry;
 
 /// Streams that can wait for `accept` of a listener.
@@ -64,6 +65,8 @@ pub(super) struct BoundListener {
 
 /// Where a stream goes; decided under the lock, used without it.
 pub(super) enum Target {
+    /// The server in place of the world outside of the cluster.
+    Outside,
     Listener(mpsc::Sender<PendingStream>),
     Proxy(RedirectHandler, SocketAddr),
 }
@@ -161,6 +164,9 @@ impl State {
 
     fn member_target(&self, from: Ipv4Addr, to: SocketAddr, direct: bool) -> io::Result<Target> {
         let IpAddr::V4(address) = to.ip() else { return Err(unreachable(to)) };
+        if outside::answers_for(address) {
+            return Ok(Target::Outside);
+        }
         let member = self.members.get(&address).ok_or_else(|| unreachable(to))?;
         let own_application = direct && from == address;
         if !own_application

@@ -27,14 +27,23 @@ pub enum Definitions {
     Absent,
     /// meshy's.
     Ours,
-    /// Another tool's, of this version, within the range.
-    Foreign(String),
+    /// Another tool's, of this version, within the range or above it.
+    Foreign(String, Fit),
+}
+
+/// How a version fits the range that Linkerd is tested with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It is in the range.
+    Inside,
+    /// It is newer: Linkerd ignores a route with a field that Gateway API 1.2.1 does not define, which lint reports.
+    Above,
 }
 
 /// Looks for the definitions.
 ///
 /// # Errors
-/// They are out of Linkerd's range; or the cluster cannot be asked.
+/// They are older than Linkerd's range; or the cluster cannot be asked.
 pub async fn look(client: &Client) -> anyhow::Result<Definitions> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let there =
@@ -44,20 +53,21 @@ pub async fn look(client: &Client) -> anyhow::Result<Definitions> {
         return Ok(Definitions::Ours);
     }
     let version = there.annotations().get(BUNDLE_VERSION).map_or("without a version", String::as_str);
-    in_range(version)?;
-    Ok(Definitions::Foreign(version.to_owned()))
+    let fit = in_range(version)?;
+    Ok(Definitions::Foreign(version.to_owned(), fit))
 }
 
-/// Whether a version is one that Linkerd works with.
+/// Returns how a version fits the range that Linkerd is tested with.
 ///
 /// # Errors
-/// It is not.
-pub fn in_range(version: &str) -> anyhow::Result<()> {
+/// It is older, or not a version.
+pub fn in_range(version: &str) -> anyhow::Result<Fit> {
     let numbers: Vec<u32> =
         version.trim_start_matches('v').split(['.', '-']).filter_map(|n| n.parse().ok()).collect();
     let [low, high] = RANGE;
     match numbers[..] {
-        [major, minor, patch, ..] if (low..=high).contains(&(major, minor, patch)) => Ok(()),
+        [major, minor, patch, ..] if (low..=high).contains(&(major, minor, patch)) => Ok(Fit::Inside),
+        [major, minor, patch, ..] if (major, minor, patch) > high => Ok(Fit::Above),
         _ => Err(anyhow!(
             "the cluster has Gateway API {version}, and Linkerd 2.20 works with v{}.{}.{} to v{}.{}.{}",
             low.0, low.1, low.2, high.0, high.1, high.2
@@ -66,6 +76,16 @@ pub fn in_range(version: &str) -> anyhow::Result<()> {
         .id("gateway-range")
         .exit(Exit::Prerequisite),
     }
+}
+
+/// Returns what a user should know about definitions above the range.
+pub fn above(version: &str) -> String {
+    let high = RANGE[1];
+    format!(
+        "Gateway API {version} is above the range that Linkerd 2.20 is tested with, which ends at v{}.{}.{}; Linkerd ignores a route \
+         with a field that v1.2.1 does not define, which `meshy lint` reports",
+        high.0, high.1, high.2
+    )
 }
 
 /// Whether an object is one of the definitions.
@@ -79,11 +99,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_out_of_linkerds_range_are_refused_by_version() {
+    fn definitions_below_linkerds_range_are_refused_and_those_above_it_are_a_warning() {
         for fine in ["v1.2.1", "v1.4.0", "1.5.1"] {
-            assert!(in_range(fine).is_ok(), "{fine}");
+            assert_eq!(in_range(fine).unwrap(), Fit::Inside, "{fine}");
         }
-        for other in ["v1.1.1", "v1.6.0", "v0.8.0", "without a version"] {
+        for newer in ["v1.6.0", "v1.6.1", "v2.0.0"] {
+            assert_eq!(in_range(newer).unwrap(), Fit::Above, "{newer}");
+        }
+        assert!(above("v1.6.1").contains("ends at v1.5.1"));
+        for other in ["v1.1.1", "v0.8.0", "without a version"] {
             assert!(in_range(other).unwrap_err().to_string().contains(other), "{other}");
         }
     }

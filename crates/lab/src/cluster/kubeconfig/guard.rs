@@ -7,18 +7,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use rustix::fs::OFlags;
 use tokio::time::{Instant, sleep};
 
 use super::write::{NEW, next_to};
+use crate::lab::files::KUBECONFIG_NOTE;
 use meshy_base::activity::{self, Kind};
+use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
-use meshy_base::limit;
+use meshy_base::{limit, private};
 
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The file in a lab's folder that names the lock file it is about to create, by inode.
-pub(super) const NOTE: &str = "kubeconfig-lock";
+/// The largest note in bytes: an inode's number.
+const LARGEST_NOTE: u64 = 64;
 
 /// A held lock, released when dropped.
 #[derive(Debug)]
@@ -52,13 +55,13 @@ impl Drop for Aside {
 /// Another program holds it for more than 5 s; the lock file or the note cannot be written.
 pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Guard> {
     let lock = next_to(file, ".lock");
-    let note = lab.join(NOTE);
+    let note = lab.join(KUBECONFIG_NOTE);
     clear(&note, &lock);
     // Created under another name, noted, then linked into place: so the note names the file at any moment of a crash. The
     // name is the lab's, so its next run replaces what a killed one left.
     let aside = Aside(next_to(file, &format!(".lock.meshy-{id}")));
     let path = &aside.0;
-    let created = private(path).with_context(|| format!("cannot create {}", path.display()))?;
+    let created = create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let inode =
         created.metadata().with_context(|| format!("cannot read the state of {}", path.display()))?.ino();
     match write_note(lab, &note, inode) {
@@ -96,17 +99,18 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
     Ok(Guard { lock, note })
 }
 
-fn private(path: &Path) -> std::io::Result<fs::File> {
+fn create(path: &Path) -> std::io::Result<fs::File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 fn write_note(lab: &Path, note: &Path, inode: u64) -> std::io::Result<()> {
     fs::create_dir_all(lab)?;
-    write!(private(note)?, "{inode}")
+    let mut file = private::open(note, OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC)?;
+    write!(file, "{inode}")
 }
 
 fn clear(note: &Path, lock: &Path) {
-    let Ok(noted) = fs::read_to_string(note) else { return };
+    let Ok(noted) = bounded::read_text(note, LARGEST_NOTE, Links::Refused) else { return };
     let there = fs::metadata(lock).ok().map(|m| m.ino().to_string());
     if there.as_deref() == Some(noted.trim()) {
         tracing::debug!("remove {} that an earlier run left", lock.display());

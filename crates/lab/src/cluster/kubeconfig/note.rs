@@ -3,16 +3,19 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::read;
+use crate::lab::files::KUBECONFIG_ENTRY;
+use meshy_base::bounded::{self, Links};
 use meshy_base::private;
 
-/// The file in the lab's folder: the id in the first line, the path of the kubeconfig behind it, which need not be UTF-8.
-pub(crate) const FILE: &str = "kubeconfig-entry";
+/// The largest note in bytes: it has the id in the first line, and behind it the path of the kubeconfig, which need not be
+/// UTF-8.
+const LARGEST: u64 = 64 << 10;
 
 /// How each id starts.
 const PREFIX: &str = "lab-";
@@ -32,9 +35,12 @@ impl Note {
     /// # Errors
     /// The note cannot be read, or is damaged.
     pub(crate) fn load(lab: &Path) -> anyhow::Result<Option<Self>> {
-        let path = lab.join(FILE);
-        let Some(bytes) = read::bytes(&path)? else { return Ok(None) };
-        let note = Self::parse(&bytes);
+        let path = lab.join(KUBECONFIG_ENTRY);
+        let note = match bounded::read(&path, LARGEST, Links::Refused) {
+            Ok(bytes) => Self::parse(&bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
         note.map(Some).with_context(|| format!("{} is damaged", path.display()))
     }
 
@@ -51,7 +57,7 @@ impl Note {
         let note = Self { id, file: file.to_owned() };
         private::ensure_folder(lab)?;
         let bytes = [note.id.as_bytes(), b"\n", file.as_os_str().as_bytes()].concat();
-        private::replace(&lab.join(FILE), &bytes)?;
+        private::replace(&lab.join(KUBECONFIG_ENTRY), &bytes)?;
         Ok(note)
     }
 
@@ -60,7 +66,7 @@ impl Note {
     /// # Errors
     /// It cannot be removed.
     pub(super) fn remove(lab: &Path) -> anyhow::Result<()> {
-        let path = lab.join(FILE);
+        let path = lab.join(KUBECONFIG_ENTRY);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
@@ -103,7 +109,7 @@ mod tests {
     fn a_damaged_note_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         for damaged in ["", "\n/file", "0123", "lab-0123456789abcdef0123456789abcdef\nrelative"] {
-            fs::write(folder.path().join(FILE), damaged).unwrap();
+            fs::write(folder.path().join(KUBECONFIG_ENTRY), damaged).unwrap();
             let error = Note::load(folder.path()).unwrap_err().to_string();
             assert!(error.ends_with("kubeconfig-entry is damaged"), "{error}");
         }

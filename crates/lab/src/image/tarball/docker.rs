@@ -19,6 +19,7 @@ struct Saved {
 pub(super) fn image(archive: &Archive, reference: Option<&str>) -> Result<Image, TarballError> {
     let saved: Vec<Saved> = archive.json("manifest.json")?;
     let saved = choose(saved, reference)?;
+    archive.check_layers("manifest.json", saved.layers.len())?;
     let config = Blob::new(CONFIG, archive.small(&saved.config)?);
     let layers = saved.layers.iter().map(|path| layer(archive, path)).collect::<Result<_, _>>()?;
     Ok(Image::assemble(config, layers))

@@ -50,6 +50,7 @@ fn of_manifest(archive: &Archive, descriptor: &Descriptor) -> Result<Image, Tarb
     let path = path(&descriptor.digest);
     let parts: Manifest =
         serde_json::from_slice(&archive.small(&path)?).map_err(|error| broken(&path, &error))?;
+    archive.check_layers(&path, parts.layers.len())?;
     let config = checked(archive, &parts.config)?;
     let layers = parts.layers.iter().map(|layer| checked(archive, layer)).collect::<Result<_, _>>()?;
     Ok(Image { manifest, config, layers })

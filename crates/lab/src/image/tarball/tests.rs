@@ -107,11 +107,51 @@ async fn several_images_want_a_name() {
 
 #[tokio::test]
 async fn a_compressed_archive_is_the_same_archive() {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&saved().bytes()).unwrap();
-    let packed = gzip.finish().unwrap();
-    let image = Archive::from_stream(&*packed).await.unwrap().image(None, Arch::Amd64).await.unwrap();
+    let image =
+        Archive::from_stream(&*gzip(&saved().bytes())).await.unwrap().image(None, Arch::Amd64).await.unwrap();
     assert_eq!(image.digest(), saved().image(None).await.unwrap().digest());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Opening each level with another call overflowed the stack at some thousand levels.
+#[tokio::test]
+async fn an_archive_that_is_compressed_twice_is_refused() {
+    let error = Archive::from_stream(&*gzip(&gzip(&saved().bytes()))).await.unwrap_err();
+    assert!(matches!(error, TarballError::Nested), "{error}");
+}
+
+#[tokio::test]
+async fn an_archive_that_unpacks_to_more_than_an_image_is_refused() {
+    // 128 MiB of zeros have 128 KiB.
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    (0..128).for_each(|_| bomb.write_all(&[0; 1 << 20]).unwrap());
+    let bomb = bomb.finish().unwrap();
+    let error = Archive::from_stream(&*bomb).await.unwrap_err();
+    assert!(matches!(error, TarballError::Bomb { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_of_entries_without_an_end_is_refused() {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("a").unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    let error = Archive::from_stream(&*header.as_bytes().repeat(70_000)).await.unwrap_err();
+    assert_eq!(error.to_string(), "read the archive: the list of its entries has more than 32 MiB");
+}
+
+#[tokio::test]
+async fn an_image_with_more_layers_than_any_engine_accepts_is_refused() {
+    let layers = vec!["layer"; 513];
+    let draft = Draft::new().file("layer", b"").file("conf.json", b"{}");
+    let draft = draft.json("manifest.json", &json!([{"Config": "conf.json", "Layers": layers}]));
+    let error = draft.image(None).await.unwrap_err().to_string();
+    assert_eq!(error, "read `manifest.json` of the archive: the image has 513 layers, more than 512");
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
-//! Applies filters to requests and responses.
+//! Applies the filters of routes to requests and responses.
 
 use http::{HeaderMap, Request};
 
 use crate::error::ProxyError;
+use crate::headers::host;
 use crate::policy::Filter;
 
-/// Changes a request's headers, or returns the redirect that takes the place of a response. `host` is the request's,
-/// `prefix` the path prefix that its rule matched.
-pub(super) fn apply_request<B>(
+/// Changes a request's headers, or returns the redirect that takes the place of a response. `prefix` is the path prefix
+/// that the request's rule matched.
+pub(crate) fn apply_request<B>(
     filters: &[Filter],
     request: &mut Request<B>,
-    host: impl Fn(&Request<B>) -> Option<&str>,
     prefix: Option<&str>,
 ) -> Result<(), ProxyError> {
     for filter in filters {
@@ -28,7 +28,7 @@ pub(super) fn apply_request<B>(
 }
 
 /// Changes a response's headers.
-pub(super) fn apply_response<'a>(filters: impl IntoIterator<Item = &'a Filter>, headers: &mut HeaderMap) {
+pub(crate) fn apply_response<'a>(filters: impl IntoIterator<Item = &'a Filter>, headers: &mut HeaderMap) {
     for filter in filters {
         if let Filter::ResponseHeaders(change) = filter {
             change.apply(headers);

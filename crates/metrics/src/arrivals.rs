@@ -1,0 +1,92 @@
+//! What arrived at a workload, by client, as its own proxies count it: also requests that no proxy of a client counted.
+
+use std::collections::BTreeMap;
+
+use super::series::Series;
+use super::stat::arrives_at_application;
+use super::window::Window;
+
+/// The port on which experiments control the test service; requests there are not those of a client.
+const TEST_ADMIN_PORT: &str = "9091";
+
+/// Attempts of one client that arrived at a workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Attempts that got a response.
+    pub responses_count: u64,
+    /// Of these, those that succeeded.
+    pub succeeded_count: u64,
+    /// Of these, those over a connection with mutual TLS.
+    pub mutual_tls_count: u64,
+    /// By status.
+    pub statuses: BTreeMap<String, u64>,
+}
+
+/// Returns the attempts that arrived at a workload in a window, by the identity of the client; clients without one share the
+/// empty name. Probes of the kubelet are not part of it.
+#[must_use]
+pub fn arrivals(window: &Window, namespace: &str, workload: &str) -> BTreeMap<String, Arrivals> {
+    let counted = |series: &Series| {
+        series.is("direction", "inbound")
+            && arrives_at_application(series, false)
+            && !series.is("target_port", TEST_ADMIN_PORT)
+    };
+    let mut found: BTreeMap<String, Arrivals> = BTreeMap::new();
+    let pods =
+        window.pods.iter().filter(|pod| pod.pod.namespace == namespace && pod.pod.workload.name == workload);
+    for (series, count) in pods.flat_map(|pod| pod.change.of("response_total")).filter(|(s, _)| counted(s)) {
+        let count = count as u64;
+        if count == 0 {
+            continue;
+        }
+        let client = series.label("client_id").unwrap_or_default().into_owned();
+        let of = found.entry(client).or_default();
+        of.responses_count += count;
+        of.succeeded_count += if series.is("classification", "success") { count } else { 0 };
+        of.mutual_tls_count += if series.is("tls", "true") { count } else { 0 };
+        let status = series.label("status_code").unwrap_or_default().into_owned();
+        *of.statuses.entry(status).or_default() += count;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Pod, PodWindow, Workload, text};
+
+    #[test]
+    fn attempts_are_counted_by_client_without_probes_and_without_the_admin_ports() {
+        let line =
+            |labels: &str, count: u64| format!("response_total{{direction=\"inbound\",{labels}}} {count}\n");
+        let client = r#"tls="true",client_id="web.shop.serviceaccount.identity.linkerd.cluster.local""#;
+        let dump = [
+            line(&format!(r#"target_port="8080",{client},status_code="200",classification="success""#), 30),
+            line(&format!(r#"target_port="8080",{client},status_code="503",classification="failure""#), 10),
+            line(r#"target_port="8080",tls="no_identity",status_code="200",classification="success""#, 5),
+            line(r#"target_port="8080",tls="no_identity",route_name="probe",status_code="200""#, 7),
+            line(r#"target_port="9091",tls="no_identity",status_code="200""#, 7),
+            line(r#"target_port="4191",tls="no_identity",status_code="200""#, 7),
+        ]
+        .concat();
+        let pod = Pod {
+            namespace: "shop".to_owned(),
+            name: "app-0".to_owned(),
+            workload: Workload { kind: "deployment".to_owned(), name: "app".to_owned() },
+            labels: BTreeMap::new(),
+            meshed: true,
+            phase: "Running".to_owned(),
+            leaving: false,
+        };
+        let pods = vec![PodWindow { pod, change: text::parse(&dump).unwrap() }];
+        let window = Window { length: Duration::from_secs(1), pods, gaps: Vec::new() };
+        let found = arrivals(&window, "shop", "app");
+        let web = &found["web.shop.serviceaccount.identity.linkerd.cluster.local"];
+        assert_eq!((web.responses_count, web.succeeded_count, web.mutual_tls_count), (40, 30, 40));
+        assert_eq!(web.statuses["503"], 10);
+        assert_eq!((found[""].responses_count, found[""].mutual_tls_count, found.len()), (5, 0, 2));
+        assert!(arrivals(&window, "shop", "web").is_empty());
+    }
+}

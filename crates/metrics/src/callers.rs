@@ -1,0 +1,90 @@
+//! Which proxies matter for the requests to some services: a scrape of every proxy of a cluster shows the workloads that call
+//! them, and the next one needs only these.
+
+use std::collections::BTreeSet;
+
+use super::edges::called;
+use super::pods::{Pod, Workload};
+use super::scrape::Sight;
+
+/// The workloads whose proxies can count requests to some services.
+#[derive(Clone, Debug)]
+pub struct Callers {
+    namespaces: BTreeSet<String>,
+    workloads: BTreeSet<(String, Workload)>,
+    /// Namespace and name of the pods whose proxies were read and count no such request.
+    others: BTreeSet<(String, String)>,
+}
+
+impl Callers {
+    /// Returns the callers that a scrape shows. `is_wanted` gets namespace and name of a service; `namespaces` are those of the
+    /// services, whose proxies always matter.
+    pub fn of(sight: &Sight, namespaces: &[&str], is_wanted: impl Fn(&str, &str) -> bool) -> Self {
+        let mut callers = Self {
+            namespaces: namespaces.iter().map(|namespace| (*namespace).to_owned()).collect(),
+            workloads: BTreeSet::new(),
+            others: BTreeSet::new(),
+        };
+        for sighted in &sight.pods {
+            let Ok(scrape) = &sighted.scrape else { continue };
+            let pod = &sighted.pod;
+            if called(scrape).iter().any(|(namespace, name)| is_wanted(namespace, name)) {
+                callers.workloads.insert((pod.namespace.clone(), pod.workload.clone()));
+            } else {
+                callers.others.insert((pod.namespace.clone(), pod.name.clone()));
+            }
+        }
+        callers
+    }
+
+    /// Returns whether the proxy of a pod matters. One that was not read can be a caller.
+    pub fn concern(&self, pod: &Pod) -> bool {
+        self.namespaces.contains(&pod.namespace)
+            || self.workloads.contains(&(pod.namespace.clone(), pod.workload.clone()))
+            || !self.others.contains(&(pod.namespace.clone(), pod.name.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scrape::Sighted;
+    use crate::text;
+
+    fn pod(namespace: &str, workload: &str, name: &str) -> Pod {
+        Pod {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            workload: Workload { kind: "deployment".to_owned(), name: workload.to_owned() },
+            labels: Default::default(),
+            meshed: true,
+            phase: "Running".to_owned(),
+            leaving: false,
+        }
+    }
+
+    #[test]
+    fn proxies_of_other_namespaces_that_never_called_the_service_are_not_scraped_again() {
+        let calls = "route_request_total{direction=\"outbound\",dst=\"cart.shop.svc.cluster.local:80\"} 3";
+        let sighted = |pod: Pod, scrape: Result<&str, &str>| Sighted {
+            pod,
+            scrape: scrape.map(|text| text::parse(text).unwrap()).map_err(str::to_owned),
+        };
+        let sight = Sight {
+            at: tokio::time::Instant::now(),
+            pods: vec![
+                sighted(pod("front", "web", "web-1"), Ok(calls)),
+                sighted(pod("front", "relay", "relay-1"), Ok("request_total 9")),
+                sighted(pod("shop", "stock", "stock-1"), Ok("request_total 9")),
+                sighted(pod("front", "slow", "slow-1"), Err("no response within 5 s")),
+            ],
+        };
+        let callers = Callers::of(&sight, &["shop"], |namespace, name| (namespace, name) == ("shop", "cart"));
+        let concerned = |namespace, workload, name| callers.concern(&pod(namespace, workload, name));
+        assert!(concerned("front", "web", "web-1") && concerned("front", "web", "web-2"));
+        assert!(concerned("shop", "stock", "stock-1"), "pods of the service's namespace");
+        assert!(concerned("front", "slow", "slow-1"), "it may be a caller");
+        assert!(concerned("front", "relay", "relay-2"), "it started since");
+        assert!(!concerned("front", "relay", "relay-1"));
+    }
+}

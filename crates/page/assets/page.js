@@ -1,0 +1,171 @@
+// The page: connects the source of events with the views.
+
+import { byId, element, setText, shorten } from "./dom.js";
+import { clock } from "./format.js";
+import { Model } from "./model.js";
+import { GraphView } from "./graph.js";
+import { ChartView } from "./chart.js";
+import { WallView } from "./wall.js";
+import { NumbersView } from "./numbers.js";
+import { PanelView } from "./panel.js";
+import { ControlsView } from "./controls.js";
+import { LessonView } from "./lesson.js";
+import { fromFile, fromServer } from "./source.js";
+import { Player } from "./replay.js";
+
+const model = new Model();
+const panel = new PanelView();
+const graph = new GraphView((chosen) => {
+  panel.open(chosen);
+  schedule();
+});
+const chart = new ChartView();
+const wall = new WallView();
+const numbers = new NumbersView();
+const controls = new ControlsView();
+const lesson = new LessonView((command) => controls.send(command));
+const player = new Player((events, fresh) => add(events, fresh));
+
+/** @type {import("./types.js").State} */
+let state = { mode: "live", title: "", allowed: false, reason: null, load: null, faults: [], policies: [], scenarios: [], run: null, error: null };
+/** @type {import("./types.js").Details} */
+let details = { services: {}, edges: [] };
+/** @type {?string} */
+let variant = null;
+/** Whether the viewer chose the variant. */
+let chosenVariant = false;
+let scheduled = false;
+/** When the last event came, for the age of cells. */
+let received = performance.now();
+
+/** Draws once for everything that came before the next frame. */
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    render();
+  });
+}
+
+/** @param {import("./types.js").RunEvent[]} events @param {boolean} fresh */
+function add(events, fresh) {
+  if (fresh) {
+    Object.assign(model, new Model());
+    wall.clear();
+  }
+  for (const event of events) {
+    if (event.type === "run-started") {
+      wall.clear();
+      chosenVariant = false;
+    }
+    model.apply(event);
+  }
+  received = performance.now();
+  schedule();
+}
+
+function runTime() {
+  const running = state.mode === "live" && !model.ended;
+  return model.elapsed + (running ? Math.min(performance.now() - received, 30000) : 0);
+}
+
+function render() {
+  if (!chosenVariant || !model.variants.includes(variant)) variant = model.variants[0] ?? null;
+  tabs();
+  const samples = model.samples.filter((one) => one.variant === variant);
+  model.samples = [];
+  for (const one of samples.slice(-4000)) wall.add(one.sample, one.at);
+  header();
+  numbers.show(model, variant);
+  graph.show(model.edges(variant), details);
+  chart.show(model, variant);
+  panel.show(model, variant, details);
+  controls.show(state);
+  lesson.show(state, model, variant);
+  wall.draw(runTime());
+}
+
+function header() {
+  const step = model.current(variant);
+  const title = model.run?.title ?? state.title;
+  setText(byId("title"), shorten(title || "meshy", 120));
+  document.title = `${shorten(title || "live page", 60)} \u00b7 meshy`;
+  const where = model.run ? [state.title !== title && state.title, model.run.provider && `${model.run.provider} cluster`, model.startedAt.slice(0, 16).replace("T", " ")] : [];
+  setText(byId("where"), where.filter(Boolean).map((text) => shorten(text, 60)).join(" \u00b7 "));
+  const status = state.mode !== "live" ? "recorded" : model.ended ? `run ${model.ended.status}` : connected ? "live" : "disconnected";
+  setText(byId("status"), status);
+  byId("status").className = `status ${status.split(" ")[0]}`;
+  setText(byId("step"), step ? `${shorten(step.name, 40)} \u00b7 ${clock(model.elapsed / 1000)}` : "waiting for the first data");
+}
+
+let connected = false;
+let tabbed = "";
+
+/** The variants of a scenario, as radio buttons. */
+function tabs() {
+  const names = model.variants.filter((name) => name !== null);
+  const shown = JSON.stringify([names, variant]);
+  if (shown === tabbed) return;
+  tabbed = shown;
+  byId("variants").hidden = names.length < 2;
+  byId("variant-list").replaceChildren(
+    ...names.map((name, index) => {
+      const input = element("input", { type: "radio", name: "variant", id: `variant-${index}`, value: name });
+      input.checked = name === variant;
+      input.addEventListener("change", () => {
+        [variant, chosenVariant] = [name, true];
+        wall.clear();
+        schedule();
+        requestAnimationFrame(() => document.getElementById(`variant-${index}`)?.focus());
+      });
+      return element("label", { for: `variant-${index}` }, input, element("span", {}, shorten(name, 40)));
+    }),
+  );
+}
+
+const handlers = {
+  /** @param {import("./types.js").RunEvent[]} events */
+  events(events) {
+    if (state.mode === "live") add(events, false);
+    else player.load(events);
+  },
+  /** @param {import("./types.js").State} next */
+  state(next) {
+    state = next;
+    document.body.dataset.mode = state.mode;
+    schedule();
+  },
+  /** @param {import("./types.js").Details} next */
+  details(next) {
+    details = next;
+    schedule();
+  },
+  ready() {
+    if (state.mode !== "live") player.ready();
+    document.body.dataset.ready = "true";
+    schedule();
+  },
+  /** @param {boolean} now */
+  connection(now) {
+    connected = now;
+    schedule();
+  },
+  reset() {
+    player.events.length = player.next = 0;
+    add([], true);
+  },
+};
+
+if (!fromFile(handlers)) fromServer(handlers);
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  wall.recolour();
+  chart.recolour();
+  schedule();
+});
+new ResizeObserver(schedule).observe(byId("graph"));
+// Cells fade between events too.
+setInterval(() => {
+  if (!document.hidden && state.mode === "live" && !model.ended) wall.draw(runTime());
+}, 500);

@@ -1,0 +1,9 @@
+//! What a user meets first, with the real program and embedded clusters: which lab a command means, what tables show without
+//! requests, how soon an error that cannot pass is reported.
+
+mod deploys;
+#[path = "../support/home.rs"]
+mod home;
+mod labs;
+mod loads;
+mod tables;
