@@ -203,17 +203,28 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
 /// # Errors
 /// As there.
 pub fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
+    read(&find(name)?)
+}
+
+/// Returns the file of a run by its id, the beginning of it, the path of the file, or `last`.
+///
+/// # Errors
+/// There is none, or more than one; the folder cannot be read.
+pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     if name.contains('/') || name.ends_with(".jsonl") || name.ends_with(".json") {
-        return read(Path::new(name));
+        return Ok(PathBuf::from(name));
     }
-    let folder = folder()?;
-    let ids = ids_in(&folder)?;
+    find_in(&folder()?, name)
+}
+
+fn find_in(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let ids = ids_in(folder)?;
     let found: Vec<&String> = match name {
         "last" => ids.last().into_iter().collect(),
         part => ids.iter().filter(|id| id.starts_with(part)).collect(),
     };
     match found[..] {
-        [id] => read(&folder.join(format!("{id}{SUFFIX}"))),
+        [id] => Ok(folder.join(format!("{id}{SUFFIX}"))),
         [] => Err(anyhow!("there is no recorded run `{name}`")).hint(
             "`meshy report --list` lists them; `meshy traffic`, `meshy run` and `meshy demo` record one",
         ),
@@ -222,7 +233,11 @@ pub fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
+/// Reads the events of a run from its file.
+///
+/// # Errors
+/// The file cannot be read, or another version of meshy wrote it.
+pub fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
     let text = input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
     let run = meshy_experiment::run::Run::read(&text[..]);
     run.with_context(|| format!("{} is not a recorded run that this meshy reads", file.display()))
@@ -231,6 +246,21 @@ fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_found_by_the_beginning_of_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        for id in ["20260101-1", "20260102-1", "20260102-2"] {
+            fs::write(folder.path().join(format!("{id}{SUFFIX}")), "").unwrap();
+        }
+        let found = |name: &str| {
+            find_in(folder.path(), name).map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+        };
+        assert_eq!(found("last").unwrap(), "20260102-2.events.jsonl");
+        assert_eq!(found("20260101").unwrap(), "20260101-1.events.jsonl");
+        assert!(found("20260102").unwrap_err().to_string().contains("2 runs"));
+        assert!(found("x").unwrap_err().to_string().contains("no recorded run"));
+    }
 
     #[test]
     fn the_oldest_runs_beyond_a_hundred_are_removed() {

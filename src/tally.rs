@@ -178,9 +178,11 @@ pub(crate) fn totals_of(report: &Report, length: Duration, scheduled: u64) -> To
 }
 
 fn counts_of(report: &Report, offered: u64) -> Counts {
-    let mut counts = Counts { offered, requests: report.requests(), succeeded: report.succeeded(), ..Counts::default() };
+    let mut counts =
+        Counts { offered, requests: report.requests(), succeeded: report.succeeded(), ..Counts::default() };
     for (outcome, latencies) in report.outcomes() {
-        let in_time = latencies.buckets().filter(|(latency, _)| *latency <= micros(DEADLINE)).map(|(_, count)| count);
+        let in_time =
+            latencies.buckets().filter(|(latency, _)| *latency <= micros(DEADLINE)).map(|(_, count)| count);
         counts.in_time += if outcome.succeeded() { in_time.sum() } else { 0 };
         *counts.statuses.entry(status_name(status(*outcome))).or_default() += latencies.count();
     }

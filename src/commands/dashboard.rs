@@ -8,14 +8,13 @@ mod open;
 mod policies;
 mod sent;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_base::limit;
-use meshy_experiment::run::Run;
 use meshy_page::{Controls, Hub, Mode, Server, State, save};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,7 +63,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let Some(name) = &args.replay else {
         return live(context, &args).await;
     };
-    let (file, run) = recorded(name).exit(Exit::Usage)?;
+    let file = runs::find(name).exit(Exit::Usage)?;
+    let run = runs::read(&file).exit(Exit::Usage)?;
     let title = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let state = State { mode: Mode::Replay, title, ..State::default() };
     let hub = Hub::recorded(&run, &state);
@@ -142,58 +142,4 @@ async fn serve(
 struct Serving {
     _task: AbortOnDropHandle<()>,
     _waiting: activity::Activity,
-}
-
-/// Reads a recorded run by `last`, the begin of its id, or its file.
-fn recorded(name: &str) -> anyhow::Result<(PathBuf, Run)> {
-    let file = match name.contains('/') || name.ends_with(".jsonl") {
-        true => PathBuf::from(name),
-        false => find(&runs::folder()?, name)?,
-    };
-    let open = std::fs::File::open(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let run = Run::read(std::io::BufReader::new(open))
-        .with_context(|| format!("cannot replay {}", file.display()))
-        .hint("`meshy run` records runs that can be replayed")?;
-    Ok((file, run))
-}
-
-fn find(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    const END: &str = ".events.jsonl";
-    let entries = std::fs::read_dir(folder).map(|entries| entries.filter_map(Result::ok).collect::<Vec<_>>());
-    let mut ids: Vec<String> = entries
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(END)?.to_owned()))
-        .collect();
-    ids.sort();
-    let found: Vec<&String> = match name {
-        "last" => ids.last().into_iter().collect(),
-        part => ids.iter().filter(|id| id.starts_with(part)).collect(),
-    };
-    match found[..] {
-        [id] => Ok(folder.join(format!("{id}{END}"))),
-        [] => Err(anyhow!("there is no recorded run `{name}` with events"))
-            .hint("`meshy run` records one; a file of events can be given as well"),
-        _ => Err(anyhow!("`{name}` is the begin of {} runs", found.len())).hint("use more of the id"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_found_by_the_begin_of_its_id() {
-        let folder = tempfile::tempdir().unwrap();
-        for id in ["20260101-1", "20260102-1", "20260102-2"] {
-            std::fs::write(folder.path().join(format!("{id}.events.jsonl")), "").unwrap();
-        }
-        let found = |name: &str| {
-            find(folder.path(), name).map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
-        };
-        assert_eq!(found("last").unwrap(), "20260102-2.events.jsonl");
-        assert_eq!(found("20260101").unwrap(), "20260101-1.events.jsonl");
-        assert!(found("20260102").unwrap_err().to_string().contains("2 runs"));
-        assert!(found("x").unwrap_err().to_string().contains("no recorded run"));
-    }
 }

@@ -104,7 +104,8 @@ impl Toggle {
                 measure::step(&self.recording, (name, case), mesh, load, self.stop.clone()).await?
             }
             Source::Clients(length) => {
-                let watching = context.report.step("Watching", format!("the clients of `{}`", self.service.name));
+                let watching =
+                    context.report.step("Watching", format!("the clients of `{}`", self.service.name));
                 let of = (name, &self.service);
                 let observed = measure::observed(&self.recording, client, of, context.window(*length)).await;
                 watching.ended(observed, |step| format!("{} requests", step.traffic.requests_count))?

@@ -262,7 +262,11 @@ fn conclude(
     if let Some(sent) = sent {
         measured.push_str(&format!("{}\n", sent.lines()[0]));
     }
-    args.gate.write(&format!("meshy traffic, {}", recording.id), &format!("```text\n{measured}```"), &judged)?;
+    args.gate.write(
+        &format!("meshy traffic, {}", recording.id),
+        &format!("```text\n{measured}```"),
+        &judged,
+    )?;
     let (interrupted, senders) = (step.traffic.interrupted, sent.map(Senders::of));
     let document = Document { run: &recording.id, interrupted, step, senders, expectations: &judged };
     context.data(&document, |_| {

@@ -220,7 +220,8 @@ fn thing(what: What, name: &str) -> String {
 /// The part of an object that makes a policy for the service; none where it makes none.
 fn policy_of(what: What, object: &DynamicObject, service: &Service) -> Option<Value> {
     let annotations = || {
-        let own = |key: &str| key.split('/').next().is_some_and(|group| policy::POLICY_GROUPS.contains(&group));
+        let own =
+            |key: &str| key.split('/').next().is_some_and(|group| policy::POLICY_GROUPS.contains(&group));
         let own: Map<String, Value> = object
             .annotations()
             .iter()

@@ -139,6 +139,8 @@ fn class_statuses(profile: &ServiceProfile) -> Vec<u16> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

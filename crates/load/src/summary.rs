@@ -256,8 +256,10 @@ mod tests {
     fn the_histogram_has_each_request_once_and_no_gap() {
         let mut latencies = Latencies::new(3);
         [150, 180, 900, 45_000].into_iter().for_each(|micros| latencies.record(micros));
-        let found: Vec<(f64, u64)> =
-            histogram(latencies.buckets()).iter().map(|bucket| (bucket.up_to_ms, bucket.requests_count)).collect();
+        let found: Vec<(f64, u64)> = histogram(latencies.buckets())
+            .iter()
+            .map(|bucket| (bucket.up_to_ms, bucket.requests_count))
+            .collect();
         let expected = [(0.2, 2), (0.5, 0), (1.0, 1), (2.0, 0), (5.0, 0), (10.0, 0), (20.0, 0), (50.0, 1)];
         assert_eq!(found, expected);
     }

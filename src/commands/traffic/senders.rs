@@ -8,8 +8,8 @@ use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::event::{Tick, Totals};
 use meshy_lab::lab::{Provider, Record};
 use meshy_lab::{deploy, overlay};
-use meshy_load::{Report, TargetSpec};
 use meshy_load::protocol::Part;
+use meshy_load::{Report, TargetSpec};
 use meshy_metrics::routes::Service;
 use meshy_senders::{Fleet, Identity, Load, Placement, Sent, cleanup};
 
