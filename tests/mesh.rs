@@ -376,7 +376,7 @@ async fn a_generated_profile_is_applied_to_any_service() {
     let text = lab.expect("sp apply --service absent", 2).await;
     assert!(text.contains("no service `absent`"), "{text}");
     let openapi = lab._folder.path().join("api.yaml");
-    std::fs::write(&openapi, "openapi: 3.0.0\npaths: {/cart/{id}: {get: {}, post: {}}}\n").unwrap();
+    std::fs::write(&openapi, "openapi: 3.0.0\npaths: {\"/cart/{id}\": {get: {}, post: {}}}\n").unwrap();
     let line = format!("sp apply --service minimal-service --openapi {}", openapi.display());
     lab.expect(&line, 0).await;
     let text = lab.expect("policy show minimal-service", 0).await;

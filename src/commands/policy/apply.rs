@@ -9,7 +9,7 @@ use meshy_kube::{Kinds, Object, manifest};
 use meshy_lab::files;
 use meshy_linkerd::lint::{self, Level};
 use meshy_metrics::routes::Service;
-use meshy_policy::policy::{self, Clients, Evidence, Options, Outcome, PolicyChange, PolicyKind};
+use meshy_policy::policy::{self, Clients, Evidence, Options, Outcome, PolicyChange, PolicyKind, State};
 use serde_json::json;
 
 use super::super::proof::{self, Proof};
@@ -212,7 +212,11 @@ async fn of_servers(
         Evidence::Server { label, name } => {
             let step =
                 context.report.step("Verifying", format!("servers that use the {}", change.describe()));
-            let seen = policy::servers(kinds, namespace, label, name, context.deadline).await?;
+            let mut seen = policy::servers(kinds, namespace, label, name, context.deadline).await?;
+            // An authorization concerns some pods of the namespace; the others count by their own.
+            if *label == "authz_name" && seen.iter().any(|one| one.state == State::InForce) {
+                seen.retain(|one| one.state == State::InForce);
+            }
             step.done(proof::words(&seen));
             // Several policies of a namespace can apply to one server: that another one counts a request is not a failure.
             Ok(seen)
