@@ -35,7 +35,7 @@ pub struct Args {
     /// Only restore what a killed run left on the lab
     #[arg(long, conflicts_with_all = ["fast", "present", "keep", "like_linkerd", "on_lab", "force"])]
     restore: bool,
-    /// On the new embedded cluster: clients follow a new profile as on a real Linkerd
+    /// Let clients follow a new profile as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     like_linkerd: bool,
     /// Check conditions on the last step (docs/scenarios.md)

@@ -61,10 +61,10 @@ pub struct Args {
     /// Set a parameter of the scenario; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
-    /// Check this condition in addition to those of the scenario; may be repeated (docs/scenarios.md)
+    /// Check this condition, too; may be repeated
     #[arg(long, value_name = "CONDITION")]
     pub(super) expect: Vec<String>,
-    /// The namespace of a scenario without a topology [default: default]
+    /// Namespace of a scenario without a topology
     #[arg(long, short, value_name = "NAMESPACE")]
     pub(super) namespace: Option<String>,
     /// Wait for a key before each step
@@ -79,10 +79,10 @@ pub struct Args {
     /// Allow faults and storms on a cluster that meshy did not make
     #[arg(long)]
     pub(super) allow_storm: bool,
-    /// Stop above so many attempts per second [default: 2000 on a cluster that meshy did not make]
+    /// Stop above this many attempts/s (docs/scenarios.md)
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(super) max_attempts: Option<f64>,
-    /// On the new embedded cluster: clients follow a new profile as on a real Linkerd
+    /// Let clients follow a new profile as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     pub(super) like_linkerd: bool,
     /// Write the expectations as JUnit XML

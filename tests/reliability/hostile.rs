@@ -102,7 +102,7 @@ impl Bench {
             ("thesis/chapters/one", 0o444),
             ("thesis/keys.json", 0o600),
             (".ssh/id", 0o600),
-            (".local/state/meshy/runs/1.json", 0o600),
+            (".local/state/meshy/runs/1.events.jsonl", 0o600),
             (".local/state/meshy/labs/Not A Lab/lab.json", 0o640),
             (".local/state/meshy/labs/file", 0o600),
         ] {

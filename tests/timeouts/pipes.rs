@@ -116,12 +116,12 @@ fn a_pipe_as_a_file_of_the_state_folder_is_refused_or_named() {
         command
     });
     judge("pipe as a record", &ended, &["lab.json", "is still at work"]);
-    pipe(home.path().join(".local/state/meshy/runs/20260101-000000-000.json"));
+    pipe(home.path().join(".local/state/meshy/runs/20260101-000000-000.events.jsonl"));
     let ended =
         run_all(&[(); AT_ONCE], &["explain", "report", "report last last", "report --list"], |(), line| {
             command(&home, line)
         });
-    judge("pipe as a run", &ended, &["20260101-000000-000.json"]);
+    judge("pipe as a run", &ended, &["20260101-000000-000.events.jsonl"]);
 }
 
 #[test]
