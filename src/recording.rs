@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 use meshy_base::{Report, private};
 use meshy_experiment::event::{Kind, Mesh, Recorder, RunEnded, RunStarted, RunStatus};
+use meshy_lab::lab::LabName;
 use meshy_metrics::Window;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -170,7 +171,9 @@ impl Recording {
     pub(crate) fn keep_last_load(&self) {
         let Some(load) = self.last.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let run = self.run();
-        let kept = runs::folder().and_then(|folder| load.keep(&folder, &run.lab, (&run.id, &run.command)));
+        // A context that is no lab may have any name.
+        let Ok(lab) = run.lab.parse::<LabName>() else { return };
+        let kept = runs::folder().and_then(|folder| load.keep(&folder, &lab, (&run.id, &run.command)));
         if let Err(error) = kept {
             self.report.warn(format!("the load is not kept for later tables: {error:#}"));
         }

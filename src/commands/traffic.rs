@@ -205,14 +205,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let seen = service.map(|named| aim::measured(&specs, &named.service));
-    let client = match seen {
-        Some(_) => Some(context.client().await?),
-        None => None,
-    };
-    let recording = begin(context, client.as_ref()).await?;
     let length = args.planned().min(context.remaining());
     let load = senders::Wanted { specs, case: &case, length };
-    let (step, sent) = senders::step(context, &args, load, seen.as_ref(), &recording).await?;
+    let (recording, step, sent) = senders::step(context, &args, load, seen.as_ref()).await?;
     conclude(context, &args, (&recording, &step), (&case, length, Some(&sent)))
 }
 
@@ -241,6 +236,7 @@ async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<
     conclude(context, args, (&recording, &step), (&server, length, None))
 }
 
+/// Begins a run; with a client, the versions of the cluster are recorded.
 async fn begin(context: &Context, client: Option<&kube::Client>) -> anyhow::Result<Recording> {
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
     Recording::begin(&context.report, ("traffic", &context.name, provider), client).await

@@ -49,7 +49,7 @@ fn is_made_by_meshy(context: &Context) -> anyhow::Result<bool> {
     Ok(lab.is_some_and(|lab| lab.provider != Provider::Existing))
 }
 
-/// Sends the load from pods, and measures the mesh around it. The pods are deleted on every end but `kill -9`.
+/// Sends the load from pods, records it and measures the mesh around it. The pods are deleted on every end but `kill -9`.
 ///
 /// # Errors
 /// Returns an error if the user does not consent, a sender does not start, or the cluster cannot be read.
@@ -58,8 +58,7 @@ pub(super) async fn step(
     args: &Args,
     wanted: Wanted<'_>,
     seen: Option<&Service>,
-    recording: &Recording,
-) -> anyhow::Result<(Step, Sent)> {
+) -> anyhow::Result<(Recording, Step, Sent)> {
     let client = context.client_for_change("create pods that send load in").await?;
     let seen_namespace = seen.map(|service| service.namespace.clone());
     let namespace = args.namespace.clone().or(seen_namespace).unwrap_or_else(|| "default".to_owned());
@@ -105,12 +104,17 @@ pub(super) async fn step(
         sent = Some(result);
         Ok(counted)
     };
-    let measured = measure::step_by(recording, ("traffic", case), mesh, (args.rps, length), send).await;
+    let measured = async {
+        let recording = super::begin(context, seen.map(|_| &client)).await?;
+        let step = measure::step_by(&recording, ("traffic", case), mesh, (args.rps, length), send).await?;
+        anyhow::Ok((recording, step))
+    };
+    let measured = measured.await;
     // Whatever happened, the pods go.
     let deleted = fleet.end().await;
-    let step = measured?;
+    let (recording, step) = measured?;
     deleted?;
-    Ok((step, sent.context("the senders did not report")?))
+    Ok((recording, step, sent.context("the senders did not report")?))
 }
 
 /// Returns the image of senders: the lab's, or the one of `--sender-image`.
