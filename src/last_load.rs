@@ -35,7 +35,12 @@ impl LastLoad {
     }
 
     /// Keeps it as the last load of a lab, in place of an earlier one. The folder is that of the runs.
-    pub(crate) fn keep(self, folder: &Path, lab: &LabName, (run, command): (&str, &str)) -> anyhow::Result<()> {
+    pub(crate) fn keep(
+        self,
+        folder: &Path,
+        lab: &LabName,
+        (run, command): (&str, &str),
+    ) -> anyhow::Result<()> {
         let load = Self { run: run.to_owned(), command: command.to_owned(), ..self };
         private::replace(&file(folder, lab), &serde_json::to_vec(&load)?)
     }
