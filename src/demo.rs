@@ -232,7 +232,7 @@ pub(crate) async fn in_use(
 async fn probe(stage: &Stage, ingress: bool) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let sent = meshy_load::run(target(stage, ingress), plan, stop, |_| {}).await;
+    let sent = meshy_load::run(target(stage, ingress), plan, stop, |_| {}).await?;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
         None => Ok(()),
         Some(outcome) => Err(anyhow!("{outcome}"))

@@ -252,7 +252,7 @@ pub async fn step(
     let send = async |each_second: &mut dyn FnMut(&meshy_load::Tick)| {
         let what = format!("sending load to {}", servers.join(", "));
         let _sending = activity::begin(activity::Kind::Work, what);
-        Ok(meshy_load::run(targets, plan, stop, each_second).await)
+        meshy_load::run(targets, plan, stop, each_second).await
     };
     step_by((name, case), mesh, plan.rate, view, send).await
 }

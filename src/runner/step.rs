@@ -49,7 +49,7 @@ impl<W: Write + Send> Run<'_, W> {
                 let each = parts
                     .iter()
                     .map(|part| sender::send(target.clone(), load, *part, &tally, self.stop.clone()));
-                futures::future::join_all(each).await;
+                futures::future::try_join_all(each).await?;
             } else {
                 self.wait(at + length).await;
             }
