@@ -86,20 +86,19 @@ pub struct Snapshot {
 pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let servers = services::pods(client, &service.namespace, &service.name).await?;
     let policy = meshy_policy::policy::of(client, service).await?;
-    read(client, service, (servers, policy), None).await
+    read(client, service, (servers, policy)).await
 }
 
-/// Scrapes the proxies of all pods but the control plane's, or of `callers`.
+/// Scrapes the proxies of all pods but the control plane's: any of them can send its first request to the service next.
 async fn read(
     client: &kube::Client,
     service: &Service,
     (servers, policy): (Vec<Pod>, Policy),
-    callers: Option<&Callers>,
 ) -> anyhow::Result<Snapshot> {
     let seen = known(services::seen(client, &servers).await);
     let fault = services::fault(client, &servers).await.map_err(|error| failure::plain(&error));
     let mut pods = meshy_metrics::pods::list(client, None).await?;
-    pods.retain(|pod| !pod.is_control_plane() && callers.is_none_or(|callers| callers.concern(pod)));
+    pods.retain(|pod| !pod.is_control_plane());
     let sight = sight(client, pods, POD_DEADLINE).await;
     Ok(Snapshot { client: client.clone(), service: service.clone(), servers, sight, seen, policy, fault })
 }
@@ -126,7 +125,7 @@ impl Snapshot {
     /// The API fails.
     pub async fn again(&self) -> anyhow::Result<Self> {
         let known = (self.servers.clone(), self.policy);
-        read(&self.client, &self.service, known, Some(&self.callers())).await
+        read(&self.client, &self.service, known).await
     }
 
     /// The workloads whose proxies count requests to the service, by this snapshot.
@@ -136,7 +135,6 @@ impl Snapshot {
     }
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
-    #[must_use]
     pub fn at_start(&self) -> Self {
         let sight = Sight { at: self.sight.at, pods: Vec::new() };
         let seen = self.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
@@ -146,10 +144,12 @@ impl Snapshot {
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time of the load,
     /// to predict it. A fault that changed meanwhile cannot be the base of a prediction.
     pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
-        let callers = self.callers();
-        let mut before = self.sight.clone();
+        // By the later snapshot: a client's first request may have been sent meanwhile.
+        let callers = now.callers();
+        let (mut before, mut after) = (self.sight.clone(), now.sight.clone());
         before.retain(|pod| callers.concern(pod));
-        let mut window = Window::between(&before, &now.sight);
+        after.retain(|pod| callers.concern(pod));
+        let mut window = Window::between(&before, &after);
         let served = match (&self.seen, &now.seen) {
             (Ok(Some(before)), Ok(Some(after))) => after.since(before),
             (Err(why), _) | (Ok(Some(_)), Err(why)) => {

@@ -36,7 +36,7 @@ pub(super) struct Load {
 /// Where the measured requests come from.
 enum Source {
     /// A load through the ingress, for the services of the original demo.
-    Load { target: Target, plan: Plan, case: &'static str },
+    Load { target: Box<Target>, plan: Plan, case: &'static str },
     /// The requests that the clients of the service send by themselves, counted by their proxies for so long.
     Clients(Duration),
 }
@@ -73,7 +73,11 @@ impl Toggle {
     ) -> anyhow::Result<Self> {
         let source = if ORIGINAL.contains(&service.name.as_str()) && service.namespace == "default" {
             let (target, case) = load.case.target(ingress(context)?);
-            Source::Load { target, plan: Plan { rate: load.rps, length, ..Plan::default() }, case }
+            Source::Load {
+                target: Box::new(target),
+                plan: Plan { rate: load.rps, length, ..Plan::default() },
+                case,
+            }
         } else {
             Source::Clients(length)
         };
@@ -101,7 +105,7 @@ impl Toggle {
         let step = match &self.source {
             Source::Load { target, plan, case } => {
                 let live = Live::new(&context.report, plan.rate);
-                let (mesh, load) = (Some((client, &self.service)), (target.clone(), *plan));
+                let (mesh, load) = (Some((client, &self.service)), ((**target).clone(), *plan));
                 let step = measure::step(name, case, mesh, load, self.stop.clone(), &live).await?;
                 live.end();
                 step
