@@ -224,6 +224,7 @@ fn every_shipped_scenario_is_valid_and_so_are_its_policies() {
     assert_eq!(names[..2], ["retries", "storm"]);
     let lessons = [
         "authorization",
+        "breaker-unified",
         "breaker",
         "canary",
         "egress",
