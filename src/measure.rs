@@ -11,7 +11,7 @@ pub(crate) use load::{added_latency, predicted};
 use meshy_base::error;
 pub use meshy_experiment::event::Mesh;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use meshy_metrics::{self, Callers, Outcomes, Pod, PodWindow, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Outcomes, Pod, PodWindow, Sight, Window, callers};
 use meshy_policy::services::{self, NotTestService, Seen};
 use meshy_policy::test_service::{self, Fault};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
@@ -41,15 +41,8 @@ pub struct Snapshot {
 /// The service is not there, or the API fails.
 pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let watched = Watched::of(client, service).await?;
-    let sight = scraped(client, None).await?;
+    let sight = callers::candidates(client).await?;
     Ok(Snapshot { watched, sight })
-}
-
-/// Scrapes the proxies of all pods but the control plane's, or of `callers`.
-async fn scraped(client: &kube::Client, callers: Option<&Callers>) -> anyhow::Result<Sight> {
-    let mut pods = meshy_metrics::pods::list(client, None).await?;
-    pods.retain(|pod| !pod.is_control_plane() && callers.is_none_or(|callers| callers.concern(pod)));
-    Ok(sight(client, pods, POD_DEADLINE).await)
 }
 
 impl Snapshot {
@@ -74,18 +67,11 @@ impl Snapshot {
     /// The API fails.
     pub async fn again(&self) -> anyhow::Result<Self> {
         let watched = self.watched.again().await;
-        let sight = scraped(&watched.client, Some(&self.callers())).await?;
+        let sight = callers::candidates(&watched.client).await?;
         Ok(Self { watched, sight })
     }
 
-    /// The workloads whose proxies count requests to the service, by this snapshot.
-    fn callers(&self) -> Callers {
-        let Service { namespace, name } = &self.watched.service;
-        Callers::of(&self.sight, &[namespace.as_str()], |of, called| of == namespace && called == name)
-    }
-
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
-    #[must_use]
     pub fn at_start(&self) -> Self {
         let sight = Sight { at: self.sight.at, pods: Vec::new() };
         let seen = self.watched.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
@@ -95,10 +81,7 @@ impl Snapshot {
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time in
     /// seconds of the load, to predict it. A fault that changed meanwhile cannot be the base of a prediction.
     pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
-        let callers = self.callers();
-        let mut before = self.sight.clone();
-        before.retain(|pod| callers.concern(pod));
-        let mut window = Window::between(&before, &now.sight);
+        let mut window = callers::between(&self.sight, &now.sight, self.service());
         let mesh = self.watched.until(&now.watched, &mut window, sent);
         (mesh, window)
     }

@@ -77,7 +77,7 @@ async fn probe(stage: &Stage) -> anyhow::Result<()> {
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
     let target = target(stage)?;
     let address = target.server.clone();
-    let sent = meshy_load::run(target, plan, stop, |_| {}).await;
+    let sent = meshy_load::run(target, plan, stop, |_| {}).await?;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
         None => Ok(()),
         Some(outcome) => {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::context::Context;
 use meshy_base::error::Exit;
 use meshy_lab::deploy::{self, Bundle, Deployed, Options};
-use meshy_lab::lab::{self, Record};
+use meshy_lab::lab;
 use meshy_lab::overlay;
 
 /// The flags of `meshy deploy`.
@@ -77,10 +77,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let client = context.client_for_change("deploy to").await?;
     let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
-    let lab = match &context.context {
-        None => context.lab()?,
-        Some(named) => Record::on_context(named)?,
-    };
+    let lab = context.used_lab()?;
     let of_lab = lab.as_ref().map(Options::of).unwrap_or_default();
     let image = args.image.or(of_lab.image.clone());
     let options = Options { image, force: args.force, no_wait: args.no_wait, ..of_lab };

@@ -37,7 +37,7 @@ pub(super) struct Load {
 /// Where the measured requests come from.
 enum Source {
     /// A load through the ingress, for the services of the original demo.
-    Load { target: Target, plan: Plan, case: &'static str },
+    Load { target: Box<Target>, plan: Plan, case: &'static str },
     /// The requests that the clients of the service send by themselves, counted by their proxies for so long.
     Clients(Duration),
 }
@@ -74,7 +74,11 @@ impl Toggle {
     ) -> anyhow::Result<Self> {
         let source = if ORIGINAL.contains(&service.name.as_str()) && service.namespace == "default" {
             let (target, case) = load.case.target(ingress(context)?);
-            Source::Load { target, plan: Plan { rate: load.rps, length, ..Plan::default() }, case }
+            Source::Load {
+                target: Box::new(target),
+                plan: Plan { rate: load.rps, length, ..Plan::default() },
+                case,
+            }
         } else {
             Source::Clients(length)
         };
@@ -100,7 +104,7 @@ impl Toggle {
         context.report.say(format!("\n{name}"));
         let step = match &self.source {
             Source::Load { target, plan, case } => {
-                let (mesh, load) = (Some((client, &self.service)), (target.clone(), *plan));
+                let (mesh, load) = (Some((client, &self.service)), ((**target).clone(), *plan));
                 measure::step(&self.recording, (name, case), mesh, load, self.stop.clone()).await?
             }
             Source::Clients(length) => {

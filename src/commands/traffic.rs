@@ -73,7 +73,7 @@ pub struct Args {
     /// Which of the original demo's cases
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
-    /// Any URL instead, such as http://NAME.NAMESPACE:PORT/ of a Service
+    /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Several targets with weights and bodies, from a YAML file (docs/load.md)

@@ -54,7 +54,7 @@ pub async fn step(
         let each = |tick: &meshy_load::Tick| {
             each_second(tally.tick(name, Duration::from_secs_f64(tick.at_seconds + tick.length_seconds)));
         };
-        let traffic = meshy_load::run_observed(targets, plan, stop, each, Some(observer)).await;
+        let traffic = meshy_load::run_observed(targets, plan, stop, each, Some(observer)).await?;
         let totals = tally.totals(Duration::from_secs_f64(traffic.length_seconds));
         Ok(Counted { totals, interrupted: traffic.interrupted })
     };

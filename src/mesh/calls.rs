@@ -1,6 +1,7 @@
 //! Lint of policies along calls: retries that multiply, timeouts that do not fit, retries without a timeout or a budget.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use meshy_kube::Kinds;
@@ -38,8 +39,8 @@ pub async fn of_cluster(client: &kube::Client) -> anyhow::Result<Vec<Finding>> {
     let kinds = Kinds::new(client.clone());
     let mut abouts = BTreeMap::new();
     for (_, to) in &calls {
-        if !abouts.contains_key(&name(to)) {
-            abouts.insert(name(to), About::read(&kinds, to, None).await?);
+        if let Entry::Vacant(about) = abouts.entry(name(to)) {
+            about.insert(About::read(&kinds, to, None).await?);
         }
     }
     Ok(findings(&calls, &abouts))

@@ -79,7 +79,7 @@ fn profiled_now(objects: &InForce) -> BTreeSet<(String, String)> {
 async fn probe(aim: &Aim) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let sent = meshy_load::run(aim.target.clone(), plan, stop, |_| {}).await;
+    let sent = meshy_load::run(aim.target.clone(), plan, stop, |_| {}).await?;
     if sent.unreached() {
         return Err(anyhow!("cannot reach the target of the load at {}", aim.target.server));
     }

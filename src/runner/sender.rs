@@ -19,7 +19,7 @@ pub(super) async fn send(
     part: Part,
     tally: &Tally,
     stop: watch::Receiver<bool>,
-) {
+) -> anyhow::Result<()> {
     tokio::time::sleep(part.start).await;
     let (tally, deadline) = (tally.clone(), load.deadline.map_or(DEADLINE, |deadline| deadline.0));
     let observer = Arc::new(move |ended: Ended| tally.ended(&ended, part.start, deadline));
@@ -28,5 +28,6 @@ pub(super) async fn send(
         load.connections.as_ref().map_or(waiting.clamp(16, 4_000), |count| count.value as usize);
     let plan =
         Plan { rate: part.rate, length: part.length, connections, patience: PATIENCE, ..Plan::default() };
-    meshy_load::run_observed(target, plan, stop, |_| {}, Some(observer)).await;
+    meshy_load::run_observed(target, plan, stop, |_| {}, Some(observer)).await?;
+    Ok(())
 }

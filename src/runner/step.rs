@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use futures::future::{BoxFuture, FutureExt as _, join_all};
+use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use meshy_base::Report;
 use meshy_base::error::Advise as _;
 use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
@@ -128,14 +128,18 @@ impl<'a, W: Write + Send> Run<'a, W> {
                 let each = parts
                     .iter()
                     .map(|part| sender::send(aim.target.clone(), load, *part, &all, stop.clone()));
-                join_all(each).await;
+                try_join_all(each).await?;
             }
+            anyhow::Ok(())
         }
         .boxed();
         let (mut sent, has_load) = (false, load.is_some());
         let until = async {
             tokio::select! {
-                () = &mut sending, if has_load => sent = true,
+                result = &mut sending, if has_load => {
+                    result?;
+                    sent = true;
+                }
                 () = self.wait(at + length), if follows || !has_load => {}
             }
             done.send_replace(true);
@@ -165,7 +169,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let (recorder, begun, variant) = (self.recorder, self.begun, self.place.variant());
         let ending = async move {
             if !sent {
-                sending.await;
+                sending.await?;
             }
             let counted = tally.totals(length);
             let attempts = if replicated { Default::default() } else { counted.attempts.clone() };

@@ -110,8 +110,10 @@ fn a_service_of_the_cluster_is_reached_by_its_name(lab: &Lab) {
     // 30 requests at 30 %: between none and 22 but for one run in a million.
     assert!(success < 0.75, "{success}");
     assert_eq!(run["traffic"]["requests_count"], 30);
-    // Through a port-forward no client's proxy stands in the way, and that is said.
     let words = lab.0.good(&format!("traffic --url {url} --rps 10 --duration 1s"));
+    assert!(words.contains("1 sender on 1 node, 10 requests scheduled"), "{words}");
+    // Through a port-forward no client's proxy stands in the way, and that is reported.
+    let words = lab.0.good(&format!("traffic --url {url} --rps 10 --duration 1s --via port-forward"));
     assert!(words.contains("no proxy counted a request to bounced-service"), "{words}");
 }
 

@@ -74,7 +74,7 @@ fn a_target_that_dies_on_the_way_is_counted_and_reported() {
     assert!(server.served() >= 20);
 
     let refused = home.run(&load);
-    assert!(said(&refused).contains("nothing answered at 127.0.0.1"), "{}", said(&refused));
+    assert!(said(&refused).contains("nothing responded at 127.0.0.1"), "{}", said(&refused));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
         ("traffic --url http://127.0.0.1:1/ --rps 5000000", 2, "1000000"),
         ("traffic --url http://127.0.0.1:1/ --duration soon", 2, "500ms"),
         ("traffic --url http://127.0.0.1:1/ --connections 0", 2, "1..=10000"),
-        ("traffic --url ftp://127.0.0.1/", 1, "http://HOST[:PORT]/PATH"),
+        ("traffic --url ftp://127.0.0.1/", 2, "http://HOST[:PORT]/PATH"),
         ("traffic", 3, "meshy up"),
         ("traffic --case ingress", 3, "meshy up"),
         ("traffic --url http://a.b.svc.cluster.local:9090/", 3, "meshy up"),
@@ -150,7 +150,7 @@ fn a_load_without_file_descriptors_is_an_error_of_the_client_and_not_a_failure_o
     let output = home.through_shell("ulimit -n 24", &line).output().expect("the program starts");
     let talk = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{talk}");
-    assert!(talk.contains("requests were not sent: this machine has no free file descriptor"), "{talk}");
+    assert!(talk.contains("requests were not sent: the sender has no free file descriptor"), "{talk}");
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(!table.contains("refused or broken"), "{table}");
 }

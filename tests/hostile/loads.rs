@@ -92,11 +92,11 @@ fn servers_that_respond_with_anything() {
     each(SERVERS.to_vec(), |(name, serve)| {
         let address = start(serve);
         let line = format!(
-            "traffic --url http://{address}/ --rps 40 --duration 1s --connections 8 --request-timeout 1s --timeout 3s"
+            "traffic --url http://{address}/ --rps 40 --duration 1s --connections 8 --request-timeout 500ms --timeout 3s"
         );
         let ended = run(home.command(&line));
         let mut faults = ended.faults();
-        // A second of load, one for the last request, and one to start and to end.
+        // A second of load, half of one until the last request is sent, half of one for it, and one to start and to end.
         if ended.took > Duration::from_secs(3) + ended.held_up {
             faults.push(format!("ended after {:.1?} (held up for {:.1?})", ended.took, ended.held_up));
         }

@@ -4,13 +4,14 @@ use clap::CommandFactory as _;
 use meshy::cli::Cli;
 
 /// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
-pub(crate) const ALL: [&str; 53] = [
+pub(crate) const ALL: [&str; 54] = [
     "",
     "build minimal-service",
     "check --certs",
     "check",
     "check --wait",
     "cluster",
+    "dashboard --no-open",
     "completions bash",
     "demo --fast",
     "deploy",

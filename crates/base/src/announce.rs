@@ -11,7 +11,7 @@ const SILENT: Duration = Duration::from_secs(10);
 /// How often [`announce`] checks.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Reports once which server has not responded for [`SILENT`], so that the terminal is not silent until the time is over.
+/// Reports once which server has not responded for `SILENT`, so that the terminal is not silent until the time is over.
 /// Never ends.
 pub async fn announce(report: Report) {
     let mut announced = String::new();

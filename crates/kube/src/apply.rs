@@ -274,13 +274,13 @@ enum Answer {
     Refused(Box<Status>),
 }
 
-/// Seconds since 1970.
 /// The namespace that is missing according to the API server.
 fn missing_namespace(status: &Status) -> Option<&str> {
     let details = status.details.as_ref()?;
     (status.code == 404 && details.kind == "namespaces").then_some(details.name.as_str())
 }
 
+/// Seconds since 1970.
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

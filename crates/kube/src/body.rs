@@ -188,7 +188,7 @@ mod tests {
     async fn a_line_without_an_end_breaks_a_watch_and_many_lines_do_not() {
         let lines = |count, text| Checked { body: frames(count, text), line: 0, longest: 8 }.collect();
         assert!(lines(100, "abc\n").await.is_ok());
-        let error = lines(usize::MAX, "abc").await.err().expect("it fails");
+        let error = lines(usize::MAX, "abc").await.expect_err("it fails");
         assert!(error.is::<Longer>(), "{error}");
     }
 }

@@ -176,6 +176,11 @@ pub fn ingress_port(record: &Record) -> Option<u16> {
     record.http_port.filter(|_| is_built_in || installed)
 }
 
+/// Whether meshy made the cluster of a lab; else it is the user's and every change needs consent.
+pub fn is_made_by_meshy(record: &Record) -> bool {
+    record.provider != lab::Provider::Existing
+}
+
 /// A provider as `--provider` spells it.
 pub fn word(provider: lab::Provider) -> &'static str {
     match provider {

@@ -30,6 +30,17 @@ impl Env {
         Record::load(&self.name)
     }
 
+    /// The lab of the flags, or the one whose context `--context` names, if there is one.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn used_lab(&self) -> anyhow::Result<Option<Record>> {
+        match &self.context {
+            Some(named) => Record::on_context(named),
+            None => self.lab(),
+        }
+    }
+
     /// A client for the lab's cluster or for `--context`.
     ///
     /// # Errors

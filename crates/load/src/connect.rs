@@ -14,6 +14,10 @@ use meshy_net::{BoxIo, SharedNetwork};
 
 use super::target::{Protocol, Server, Target};
 
+/// How many bytes of a response are read at once, and so the longest head, over HTTP/1.1. hyper reads up to 400 KiB and handles all of
+/// it in one go: with thousands of interim responses in it, the other requests of the thread and their time limits wait for that.
+const BUFFER: usize = 32 * 1024;
+
 type Body = Full<Bytes>;
 
 /// A connection that is polled by the request that uses it, so that a response wakes one task and not two.
@@ -116,7 +120,9 @@ impl Connector {
             #[cfg(not(feature = "http2"))]
             anyhow::bail!("this sender was built without HTTP/2");
         }
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let mut http1 = http1::Builder::new();
+        http1.max_buf_size(BUFFER);
+        let (sender, connection) = http1.handshake(TokioIo::new(stream)).await?;
         Ok(Open::Http1(Box::new(Http1 { sender, connection })))
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use http::HeaderValue;
 use meshy_net::{SharedNetwork, Tcp};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -64,6 +65,8 @@ pub struct Sending {
 /// How long open requests may take after the load was asked to stop.
 const GRACE: Duration = Duration::from_millis(500);
 
+const NO_THREAD: &str = "cannot start the thread that sends the load";
+
 struct Shared {
     observer: Option<Observer>,
     plan: Plan,
@@ -86,38 +89,43 @@ struct Shared {
 ///
 /// The requests run on a separate thread: nothing else that this process does, such as a whole embedded cluster, comes
 /// between their timers, and no request pays for being woken on another core.
+///
+/// # Errors
+/// The thread or its runtime cannot be made, because this process has no thread or file descriptor left.
 pub async fn run(
     targets: impl Into<Targets>,
     plan: Plan,
     stop: watch::Receiver<bool>,
     each_second: impl FnMut(&Tick),
-) -> Summary {
+) -> anyhow::Result<Summary> {
     run_observed(targets, plan, stop, each_second, None).await
 }
 
 /// As [`run`]; the observer receives each request that ended.
+///
+/// # Errors
+/// As those of [`run`].
 pub async fn run_observed(
     targets: impl Into<Targets>,
     plan: Plan,
     stop: watch::Receiver<bool>,
     mut each_second: impl FnMut(&Tick),
     observer: Option<Observer>,
-) -> Summary {
+) -> anyhow::Result<Summary> {
     let targets = targets.into();
     let (tell, mut ticks) = mpsc::unbounded_channel();
     let (end, ended) = oneshot::channel();
     let begin = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let summary =
-            runtime.expect("a runtime on one thread").block_on(drive(targets, plan, stop, tell, observer));
+        let summary = runtime.map(|runtime| runtime.block_on(drive(targets, plan, stop, tell, observer)));
         // There is no listener when the caller was dropped.
         let _ = end.send(summary);
     };
-    std::thread::Builder::new().name("load".to_owned()).spawn(begin).expect("a thread");
+    std::thread::Builder::new().name("load".to_owned()).spawn(begin).context(NO_THREAD)?;
     while let Some(tick) = ticks.recv().await {
         each_second(&tick);
     }
-    ended.await.expect("the thread of the load does not panic")
+    ended.await.expect("the thread of the load does not panic").context(NO_THREAD)
 }
 
 /// Sends the plan on the current runtime. The recorder can be read meanwhile.

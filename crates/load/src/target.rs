@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http::header::{HOST, HeaderName, HeaderValue};
+use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
 
@@ -151,7 +152,7 @@ impl Target {
             _ => bail!("the scheme of URL `{url}` is not supported"),
         };
         let host = authority.host().trim_matches(['[', ']']);
-        let port = authority.port_u16().unwrap_or(default_port);
+        let port = port(authority, default_port).with_context(|| format!("invalid URL `{url}`"))?;
         let server = match host.parse() {
             Ok(address) => SocketAddr::new(address, port).into(),
             Err(_) => Server::Name(host.to_owned(), port),
@@ -217,6 +218,16 @@ impl Target {
     }
 }
 
+/// The port of an authority, or the default of its scheme if it names none.
+fn port(authority: &Authority, default: u16) -> anyhow::Result<u16> {
+    let named = authority.as_str().rsplit('@').next().and_then(|rest| rest.strip_prefix(authority.host()));
+    match (authority.port_u16(), named.and_then(|rest| rest.strip_prefix(':'))) {
+        (Some(port), _) => Ok(port),
+        (None, None | Some("")) => Ok(default),
+        (None, Some(text)) => bail!("port `{text}` is not a number from 0 to 65535"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +247,9 @@ mod tests {
             (target.server, target.headers["host"].as_bytes()),
             (address.into(), &b"cart.shop:8080"[..])
         );
-        for wrong in ["/path", "ftp://x/", "http://"] {
+        for wrong in
+            ["/path", "ftp://x/", "http://", "http://x:65536/", "http://x:9x/", "http://[::1]:70000/"]
+        {
             assert!(Target::named(wrong).is_err(), "{wrong}");
         }
     }

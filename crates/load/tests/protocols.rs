@@ -105,7 +105,7 @@ fn with_tls(server: &Server, pem: &str, protocol: Protocol) -> Target {
 async fn load(targets: impl Into<Targets>) -> Summary {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 400.0, length: Duration::from_millis(500), connections: 8, ..Plan::default() };
-    run(targets, plan, stop, |_| {}).await
+    run(targets, plan, stop, |_| {}).await.unwrap()
 }
 
 fn count(summary: &Summary, outcome: Outcome) -> u64 {

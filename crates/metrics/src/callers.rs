@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::edges::called;
-use super::pods::{Pod, Workload};
-use super::scrape::Sight;
+use super::pods::{self, Pod, Workload};
+use super::routes::Service;
+use super::scrape::{POD_DEADLINE, Sight, sight};
+use super::window::Window;
 
 /// The workloads whose proxies can count requests to some services.
 #[derive(Clone, Debug)]
@@ -43,6 +45,27 @@ impl Callers {
             || self.workloads.contains(&(pod.namespace.clone(), pod.workload.clone()))
             || !self.others.contains(&(pod.namespace.clone(), pod.name.clone()))
     }
+}
+
+/// Scrapes the proxies of all pods but the control plane's: any of them can send its next request to any service.
+///
+/// # Errors
+/// The API fails.
+pub async fn candidates(client: &kube::Client) -> anyhow::Result<Sight> {
+    let mut pods = pods::list(client, None).await?;
+    pods.retain(|pod| !pod.is_control_plane());
+    Ok(sight(client, pods, POD_DEADLINE).await)
+}
+
+/// Returns what the proxies counted between two scrapes that matter for the requests to a service. The later scrape shows which
+/// these are: a client's first request may have been sent meanwhile.
+pub fn between(before: &Sight, after: &Sight, service: &Service) -> Window {
+    let Service { namespace, name } = service;
+    let callers = Callers::of(after, &[namespace.as_str()], |of, called| of == namespace && called == name);
+    let (mut before, mut after) = (before.clone(), after.clone());
+    before.retain(|pod| callers.concern(pod));
+    after.retain(|pod| callers.concern(pod));
+    Window::between(&before, &after)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 pub mod arrivals;
 mod ask;
-mod callers;
+pub mod callers;
 pub mod edges;
 pub mod endpoints;
 mod families;

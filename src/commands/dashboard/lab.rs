@@ -9,7 +9,6 @@ use kube::api::{Api, ListParams};
 use meshy_experiment::event::RunStarted;
 use meshy_kube::Kinds;
 use meshy_lab::cluster;
-use meshy_lab::lab::{Provider, Record};
 use meshy_load::Target;
 use meshy_page::control::{Fault, Load};
 use meshy_page::{Hub, Mode, State};
@@ -44,11 +43,8 @@ pub(super) async fn open(
     args: &Args,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<(Live, RunStarted)> {
-    let lab = match &context.context {
-        Some(named) => Record::on_context(named)?,
-        None => context.lab()?,
-    };
-    let is_made = lab.as_ref().is_some_and(|lab| lab.provider != Provider::Existing);
+    let lab = context.used_lab()?;
+    let is_made = lab.as_ref().is_some_and(cluster::is_made_by_meshy);
     if args.allow_changes && !is_made {
         let named =
             context.context.clone().or(lab.as_ref().map(|lab| lab.context.clone())).unwrap_or_default();

@@ -135,7 +135,7 @@ impl Live {
         match command {
             Command::Load { rate } => self.load(rate).await,
             Command::StopLoad => {
-                self.stop_load().await;
+                self.stop_load().await?;
                 self.change("load", "stopped", true)
             }
             Command::Fault { service, percent } => self.fault(service, percent).await,
@@ -149,7 +149,7 @@ impl Live {
             return Err(anyhow!("invalid rate {rate}, expected 0.1 to 10000 requests per second"));
         }
         let target = self.target.clone().context("no service can be reached through the ingress")?;
-        self.stop_load().await;
+        self.stop_load().await?;
         self.sending = Some(self.sent.send(target, rate, self.begun.elapsed()));
         if let Some(load) = &mut self.state.load {
             (load.running, load.rate) = (true, rate);
@@ -157,12 +157,13 @@ impl Live {
         self.change("load", &format!("{rate} requests per second"), false)
     }
 
-    async fn stop_load(&mut self) {
-        if let Some(sending) = self.sending.take() {
-            self.sent.end(sending).await;
-        }
+    async fn stop_load(&mut self) -> anyhow::Result<()> {
         if let Some(load) = &mut self.state.load {
             load.running = false;
+        }
+        match self.sending.take() {
+            Some(sending) => self.sent.end(sending).await,
+            None => Ok(()),
         }
     }
 
@@ -223,7 +224,7 @@ impl Live {
 
     /// Ends the load, and records the totals. Returns the session, which is to be restored.
     pub(super) async fn end(mut self) -> anyhow::Result<Option<Session>> {
-        self.stop_load().await;
+        let stopped = self.stop_load().await;
         let counted = self.proxies.counted().await;
         let totals = Totals {
             duration_ms: millis(self.begun.elapsed()),
@@ -234,7 +235,11 @@ impl Live {
         };
         let ended = StepEnded { step: STEP.to_owned(), totals, interrupted: false, why: None };
         self.record(Kind::StepEnded(ended))?;
-        self.record(Kind::RunEnded(RunEnded { status: RunStatus::Completed, reason: None }))?;
+        let (status, reason) = match stopped {
+            Ok(()) => (RunStatus::Completed, None),
+            Err(error) => (RunStatus::Failed, Some(format!("{error:#}"))),
+        };
+        self.record(Kind::RunEnded(RunEnded { status, reason }))?;
         Ok(self.session)
     }
 }

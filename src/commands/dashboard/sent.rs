@@ -30,7 +30,7 @@ struct Counted {
 /// A load that is being sent; it stops when this is dropped.
 pub(super) struct Sending {
     stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<anyhow::Result<()>>,
     rate: f64,
     begun: Instant,
 }
@@ -48,17 +48,20 @@ impl Sent {
         let connections = (rate * 10.0).ceil().clamp(16.0, 4_000.0) as usize;
         let plan = Plan { rate, length: LENGTH, connections, ..Plan::default() };
         let task = tokio::spawn(async move {
-            meshy_load::run_observed(target, plan, stopped, |_| {}, Some(observer)).await;
+            meshy_load::run_observed(target, plan, stopped, |_| {}, Some(observer)).await?;
+            Ok(())
         });
         Sending { stop, task, rate, begun: Instant::now() }
     }
 
     /// Ends a load; its open requests are counted for a moment.
-    pub(super) async fn end(&self, sending: Sending) {
+    ///
+    /// # Errors
+    /// The load could not be sent.
+    pub(super) async fn end(&self, sending: Sending) -> anyhow::Result<()> {
         self.lock().counts.offered += sending.offered();
         sending.stop.send_replace(true);
-        // A panic of the sender's thread is reported there; the counts until then stay.
-        let _ = sending.task.await;
+        sending.task.await?
     }
 
     fn ended(&self, ended: &Ended, since: Duration) {

@@ -291,7 +291,7 @@ mod tests {
             object("ServiceProfile", "linkerd.io/v1alpha2", "cart.shop.svc.cluster.local", json!({}));
         let cart = Service { namespace: "shop".to_owned(), name: "cart".to_owned() };
         let of = |changes: &[PolicyChange]| evidence_of(changes, &cart);
-        assert_eq!(of(&[service.clone()]), Evidence::Policy(None));
+        assert_eq!(of(std::slice::from_ref(&service)), Evidence::Policy(None));
         assert_eq!(of(&[service.clone(), route("a")]), Evidence::Policy(Some("a".to_owned())));
         assert_eq!(of(&[route("a"), route("b")]), Evidence::Policy(None));
         assert_eq!(of(&[route("a"), service, profile.clone()]), Evidence::Profile);

@@ -6,9 +6,9 @@ use meshy_base::error::Exit;
 use meshy_base::{duration, limit};
 use meshy_kube::Kinds;
 use meshy_linkerd::policy::Breaker;
+use meshy_metrics::callers;
 use meshy_metrics::endpoints::{Endpoint, endpoints};
 use meshy_metrics::routes::Service;
-use meshy_metrics::{Callers, Sight, Window, scrape::POD_DEADLINE, sight};
 use meshy_policy::policy::About;
 use meshy_policy::services;
 
@@ -47,16 +47,11 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Ok(None) => context.report.warn(format!("`{}` has no circuit breaker", service.name)),
         Err(error) => context.report.warn(format!("`{}` has no circuit breaker: {error}", service.name)),
     }
-    let mut before = read(&client, None).await?;
-    let is_wanted = |namespace: &str, name: &str| {
-        (namespace, name) == (service.namespace.as_str(), service.name.as_str())
-    };
-    let callers = Callers::of(&before, &[service.namespace.as_str()], is_wanted);
-    before.retain(|pod| callers.concern(pod));
+    let mut before = callers::candidates(&client).await?;
     loop {
         tokio::time::sleep(context.window(args.window)).await;
-        let after = read(&client, Some(&callers)).await?;
-        let window = Window::between(&before, &after);
+        let after = callers::candidates(&client).await?;
+        let window = callers::between(&before, &after, &service);
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
         let rows = endpoints(&window, &service, &servers);
         if rows.is_empty() {
@@ -69,12 +64,6 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         before = after;
         limit::lift();
     }
-}
-
-async fn read(client: &kube::Client, callers: Option<&Callers>) -> anyhow::Result<Sight> {
-    let mut pods = meshy_metrics::pods::list(client, None).await?;
-    pods.retain(|pod| !pod.is_control_plane() && callers.is_none_or(|callers| callers.concern(pod)));
-    Ok(sight(client, pods, POD_DEADLINE).await)
 }
 
 fn words(rows: &[Endpoint]) -> String {

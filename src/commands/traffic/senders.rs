@@ -6,8 +6,7 @@ use anyhow::{Context as _, anyhow};
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::event::{Tick, Totals};
-use meshy_lab::lab::{Provider, Record};
-use meshy_lab::{deploy, overlay};
+use meshy_lab::{cluster, deploy, overlay};
 use meshy_load::protocol::Part;
 use meshy_load::{Report, TargetSpec};
 use meshy_metrics::routes::Service;
@@ -38,15 +37,7 @@ pub(super) fn chosen(context: &Context, args: &Args, service: bool) -> anyhow::R
         return Ok(false);
     }
     let wanted = args.senders.is_some() || args.from.is_some() || args.via == Some(Via::Senders);
-    Ok(wanted || service && is_made_by_meshy(context)?)
-}
-
-fn is_made_by_meshy(context: &Context) -> anyhow::Result<bool> {
-    let lab = match &context.context {
-        Some(named) => Record::on_context(named)?,
-        None => context.lab()?,
-    };
-    Ok(lab.is_some_and(|lab| lab.provider != Provider::Existing))
+    Ok(wanted || service && context.used_lab()?.is_some_and(|lab| cluster::is_made_by_meshy(&lab)))
 }
 
 /// Sends the load from pods, records it and measures the mesh around it. The pods are deleted on every end but `kill -9`.
@@ -122,11 +113,7 @@ fn image(context: &Context, args: &Args) -> anyhow::Result<String> {
     if let Some(image) = &args.sender_image {
         return Ok(image.clone());
     }
-    let lab = match &context.context {
-        Some(named) => Record::on_context(named)?,
-        None => context.lab()?,
-    };
-    let Some(lab) = lab else {
+    let Some(lab) = context.used_lab()? else {
         return Err(anyhow!("no image for senders is known for this cluster"))
             .hint("`--sender-image` names the test service's image in a registry that the cluster can reach")
             .exit(Exit::Usage);

@@ -184,7 +184,7 @@ fn change<T>(file: &Path, edited: anyhow::Result<T>) -> anyhow::Result<T> {
 /// Puts a lab's entries into its kubeconfig, and makes their context the current one.
 ///
 /// # Errors
-/// Those of [`check`]; the file cannot be locked or written.
+/// Those of `check`; the file cannot be locked or written.
 pub async fn merge(given: Option<&Path>, lab: &Path, entries: &Entries) -> anyhow::Result<Merged> {
     let file = of_lab(given, lab)?;
     let known = Note::load(lab)?.map(|note| note.id).unwrap_or_default();

@@ -30,7 +30,7 @@ pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
 /// # Errors
 /// The lab's record or state cannot be read.
 pub async fn stopped(env: &Env) -> anyhow::Result<Option<String>> {
-    match lab_of(env)? {
+    match env.used_lab()? {
         Some(lab) => state(&lab).await,
         None => Ok(None),
     }
@@ -44,7 +44,7 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
         Failure::Unreachable { .. } | Failure::Lost { .. } => Exit::Prerequisite,
         Failure::Unexpected { .. } => Exit::Failed,
     };
-    let lab = lab_of(env).ok().flatten();
+    let lab = env.used_lab().ok().flatten();
     if let Some(lab) = &lab {
         let patience = PATIENCE.min(env.remaining().max(Duration::from_millis(100)));
         match timeout(patience, state(lab)).await {
@@ -61,14 +61,6 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
     };
     let hint = format!("check that the server runs, and that {used} has its address");
     Err::<(), _>(error).hint(hint).id("api-failed").exit(exit).unwrap_err()
-}
-
-/// The lab of the flags, or the one whose context they name.
-fn lab_of(env: &Env) -> anyhow::Result<Option<Record>> {
-    match &env.context {
-        Some(named) => Record::on_context(named),
-        None => env.lab(),
-    }
 }
 
 async fn state(lab: &Record) -> anyhow::Result<Option<String>> {

@@ -62,10 +62,10 @@ impl World {
                     && item.namespace_or_default() == target.namespace_or_default()
             };
             let before = self.items.iter().position(same).map(|index| self.items.remove(index));
-            if let Some(before) = before.filter(|_| target.kind() == "Service") {
-                if target.object["spec"].is_null() {
-                    target.object["spec"] = before.object["spec"].clone();
-                }
+            if let Some(before) = before.filter(|_| target.kind() == "Service")
+                && target.object["spec"].is_null()
+            {
+                target.object["spec"] = before.object["spec"].clone();
             }
             self.items.push(target);
         }

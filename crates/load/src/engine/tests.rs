@@ -56,7 +56,7 @@ fn plan(rate: f64, millis: u64) -> Plan {
 async fn the_plan_is_kept_and_outcomes_are_counted() {
     let target = Target::new(server(Duration::ZERO, 4).await, "x", "/").unwrap();
     let (_go, stop) = watch::channel(false);
-    let summary = run(target, plan(200.0, 1_000), stop, |_| {}).await;
+    let summary = run(target, plan(200.0, 1_000), stop, |_| {}).await.unwrap();
     assert_eq!((summary.requests_count, summary.succeeded_count), (200, 150));
     assert_eq!(summary.outcomes_count["500 Internal Server Error"], 50);
     assert_eq!((summary.attempts(), summary.attempts_succeeded_count[&2]), (400, 150));
@@ -70,7 +70,7 @@ async fn a_stalled_server_is_charged_for_the_requests_it_held_up() {
     // half of them, a quarter of all, wait for more than 0.25 s.
     let target = Target::new(server(Duration::from_millis(500), 1_000).await, "x", "/").unwrap();
     let (_go, stop) = watch::channel(false);
-    let summary = run(target, Plan { connections: 4, ..plan(200.0, 1_000) }, stop, |_| {}).await;
+    let summary = run(target, Plan { connections: 4, ..plan(200.0, 1_000) }, stop, |_| {}).await.unwrap();
     assert!(summary.latency.max_ms > 400.0, "{:?}", summary.latency);
     assert!(summary.latency.p95_ms > 350.0, "{:?}", summary.latency);
     assert_eq!(summary.requests_count, 200);
@@ -97,7 +97,7 @@ async fn a_stop_of_one_second_in_ten_gives_the_analytic_percentiles() {
 async fn a_target_that_is_not_there_is_a_broken_connection_each_time() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (_go, stop) = watch::channel(false);
-    let summary = run(Target::new(gone, "x", "/").unwrap(), plan(100.0, 100), stop, |_| {}).await;
+    let summary = run(Target::new(gone, "x", "/").unwrap(), plan(100.0, 100), stop, |_| {}).await.unwrap();
     assert_eq!(summary.outcomes_count[&Outcome::Broken.to_string()], 10);
     assert_eq!(summary.success_ratio, Some(0.0));
 }
@@ -129,7 +129,8 @@ async fn an_early_end_keeps_what_was_counted() {
         seconds += 1;
         go.send_replace(true);
     })
-    .await;
+    .await
+    .unwrap();
     assert!(summary.interrupted);
     assert!((10..=100).contains(&summary.requests_count), "{}", summary.requests_count);
 }

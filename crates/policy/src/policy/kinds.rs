@@ -131,7 +131,7 @@ impl PolicyChange {
                 parsed.map(|(name, namespace)| service(name, namespace)).into_iter().collect()
             }
             "HTTPRoute" | "GRPCRoute" => {
-                let parents = self.wanted.iter().flat_map(|route| parents(route));
+                let parents = self.wanted.iter().flat_map(parents);
                 parents.map(|(name, own)| service(&name, own.as_deref().unwrap_or(namespace))).collect()
             }
             _ => Vec::new(),
