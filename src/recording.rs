@@ -171,7 +171,7 @@ impl Recording {
     pub(crate) fn keep_last_load(&self) {
         let Some(load) = self.last.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let run = self.run();
-        // A context that is no lab may have any name.
+        // The name of a context need not be that of a lab.
         let Ok(lab) = run.lab.parse::<LabName>() else { return };
         let kept = runs::folder().and_then(|folder| load.keep(&folder, &lab, (&run.id, &run.command)));
         if let Err(error) = kept {
