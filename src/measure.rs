@@ -26,6 +26,8 @@ pub struct Watched {
     seen: Result<Option<Seen>, String>,
     policy: Policy,
     fault: Result<Fault, String>,
+    /// Whether the next attempt starts a block of failures; elsewhere in a block, the prediction is that without blocks.
+    starts_block: bool,
 }
 
 /// The mesh at one moment, as far as one service is concerned. Two of them make a [`Mesh`].
@@ -97,7 +99,13 @@ impl Watched {
         let policy = meshy_policy::policy::of(client, service).await?;
         let seen = known(services::seen(client, &servers).await);
         let fault = test_service::fault(client, &servers).await.map_err(|error| failure::plain(&error));
-        Ok(Self { client: client.clone(), service: service.clone(), servers, seen, policy, fault })
+        let (client, service) = (client.clone(), service.clone());
+        Ok(Self { client, service, servers, seen, policy, fault, starts_block: false })
+    }
+
+    /// Returns the same where blocks of failures have just been started again: the only pod then knows its block.
+    pub fn at_new_block(self) -> Self {
+        Self { starts_block: self.servers.len() == 1, ..self }
     }
 
     /// Returns the faults and the own counts of the same pods now.
@@ -118,7 +126,8 @@ impl Watched {
     }
 
     fn predicted(&self, fault: &Fault, (rate, seconds): (f64, f64), clients: u32) -> EdgePrediction {
-        let (fail_ratio, blocks, policy) = (fault.ratio(), fault.blocks, self.policy);
+        let (fail_ratio, policy) = (fault.ratio(), self.policy);
+        let blocks = fault.blocks && self.starts_block;
         let (requests_per_second, over_seconds) = (rate, seconds);
         predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks }, 1)
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use meshy_base::error;
 use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, ServiceCounts};
+use meshy_experiment::scenario::{Fault, Step};
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
 use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
 use meshy_policy::services::{self, NotTestService};
@@ -38,12 +39,9 @@ pub(super) struct Since {
     pub(super) gaps: Vec<String>,
 }
 
-/// Reads all counters.
-pub(super) async fn start(
-    ground: &Ground<'_>,
-    place: &Place,
-    watched: Option<&str>,
-) -> anyhow::Result<Start> {
+/// Reads all counters before a step.
+pub(super) async fn start(ground: &Ground<'_>, place: &Place, step: &Step) -> anyhow::Result<Start> {
+    let watched = step.watched();
     let client = ground.kinds.client();
     let sight = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
     let each = place.names().map(|service| async move {
@@ -63,7 +61,11 @@ pub(super) async fn start(
     });
     let services = futures::future::try_join_all(each).await?.into_iter().flatten().collect();
     let watched = match watched.filter(|watched| place.names().any(|name| name == *watched)) {
-        Some(watched) => Some(Watched::of(client, &place.service(watched)).await?),
+        Some(watched) => {
+            let found = Watched::of(client, &place.service(watched)).await?;
+            let at_new_block = step.faults.iter().any(Fault::starts_blocks);
+            Some(if at_new_block { found.at_new_block() } else { found })
+        }
         None => None,
     };
     Ok(Start { sight, watched, services })

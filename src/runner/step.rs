@@ -82,7 +82,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
         }
         for fault in step.faults.iter().filter(|fault| {
             // Failures in blocks start again with each step.
-            changes.faults.contains(fault) || fault.blocks.is_some() && fault.at.is_none()
+            changes.faults.contains(fault) || fault.starts_blocks()
         }) {
             self.set(&fault.service.value, false, &[fault]).await?;
             if changes.faults.contains(fault) {
@@ -107,7 +107,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
     where
         W: 'a,
     {
-        let start = counts::start(self.ground, self.place, step.watched()).await?;
+        let start = counts::start(self.ground, self.place, step).await?;
         let planned = self.predictable(step);
         if let Some(prediction) = planned.and_then(|planned| start.predict(planned)) {
             self.record(Kind::Prediction(measure::predicted(&step.name.value, &prediction)))?;

@@ -1,9 +1,11 @@
 //! One edge without queues: a client, a service that fails some of its attempts, and a retry policy.
 //!
-//! Every attempt fails with the same probability, independently. With a limit the result is exact (`exact`). Under a budget
+//! Every attempt fails with the same probability, independently. With a limit the result is exact (`exact`), and so it is without
+//! retries if failures come in shuffled blocks (`blocks`). Under a budget
 //! the traffic is simulated against a copy of tower's bucket (`simulate`); next to it stands the closed form, which is off
 //! where the budget just begins to be exhausted.
 
+mod blocks;
 mod exact;
 mod simulate;
 
@@ -86,7 +88,8 @@ pub struct EdgeLoad {
     pub clients: u32,
     /// The policy.
     pub policy: Policy,
-    /// Failures come in shuffled blocks of ten attempts, each of which has exactly the share of failures.
+    /// Failures come in shuffled blocks of ten attempts, each of which has exactly the share of failures; the first attempt
+    /// starts a block.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocks: bool,
 }
@@ -136,6 +139,7 @@ pub fn predict_edge(load: EdgeLoad, seed: u64) -> EdgePrediction {
     let remark = load.policy.void();
     let effective = EdgeLoad { policy: if remark.is_some() { Policy::None } else { load.policy }, ..load };
     let prediction = match effective.policy {
+        Policy::None if effective.blocks => blocks::prediction(effective),
         _ if effective.blocks => simulate::prediction(effective, seed),
         Policy::Budget { .. } => simulate::prediction(effective, seed),
         Policy::None => exact::prediction(effective, 0),
@@ -180,6 +184,8 @@ mod tests {
         let success = predict_edge(load, 1).success_ratio;
         // Two blocks of ten have 3 successes each, the 4 requests of the third have 0 to 3.
         assert!(success.low >= 6.0 / 24.0 && success.high <= 9.0 / 24.0 + 1e-9, "{success:?}");
+        assert!(success.holds(6.0 / 24.0) && success.holds(9.0 / 24.0), "{success:?}");
+        assert!((success.mean - 0.3).abs() < 1e-9, "{success:?}");
         let whole = predict_edge(EdgeLoad { over_seconds: 5.0, ..load }, 1).success_ratio;
         assert!((whole.low - 0.3).abs() < 1e-9 && (whole.high - 0.3).abs() < 1e-9, "{whole:?}");
     }

@@ -34,6 +34,25 @@ impl Interval {
         Self { mean: chance, low, high }
     }
 
+    /// Returns the interval of the number of successes among `drawn` of `all` requests, of which exactly `good` succeed.
+    pub(crate) fn drawn(all: u64, good: u64, drawn: u64) -> Self {
+        let ways = choose(all, drawn);
+        let chance = |successes: u64| {
+            choose(good, successes) * choose(all.saturating_sub(good), drawn - successes) / ways
+        };
+        let outermost = |mut counts: Box<dyn Iterator<Item = u64>>| {
+            let mut sum = 0.0;
+            counts.find(|count| {
+                sum += chance(*count);
+                sum > TAIL
+            })
+        };
+        let mean = good as f64 * drawn as f64 / all as f64;
+        let low = outermost(Box::new(0..=drawn)).unwrap_or(0) as f64;
+        let high = outermost(Box::new((0..=drawn).rev())).unwrap_or(drawn) as f64;
+        Self { mean, low, high }
+    }
+
     /// Returns the interval of simulated values: three deviations or the outermost quantiles, whichever reaches further,
     /// since under a budget the values are skewed; not beyond 0 and `most`. Without values it is 0.
     pub fn of(mut values: Vec<f64>, most: f64) -> Self {
@@ -78,6 +97,14 @@ impl Interval {
     }
 }
 
+/// Returns in how many ways `some` of `all` can be chosen; 0 if there are fewer.
+fn choose(all: u64, some: u64) -> f64 {
+    if some > all {
+        return 0.0;
+    }
+    (0..some).map(|k| (all - k) as f64 / (some - k) as f64).product()
+}
+
 /// Returns the largest k with at most [`TAIL`] of the probability below it.
 fn lower_bound(count: u64, chance: f64) -> u64 {
     // From the log of P(0) upwards; for large counts the first terms underflow to nothing, which is right.
@@ -104,6 +131,18 @@ mod tests {
         assert!((interval.low - 0.2233).abs() < 0.004, "{interval:?}");
         assert!((interval.high - 0.3800).abs() < 0.004, "{interval:?}");
         assert_eq!(Interval::binomial(10, 1.0), Interval { mean: 1.0, low: 1.0, high: 1.0 });
+    }
+
+    #[test]
+    fn a_part_of_a_block_has_at_most_its_successes_and_a_whole_one_exactly() {
+        assert_eq!(Interval::drawn(10, 3, 4), Interval { mean: 1.2, low: 0.0, high: 3.0 });
+        assert_eq!(Interval::drawn(10, 3, 9), Interval { mean: 2.7, low: 2.0, high: 3.0 });
+        assert_eq!(Interval::drawn(10, 3, 10), Interval { mean: 3.0, low: 3.0, high: 3.0 });
+        assert_eq!(Interval::drawn(10, 3, 0), Interval { mean: 0.0, low: 0.0, high: 0.0 });
+        // One of 252 draws takes all five successes, more than a tail; of 1,000 with 30 draws none is that extreme.
+        assert_eq!(Interval::drawn(10, 5, 5), Interval { mean: 2.5, low: 0.0, high: 5.0 });
+        let many = Interval::drawn(1000, 500, 30);
+        assert!(many.low > 5.0 && many.high < 25.0, "{many:?}");
     }
 
     #[test]

@@ -49,6 +49,13 @@ pub struct Fault {
     pub lasts: Option<Length>,
 }
 
+impl Fault {
+    /// Whether each step with the fault starts a new block of errors.
+    pub fn starts_blocks(&self) -> bool {
+        self.blocks.is_some() && self.at.is_none()
+    }
+}
+
 /// A delay before each response.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]

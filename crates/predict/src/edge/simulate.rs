@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
+use super::blocks::{BLOCK, Blocks};
 use super::{EdgeLoad, EdgePrediction, Policy, closed_form_success};
 use crate::budget::Budget;
 use crate::interval::Interval;
@@ -27,16 +28,12 @@ struct Run {
     refused: u64,
 }
 
-/// Requests in a block of a service that fails in shuffled blocks.
-const BLOCK: u64 = 10;
-
 /// Which attempts fail.
 #[derive(Default)]
 struct Failures {
     requests: u64,
     failures: u64,
-    /// The part of a failure that the next block adds.
-    rest: f64,
+    blocks: Blocks,
 }
 
 impl Failures {
@@ -46,10 +43,7 @@ impl Failures {
             return random.chance(load.fail_ratio);
         }
         if self.requests == 0 {
-            let failures = load.fail_ratio * BLOCK as f64 + self.rest;
-            // 70 % of a block can be slightly less than 7 in binary numbers.
-            self.failures = (failures + 1e-6).floor() as u64;
-            self.rest = (failures - self.failures as f64).max(0.0);
+            self.failures = self.blocks.next(load.fail_ratio);
             self.requests = BLOCK;
         }
         let fails = random.chance(self.failures as f64 / self.requests as f64);
