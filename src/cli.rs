@@ -78,7 +78,7 @@ pub enum Command {
     Push(commands::push::Args),
     /// Create only the private registry
     Registry(commands::registry::Args),
-    /// Apply or delete retries by annotations, the newer way
+    /// Apply or delete retries by annotations of a Service or HTTPRoute
     Retry(commands::retry::Args),
     /// Apply a ServiceProfile and verify that clients use it
     Sp(commands::sp::Args),
@@ -102,7 +102,7 @@ pub enum Command {
     Stat(commands::stat::Args),
     /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
-    /// Show which services call each other, and how it goes
+    /// Show the calls between services, with rate, success and latency
     Graph(commands::graph::Args),
     /// Show the outcomes of requests and what retries cost
     Outcomes(commands::outcomes::Args),
@@ -262,8 +262,8 @@ mod tests {
         let planned = |line: &str| Cli::parse_from(line.split(' ')).command.map(|c| c.planned().as_secs());
         assert_eq!(planned("meshy traffic --duration 1h"), Some(3600));
         assert_eq!(planned("meshy sp apply --measure 30s"), Some(60));
-        assert_eq!(planned("meshy sweep rps 1,2,3 --measured --over 1m"), Some(3 * 120));
-        assert_eq!(planned("meshy sweep rps 1,2,3"), Some(0));
+        assert_eq!(planned("meshy sweep rate 1,2,3 --measured --duration 1m"), Some(3 * 120));
+        assert_eq!(planned("meshy sweep rate 1,2,3"), Some(0));
         assert_eq!(planned("meshy stat --window 20s"), Some(20));
         assert_eq!(planned("meshy status"), Some(0));
     }

@@ -61,7 +61,7 @@ impl FromStr for Condition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "write for example success>=99%, p99<200ms, added-load<300%, rps>=1.9";
+        const FORM: &str = "write for example success>=99%, p99<200ms, added-load<300%, rate>=1.9";
         let wrong = |why: &str| format!("`{text}`: {why}; {FORM}");
         let at = text.find(['<', '>']).ok_or_else(|| wrong("there is no comparison"))?;
         let (name, rest) = text.split_at(at);
@@ -78,8 +78,8 @@ impl FromStr for Condition {
             "p95" => What::P95,
             "p99" => What::P99,
             "added-load" => What::AddedLoad,
-            "rps" => What::Rate,
-            _ => return Err(wrong("known are success, actual-success, p50, p95, p99, added-load, rps")),
+            "rate" | "rps" => What::Rate,
+            _ => return Err(wrong("known are success, actual-success, p50, p95, p99, added-load, rate")),
         };
         let bound = bound.trim();
         let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong("the bound is not a number"));

@@ -1,4 +1,4 @@
-//! The `meshy` program: parse, log, run, print the error once, end with a documented exit status.
+//! The `meshy` program: parse, log, run, print the error once, end with a documented exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

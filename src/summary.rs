@@ -12,7 +12,7 @@ use meshy_predict::edge::Policy;
 pub fn of_step(step: &Step) -> String {
     let traffic = &step.traffic;
     let mut text = format!(
-        "{} in {:.1} s ({:.2}/s of {} wanted){}\n",
+        "{} in {:.1} s ({:.2}/s, planned {}/s){}\n",
         counted(traffic.requests_count, "request", "requests"),
         traffic.length_seconds,
         traffic.requests_per_second,
@@ -108,12 +108,12 @@ pub fn of_mesh(mesh: &Mesh) -> String {
         let measured = mesh.clients.effective_success();
         let percent = measured.map_or("nothing".to_owned(), |measured| format!("{:.1} %", measured * 100.0));
         let place = match measured.map(|measured| success.holds(measured)) {
-            Some(true) => "within",
-            Some(false) => "OUTSIDE",
-            None => "nothing measured of",
+            Some(true) => ": inside the predicted interval",
+            Some(false) => ": OUTSIDE the predicted interval",
+            None => "",
         };
         text.push_str(&format!(
-            "predicted {:.1} % ({:.1} to {:.1} %), measured {percent}: {place} what chance allows\n",
+            "predicted {:.1} % ({:.1} to {:.1} %), measured {percent}{place}\n",
             success.mean * 100.0,
             success.low * 100.0,
             success.high * 100.0,
@@ -198,7 +198,7 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
 
 /// An expectation's line.
 pub fn of_judged(judged: &Judged) -> String {
-    let mark = if judged.holds { "holds" } else { "DOES NOT HOLD" };
+    let mark = if judged.holds { "met" } else { "NOT MET" };
     format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
 }
 
@@ -209,7 +209,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         return vec![format!("{}: no request ended.", step.name)];
     };
     let mut sentences = vec![format!(
-        "{}: {} % of {} requests succeeded for the user, at {:.1} a second.",
+        "{}: {} % of {} requests succeeded for the client, at {:.1}/s.",
         step.name,
         table::points(success, traffic.requests_count),
         traffic.requests_count,
@@ -221,7 +221,7 @@ pub fn explain(step: &Step) -> Vec<String> {
     };
     if let Some(actual) = mesh.clients.actual_success() {
         sentences.push(format!(
-            "The service itself answered {} % of {} attempts well{}.",
+            "At the service {} % of {} attempts succeeded{}.",
             table::points(actual, mesh.clients.attempts_count),
             mesh.clients.attempts_count,
             if mesh.clients.retries() > 0 {
@@ -240,27 +240,29 @@ pub fn explain(step: &Step) -> Vec<String> {
             let marks = marks.collect::<Vec<_>>().join("; ");
             sentences.push(format!("Changed meanwhile: {marks}. These figures cover all of it."));
         }
-        Policy::None => sentences.push("No policy asked for a retry, so each failure reached the user.".to_owned()),
+        Policy::None => {
+            sentences.push("No policy allows a retry, so each failure reached the client.".to_owned())
+        }
         Policy::Budget { .. } => {
             let wanted = clients.retryable_count as f64 / seconds;
             sentences.push(format!(
-                "{wanted:.1} retries a second were wanted, the budget ({}) allowed {retries:.1}{}",
+                "{wanted:.1} retries/s were needed and {retries:.1} made by the budget ({}){}",
                 &mesh.policy.words().trim_start_matches("a budget of "),
                 match clients.no_budget_count {
-                    0 => ": enough for every failure.".to_owned(),
+                    0 => ": enough for each failure.".to_owned(),
                     refused => format!(", so {refused} requests failed, retry budget exhausted."),
                 }
             ));
         }
         Policy::Limit { limit } => sentences.push(format!(
-            "{retries:.1} retries a second were made; {} requests failed with all {limit} used. A limit has no \
+            "{retries:.1} retries/s were made; {} requests failed with all {limit} used. A limit has no \
              budget: when everything fails, the load grows to {} times.",
             clients.limit_count,
             limit + 1
         )),
     }
     if let Some(added) = mesh.outcomes.added_attempts_per_request.filter(|added| *added > 0.005) {
-        sentences.push(format!("The price: {:.0} % more load on the service.", added * 100.0));
+        sentences.push(format!("The cost: {:.0} % more load on the service.", added * 100.0));
     }
     if let Some(latency) = mesh.outcomes.added_latency_ms.filter(|ms| *ms > 0.0) {
         sentences.push(format!("A retried request took {latency:.1} ms longer (the medians' difference)."));
@@ -271,9 +273,9 @@ pub fn explain(step: &Step) -> Vec<String> {
             true if (expected.mean - success).abs() < 0.005 => {
                 format!("As predicted: {:.0} %.", expected.mean * 100.0)
             }
-            true => format!("{:.0} % were predicted: chance explains the difference.", expected.mean * 100.0),
+            true => format!("{:.0} % were predicted; the measured share is inside the predicted interval.", expected.mean * 100.0),
             false => format!(
-                "{:.0} to {:.0} % were predicted: something else than the policy and chance is at work.",
+                "{:.0} to {:.0} % were predicted; the measured share is outside, so something else than the policy and random failures had an effect.",
                 expected.low * 100.0,
                 expected.high * 100.0
             ),

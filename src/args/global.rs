@@ -92,7 +92,7 @@ pub struct Global {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t)]
     pub color: Color,
-    /// Say what would be done and touch nothing
+    /// Show what would be done and change nothing
     #[arg(long, global = true)]
     pub dry_run: bool,
 }

@@ -8,10 +8,11 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use super::{Cli, command};
 
 /// Commands of earlier versions, and what does the same now.
-const REMOVED: [(&str, &str); 10] = [
+const REMOVED: [(&str, &str); 11] = [
     ("certs", "check --certs"),
     ("compare", "report RUN RUN"),
     ("doctor", "check --machine"),
+    ("fates", "outcomes"),
     ("files", "export files"),
     ("images", "up --images"),
     ("runs", "report --list"),

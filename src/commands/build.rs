@@ -15,7 +15,7 @@ use meshy_lab::overlay;
     after_help = "Examples:\n  meshy build minimal-service\n  meshy build ./my-overlay | kubectl diff -f -\n  meshy build --topology shop --namespace shop | kubectl apply -f -"
 )]
 pub struct Args {
-    /// An overlay: a bare name is one that meshy ships, a path a folder
+    /// The name of a shipped overlay, or the path of a folder
     #[arg(value_name = "OVERLAY", required_unless_present = "topology")]
     overlay: Option<String>,
     /// A topology instead: a shipped name, or a file

@@ -14,7 +14,7 @@ pub(crate) const LENGTH: Duration = Duration::from_secs(600);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy demo\n  meshy demo --fast\n  meshy demo --present")]
 pub struct Args {
-    /// Run the form of twenty seconds, on a new cluster
+    /// Run the short form (20 s) on a new cluster
     #[arg(long, conflicts_with = "keep")]
     fast: bool,
     /// Wait for a key before each step, on an empty screen
@@ -23,7 +23,7 @@ pub struct Args {
     /// Keep the embedded lab that the demo creates
     #[arg(long)]
     keep: bool,
-    /// With --fast: on the lab that is up, which is restored
+    /// With --fast: run on the existing lab, and restore its policies and faults at the end
     #[arg(long, requires = "fast")]
     on_lab: bool,
     /// Take over policy fields that other tools hold until the end

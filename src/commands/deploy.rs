@@ -36,7 +36,7 @@ pub struct Args {
 /// What to deploy or delete.
 #[derive(Debug, clap::Args)]
 struct What {
-    /// Overlays: a bare name is one that meshy ships, a path a folder [default: minimal-service bounced-service]
+    /// Names of shipped overlays, or paths of folders [default: minimal-service bounced-service]
     overlays: Vec<String>,
     /// A topology instead: a shipped name, or a file
     #[arg(long, value_name = "TOPOLOGY", conflicts_with = "overlays")]

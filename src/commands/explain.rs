@@ -1,5 +1,6 @@
 //! `meshy explain`: the page of an error or a lint finding, a term of the glossary, or a recorded run in sentences.
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -10,12 +11,12 @@ use meshy_lab::files;
 /// What to explain.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl\n  meshy explain \"retry budget\""
+    after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl\n  meshy explain retry budget"
 )]
 pub struct Args {
     /// The id of an error or a lint finding, a term, or a run: its id or first characters, a file, `last`
     #[arg(default_value = "last", value_name = "ID|TERM|RUN")]
-    what: String,
+    what: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -42,14 +43,15 @@ pub(super) struct Page<'a> {
 /// # Errors
 /// There is no page, term or run of that name.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    if let Some(page) = files::page(&args.what).or_else(|| files::term(&args.what)) {
-        context.data(&Page { id: &args.what, page }, |_| page.to_owned())?;
+    let what = args.what.join(" ");
+    if let Some(page) = files::page(&what).or_else(|| files::term(&what)) {
+        context.data(&Page { id: &what, page }, |_| page.to_owned())?;
         return Ok(Exit::Done);
     }
-    let run = runs::load(&args.what).or_else(|error| match near(&args.what) {
-        Some(id) => Err(error).hint(format!("did you mean `meshy explain {id}`?")),
-        None => Err(error),
-    })?;
+    let run = match runs::load(&what) {
+        Err(_) if !may_be_run(&what) => return unknown(&what),
+        loaded => loaded?,
+    };
     let steps: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
     let verdict = run.verdict.as_ref().map(|verdict| verdict.text.as_str());
     let document = Document { run: &run.id, steps: &steps, verdict };
@@ -59,6 +61,20 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         text.join("\n\n")
     })?;
     Ok(Exit::Done)
+}
+
+/// Whether this can be the id of a run, or a file.
+fn may_be_run(what: &str) -> bool {
+    what == "last" || what.starts_with(|first: char| first.is_ascii_digit()) || what.contains(['/', '.'])
+}
+
+/// Returns the error for a name of nothing.
+fn unknown(what: &str) -> anyhow::Result<Exit> {
+    let hint = match near(what) {
+        Some(id) => format!("did you mean `meshy explain {id}`?"),
+        None => "docs/glossary.md has the terms, docs/errors and docs/lint the ids; `meshy report --list` lists the runs".to_owned(),
+    };
+    Err(anyhow!("no error, lint finding, term or run is named `{what}`")).hint(hint).exit(Exit::Usage)
 }
 
 /// The page whose id is a slip away.

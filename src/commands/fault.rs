@@ -15,7 +15,7 @@ use meshy_policy::test_service::{self, Fault, FaultChange};
     after_help = "Examples:\n  meshy fault 70\n  meshy fault 500,500,200\n  meshy fault off bounced-service"
 )]
 pub struct Args {
-    /// Percent of requests that fail, a script of statuses such as 500,500,200, `off`, or nothing to look
+    /// Percent of requests that fail, a sequence of statuses such as 500,500,200, or `off`; without a value the faults are shown
     #[arg(value_parser = change, value_name = "PERCENT|STATUSES|off")]
     change: Option<FaultChange>,
     /// The service
@@ -113,12 +113,12 @@ fn words(fault: &Fault) -> String {
         return "refuses connections".to_owned();
     }
     if let Some(errors) = fault.errors {
-        return format!("answers {:.0} % of requests with 500", errors * 100.0);
+        return format!("returns 500 for {:.0} % of requests", errors * 100.0);
     }
     match (fault.quota, fault.reject) {
         (0, _) => "does not fail on purpose".to_owned(),
-        (quota, true) => format!("answers {quota} % of requests with 500"),
-        (quota, false) => format!("answers {quota} % of requests with an empty 200"),
+        (quota, true) => format!("returns 500 for {quota} % of requests"),
+        (quota, false) => format!("returns an empty 200 for {quota} % of requests"),
     }
 }
 

@@ -13,7 +13,7 @@ use meshy_base::error::{Advise as _, Exit};
 /// The conditions of a gate and where it writes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Gate {
-    /// Conditions that must hold, or exit with 5: success, actual-success, p50, p95, p99, added-load, rps
+    /// Conditions that must be met, else exit code 5: success, actual-success, p50, p95, p99, added-load, rate
     #[arg(long, value_name = "CONDITIONS")]
     expect: Option<Expectations>,
     /// Append the result to a file, as Markdown

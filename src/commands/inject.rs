@@ -60,7 +60,7 @@ pub struct Args {
     /// Remove the proxies; where a namespace or manifest requests one, set the annotation to `disabled`
     #[arg(long, conflicts_with_all = ["mode", "explain"])]
     remove: bool,
-    /// Say why this pod is not meshed, or what its proxy lacks
+    /// Show why this pod is not meshed, or what is missing in its proxy
     #[arg(long, value_name = "POD", conflicts_with_all = ["workloads", "all", "selector", "mode"])]
     explain: Option<String>,
 }

@@ -17,7 +17,7 @@ use meshy_topology::Topology;
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy lint                        the cluster\n  \
-                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n  meshy lint shop.yaml policies/     the calls of a topology too\n\nExit status 6: there are findings. Each id has a page in docs/lint.")]
+                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n  meshy lint shop.yaml policies/     the calls of a topology too\n\nExit code 6: there are findings. Each id has a page in docs/lint.")]
 pub struct Args {
     /// Files or folders of YAML, `-` for stdin; none: the cluster
     #[arg(value_name = "FILE")]

@@ -137,7 +137,7 @@ impl Source {
             ),
             Self::Window { length_seconds } => format!("Requests of the last {length_seconds:.0} s."),
             Self::Run { run, command, length_seconds, age_seconds } => format!(
-                "No requests now: run {run} (`meshy {command}`, {length_seconds:.0} s, ended {} ago).",
+                "No requests in the last 2 s; showing run {run} (`meshy {command}`, {length_seconds:.0} s, ended {} ago).",
                 brief(*age_seconds)
             ),
             Self::Start if empty => {
@@ -236,7 +236,7 @@ mod tests {
         };
         assert_eq!(
             run.words(false),
-            "No requests now: run 20261129-150000-000 (`meshy traffic`, 20 s, ended 3 min ago)."
+            "No requests in the last 2 s; showing run 20261129-150000-000 (`meshy traffic`, 20 s, ended 3 min ago)."
         );
         assert!(Source::Window { length_seconds: 2.0 }.words(true).contains("`meshy traffic`"));
         assert_eq!(Source::Start.words(false), "All requests since the proxies started.");

@@ -5,6 +5,7 @@ pub(super) mod topology;
 use meshy_kube::failure;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -13,7 +14,7 @@ use crate::original_demo;
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
 use meshy_base::duration;
-use meshy_base::error::Exit;
+use meshy_base::error::{Advise as _, Exit};
 use meshy_metrics::RouteCounts;
 use meshy_metrics::routes::Service;
 use meshy_policy::{policy, services, test_service};
@@ -23,13 +24,11 @@ use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 /// What to predict.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy predict --fail 70% --rps 10\n  meshy predict --fail 70% --rps 10 --limit 3 --over 1m\n  meshy predict --topology chain-4 --rate 30/s --retries 2 --trigger down=8s"
+    after_help = "Examples:\n  meshy predict --fail 70% --rate 10\n  meshy predict --fail 70% --rate 10 --limit 3 --duration 1m\n  meshy predict --topology chain-4 --rate 30 --limit 2 --trigger down=8s"
 )]
 pub struct Args {
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
-    #[command(flatten)]
-    graph: topology::GraphArgs,
     /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
     #[arg(long)]
     from_cluster: bool,
@@ -39,14 +38,16 @@ pub struct Args {
     /// Its namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// What chance starts from
+    /// The random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    graph: topology::GraphArgs,
 }
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        if self.from_cluster { self.scenario.over } else { Duration::ZERO }
+        if self.from_cluster { self.scenario.duration() } else { Duration::ZERO }
     }
 }
 
@@ -57,47 +58,74 @@ pub struct ScenarioArgs {
     #[arg(long, value_parser = ratio, default_value = "70%", value_name = "PERCENT")]
     pub(super) fail: f64,
     /// Requests per second, of all clients together
-    #[arg(long, value_parser = positive, default_value = "10", value_name = "NUMBER")]
-    pub(super) rps: f64,
-    /// For how long
-    #[arg(long, value_parser = duration::more_than_zero, default_value = "30s", value_name = "DURATION")]
-    pub(super) over: Duration,
+    #[arg(long, alias = "rps", value_parser = rate, default_value = "10", value_name = "NUMBER")]
+    pub(super) rate: f64,
+    /// For how long [default: 30s; for a call graph 60s, with a trigger until 45s after its end]
+    #[arg(long, alias = "over", value_parser = duration::more_than_zero, value_name = "DURATION")]
+    pub(super) duration: Option<Duration>,
     /// Client proxies; each has a separate budget
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) clients: u32,
-    /// The budget's retryRatio
-    #[arg(long, default_value_t = 0.2)]
-    pub(super) ratio: f64,
-    /// The budget's minRetriesPerSecond
-    #[arg(long, default_value_t = 10)]
-    pub(super) min: u32,
-    /// The budget's ttl
-    #[arg(long, value_parser = duration::parse, default_value = "10s", value_name = "DURATION")]
-    pub(super) ttl: Duration,
-    /// Retries per request by annotation instead of a budget
-    #[arg(long, conflicts_with_all = ["ratio", "min", "ttl"], value_parser = clap::value_parser!(u32).range(0..=65_535))]
+    /// The budget's retryRatio [default: 0.2; a call graph has no budget without it]
+    #[arg(long, alias = "budget", value_name = "RATIO")]
+    pub(super) ratio: Option<f64>,
+    /// The budget's minRetriesPerSecond [default: 10]
+    #[arg(long, value_name = "COUNT")]
+    pub(super) min: Option<u32>,
+    /// The budget's ttl [default: 10s]
+    #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
+    pub(super) ttl: Option<Duration>,
+    /// Retries per request by annotation instead of a budget; with --topology also together with one
+    #[arg(long, alias = "retries", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=65_535))]
     pub(super) limit: Option<u32>,
 }
 
+/// The budget of the original demo's ServiceProfile, for values that no flag gives.
+const RATIO: f64 = 0.2;
+const MIN: u32 = 10;
+const TTL: Duration = Duration::from_secs(10);
+
 impl ScenarioArgs {
-    pub(super) fn scenario(&self) -> EdgeLoad {
+    /// Returns the load of one edge with its policy.
+    ///
+    /// # Errors
+    /// A limit is given together with a budget.
+    pub(super) fn scenario(&self) -> anyhow::Result<EdgeLoad> {
         let policy = match self.limit {
+            Some(_) if self.ratio.is_some() || self.min.is_some() || self.ttl.is_some() => {
+                return Err(anyhow!("`--limit` cannot be used with `--ratio`, `--min` or `--ttl`"))
+                    .hint("a service has a retry limit (annotations) or a retry budget (ServiceProfile)")
+                    .exit(Exit::Usage);
+            }
             Some(0) => Policy::None,
             Some(limit) => Policy::Limit { limit },
             None => Policy::Budget {
-                retry_ratio: self.ratio,
-                min_retries_per_second: self.min,
-                ttl_seconds: self.ttl.as_secs_f64(),
+                retry_ratio: self.ratio.unwrap_or(RATIO),
+                min_retries_per_second: self.min(),
+                ttl_seconds: self.ttl().as_secs_f64(),
             },
         };
-        EdgeLoad {
+        Ok(EdgeLoad {
             fail_ratio: self.fail,
-            requests_per_second: self.rps,
-            over_seconds: self.over.as_secs_f64(),
+            requests_per_second: self.rate,
+            over_seconds: self.duration().as_secs_f64(),
             clients: self.clients,
             policy,
             blocks: false,
-        }
+        })
+    }
+
+    /// How long the load of one edge is.
+    pub(super) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(Duration::from_secs(30))
+    }
+
+    fn min(&self) -> u32 {
+        self.min.unwrap_or(MIN)
+    }
+
+    fn ttl(&self) -> Duration {
+        self.ttl.unwrap_or(TTL)
     }
 }
 
@@ -123,6 +151,11 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads `30` or `30/s`.
+fn rate(text: &str) -> Result<f64, String> {
+    positive(text.strip_suffix("/s").unwrap_or(text))
+}
+
 /// What `--from-cluster` gives; without it, the prediction alone.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -142,7 +175,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.graph.is_requested() {
         return topology::run(context, &args.graph, &args.scenario, args.seed);
     }
-    let mut scenario = args.scenario.scenario();
+    let mut scenario = args.scenario.scenario()?;
     if !args.from_cluster {
         let prediction = predict_edge(scenario, args.seed);
         context.data(&prediction, words)?;
@@ -154,7 +187,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     scenario.policy = policy::of(&client, &service).await?;
     let before = measure::snapshot(&client, &service).await?;
     let watched = context.report.step("Watching", format!("`{}`", service.name));
-    let window = context.window(args.scenario.over);
+    let window = context.window(args.scenario.duration());
     scenario.over_seconds = window.as_secs_f64();
     tokio::time::sleep(window).await;
     let (mesh, _) = before.until(&before.again().await?, None);
@@ -186,9 +219,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let place = match measured {
             None => "no traffic was seen".to_owned(),
             Some(ratio) if prediction.success_ratio.holds(ratio) => {
-                format!("{}, within", percent(Some(ratio)))
+                format!("{}, inside the predicted interval", percent(Some(ratio)))
             }
-            Some(ratio) => format!("{}, OUTSIDE of what chance allows", percent(Some(ratio))),
+            Some(ratio) => format!("{}, OUTSIDE the predicted interval", percent(Some(ratio))),
         };
         format!("{}\n  measured         {place}", words(&prediction))
     })?;
@@ -237,7 +270,7 @@ fn words(prediction: &EdgePrediction) -> String {
          \x20 success        {}\n\
          \x20 attempts/request  {:5.2}     {:.2} to {:.2}\n\
          \x20 added load     {}\n\
-         \x20 retries/s      {:5.1} wanted, {:.1} made\n\
+         \x20 retries/s      {:5.1} needed, {:.1} made\n\
          \x20 closed form    {:5.1} %   success in the long run",
         wrapped(&asked, WIDTH).join("\n"),
         share(&prediction.success_ratio),

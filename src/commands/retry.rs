@@ -43,17 +43,17 @@ pub struct Args {
 /// What to do with retries.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Switch retries on and prove that the clients follow
+    /// Set retry annotations and verify that clients use them
     #[command(
         after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --attempt-timeout 500ms"
     )]
     Apply(ApplyArgs),
-    /// Switch them off
+    /// Delete the retry annotations
     #[command(
         after_help = "Examples:\n  meshy retry delete\n  meshy retry delete bounced-service --as route"
     )]
     Delete(PlacedArgs),
-    /// Print what holds
+    /// Show the retry annotations and what is in effect
     #[command(after_help = "Examples:\n  meshy retry show\n  meshy retry show bounced-service -o json")]
     Show(PlacedArgs),
 }
@@ -63,7 +63,7 @@ pub enum Command {
 pub struct PlacedArgs {
     #[command(flatten)]
     target: Target,
-    /// Only the annotations that stand there; both places where absent
+    /// Only the annotations on this object [default: both]
     #[arg(long = "as", value_enum, value_name = "WHERE")]
     place: Option<As>,
 }
@@ -79,7 +79,7 @@ impl PlacedArgs {
 pub struct ApplyArgs {
     #[command(flatten)]
     target: Target,
-    /// Where the annotations stand
+    /// The object that gets the annotations
     #[arg(long = "as", value_enum, default_value_t, value_name = "WHERE")]
     place: As,
     /// What is retried: 5xx, gateway-error, codes and ranges, with commas
@@ -88,7 +88,7 @@ pub struct ApplyArgs {
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// How long one attempt may wait for a response
+    /// The timeout of each attempt except the last
     #[arg(long, value_name = "DURATION")]
     attempt_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
@@ -165,7 +165,7 @@ async fn tell_findings(context: &Context, client: &kube::Client, service: &str) 
             "service `{service}` has the ServiceProfile `{profile}`, which switches these retries off"
         ))
         .hint("`meshy sp delete` removes it; docs/mesh.md says when to use which")
-        .id("policy-shadowed")
+        .id("policy-overridden")
         .exit(Exit::Lint);
     }
     Ok(())

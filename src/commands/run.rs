@@ -43,7 +43,7 @@ pub struct Args {
     /// Run the short form of the scenario, on a new cluster
     #[arg(long)]
     pub(super) fast: bool,
-    /// With --fast: on the lab that is up, which is restored
+    /// With --fast: run on the existing lab, and restore its policies and faults at the end
     #[arg(long, requires = "fast", conflicts_with = "fresh")]
     pub(super) on_lab: bool,
     /// Run on a new embedded cluster although a lab is up

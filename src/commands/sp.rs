@@ -25,7 +25,7 @@ use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, Po
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy sp apply                    the lesson's profile for bounced-service\n  \
+    after_help = "Examples:\n  meshy sp apply                    the original demo's profile for bounced-service\n  \
                         meshy sp apply my-profile.yaml --restart-clients\n  \
                         meshy sp apply --service cart -n shop --ratio 0.2 --min 10\n  \
                         meshy sp apply --measure 30s      before and after, with traffic\n  meshy sp show\n  meshy sp delete"
@@ -38,15 +38,15 @@ pub struct Args {
 /// What to do with a profile.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Apply a profile and prove that the service's clients follow it
+    /// Apply a profile and verify that clients use it
     #[command(
         after_help = "Examples:\n  meshy sp apply\n  meshy sp apply my-profile.yaml --restart-clients\n  meshy sp apply --service cart -n shop --openapi cart.yaml"
     )]
     Apply(ApplyArgs),
-    /// Delete a profile and prove that the clients left it
+    /// Delete a profile and verify that clients stopped using it
     #[command(after_help = "Examples:\n  meshy sp delete\n  meshy sp delete my-profile.yaml")]
     Delete(DeleteArgs),
-    /// Print a profile, its budget in words, and each client's state
+    /// Show a profile, its budget, and the state of each client
     #[command(after_help = "Examples:\n  meshy sp show\n  meshy sp show bounced-service -o json")]
     Show(ShowArgs),
 }
@@ -57,8 +57,6 @@ pub struct ApplyArgs {
     /// A file, `-` for stdin, or the name of a profile that comes with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
-    #[command(flatten)]
-    generate: Generate,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -70,6 +68,8 @@ pub struct ApplyArgs {
     measure: Option<Duration>,
     #[command(flatten)]
     load: Load,
+    #[command(flatten)]
+    generate: Generate,
 }
 
 /// A generated profile instead of a file.
@@ -82,10 +82,10 @@ struct Generate {
     /// The namespace of the service
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE", requires = "service")]
     namespace: String,
-    /// Retries per request
+    /// Retries per request (retryRatio)
     #[arg(long, default_value_t = 0.2, value_name = "RATIO", requires = "service")]
     ratio: f64,
-    /// Retries per second in addition
+    /// Retries per second in addition to the ratio (minRetriesPerSecond)
     #[arg(long, default_value_t = 10, value_name = "COUNT", requires = "service")]
     min: u32,
     /// An OpenAPI document (YAML or JSON), whose operations become the routes; `-` for stdin

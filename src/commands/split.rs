@@ -32,10 +32,10 @@ pub enum Command {
         after_help = "Examples:\n  meshy split apply\n  meshy split apply minimal-service --to minimal-service-v2 --weight 50"
     )]
     Apply(ApplyArgs),
-    /// Send everything to the service again
+    /// Send all requests to the service again
     #[command(after_help = "Examples:\n  meshy split delete\n  meshy split delete minimal-service")]
     Delete(Target),
-    /// Print the weights
+    /// Show the weights
     #[command(after_help = "Examples:\n  meshy split show\n  meshy split show minimal-service -o json")]
     Show(Target),
 }
@@ -45,7 +45,7 @@ pub enum Command {
 pub struct ApplyArgs {
     #[command(flatten)]
     target: Target,
-    /// The other service; SERVICE-v2 where absent
+    /// The other service [default: SERVICE-v2]
     #[arg(long, value_name = "SERVICE")]
     to: Option<String>,
     /// The other service's share in percent

@@ -18,7 +18,7 @@ use meshy_policy::services;
     after_help = "Examples:\n  meshy stat\n  meshy stat deploy/bounced-service --watch\n  meshy stat svc -A --window 0s"
 )]
 pub struct Args {
-    /// deploy, sts, ds, job, pod, ns or svc, or one of them: deploy/NAME
+    /// A kind (deploy, sts, ds, job, pod, ns, svc), or one workload: deploy/NAME
     #[arg(default_value = "deploy", value_name = "KIND[/NAME]")]
     target: String,
     #[command(flatten)]

@@ -26,7 +26,8 @@ use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Value {
     /// Requests per second.
-    Rps,
+    #[value(alias = "rps")]
+    Rate,
     /// The chance that an attempt fails, in percent.
     Fail,
     /// The budget's retryRatio.
@@ -42,7 +43,7 @@ pub enum Value {
 /// The range.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy sweep rps 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg\n  meshy sweep rps 5,10,20,40 --measured --over 20s --svg rps.svg"
+    after_help = "Examples:\n  meshy sweep rate 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg\n  meshy sweep rate 5,10,20,40 --measured --duration 20s --svg rate.svg"
 )]
 pub struct Args {
     /// What to vary
@@ -69,7 +70,7 @@ const BETWEEN_POINTS: Duration = Duration::from_secs(60);
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
         let points = self.values.0.len().try_into().unwrap_or(u32::MAX);
-        let point = self.scenario.over.saturating_add(BETWEEN_POINTS);
+        let point = self.scenario.duration().saturating_add(BETWEEN_POINTS);
         if self.measured { point.saturating_mul(points) } else { Duration::ZERO }
     }
 }
@@ -127,7 +128,7 @@ pub(super) struct Point {
 /// # Errors
 /// The picture cannot be written.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
-    let base = args.scenario.scenario();
+    let base = args.scenario.scenario()?;
     let point = |value: &f64| {
         let prediction = predict_edge(vary(base, args.value, *value), 1);
         Point { value: *value, prediction, measured: None }
@@ -152,7 +153,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
     context.data(&points, |points| {
-        let heading = [name.as_str(), "SUCCESS", "RANGE", "ATTEMPTS/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
+        let heading = [name.as_str(), "SUCCESS", "INTERVAL", "ATTEMPTS/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
         let with = ["MEASURED", "ATTEMPTS", ""];
         let heading = heading.into_iter().chain(args.measured.then_some(with).into_iter().flatten());
         let mut table = Table::new(0, &heading.collect::<Vec<_>>());
@@ -236,7 +237,7 @@ fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
         return scenario;
     };
     match what {
-        Value::Rps => scenario.requests_per_second = value.max(1e-3),
+        Value::Rate => scenario.requests_per_second = value.max(1e-3),
         Value::Fail => scenario.fail_ratio = (value / 100.0).min(1.0),
         Value::Limit => {
             let limit = value as u32;

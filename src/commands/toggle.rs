@@ -30,8 +30,8 @@ pub(super) struct Load {
     #[arg(long, value_enum, default_value_t, requires = "measure")]
     case: Case,
     /// Requests per second of --measure
-    #[arg(long, value_parser = positive, default_value = "4", requires = "measure", value_name = "NUMBER")]
-    rps: f64,
+    #[arg(long, alias = "rps", value_parser = positive, default_value = "4", requires = "measure", value_name = "NUMBER")]
+    rate: f64,
 }
 
 /// Where the measured requests come from.
@@ -76,7 +76,7 @@ impl Toggle {
             let (target, case) = load.case.target(ingress(context)?);
             Source::Load {
                 target: Box::new(target),
-                plan: Plan { rate: load.rps, length, ..Plan::default() },
+                plan: Plan { rate: load.rate, length, ..Plan::default() },
                 case,
             }
         } else {

@@ -116,8 +116,8 @@ pub struct Args {
     #[arg(value_name = "DURATION", value_parser = duration::more_than_zero, conflicts_with = "duration")]
     time: Option<Duration>,
     /// Requests per second
-    #[arg(long = "rate", visible_alias = "rps", short = 'q', value_parser = positive, default_value = "2", value_name = "NUMBER")]
-    rps: f64,
+    #[arg(long, visible_alias = "rps", short = 'q', value_parser = positive, default_value = "2", value_name = "NUMBER")]
+    rate: f64,
     /// How long the load lasts [default: 30s]
     #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
@@ -201,7 +201,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let (count, case) = (args.senders.unwrap_or(1), aim::described(&specs));
     if context.dry_run {
-        context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rps));
+        context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rate));
         return Ok(Exit::Done);
     }
     let seen = service.map(|named| aim::measured(&specs, &named.service));
@@ -215,7 +215,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<Exit> {
     let length = args.planned().min(context.remaining());
     let plan = Plan {
-        rate: args.rps,
+        rate: args.rate,
         length,
         connections: args.connections.into(),
         patience: args.request_timeout,

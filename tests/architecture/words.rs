@@ -53,6 +53,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("crates/predict/", "the seed", "a random seed"),
     ("crates/policy/src/services.rs", "the seed", "a random seed"),
     ("bench/", "the seed", "a random seed"),
+    ("src/cli/removed.rs", "fates", "a name that a command had"),
 ];
 
 /// The extensions of files that people read.

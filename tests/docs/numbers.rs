@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_of_zeros_is_not_the_page() {
+    fn a_page_with_zeros_fails_the_test() {
         for (shown, real) in [
             ("web   30.00%   4.0rps", "web        -        -"),
             ("web   30.00%   4.0rps", "web   90.00%   4.0rps"),

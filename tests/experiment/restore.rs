@@ -212,7 +212,7 @@ fn ctrl_c_and_sigterm_end_an_experiment_with_its_results_and_restore_the_lab() {
     assert!(run["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{run:#}");
     assert_eq!(lab.state(), before);
 
-    let running = lab.running("sweep rps 5,6 --measured --over 30s --force -o json", "rps 5");
+    let running = lab.running("sweep rate 5,6 --measured --over 30s --force -o json", "rate 5");
     assert_ne!(lab.state(), before);
     let (output, rest) = running.end(Signal::TERM);
     assert_eq!(output.status.code(), Some(130), "{rest}");

@@ -99,7 +99,7 @@ fn a_holder_that_has_not_signed_yet_is_not_named_by_an_empty_name() {
 }
 
 #[test]
-fn downs_at_once_all_end_well_and_leave_nothing() {
+fn concurrent_downs_succeed_and_leave_nothing() {
     let home = Home::new();
     let record = include_str!("../fixtures/lab-c3662c0.json");
     for round in 0..20 {

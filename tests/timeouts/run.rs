@@ -41,7 +41,7 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// The exit status; none when a signal ended it.
+    /// The exit code; none when a signal ended it.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
@@ -88,7 +88,7 @@ pub(crate) fn run_all<W: Sync>(
     })
 }
 
-/// Holds every run to its time: it ended within 2.5 s without a panic, and one that its time has ended has exit status 4 and
+/// Holds every run to its time: it ended within 2.5 s without a panic, and one that its time has ended has exit code 4 and
 /// names one of `names`. Prints the slowest run.
 pub(crate) fn judge(test: &str, ended: &[Ended], names: &[&str]) {
     hold(test, ended, |run| fault(run, names).or_else(|| wrong_end(run)));
@@ -116,7 +116,7 @@ fn hold(test: &str, ended: &[Ended], fault: impl Fn(&Ended) -> Option<String>) {
 
 fn text_of((run, fault): (&Ended, String)) -> String {
     let (line, code, took) = (&run.line, run.code(), run.took);
-    format!("`meshy {line}` {fault} (exit status {code:?} after {took:.2?}):\n{}", run.stderr)
+    format!("`meshy {line}` {fault} (exit code {code:?} after {took:.2?}):\n{}", run.stderr)
 }
 
 fn fault(run: &Ended, names: &[&str]) -> Option<String> {

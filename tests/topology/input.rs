@@ -1,4 +1,4 @@
-//! Bad input: the exit status, the place and the nearest name, before any side effect.
+//! Bad input: the exit code, the place and the nearest name, before any side effect.
 
 use std::fs;
 use std::process::Output;

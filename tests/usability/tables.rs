@@ -41,7 +41,7 @@ fn tables_without_requests_show_the_last_recorded_load_or_all_since_the_start() 
         assert!(requests >= 40, "{table} shows {requests} of 40 requests: {document}");
         let text = home.good(table);
         assert!(
-            text.starts_with("No requests now: run ") && text.contains("`meshy traffic`"),
+            text.starts_with("No requests in the last 2 s; showing run ") && text.contains("`meshy traffic`"),
             "{table}: {text}"
         );
         // A window that the user asks for is that window, and its zeros are explained.

@@ -1,9 +1,9 @@
-//! Errors with what the user can do about them: a hint, the exit status of the program, the id of a page.
+//! Errors with what the user can do about them: a hint, the exit code of the program, the id of a page.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// The exit status of the program. A signal gives 128 plus its number.
+/// The exit code of the program. A signal gives 128 plus its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The command succeeded.
@@ -53,7 +53,7 @@ impl std::error::Error for Advised {
     }
 }
 
-/// Adds a hint or an exit status to an error.
+/// Adds a hint or an exit code to an error.
 pub trait Advise<T> {
     /// Adds one line about what the user can do.
     ///
@@ -101,7 +101,7 @@ fn advice(error: &anyhow::Error) -> Vec<&Advised> {
     found
 }
 
-/// Returns the exit status of an error: the outermost that was set, else [`Exit::Failed`].
+/// Returns the exit code of an error: the outermost that was set, else [`Exit::Failed`].
 pub fn exit_of(error: &anyhow::Error) -> Exit {
     advice(error).iter().find_map(|a| a.exit).unwrap_or(Exit::Failed)
 }

@@ -1,7 +1,7 @@
 //! What every part of meshy uses and what depends on no other part.
 //!
 //! ```text
-//! error     an error with a hint, an exit status and the id of its page
+//! error     an error with a hint, an exit code and the id of its page
 //! report    the progress of a command: steps, warnings, events; the terminal is one implementation of it
 //! activity  what the program waits for, so that a timeout can name it
 //! limit     `--timeout`: the end of the program's time

@@ -29,22 +29,10 @@ const LEAST_OBSERVED: u64 = 5;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Call graph")]
 pub(crate) struct GraphArgs {
-    /// Predict a topology instead of one service: a shipped name, or a file
+    /// Predict a topology (a shipped name, or a file) with --rate at its entry point; each edge has the limit or the budget
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
-          conflicts_with_all = ["fail", "rps", "over", "ratio", "limit", "from_cluster", "service", "namespace"])]
+          conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,
-    /// Requests per second at the entry point
-    #[arg(long, value_name = "NUMBER/s", value_parser = rate, requires = "topology")]
-    rate: Option<f64>,
-    /// For how long [default: 60s; with a trigger until 45s after its end]
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "topology")]
-    duration: Option<Duration>,
-    /// Retries of each request on each edge, of statuses 500 to 599
-    #[arg(long, value_name = "N", requires = "topology", value_parser = clap::value_parser!(u32).range(0..=65_535))]
-    retries: Option<u32>,
-    /// A retry budget on each edge: its retryRatio, with --min and --ttl
-    #[arg(long, value_name = "RATIO", requires = "topology")]
-    budget: Option<f64>,
     /// The timeout of a request on each edge, over all attempts
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "topology")]
     timeout_request: Option<Duration>,
@@ -99,10 +87,10 @@ impl GraphArgs {
     /// Returns the policy of each edge.
     fn policy(&self, flags: &ScenarioArgs) -> EdgePolicy {
         let budget =
-            self.budget.map(|ratio| RetryBudget { ratio, min_per_second: flags.min, ttl: flags.ttl });
-        let retry = match (self.retries.filter(|retries| *retries > 0), budget) {
+            flags.ratio.map(|ratio| RetryBudget { ratio, min_per_second: flags.min(), ttl: flags.ttl() });
+        let retry = match (flags.limit.filter(|limit| *limit > 0), budget) {
             (None, None) => None,
-            _ if self.retries == Some(0) => None,
+            _ if flags.limit == Some(0) => None,
             (Some(limit), budget) => Some(Retry { budget, ..Retry::limit(limit) }),
             (None, Some(budget)) => Some(Retry::budget(budget)),
         };
@@ -110,12 +98,12 @@ impl GraphArgs {
     }
 
     /// Returns when the trigger ends, in whole seconds, and how long the load is.
-    fn times(&self) -> anyhow::Result<(Option<u64>, Duration)> {
+    fn times(&self, flags: &ScenarioArgs) -> anyhow::Result<(Option<u64>, Duration)> {
         let Some(trigger) = &self.trigger else {
-            return Ok((None, self.duration.unwrap_or(Duration::from_secs(60))));
+            return Ok((None, flags.duration.unwrap_or(Duration::from_secs(60))));
         };
         let end = WARM_UP + trigger.lasts.as_secs_f64().ceil() as u64;
-        let duration = self.duration.unwrap_or(Duration::from_secs(end + OBSERVED));
+        let duration = flags.duration.unwrap_or(Duration::from_secs(end + OBSERVED));
         let least = end + LEAST_OBSERVED;
         if duration.as_secs() < least {
             let error =
@@ -141,10 +129,10 @@ pub(super) fn run(
     seed: u64,
 ) -> anyhow::Result<Exit> {
     let name = args.topology.as_deref().unwrap_or_default();
-    let rate = args.rate.unwrap_or_default();
+    let rate = flags.rate;
     let loaded = topology::load(name)?;
     topology::warnings(name, &loaded).iter().for_each(|warning| context.report.warn(warning));
-    let (end, duration) = args.times()?;
+    let (end, duration) = args.times(flags)?;
     let policy = args.policy(flags);
     let at = place(args, &loaded)?;
     let observation = end.map(|end| Observation::Recovery(end as usize..duration.as_secs() as usize));
@@ -225,9 +213,4 @@ fn fault(trigger: &Trigger, service: usize) -> Fault {
         TriggerKind::Load(factor) => FaultKind::Load { factor },
     };
     Fault { kind, at: Duration::from_secs(WARM_UP), lasts: trigger.lasts }
-}
-
-/// Reads `30/s` or `30`.
-fn rate(text: &str) -> Result<f64, String> {
-    super::positive(text.strip_suffix("/s").unwrap_or(text))
 }

@@ -201,7 +201,7 @@ pub(super) fn next(stage: &Stage) -> String {
         ("meshy explain", "the same in sentences"),
         ("meshy report", "one HTML file with the charts"),
         ("meshy run --list", "the other scenarios"),
-        ("meshy predict --rps 20", "what the same budget does at more load"),
+        ("meshy predict --rate 20", "what the same budget does at more load"),
     ];
     match stage.stand_in {
         true => lines.push(("meshy up --provider kind", "a lab with a real Linkerd; then the same command")),

@@ -66,7 +66,7 @@ pub(super) async fn step(
         parts: vec![Part {
             after_ms: 0,
             duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
-            rate: args.rps,
+            rate: args.rate,
         }],
         connections: args.connections,
         timeout: args.request_timeout,
@@ -83,7 +83,7 @@ pub(super) async fn step(
     let send = async |each_second: &mut dyn FnMut(Tick)| {
         let each = |tick: &meshy_load::Tick, report: &Report| {
             let at = Duration::from_secs_f64(tick.at_seconds + tick.length_seconds);
-            let scheduled = (args.rps * at.min(length).as_secs_f64()) as u64;
+            let scheduled = (args.rate * at.min(length).as_secs_f64()) as u64;
             each_second(tally::tick_of(report, ("traffic", at), scheduled, tick));
         };
         let result = fleet.send(&load, ends.stop(), each).await?;
@@ -97,7 +97,7 @@ pub(super) async fn step(
     };
     let measured = async {
         let recording = super::begin(context, seen.map(|_| &client)).await?;
-        let step = measure::step_by(&recording, ("traffic", case), mesh, (args.rps, length), send).await?;
+        let step = measure::step_by(&recording, ("traffic", case), mesh, (args.rate, length), send).await?;
         anyhow::Ok((recording, step))
     };
     let measured = measured.await;

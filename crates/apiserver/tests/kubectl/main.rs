@@ -1,4 +1,4 @@
-//! Runs kubectl, helm and client-go against this server and against kube-apiserver, and compares exit status and output.
+//! Runs kubectl, helm and client-go against this server and against kube-apiserver, and compares exit code and output.
 //!
 //! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm and Go are not part of the testbed;
 //! their stories are skipped with a message if they are not installed.

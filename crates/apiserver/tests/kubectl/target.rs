@@ -42,7 +42,7 @@ impl Target {
         Self { folder: folder(&config), _server: None }
     }
 
-    /// Runs the commands of a story in a new namespace and returns the exit status and the output of each.
+    /// Runs the commands of a story in a new namespace and returns the exit code and the output of each.
     pub(crate) fn run(&self, story: &Story) -> Vec<String> {
         // A namespace of an earlier run exists for ever: kube-apiserver alone does not remove its objects.
         let namespace = format!("{}-{}", story.name, std::process::id());
@@ -63,7 +63,7 @@ impl Target {
         output
     }
 
-    /// Runs `COMMAND`, or `COMMAND | COMMAND`, and returns the exit status and the output without values that differ in
+    /// Runs `COMMAND`, or `COMMAND | COMMAND`, and returns the exit code and the output without values that differ in
     /// each run.
     fn in_namespace(&self, story: &Story, namespace: &str, command: &str) -> String {
         let mut input = String::new();

@@ -240,7 +240,7 @@ async fn a_route_timeout_bounds_all_attempts_together() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_a_502_below_the_retries() {
+async fn a_refused_connection_is_a_502_before_the_retry_decision() {
     let lab = Lab::default();
     let web = lab.service("web", WEB, &[endpoint(POD)]);
     let budget = RetryBudget { retry_ratio: 0.0, min_retries_per_second: 1, ttl: Duration::from_secs(5) };
@@ -254,7 +254,7 @@ async fn a_refused_connection_is_a_502_below_the_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_does_not_open_in_a_second_is_a_504_below_the_retries() {
+async fn a_connection_that_does_not_open_in_a_second_is_a_504_before_the_retry_decision() {
     let lab = Lab::default();
     // At one attempt a second the budget is never exhausted, so the timeout ends the request.
     let timeout = Some(Duration::from_millis(2_500));

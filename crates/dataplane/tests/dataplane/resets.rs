@@ -81,7 +81,7 @@ fn resetting(responses: &'static [&'static [u8]]) -> (Lab, Client, crate::suppor
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_reset_before_its_response_is_a_502_below_the_retries() {
+async fn a_connection_reset_before_its_response_is_a_502_before_the_retry_decision() {
     let (_lab, client, server) = resetting(&[b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"]);
     assert_eq!(client.get("/").await.status, 200, "the 502 was retried");
     assert_eq!(server.count(), 2);

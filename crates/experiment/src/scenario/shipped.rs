@@ -47,13 +47,14 @@ fn entry(entry: &'static DirEntry<'static>) -> Option<Shipped> {
     Some(Shipped { name, path, text: file.contents_utf8()? })
 }
 
-/// Returns the shipped scenario of that name.
+/// Returns the shipped scenario of that name; the name of a lesson needs no `lesson/`.
 ///
 /// # Errors
 /// There is none; the hint has the nearest name.
 pub fn find(name: &str) -> Result<Shipped, Problem> {
     let all = shipped();
-    all.iter().find(|shipped| shipped.name == name).cloned().ok_or_else(|| Problem {
+    let named = |wanted: &str| all.iter().find(|shipped| shipped.name == wanted).cloned();
+    named(name).or_else(|| named(&format!("lesson/{name}"))).ok_or_else(|| Problem {
         file: name.to_owned(),
         text: "there is no shipped scenario of that name".to_owned(),
         hint: instead_of(name, all.iter().map(|shipped| shipped.name.as_str())),

@@ -90,7 +90,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", PATIENCE.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
     let docker = docker.hint("restart the engine; `meshy check --machine` looks again");
-    let docker = docker.id("engine-sick").exit(Exit::Prerequisite)?;
+    let docker = docker.id("engine-unhealthy").exit(Exit::Prerequisite)?;
     Ok(Engine { docker, endpoint })
 }
 
@@ -117,7 +117,7 @@ pub fn blame(error: anyhow::Error) -> anyhow::Error {
     }
     let text = Err::<(), _>(error.context("the Docker engine lost the connection"))
         .hint("once it answers, the same command goes on where this one ended; `meshy check --machine` looks")
-        .id("engine-sick")
+        .id("engine-unhealthy")
         .exit(Exit::Prerequisite);
     text.unwrap_err()
 }

@@ -64,7 +64,7 @@ fn read(file: Option<&Path>) -> anyhow::Result<Cow<'static, [u8]>> {
     let bytes = binary()
         .map_err(|why| anyhow!("this meshy carries no test service: {why}"))
         .hint("`--service-binary FILE` takes a static program for Linux, `--image` an image that the cluster can pull")
-        .id("service-absent-here")
+        .id("test-service-missing")
         .exit(Exit::Prerequisite)?;
     Ok(bytes.into())
 }

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_node_said_before_it_was_started_again_is_not_believed() {
+    async fn status_from_before_a_restart_of_a_node_is_ignored() {
         const BEFORE: &str = "2026-01-01T00:00:00Z";
         const AFTER: &str = "2026-01-01T00:01:05Z";
         let started = BTreeMap::from([("n".to_owned(), "2026-01-01T00:01:00.5Z".parse().unwrap())]);

@@ -17,7 +17,7 @@ pub const NAMESPACE: &str = "default";
 /// Loads a topology: a shipped name, or the path of a file.
 ///
 /// # Errors
-/// Returns an error with the file, the line and the nearest valid name. Its exit status is that of invalid usage.
+/// Returns an error with the file, the line and the nearest valid name. Its exit code is that of invalid usage.
 pub fn load(name: &str) -> anyhow::Result<Topology> {
     let _loading = activity::begin(Kind::File, format!("reading topology `{name}`"));
     let loaded = Topology::load(name);

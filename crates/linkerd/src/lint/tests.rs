@@ -264,6 +264,20 @@ fn each_rule_has_a_page_and_each_page_has_a_rule() {
     assert_eq!(pages, ids);
 }
 
+#[test]
+fn the_overview_has_a_row_for_each_rule() {
+    let overview = std::fs::read_to_string(pages().join("README.md")).expect("the overview");
+    let rows: Vec<&str> = overview.lines().filter(|line| line.starts_with("| [")).collect();
+    let mut rules: Vec<_> = RULES.iter().chain(CALL_RULES).collect();
+    rules.sort_unstable_by_key(|rule| rule.id);
+    let level = |level| if matches!(level, Level::Error) { "error" } else { "warning" };
+    let expected: Vec<String> = rules
+        .iter()
+        .map(|rule| format!("| [{0}]({0}.md) | {1} | {2} |", rule.id, level(rule.level), rule.why))
+        .collect();
+    assert_eq!(rows, expected, "docs/lint/README.md");
+}
+
 fn pages() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lint")
 }

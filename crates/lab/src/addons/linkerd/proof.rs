@@ -48,7 +48,7 @@ pub async fn webhooks_answer(kinds: &Kinds, deadline: Instant, step: &Step) -> a
             return Err(anyhow!("{reason}"))
                 .context(format!("the API server does not call `{service}`: {why}"))
                 .hint("`meshy check` shows each part; the API server's log has its own words for it")
-                .id("webhook-silent")
+                .id("webhook-not-called")
                 .exit(Exit::Timeout);
         }
         sleep(Duration::from_millis(500)).await;
