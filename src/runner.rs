@@ -8,12 +8,15 @@
 //! evidence whether clients use the policies of a step
 //! forecast the prediction of each step on a topology
 //! aim      the way to the target of a load
-//! sender   the load of a step, and what was counted at the sender
+//! sender   the load of a step from this machine
+//! senders  the load of a step from pods of the cluster
 //! counts   what proxies and services counted: edges and services
+//! arrived  what the proxies of services counted: mutual TLS, and requests that no proxy of a client counted
 //! step     one step of one variant: changes, load, a tick per second, totals
 //! ```
 
 mod aim;
+mod arrived;
 mod changes;
 mod counts;
 mod evidence;
@@ -21,6 +24,7 @@ mod forecast;
 mod ground;
 mod guard;
 mod sender;
+mod senders;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +124,7 @@ pub async fn run<W: Write + Send>(
     };
     recorder.record(begun.elapsed(), None, Kind::RunStarted(started))?;
     let last = Last::default();
-    let with = (recorder, &last);
+    let with = (recorder, &last, id);
     let ran = all(env, plan, (stage, session), with, (begun, stop.clone()), &mut before).await;
     let stopped = *stop.borrow() && ran.as_ref().is_err_and(|error| error.is::<Stopped>());
     let (interrupted, status) = match &ran {
@@ -152,7 +156,7 @@ async fn all<W: Write + Send>(
     env: &Env,
     plan: &Plan,
     (stage, session): (&Stage, &mut Session),
-    (recorder, last): (&Recorder<W>, &Last),
+    (recorder, last, id): (&Recorder<W>, &Last, &str),
     (begun, stop): (Instant, watch::Receiver<bool>),
     before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
@@ -182,6 +186,7 @@ async fn all<W: Write + Send>(
             policies,
             session: &session,
             recorder,
+            id,
             report: &env.report,
             last,
             begun,

@@ -84,6 +84,27 @@ impl Tally {
         }
     }
 
+    /// Takes the counts of the merged report of senders in the cluster. It has no single requests: goodput is counted in the second
+    /// in which a response arrived, and there are no samples.
+    pub(crate) fn follow(&self, report: &Report, deadline: Duration) {
+        let mut counted = self.lock();
+        let mut latencies: BTreeMap<u64, u64> = BTreeMap::new();
+        for (highest, count) in report.outcomes().values().flat_map(meshy_load::Latencies::buckets) {
+            *latencies.entry(rounded(highest)).or_default() += count;
+        }
+        for (micros, count) in &latencies {
+            let before = counted.latencies.get(micros).copied().unwrap_or(0);
+            *counted.latencies_now.entry(*micros).or_default() += count.saturating_sub(before);
+        }
+        for (start, second) in report.seconds() {
+            let in_time = second.outcomes().iter().map(|(outcome, of)| in_time(*outcome, of, deadline)).sum();
+            counted.second(*start as usize).in_time = in_time;
+        }
+        counted.counts = counts_of(report, 0, deadline);
+        counted.report = report.clone();
+        counted.latencies = latencies;
+    }
+
     /// Returns the counts at a time after the start of the step, with those that were to start by then.
     pub(crate) fn counts(&self, at: Duration) -> Counts {
         let counted = self.lock();
@@ -157,7 +178,7 @@ pub(crate) fn tick_of(
     Tick {
         step: step.to_owned(),
         at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
-        load: counts_of(report, scheduled),
+        load: counts_of(report, scheduled, DEADLINE),
         latency_now: (now.requests_count > 0).then_some(Quantiles { p50_ms, p95_ms, p99_ms, max_ms }),
         latency: latencies_of(report).quantiles(),
         ..Tick::default()
@@ -169,7 +190,7 @@ pub(crate) fn totals_of(report: &Report, length: Duration, scheduled: u64) -> To
     let (results, attempts) = results(report);
     Totals {
         duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX),
-        load: counts_of(report, scheduled),
+        load: counts_of(report, scheduled, DEADLINE),
         results,
         attempts,
         latencies: latencies_of(report),
@@ -177,16 +198,22 @@ pub(crate) fn totals_of(report: &Report, length: Duration, scheduled: u64) -> To
     }
 }
 
-fn counts_of(report: &Report, offered: u64) -> Counts {
+fn counts_of(report: &Report, offered: u64, deadline: Duration) -> Counts {
     let mut counts =
         Counts { offered, requests: report.requests(), succeeded: report.succeeded(), ..Counts::default() };
     for (outcome, latencies) in report.outcomes() {
-        let in_time =
-            latencies.buckets().filter(|(latency, _)| *latency <= micros(DEADLINE)).map(|(_, count)| count);
-        counts.in_time += if outcome.succeeded() { in_time.sum() } else { 0 };
+        counts.in_time += in_time(*outcome, latencies, deadline);
         *counts.statuses.entry(status_name(status(*outcome))).or_default() += latencies.count();
     }
     counts
+}
+
+/// The requests of an outcome that succeeded within the deadline.
+fn in_time(outcome: Outcome, latencies: &meshy_load::Latencies, deadline: Duration) -> u64 {
+    if !outcome.succeeded() {
+        return 0;
+    }
+    latencies.buckets().filter(|(latency, _)| *latency <= micros(deadline)).map(|(_, count)| count).sum()
 }
 
 fn latencies_of(report: &Report) -> Latencies {
@@ -241,6 +268,28 @@ fn rounded(micros: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_counts_of_a_report_are_those_of_its_requests() {
+        let tally = Tally::of(&[Part { start: Duration::ZERO, length: Duration::from_secs(2), rate: 2.0 }]);
+        let mut report = Report::default();
+        for (at, outcome, millis) in [
+            (500, Outcome::Answer(200), 100),
+            (1_500, Outcome::Answer(200), 2_500),
+            (1_600, Outcome::Answer(503), 5),
+            (1_700, Outcome::TimedOut, 9_000),
+        ] {
+            report.record(Duration::from_millis(at), outcome, None, millis * 1_000);
+            tally.follow(&report, DEADLINE);
+        }
+        let counts = tally.counts(Duration::from_secs(2));
+        assert_eq!((counts.offered, counts.requests, counts.succeeded, counts.in_time), (4, 4, 2, 1));
+        let statuses = [("200", 2), ("503", 1), ("none", 1)].map(|(name, count)| (name.to_owned(), count));
+        assert_eq!(counts.statuses, BTreeMap::from(statuses));
+        let second = |in_time| ArrivalSecond { offered: 2, in_time };
+        assert_eq!(tally.arrivals(), [second(1), second(0)]);
+        assert!(tally.take_now().0.is_some() && tally.take_now().0.is_none());
+    }
 
     #[test]
     fn goodput_is_counted_in_the_second_of_arrival() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use meshy_base::error;
-use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, ServiceCounts};
+use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, SENDER, ServiceCounts};
 use meshy_experiment::scenario::{Fault, Step};
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
 use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
@@ -12,6 +12,7 @@ use meshy_policy::test_service;
 use meshy_predict::edge::EdgePrediction;
 use serde_json::Value;
 
+use super::arrived;
 use super::ground::{Ground, INGRESS, Place};
 use crate::measure::Watched;
 
@@ -142,6 +143,7 @@ impl Start {
                 }
             }
         }
+        arrived::complete(&mut since.edges, &window, place);
         for (service, pods, before) in &self.services {
             match test_service::counts(client, pods).await {
                 Ok(after) => since.services.push(service_counts(service, before, &after)),
@@ -176,7 +178,11 @@ impl Start {
 
 /// The name of a client in edges.
 fn from(pod: &meshy_metrics::PodWindow) -> String {
-    if pod.pod.namespace == INGRESS { "ingress".to_owned() } else { pod.pod.workload.name.clone() }
+    match () {
+        () if pod.pod.namespace == INGRESS => "ingress".to_owned(),
+        () if meshy_senders::is_sender(&pod.pod.labels) => SENDER.to_owned(),
+        () => pod.pod.workload.name.clone(),
+    }
 }
 
 /// Adds the counts of a pod to those of the other pods of the same client.

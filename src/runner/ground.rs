@@ -212,6 +212,12 @@ impl Place {
         meshy_metrics::routes::Service { namespace: self.namespace.clone(), name: name.to_owned() }
     }
 
+    /// Returns the port of a service; that of topologies if it is not one of this namespace.
+    pub(super) fn port(&self, name: &str) -> u16 {
+        let found = self.services.iter().find(|(known, _)| known == name);
+        found.map_or(meshy_topology::SERVICE_PORT, |(_, port)| *port)
+    }
+
     /// Returns the names of the services.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(|(name, _)| name.as_str())

@@ -1,7 +1,7 @@
 //! One step of one variant.
 
 use std::io::Write;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -11,8 +11,10 @@ use meshy_base::error::Advise as _;
 use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
 use meshy_experiment::scenario::plan::{Action, Changes};
 use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
+use meshy_lab::overlay;
 use meshy_metrics::Window;
 use meshy_policy::policy::Session;
+use meshy_senders::{Fleet, Sent};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
@@ -22,6 +24,7 @@ use super::counts::{self, Since};
 use super::evidence;
 use super::ground::{Ground, Place};
 use super::sender;
+use super::senders::{self, Pods};
 use super::{Graph, Plan, Policies};
 use crate::measure;
 use crate::tally::{Part, Tally};
@@ -40,6 +43,8 @@ pub(super) struct Run<'a, W> {
     pub(super) session: &'a Mutex<&'a mut Session>,
     /// Records the events.
     pub(super) recorder: &'a Recorder<W>,
+    /// The run's identifier.
+    pub(super) id: &'a str,
     /// Where warnings go.
     pub(super) report: &'a Report,
     /// What the last step with counts has counted.
@@ -107,6 +112,35 @@ impl<'a, W: Write + Send> Run<'a, W> {
     where
         W: 'a,
     {
+        let from_pods = step.load.as_ref().filter(|load| senders::count(load).is_some());
+        let Some(load) = from_pods else { return self.measured(step, follows, None).await };
+        let options = &self.ground.stage.deploy;
+        let pods = Pods {
+            client: &self.ground.stage.client,
+            namespace: &self.place.namespace,
+            image: overlay::deployed_image(options.registry_port, options.image.as_deref()),
+            deadline: self.ground.deadline,
+            run: senders::run_of(self.id, &step.name.value),
+        };
+        let fleet = Arc::new(senders::start(&pods, load).await?);
+        let ran = self.measured(step, false, Some(fleet.clone())).await;
+        // Deleted after the counts were read: those of the senders' own proxies are part of them.
+        let deleted = fleet.end().await;
+        let ending = ran?;
+        deleted?;
+        Ok(ending)
+    }
+
+    /// Runs a step whose load comes from these senders, or from this machine.
+    async fn measured(
+        &self,
+        step: &'a Step,
+        follows: bool,
+        fleet: Option<Arc<Fleet>>,
+    ) -> anyhow::Result<Ending<'a>>
+    where
+        W: 'a,
+    {
         let start = counts::start(self.ground, self.place, step).await?;
         let planned = self.predictable(step);
         if let Some(prediction) = planned.and_then(|planned| start.predict(planned)) {
@@ -116,7 +150,13 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let tally = Tally::of(&parts);
         let length = step.duration().0;
         let aim = match &step.load {
-            Some(load) => Some(Aim::of(self.ground.stage, self.place, load, self.report).await?),
+            Some(load) if fleet.is_none() => {
+                Some(Aim::of(self.ground.stage, self.place, load, self.report).await?)
+            }
+            _ => None,
+        };
+        let target = match &step.load {
+            Some(load) => Some(senders::target(load, &self.place.namespace, self.place.port(&load.target))?),
             None => None,
         };
         let at = Instant::now();
@@ -124,22 +164,25 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let (done, ended) = watch::channel(false);
         let (load, all, stop) = (step.load.as_ref(), tally.clone(), self.stop.clone());
         let mut sending = async move {
-            if let (Some(load), Some(aim)) = (load, aim) {
-                let each = parts
-                    .iter()
-                    .map(|part| sender::send(aim.target.clone(), load, *part, &all, stop.clone()));
-                try_join_all(each).await?;
+            match (load, aim, fleet.zip(target)) {
+                (Some(load), Some(aim), _) => {
+                    let each = parts
+                        .iter()
+                        .map(|part| sender::send(aim.target.clone(), load, *part, &all, stop.clone()));
+                    try_join_all(each).await?;
+                }
+                (Some(load), None, Some((fleet, target))) => {
+                    return senders::send(&fleet, (load, target), &parts, &all, stop).await.map(Some);
+                }
+                _ => {}
             }
-            anyhow::Ok(())
+            anyhow::Ok(None)
         }
         .boxed();
-        let (mut sent, has_load) = (false, load.is_some());
+        let (mut sent, has_load): (Option<Option<Sent>>, _) = (None, load.is_some());
         let until = async {
             tokio::select! {
-                result = &mut sending, if has_load => {
-                    result?;
-                    sent = true;
-                }
+                ended = &mut sending, if has_load => sent = Some(ended?),
                 () = self.wait(at + length), if follows || !has_load => {}
             }
             done.send_replace(true);
@@ -168,8 +211,13 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let (interrupted, why) = (*self.stop.borrow(), self.why(step));
         let (recorder, begun, variant) = (self.recorder, self.begun, self.place.variant());
         let ending = async move {
-            if !sent {
-                sending.await?;
+            let sent = match sent {
+                Some(sent) => sent,
+                None => sending.await?,
+            };
+            let lines = sent.iter().flat_map(Sent::lines).collect::<Vec<_>>();
+            for text in lines.clone() {
+                recorder.record(begun.elapsed(), variant, Kind::Note(Note { text }))?;
             }
             let counted = tally.totals(length);
             let attempts = if replicated { Default::default() } else { counted.attempts.clone() };
@@ -182,6 +230,8 @@ impl<'a, W: Write + Send> Run<'a, W> {
                 edges: since.edges,
                 services: since.services,
                 mesh: mesh.map(Box::new),
+                // The first line says how many senders there were, each other one which of them died.
+                incomplete: lines.into_iter().skip(1).collect(),
                 gaps: since.gaps,
                 ..counted
             };

@@ -82,7 +82,7 @@ pub(crate) async fn follow(
         tokio::select! {
             () = sleep(INTERVAL) => {}
             // An error means that no process is left that could stop it.
-            Ok(_) = stop.wait_for(|stop| *stop), if !stopped => {
+            Ok(()) = async { stop.wait_for(|stop| *stop).await.map(drop) }, if !stopped => {
                 stopped = true;
                 let stops = known.iter().filter(|one| !one.is_over()).map(|one| one.control.stop());
                 // A sender that cannot be reached is found dead by the next read.

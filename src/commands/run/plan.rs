@@ -129,11 +129,11 @@ fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result
     for step in &scenario.steps {
         let Some(load) = &step.load else { continue };
         let place = format!("{file}:{}: step `{}`", load.target.line, step.name.value);
-        if load.senders.is_some() {
-            return Err(anyhow!("{place}: senders in the cluster are not supported yet"))
-                .hint("a load without `senders` is sent from this machine");
+        if load.senders.is_some() && load.via == Some(Via::Ingress) {
+            return Err(anyhow!("{place}: senders in the cluster call services themselves"))
+                .hint("a load without `senders` is sent through the ingress");
         }
-        let reached = load.via == Some(Via::Direct) || load.target.contains("://");
+        let reached = load.senders.is_some() || load.via == Some(Via::Direct) || load.target.contains("://");
         if !reached && !is_entry(&load.target.value) {
             return Err(anyhow!("{place}: `{}` is not an entry point", load.target.value))
                 .hint("a load is sent to a service with `entrypoint: true`, or with `via: direct`");
