@@ -12,7 +12,9 @@
 //! senders  the load of a step from pods of the cluster
 //! counts   what proxies and services counted: edges and services
 //! arrived  what the proxies of services counted: mutual TLS, and requests that no proxy of a client counted
-//! step     one step of one variant: changes, load, a tick per second, totals
+//! steps    the steps in their order, each for all variants at the same time
+//! step     one step of one variant: changes, load, totals
+//! ticks    the counts of a step, each second
 //! ```
 
 mod aim;
@@ -26,6 +28,8 @@ mod guard;
 mod sender;
 mod senders;
 mod step;
+mod steps;
+mod ticks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -33,12 +37,10 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::stream::{FuturesUnordered, StreamExt as _};
 use meshy_experiment::condition::judge;
 use meshy_experiment::event::{
     Judgement, Kind, Mesh, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
 };
-use meshy_experiment::scenario::plan::Changes;
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_experiment::scenario::{Scenario, Step};
 use meshy_lab::Env;
@@ -196,7 +198,7 @@ async fn all<W: Write + Send>(
         .collect();
     predictions(env, plan, &runs).await?;
     warm_up(env, plan, &runs).await?;
-    steps(plan, &runs, &stop, before).await
+    steps::all(plan, &runs, &stop, before).await
 }
 
 /// Returns the policies of each variant.
@@ -283,49 +285,6 @@ async fn warm_up<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>]) -
     };
     let warmed = step::stoppable(&run.stop, warm).await;
     step.ended(warmed, |()| String::new())
-}
-
-/// Runs the steps, each for all variants at the same time; returns false if the run was asked to stop.
-async fn steps<'a, W: Write + Send>(
-    plan: &'a Plan,
-    runs: &[Run<'a, W>],
-    stop: &watch::Receiver<bool>,
-    before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
-    let all = &plan.scenario.steps;
-    let mut endings = FuturesUnordered::new();
-    for (number, step) in all.iter().enumerate() {
-        if *stop.borrow() {
-            break;
-        }
-        let last = number.checked_sub(1);
-        let continues = last.is_some_and(|last| follows(plan, runs, last));
-        if !continues {
-            while let Some(ended) = endings.next().await {
-                ended?;
-            }
-        }
-        step::stoppable(stop, before(number, step)).await?;
-        if !continues {
-            futures::future::try_join_all(runs.iter().map(|run| run.change(last, number))).await?;
-        }
-        let goes_on = number + 1 < all.len() && follows(plan, runs, number);
-        let each = runs.iter().map(|run| run.step(step, goes_on));
-        endings.extend(futures::future::try_join_all(each).await?);
-    }
-    while let Some(ended) = endings.next().await {
-        ended?;
-    }
-    Ok(!*stop.borrow())
-}
-
-/// Whether the step after `number` starts without a pause, as part of one disturbance: nothing changes and no key is waited for.
-fn follows<W>(plan: &Plan, runs: &[Run<'_, W>], number: usize) -> bool {
-    let steps = &plan.scenario.steps;
-    let unchanged = |run: &Run<'_, W>| {
-        Changes::between(Some(&steps[number]), &steps[number + 1], run.place.variant.as_ref()).is_empty()
-    };
-    !plan.paused && runs.iter().all(unchanged)
 }
 
 impl<W: Write + Send> Run<'_, W> {

@@ -202,6 +202,28 @@ pub fn of_judged(judged: &Judged) -> String {
     format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
 }
 
+/// The result of a step in sentences: what clients saw, what the service returned where retries were made, and what was predicted.
+pub fn result(step: &Step) -> Vec<String> {
+    let mesh = step.mesh.as_ref();
+    let retried = mesh.is_some_and(|mesh| mesh.clients.retries() > 0);
+    let mut sentences = explain(step);
+    sentences.truncate(if retried { 2 } else { 1 });
+    let counted = mesh.and_then(|mesh| mesh.prediction.as_ref());
+    let counted = counted.map(|one| (one.success_ratio.low, one.success_ratio.high));
+    let predicted = step.predicted_success_ratio.map(|one| (one.low, one.high)).or(counted);
+    if let Some((low, high)) = predicted {
+        let attempts = step.predicted_attempts_per_request.filter(|one| one.high > 1.0);
+        let attempts =
+            attempts.map(|one| format!(", with {:.2} to {:.2} attempts per request", one.low, one.high));
+        let share = match (table::points(low, 100), table::points(high, 100)) {
+            (low, high) if low == high => low,
+            (low, high) => format!("{low} to {high}"),
+        };
+        sentences.push(format!("Predicted: {share} % succeed{}.", attempts.unwrap_or_default()));
+    }
+    sentences
+}
+
 /// A step in sentences: what was requested, what the policy allowed, and the result.
 pub fn explain(step: &Step) -> Vec<String> {
     let traffic = &step.traffic;

@@ -10,6 +10,7 @@ use crate::{steps, summary};
 use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use meshy_base::Report;
+use meshy_experiment::condition::{Condition, judge};
 use meshy_experiment::event::{Change, Event, Kind, Recorder, StepStarted, Subscriber, Tick};
 use meshy_experiment::run::Run;
 use serde_json::json;
@@ -35,7 +36,8 @@ struct Shown {
     /// The last tick of each variant.
     last: BTreeMap<Option<String>, Tick>,
     has_heading: bool,
-    explains: bool,
+    /// What steps are explained by, if they are.
+    explained: Option<Vec<Condition>>,
     spark: Option<Spark>,
 }
 
@@ -48,7 +50,7 @@ impl View {
             run: Run::default(),
             last: BTreeMap::new(),
             has_heading: false,
-            explains: false,
+            explained: None,
             spark: None,
         })))
     }
@@ -78,9 +80,9 @@ impl View {
         }
     }
 
-    /// Explains each step of a run without variants after its end.
-    pub fn explain(&self) {
-        self.lock().explains = true;
+    /// Explains each step of a run without variants after its end, with those of these conditions that it decides.
+    pub fn explain(&self, conditions: Vec<Condition>) {
+        self.lock().explained = Some(conditions);
     }
 
     /// Returns all events so far.
@@ -105,29 +107,32 @@ impl Shown {
             }
             Kind::StepStarted(started) => {
                 self.last.insert(variant, Tick::default());
-                match &mut self.spark {
-                    Some(spark) => spark.begin(started),
-                    None if self.has_heading => {}
-                    None => self.report.say("    TIME   REQUESTS   SUCCESS      P50      P95      P99"),
+                if let Some(spark) = &mut self.spark {
+                    spark.begin(started);
                 }
-                self.has_heading = true;
             }
             Kind::Tick(tick) => {
                 let last = self.last.insert(variant.clone(), tick.clone()).unwrap_or_default();
                 let Some(second) = Second::between(&last, tick) else { return };
                 match &mut self.spark {
                     Some(spark) => spark.add(second),
-                    None => self.report.say(second.line(variant.as_deref())),
+                    None => {
+                        if !std::mem::replace(&mut self.has_heading, true) {
+                            self.report.say("    TIME   REQUESTS   SUCCESS      P50      P95      P99");
+                        }
+                        self.report.say(second.line(variant.as_deref()));
+                    }
                 }
             }
             Kind::PolicyChanged(change) | Kind::FaultChanged(change) => self.mark(change, variant.as_deref()),
             Kind::Note(note) => self.report.say(format!("  {}{}", prefix(variant.as_deref()), note.text)),
             Kind::StepEnded(ended) => {
                 self.has_heading = variant.is_some();
-                if let Some(spark) = &mut self.spark {
+                // The next step may have begun already.
+                if let Some(spark) = self.spark.as_mut().filter(|spark| spark.step == ended.step) {
                     spark.end();
                 }
-                if self.explains && variant.is_none() {
+                if variant.is_none() {
                     self.explanation(&ended.step);
                 }
             }
@@ -135,12 +140,30 @@ impl Shown {
         }
     }
 
-    /// Says what a step showed: both views where retries were made.
+    /// Says what a step showed: both views where retries were made, what was predicted, the conditions that it decides, and why.
     fn explanation(&self, name: &str) {
+        let Some(conditions) = &self.explained else { return };
         let Some(step) = steps::of(&self.run).into_iter().find(|step| step.name == name) else { return };
-        let retried = step.mesh.as_ref().is_some_and(|mesh| mesh.clients.retries() > 0);
-        for sentence in summary::explain(&step).iter().take(if retried { 2 } else { 1 }) {
-            summary::wrapped(sentence, summary::WIDTH).iter().for_each(|line| self.report.say(line));
+        let results = self.run.results();
+        let ended = self.run.events().iter().filter_map(|event| match &event.kind {
+            Kind::StepEnded(ended) => Some(ended.step.as_str()),
+            _ => None,
+        });
+        let ended: Vec<&str> = ended.collect();
+        let decided = conditions.iter().filter(|condition| is_decided(condition, name, &ended));
+        let judgements = decided.flat_map(|condition| judge(condition, &results));
+        let judgements = judgements.map(|judgement| judgement.to_string());
+        let paragraphs = summary::result(&step).into_iter().chain(judgements).chain(step.why);
+        for line in paragraphs.flat_map(|text| summary::wrapped(&text, summary::WIDTH)) {
+            self.say(line);
+        }
+    }
+
+    /// Prints a line, above the bar where one is drawn.
+    fn say(&self, line: String) {
+        match self.spark.as_ref().and_then(|spark| spark.bar.as_ref()) {
+            Some(bar) => bar.println(line),
+            None => self.report.say(line),
         }
     }
 
@@ -151,6 +174,13 @@ impl Shown {
             None => self.report.say(format!("  -- {text}")),
         }
     }
+}
+
+/// Whether the end of a step decides a condition: it names the step, and all others that it names have ended.
+fn is_decided(condition: &Condition, step: &str, ended: &[&str]) -> bool {
+    let named: Vec<&str> =
+        condition.operands().map(|operand| operand.step.as_deref().unwrap_or(step)).collect();
+    named.contains(&step) && named.iter().all(|step| ended.contains(step))
 }
 
 fn prefix(variant: Option<&str>) -> String {
@@ -200,6 +230,8 @@ impl Second {
 /// The view on a terminal: success now, and of the last minute as a line of blocks.
 #[derive(Default)]
 struct Spark {
+    step: String,
+    /// Drawn with the first second.
     bar: Option<ProgressBar>,
     /// Without it ctrl-C would move the lines of the view.
     quiet: Option<Hush>,
@@ -211,19 +243,15 @@ struct Spark {
 impl Spark {
     fn begin(&mut self, started: &StepStarted) {
         self.end();
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(plain) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(plain);
-        }
         let quiet = Some(Hush::ctrl_c());
-        *self = Self { bar: Some(bar), quiet, rate: started.offered_per_second, ..Self::default() };
+        let (step, rate) = (started.step.clone(), started.offered_per_second);
+        *self = Self { step, quiet, rate, ..Self::default() };
     }
 
     fn add(&mut self, second: Second) {
         self.past.push(second);
-        if let Some(bar) = &self.bar {
-            bar.set_message(self.text());
-        }
+        let text = self.text();
+        self.bar.get_or_insert_with(bar).set_message(text);
     }
 
     fn mark(&mut self, text: &str) {
@@ -265,6 +293,14 @@ impl Spark {
             style(spark).green(),
         )
     }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(plain) = ProgressStyle::with_template("{msg}") {
+        bar.set_style(plain);
+    }
+    bar
 }
 
 fn block(ratio: Option<f64>) -> char {

@@ -159,7 +159,7 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     }
     let stage = Stage::find(context, args.choice(context, &plan.graph)?).await?;
     let recording = Recording::open(&context.report)?;
-    recording.view.explain();
+    recording.view.explain(plan.scenario.conditions());
     let ends = Ends::listen(context)?;
     let hush = (args.pause || args.present).then(Hush::begin);
     let steps = plan.scenario.steps.len();

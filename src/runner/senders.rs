@@ -77,7 +77,7 @@ pub(super) fn target(load: &Load, namespace: &str, port: u16) -> anyhow::Result<
     Ok(spec)
 }
 
-/// Sends the parts of a load from pods; the tally follows the reports.
+/// Sends the parts of a load from pods; the tally follows the reports, and `reported` changes with each of them.
 ///
 /// # Errors
 /// Returns an error if a sender cannot be controlled before the start.
@@ -85,7 +85,7 @@ pub(super) async fn send(
     fleet: &Fleet,
     (load, target): (&Load, TargetSpec),
     parts: &[Part],
-    tally: &Tally,
+    (tally, reported): (&Tally, &watch::Sender<()>),
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<Sent> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -102,7 +102,10 @@ pub(super) async fn send(
         timeout: PATIENCE,
     };
     let deadline = sender::deadline(load);
-    let follow = |_: &meshy_load::Tick, report: &Report| tally.follow(report, deadline);
+    let follow = |_: &meshy_load::Tick, report: &Report| {
+        tally.follow(report, deadline);
+        reported.send_replace(());
+    };
     let sent = fleet.send(&fleet_load, stop, follow).await?;
     tally.follow(&sent.report, deadline);
     Ok(sent)

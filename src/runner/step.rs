@@ -4,11 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use meshy_base::Report;
-use meshy_base::error::Advise as _;
-use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Tick, Totals};
+use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Totals};
 use meshy_experiment::scenario::plan::{Action, Changes};
 use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
 use meshy_lab::overlay;
@@ -16,7 +14,7 @@ use meshy_metrics::Window;
 use meshy_policy::policy::Session;
 use meshy_senders::{Fleet, Sent};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::aim::Aim;
 use super::changes::{self, InForce};
@@ -25,6 +23,7 @@ use super::evidence;
 use super::ground::{Ground, Place};
 use super::sender;
 use super::senders::{self, Pods};
+use super::ticks::Seconds;
 use super::{Graph, Plan, Policies};
 use crate::measure;
 use crate::tally::{Part, Tally};
@@ -60,7 +59,7 @@ pub(super) struct Run<'a, W> {
 /// What a step has counted at the watched service, and in which window.
 pub(super) type Last = std::sync::Mutex<Option<(Mesh, Window)>>;
 
-/// The end of a step whose last requests are still open: waits for them and records the totals.
+/// The end of a step: waits for requests that are still open and records the totals.
 pub(super) type Ending<'a> = BoxFuture<'a, anyhow::Result<()>>;
 
 impl<'a, W: Write + Send> Run<'a, W> {
@@ -160,6 +159,8 @@ impl<'a, W: Write + Send> Run<'a, W> {
             None => None,
         };
         let at = Instant::now();
+        let (reported, reports) = watch::channel(());
+        let seconds = if fleet.is_some() { Seconds::Reports(reports) } else { Seconds::after(at) };
         self.record(Kind::StepStarted(started(step)))?;
         let (done, ended) = watch::channel(false);
         let (load, all, stop) = (step.load.as_ref(), tally.clone(), self.stop.clone());
@@ -172,7 +173,8 @@ impl<'a, W: Write + Send> Run<'a, W> {
                     try_join_all(each).await?;
                 }
                 (Some(load), None, Some((fleet, target))) => {
-                    return senders::send(&fleet, (load, target), &parts, &all, stop).await.map(Some);
+                    let sent = senders::send(&fleet, (load, target), &parts, (&all, &reported), stop);
+                    return sent.await.map(Some);
                 }
                 _ => {}
             }
@@ -191,7 +193,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
         tokio::try_join!(
             until,
             self.act(step, at, ended.clone()),
-            self.tick(step, at, &tally, &start, ended)
+            self.tick((step, at), seconds, &tally, &start, ended)
         )?;
         let duration = at.elapsed().min(length.max(Duration::from_millis(1)));
         let open = if follows { None } else { start.settled(self.ground).await };
@@ -239,11 +241,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
             recorder.record(begun.elapsed(), variant, Kind::StepEnded(ended))?;
             anyhow::Ok(())
         };
-        if follows {
-            return Ok(ending.boxed());
-        }
-        ending.await?;
-        Ok(std::future::ready(Ok(())).boxed())
+        Ok(ending.boxed())
     }
 
     /// Returns the rate and the time of a load for which one edge is the whole story: nothing changes during the step, and
@@ -286,47 +284,6 @@ impl<'a, W: Write + Send> Run<'a, W> {
             }
         }
         Ok(())
-    }
-
-    /// Records the counts each second, until the load has ended. At the cap on attempts the run ends with an error.
-    async fn tick(
-        &self,
-        step: &Step,
-        at: Instant,
-        tally: &Tally,
-        start: &counts::Start,
-        mut ended: watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
-        let second = Duration::from_secs(1);
-        let mut seconds = interval_at(at + second, second);
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut before = (at, 0);
-        loop {
-            tokio::select! {
-                _ = seconds.tick() => {}
-                _ = ended.wait_for(|ended| *ended) => break,
-            }
-            let reads = self.cap.is_some() || start.is_small();
-            let since = if reads { start.since(self.ground, self.place).await.ok() } else { None };
-            let now = (Instant::now(), since.as_ref().map_or(before.1, Since::attempts));
-            self.record(Kind::Tick(counted(step, at.elapsed(), tally, since)))?;
-            self.check_cap(step, before, now)?;
-            before = now;
-        }
-        self.record(Kind::Tick(counted(step, at.elapsed(), tally, None)))
-    }
-
-    fn check_cap(&self, step: &Step, before: (Instant, u64), now: (Instant, u64)) -> anyhow::Result<()> {
-        let Some(cap) = self.cap else { return Ok(()) };
-        let rate = now.1.saturating_sub(before.1) as f64 / (now.0 - before.0).as_secs_f64().max(1e-3);
-        if rate <= cap {
-            return Ok(());
-        }
-        let name = &step.name.value;
-        Err(anyhow!(
-            "step `{name}` caused {rate:.0} attempts per second, {cap:.0} are allowed; the run was stopped"
-        ))
-        .hint("`--max-attempts` allows more")
     }
 
     /// Waits until a time, or until the run is to end.
@@ -376,11 +333,6 @@ fn started(step: &Step) -> StepStarted {
         trigger_end_ms: step.trigger.as_ref().map(|trigger| millis(trigger.window().1)),
         watched: step.watched().map(str::to_owned),
     }
-}
-
-fn counted(step: &Step, at: Duration, tally: &Tally, since: Option<Since>) -> Tick {
-    let since = since.unwrap_or_default();
-    Tick { edges: since.edges, services: since.services, ..tally.tick(&step.name.value, at) }
 }
 
 /// The load of a step: its rate for the whole time, and more during a surge.
