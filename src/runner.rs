@@ -14,7 +14,7 @@
 //! arrived  what the proxies of services counted: mutual TLS, and requests that no proxy of a client counted
 //! steps    the steps in their order, each for all variants at the same time
 //! step     one step of one variant: changes, load, totals
-//! ticks    the counts of a step, each second
+//! ticks    the counts of a step, each second or as `seconds` says
 //! ```
 
 mod aim;
@@ -25,6 +25,7 @@ mod evidence;
 mod forecast;
 mod ground;
 mod guard;
+mod seconds;
 mod sender;
 mod senders;
 mod step;

@@ -1,4 +1,4 @@
-//! What arrived at the services, by the counters of their own proxies: mutual TLS, and requests that no proxy of a client counted.
+//! What arrived at the services, by the counters of the proxies there: mutual TLS, and requests that no proxy of a client counted.
 
 use std::collections::BTreeMap;
 

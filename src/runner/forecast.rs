@@ -41,7 +41,7 @@ pub(super) fn step(topology: &Topology, step: &Step, objects: &InForce) -> Predi
     let errors: Vec<(usize, Errors)> = step
         .faults
         .iter()
-        .filter(|fault| fault.at.is_none() && fault.lasts.is_none())
+        .filter(|fault| fault.at.is_none() && fault.lasts.is_none() && fault.pods.is_none())
         .filter_map(|fault| {
             let share = fault.errors?.0;
             let errors = match fault.blocks {
@@ -52,7 +52,7 @@ pub(super) fn step(topology: &Topology, step: &Step, objects: &InForce) -> Predi
         })
         .collect();
     if errors.len() != step.faults.len() {
-        return unknown("only errors during a whole step are simulated".to_owned());
+        return unknown("only errors of all pods during a whole step are simulated".to_owned());
     }
     let trigger = step.trigger.as_ref().and_then(|trigger| {
         let service = position(&trigger.service.value)?;

@@ -40,7 +40,7 @@ pub(super) async fn all<'a, W: Write + Send>(
         let goes_on = number + 1 < steps.len() && follows(plan, runs, number);
         let each = futures::future::try_join_all(runs.iter().map(|run| run.step(step, goes_on)));
         let heading = continues.then(|| before(number, step));
-        let ended = beside(&mut endings, heading, each).await?;
+        let ended = with_endings(&mut endings, heading, each).await?;
         endings.extend(ended);
     }
     while let Some(ended) = endings.next().await {
@@ -49,9 +49,9 @@ pub(super) async fn all<'a, W: Write + Send>(
     Ok(!*stop.borrow())
 }
 
-/// Runs a step beside the endings of the steps before, whose requests may still be open. What a reader sees keeps the order of
+/// Runs a step while the steps before end, whose requests may still be open. What a reader sees keeps the order of
 /// the steps: the heading comes after those endings, unless they take long.
-async fn beside<'a, T>(
+async fn with_endings<'a, T>(
     endings: &mut FuturesOrdered<Ending<'a>>,
     heading: Option<impl Future<Output = anyhow::Result<()>>>,
     work: impl Future<Output = anyhow::Result<T>>,
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs a step of two seconds beside the ending of the step before, and returns what happened in its order.
+    /// Runs a step of two seconds while the step before ends, and returns what happened in its order.
     async fn order(ending: Duration) -> Vec<&'static str> {
         let happened = Mutex::new(Vec::new());
         let note = |what| happened.lock().unwrap().push(what);
@@ -120,7 +120,7 @@ mod tests {
         };
         {
             let mut endings = FuturesOrdered::from_iter([ended.boxed()]);
-            beside(&mut endings, Some(heading), work).await.unwrap();
+            with_endings(&mut endings, Some(heading), work).await.unwrap();
             while let Some(ended) = endings.next().await {
                 ended.unwrap();
             }

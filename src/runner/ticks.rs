@@ -8,41 +8,12 @@ use meshy_base::error::Advise as _;
 use meshy_experiment::event::{Kind, Tick};
 use meshy_experiment::scenario::Step;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio::time::Instant;
 
 use super::counts::{self, Since};
+use super::seconds::Seconds;
 use super::step::Run;
 use crate::tally::Tally;
-
-/// When counts are recorded.
-pub(super) enum Seconds {
-    /// Each second.
-    Timer(Interval),
-    /// When the reports of senders in the cluster were read, about each second: between two times nothing new is known.
-    Reports(watch::Receiver<()>),
-}
-
-impl Seconds {
-    /// Returns each full second after `at`.
-    pub(super) fn after(at: Instant) -> Self {
-        let second = Duration::from_secs(1);
-        let mut seconds = interval_at(at + second, second);
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self::Timer(seconds)
-    }
-
-    async fn next(&mut self) {
-        match self {
-            Self::Timer(seconds) => drop(seconds.tick().await),
-            Self::Reports(reports) => {
-                if reports.changed().await.is_err() {
-                    // The load has ended, which ends the wait for this.
-                    std::future::pending::<()>().await;
-                }
-            }
-        }
-    }
-}
 
 impl<W: Write + Send> Run<'_, W> {
     /// Records the counts each second, until the load has ended. At the cap on attempts the run ends with an error.
