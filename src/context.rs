@@ -61,6 +61,14 @@ impl Context {
         Self { global, env }
     }
 
+    /// Returns the same for another command that begins now and has `left`; every question is answered with yes, as the user
+    /// has consented already.
+    pub(crate) fn begun_now(&self, command: &str, left: Duration) -> Self {
+        let deadline = Env::deadline_within(left);
+        let env = Env { command: command.to_owned(), deadline, yes: true, ..self.env.clone() };
+        Self { global: self.global.clone(), env }
+    }
+
     /// Whether data is printed as JSON.
     pub fn json(&self) -> bool {
         self.global.output == Output::Json

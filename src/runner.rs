@@ -168,7 +168,8 @@ async fn all<W: Write + Send>(
         let known = policies(plan, stage, variants.chain(std::iter::once((None, "default"))))?;
         let objects = known.iter().flat_map(|one| one.steps.iter().map(|step| step.objects().collect()));
         guard::check(env, stage, &plan.scenario, objects, &plan.limits)?;
-        Ground::prepare(env, (&plan.scenario, &plan.graph), stage, session).await?
+        // What was deployed until then is in namespaces that the session deletes.
+        step::stoppable(&stop, Ground::prepare(env, (&plan.scenario, &plan.graph), stage, session)).await?
     };
     if ground.is_deployed() {
         let names: Vec<&str> = ground.places.iter().flat_map(Place::names).collect();

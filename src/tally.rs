@@ -52,6 +52,11 @@ impl Tally {
         tally
     }
 
+    /// Counts requests that start now, of a load without an end: `at` after the start of the step.
+    pub(crate) fn offer(&self, at: Duration, count: u64) {
+        self.lock().second(at.as_secs() as usize).offered += count;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Counted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

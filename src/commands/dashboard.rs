@@ -1,11 +1,16 @@
 //! `meshy dashboard`: the live page in a browser, for a lab or for a recorded run.
 
+mod controls;
 mod counts;
+mod details;
+mod guided;
 mod inbox;
 mod lab;
 mod live;
 mod open;
 mod policies;
+mod record;
+mod scenario;
 mod sent;
 
 use std::path::PathBuf;
@@ -18,7 +23,7 @@ use meshy_base::limit;
 use meshy_page::{Controls, Hub, Mode, Server, State, save};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -81,27 +86,51 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// Shows a lab until ctrl-C, then restores what was changed.
 async fn live(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (stop, stopped) = watch::channel(false);
-    let (mut live, started) = lab::open(context, args, stopped).await?;
-    let (inbox, mut requests) = inbox::inbox();
-    live.start(started)?;
-    let (_serving, mut ends) = serve(context, args, &live.hub, Some(Arc::new(inbox))).await?;
-    let mut ticks = tokio::time::interval(live::TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let shown = loop {
-        tokio::select! {
-            () = ends.wait() => break Ok(()),
-            Some(request) = requests.recv() => live.act(request).await,
-            _ = ticks.tick() => if let Err(error) = live.tick().await { break Err(error) },
-        }
+    let (orders, ordered) = mpsc::channel(1);
+    let (news, heard) = mpsc::unbounded_channel();
+    let mut page = lab::open(context, args, stopped.clone(), orders).await?;
+    let (inbox, requests) = inbox::inbox();
+    let (_serving, ends) = serve(context, args, &page.hub, Some(Arc::new(inbox))).await?;
+    let hub = page.hub.clone();
+    // Both run in this task: a scenario borrows what the page was opened with.
+    let shown = tokio::select! {
+        shown = until_end(&mut page, (ends, &stop), requests, heard) => shown,
+        () = scenario::serve((context, &hub), stopped, ordered, news) => Ok(()),
     };
     stop.send_replace(true);
-    let hub = live.hub.clone();
-    let ended = live.end().await;
+    let ended = page.pause().await;
     hub.close();
-    if let Some(session) = ended? {
-        session.restore(&context.report).await?;
-    }
+    ended?;
     shown.map(|()| Exit::Done)
+}
+
+/// Does what viewers request, until a signal; a scenario that runs is ended and restored first.
+async fn until_end(
+    page: &mut live::Page,
+    (mut ends, stop): (Ends, &watch::Sender<bool>),
+    mut requests: mpsc::Receiver<inbox::Request>,
+    mut news: mpsc::UnboundedReceiver<scenario::News>,
+) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(record::TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ends.wait() => {
+                stop.send_replace(true);
+                if !page.stop_running() {
+                    return Ok(());
+                }
+            }
+            Some(request) = requests.recv() => page.act(request).await,
+            Some(news) = news.recv() => {
+                page.hear(news);
+                if *stop.borrow() {
+                    return Ok(());
+                }
+            }
+            _ = ticks.tick() => page.tick()?,
+        }
+    }
 }
 
 /// The signals that end the page.

@@ -48,6 +48,11 @@ impl Ends {
         Ok(Self { interrupted, stop })
     }
 
+    /// Ends of an experiment on the page: a signal, which `interrupted` reports, or a viewer.
+    pub(super) fn asked(interrupted: watch::Receiver<bool>, stop: watch::Receiver<bool>) -> Self {
+        Self { interrupted, stop }
+    }
+
     /// Turns true at a signal or at the deadline.
     pub(super) fn stop(&self) -> watch::Receiver<bool> {
         self.stop.clone()

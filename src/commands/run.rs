@@ -1,6 +1,6 @@
 //! `meshy run`: a scenario, step by step.
 
-mod plan;
+pub(super) mod plan;
 pub(super) mod show;
 
 use std::cell::OnceCell;
@@ -18,7 +18,7 @@ use super::predict::positive;
 use crate::args::ProviderChoice;
 use crate::context::Context;
 use crate::recording::Recording;
-use crate::runner::{self, Graph, Plan};
+use crate::runner::{self, Finished, Graph, Plan};
 use crate::stage::{Choice, Stage};
 use crate::ui::Table;
 use crate::ui::hush::Hush;
@@ -164,35 +164,13 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     let hush = (args.pause || args.present).then(Hush::begin);
     let steps = plan.scenario.steps.len();
     let next = show::next(&stage);
-    let work = async |stage: &Stage, session: &mut Session| {
-        let before = async |number: usize, step: &Step| {
-            recording.view.show();
-            show::heading(context, (args.present, hush.as_ref()), (number, steps), step).await
-        };
-        let ran = runner::run(
-            context,
-            &plan,
-            (stage, session),
-            (&recording.events, &recording.id),
-            ends.stop(),
-            before,
-        )
-        .await;
-        if args.keep {
-            session.keep_namespaces();
-        }
-        ran
+    let heading = async |number: usize, step: &Step| {
+        recording.view.show();
+        show::heading(context, (args.present, hush.as_ref()), (number, steps), step).await
     };
-    let finished = experiment::on(context, stage, (&context.command, args.force), &ends, work).await;
-    recording.view.show();
+    let finished = perform(context, (&args, &plan), stage, (&recording, &ends), heading).await;
     drop(hush);
     let finished = finished?;
-    // The pods of a topology are gone, unless they are kept.
-    let is_there = args.keep || !matches!(plan.graph, Graph::Topology(_));
-    if let Some((mesh, window)) = finished.last.as_ref().filter(|_| is_there) {
-        recording.counted(mesh, window);
-        recording.keep_last_load();
-    }
     show::conclude(context, &args, &plan, &finished, &recording)?;
     if finished.interrupted {
         return ends.exit(&context.command);
@@ -202,6 +180,38 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
         None => Ok(Exit::Done),
         Some(failure) => Err(anyhow!("{failure}")).exit(Exit::Expectation),
     }
+}
+
+/// Runs a scenario on a stage, records it, and restores what it changed. `before` is called before each step with its number, for
+/// texts and pauses.
+///
+/// # Errors
+/// Those of [`runner::run`]; something cannot be restored.
+pub(super) async fn perform(
+    context: &Context,
+    (args, plan): (&Args, &Plan),
+    stage: Stage,
+    (recording, ends): (&Recording, &Ends),
+    mut before: impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
+) -> anyhow::Result<Finished> {
+    let work = async |stage: &Stage, session: &mut Session| {
+        let events = (&recording.events, recording.id.as_str());
+        let ran = runner::run(context, plan, (stage, session), events, ends.stop(), &mut before).await;
+        if args.keep {
+            session.keep_namespaces();
+        }
+        ran
+    };
+    let finished = experiment::on(context, stage, (&context.command, args.force), ends, work).await;
+    recording.view.show();
+    let finished = finished?;
+    // The pods of a topology are gone, unless they are kept.
+    let is_there = args.keep || !matches!(plan.graph, Graph::Topology(_));
+    if let Some((mesh, window)) = finished.last.as_ref().filter(|_| is_there) {
+        recording.counted(mesh, window);
+        recording.keep_last_load();
+    }
+    Ok(finished)
 }
 
 fn list(context: &Context) -> anyhow::Result<Exit> {

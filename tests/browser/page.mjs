@@ -4,10 +4,9 @@ import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { RECORDED, browser, layoutFaults, open, served, steps, texts, violations } from "./support.mjs";
+import { RECORDED, browser, collect, layoutFaults, open, served, steps, texts, violations } from "./support.mjs";
 
-const tests = [];
-const test = (name, run) => tests.push({ name, run });
+const { test, run } = collect();
 
 const recorded = readFileSync(RECORDED, "utf8").trim().split("\n").map((line) => JSON.parse(line));
 const live = (work, args = []) => withPage(["live", "40", ...args], work);
@@ -64,7 +63,7 @@ test("runs a lesson step by step", (engine) => live(async (url) => {
   const { page, errors } = await open(engine, url);
   await page.click("#scenario-start");
   for (const step of ["without", "with"]) {
-    await until(page, () => document.querySelector("#next-step")?.disabled === false);
+    await until(page, () => document.querySelector("#next-step")?.getAttribute("aria-disabled") === "false");
     await page.click("#next-step");
     await until(page, (name) => document.querySelector(`tr[data-step="${name}"]`) !== null, step);
   }
@@ -73,6 +72,34 @@ test("runs a lesson step by step", (engine) => live(async (url) => {
   assert.deepEqual((await steps(page)).map((row) => row.step), ["without", "with"]);
   assert.deepEqual(errors, []);
 }));
+
+test("a long pause between two steps is short in the charts", async () => {
+  const { timeline, along } = await import("../../crates/page/assets/chart.js");
+  const knots = timeline([{ startMs: 2000, endMs: 10000 }, { startMs: 310000, endMs: 320000 }, { startMs: 320500, endMs: 321000 }]);
+  assert.deepEqual([2, 10, 310, 320, 321, 325].map((time) => along(knots, time)), [2, 10, 11.5, 21.5, 22.5, 26.5]);
+  for (const time of [1, 5, 160, 315, 400]) assert.ok(Math.abs(along(knots, along(knots, time), true) - time) < 1e-9, `${time}`);
+});
+
+test("the model shows steps that have begun, attempts per request of the same time, and marks of each variant", async () => {
+  const { Model } = await import("../../crates/page/assets/model.js");
+  const { recent } = await import("../../crates/page/assets/numbers.js");
+  const model = new Model();
+  const apply = (type, elapsed_ms, more) => model.apply({ type, elapsed_ms, time: "", ...more });
+  apply("run-started", 0, { title: "t" });
+  for (const step of ["a", "b"]) apply("prediction", 0, { step });
+  assert.deepEqual(model.steps(null), []);
+  apply("step-started", 1000, { step: "b", watched: "w" });
+  const edge = (requests, attempts) => [{ from: "c", to: "w", requests, succeeded: requests, attempts, attempts_succeeded: requests }];
+  const tick = (at_ms, requests, edges) => apply("tick", 1000 + at_ms, { step: "b", at_ms, load: { requests, succeeded: requests }, edges });
+  tick(1000, 10, edge(10, 20));
+  tick(2000, 20, []);
+  tick(3000, 30, edge(30, 60));
+  assert.deepEqual(model.steps(null).map((step) => step.name), ["b"]);
+  const now = recent(model.current(null));
+  assert.deepEqual([now.attempts, now.called], [40, 20], "two attempts per request, although a tick had no edges");
+  for (const variant of ["x", "y"]) apply("policy-changed", 4000, { variant, subject: "s", text: "applied", ends: false });
+  assert.deepEqual(model.marks.filter((mark) => mark.kind === "policy").map((mark) => mark.variant), ["x", "y"]);
+});
 
 test("the speaker sees notes, the next step and clocks", (engine) => live(async (url) => {
   const { page, context, errors } = await open(engine, url);
@@ -222,7 +249,7 @@ for (const colorScheme of ["light", "dark"]) {
       const { page } = await open(engine, url, { colorScheme });
       await page.fill("#fault-0", "30");
       await page.click("#scenario-start");
-      await until(page, () => document.querySelector("#next-step")?.disabled === false);
+      await until(page, () => document.querySelector("#next-step")?.getAttribute("aria-disabled") === "false");
       assert.deepEqual(await violations(page), []);
     });
     await replay(async (url) => {
@@ -241,7 +268,7 @@ for (const [width, height] of [[400, 800], [1280, 720], [2560, 1440]]) {
     await live(async (url) => {
       const { page, context } = await open(engine, url, options);
       await page.click("#scenario-start");
-      await until(page, () => document.querySelector("#next-step")?.disabled === false);
+      await until(page, () => document.querySelector("#next-step")?.getAttribute("aria-disabled") === "false");
       assert.deepEqual(await layoutFaults(page), []);
       const speaker = await context.newPage();
       await speaker.goto(new URL("/speaker", url).href);
@@ -262,22 +289,7 @@ test("nothing moves for those who prefer that", (engine) => live(async (url) => 
   assert.equal(await page.$eval("#graph .flow", (flow) => getComputedStyle(flow).animationName), "none");
 }));
 
-const word = process.argv[2] ?? "";
 const engine = await browser();
-let passed = 0;
-const failed = [];
-for (const { name, run } of tests.filter((one) => one.name.includes(word))) {
-  try {
-    await run(engine);
-    passed += 1;
-    console.log(`test ${name} ... ok`);
-  } catch (error) {
-    failed.push(name);
-    console.log(`test ${name} ... FAILED\n${error.stack ?? error}`);
-  } finally {
-    for (const context of engine.contexts()) await context.close();
-  }
-}
+const failed = await run(engine, process.argv[2] ?? "");
 await engine.close();
-console.log(`\ntest result: ${failed.length ? "FAILED" : "ok"}. ${passed} passed; ${failed.length} failed`);
-process.exit(failed.length ? 1 : 0);
+process.exit(failed ? 1 : 0);

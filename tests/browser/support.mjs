@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const root = new URL("../../", import.meta.url).pathname;
+export const root = new URL("../../", import.meta.url).pathname;
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 export const RECORDED = `${root}tests/fixtures/retries.events.jsonl`;
@@ -17,12 +17,12 @@ export function browser() {
 }
 
 /** Starts a program that prints the URL of a page; returns the URL and how to end it. */
-export async function served(args, program = `${root}target/debug/examples/simulated`) {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+export async function served(args, program = `${root}target/debug/examples/simulated`, env = process.env) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", process.env.VERBOSE || env === process.env ? "inherit" : "ignore"], env });
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {
     if (line.startsWith("http://")) {
-      return { url: line.trim(), end: () => new Promise((done) => { child.once("exit", done); child.kill("SIGTERM"); }) };
+      return { url: line.trim(), pid: child.pid, end: () => new Promise((done) => { child.once("exit", done); child.kill("SIGTERM"); }) };
     }
   }
   throw new Error(`${program} printed no URL`);
@@ -106,4 +106,37 @@ export function steps(page) {
     step: row.dataset.step,
     ...Object.fromEntries([...row.querySelectorAll("[data-column]")].map((cell) => [cell.dataset.column, cell.textContent])),
   })));
+}
+
+/** Notes when an element comes into a page that is about to be opened, in milliseconds since its start: `window.watched[name]`. */
+export function watchFor(page, name, selector) {
+  return page.addInitScript(([key, wanted]) => {
+    window.watched = {};
+    const seen = () => { if (!(key in window.watched) && document.querySelector(wanted)) window.watched[key] = performance.now(); };
+    new MutationObserver(seen).observe(document, { subtree: true, childList: true });
+  }, [name, selector]);
+}
+
+/** Collects tests, and runs those whose name contains a word; `run` returns how many failed. */
+export function collect() {
+  const tests = [];
+  const test = (name, work) => tests.push({ name, work });
+  const run = async (engine, word) => {
+    const failed = [];
+    const chosen = tests.filter((one) => one.name.includes(word));
+    for (const { name, work } of chosen) {
+      try {
+        await work(engine);
+        console.log(`test ${name} ... ok`);
+      } catch (error) {
+        failed.push(name);
+        console.log(`test ${name} ... FAILED\n${error.stack ?? error}`);
+      } finally {
+        for (const context of engine.contexts()) await context.close();
+      }
+    }
+    console.log(`\ntest result: ${failed.length ? "FAILED" : "ok"}. ${chosen.length - failed.length} passed; ${failed.length} failed`);
+    return failed.length;
+  };
+  return { test, run };
 }

@@ -29,7 +29,7 @@ const PLANS = [
     title: "Per second",
     unit: (value) => rate(value).replace(".0", ""),
     series: [
-      { name: "attempts", colour: "--retry", dash: [6, 4], pick: (point) => perSecond(point.attempts, point.length) },
+      { name: "attempts", colour: "--retry", dash: [6, 4], pick: (point) => perSecond(point.attempts, point.calledLength ?? point.length) },
       { name: "requests", colour: "--good", dash: [], pick: (point) => perSecond(point.requests, point.length) },
     ],
   },
@@ -49,13 +49,47 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** A pause between two steps is drawn no longer than this, in seconds. */
+const LONGEST_PAUSE = 1.5;
+
+/**
+ * Maps the time of the run to places on the axis, both in seconds: each step has its length, a long pause before it is short.
+ * @param {{startMs: number, endMs: number}[]} steps
+ * @returns {[number, number][]} pairs of time and place, increasing
+ */
+export function timeline(steps) {
+  /** @type {[number, number][]} */
+  const knots = [];
+  for (const { startMs, endMs } of steps) {
+    const [start, end] = [startMs / 1000, Math.max(startMs, endMs) / 1000];
+    const last = knots.at(-1);
+    const place = last ? last[1] + Math.min(LONGEST_PAUSE, Math.max(0, start - last[0])) : start;
+    if (!last || start > last[0]) knots.push([start, place]);
+    const from = /** @type {[number, number]} */ (knots.at(-1));
+    if (end > from[0]) knots.push([end, from[1] + end - from[0]]);
+  }
+  return knots;
+}
+
+/** Returns the place of a time, or with `back` the time of a place. @param {[number, number][]} knots @param {number} value @param {boolean} [back] */
+export function along(knots, value, back = false) {
+  const [from, to] = back ? [1, 0] : [0, 1];
+  const next = knots.findIndex((knot) => knot[from] >= value);
+  const [a, b] = [knots[next < 0 ? knots.length - 1 : next - 1], knots[next]];
+  if (!a) return b ? b[to] + value - b[from] : value;
+  if (!b) return a[to] + value - a[from];
+  return a[to] + ((value - a[from]) * (b[to] - a[to])) / (b[from] - a[from]);
+}
+
 export class ChartView {
   constructor() {
     /** @type {import("./types.js").Mark[]} */
     this.marks = [];
     /** @type {{from: number, to: number, low: number, high: number}[]} */
     this.bands = [];
-    /** The times that are shown, in seconds. @type {[number, number]} */
+    /** Times of the run and their places on the axis. @type {[number, number][]} */
+    this.knots = [];
+    /** The places that are shown, in seconds. @type {[number, number]} */
     this.range = [0, 1];
     this.charts = PLANS.map((plan) => this.make(plan));
     this.list = byId("marks");
@@ -83,7 +117,7 @@ export class ChartView {
   /** @param {ChartPlan} plan @param {HTMLElement} picture */
   options(plan, picture) {
     const axis = { stroke: () => colour("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
-    const seconds = (/** @type {any} */ _plot, /** @type {number[]} */ values) => values.map(clock);
+    const seconds = (/** @type {any} */ _plot, /** @type {number[]} */ values) => values.map((value) => clock(along(this.knots, value, true)));
     const values = (/** @type {any} */ _plot, /** @type {number[]} */ all) => all.map(plan.unit);
     return {
       width: Math.max(200, picture.clientWidth),
@@ -129,7 +163,7 @@ export class ChartView {
     context.textAlign = "left";
     let free = -Infinity;
     this.marks.forEach((mark, index) => {
-      const x = plot.valToPos(mark.at / 1000, "x", true);
+      const x = plot.valToPos(along(this.knots, mark.at / 1000), "x", true);
       if (x < left || x > left + width) return;
       context.strokeStyle = context.fillStyle = colour(mark.kind === "fault" ? "--bad" : mark.kind === "policy" ? "--retry" : "--muted");
       context.setLineDash(mark.kind === "step" ? [2 * scale, 3 * scale] : []);
@@ -156,20 +190,22 @@ export class ChartView {
     // Four events a second come; a new point comes each second.
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    this.marks = model.marks.slice(-40);
+    this.marks = model.marks.filter((mark) => mark.variant === variant || mark.variant === null).slice(-40);
+    this.knots = timeline(steps);
     this.bands = steps.flatMap((step) => {
       const success = step.prediction?.success;
       const to = step.ended ? step.endMs : Math.max(step.endMs, step.startMs + Math.min(step.started.duration_ms, 600000));
-      return success ? [{ from: step.startMs / 1000, to: to / 1000, low: success.low, high: success.high }] : [];
+      return success ? [{ from: along(this.knots, step.startMs / 1000), to: along(this.knots, to / 1000), low: success.low, high: success.high }] : [];
     });
     const first = steps[0]?.startMs ?? 0;
-    this.range = [first / 1000, Math.max(first + 1000, ...steps.map((step) => step.endMs)) / 1000];
+    const start = along(this.knots, first / 1000);
+    this.range = [start, Math.max(start + 1, ...steps.map((step) => along(this.knots, step.endMs / 1000)))];
     /** @type {(Point|null)[]} */
     const points = steps.flatMap((step) => [null, ...step.points, null]);
     // A gap between two steps reaches from just after the last point of one to just before the first of the next.
     const times = points.map((point, index) => {
       const [before, after] = [points[index - 1], points[index + 1]];
-      return (point ? point.at : before ? before.at + 1 : after ? after.at - 1 : first) / 1000;
+      return along(this.knots, (point ? point.at : before ? before.at + 1 : after ? after.at - 1 : first) / 1000);
     });
     for (const { plan, plot, picture } of this.charts) {
       plot.setData([times, ...plan.series.map((one) => points.map((point) => (point ? one.pick(point) : null)))]);
@@ -208,7 +244,7 @@ function summary(plan, point) {
     return `Success over time; now effective ${percent(point.succeeded, point.requests)}, actual ${percent(point.attemptsSucceeded, point.attempts)}`;
   }
   if (plan.id === "chart-rate") {
-    return `Rates over time; now ${rate(perSecond(point.requests, point.length))} requests and ${rate(perSecond(point.attempts, point.length))} attempts per second`;
+    return `Rates over time; now ${rate(perSecond(point.requests, point.length))} requests and ${rate(perSecond(point.attempts, point.calledLength ?? point.length))} attempts per second`;
   }
   return `Latency over time; now p50 ${millis(point.p50)}, p99 ${millis(point.p99)}`;
 }

@@ -23,6 +23,10 @@ export class ControlsView {
     this.place = byId("controls");
     this.message = byId("message");
     this.shape = "";
+    /** @type {?HTMLFieldSetElement} */
+    this.set = null;
+    /** @type {?HTMLElement} */
+    this.busy = null;
     /** @type {((state: State) => void)[]} */
     this.updates = [];
   }
@@ -42,9 +46,16 @@ export class ControlsView {
       this.updates = [];
       const parts = [this.load(state), this.faults(state), this.policies(state), this.scenarios(state)].filter((part) => part !== null);
       const reason = state.allowed ? [] : [element("p", { class: "reason" }, state.reason ?? "The controls are off.")];
-      const set = element("fieldset", { disabled: !state.allowed }, element("legend", {}, "Controls"), ...parts);
-      byId("controls-content").replaceChildren(...reason, set);
+      this.set = element("fieldset", {}, element("legend", {}, "Controls"), ...parts);
+      this.busy = element("p", { class: "reason" }, "A scenario runs: its steps set the load, the faults and the policies.");
+      byId("controls-content").replaceChildren(...reason, this.busy, this.set);
     }
+    const runs = state.run !== null && !state.run.over;
+    if (this.set) {
+      this.set.disabled = !state.allowed || runs;
+      this.set.hidden = runs;
+    }
+    if (this.busy) this.busy.hidden = !runs;
     for (const update of this.updates) update(state);
     if (state.error) this.say(state.error);
   }
@@ -139,25 +150,29 @@ export class ControlsView {
   /** @param {State} state */
   scenarios(state) {
     if (!state.scenarios.length) return null;
-    const choice = element(
-      "select",
-      { id: "scenario" },
-      ...state.scenarios.map((one) => element("option", { value: one.name }, `${shorten(one.name, 30)} (${Math.round(one.seconds)} s)`)),
-    );
+    const option = (/** @type {import("./types.js").ScenarioState} */ one) => element("option", { value: one.name }, shorten(one.name, 40));
+    const isLesson = (/** @type {import("./types.js").ScenarioState} */ one) => one.name.startsWith("lesson/");
+    const group = (/** @type {string} */ label, /** @type {import("./types.js").ScenarioState[]} */ all) => all.length && element("optgroup", { label }, ...all.map(option));
+    const choice = element("select", { id: "scenario" },
+      group("Scenarios", state.scenarios.filter((one) => !isLesson(one))), group("Lessons", state.scenarios.filter(isLesson)));
+    const short = element("input", { type: "checkbox", id: "scenario-short" });
+    const shortRow = element("div", { class: "switch" }, short, element("label", { for: "scenario-short" }, "Short form"));
     const title = element("p", { class: "hint" });
     const command = element("div");
     const start = element("button", { type: "button", id: "scenario-start" }, "Run step by step");
-    const chosen = () => state.scenarios.find((one) => one.name === choice.value);
     const shown = () => {
-      setText(title, shorten(chosen()?.title ?? "", 160));
-      show(command, chosen()?.command ?? "");
+      const chosen = state.scenarios.find((one) => one.name === choice.value);
+      shortRow.hidden = !chosen?.short;
+      const form = (short.checked && chosen?.short) || chosen;
+      setText(title, form ? `${shorten(chosen?.title ?? "", 160)} (${Math.round(form.seconds)} s)` : "");
+      show(command, form?.command ?? "");
     };
     choice.addEventListener("change", shown);
-    start.addEventListener("click", () => this.send({ do: "run", scenario: choice.value }));
-    this.updates.push((now) => { start.disabled = now.run !== null; });
+    short.addEventListener("change", shown);
+    start.addEventListener("click", () => this.send({ do: "run", scenario: choice.value, short: short.checked && !shortRow.hidden }));
     shown();
     const label = element("label", { for: "scenario" }, "Scenario or lesson");
-    return element("section", { "aria-label": "Scenarios" }, element("h3", {}, "Scenarios and lessons"), label, choice, title, start, command);
+    return element("section", { "aria-label": "Scenarios" }, element("h3", {}, "Scenarios and lessons"), label, choice, title, shortRow, start, command);
   }
 
   /**

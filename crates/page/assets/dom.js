@@ -109,7 +109,9 @@ export function setAttribute(target, name, value) {
  * @returns {HTMLElement}
  */
 export function commandLine(command) {
-  const code = element("code", {}, command);
+  // A flag such as `-n` is not broken after its hyphen.
+  const words = command.split(" ").flatMap((word, index) => [index ? " " : "", element("span", { class: "word" }, word)]);
+  const code = element("code", {}, ...words);
   const button = element("button", { type: "button", class: "copy", "aria-label": `Copy the command: ${command}` }, "Copy");
   button.addEventListener("click", async () => {
     try {

@@ -53,7 +53,7 @@ export function factor(value) {
 /** @param {?number|undefined} ms */
 export function millis(ms) {
   if (ms === null || ms === undefined || !Number.isFinite(ms)) return "\u2013";
-  if (ms >= 10000) return `${(ms / 1000).toFixed(1)}\u202fs`;
+  if (ms >= 1000) return `${(ms / 1000).toFixed(ms >= 10000 ? 1 : 2)}\u202fs`;
   return `${ms >= 100 ? ms.toFixed(0) : ms.toFixed(1)}\u202fms`;
 }
 

@@ -9,6 +9,9 @@ export class LessonView {
     this.send = send;
     this.place = byId("lesson");
     this.shown = "";
+    /** Whether a scenario ran when it was shown last. */
+    this.started = false;
+    nextByKey(() => document.getElementById("next-step"));
   }
 
   /** @param {import("./types.js").State} state @param {import("./model.js").Model} model @param {?string} variant */
@@ -16,16 +19,19 @@ export class LessonView {
     const run = state.run ?? recorded(state, model, variant);
     this.place.hidden = run === null;
     if (!run) return;
+    // Before its first event, the model has another run.
+    const records = state.run && model.run?.steps?.[0]?.step !== run.steps[0]?.name ? [] : model.steps(variant);
     const results = run.steps.map((step) => {
-      const record = model.steps(variant).find((one) => one.name === step.name);
+      const record = records.find((one) => one.name === step.name);
       return record?.ended ? `${percent(record.load.succeeded, record.load.requests)} succeeded` : "";
     });
-    const whys = run.steps.map((step) => step.why ?? model.steps(variant).find((one) => one.name === step.name)?.why ?? null);
-    const shown = JSON.stringify([run, results, whys, model.judgements, state.allowed]);
+    const whys = run.steps.map((step) => step.why ?? records.find((one) => one.name === step.name)?.why ?? null);
+    const shown = JSON.stringify([run, results, whys, model.judgements, state.allowed, records.length > 0]);
     if (shown === this.shown) return;
     this.shown = shown;
     const step = run.steps[Math.min(run.current, run.steps.length - 1)];
     const focused = this.place.contains(document.activeElement) ? document.activeElement?.id : "";
+    const started = state.run !== null && !run.over;
     byId("lesson-title").textContent = shorten(run.title, 200);
     byId("lesson-content").replaceChildren(
       element("ol", { class: "progress" }, ...run.steps.map((one, index) => {
@@ -38,18 +44,38 @@ export class LessonView {
       ...explained(run, whys),
       ...model.judgements.map((one) => element("p", { class: `judgement ${one.verdict}` },
         `${one.verdict === "met" ? "\u2713" : one.verdict === "not-met" ? "\u2715" : "?"} ${clean(one.condition)}: ${clean(one.measured)}`)),
-      ...(state.run ? this.buttons(run) : []),
+      ...(state.run ? this.buttons(run, records.length > 0) : []),
     );
-    if (focused) document.getElementById(focused)?.focus();
+    if (focused) (document.getElementById(focused) ?? document.getElementById("stop-run"))?.focus();
+    else if (started && !this.started) document.getElementById("next-step")?.focus();
+    this.started = started;
   }
 
-  /** @param {import("./types.js").Progress} run */
-  buttons(run) {
-    const next = element("button", { type: "button", id: "next-step", class: "primary", disabled: !run.waiting, onclick: () => this.send({ do: "next" }) },
-      run.waiting ? "Start this step" : "Running\u2026");
-    const stop = element("button", { type: "button", id: "stop-run", onclick: () => this.send({ do: "stop-run" }) }, "End scenario");
-    return [element("p", { class: "buttons" }, next, stop), commandLine(run.command)];
+  /** @param {import("./types.js").Progress} run @param {boolean} prepared whether a step was started */
+  buttons(run, prepared) {
+    const stop = element("button", { type: "button", id: "stop-run", onclick: () => this.send({ do: "stop-run" }) }, run.over ? "Back to the lab" : "End scenario");
+    // It keeps the focus while the step runs, so it is not disabled.
+    const next = element("button", { type: "button", id: "next-step", class: "primary", "aria-disabled": String(!run.waiting), onclick: () => run.waiting && this.send({ do: "next" }) },
+      run.waiting ? (run.current ? "Next step" : "Start the first step") : prepared ? "Running\u2026" : "Preparing\u2026");
+    const hint = element("p", { class: "hint" }, "Keys: Page Down or \u2192 starts the step that waits.");
+    return [element("p", { class: "buttons" }, ...(run.over ? [] : [next]), stop), ...(run.over ? [] : [hint]), commandLine(run.command)];
   }
+}
+
+/** Keys of presenters' remote controls, and of elements that use them themselves. */
+const NEXT_KEYS = ["PageDown", "ArrowRight"];
+const OWN_KEYS = "input, select, textarea, [role=region], dialog, ol[tabindex]";
+
+/** Presses the button for the next step by a key, unless the element that has the focus uses the key. @param {() => ?HTMLElement} button */
+export function nextByKey(button) {
+  document.addEventListener("keydown", (event) => {
+    const next = button();
+    const used = event.target instanceof Element && event.target.id !== next?.id && event.target.closest(OWN_KEYS) && !event.target.closest("#lesson");
+    if (!next || used || !NEXT_KEYS.includes(event.key) || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (next.getAttribute("aria-disabled") === "true" || event.repeat) return;
+    event.preventDefault();
+    next.click();
+  });
 }
 
 /** @param {import("./types.js").StepState} step @param {boolean} waiting */
@@ -83,5 +109,5 @@ function recorded(state, model, variant) {
     return { name: plan.step, title: plan.title ?? plan.step, text: record?.started.text ?? null, question: record?.started.question ?? null, note: null, why: record?.why ?? null, seconds: plan.duration_ms / 1000 };
   });
   const ended = records.filter((one) => one.ended).length;
-  return { name: model.run.scenario ?? "", title: model.run.title, steps, current: ended, waiting: false, command: "" };
+  return { name: model.run.scenario ?? "", title: model.run.title, steps, current: ended, waiting: false, over: true, command: "" };
 }

@@ -40,13 +40,15 @@ export class StepRecord {
     this.latency = null;
     /** @type {[number, number][]} */
     this.latencies = [];
+    /** Whether it has begun: a prediction comes before. */
+    this.begun = false;
     this.ended = false;
     /** @type {?string} */
     this.why = null;
     /** @type {Point[]} */
     this.points = [];
-    /** @type {{at: number, load: Counts, edges: ?EdgeCounts}} */
-    this.base = { at: 0, load: noCounts(), edges: null };
+    /** The counts of the last point, and of the last one with edges. @type {{at: number, load: Counts, edges: ?EdgeCounts, edgesAt: number}} */
+    this.base = { at: 0, load: noCounts(), edges: null, edgesAt: 0 };
     /** Edges at the last two scrapes, for rates. @type {{at: number, edges: EdgeCounts[]}[]} */
     this.scrapes = [];
   }
@@ -71,17 +73,21 @@ export class StepRecord {
       length,
       requests: own ? load.requests - this.base.load.requests : watched.requests - (before?.requests ?? 0),
       succeeded: own ? load.succeeded - this.base.load.succeeded : watched.succeeded - (before?.succeeded ?? 0),
+      // Since the last point with edges, which may be longer ago than the last point.
+      called: watched ? watched.requests - (before?.requests ?? 0) : null,
+      calledLength: watched ? at - this.base.edgesAt : null,
       attempts: watched ? watched.attempts - (before?.attempts ?? 0) : null,
       attemptsSucceeded: watched ? watched.attempts_succeeded - (before?.attempts_succeeded ?? 0) : null,
       p50: now?.p50_ms ?? null,
       p99: now?.p99_ms ?? null,
     });
-    this.base = { at, load, edges: watched ?? before };
+    this.base = { at, load, edges: watched ?? before, edgesAt: watched ? at : this.base.edgesAt };
     if (this.points.length > MOST_POINTS) this.points = mergePoints(this.points);
   }
 
   /** @param {any} tick */
   tick(tick) {
+    this.begun = true;
     this.load = tick.load;
     this.latency = tick.latency ?? this.latency;
     if (tick.edges?.length) {
@@ -97,6 +103,7 @@ export class StepRecord {
   /** @param {any} ended */
   end(ended) {
     const totals = ended.totals;
+    this.begun = true;
     this.point(totals.duration_ms, totals.load, totals.edges ?? [], null, true);
     this.load = totals.load;
     this.edges = totals.edges ?? [];
@@ -157,11 +164,12 @@ export class Model {
         again.prediction = known.prediction;
         again.startMs = again.endMs = event.elapsed_ms;
         again.started = event;
+        again.begun = true;
         // A step that runs again moves to the end, as it is drawn there.
         const key = JSON.stringify([variant, event.step]);
         this.records.delete(key);
         this.records.set(key, again);
-        this.mark({ at: event.elapsed_ms, text: `step ${event.step}`, kind: "step", ends: false });
+        this.mark({ at: event.elapsed_ms, variant, text: `step ${event.step}`, kind: "step", ends: false });
         break;
       }
       case "prediction":
@@ -177,10 +185,10 @@ export class Model {
         this.record(variant, event.step).end(event);
         break;
       case "policy-changed":
-        this.mark({ at: event.elapsed_ms, text: `policy ${event.subject} ${event.text}`, kind: "policy", ends: event.ends });
+        this.mark({ at: event.elapsed_ms, variant, text: `policy ${event.subject} ${event.text}`, kind: "policy", ends: event.ends });
         break;
       case "fault-changed":
-        this.mark({ at: event.elapsed_ms, text: changeText(event), kind: "fault", ends: event.ends });
+        this.mark({ at: event.elapsed_ms, variant, text: changeText(event), kind: "fault", ends: event.ends });
         break;
       case "note":
         this.notes.push({ at: event.elapsed_ms, text: event.text });
@@ -197,14 +205,14 @@ export class Model {
 
   /** @param {Mark} mark */
   mark(mark) {
-    const same = this.marks.some((known) => known.text === mark.text && Math.abs(known.at - mark.at) < 1000);
+    const same = this.marks.some((known) => known.variant === mark.variant && known.text === mark.text && Math.abs(known.at - mark.at) < 1000);
     if (!same) this.marks.push(mark);
     if (this.marks.length > MOST_MARKS) this.marks.shift();
   }
 
-  /** Returns the steps of a variant, in the order of time. @param {?string} variant */
+  /** Returns the steps of a variant that have begun, in the order of time. @param {?string} variant */
   steps(variant) {
-    return [...this.records.values()].filter((record) => record.variant === variant);
+    return [...this.records.values()].filter((record) => record.begun && record.variant === variant);
   }
 
   /** Returns the step of a variant that runs or ran last. @param {?string} variant */
@@ -217,7 +225,7 @@ export class Model {
     const load = noCounts();
     let attempts = 0;
     let attemptsSucceeded = 0;
-    // Requests of the steps whose attempts were counted.
+    // Requests that had these attempts.
     let counted = 0;
     /** @type {[number, number][]} */
     const latencies = [];
@@ -228,7 +236,7 @@ export class Model {
       load.requests += counts.requests;
       load.succeeded += counts.succeeded;
       if (watched) {
-        counted += counts.requests;
+        counted += watched.requests;
         attempts += watched.attempts;
         attemptsSucceeded += watched.attempts_succeeded;
       }
@@ -299,6 +307,8 @@ function mergePoints(points) {
       length: first.length + second.length,
       requests: first.requests + second.requests,
       succeeded: first.succeeded + second.succeeded,
+      called: add(first.called, second.called),
+      calledLength: add(first.calledLength, second.calledLength),
       attempts: add(first.attempts, second.attempts),
       attemptsSucceeded: add(first.attemptsSucceeded, second.attemptsSucceeded),
       p50: second.p50,

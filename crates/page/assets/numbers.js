@@ -45,7 +45,7 @@ export class NumbersView {
     this.tile("actual", percent(now.attemptsSucceeded, now.attempts), percent(attemptsSucceeded, attempts));
     this.tile("requests", now.seconds ? `${rate(now.requests / now.seconds)}/s` : "\u2013", whole(load.requests));
     const each = (/** @type {?number} */ all, /** @type {number} */ requests) => factor(all === null || !requests ? null : all / requests);
-    this.tile("attempts", each(now.attempts, now.requests), each(attempts, counted));
+    this.tile("attempts", each(now.attempts, now.called), each(attempts, counted));
     this.tile("p50", millis(now.p50), millis(latency?.p50_ms));
     this.tile("p99", millis(now.p99), millis(latency?.p99_ms));
     this.steps(model, variant);
@@ -95,12 +95,13 @@ export class NumbersView {
 /** Returns what about the last two seconds counted. @param {?import("./model.js").StepRecord} step */
 export function recent(step) {
   const points = step?.points.slice(-2) ?? [];
-  const sum = { requests: 0, succeeded: 0, attempts: /** @type {?number} */ (null), attemptsSucceeded: /** @type {?number} */ (null), seconds: 0, p50: /** @type {?number} */ (null), p99: /** @type {?number} */ (null) };
+  const sum = { requests: 0, succeeded: 0, called: 0, attempts: /** @type {?number} */ (null), attemptsSucceeded: /** @type {?number} */ (null), seconds: 0, p50: /** @type {?number} */ (null), p99: /** @type {?number} */ (null) };
   for (const point of points) {
     sum.requests += point.requests;
     sum.succeeded += point.succeeded;
     sum.seconds += point.length / 1000;
     if (point.attempts !== null) {
+      sum.called += point.called ?? 0;
       sum.attempts = (sum.attempts ?? 0) + point.attempts;
       sum.attemptsSucceeded = (sum.attemptsSucceeded ?? 0) + (point.attemptsSucceeded ?? 0);
     }

@@ -8,13 +8,14 @@ import { ChartView } from "./chart.js";
 import { WallView } from "./wall.js";
 import { NumbersView } from "./numbers.js";
 import { PanelView } from "./panel.js";
-import { ControlsView } from "./controls.js";
+import { ControlsView, act } from "./controls.js";
 import { LessonView } from "./lesson.js";
 import { fromFile, fromServer } from "./source.js";
 import { Player } from "./replay.js";
 
 const model = new Model();
-const panel = new PanelView();
+// A page that only shows has what the run recorded.
+const panel = new PanelView((service) => { if (state.mode === "live") act({ do: "look", service, variant }); });
 const graph = new GraphView((chosen) => {
   panel.open(chosen);
   schedule();
@@ -96,7 +97,7 @@ function header() {
   const status = state.mode !== "live" ? "recorded" : model.ended ? `run ${model.ended.status}` : connected ? "live" : "disconnected";
   setText(byId("status"), status);
   byId("status").className = `status ${status.split(" ")[0]}`;
-  setText(byId("step"), step ? `${shorten(step.name, 40)} \u00b7 ${clock(model.elapsed / 1000)}` : "waiting for the first data");
+  setText(byId("step"), step ? `${shorten(step.name, 40)} \u00b7 ${clock(model.elapsed / 1000)}` : state.run ? "before the first step" : "waiting for the first data");
 }
 
 let connected = false;

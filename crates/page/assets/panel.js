@@ -1,12 +1,14 @@
 // The details of a service or a call: outcomes, percentiles, policy, endpoints.
 
-import { byId, clean, element, shorten } from "./dom.js";
+import { byId, clean, commandLine, element, shorten } from "./dom.js";
 import { OUTCOMES, factor, millis, percent, whole } from "./format.js";
 
 /** @typedef {{from?: string, to: string}} Chosen */
 
 export class PanelView {
-  constructor() {
+  /** @param {(service: string) => void} look asks for the policy and the endpoints of a service */
+  constructor(look) {
+    this.look = look;
     this.dialog = /** @type {HTMLDialogElement} */ (byId("panel"));
     this.content = byId("panel-content");
     /** @type {?Chosen} */
@@ -33,6 +35,7 @@ export class PanelView {
       this.dialog.show();
     }
     byId("panel-close").focus();
+    this.look(chosen.to);
   }
 
   /** @param {import("./model.js").Model} model @param {?string} variant @param {import("./types.js").Details} details */
@@ -42,7 +45,7 @@ export class PanelView {
     const step = model.current(variant);
     const edges = (step?.edges ?? []).filter((edge) => edge.to === chosen.to && (!chosen.from || edge.from === chosen.from));
     const service = step?.services.find((one) => one.service === chosen.to);
-    const known = details.services[chosen.to];
+    const known = details.services[variant === null ? chosen.to : `${variant}/${chosen.to}`];
     const calls = details.edges.filter((one) => one.to === chosen.to);
     const shown = JSON.stringify([chosen, edges, service, known, calls]);
     if (shown === this.shown) return;
@@ -77,7 +80,7 @@ function edgePart(edge, named, call) {
   const outcomes = Object.entries(edge.outcomes ?? {}).map(([id, count]) => /** @type {[string, string]} */ ([OUTCOMES[id] ?? id, whole(count)]));
   const statuses = Object.entries(edge.statuses ?? {}).map(([status, count]) => /** @type {[string, string]} */ ([`status ${status}`, whole(count)]));
   const from = named ? [element("h3", {}, `Calls from ${shorten(edge.from, 60)}`)] : [];
-  const counted = outcomes.length + statuses.length ? [element("h4", {}, "Outcomes in this step"), pairs([...outcomes, ...statuses])] : [];
+  const counted = outcomes.length + statuses.length ? [element(named ? "h4" : "h3", {}, "Outcomes in this step"), pairs([...outcomes, ...statuses])] : [];
   return [...from, pairs(rows), ...counted];
 }
 
@@ -95,16 +98,20 @@ function servicePart(service) {
 function policyPart(known) {
   const policy = known.policy_text ?? known.policy ?? "none";
   const endpoints = known.endpoints.map((one) => {
-    const state = [one.ready ? "\u25cf ready" : "\u25b2 not ready", one.breaker ? `breaker ${one.breaker}` : ""].filter(Boolean).join(", ");
-    return element("li", {}, `${shorten(one.name, 80)}: ${clean(state)}`);
+    const breakers = one.breakers.map((breaker) => element("li", {}, `${BREAKERS[breaker.state] ?? "?"} ${clean(breaker.state)} for ${shorten(breaker.client, 60)}`));
+    return element("li", {}, `${shorten(one.name, 80)}: ${one.ready ? "\u25cf ready" : "\u25b2 not ready"}`, breakers.length > 0 && element("ul", { class: "breakers" }, ...breakers));
   });
   return [
     element("h3", {}, "Policy in force"),
     element("pre", { tabindex: 0 }, shorten(policy, 20000)),
-    element("h3", {}, "Endpoints"),
+    known.command && commandLine(known.command),
+    element("h3", {}, "Endpoints, with the circuit breaker of each client"),
     endpoints.length ? element("ul", {}, ...endpoints) : element("p", { class: "empty" }, "No endpoint is known."),
-  ];
+  ].filter((made) => made instanceof Node);
 }
+
+/** A shape for each state of a circuit breaker. @type {Object<string, string>} */
+const BREAKERS = { ready: "\u25cf", open: "\u25b2", failing: "\u25c6", unknown: "\u25cb" };
 
 /** @param {[string, string][]} rows */
 function pairs(rows) {

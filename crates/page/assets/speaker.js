@@ -4,6 +4,7 @@ import { byId, clean, element, setText, shorten } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { Model } from "./model.js";
 import { act } from "./controls.js";
+import { nextByKey } from "./lesson.js";
 import { fromServer } from "./source.js";
 
 const model = new Model();
@@ -25,8 +26,9 @@ function render() {
   byId("speaker-now").replaceChildren(...(run && now ? step(now, true) : [element("p", {}, "No scenario runs. Start one on the main page.")]));
   byId("speaker-next").replaceChildren(...(next ? step(next, false) : [element("p", {}, run ? "This is the last step." : "\u2013")]));
   const button = /** @type {HTMLButtonElement} */ (byId("speaker-start"));
-  button.disabled = !run?.waiting || !state.allowed;
-  setText(button, run && !run.waiting ? "Running\u2026" : "Start this step");
+  button.setAttribute("aria-disabled", String(!run?.waiting || !state.allowed));
+  setText(button, run && !run.waiting && !run.over ? "Running\u2026" : "Start this step");
+  if (state.error) setText(byId("message"), state.error);
   const ended = [...model.records.values()].filter((record) => record.ended);
   byId("speaker-results").replaceChildren(
     ...ended.map((record) => element("li", {}, `${shorten([record.variant, record.name].filter(Boolean).join(" "), 60)}: ${percent(record.load.succeeded, record.load.requests)}`)),
@@ -40,7 +42,7 @@ function step(one, full) {
     full && one.text && element("p", {}, clean(one.text)),
     full && one.question && element("p", { class: "question" }, clean(one.question)),
     one.note && element("p", { class: "note" }, clean(one.note)),
-    full && one.why && element("p", { class: "why" }, clean(one.why)),
+    full && one.why && element("p", { class: "why" }, element("b", {}, "After the step: "), clean(one.why)),
   ].filter((made) => made instanceof Node);
 }
 
@@ -54,7 +56,10 @@ function clocks() {
   setText(byId("clock-step"), Number.isFinite(left) && left < 36000 ? clock(left) : "\u2013");
 }
 
-byId("speaker-start").addEventListener("click", async () => setText(byId("message"), await act({ do: "next" })));
+byId("speaker-start").addEventListener("click", async () => {
+  if (state?.run?.waiting) setText(byId("message"), await act({ do: "next" }));
+});
+nextByKey(() => byId("speaker-start"));
 fromServer({
   events(events) {
     for (const event of events) model.apply(event);

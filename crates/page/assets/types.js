@@ -15,15 +15,15 @@
 /** @typedef {{running: boolean, rate: number, target: string, command: string}} LoadState */
 /** @typedef {{service: string, percent: number, command: string}} FaultState */
 /** @typedef {{name: string, title: string, on: boolean, apply: string, remove: string}} PolicyState */
-/** @typedef {{name: string, title: string, seconds: number, command: string}} ScenarioState */
+/** @typedef {{name: string, title: string, seconds: number, command: string, short: ?{seconds: number, command: string}}} ScenarioState */
 /** @typedef {{name: string, title: string, text: ?string, question: ?string, note: ?string, why: ?string, seconds: number}} StepState */
-/** @typedef {{name: string, title: string, steps: StepState[], current: number, waiting: boolean, command: string}} Progress */
+/** @typedef {{name: string, title: string, steps: StepState[], current: number, waiting: boolean, over: boolean, command: string}} Progress */
 /** @typedef {{mode: "live"|"replay"|"file", title: string, allowed: boolean, reason: ?string, load: ?LoadState, faults: FaultState[], policies: PolicyState[], scenarios: ScenarioState[], run: ?Progress, error: ?string}} State */
-/** @typedef {{name: string, ready: boolean, breaker: ?string}} Endpoint */
-/** @typedef {{policy: ?string, policy_text: ?string, endpoints: Endpoint[]}} ServiceDetails */
+/** @typedef {{name: string, ready: boolean, breakers: {client: string, state: string}[]}} Endpoint */
+/** @typedef {{policy: ?string, policy_text: ?string, command: ?string, endpoints: Endpoint[]}} ServiceDetails */
 /** @typedef {{from: string, to: string, p50_ms: ?number, p99_ms: ?number, mutual_tls: ?boolean}} EdgeDetails */
 /** @typedef {{services: Object<string, ServiceDetails>, edges: EdgeDetails[]}} Details */
-/** @typedef {{at: number, length: number, requests: number, succeeded: number, attempts: ?number, attemptsSucceeded: ?number, p50: ?number, p99: ?number}} Point */
-/** @typedef {{at: number, text: string, kind: "policy"|"fault"|"step", ends: boolean}} Mark */
+/** @typedef {{at: number, length: number, requests: number, succeeded: number, called: ?number, calledLength: ?number, attempts: ?number, attemptsSucceeded: ?number, p50: ?number, p99: ?number}} Point */
+/** @typedef {{at: number, variant: ?string, text: string, kind: "policy"|"fault"|"step", ends: boolean}} Mark */
 
 export {};

@@ -19,7 +19,7 @@ use meshy_experiment::interval::Interval;
 use meshy_experiment::latency::{Latencies, Quantiles};
 use meshy_experiment::run::Run;
 use meshy_page::control::{
-    Acted, Command, Controls, Details, Endpoint, Fault, Load, Mode, Policy, Progress, Scenario,
+    Acted, Breaker, Command, Controls, Details, Endpoint, Fault, Load, Mode, Policy, Progress, Scenario,
     ServiceDetails, State, Step,
 };
 use meshy_page::{Hub, Server};
@@ -111,7 +111,8 @@ impl Simulated {
                 name: "retry-budget".to_owned(),
                 title: "What a retry budget does".to_owned(),
                 seconds: 4.0,
-                command: "meshy run retry-budget".to_owned(),
+                command: "meshy run retry-budget --pause".to_owned(),
+                short: None,
             }],
             ..State::default()
         };
@@ -152,13 +153,17 @@ impl Simulated {
         let endpoint = |number: usize| Endpoint {
             name: format!("{}-{number}", self.service),
             ready: true,
-            breaker: Some(if number == 1 { "open" } else { "closed" }.to_owned()),
+            breakers: vec![Breaker {
+                client: "minimal-service-1".to_owned(),
+                state: if number == 1 { "open" } else { "ready" }.to_owned(),
+            }],
         };
         let details = ServiceDetails {
             policy: Some("retries: budget 20 %".to_owned()),
             policy_text: Some(
                 "kind: ServiceProfile\nspec:\n  retryBudget:\n    retryRatio: 0.2\n".to_owned(),
             ),
+            command: Some("meshy policy show bounced-service".to_owned()),
             endpoints: vec![endpoint(1), endpoint(2)],
         };
         let services = BTreeMap::from([(self.service.clone(), details)]);
@@ -246,7 +251,7 @@ impl Simulated {
             seconds: 2.0,
         };
         match command {
-            Command::Run { scenario } => {
+            Command::Run { scenario, .. } => {
                 let steps = vec![step("without", "Without a budget"), step("with", "With a budget")];
                 let plans = steps.iter().map(|one| StepPlan {
                     step: one.name.clone(),
@@ -267,7 +272,8 @@ impl Simulated {
                     steps,
                     current: 0,
                     waiting: true,
-                    command: "meshy run retry-budget".to_owned(),
+                    over: false,
+                    command: "meshy run retry-budget --pause".to_owned(),
                 });
             }
             Command::Next => {
@@ -288,6 +294,7 @@ impl Simulated {
                 if let Some(run) = inner.state.run.as_mut() {
                     run.current += 1;
                     run.waiting = run.current < run.steps.len();
+                    run.over = !run.waiting;
                     if !run.waiting {
                         drop(inner);
                         let ended = RunEnded { status: RunStatus::Completed, reason: None };
@@ -295,6 +302,7 @@ impl Simulated {
                     }
                 }
             }
+            Command::Look { .. } => {}
             _ => self.inner().state.run = None,
         }
         self.publish();

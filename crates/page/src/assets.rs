@@ -1,7 +1,10 @@
-//! The files of the page, inside of the program. `vendor/` is the only code that was not written here.
+//! The files of the page, inside of the program. `vendor/` is the only code that was not written here. Both pages have their body in
+//! a file, and the rest in `template.html`.
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::LazyLock;
 
 /// A file of the page.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +27,42 @@ macro_rules! asset {
     };
 }
 
+const TEMPLATE: &str = include_str!("../assets/template.html");
+
 /// The main page.
-pub(crate) const PAGE: Asset = asset!("page.html", HTML);
-const SPEAKER: Asset = asset!("speaker.html", HTML);
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    // Without these the browser would learn of a module only from one that imports it.
+    let modules = MODULES
+        .iter()
+        .map(|module| format!("<link rel=\"modulepreload\" href=\"{}\">", module.path))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let files = format!(
+        "<link rel=\"stylesheet\" href=\"vendor/uPlot.min.css\">\n\
+         <script src=\"vendor/uPlot.iife.min.js\" defer></script>\n\
+         {modules}\n\
+         <script type=\"module\" src=\"page.js\"></script>"
+    );
+    document("meshy", &files, include_str!("../assets/page.html"))
+});
+
+static SPEAKER: LazyLock<String> = LazyLock::new(|| {
+    let files = "<script type=\"module\" src=\"speaker.js\"></script>";
+    document("Speaker \u{b7} meshy", files, include_str!("../assets/speaker.html"))
+});
+
+fn document(title: &str, files: &str, body: &str) -> String {
+    TEMPLATE.replace("{title}", title).replace("{files}", files).replace("{body}", body)
+}
+
+/// Returns the main page.
+pub(crate) fn page() -> Asset {
+    Asset { path: "page.html", media_type: HTML, content: &PAGE }
+}
+
+fn speaker() -> Asset {
+    Asset { path: "speaker.html", media_type: HTML, content: &SPEAKER }
+}
 
 /// The library that draws the charts: a classic script.
 pub(crate) const CHARTS: Asset = asset!("vendor/uPlot.iife.min.js", SCRIPT);
@@ -57,14 +93,14 @@ const OTHERS: [Asset; 2] = [asset!("speaker.js", SCRIPT), asset!("icon.svg", "im
 
 /// Returns all files.
 pub fn all() -> impl Iterator<Item = Asset> {
-    [PAGE, SPEAKER, CHARTS].into_iter().chain(STYLES).chain(MODULES).chain(OTHERS)
+    [page(), speaker(), CHARTS].into_iter().chain(STYLES).chain(MODULES).chain(OTHERS)
 }
 
 /// Returns the file of a path such as `/page.js`.
 pub fn find(path: &str) -> Option<Asset> {
     match path {
-        "/" => Some(PAGE),
-        "/speaker" => Some(SPEAKER),
+        "/" => Some(page()),
+        "/speaker" => Some(speaker()),
         path => all().find(|asset| path.strip_prefix('/') == Some(asset.path)),
     }
 }

@@ -35,11 +35,22 @@ pub enum Command {
     Run {
         /// Its name in [`State::scenarios`].
         scenario: String,
+        /// Whether its short form runs.
+        #[serde(default)]
+        short: bool,
     },
     /// Starts the next step of the scenario.
     Next,
-    /// Ends the scenario.
+    /// Ends the scenario. Once it is over, the page shows the lab again.
     StopRun,
+    /// Reads the policy in force and the endpoints of a service, for [`Details`].
+    Look {
+        /// The service.
+        service: String,
+        /// The variant of the scenario that runs.
+        #[serde(default)]
+        variant: Option<String>,
+    },
 }
 
 /// The result of a command: an error is shown to the viewer.
@@ -139,6 +150,17 @@ pub struct Scenario {
     pub seconds: f64,
     /// The command that runs it.
     pub command: String,
+    /// Its short form, if it has one.
+    pub short: Option<Short>,
+}
+
+/// The short form of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Short {
+    /// How long it takes without pauses.
+    pub seconds: f64,
+    /// The command that runs it.
+    pub command: String,
 }
 
 /// A scenario that runs.
@@ -154,6 +176,8 @@ pub struct Progress {
     pub current: usize,
     /// Whether the step waits for [`Command::Next`].
     pub waiting: bool,
+    /// Whether it has ended, and everything is restored.
+    pub over: bool,
     /// The command that runs it.
     pub command: String,
 }
@@ -180,7 +204,7 @@ pub struct Step {
 /// What is known of services apart from events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Details {
-    /// By service.
+    /// By service; in a variant of a scenario by `VARIANT/SERVICE`.
     pub services: BTreeMap<String, ServiceDetails>,
     /// By call.
     pub edges: Vec<EdgeDetails>,
@@ -206,8 +230,10 @@ pub struct EdgeDetails {
 pub struct ServiceDetails {
     /// The policy in force for its clients, one line.
     pub policy: Option<String>,
-    /// The policy in full.
+    /// What is in force for each setting, and why; none before a viewer looked at the service.
     pub policy_text: Option<String>,
+    /// The command that prints `policy_text`.
+    pub command: Option<String>,
     /// Its endpoints.
     pub endpoints: Vec<Endpoint>,
 }
@@ -219,6 +245,15 @@ pub struct Endpoint {
     pub name: String,
     /// Whether it is ready.
     pub ready: bool,
-    /// The state of the circuit breaker: `closed`, `open`; none where no breaker is configured or nothing reports it.
-    pub breaker: Option<String>,
+    /// What the circuit breaker of each client does with it.
+    pub breakers: Vec<Breaker>,
+}
+
+/// What a client's circuit breaker does with an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Breaker {
+    /// The pod of the client.
+    pub client: String,
+    /// The state, as `meshy policy breakers` names it: `ready`, `open`, `failing`, `unknown`.
+    pub state: String,
 }

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use crate::assets::{self, MODULES, PAGE, STYLES};
+use crate::assets::{self, MODULES, STYLES};
 use crate::hub::{self, Hub};
 
 /// Returns the page of what the hub has now.
@@ -36,7 +36,7 @@ pub fn page(hub: &Hub) -> String {
         hash(charts),
         hash(&styles)
     );
-    let (before, after) = split(PAGE.content);
+    let (before, after) = split(assets::page().content);
     let mut page = String::with_capacity(data.len() + script.len() + charts.len() + styles.len() + 16_384);
     let (head, rest) = before.split_once("<head>").unwrap_or(("", before));
     page.push_str(head);

@@ -1,64 +1,198 @@
-//! What the proxies of the lab count, as edges of the event stream: cumulative since the page was opened.
+//! What the proxies of the lab count, as edges of the event stream: cumulative since the run of the page began.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use meshy_experiment::event::EdgeCounts;
+use meshy_kube::Kinds;
 use meshy_metrics::edges::{Edge, edges, unmeshed};
-use meshy_metrics::routes::Service;
-use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
-use meshy_page::control::{Details, EdgeDetails, Endpoint, ServiceDetails};
-use meshy_policy::policy;
-use meshy_predict::edge::Policy;
+use meshy_metrics::{Pod, Rolling, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_page::Hub;
+use meshy_page::control::EdgeDetails;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::graph::names::Names;
-use super::super::predict::policy_words;
+use super::details::{Looked, Reader};
 use crate::runner::edge_counts;
+
+/// How often counts are read.
+const SCRAPE: Duration = Duration::from_millis(500);
+
+/// How often they are read while a scenario counts itself.
+const SELDOM: Duration = Duration::from_secs(2);
+
+/// How often pods and policies are read.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// The window that states of endpoints are judged by, as that of `meshy policy breakers`.
+const RECENT: Duration = Duration::from_secs(2);
 
 /// The node of all clients without a proxy.
 const UNMESHED: &str = "(not meshed)";
 
-/// The proxies and their counts at the start.
+/// Between two reads of the counts after a load.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// How often counts are read again at most, until two reads are equal.
+const SETTLES: usize = 20;
+
+/// The proxies and their counts at the start of a run.
 pub(super) struct Proxies {
-    client: kube::Client,
+    kinds: Kinds,
+    /// Whose services are shown; none while a scenario runs in several namespaces.
     namespace: String,
     pods: Vec<Pod>,
     names: Names,
+    recent: Rolling<Sight>,
+    /// The services that viewers looked at.
+    pub(super) looked: Vec<Looked>,
+    /// Between two reads.
+    every: Duration,
     start: Sight,
+    scraped: Instant,
+    /// When pods and policies were read.
+    refreshed: Option<Instant>,
+    counted: watch::Sender<Counted>,
 }
 
 /// What was counted since the start.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counted {
     pub(super) edges: Vec<EdgeCounts>,
     pub(super) details: Vec<EdgeDetails>,
 }
 
-impl Proxies {
+/// The proxies, which a separate task reads: a slow proxy delays no viewer.
+#[derive(Clone)]
+pub(super) struct Counting {
+    pub(super) proxies: Arc<Mutex<Proxies>>,
+    counted: watch::Receiver<Counted>,
+}
+
+impl Counting {
     /// Reads the proxies and their counts.
     ///
     /// # Errors
     /// The API fails.
-    pub(super) async fn start(client: &kube::Client, namespace: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(kinds: &Kinds, namespace: &str) -> anyhow::Result<Self> {
+        let client = kinds.client();
         let pods = pods::list(client, None).await?;
         let names = Names::read(client, &pods, Some(namespace)).await?;
         let start = sight(client, pods.clone(), POD_DEADLINE).await;
-        Ok(Self { client: client.clone(), namespace: namespace.to_owned(), pods, names, start })
+        let (sender, counted) = watch::channel(Counted::default());
+        let proxies = Proxies {
+            kinds: kinds.clone(),
+            namespace: namespace.to_owned(),
+            pods,
+            names,
+            recent: Rolling::new(RECENT),
+            looked: Vec::new(),
+            every: SCRAPE,
+            start,
+            scraped: Instant::now(),
+            refreshed: None,
+            counted: sender,
+        };
+        Ok(Self { proxies: Arc::new(Mutex::new(proxies)), counted })
     }
 
-    /// Reads again which pods there are.
-    ///
-    /// # Errors
-    /// The API fails.
-    pub(super) async fn refresh(&mut self) -> anyhow::Result<()> {
-        self.pods = pods::list(&self.client, None).await?;
-        self.names = Names::read(&self.client, &self.pods, Some(self.namespace.as_str())).await?;
-        Ok(())
+    /// Reads the counts again and again, and gives viewers the details of services.
+    pub(super) fn follow(&self, hub: &Arc<Hub>) -> AbortOnDropHandle<()> {
+        let (proxies, hub) = (self.proxies.clone(), hub.clone());
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let mut ticks = interval(SCRAPE);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let mut proxies = proxies.lock().await;
+                if proxies.scraped.elapsed() + SCRAPE / 2 < proxies.every {
+                    continue;
+                }
+                proxies.read().await;
+                if proxies.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
+                    proxies.refresh(&hub).await;
+                }
+            }
+        }))
     }
 
-    /// Returns the counts since the start.
-    pub(super) async fn counted(&self) -> Counted {
-        let now = sight(&self.client, self.pods.clone(), POD_DEADLINE).await;
-        let window = Window::between(&self.start, &now);
+    /// Returns what was counted by the last read.
+    pub(super) fn edges(&self) -> Vec<EdgeCounts> {
+        self.counted.borrow().edges.clone()
+    }
+
+    /// Returns what is counted when no request is open any more, with the sights of the start and of now.
+    pub(super) async fn settled(&self) -> (Vec<EdgeCounts>, Sight, Sight) {
+        let mut proxies = self.proxies.lock().await;
+        let mut before = self.edges();
+        for _ in 0..SETTLES {
+            // A proxy counts a response after its last byte.
+            tokio::time::sleep(SETTLE).await;
+            proxies.read().await;
+            let now = self.edges();
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        let now = proxies.scrape().await;
+        (before, proxies.start.clone(), now)
+    }
+
+    /// Begins to count from zero, the services of a namespace. `seldom`: a scenario counts itself.
+    pub(super) async fn restart(&self, namespace: &str, seldom: bool) {
+        let mut proxies = self.proxies.lock().await;
+        proxies.namespace = namespace.to_owned();
+        proxies.looked.clear();
+        proxies.every = if seldom { SELDOM } else { SCRAPE };
+        proxies.refreshed = None;
+        proxies.read_pods().await;
+        proxies.start = proxies.scrape().await;
+        proxies.recent = Rolling::new(RECENT);
+        proxies.counted.send_replace(Counted::default());
+    }
+}
+
+impl Proxies {
+    /// Reads which pods there are. An API server that is busy is asked again; the counts go on.
+    async fn read_pods(&mut self) {
+        let read = async {
+            let pods = pods::list(self.kinds.client(), None).await?;
+            let names = Names::read(self.kinds.client(), &pods, Some(self.namespace.as_str())).await?;
+            anyhow::Ok((pods, names))
+        };
+        match read.await {
+            Ok((pods, names)) => (self.pods, self.names) = (pods, names),
+            Err(error) => tracing::debug!("the pods are not known: {error:#}"),
+        }
+    }
+
+    /// Reads pods and policies, for viewers.
+    pub(super) async fn refresh(&mut self, hub: &Hub) {
+        self.read_pods().await;
+        let reader = Reader { kinds: &self.kinds, namespace: &self.namespace, recent: self.recent.ends() };
+        let edges = self.counted.borrow().details.clone();
+        hub.set_details(&reader.details(edges, &self.looked).await);
+        self.refreshed = Some(Instant::now());
+    }
+
+    async fn scrape(&self) -> Sight {
+        sight(self.kinds.client(), self.pods.clone(), POD_DEADLINE).await
+    }
+
+    /// Reads the counts.
+    async fn read(&mut self) {
+        let now = self.scrape().await;
+        let counted = self.since_start(&now);
+        self.recent.push(now);
+        self.scraped = Instant::now();
+        self.counted.send_replace(counted);
+    }
+
+    fn since_start(&self, now: &Sight) -> Counted {
+        let window = Window::between(&self.start, now);
         let mut counted = Counted::default();
         for edge in unmeshed(&window).iter().filter(|edge| edge.namespace == self.namespace) {
             let (requests, ratio) = (edge.responses_count, edge.success_ratio.unwrap_or_default());
@@ -91,29 +225,5 @@ impl Proxies {
 
     fn concerns(&self, edge: &Edge) -> bool {
         edge.namespace == self.namespace || edge.service.namespace == self.namespace
-    }
-
-    /// Returns what is known of the services apart from counts. A policy that cannot be read is left out.
-    pub(super) async fn details(&self, services: &[String], edges: Vec<EdgeDetails>) -> Details {
-        let mut found = BTreeMap::new();
-        for name in services {
-            let service = Service { namespace: self.namespace.clone(), name: name.clone() };
-            let policy = match policy::of(&self.client, &service).await {
-                Ok(Policy::None) | Err(_) => None,
-                Ok(policy) => Some(policy_words(&policy)),
-            };
-            let pods = self.pods.iter().filter(|pod| {
-                pod.namespace == self.namespace
-                    && self.names.of_workload(&pod.namespace, &pod.workload) == *name
-            });
-            let endpoint = |pod: &Pod| Endpoint {
-                name: pod.name.clone(),
-                ready: pod.phase == "Running" && !pod.leaving,
-                breaker: None,
-            };
-            let endpoints = pods.map(endpoint).collect();
-            found.insert(name.clone(), ServiceDetails { policy, policy_text: None, endpoints });
-        }
-        Details { services: found, edges }
     }
 }

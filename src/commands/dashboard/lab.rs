@@ -1,26 +1,25 @@
 //! Opens a lab for the page: what is there, and whether it may be changed.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context as _;
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{Api, ListParams};
-use meshy_experiment::event::RunStarted;
 use meshy_kube::Kinds;
 use meshy_lab::cluster;
 use meshy_load::Target;
-use meshy_page::control::{Fault, Load};
+use meshy_metrics::routes::Service;
+use meshy_page::control::Load;
 use meshy_page::{Hub, Mode, State};
-use meshy_policy::{services, test_service};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use meshy_policy::services;
+use tokio::sync::{mpsc, watch};
 
 use super::Args;
-use super::counts::Proxies;
-use super::live::{self, Live};
-use super::policies;
-use super::sent::Sent;
+use super::controls;
+use super::counts::Counting;
+use super::live::Page;
+use super::record::{Live, Shown};
+use super::scenario::{self, Order};
 use crate::context::Context;
 use crate::original_demo;
 
@@ -34,7 +33,7 @@ struct Entry {
     command: String,
 }
 
-/// Opens the lab. Returns it and the first event.
+/// Opens the lab.
 ///
 /// # Errors
 /// There is no lab, or its API fails; the user does not consent to changes that `--allow-changes` asks for.
@@ -42,7 +41,8 @@ pub(super) async fn open(
     context: &Context,
     args: &Args,
     stop: watch::Receiver<bool>,
-) -> anyhow::Result<(Live, RunStarted)> {
+    orders: mpsc::Sender<Order>,
+) -> anyhow::Result<Page> {
     let lab = context.used_lab()?;
     let is_made = lab.as_ref().is_some_and(cluster::is_made_by_meshy);
     if args.allow_changes && !is_made {
@@ -54,26 +54,20 @@ pub(super) async fn open(
     let allowed = is_made || args.allow_changes;
     let name =
         lab.as_ref().map_or_else(|| context.context.clone().unwrap_or_default(), |lab| lab.name.to_string());
-    let provider = lab.as_ref().map_or("existing", |lab| cluster::word(lab.provider));
+    let flags = match &context.context {
+        Some(named) => format!(" --context {named}"),
+        None => context.name_flag(),
+    };
     let step = context.report.step("Reading", format!("the proxies and services of `{name}`"));
     let namespace = args.namespace.clone();
-    let found = services::with_pods(&client, &namespace).await?;
-    let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
+    let names = names(&client, &namespace).await?;
     let address = lab.as_ref().and_then(|lab| lab.http_port).map(|port| (Ipv4Addr::LOCALHOST, port).into());
     let entry = match address {
-        Some(address) => entry(&client, &namespace, &names, address).await?,
+        Some(address) => entry(&client, (&namespace, &flags), &names, address).await?,
         None => None,
     };
-    let mut faults = Vec::new();
-    for (service, pods) in found.iter().filter(|(_, pods)| !pods.is_empty()) {
-        // Other programs than the test service have no faults to set.
-        let Ok(fault) = test_service::fault(&client, pods).await else { continue };
-        let percent = (fault.ratio() * 100.0).round() as u8;
-        let command = format!("meshy fault {{}} {service} -n {namespace}");
-        faults.push(Fault { service: service.clone(), percent, command });
-    }
     let reason = "meshy did not create this cluster: `--allow-changes` turns the controls on";
-    let state = State {
+    let mut state = State {
         mode: Mode::Live,
         title: format!("Lab {name}"),
         allowed,
@@ -84,53 +78,59 @@ pub(super) async fn open(
             target: entry.service.clone(),
             command: entry.command.clone(),
         }),
-        policies: policies::list(&client, &namespace, &names).await,
-        faults,
+        scenarios: scenario::list(&flags)?,
         ..State::default()
     };
-    let proxies = Proxies::start(&client, &namespace).await?;
+    controls::read(&mut state, &client, &namespace, &flags).await?;
+    let kinds = Kinds::new(client);
+    let counting = Counting::start(&kinds, &namespace).await?;
     step.done(format!("{} services", names.len()));
-    let watched = names.iter().find(|name| *name == original_demo::CALLED).cloned();
-    let (run, recorder) = live::recorder()?;
-    let started = RunStarted {
-        run,
-        command: "dashboard".to_owned(),
+    let called = names.iter().find(|name| *name == original_demo::CALLED).cloned();
+    let watched = called.or(entry.as_ref().map(|entry| entry.service.clone()));
+    let shown = Shown {
         title: state.title.clone(),
         lab: name,
-        provider: provider.to_owned(),
-        versions: BTreeMap::from([("meshy".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
-        ..RunStarted::default()
+        provider: lab.as_ref().map_or("existing", |lab| cluster::word(lab.provider)),
+        target: entry.as_ref().map(|entry| entry.service.clone()),
+        watched: watched.map(|name| Service { namespace: namespace.clone(), name }),
     };
-    let live = Live {
-        hub: Hub::live(&state),
-        watched: watched.or(entry.as_ref().map(|entry| entry.service.clone())),
-        target: entry.map(|entry| entry.target),
+    let hub = Hub::live(&state);
+    let live = Live::begin(&hub, kinds.client(), &shown, &context.report).await?;
+    Ok(Page {
+        _counts: counting.follow(&hub),
+        hub,
         state,
-        proxies,
+        counting,
         namespace,
-        kinds: Kinds::new(client),
+        target: entry.map(|entry| entry.target),
+        shown,
+        flags,
+        kinds,
         report: context.report.clone(),
         stop,
         session: None,
-        recorder,
-        begun: Instant::now(),
-        sent: Sent::default(),
-        sending: None,
-        refreshed: None,
-    };
-    Ok((live, started))
+        live: Some(live),
+        orders,
+        running: None,
+    })
+}
+
+async fn names(client: &kube::Client, namespace: &str) -> anyhow::Result<Vec<String>> {
+    let found = services::with_pods(client, namespace).await?;
+    Ok(found.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Finds where the ingress leads: the services of the original demo, else the first rule of an Ingress.
 async fn entry(
     client: &kube::Client,
-    namespace: &str,
+    (namespace, flags): (&str, &str),
     names: &[String],
     address: SocketAddr,
 ) -> anyhow::Result<Option<Entry>> {
     let has = |name: &str| names.iter().any(|known| known == name);
     if has(original_demo::CALLER) && has(original_demo::CALLED) && namespace == "default" {
-        let (service, command) = (original_demo::CALLER.to_owned(), "meshy traffic --rate {}".to_owned());
+        let (service, command) =
+            (original_demo::CALLER.to_owned(), format!("meshy traffic --rate {{}}{flags}"));
         return Ok(Some(Entry { service, target: Target::service_case(address), command }));
     }
     let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
@@ -141,7 +141,8 @@ async fn entry(
         let Some(service) = path.backend.service.map(|service| service.name).filter(|name| has(name)) else {
             continue;
         };
-        let command = format!("meshy traffic --rate {{}} --url http://{service}.{namespace}.svc:8080/");
+        let command =
+            format!("meshy traffic --rate {{}} --url http://{service}.{namespace}.svc:8080/{flags}");
         let target = Target::new(address, &host, path.path.as_deref().unwrap_or("/"))?;
         return Ok(Some(Entry { service, target, command }));
     }

@@ -1,49 +1,42 @@
-//! The page of a lab: counts of its proxies each half second, and what viewers do.
+//! The page of a lab: what viewers do, and what they see of it.
 
-use std::io::BufWriter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use meshy_base::{Report, private};
-use meshy_experiment::event::{
-    Change, Kind, Recorder, RunEnded, RunStarted, RunStatus, StepEnded, StepStarted, Tick, Totals,
-};
+use meshy_base::Report;
+use meshy_experiment::event::{Change, Kind};
 use meshy_kube::Kinds;
 use meshy_load::Target;
 use meshy_metrics::routes::Service;
 use meshy_page::{Command, Hub, State};
 use meshy_policy::policy::Session;
 use meshy_policy::test_service::FaultChange;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::counts::{Counted, Proxies};
+use super::counts::Counting;
+use super::details::Looked;
 use super::inbox::Request;
-use super::policies;
-use super::sent::{Sending, Sent};
-use crate::runs;
-
-/// How often counts are read: a change is on the page within a second.
-pub(super) const TICK: Duration = Duration::from_millis(500);
-
-/// How often pods and policies are read.
-const REFRESH: Duration = Duration::from_secs(5);
+use super::record::{Live, Shown};
+use super::scenario::{Order, Running};
+use super::{controls, policies};
 
 /// The page has no time limit; changes are made one request at a time.
 const LONG: Duration = Duration::from_secs(100 * 24 * 3600);
 
-/// The step that the page records.
-const STEP: &str = "live";
-
-/// A lab that is shown.
-pub(super) struct Live {
+/// The page of a lab.
+pub(super) struct Page {
     pub(super) hub: Arc<Hub>,
     pub(super) state: State,
-    pub(super) proxies: Proxies,
+    pub(super) counting: Counting,
+    pub(super) _counts: AbortOnDropHandle<()>,
     pub(super) namespace: String,
     pub(super) target: Option<Target>,
-    pub(super) watched: Option<String>,
+    pub(super) shown: Shown,
+    /// The flags that name the lab in commands.
+    pub(super) flags: String,
     /// How to talk to the cluster.
     pub(super) kinds: Kinds,
     /// Where a session reports what it restores.
@@ -52,96 +45,107 @@ pub(super) struct Live {
     pub(super) stop: watch::Receiver<bool>,
     /// What was changed, restored at the end; none before the first change, so that other commands can change the lab.
     pub(super) session: Option<Session>,
-    pub(super) recorder: Recorder<BufWriter<std::fs::File>>,
-    pub(super) begun: Instant,
-    pub(super) sent: Sent,
-    pub(super) sending: Option<Sending>,
-    /// When pods and policies were read.
-    pub(super) refreshed: Option<Instant>,
+    /// The run that is recorded; none while a scenario is shown.
+    pub(super) live: Option<Live>,
+    /// Where scenarios are run.
+    pub(super) orders: mpsc::Sender<Order>,
+    /// The scenario that runs.
+    pub(super) running: Option<Running>,
 }
 
-/// Opens the file that a run of the page is recorded in.
-///
-/// # Errors
-/// The file cannot be written.
-pub(super) fn recorder() -> anyhow::Result<(String, Recorder<BufWriter<std::fs::File>>)> {
-    let now = jiff::Timestamp::now();
-    let id = now.strftime("%Y%m%d-%H%M%S-%3f").to_string();
-    let folder = runs::folder()?;
-    private::ensure_folder(&folder)?;
-    let file = folder.join(format!("{id}.events.jsonl"));
-    let writer = private::open(&file, rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY)
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    Ok((id, Recorder::new(BufWriter::new(writer), now)))
-}
-
-impl Live {
-    /// Records the start.
-    pub(super) fn start(&self, started: RunStarted) -> anyhow::Result<()> {
-        self.record(Kind::RunStarted(started))?;
-        self.record(Kind::StepStarted(StepStarted {
-            step: STEP.to_owned(),
-            target: self.state.load.as_ref().map(|load| load.target.clone()),
-            watched: self.watched.clone(),
-            ..StepStarted::default()
-        }))
-    }
-
-    fn record(&self, kind: Kind) -> anyhow::Result<()> {
-        let event = self.recorder.record(self.begun.elapsed(), None, kind)?;
-        self.hub.push(&event);
-        Ok(())
-    }
-
+impl Page {
     /// Records the counts of now.
-    pub(super) async fn tick(&mut self) -> anyhow::Result<()> {
-        let Counted { edges, details } = self.proxies.counted().await;
-        if self.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
-            // An API server that is busy is asked again; the counts go on.
-            if let Err(error) = self.proxies.refresh().await {
-                tracing::debug!("the pods are not known: {error:#}");
-            }
-            let mut services: Vec<String> = edges.iter().map(|edge| edge.to.clone()).collect();
-            services.sort();
-            services.dedup();
-            self.hub.set_details(&self.proxies.details(&services, details).await);
-            self.refreshed = Some(Instant::now());
+    pub(super) fn tick(&mut self) -> anyhow::Result<()> {
+        match &mut self.live {
+            Some(live) => live.tick(&self.counting),
+            None => Ok(()),
         }
-        let (latency_now, samples) = self.sent.take_now();
-        self.record(Kind::Tick(Tick {
-            step: STEP.to_owned(),
-            at_ms: millis(self.begun.elapsed()),
-            load: self.sent.counts(self.sending.as_ref()),
-            latency_now,
-            latency: self.sent.latencies().quantiles(),
-            edges,
-            samples,
-            ..Tick::default()
-        }))
+    }
+
+    /// Gives viewers the state of the controls.
+    pub(super) fn show(&self) {
+        self.hub.set_state(&self.state);
     }
 
     /// Carries out a command and answers it.
     pub(super) async fn act(&mut self, request: Request) {
+        self.state.error = None;
         let done = self.command(request.command).await;
-        self.hub.set_state(&self.state);
+        // What was changed is seen at once.
+        let done = done.and_then(|()| self.tick());
+        self.show();
         // A viewer that is gone wants no answer.
         let _ = request.reply.send(done.map_err(|error| format!("{error:#}")));
     }
 
     async fn command(&mut self, command: Command) -> anyhow::Result<()> {
+        if let Command::Look { service, variant } = command {
+            return self.look(service, variant.as_deref()).await;
+        }
         if !self.state.allowed {
             return Err(anyhow!("{}", self.state.reason.as_deref().unwrap_or("the controls are off")));
         }
         match command {
-            Command::Load { rate } => self.load(rate).await,
-            Command::StopLoad => {
-                self.stop_load().await?;
-                self.change("load", "stopped", true)
+            Command::Run { scenario, short } => return self.run_scenario(&scenario, short).await,
+            Command::Next => return self.next_step(),
+            Command::StopRun => return self.stop_scenario().await,
+            _ if self.running.is_some() => {
+                return Err(anyhow!("a scenario runs: its steps set the load, the faults and the policies"));
             }
+            _ => {}
+        }
+        self.resume().await?;
+        match command {
+            Command::Load { rate } => self.load(rate).await,
+            Command::StopLoad => self.stop_load().await,
             Command::Fault { service, percent } => self.fault(service, percent).await,
             Command::Policy { name, on } => self.policy(&name, on).await,
-            Command::Run { .. } | Command::Next | Command::StopRun => Err(anyhow!("no scenario runs")),
+            _ => Ok(()),
         }
+    }
+
+    /// Reads a service in full, and again while viewers may look at it.
+    async fn look(&mut self, name: String, variant: Option<&str>) -> anyhow::Result<()> {
+        let namespace = match &self.running {
+            Some(running) => running.namespace(variant),
+            None => self.namespace.clone(),
+        };
+        let mut proxies = self.counting.proxies.lock().await;
+        Looked::new(variant, Service { namespace, name }).join(&mut proxies.looked);
+        proxies.refresh(&self.hub).await;
+        Ok(())
+    }
+
+    /// Shows the lab again after a scenario: a new run begins.
+    pub(super) async fn resume(&mut self) -> anyhow::Result<()> {
+        if self.live.is_some() {
+            return Ok(());
+        }
+        self.state.run = None;
+        self.running = None;
+        self.counting.restart(&self.namespace, false).await;
+        controls::read(&mut self.state, self.kinds.client(), &self.namespace, &self.flags).await?;
+        let live = Live::begin(&self.hub, self.kinds.client(), &self.shown, &self.report).await?;
+        self.live = Some(live);
+        Ok(())
+    }
+
+    /// Ends the run that is recorded, and restores what viewers changed.
+    pub(super) async fn pause(&mut self) -> anyhow::Result<()> {
+        if let Some(load) = &mut self.state.load {
+            load.running = false;
+        }
+        if let Some(mut live) = self.live.take() {
+            live.end(&self.counting).await?;
+        }
+        match self.session.take() {
+            Some(session) => session.restore(&self.report).await,
+            None => Ok(()),
+        }
+    }
+
+    fn live(&mut self) -> anyhow::Result<&mut Live> {
+        self.live.as_mut().context("a scenario runs")
     }
 
     async fn load(&mut self, rate: f64) -> anyhow::Result<()> {
@@ -149,22 +153,24 @@ impl Live {
             return Err(anyhow!("invalid rate {rate}, expected 0.1 to 10000 requests per second"));
         }
         let target = self.target.clone().context("no service can be reached through the ingress")?;
-        self.stop_load().await?;
-        self.sending = Some(self.sent.send(target, rate, self.begun.elapsed()));
+        let live = self.live()?;
+        live.sent.end().await?;
+        live.sent.send(target, rate);
+        live.change("load", format!("load: {rate} requests per second"), false)?;
         if let Some(load) = &mut self.state.load {
             (load.running, load.rate) = (true, rate);
         }
-        self.change("load", &format!("{rate} requests per second"), false)
+        Ok(())
     }
 
     async fn stop_load(&mut self) -> anyhow::Result<()> {
         if let Some(load) = &mut self.state.load {
             load.running = false;
         }
-        match self.sending.take() {
-            Some(sending) => self.sent.end(sending).await,
-            None => Ok(()),
-        }
+        let counting = self.counting.clone();
+        let live = self.live()?;
+        live.stop(&counting).await?;
+        live.change("load", "load: stopped".to_owned(), true)
     }
 
     /// Begins to keep what is to be restored.
@@ -178,12 +184,13 @@ impl Live {
     }
 
     async fn fault(&mut self, name: String, percent: u8) -> anyhow::Result<()> {
-        self.hold().await?;
-        let known = self.state.faults.iter_mut().find(|fault| fault.service == name);
-        let known = known.with_context(|| format!("service `{name}` is not a test service"))?;
         if percent > 100 {
             return Err(anyhow!("invalid share {percent} %, expected 0 to 100"));
         }
+        if !self.state.faults.iter().any(|fault| fault.service == name) {
+            return Err(anyhow!("service `{name}` is not a test service"));
+        }
+        self.hold().await?;
         let session = self.session.as_mut().context("the controls are off")?;
         let service = Service { namespace: self.namespace.clone(), name: name.clone() };
         let change = FaultChange {
@@ -194,14 +201,11 @@ impl Live {
             ..FaultChange::default()
         };
         session.fault(&service, None, &change).await?;
-        known.percent = percent;
-        let change = Change {
-            text: format!("{name}: {percent} % of requests fail"),
-            subject: name,
-            ends: percent == 0,
-            command: None,
-        };
-        self.record(Kind::FaultChanged(change))
+        for fault in self.state.faults.iter_mut().filter(|fault| fault.service == name) {
+            fault.percent = percent;
+        }
+        let text = format!("{name}: {percent} % of requests fail");
+        self.live()?.change(&name, text, percent == 0)
     }
 
     async fn policy(&mut self, name: &str, on: bool) -> anyhow::Result<()> {
@@ -214,36 +218,8 @@ impl Live {
         }
         let text = if on { "applied" } else { "removed" };
         let (subject, text, ends) = (change.describe(), text.to_owned(), !on);
-        self.record(Kind::PolicyChanged(Change { subject, text, ends, command: None }))
+        self.live()?.record(Kind::PolicyChanged(Change { subject, text, ends, command: None }))?;
+        self.counting.proxies.lock().await.refresh(&self.hub).await;
+        Ok(())
     }
-
-    fn change(&self, subject: &str, text: &str, ends: bool) -> anyhow::Result<()> {
-        let (subject, text) = (subject.to_owned(), format!("{subject}: {text}"));
-        self.record(Kind::FaultChanged(Change { subject, text, ends, command: None }))
-    }
-
-    /// Ends the load, and records the totals. Returns the session, which is to be restored.
-    pub(super) async fn end(mut self) -> anyhow::Result<Option<Session>> {
-        let stopped = self.stop_load().await;
-        let counted = self.proxies.counted().await;
-        let totals = Totals {
-            duration_ms: millis(self.begun.elapsed()),
-            load: self.sent.counts(None),
-            latencies: self.sent.latencies(),
-            edges: counted.edges,
-            ..Totals::default()
-        };
-        let ended = StepEnded { step: STEP.to_owned(), totals, interrupted: false, why: None };
-        self.record(Kind::StepEnded(ended))?;
-        let (status, reason) = match stopped {
-            Ok(()) => (RunStatus::Completed, None),
-            Err(error) => (RunStatus::Failed, Some(format!("{error:#}"))),
-        };
-        self.record(Kind::RunEnded(RunEnded { status, reason }))?;
-        Ok(self.session)
-    }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

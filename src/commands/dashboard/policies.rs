@@ -17,8 +17,12 @@ const PROFILE: &str = "profile";
 /// Attempts by annotations, as `meshy retry apply` has them without flags.
 const LIMIT: u16 = 3;
 
-/// Returns the policies of a namespace, with what is in force now.
-pub(super) async fn list(client: &kube::Client, namespace: &str, names: &[String]) -> Vec<Policy> {
+/// Returns the policies of a namespace, with what is in force now; `flags` name the lab in commands.
+pub(super) async fn list(
+    client: &kube::Client,
+    (namespace, flags): (&str, &str),
+    names: &[String],
+) -> Vec<Policy> {
     let mut found = Vec::new();
     for name in names {
         let service = Service { namespace: namespace.to_owned(), name: name.clone() };
@@ -29,16 +33,16 @@ pub(super) async fn list(client: &kube::Client, namespace: &str, names: &[String
                 name: PROFILE.to_owned(),
                 title: format!("{name}: ServiceProfile with a retry budget"),
                 on: matches!(now, InForce::Budget { .. }),
-                apply: "meshy sp apply".to_owned(),
-                remove: "meshy sp delete".to_owned(),
+                apply: format!("meshy sp apply{flags}"),
+                remove: format!("meshy sp delete{flags}"),
             });
         }
         found.push(Policy {
             name: format!("retries {name}"),
             title: format!("{name}: at most {LIMIT} retries by annotations"),
             on: matches!(now, InForce::Limit { .. }),
-            apply: format!("meshy retry apply {name} -n {namespace}"),
-            remove: format!("meshy retry delete {name} -n {namespace}"),
+            apply: format!("meshy retry apply {name} -n {namespace}{flags}"),
+            remove: format!("meshy retry delete {name} -n {namespace}{flags}"),
         });
     }
     found

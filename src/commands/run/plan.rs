@@ -16,7 +16,7 @@ use crate::runner::{Graph, Limits, Plan};
 
 impl Args {
     /// Reads the scenario, its policies and its topology.
-    pub(super) fn read(&self) -> anyhow::Result<Plan> {
+    pub(in crate::commands) fn read(&self) -> anyhow::Result<Plan> {
         let name = self.scenario.as_deref().unwrap_or_default();
         let settings = Settings { set: self.set.clone(), fast: self.fast };
         let path = Path::new(name);
