@@ -31,32 +31,12 @@ const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimati
 
 const ends = (file) => readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line)).filter((event) => event.type === "step-ended");
 
-async function shoot(engine, url, target, { width, height, time, colorScheme = "light", fullPage = true, prepare }) {
+async function shoot(engine, url, target, { width, height, time, colorScheme = "light" }) {
   const { page, context } = await open(engine, url, { viewport: { width, height }, colorScheme, reducedMotion: "reduce" });
   await seek(page, time);
-  await prepare?.(page);
   await drawn(page);
-  await page.screenshot({ path: target, fullPage });
+  await page.screenshot({ path: target, fullPage: true });
   await context.close();
-}
-
-/** Screenshots of every view and of each step of the runs. */
-async function review(engine, meshy, folder, runs) {
-  for (const [name, file] of runs.map((run) => run.split("="))) {
-    const server = await served(["dashboard", "--replay", file, "--no-open"], meshy);
-    for (const [width, height] of [[1280, 720], [400, 800]]) {
-      for (const [index, step] of ends(file).entries()) {
-        await shoot(engine, server.url, `${folder}/${name}-${index + 1}-${step.step}-${width}.png`, { width, height, time: step.elapsed_ms });
-      }
-      const panel = async (page) => {
-        await page.locator("#graph .call").first().focus();
-        await page.keyboard.press("Enter");
-      };
-      await shoot(engine, server.url, `${folder}/${name}-panel-${width}.png`, { width, height, fullPage: false, prepare: panel });
-      await shoot(engine, server.url, `${folder}/${name}-dark-${width}.png`, { width, height, colorScheme: "dark" });
-    }
-    await server.end();
-  }
 }
 
 if (what === "terminal") terminal(...args);
@@ -67,7 +47,6 @@ else {
     const server = await served(["dashboard", "--replay", file, "--no-open"], meshy);
     await shoot(engine, server.url, target, { width: 1280, height: 720, time: ends(file)[1].elapsed_ms, colorScheme: "dark" });
     await server.end();
-  } else if (what === "file") await shoot(engine, `file://${args[0]}`, args[1], { width: 1280, height: 720 });
-  else await review(engine, args[0], args[1], args.slice(2));
+  } else await shoot(engine, `file://${args[0]}`, args[1], { width: 1280, height: 720 });
   await engine.close();
 }
