@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::time::Duration;
 
 use meshy_net::BoxIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy, split};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// Binds the first port of `ports` on 127.0.0.1 that is free and permitted; port 0 selects any free port.
 ///
@@ -30,17 +33,40 @@ pub(crate) fn ingress_ports(preferred: &[u16]) -> Vec<u16> {
     std::iter::once(80).chain(8080..8180).chain(std::iter::once(0)).collect()
 }
 
-/// Copies bytes between a socket and a stream of the cluster network until both directions are closed.
-pub(crate) async fn splice(mut socket: TcpStream, mut stream: BoxIo) {
+/// How long a client may still send after the cluster has closed the connection: a socket that is closed with unread bytes resets
+/// the connection, and the client may lose the end of the response.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// Copies bytes between a socket and a stream of the cluster network until both directions are closed, or until the cluster has
+/// closed its side: a client that is idle would otherwise keep the place of a connection that is over.
+pub(crate) async fn splice(socket: TcpStream, stream: BoxIo) {
     // Small responses must not wait for the delayed acknowledgement of the peer.
     let _ = socket.set_nodelay(true);
+    let (mut from_client, mut to_client) = socket.into_split();
+    let (mut from_cluster, mut to_cluster) = split(stream);
     // An error is a reset by one side; the other side then sees its stream closed.
-    let _ = copy_bidirectional(&mut socket, &mut stream).await;
+    let upload = async {
+        let _ = copy(&mut from_client, &mut to_cluster).await;
+        let _ = to_cluster.shutdown().await;
+    };
+    let download = async {
+        let _ = copy(&mut from_cluster, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    let (mut upload, mut download) = (pin!(upload), pin!(download));
+    tokio::select! {
+        () = &mut upload => download.await,
+        () = &mut download => {
+            let _ = timeout(LINGER, upload).await;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bind_first, ingress_ports};
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
 
     #[tokio::test]
     async fn a_used_port_is_skipped() {
@@ -49,6 +75,25 @@ mod tests {
         let next = bind_first(&[port, 0]).await.expect("another port");
         assert_ne!(next.local_addr().expect("a bound socket").port(), port);
         assert!(bind_first(&[port]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_cluster_closed_ends_although_its_client_is_idle() {
+        let listener = bind_first(&[0]).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let (socket, _) = listener.accept().await.expect("the client");
+        let (mut server, stream) = tokio::io::duplex(64);
+        let spliced = tokio::spawn(splice(socket, Box::new(stream)));
+        client.write_all(b"GET").await.expect("it is open");
+        let mut request = [0; 3];
+        server.read_exact(&mut request).await.expect("what the client sent");
+        server.write_all(b"408").await.expect("it is open");
+        drop(server);
+        timeout(Duration::from_secs(60), spliced).await.expect("it ends").expect("no panic");
+        let mut response = String::new();
+        client.read_to_string(&mut response).await.expect("no reset");
+        assert_eq!(response, "408");
     }
 
     #[test]
