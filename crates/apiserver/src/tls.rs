@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
@@ -27,6 +27,12 @@ pub struct SignedCertificate {
     pub key: String,
 }
 
+/// The certificates live as long as their cluster, whatever the clock of the machine shows.
+fn set_always_valid(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(1970, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+}
+
 impl CertificateAuthority {
     /// Returns a new authority with a random key.
     ///
@@ -36,6 +42,7 @@ impl CertificateAuthority {
         let key = KeyPair::generate().map_err(ApiError::internal)?;
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "meshy embedded");
+        set_always_valid(&mut params);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages =
             vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
@@ -80,6 +87,7 @@ impl CertificateAuthority {
             Issuer::from_ca_cert_pem(&self.certificate_pem, &self.key).map_err(ApiError::internal)?;
         let key = KeyPair::generate().map_err(ApiError::internal)?;
         let mut params = CertificateParams::new(hosts.to_vec()).map_err(ApiError::internal)?;
+        set_always_valid(&mut params);
         params.distinguished_name.push(DnType::CommonName, name);
         params.distinguished_name.push(DnType::OrganizationName, "system:masters");
         params.extended_key_usages = vec![usage];
@@ -113,5 +121,36 @@ impl CertificateAuthority {
             .map_err(ApiError::internal)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls_pki_types::{ServerName, UnixTime};
+
+    use super::*;
+
+    #[test]
+    fn certificate_of_the_server_is_valid_with_a_wrong_clock() {
+        let authority = CertificateAuthority::new().unwrap();
+        let signed =
+            authority.sign("apiserver", &["127.0.0.1".to_owned()], ExtendedKeyUsagePurpose::ServerAuth);
+        let certificate = CertificateDer::from_pem_slice(signed.unwrap().certificate.as_bytes()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        // 1 January 1970, 29 November 2026, 30 December 9999.
+        for seconds in [0, 1_795_910_400, 253_402_128_000] {
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            let verified = verifier.verify_server_cert(&certificate, &[], &name, &[], now);
+            assert!(verified.is_ok(), "{seconds} s after 1970: {verified:?}");
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meshy_dataplane::Identity;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -17,6 +19,8 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 const ROTATION: Duration = Duration::from_secs(24 * 3600 * 7 / 10);
 /// How far back a certificate is valid, because the clock may be set back.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+/// The last second that a certificate can name, in seconds after 1970: that of the year 9999.
+const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
 /// How often the age of the certificates is checked. Timers stop while a computer is suspended, its clock does not.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -50,6 +54,8 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, "root.linkerd.cluster.local");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // It ends with the process, whatever the clock shows.
+        (params.not_before, params.not_after) = (date_time_ymd(1970, 1, 1), date_time_ymd(9999, 12, 31));
         let certificate = params.self_signed(&key)?;
         let root_sha256 =
             Sha256::digest(certificate.pem()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -109,7 +115,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.not_before = (now - CLOCK_SKEW).into();
-        params.not_after = (now + LIFETIME).into();
+        params.not_after = (now + LIFETIME).min(UNIX_EPOCH + LAST_SECOND).into();
         let certificate = params.signed_by(&key, &self.issuer)?;
         let private = PrivateKeyDer::try_from(key.serialize_der())?;
         Ok(Identity::new(name, vec![certificate.der().clone()], private, [self.root.clone()])?)
@@ -119,6 +125,14 @@ impl Authority {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_issued_with_a_wrong_clock() {
+        let authority = Authority::new().expect("an authority");
+        for now in [UNIX_EPOCH, UNIX_EPOCH + LAST_SECOND - Duration::from_secs(60)] {
+            assert!(authority.issue("default.default", now).is_some(), "{now:?}");
+        }
+    }
 
     #[test]
     fn a_certificate_is_replaced_after_seventy_percent_of_its_lifetime() {

@@ -1,6 +1,6 @@
 //! Certificates: made once, kept in the cluster's Secrets, read back afterwards.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow, bail};
 use rcgen::{
@@ -11,6 +11,8 @@ use x509_parser::prelude::{FromDer as _, Pem, X509Certificate};
 
 /// How long a certificate is good for.
 const VALIDITY: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The last second that a certificate can name, in seconds after 1970: that of the year 9999.
+const LAST_SECOND: Duration = Duration::from_secs(253_402_300_799);
 /// Clocks of nodes differ; a certificate of this moment should hold on one that is behind.
 const BACKDATED: Duration = Duration::from_secs(300);
 
@@ -171,7 +173,7 @@ fn authority(name: &str, path_length: Option<u8>) -> anyhow::Result<CertificateP
 fn dated(params: &mut CertificateParams) {
     let now = SystemTime::now();
     params.not_before = (now - BACKDATED).into();
-    params.not_after = (now + VALIDITY).into();
+    params.not_after = (now + VALIDITY).min(UNIX_EPOCH + LAST_SECOND).into();
 }
 
 /// The PEM blocks whose label ends so, together.
