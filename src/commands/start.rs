@@ -31,7 +31,8 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     provider.connect(context, &record).await?;
     let kinds = Kinds::new(context.client_of(&record).await?);
     let step = context.report.step("Waiting", "for the workloads");
-    let ready = cluster::ready::workloads(&kinds, context.deadline, &step).await;
+    let ready = cluster::ready::workloads(&kinds, context.deadline, &step);
+    let ready = cluster::reach::while_running(context, ready).await;
     step.ended(ready, |count| format!("{count} ready"))
         .with_context(|| format!("lab `{}` was started, and not all of it is ready", record.name))?;
     context.data(&record, |r| format!("lab `{}` is ready; context `{}`", r.name, r.context))?;

@@ -109,7 +109,7 @@ async fn one(env: &Env, kinds: &Kinds, bundle: Bundle, options: &Options) -> any
             stuck::replace(kinds, &applied).await?;
             wait::ready(kinds, &objects, env.deadline, Some(&step)).await
         };
-        let ready = ready.await;
+        let ready = cluster::reach::while_running(env, ready).await;
         if let Err(error) = ready {
             step.failed();
             return Err(error).hint(format!("`meshy status{}` shows the rest", env.name_flag()));

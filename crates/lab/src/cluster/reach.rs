@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::provider;
-use crate::lab::Env;
-use crate::lab::Record;
+use crate::lab::{self, Env, Record, files};
 use meshy_base::error::{self, Advise, Exit};
 use meshy_kube::failure::{self, Failure};
 
 /// How long the search for a reason may take after a command has failed: an engine lists its containers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a wait looks whether the process still runs: it reads a lock and a file below /proc.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Refuses to use a lab that this machine knows to be stopped, where that costs no request.
 ///
@@ -22,6 +24,30 @@ pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
     match provider(lab.provider).stopped_process(lab)? {
         Some(state) => Err(stopped_error(lab, &state, None)),
         None => Ok(()),
+    }
+}
+
+/// Does work on a lab, and ends it as soon as this machine knows that the process of the lab's cluster has ended: a watch would
+/// try to connect again until the time is over.
+///
+/// # Errors
+/// Those of the work; the process has ended.
+pub async fn while_running<T>(env: &Env, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let ended = async {
+        loop {
+            sleep(INTERVAL).await;
+            if let Ok(Some(lab)) = env.used_lab()
+                && let Err(error) = refuse_stopped(&lab)
+            {
+                let log = lab::folder(&lab.name)?.join(files::EMBEDDED_LOG);
+                return Err(error).hint(format!("its log is {}", log.display()));
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        ended = ended => ended,
     }
 }
 
