@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use kube::ResourceExt as _;
 use kube::api::Api;
-use meshy_linkerd::lint::{self, Level};
 use meshy_linkerd::profile::ServiceProfile;
 use meshy_linkerd::{generate, names};
 use serde::Serialize;
@@ -179,7 +178,10 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
         let (name, namespace) = (args.generate.service.unwrap_or_default(), args.generate.namespace);
         super::target::read(&client, &Service { name, namespace }).await?;
     }
-    judge(context, &client, &object, args.force).await?;
+    let mut world = survey::world(&client).await?;
+    world.set_only_target(object.clone());
+    let refusal = "lint found what is wrong with the profile; it was not applied";
+    survey::judge(&context.report, &world, args.force, refusal)?;
     let profile =
         ServiceProfile::from_value(&object).context("Linkerd would refuse this profile").exit(Exit::Usage)?;
     let (name, own) =
@@ -316,29 +318,6 @@ fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
             .hint("`meshy sp` takes one at a time, to prove each")
             .exit(Exit::Usage),
     }
-}
-
-/// Lints a profile against the cluster: errors stop, warnings are reported.
-async fn judge(
-    context: &Context,
-    client: &kube::Client,
-    object: &serde_json::Value,
-    force: bool,
-) -> anyhow::Result<()> {
-    let mut world = survey::world(client).await?;
-    world.set_only_target(object.clone());
-    let findings = lint::lint(&world);
-    if findings.is_empty() {
-        return Ok(());
-    }
-    context.report.say(survey::words(&findings).trim_end());
-    if findings.iter().any(|f| f.level == Level::Error) && !force {
-        return Err(anyhow!("lint found what is wrong with the profile; it was not applied"))
-            .hint("`--force` applies it anyway")
-            .id("profile-refused")
-            .exit(Exit::Lint);
-    }
-    Ok(())
 }
 
 #[cfg(test)]

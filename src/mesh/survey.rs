@@ -1,11 +1,13 @@
 //! The objects of a cluster that lint looks at.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use futures::TryStreamExt as _;
 use futures::stream::FuturesOrdered;
 use kube::Client;
 use kube::api::{Api, ListParams, TypeMeta};
-use meshy_linkerd::lint::{Finding, Level, World};
+use meshy_base::Report;
+use meshy_base::error::{Advise as _, Exit};
+use meshy_linkerd::lint::{self, Finding, Level, World};
 use serde_json::{Value, json};
 
 use meshy_kube::{Kinds, Object};
@@ -64,6 +66,23 @@ async fn list(kinds: &Kinds, version: &str, kind: &str) -> anyhow::Result<Vec<Va
         json!(object)
     };
     Ok(objects.items.into_iter().map(typed).collect())
+}
+
+/// Lints policies before they are applied and reports all findings. `refusal` is the error: which policies have mistakes, and that
+/// they were not applied.
+///
+/// # Errors
+/// Lint found an error, and `force` is not set.
+pub(crate) fn judge(report: &Report, world: &World, force: bool, refusal: &str) -> anyhow::Result<()> {
+    let findings = lint::lint(world);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    report.say(words(&findings).trim_end());
+    if force || findings.iter().all(|finding| finding.level != Level::Error) {
+        return Ok(());
+    }
+    Err(anyhow!("{refusal}")).hint("`--force` applies it anyway").id("policy-refused").exit(Exit::Lint)
 }
 
 /// Findings as text for people: where, what, why, what to do.

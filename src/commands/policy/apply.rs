@@ -7,7 +7,6 @@ use anyhow::{Context as _, anyhow};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_kube::{Kinds, Object, manifest};
 use meshy_lab::files;
-use meshy_linkerd::lint::{self, Level};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{self, Clients, Evidence, Options, Outcome, PolicyChange, PolicyKind, State};
 use serde_json::json;
@@ -258,18 +257,8 @@ async fn judge(
         object.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
         json!(object)
     }));
-    let findings = lint::lint(&world);
-    if findings.is_empty() {
-        return Ok(());
-    }
-    context.report.say(survey::words(&findings).trim_end());
-    if findings.iter().any(|finding| finding.level == Level::Error) && !args.force {
-        return Err(anyhow!("lint found errors in {}; nothing was applied", args.file.display()))
-            .hint("`--force` applies it anyway")
-            .id("profile-refused")
-            .exit(Exit::Lint);
-    }
-    Ok(())
+    let refusal = format!("lint found errors in {}; nothing was applied", args.file.display());
+    survey::judge(&context.report, &world, args.force, &refusal)
 }
 
 #[cfg(test)]
