@@ -12,7 +12,7 @@ use super::predict::ScenarioArgs;
 use crate::context::Context;
 use crate::original_demo;
 use crate::recording::Recording;
-use crate::report::chart;
+use crate::report::curve::{self, CurvePoint};
 use crate::stage::Stage;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
@@ -141,14 +141,14 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         false => None,
     };
     if let Some(file) = &args.svg {
-        let curve: Vec<_> = points
+        let points: Vec<CurvePoint> = points
             .iter()
             .map(|point| {
                 let measured = point.measured.as_ref().map(|measured| measured.success_ratio);
                 (point.value, point.prediction.success_ratio, measured)
             })
             .collect();
-        let svg = chart::curve(&name.to_lowercase(), &curve);
+        let svg = curve::curve(&scenario(base, args.value), &name.to_lowercase(), &points);
         let _writing = activity::writing(file);
         std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
     }
@@ -227,6 +227,19 @@ async fn measure_on(
     Ok(())
 }
 
+/// The title of the picture: what is the same at each point.
+fn scenario(base: EdgeLoad, value: Value) -> String {
+    let fail = format!("{:.0} % of the attempts fail", base.fail_ratio * 100.0);
+    let rate = format!("{} requests/s", base.requests_per_second);
+    let policy = match value {
+        Value::Rate | Value::Fail => base.policy.words(),
+        Value::Limit => "a limit of retries per request".to_owned(),
+        Value::Ratio | Value::Min | Value::Ttl => "a retry budget".to_owned(),
+    };
+    let parts = [(Value::Fail, fail), (Value::Rate, rate)].into_iter().filter(|(of, _)| *of != value);
+    parts.map(|(_, text)| text).chain([policy]).collect::<Vec<_>>().join(", ")
+}
+
 fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
     let mut scenario = base;
     let budget = match base.policy {
@@ -261,6 +274,25 @@ mod tests {
     fn a_range_with_too_many_points_is_refused_as_that() {
         assert!(range("0..1000000").unwrap_err().contains("has 1000001 points, at most 200"));
         assert!(range("5..0").unwrap_err().contains("is not a range"));
+    }
+
+    #[test]
+    fn the_title_of_the_picture_names_what_does_not_vary() {
+        let (policy, fail_ratio, requests_per_second) = (Policy::None, 0.7, 10.0);
+        let base = EdgeLoad {
+            fail_ratio,
+            requests_per_second,
+            over_seconds: 1.0,
+            clients: 1,
+            policy,
+            blocks: false,
+        };
+        assert_eq!(scenario(base, Value::Fail), "10 requests/s, no retries");
+        assert_eq!(scenario(base, Value::Rate), "70 % of the attempts fail, no retries");
+        assert_eq!(
+            scenario(base, Value::Limit),
+            "70 % of the attempts fail, 10 requests/s, a limit of retries per request"
+        );
     }
 
     #[test]

@@ -4,7 +4,6 @@ use plotters::prelude::*;
 
 use crate::steps::Step;
 use meshy_load::{Latency, Tick};
-use meshy_predict::Interval;
 
 const TALL: (u32, u32) = (860, 240);
 const LOW: (u32, u32) = (860, 120);
@@ -47,43 +46,6 @@ pub fn latency(steps: &[Step]) -> String {
 
 fn highest(lines: &[Points]) -> f64 {
     lines.iter().flatten().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1
-}
-
-/// Success over a swept value: predicted as a line with the band that chance allows, measured as points with what so
-/// many requests can tell.
-pub fn curve(name: &str, points: &[(f64, Interval, Option<Interval>)]) -> String {
-    let mut svg = String::new();
-    let ends = (f64::MAX, f64::MIN);
-    let (from, to) = points.iter().fold(ends, |(a, b), (x, _, _)| (a.min(*x), b.max(*x)));
-    let to = if to > from { to } else { from + 1.0 };
-    let percent = |value: f64| value * 100.0;
-    let draw = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::with_string(svg, TALL).into_drawing_area();
-        area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(48)
-            .build_cartesian_2d(from..to, 0.0..105.0)?;
-        let mesh = &mut chart.configure_mesh();
-        mesh.x_desc(name).y_desc("success, %").light_line_style(WHITE).draw()?;
-        let band = points.iter().map(|(x, y, _)| (*x, percent(y.high)));
-        let band: Vec<(f64, f64)> =
-            band.chain(points.iter().rev().map(|(x, y, _)| (*x, percent(y.low)))).collect();
-        chart.draw_series([Polygon::new(band, RGBColor(46, 125, 90).mix(0.2))])?;
-        let line = points.iter().map(|(x, y, _)| (*x, percent(y.mean)));
-        chart.draw_series(LineSeries::new(line, RGBColor(46, 125, 90).stroke_width(2)))?;
-        let seen = RGBColor(179, 84, 30);
-        for (x, measured) in points.iter().filter_map(|(x, _, measured)| Some((*x, (*measured)?))) {
-            let reach = [(x, percent(measured.low)), (x, percent(measured.high))];
-            chart.draw_series([PathElement::new(reach, seen.stroke_width(1))])?;
-            chart.draw_series([Circle::new((x, percent(measured.mean)), 4, seen.filled())])?;
-        }
-        area.present()?;
-        Ok(())
-    };
-    draw(&mut svg).expect("drawing into memory does not fail");
-    svg
 }
 
 type Points = Vec<(f64, f64)>;
