@@ -161,8 +161,11 @@ fn summary(run: &Run, variant: Option<&str>, result: &StepResult, ended: bool) -
             succeeded_count: tick.load.succeeded.saturating_sub(last.load.succeeded),
             latency: latency(tick.latency_now),
         };
-        if one.requests_count > 0 || one.length_seconds >= 0.5 {
-            ticks.push(one);
+        match ticks.last_mut() {
+            // The rest of a load after its last whole second is too short for a separate share.
+            Some(before) if one.length_seconds < 0.5 => add(before, &one),
+            _ if one.requests_count > 0 || one.length_seconds >= 0.5 => ticks.push(one),
+            _ => {}
         }
         last = tick.clone();
     }
@@ -190,6 +193,13 @@ fn summary(run: &Run, variant: Option<&str>, result: &StepResult, ended: bool) -
         interrupted: !ended,
         incomplete: totals.incomplete.clone(),
     }
+}
+
+/// Adds a part of a second to the second before it, which keeps its latency.
+fn add(second: &mut meshy_load::Tick, part: &meshy_load::Tick) {
+    second.length_seconds += part.length_seconds;
+    second.requests_count += part.requests_count;
+    second.succeeded_count += part.succeeded_count;
 }
 
 #[cfg(test)]
@@ -222,8 +232,9 @@ mod tests {
             event(1000, Kind::StepStarted(started)),
             event(2000, tick(1000, 4, 1)),
             event(2500, Kind::FaultChanged(change)),
-            event(3000, tick(2000, 8, 4)),
-            event(3010, Kind::StepEnded(ended)),
+            event(3000, tick(2000, 7, 4)),
+            event(3200, tick(2200, 8, 4)),
+            event(3210, Kind::StepEnded(ended)),
         ]);
         let steps = of(&run);
         let [step] = &steps[..] else { panic!("{steps:?}") };
@@ -231,6 +242,9 @@ mod tests {
         assert_eq!((step.traffic.requests_count, step.traffic.success_ratio), (8, Some(0.5)));
         let ticks: Vec<u64> = step.traffic.ticks.iter().map(|tick| tick.succeeded_count).collect();
         assert_eq!((ticks, step.traffic.interrupted), (vec![1, 3], false));
+        let last = &step.traffic.ticks[1];
+        assert_eq!(last.requests_count, 4, "a failure after the last second is part of that second");
+        assert!((last.length_seconds - 1.2).abs() < 1e-9, "{last:?}");
         assert_eq!(step.marks, [Mark { at_seconds: 1.5, text: "x 70% errors".to_owned() }]);
     }
 }

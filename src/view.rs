@@ -19,6 +19,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// Seconds in the sparkline: what a terminal of 80 columns shows next to its label.
 const SPARK: usize = 60;
 
+/// Seconds of the first number of the live view: long enough that a few requests per second are no saw.
+const NOW: usize = 5;
+
 /// Between two looks at the events that wait.
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -272,9 +275,7 @@ impl Spark {
     fn text(&self) -> String {
         let recent = &self.past[self.past.len().saturating_sub(SPARK)..];
         let from = self.past.len() - recent.len();
-        let (requests, succeeded) =
-            recent.iter().fold((0, 0), |(all, good), one| (all + one.requests, good + one.succeeded));
-        let success = if requests == 0 { 0.0 } else { succeeded as f64 / requests as f64 * 100.0 };
+        let requests: u64 = recent.iter().map(|second| second.requests).sum();
         let seconds: f64 = recent.iter().map(|second| second.length_seconds).sum();
         let now = self.past.last().copied().unwrap_or_default();
         let spark: String = recent.iter().map(|second| block(second.success())).collect();
@@ -285,7 +286,10 @@ impl Spark {
             below => format!("\n  {}", style(below).cyan()),
         };
         format!(
-            "  success {success:5.1} %   {:.1} of {} requests/s   now p50 {:.1} ms, p99 {:.1} ms\n  {}{below}",
+            "  success {:5.1} % ({:.0} s: {:.1} %)  {:.1} of {} requests/s  p50 {:.1} ms, p99 {:.1} ms\n  {}{below}",
+            success(&recent[recent.len().saturating_sub(NOW)..]),
+            seconds,
+            success(recent),
             requests as f64 / seconds.max(1e-9),
             self.rate,
             now.quantiles[0],
@@ -303,6 +307,13 @@ fn bar() -> ProgressBar {
     bar
 }
 
+/// The share of requests that succeeded, in percent.
+fn success(seconds: &[Second]) -> f64 {
+    let sum = |(all, good), second: &Second| (all + second.requests, good + second.succeeded);
+    let (requests, succeeded) = seconds.iter().fold((0, 0), sum);
+    if requests == 0 { 0.0 } else { succeeded as f64 / requests as f64 * 100.0 }
+}
+
 fn block(ratio: Option<f64>) -> char {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     ratio.map_or('·', |ratio| BLOCKS[((ratio * 8.0) as usize).min(7)])
@@ -313,6 +324,15 @@ mod tests {
     use super::*;
     use meshy_experiment::event::Counts;
     use meshy_experiment::latency::Quantiles;
+
+    #[test]
+    fn the_first_number_of_the_live_view_follows_a_policy_within_five_seconds() {
+        let second = |succeeded| Second { length_seconds: 1.0, requests: 10, succeeded, ..Second::default() };
+        let past = [second(3); 15].into_iter().chain([second(10); 5]).collect();
+        let spark = Spark { past, rate: 10.0, ..Spark::default() };
+        let text = spark.text();
+        assert!(text.starts_with("  success 100.0 % (20 s: 47.5 %)  10.0 of 10 requests/s  p50 "), "{text}");
+    }
 
     #[test]
     fn a_second_is_one_aligned_line_of_what_happened_since_the_tick_before() {

@@ -78,20 +78,25 @@ pub(super) async fn heading(
     }
 }
 
+/// How many lines [`key`] writes below the text: the prompt, and an empty line after it.
+const PROMPT_LINES: usize = 2;
+
 async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> {
+    // Only a key that is pressed from now on, and each of these.
+    hush.forget();
     context.report.say(format!("\n    {}\n", style("[any key]").dim()));
     if term.is_term() {
-        // Only a key that is pressed from now on.
-        hush.forget();
-        let term = term.clone();
+        let keyboard = term.clone();
         let _waiting = activity::begin(activity::Kind::Work, "waiting for a key");
         // A separate thread: the cluster in this process goes on while the speaker speaks.
-        let key = tokio::task::spawn_blocking(move || term.read_key()).await?;
+        let key = tokio::task::spawn_blocking(move || keyboard.read_key()).await?;
         match key {
             // Ctrl-C is a key here; the signal that the terminal makes of it then ends the wait for this.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
             key => drop(key.context("cannot read the keyboard")?),
         }
+        // What is on the screen while the step runs is for the audience: nothing is to be pressed.
+        term.clear_last_lines(PROMPT_LINES)?;
     }
     Ok(())
 }

@@ -172,6 +172,7 @@ impl Trigger {
     }
 }
 
+/// What the service does, without its name.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -193,6 +194,6 @@ impl fmt::Display for Fault {
         if let Some(pods) = &self.pods {
             parts.push(format!("{} of its pods", pods.value));
         }
-        write!(f, "{}: {}", self.service.value, parts.join(", "))
+        f.write_str(&parts.join(", "))
     }
 }

@@ -57,6 +57,8 @@ fn a_scenario_is_read_with_the_defaults_of_its_parameters() {
     assert_eq!((load.rate.0, scenario.duration().to_string().as_str()), (10.0, "25s"));
     assert_eq!(scenario.step("faulty").unwrap().watched(), Some("cart"));
     assert_eq!(scenario.conditions().len(), 3);
+    // A mark names the service before it.
+    assert_eq!(scenario.step("faulty").unwrap().faults[0].to_string(), "50% errors");
 }
 
 #[test]
