@@ -1,5 +1,8 @@
 //! The add-ons' manifests before a real kube-apiserver: `MESHY_TESTBED=FOLDER cargo test --test addons`.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -35,7 +38,7 @@ impl ApiServer {
     /// Starts one; nothing where there is no testbed.
     fn start() -> Option<Self> {
         let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-            eprintln!("skipped: no testbed (MESHY_TESTBED is not set)");
+            skip::skipped("no testbed (MESHY_TESTBED is not set)");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,8 @@
 //! Images and the real registry program, as far as it is there: `MESHY_TESTBED=FOLDER cargo test --test registry`.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,7 +23,7 @@ impl Registry {
     /// Starts one; nothing where there is no testbed.
     fn start() -> Option<Self> {
         let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-            eprintln!("skipped: no testbed (MESHY_TESTBED is not set)");
+            skip::skipped("no testbed (MESHY_TESTBED is not set)");
             return None;
         };
         let unpack =

@@ -57,7 +57,7 @@ fn each_script_fails_and_names_a_tool_that_is_missing() {
     for script in scripts {
         let is_python = fs::read_to_string(&script).expect("text").starts_with("#!/usr/bin/env python3");
         if is_python && python().is_none() {
-            eprintln!("skipped {}: there is no {PYTHON}", script.display());
+            crate::skip::skipped(&format!("{}, there is no {PYTHON}", script.display()));
             continue;
         }
         let programs: &[&str] = if is_python { &[PYTHON] } else { &["bash", "dirname"] };

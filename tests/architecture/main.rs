@@ -7,5 +7,7 @@ mod cycles;
 mod findings;
 mod providers;
 mod size;
+#[path = "../support/skip.rs"]
+mod skip;
 mod sources;
 mod words;

@@ -9,7 +9,7 @@ pub(crate) fn look(page: &Path) {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     });
     let Some(browser) = found else {
-        eprintln!("skipped: no Chromium, so the report was not looked at");
+        crate::skip::skipped("no Chromium, so the report was not looked at");
         return;
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -12,4 +12,6 @@ mod lab;
 mod restore;
 mod run;
 mod server;
+#[path = "../support/skip.rs"]
+mod skip;
 mod traffic;

@@ -16,7 +16,7 @@ impl Lab {
     /// Starts one; none, and a word about it, without a testbed.
     pub(crate) fn start() -> Option<Self> {
         let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-            eprintln!("skipped: no testbed (MESHY_TESTBED names its folder)");
+            crate::skip::skipped("no testbed (MESHY_TESTBED names its folder)");
             return None;
         };
         let unpack = Path::new(&testbed).join("unpack");

@@ -7,6 +7,8 @@
 #[path = "../support/home.rs"]
 mod home;
 mod lab;
+#[path = "../support/skip.rs"]
+mod skip;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

@@ -53,6 +53,20 @@ fn requests_of_other_senders_are_noted_and_not_predicted() {
 }
 
 #[test]
+fn a_load_on_a_service_of_an_own_application_is_counted_at_that_service() {
+    let home = Home::new();
+    home.good("up --provider embedded --topology chain-2");
+    let measured = run(&home, "traffic 2s --url http://cart.default.svc:8080/ --rate 20 -o json");
+    let mesh = &measured["mesh"];
+    assert_eq!(
+        (&mesh["service"]["name"], &mesh["service"]["namespace"]),
+        (&"cart".into(), &"default".into())
+    );
+    let counted = (&mesh["clients"]["requests_count"], &measured["traffic"]["requests_count"]);
+    assert_eq!(counted, (&40.into(), &40.into()), "{mesh}");
+}
+
+#[test]
 fn lengths_and_ranges_that_make_no_sense_are_refused() {
     let home = Home::new();
     for (line, wanted) in [

@@ -7,3 +7,8 @@ mod home;
 mod labs;
 mod loads;
 mod tables;
+#[cfg(target_os = "linux")]
+mod talk;
+#[cfg(target_os = "linux")]
+#[path = "../support/terminal.rs"]
+mod terminal;

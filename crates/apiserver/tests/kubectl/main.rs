@@ -4,9 +4,12 @@
 //! their stories are skipped with a message if they are not installed.
 
 mod client_go;
+#[path = "../../../../tests/support/skip.rs"]
+mod skip;
 mod stories;
 mod target;
 
+use skip::skipped;
 use stories::{STORIES, Story};
 use target::Target;
 
@@ -42,7 +45,7 @@ fn kubectl_behaves_as_with_kube_apiserver() {
 #[ignore = "needs helm and kube-apiserver: tests/testbed.sh"]
 fn helm_behaves_as_with_kube_apiserver() {
     if !target::is_installed("helm") {
-        eprintln!("skipped: helm is not installed");
+        skipped("helm is not installed");
         return;
     }
     let (actual, expected) = (Target::embedded(), testbed());
@@ -59,7 +62,7 @@ fn client_go_behaves_as_with_kube_apiserver() {
     let program = match client_go::build() {
         Ok(program) => program,
         Err(reason) => {
-            eprintln!("skipped: {reason}");
+            skipped(&reason);
             return;
         }
     };
@@ -74,7 +77,7 @@ fn client_go_succeeds() {
     let program = match client_go::build() {
         Ok(program) => program,
         Err(reason) => {
-            eprintln!("skipped: {reason}");
+            skipped(&reason);
             return;
         }
     };
