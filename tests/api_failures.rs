@@ -17,7 +17,7 @@ use fake_api::{CONTEXT, FakeApi, Mode};
 use home::Home;
 
 /// Commands that read a cluster.
-const READ: [&str; 16] = [
+const READ: [&str; 20] = [
     "check --certs",
     "check",
     "outcomes --window 0s",
@@ -34,10 +34,14 @@ const READ: [&str; 16] = [
     "stat --window 0s",
     "stat svc --window 0s",
     "traffic --duration 1s --url http://web.default.svc:80/",
+    "graph --window 0s",
+    "policy breakers web",
+    "policy migrate web",
+    "policy show web",
 ];
 
 /// Commands that change a cluster.
-const CHANGE: [&str; 14] = [
+const CHANGE: [&str; 17] = [
     "deploy",
     "fault 70",
     "inject",
@@ -52,6 +56,9 @@ const CHANGE: [&str; 14] = [
     "deploy --delete",
     "inject --remove --all",
     "up --image registry.example/web:1",
+    "policy apply bounced-service-sp.yaml",
+    "policy delete sp/web",
+    "traffic --cleanup",
 ];
 
 /// Commands that act on the lab of a record.

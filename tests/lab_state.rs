@@ -11,7 +11,7 @@ mod home;
 use home::{Home, signal};
 
 /// Commands that need the lab's cluster.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 39] = [
     "check --certs",
     "check",
     "check --wait",
@@ -38,6 +38,19 @@ const COMMANDS: [&str; 26] = [
     "traffic --duration 1s",
     "deploy --delete",
     "inject --remove --all",
+    "dashboard --no-open",
+    "graph",
+    "policy apply bounced-service-sp.yaml",
+    "policy breakers bounced-service",
+    "policy delete sp/bounced-service",
+    "policy migrate bounced-service",
+    "policy show bounced-service",
+    "run retries --fast --on-lab",
+    "run storm",
+    "split delete",
+    "sweep rps 2 --measured",
+    "traffic --cleanup",
+    "traffic 1s --senders 1 --url http://bounced-service.default.svc:9090/",
 ];
 
 /// Longer than any of them takes on a busy machine, and far below the time that a client waits for a server.

@@ -117,16 +117,55 @@ fn serve(mut stream: TcpStream, respond_to: &dyn Fn(&str) -> (u16, String)) {
     }
 }
 
-const COMMANDS: [&str; 8] =
+/// Those that print the most of what they read.
+const TALKATIVE: [&str; 8] =
     ["stat", "lint", "check", "sp show", "inject deploy/web", "routes", "status", "deploy"];
+
+/// All others that talk to a cluster.
+const OTHERS: [&str; 33] = [
+    "check --certs",
+    "dashboard --no-open",
+    "deploy --delete",
+    "fault",
+    "fault 70",
+    "graph --window 0s",
+    "inject --all",
+    "inject --explain web-1",
+    "inject --remove --all",
+    "install linkerd",
+    "outcomes --window 0s",
+    "policy apply bounced-service-sp.yaml",
+    "policy breakers web",
+    "policy delete sp/web",
+    "policy migrate web",
+    "policy show web",
+    "port-forward svc/web 0:80",
+    "predict --from-cluster",
+    "retry apply",
+    "retry delete",
+    "retry show",
+    "run retries --fast",
+    "sp apply",
+    "sp delete",
+    "split apply",
+    "split delete",
+    "split show",
+    "start",
+    "stop",
+    "sweep rps 2 --measured",
+    "traffic --cleanup",
+    "traffic --duration 1s --url http://web.default.svc:80/",
+    "up",
+];
 
 #[test]
 fn text_of_api_servers() {
-    let (tally, mut random) = (Tally::new("text of API servers", 48), random("text"));
+    let (tally, mut random) = (Tally::new("text of API servers", 114), random("text"));
     let home = Home::new();
     let mut cases = Vec::new();
-    for command in COMMANDS {
-        for _ in 0..3 {
+    let rounds = TALKATIVE.map(|command| (command, 3)).into_iter().chain(OTHERS.map(|command| (command, 1)));
+    for (command, rounds) in rounds {
+        for _ in 0..rounds {
             let odd = odd(&mut random);
             let text = odd.clone();
             let objects = start(move |stream| serve(stream, &|path| (200, object(path, &text).to_string())));
