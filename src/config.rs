@@ -1,11 +1,11 @@
-//! `meshy.yaml`: global flags in a file. Its keys are the flags' names; flags win.
+//! `meshy.yaml`: global flags in a file, and the programs of `meshy up`. Its keys are the flags' names; flags win.
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, Exit};
@@ -13,6 +13,10 @@ use meshy_lab::lab::LabName;
 
 /// The file that is read when it is in the current folder.
 const FILE: &str = "meshy.yaml";
+
+/// The command that has lists in the file, and its flags.
+const UP: &str = "up";
+const UP_LISTS: [&str; 2] = ["--program", "--stub"];
 
 /// The largest file that is read.
 const LARGEST: u64 = 1 << 20;
@@ -32,9 +36,21 @@ pub fn merge(args: Vec<OsString>, command: &clap::Command) -> anyhow::Result<Vec
             return Err(error).with_context(|| format!("cannot read {}", file.display())).exit(Exit::Usage);
         }
     };
-    let added =
-        flags(&text, &args, command).with_context(|| format!("in {}", file.display())).exit(Exit::Usage)?;
+    let place = || format!("in {}", file.display());
+    let mut value = document(&text).with_context(place).exit(Exit::Usage)?;
+    let programs = up_flags(&mut value).with_context(place).exit(Exit::Usage)?;
+    let added = flags(value, &args, command).with_context(place).exit(Exit::Usage)?;
     let mut merged = args;
+    let is_up = !programs.is_empty() && subcommand(&merged, command).as_deref() == Some(UP);
+    if is_up {
+        // A list on the command line is the whole list.
+        let given = |flag: &str| merged.iter().any(|arg| arg.to_string_lossy().starts_with(flag));
+        let given = UP_LISTS.map(|flag| (flag, given(flag)));
+        let wins = |item: &OsString| {
+            given.iter().any(|(flag, given)| *given && item.to_string_lossy().starts_with(flag))
+        };
+        merged.extend(programs.into_iter().filter(|item| !wins(item)));
+    }
     merged.splice(1..1, added);
     Ok(merged)
 }
@@ -62,11 +78,44 @@ fn named(args: &[OsString]) -> Option<PathBuf> {
     None
 }
 
-fn flags(text: &str, args: &[OsString], command: &clap::Command) -> anyhow::Result<Vec<OsString>> {
-    let value: Value = serde_yaml::from_str(text).context("it is not YAML")?;
-    let Value::Object(map) = value else {
-        return if value.is_null() { Ok(Vec::new()) } else { Err(anyhow!("it is not a map of flags")) };
-    };
+/// Returns the keys and values of a file.
+fn document(text: &str) -> anyhow::Result<Map<String, Value>> {
+    match serde_yaml::from_str(text).context("it is not YAML")? {
+        Value::Object(map) => Ok(map),
+        Value::Null => Ok(Map::new()),
+        _ => Err(anyhow!("it is not a map of flags")),
+    }
+}
+
+/// Takes the keys of `up` out of a file: `program` and `stub`, each a list as on the command line, or a map.
+fn up_flags(map: &mut Map<String, Value>) -> anyhow::Result<Vec<OsString>> {
+    let mut flags = Vec::new();
+    for flag in UP_LISTS {
+        let key = flag.trim_start_matches('-');
+        let item = |value: &Value| value.as_str().map(|text| format!("{flag}={text}").into());
+        let pair = |(name, value): (&String, &Value)| Some(format!("{flag}={name}={}", value.as_str()?).into());
+        let items: Option<Vec<OsString>> = match map.remove(key) {
+            None => continue,
+            Some(Value::Array(items)) => items.iter().map(item).collect(),
+            Some(Value::Object(items)) => items.iter().map(pair).collect(),
+            Some(_) => None,
+        };
+        flags.extend(items.with_context(|| format!("`{key}` is not a list of texts or a map of texts"))?);
+    }
+    Ok(flags)
+}
+
+/// Returns the command of a command line that may be invalid.
+fn subcommand(args: &[OsString], command: &clap::Command) -> Option<String> {
+    let matches = command.clone().ignore_errors(true).try_get_matches_from(args).ok()?;
+    matches.subcommand_name().map(str::to_owned)
+}
+
+fn flags(
+    map: Map<String, Value>,
+    args: &[OsString],
+    command: &clap::Command,
+) -> anyhow::Result<Vec<OsString>> {
     let known: Vec<&clap::Arg> = command.get_arguments().filter(|a| a.is_global_set()).collect();
     let mut flags = Vec::new();
     for (key, value) in map {
@@ -134,7 +183,7 @@ mod tests {
 
     fn merged(text: &str, line: &str) -> anyhow::Result<Vec<String>> {
         let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        let flags = flags(text, &args, &crate::cli::Cli::command())?;
+        let flags = flags(document(text)?, &args, &crate::cli::Cli::command())?;
         Ok(flags.into_iter().map(|f| f.into_string().unwrap()).collect())
     }
 
@@ -154,6 +203,18 @@ mod tests {
             }
         }
         assert_eq!(merged("name: 2024", "meshy down").unwrap(), ["--name=2024"]);
+    }
+
+    #[test]
+    fn programs_and_stubs_of_up_are_lists_or_maps() {
+        let mut map = document("program: {shop/cart:1: python3 cart.py}\nstub: ['price=errors:30%']\n").unwrap();
+        assert_eq!(up_flags(&mut map).unwrap(), ["--program=shop/cart:1=python3 cart.py", "--stub=price=errors:30%"]);
+        assert!(map.is_empty());
+        assert!(up_flags(&mut document("program: [1]").unwrap()).is_err());
+        let command = crate::cli::Cli::command();
+        let of = |line: &str| subcommand(&line.split(' ').map(Into::into).collect::<Vec<_>>(), &command);
+        assert_eq!(of("meshy --name x up -f a"), Some("up".to_owned()));
+        assert_eq!(of("meshy --name up down"), Some("down".to_owned()));
     }
 
     #[test]

@@ -22,6 +22,15 @@ fn main() -> ExitCode {
         ui::error::print(&failure);
         return Exit::Failed.into();
     }
+    if let Some(outcome) = exec::supervise::run(std::env::args_os()) {
+        return match outcome {
+            Ok(code) => code.into(),
+            Err(failure) => {
+                ui::error::print(&failure);
+                exec::supervise::CANNOT_RUN.into()
+            }
+        };
+    }
     exec::leash::enable();
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let args: Vec<OsString> = std::env::args_os().collect();

@@ -33,6 +33,7 @@ impl ClusterArgs {
             registry_image: self.registry_image,
             like_linkerd: self.like_linkerd,
             without_ingress: false,
+            programs: None,
         }
     }
 }

@@ -78,6 +78,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client_for_change("deploy to").await?;
     let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let lab = context.used_lab()?;
+    if let Some(lab) = &lab {
+        deploy::images::check(&bundles, lab)?;
+    }
     let of_lab = lab.as_ref().map(Options::of).unwrap_or_default();
     let image = args.image.or(of_lab.image.clone());
     let options = Options { image, force: args.force, no_wait: args.no_wait, ..of_lab };

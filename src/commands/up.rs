@@ -1,6 +1,7 @@
 //! `meshy up`: from nothing to a running lab, or from whatever is there to what is missing.
 
 mod images;
+mod programs;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -9,15 +10,17 @@ use serde::Serialize;
 
 use crate::args::{AddonArgs, ClusterArgs};
 use crate::context::Context;
+use programs::{ProgramArgs, Rewritten};
 use meshy_base::error::Exit;
 use meshy_kube::manifest;
 use meshy_lab::addons;
+use meshy_lab::cluster::Spec;
 use meshy_lab::up::{self, Outcome, Up, UpSpec};
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --topology shop\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
+    after_help = "Examples:\n  meshy up\n  meshy up --provider embedded --name train\n  meshy up --topology shop\n  meshy up -f k8s/ --program shop/cart:1='python3 cart.py'\n  meshy up --mesh none --ingress none\n  meshy up --images -o json"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -36,6 +39,11 @@ pub struct Args {
     /// A topology to deploy instead: a shipped name, or a file
     #[arg(long, value_name = "TOPOLOGY", conflicts_with = "overlays")]
     topology: Option<String>,
+    /// Manifests to deploy instead: a file, or a folder of YAML and JSON files; several times for several
+    #[arg(long = "file", short, value_name = "FILE", conflicts_with_all = ["overlays", "topology"])]
+    files: Vec<String>,
+    #[command(flatten)]
+    programs: ProgramArgs,
     /// The test service's image, for a cluster that does not get it from a private registry
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
@@ -46,15 +54,21 @@ pub struct Args {
 
 impl Args {
     /// Returns the lab that the flags describe.
-    fn spec(self) -> UpSpec {
-        UpSpec {
-            cluster: self.spec.spec(),
+    ///
+    /// # Errors
+    /// A program of this machine is not valid, or not there.
+    fn spec(self) -> anyhow::Result<UpSpec> {
+        let cluster = Spec { programs: self.programs.programs()?, ..self.spec.spec() };
+        Ok(UpSpec {
+            cluster,
             addons: self.addons.request(),
             overlays: self.overlays,
             topology: self.topology,
+            files: self.files,
+            stubs: self.programs.stubs,
             image: self.image,
             service_binary: self.service_binary,
-        }
+        })
     }
 }
 
@@ -62,6 +76,9 @@ impl Args {
 struct Document {
     #[serde(flatten)]
     up: Up,
+    /// What was rewritten in the environment of programs of this machine.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rewritten: Vec<Rewritten>,
     next: Vec<String>,
     seconds: f64,
 }
@@ -78,7 +95,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.print {
         return print(context, &args.addons.request());
     }
-    bring_up(context, args.spec()).await
+    bring_up(context, args.spec()?).await
 }
 
 /// Writes what the add-ons would apply to stdout.
@@ -96,11 +113,12 @@ fn print(context: &Context, request: &addons::Request) -> anyhow::Result<Exit> {
 /// Creates or completes a lab and prints what came of it.
 pub(super) async fn bring_up(context: &Context, spec: UpSpec) -> anyhow::Result<Exit> {
     let begun = Instant::now();
-    match up::up(spec, context).await? {
+    match up::up(spec, context).await.map_err(programs::explain)? {
         Outcome::Planned(record) => context.data(&record, |_| String::new())?,
         Outcome::Up(up) => {
             let next = next(context, &up);
-            let document = Document { up: *up, next, seconds: begun.elapsed().as_secs_f64() };
+            let rewritten = programs::report(context, &up.lab).await?;
+            let document = Document { up: *up, rewritten, next, seconds: begun.elapsed().as_secs_f64() };
             context.data(&document, text)?;
         }
     }
@@ -109,8 +127,9 @@ pub(super) async fn bring_up(context: &Context, spec: UpSpec) -> anyhow::Result<
 
 /// The commands that a user may want next.
 fn next(context: &Context, up: &Up) -> Vec<String> {
+    let has_graph = up.lab.topology.is_some() || !up.lab.files.is_empty();
     let mut next =
-        vec!["meshy status", if up.lab.topology.is_some() { "meshy graph" } else { "meshy traffic" }];
+        vec!["meshy status", if has_graph { "meshy graph" } else { "meshy traffic" }];
     let has_mesh = up.built_in.mesh || up.installed.mesh.is_some();
     if has_mesh && (up.built_in.ingress || up.installed.ingress.is_some()) {
         // Meshing the ingress is a step of the lesson, not of `up`.

@@ -15,6 +15,7 @@ use crate::error::{Advise, Exit};
 
 pub mod children;
 pub mod leash;
+pub mod supervise;
 
 /// The longest output of a program that is read, in bytes; `kind version` and credential plugins print less than 1 MiB.
 const LARGEST_OUTPUT: u64 = 16 << 20;

@@ -22,6 +22,7 @@ use crate::mesh::{Authority, Injector, Mesh};
 use crate::network::{Fabric, host};
 use crate::node::{Kubelet, NodeContext};
 use crate::program::Programs;
+use crate::programs::{LocalProcess, LocalProgram, ProcessContext, Supervisor};
 use crate::service_table::ServiceTable;
 use crate::{built_in, controllers, ingress};
 pub use error::Error;
@@ -40,6 +41,10 @@ pub struct Options {
     pub ingress_ports: Vec<u16>,
     /// Whether a client sees a new profile only after it has not used the Service for 5 s, as with Linkerd.
     pub linkerd_discovery_cache: bool,
+    /// Programs of this machine that containers run, by image. They take precedence over the programs of each cluster.
+    pub programs: Vec<LocalProgram>,
+    /// How their processes are started.
+    pub supervisor: Supervisor,
 }
 
 impl Options {
@@ -51,6 +56,8 @@ impl Options {
             api_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             ingress_ports: vec![0],
             linkerd_discovery_cache: false,
+            programs: Vec::new(),
+            supervisor: Supervisor::default(),
         }
     }
 }
@@ -106,6 +113,14 @@ impl Cluster {
             authority,
             options.linkerd_discovery_cache,
         );
+        let processes = ProcessContext {
+            services: services.clone(),
+            events: events.clone(),
+            supervisor: options.supervisor.clone(),
+        };
+        for program in &options.programs {
+            programs.register(program.images(), LocalProcess::new(program.clone(), processes.clone()));
+        }
         programs::register(&mut programs, &api, &services, &mesh);
         let kubelet = Kubelet::new(NodeContext {
             node_name: format!("{}-embedded", options.name),

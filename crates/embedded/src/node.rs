@@ -17,6 +17,7 @@ mod state;
 mod status;
 
 pub(crate) use context::NodeContext;
+pub(crate) use env::expand;
 pub(crate) use pod::PodWorker;
 
 use std::collections::HashMap;

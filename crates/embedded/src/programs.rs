@@ -1,7 +1,10 @@
 //! The programs that belong to no other part of the cluster: the test service and built-in placeholders.
 
 mod placeholder;
+mod process;
 mod test_service;
 
+pub use process::{LocalProgram, Supervisor, has_program};
+pub(crate) use process::{LocalProcess, ProcessContext, TEST_SERVICE};
 pub(crate) use placeholder::{Placeholder, ProxyInit};
 pub(crate) use test_service::TestService;

@@ -82,7 +82,8 @@ pub struct Claim {
 pub async fn claim(env: &Env, spec: &Spec) -> anyhow::Result<Claim> {
     // Before the lock, which is the first file of a new lab.
     let seen = env.lab()?;
-    let chosen = choose(env, seen.as_ref()).await?;
+    let chosen = choose(env, seen.as_ref(), spec).await?;
+    runs_programs(chosen, spec)?;
     entries_fit(env, seen.as_ref(), chosen)?;
     let lock = lab::lock(env).await?;
     let known = env.lab()?;
@@ -90,10 +91,20 @@ pub async fn claim(env: &Env, spec: &Spec) -> anyhow::Result<Claim> {
         keeps_its_kubeconfig(env, known)?;
     }
     // Another run may have created or removed the lab meanwhile.
-    let chosen = if seen == known { chosen } else { choose(env, known.as_ref()).await? };
+    let chosen = if seen == known { chosen } else { choose(env, known.as_ref(), spec).await? };
     let provider = provider(chosen);
     let record = provider.plan(env, spec, known).await?;
     Ok(Claim { provider, record, _lock: lock })
+}
+
+/// Checks that the provider runs programs of this machine, if there are any.
+fn runs_programs(chosen: lab::Provider, spec: &Spec) -> anyhow::Result<()> {
+    if spec.programs.is_none() || chosen == lab::Provider::Embedded {
+        return Ok(());
+    }
+    Err(anyhow!("provider `{}` runs images and not programs of this machine", word(chosen)))
+        .hint("leave `--program` out, or use `--provider embedded`")
+        .exit(Exit::Usage)
 }
 
 /// Checks that the kubeconfig takes the entries of the lab, before anything is created.
@@ -134,7 +145,7 @@ pub fn provider(provider: lab::Provider) -> Provider {
 ///
 /// # Errors
 /// The lab has another provider than was asked for.
-async fn choose(env: &Env, known: Option<&Record>) -> anyhow::Result<lab::Provider> {
+async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Result<lab::Provider> {
     let asked = env.provider;
     if let Some(known) = known {
         if asked.is_some_and(|asked| asked != known.provider) {
@@ -151,6 +162,10 @@ async fn choose(env: &Env, known: Option<&Record>) -> anyhow::Result<lab::Provid
     }
     if let Some(asked) = asked {
         return Ok(asked);
+    }
+    if spec.programs.is_some() {
+        env.report.say("provider `embedded`: it runs programs of this machine");
+        return Ok(lab::Provider::Embedded);
     }
     let (chosen, why) = match kind::unusable().await {
         None => (lab::Provider::Kind, "an engine, docker and kind answer".to_owned()),

@@ -1,6 +1,8 @@
 //! Overlays, topologies and manifests in a lab's cluster, with the port of the registry and the digest of the image put in.
 
 mod bundle;
+pub mod images;
+pub mod stub;
 pub mod topology;
 
 use kube::Client;

@@ -15,6 +15,7 @@ mod layout;
 mod load;
 mod lock;
 mod name;
+mod programs;
 
 pub use env::{Ask, Env};
 pub(crate) use files::RECORD;
@@ -23,6 +24,7 @@ pub(crate) use folder::{ensure_folder, remove_empty};
 pub use folder::{folder, labs_folder};
 pub use lock::{Lock, lock};
 pub use name::{InvalidLabName, LabName};
+pub use programs::{Program, Programs};
 
 /// Where a lab's cluster comes from; a lab keeps it for life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +51,9 @@ impl Provider {
 
 /// What is known of a lab across runs. Unknown fields of a newer meshy are an error: better than dropping them.
 ///
-/// Three fields lead out of the lab's folder, by their nature: `kubeconfig` is the user's file, in which only the entries of this
-/// lab's own context are ever changed (`load` refuses a record with another context), and `overlays` and `topology` are
-/// only read. No other field is a path.
+/// Some fields lead out of the lab's folder, by their nature: `kubeconfig` is the user's file, in which only the entries of this
+/// lab's own context are ever changed (`load` refuses a record with another context), and `overlays`, `topology` and `files` are
+/// only read; `programs` are what the user's `up` named, and run as the user. No other field is a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -109,6 +111,18 @@ pub struct Record {
     /// The topology that `up` deploys instead of overlays: a shipped name, or the absolute path of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<String>,
+    /// The files and folders of manifests that `up` deploys instead of overlays: absolute paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// The services that the test service stands in for, as `--stub` names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stubs: Vec<String>,
+    /// The programs of this machine that containers of an embedded lab run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programs: Option<Programs>,
+    /// The programs that the embedded cluster's process was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_programs: Option<Programs>,
     /// The nodes' addresses when the lab was last seen whole: a restart of the engine may give them again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, String>,
@@ -137,6 +151,10 @@ impl Record {
             addons: None,
             overlays: Vec::new(),
             topology: None,
+            files: Vec::new(),
+            stubs: Vec::new(),
+            programs: None,
+            served_programs: None,
             addresses: BTreeMap::new(),
         }
     }

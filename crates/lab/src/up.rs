@@ -1,12 +1,13 @@
 //! Creates a lab, or completes what is there of one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::addons::{self, Installed, Request};
 use crate::cluster::{self, BuiltIn, Provider, Spec, image};
+use crate::deploy::stub::{self, Stub};
 use crate::deploy::{self, Bundle, Deployed};
 use crate::lab::{Env, Record};
 use crate::overlay;
@@ -23,6 +24,10 @@ pub struct UpSpec {
     pub overlays: Vec<String>,
     /// A topology to deploy instead of overlays: a shipped name, or a file.
     pub topology: Option<String>,
+    /// Manifests to deploy instead of overlays: files and folders.
+    pub files: Vec<String>,
+    /// Services that the test service stands in for, as `--stub` names them.
+    pub stubs: Vec<String>,
     /// The test service's image, for a cluster that does not get it from a private registry.
     pub image: Option<String>,
     /// A static program for Linux to put into the test service's image.
@@ -70,6 +75,7 @@ pub async fn up(spec: UpSpec, env: &Env) -> anyhow::Result<Outcome> {
     let choice = spec.addons.choice(record.addons.as_ref())?;
     let options = spec.addons.options(&choice, built_in.mesh, built_in.ingress)?;
     let bundles = bundles(&spec, &mut record)?;
+    deploy::images::check(&bundles, &record)?;
     let there = record.made;
     record.addons = Some(choice);
     record.image = spec.image.clone().or(record.image);
@@ -130,15 +136,31 @@ fn names_its_image(env: &Env, spec: &UpSpec) -> anyhow::Result<()> {
 /// Builds what is deployed, and writes it into the record: what was requested, else what the record says, else the two services.
 /// Folders and files get absolute paths, as a later run may start elsewhere.
 fn bundles(spec: &UpSpec, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
+    if !spec.stubs.is_empty() {
+        record.stubs.clone_from(&spec.stubs);
+    }
+    let stubs: Vec<Stub> = record.stubs.iter().map(|text| Stub::parse(text)).collect::<anyhow::Result<_>>()?;
+    let mut bundles = selected(spec, record)?;
+    stub::apply(&mut bundles, &stubs)?;
+    Ok(bundles)
+}
+
+fn selected(spec: &UpSpec, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
     if let Some(topology) = &spec.topology {
         record.topology = Some(if is_shipped(topology) { topology.clone() } else { absolute(topology)? });
-        record.overlays = Vec::new();
+        (record.overlays, record.files) = (Vec::new(), Vec::new());
+    } else if !spec.files.is_empty() {
+        (record.overlays, record.topology) = (Vec::new(), None);
+        record.files = spec.files.iter().map(|file| absolute(file)).collect::<anyhow::Result<_>>()?;
     } else if !spec.overlays.is_empty() {
-        record.topology = None;
+        (record.topology, record.files) = (None, Vec::new());
         record.overlays.clone_from(&spec.overlays);
     }
     if let Some(topology) = &record.topology {
         return Ok(vec![Bundle::topology(topology, None)?]);
+    }
+    if !record.files.is_empty() {
+        return record.files.iter().map(|file| Bundle::files(Path::new(file))).collect();
     }
     if record.overlays.is_empty() {
         record.overlays = overlay::DEFAULT.map(str::to_owned).to_vec();
@@ -147,6 +169,13 @@ fn bundles(spec: &UpSpec, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
         *name = absolute(name)?;
     }
     record.overlays.iter().map(|name| Bundle::overlay(name)).collect()
+}
+
+/// Returns what is deployed, in words.
+fn deployed(record: &Record) -> String {
+    let lists = [&record.files, &record.overlays];
+    let list = lists.into_iter().find(|list| !list.is_empty()).map(|list| list.join(", "));
+    record.topology.clone().or(list).unwrap_or_default()
 }
 
 fn is_shipped(topology: &str) -> bool {
@@ -165,6 +194,6 @@ fn report_plan(env: &Env, record: &Record, there: bool) {
         record.name,
         cluster::word(record.provider),
         record.context,
-        record.topology.clone().unwrap_or_else(|| record.overlays.join(", "))
+        deployed(record)
     ));
 }

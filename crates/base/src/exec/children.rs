@@ -19,6 +19,23 @@ pub fn end() {
     end_below(own(getpid()), Vec::new());
 }
 
+/// Kills all that this process has started, in any group. With a subreaper, also what has left its parent.
+pub(super) fn end_in_all_groups() {
+    let mut stopped: Vec<i32> = Vec::new();
+    for _ in 0..ROUNDS {
+        let all: Vec<Process> = processes().into_iter().map(|process| Process { group: 0, ..process }).collect();
+        let found = descendants(&all, own(getpid()), 0);
+        let new: Vec<i32> = found.into_iter().filter(|pid| !stopped.contains(pid)).collect();
+        if new.is_empty() {
+            break;
+        }
+        // First stopped, so that none starts another one while the others are being killed.
+        new.iter().for_each(|pid| send(*pid, Signal::STOP));
+        stopped.extend(new);
+    }
+    stopped.into_iter().for_each(|pid| send(pid, Signal::KILL));
+}
+
 /// A program that was started: killed with all that it has started when this is dropped before its end.
 pub struct Tree(Option<u32>);
 

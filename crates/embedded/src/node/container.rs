@@ -203,6 +203,7 @@ impl ContainerWorker {
         };
         let execution = Execution {
             pod: context.pod.clone(),
+            field_path: self.field_path(),
             command: expand(&spec.command),
             args: expand(&spec.args),
             ports: declared_ports(spec),
@@ -253,8 +254,12 @@ impl ContainerWorker {
 
     /// Records an event about this container.
     pub(super) async fn event(&self, context: &PodContext, type_: EventType, reason: &str, message: &str) {
-        let field_path = format!("spec.{}{{{}}}", self.list.field(), self.name);
-        context.node.events.record_container(&context.pod, field_path, type_, reason, message).await;
+        context.node.events.record_container(&context.pod, self.field_path(), type_, reason, message).await;
+    }
+
+    /// Returns the container in the pod spec, as events name it.
+    fn field_path(&self) -> String {
+        format!("spec.{}{{{}}}", self.list.field(), self.name)
     }
 
     fn update(&self, context: &PodContext, change: impl FnOnce(&mut Status)) {

@@ -55,7 +55,7 @@ pub(super) fn environment(api: &Api, container: &Container, info: &PodInfo<'_>) 
 }
 
 /// Replaces `$(NAME)` by a variable of `env`; `$$` is a `$`, an unknown name remains as it is.
-pub(super) fn expand(text: &str, env: &Env) -> String {
+pub(crate) fn expand(text: &str, env: &Env) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {

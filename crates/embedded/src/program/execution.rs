@@ -17,6 +17,8 @@ pub(crate) type Env = BTreeMap<String, String>;
 pub(crate) struct Execution {
     /// The pod of the container, as it was when the node admitted it.
     pub(crate) pod: Arc<Pod>,
+    /// The container in the pod spec, as events name it: `spec.containers{NAME}`.
+    pub(crate) field_path: String,
     /// `command` of the container; empty selects the entrypoint of the image.
     pub(crate) command: Vec<String>,
     /// `args` of the container.
@@ -38,6 +40,7 @@ impl Execution {
         let network = PodNetwork::join(&crate::network::Fabric::new(), "default", "test");
         Self {
             pod: Arc::default(),
+            field_path: String::new(),
             command: Vec::new(),
             args: Vec::new(),
             env: Env::new(),

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::Program;
-use super::image::{built_in_repository, repository, short_name};
+use super::image::{BUILT_IN_PREFIX, built_in_repository, repository, short_name};
 
 /// The images that a program is registered for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Images {
     /// Images of this name, from any registry and with any tag or digest.
     Named(String),
+    /// One image, with its tag or digest.
+    Exact(String),
     /// One repository, with any tag or digest.
     Repository(String),
     /// All repositories with this prefix.
@@ -21,13 +23,29 @@ impl Images {
         Self::Named(name.to_owned())
     }
 
+    /// Returns the images that a user selects: an image with a tag or digest is the only one, a repository stands for all its
+    /// tags, a name for images from any registry.
+    pub(crate) fn selected(text: &str) -> Self {
+        let repository = repository(text);
+        if repository.len() != text.len() {
+            Self::Exact(text.to_owned())
+        } else if text.contains('/') {
+            Self::Repository(text.to_owned())
+        } else {
+            Self::Named(text.to_owned())
+        }
+    }
+
     /// Returns the images of a built-in component.
     pub(crate) fn built_in(component: &str) -> Self {
         Self::Repository(built_in_repository(component))
     }
 
-    fn contain(&self, repository: &str) -> bool {
+    /// Whether an image is one of these.
+    pub(crate) fn contain(&self, image: &str) -> bool {
+        let repository = repository(image);
         match self {
+            Self::Exact(exact) => image == exact,
             Self::Named(name) => short_name(repository) == name,
             Self::Repository(name) => repository == name,
             Self::Prefix(prefix) => repository.starts_with(prefix),
@@ -41,7 +59,8 @@ impl Images {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "program of image \"{image}\" not found: containers of the embedded cluster run inside the meshy process, and only \
-     these images have a program: {}; use a kind cluster for other images: meshy up --provider kind",
+     these images have a program: {}; name a program of this machine: meshy up --program {image}=COMMAND; or use a kind cluster: \
+     meshy up --provider kind",
     .supported.join(", ")
 )]
 pub(crate) struct UnknownImage {
@@ -64,15 +83,15 @@ impl Programs {
     /// # Errors
     /// No program is registered for the image.
     pub(crate) fn find(&self, image: &str) -> Result<Arc<dyn Program>, UnknownImage> {
-        let repository = repository(image);
-        let found = self.0.iter().find(|(images, _)| images.contain(repository));
+        let found = self.0.iter().find(|(images, _)| images.contain(image));
         found.map(|(_, program)| program.clone()).ok_or_else(|| self.unknown(image))
     }
 
     fn unknown(&self, image: &str) -> UnknownImage {
         let name = |(images, _): &(Images, _)| match images {
-            Images::Named(name) => Some(name.clone()),
-            Images::Repository(_) | Images::Prefix(_) => None,
+            Images::Named(name) | Images::Exact(name) => Some(name.clone()),
+            Images::Repository(name) => (!name.starts_with(BUILT_IN_PREFIX)).then(|| name.clone()),
+            Images::Prefix(_) => None,
         };
         let supported = self.0.iter().filter_map(name).collect();
         UnknownImage { image: image.to_owned(), supported }

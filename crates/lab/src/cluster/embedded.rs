@@ -111,17 +111,21 @@ impl Embedded {
     }
 
     pub(super) fn plan(&self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
-        if let Some(known) = known {
+        if let Some(mut known) = known {
             if spec.like_linkerd && !known.like_linkerd {
                 return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
                     .hint("`meshy down` takes it away; `--name` makes another one next to it")
                     .exit(Exit::Usage);
+            }
+            if spec.programs.is_some() {
+                known.programs.clone_from(&spec.programs);
             }
             return Ok(known);
         }
         let name = &env.name;
         let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
         record.like_linkerd = spec.like_linkerd;
+        record.programs.clone_from(&spec.programs);
         record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
         Ok(record)
     }
@@ -131,6 +135,7 @@ impl Embedded {
         let step = env.report.step("Creating", format!("cluster `{name}`"));
         if let Some(pid) = running(&name)?.map(|process| process.pid)
             && record.made
+            && record.programs == record.served_programs
             && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
         {
             let resumed = suspended::resume(pid).context("cannot resume its process")?;
@@ -153,9 +158,15 @@ impl Embedded {
             record.previous_context = merged.previous;
         }
         record.http_port = Some(ready.ingress_port);
+        let restarted = again && record.programs != record.served_programs;
+        record.served_programs.clone_from(&record.programs);
         record.made = true;
         record.save()?;
-        step.done(if again { "embedded, its process was started again" } else { "embedded" });
+        step.done(match (restarted, again) {
+            (true, _) => "embedded, its process was started again with other programs",
+            (_, true) => "embedded, its process was started again",
+            _ => "embedded",
+        });
         Ok(record)
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use meshy_embedded::{Cluster, Error, Options};
+use meshy_embedded::{Cluster, Error, Options, Supervisor};
 use rustix::fs::OFlags;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -16,7 +16,7 @@ use super::embedded::answer::{Answer, Failed, Ready};
 use crate::lab::{self, LabName, files};
 use meshy_base::bounded;
 use meshy_base::error::Advise;
-use meshy_base::exec::leash;
+use meshy_base::exec::{leash, supervise};
 
 /// The name of the hidden command.
 pub const COMMAND: &str = SERVE;
@@ -64,12 +64,18 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let lock = lock(name).await?;
     let known = lab::Record::load(name)?;
     let like_linkerd = known.as_ref().is_some_and(|r| r.like_linkerd);
+    let programs = known.as_ref().and_then(|r| r.programs.as_ref());
+    let programs = programs.map(lab::Programs::local).unwrap_or_default();
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let supervisor = Supervisor { command: vec![program.into(), supervise::WORD.into()] };
     // A lab keeps its ports over a restart: URLs in a terminal's history should go on working.
     let ingress_ports = known.and_then(|r| r.http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
     let options = Options {
         state_dir: Some(state(&folder)?),
         ingress_ports,
         linkerd_discovery_cache: like_linkerd,
+        programs,
+        supervisor,
         ..Options::ephemeral(&**name)
     };
     let cluster = Cluster::start(options).await;

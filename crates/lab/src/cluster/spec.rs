@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-use crate::lab::Record;
+use crate::lab::{Programs, Record};
 use meshy_base::error::{Advise, Exit};
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
@@ -25,6 +25,8 @@ pub struct Spec {
     pub like_linkerd: bool,
     /// No ingress controller is installed, so its ports are of no interest.
     pub without_ingress: bool,
+    /// Embedded only: programs of this machine that containers run; none leaves a lab those that it has.
+    pub programs: Option<Programs>,
 }
 
 impl Spec {

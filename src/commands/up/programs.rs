@@ -1,0 +1,112 @@
+//! `meshy up --program`: programs of this machine, and what was rewritten for them.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Event;
+use kube::api::{Api, ListParams};
+use serde::Serialize;
+
+use crate::context::Context;
+use meshy_base::error::Advise as _;
+use meshy_lab::lab::{Program, Programs, Record};
+
+/// The flags for programs of this machine.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Programs")]
+pub(super) struct ProgramArgs {
+    /// Run containers of an image as a program of this machine, on the embedded cluster; several times for several
+    #[arg(long = "program", value_name = "IMAGE=COMMAND")]
+    programs: Vec<String>,
+    /// Set HTTP_PROXY for programs whose calls are not named in their environment
+    #[arg(long, requires = "programs")]
+    http_proxy: bool,
+    /// Run the test service in place of a dependency, for example price=errors:30%,delay:200ms,calls:tax+stock
+    #[arg(long = "stub", value_name = "NAME")]
+    pub(super) stubs: Vec<String>,
+}
+
+/// What happened to the environment of a program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Rewritten {
+    /// The namespace of the pod.
+    namespace: String,
+    /// The pod.
+    pod: String,
+    /// `VARIABLE: SERVICE is ADDRESS`, or what is unusual.
+    text: String,
+}
+
+impl ProgramArgs {
+    /// Returns the programs that the flags name; `None` without one.
+    ///
+    /// # Errors
+    /// A flag is not valid, or a program is not there.
+    pub(super) fn programs(&self) -> anyhow::Result<Option<Programs>> {
+        if self.programs.is_empty() {
+            return Ok(None);
+        }
+        let folder = std::env::current_dir().context("cannot find the current folder")?;
+        let images = self.programs.iter().map(|text| Program::parse(text, &folder));
+        let images = images.collect::<anyhow::Result<_>>()?;
+        Ok(Some(Programs { images, http_proxy: self.http_proxy }))
+    }
+}
+
+/// What programs print when their port is taken.
+const PORT_TAKEN: [&str; 2] = ["address already in use", "eaddrinuse"];
+
+/// The reasons of the events that `up` shows, which the embedded cluster records.
+const REASONS: [&str; 5] =
+    ["ServiceRewritten", "NoServiceRewritten", "CommandIgnored", "VariableRefused", "NotListening"];
+
+/// Reads what was rewritten for the programs that run, and prints it.
+///
+/// # Errors
+/// The events cannot be read.
+pub(super) async fn report(
+    context: &Context,
+    record: &Record,
+) -> anyhow::Result<Vec<Rewritten>> {
+    if record.programs.is_none() {
+        return Ok(Vec::new());
+    }
+    let client = context.client_of(record).await?;
+    let events: Api<Event> = Api::all(client);
+    let events = events.list(&ListParams::default()).await.context("cannot read the events of the pods")?;
+    let rewritten = rewritten(events.items);
+    let mut pods: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for found in &rewritten {
+        pods.entry((&found.namespace, &found.pod)).or_default().push(&found.text);
+    }
+    for ((namespace, pod), texts) in pods {
+        context.report.say(format!("program of pod `{namespace}/{pod}`: {}", texts.join("; ")));
+    }
+    Ok(rewritten)
+}
+
+/// Adds a hint to the failure of a program whose port is taken.
+pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
+    let text = format!("{error:#}").to_lowercase();
+    if !PORT_TAKEN.iter().any(|taken| text.contains(taken)) {
+        return error;
+    }
+    let hint = "the program listens on a fixed port that another process has: let it read its port from PORT, or from an argument \
+                or variable that contains the container's port";
+    Err::<(), _>(error).hint(hint).unwrap_err()
+}
+
+fn rewritten(events: Vec<Event>) -> Vec<Rewritten> {
+    let shown = |event: Event| {
+        let is_shown = event.reason.as_deref().is_some_and(|reason| REASONS.contains(&reason));
+        is_shown.then(|| Rewritten {
+            namespace: event.involved_object.namespace.unwrap_or_default(),
+            pod: event.involved_object.name.unwrap_or_default(),
+            text: event.message.unwrap_or_default(),
+        })
+    };
+    let mut all: Vec<Rewritten> = events.into_iter().filter_map(shown).collect();
+    all.sort();
+    all.dedup();
+    all
+}

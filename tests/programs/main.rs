@@ -1,0 +1,10 @@
+//! Programs of this machine as containers of an embedded lab, with the real program.
+#![cfg(target_os = "linux")]
+
+#[path = "../support/home.rs"]
+mod home;
+
+mod input;
+mod lab;
+mod process;
+mod shop;

@@ -1,0 +1,75 @@
+//! The life of a process: its environment, its output, and its end with the lab.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::home::signal;
+use crate::lab::{Lab, deployment, wait_until};
+
+/// Writes its environment, starts a process in a session of its own, and reports SIGTERM.
+const SCRIPT: &str = r#"
+trap 'echo terminated > "$HOME/end"; exit 0' TERM
+setsid sleep 600 &
+env > "$HOME/env.part"; echo "ARGS=$*" >> "$HOME/env.part"; mv "$HOME/env.part" "$HOME/env"
+while :; do sleep 0.1; done
+"#;
+
+fn start(lab: &Lab) -> serde_json::Value {
+    lab.write("app.sh", SCRIPT);
+    let container = "command: [evil], args: [--port, '8080'], env: [{ name: CART_URL, value: 'http://cart:8080' }, \
+                     { name: LD_PRELOAD, value: /tmp/evil.so }, { name: NODE_OPTIONS, value: -x }]";
+    lab.write("app.yaml", &deployment("app", "shop/app:1", container));
+    lab.good_up("-f app.yaml", &["--program", "shop/app=sh ./app.sh first"])
+}
+
+#[test]
+fn a_program_gets_its_environment_and_ends_with_the_lab() {
+    let lab = Lab::new();
+    let up = start(&lab);
+    let env = lab.read("env");
+    let value = |name: &str| env.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
+    assert!(value("CART_URL").expect("a value").starts_with("http://127.0.0.1:"), "{env}");
+    assert_eq!((value("LD_PRELOAD"), value("NODE_OPTIONS")), (None, None), "{env}");
+    assert_eq!(value("ARGS"), Some("first --port 8080"), "without a declared port nothing is replaced");
+    let rewritten = up["rewritten"].to_string();
+    for expected in [
+        "CART_URL: cart:8080 is 127.0.0.1:",
+        "are not passed to a program of this machine: LD_PRELOAD, NODE_OPTIONS",
+        "`command` of the manifest is ignored: evil",
+    ] {
+        assert!(rewritten.contains(expected), "{rewritten}");
+    }
+    assert!(lab.0.processes().len() >= 4, "cluster, supervisor, program and what it has started");
+    lab.0.good("stop");
+    assert_eq!(lab.read("end"), "terminated\n");
+    assert_eq!(lab.0.processes(), Vec::<u32>::new());
+    lab.0.good("start");
+    lab.0.good("down");
+    wait_until("a process outlived `down`", || lab.0.processes().is_empty());
+}
+
+#[test]
+fn no_process_outlives_a_killed_cluster() {
+    let lab = Lab::new();
+    start(&lab);
+    lab.read("env");
+    let cluster = fs::read_to_string(lab.0.lab("meshy").join("embedded.lock")).expect("a number");
+    signal(cluster.trim().parse().expect("a number"), Signal::KILL);
+    wait_until("a process outlived its cluster", || lab.0.processes().is_empty());
+    assert!(!lab.0.path().join("end").exists(), "it was killed and not terminated");
+    // With other programs the cluster starts again.
+    lab.good_up("-f app.yaml", &["--program", "shop/app=sh ./app.sh second"]);
+    wait_until("the other program", || lab.read("env").contains("ARGS=second"));
+    lab.good_up("", &[]);
+}
+
+#[test]
+fn a_stub_takes_the_place_of_a_workload_without_a_program() {
+    let lab = Lab::new();
+    lab.write("price.yaml", &deployment("price", "shop/price:1", "ports: [{ containerPort: 80 }]"));
+    let up = lab.good_up("-f price.yaml", &["--stub", "price=errors:30%,delay:1ms"]);
+    let objects = up["services"][0]["objects"].to_string();
+    assert!(objects.contains("deployment `price`") && objects.contains("service `price`"), "{objects}");
+    assert_eq!(up["lab"]["stubs"], serde_json::json!(["price=errors:30%,delay:1ms"]));
+}
