@@ -93,7 +93,8 @@ fn up_flags(map: &mut Map<String, Value>) -> anyhow::Result<Vec<OsString>> {
     for flag in UP_LISTS {
         let key = flag.trim_start_matches('-');
         let item = |value: &Value| value.as_str().map(|text| format!("{flag}={text}").into());
-        let pair = |(name, value): (&String, &Value)| Some(format!("{flag}={name}={}", value.as_str()?).into());
+        let pair =
+            |(name, value): (&String, &Value)| Some(format!("{flag}={name}={}", value.as_str()?).into());
         let items: Option<Vec<OsString>> = match map.remove(key) {
             None => continue,
             Some(Value::Array(items)) => items.iter().map(item).collect(),
@@ -207,8 +208,12 @@ mod tests {
 
     #[test]
     fn programs_and_stubs_of_up_are_lists_or_maps() {
-        let mut map = document("program: {shop/cart:1: python3 cart.py}\nstub: ['price=errors:30%']\n").unwrap();
-        assert_eq!(up_flags(&mut map).unwrap(), ["--program=shop/cart:1=python3 cart.py", "--stub=price=errors:30%"]);
+        let mut map =
+            document("program: {shop/cart:1: python3 cart.py}\nstub: ['price=errors:30%']\n").unwrap();
+        assert_eq!(
+            up_flags(&mut map).unwrap(),
+            ["--program=shop/cart:1=python3 cart.py", "--stub=price=errors:30%"]
+        );
         assert!(map.is_empty());
         assert!(up_flags(&mut document("program: [1]").unwrap()).is_err());
         let command = crate::cli::Cli::command();

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::args::{AddonArgs, ClusterArgs};
 use crate::context::Context;
-use programs::{ProgramArgs, Rewritten};
 use meshy_base::error::Exit;
 use meshy_kube::manifest;
 use meshy_lab::addons;
 use meshy_lab::cluster::Spec;
 use meshy_lab::up::{self, Outcome, Up, UpSpec};
+use programs::{ProgramArgs, Rewritten};
 
 /// The flags of `meshy up`.
 #[derive(Debug, clap::Args)]
@@ -128,8 +128,7 @@ pub(super) async fn bring_up(context: &Context, spec: UpSpec) -> anyhow::Result<
 /// The commands that a user may want next.
 fn next(context: &Context, up: &Up) -> Vec<String> {
     let has_graph = up.lab.topology.is_some() || !up.lab.files.is_empty();
-    let mut next =
-        vec!["meshy status", if has_graph { "meshy graph" } else { "meshy traffic" }];
+    let mut next = vec!["meshy status", if has_graph { "meshy graph" } else { "meshy traffic" }];
     let has_mesh = up.built_in.mesh || up.installed.mesh.is_some();
     if has_mesh && (up.built_in.ingress || up.installed.ingress.is_some()) {
         // Meshing the ingress is a step of the lesson, not of `up`.

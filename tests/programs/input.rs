@@ -42,7 +42,11 @@ fn the_output_of_a_program_that_exits_at_once_is_shown() {
     lab.write("cart.yaml", &deployment("cart", "shop/cart:1", "ports: [{ containerPort: 80 }]"));
     let program = "shop/cart:1=sh -c 'echo \"Traceback: no module cart\" >&2; exit 3'";
     let output = lab.up("-f cart.yaml", &["--program", program]);
-    fails(&output, 1, &["deployment `cart` cannot become ready", "its log ends with: Traceback: no module cart"]);
+    fails(
+        &output,
+        1,
+        &["deployment `cart` cannot become ready", "its log ends with: Traceback: no module cart"],
+    );
     // A program with a fixed port that another process has.
     let program = "shop/cart:1=sh -c 'echo \"listen tcp :8080: bind: address already in use\"; exit 1'";
     let output = lab.up("-f cart.yaml", &["--program", program]);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::home::signal;
 use crate::lab::{Lab, deployment, wait_until};
 
-/// Writes its environment, starts a process in a session of its own, and reports SIGTERM.
+/// Writes its environment, starts a process in a separate session, and reports SIGTERM.
 const SCRIPT: &str = r#"
 trap 'echo terminated > "$HOME/end"; exit 0' TERM
 setsid sleep 600 &

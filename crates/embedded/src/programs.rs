@@ -4,7 +4,7 @@ mod placeholder;
 mod process;
 mod test_service;
 
-pub use process::{LocalProgram, Supervisor, has_program};
-pub(crate) use process::{LocalProcess, ProcessContext, TEST_SERVICE};
 pub(crate) use placeholder::{Placeholder, ProxyInit};
+pub(crate) use process::{LocalProcess, ProcessContext, TEST_SERVICE};
+pub use process::{LocalProgram, Supervisor, has_program};
 pub(crate) use test_service::TestService;

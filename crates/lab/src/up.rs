@@ -139,7 +139,8 @@ fn bundles(spec: &UpSpec, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
     if !spec.stubs.is_empty() {
         record.stubs.clone_from(&spec.stubs);
     }
-    let stubs: Vec<Stub> = record.stubs.iter().map(|text| Stub::parse(text)).collect::<anyhow::Result<_>>()?;
+    let stubs: Vec<Stub> =
+        record.stubs.iter().map(|text| Stub::parse(text)).collect::<anyhow::Result<_>>()?;
     let mut bundles = selected(spec, record)?;
     stub::apply(&mut bundles, &stubs)?;
     Ok(bundles)

@@ -64,10 +64,7 @@ const REASONS: [&str; 5] =
 ///
 /// # Errors
 /// The events cannot be read.
-pub(super) async fn report(
-    context: &Context,
-    record: &Record,
-) -> anyhow::Result<Vec<Rewritten>> {
+pub(super) async fn report(context: &Context, record: &Record) -> anyhow::Result<Vec<Rewritten>> {
     if record.programs.is_none() {
         return Ok(Vec::new());
     }

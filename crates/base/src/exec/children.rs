@@ -23,7 +23,8 @@ pub fn end() {
 pub(super) fn end_in_all_groups() {
     let mut stopped: Vec<i32> = Vec::new();
     for _ in 0..ROUNDS {
-        let all: Vec<Process> = processes().into_iter().map(|process| Process { group: 0, ..process }).collect();
+        let all: Vec<Process> =
+            processes().into_iter().map(|process| Process { group: 0, ..process }).collect();
         let found = descendants(&all, own(getpid()), 0);
         let new: Vec<i32> = found.into_iter().filter(|pid| !stopped.contains(pid)).collect();
         if new.is_empty() {

@@ -51,7 +51,7 @@ fn supervise(program: OsString, args: impl Iterator<Item = OsString>) -> anyhow:
     Ok(exit_code(status))
 }
 
-/// Starts the program in a process group of its own. On Linux the kernel kills it if this process is killed.
+/// Starts the program in a separate process group. On Linux the kernel kills it if this process is killed.
 fn start(program: &OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<Child> {
     let mut command = if cfg!(target_os = "linux") {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);

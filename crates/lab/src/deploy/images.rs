@@ -25,7 +25,8 @@ pub fn check(bundles: &[Bundle], record: &Record) -> anyhow::Result<()> {
     let without: Vec<(String, &Object)> =
         without.filter(|(image, _)| !meshy_embedded::has_program(image, &programs)).collect();
     let Some((first, object)) = without.first() else { return Ok(()) };
-    let each = |(image, object): &(String, &Object)| format!("image `{image}` of {}", manifest::describe(object));
+    let each =
+        |(image, object): &(String, &Object)| format!("image `{image}` of {}", manifest::describe(object));
     let list = without.iter().map(each).collect::<Vec<_>>().join(", ");
     let verb = if without.len() == 1 { "has" } else { "have" };
     let name = object.metadata.name.clone().unwrap_or_default();
@@ -78,21 +79,30 @@ mod tests {
     #[test]
     fn an_image_without_a_program_is_reported_with_the_flag_that_adds_one() {
         let error = check(&bundle("shop/cart:1"), &record(Provider::Embedded, &[])).unwrap_err();
-        assert!(error.to_string().starts_with("image `shop/cart:1` of deployment `cart` has no program"), "{error}");
+        assert!(
+            error.to_string().starts_with("image `shop/cart:1` of deployment `cart` has no program"),
+            "{error}"
+        );
         assert!(meshy_base::error::hints(&error)[0].contains("--program shop/cart:1=COMMAND"));
         assert_eq!(meshy_base::error::exit_of(&error), Exit::Usage);
     }
 
     #[test]
     fn a_program_is_named_by_image_repository_or_name() {
-        for (named, fits) in
-            [("shop/cart:1", true), ("shop/cart", true), ("cart", true), ("shop/cart:2", false), ("car", false)]
-        {
+        for (named, fits) in [
+            ("shop/cart:1", true),
+            ("shop/cart", true),
+            ("cart", true),
+            ("shop/cart:2", false),
+            ("car", false),
+        ] {
             let program = format!("{named}=sh");
             let checked = check(&bundle("shop/cart:1"), &record(Provider::Embedded, &[&program]));
             assert_eq!(checked.is_ok(), fits, "{named}");
         }
-        assert!(check(&bundle("localhost:5000/minimal-service:v1"), &record(Provider::Embedded, &[])).is_ok());
+        assert!(
+            check(&bundle("localhost:5000/minimal-service:v1"), &record(Provider::Embedded, &[])).is_ok()
+        );
         assert!(check(&bundle("shop/cart:1"), &record(Provider::Kind, &[])).is_ok());
     }
 }

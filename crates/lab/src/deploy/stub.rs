@@ -35,19 +35,29 @@ impl Stub {
                 .exit(Exit::Usage)
         };
         let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.len() > 63 || !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(is_inner) {
+        if name.len() > 63
+            || !name.starts_with(|c: char| c.is_ascii_lowercase())
+            || !name.chars().all(is_inner)
+        {
             return invalid(format!("`{name}` is not the name of a Service"));
         }
-        let mut stub = Self { name: name.to_owned(), errors: 0.0, delay: None, calls: Vec::new(), port: None };
+        let mut stub =
+            Self { name: name.to_owned(), errors: 0.0, delay: None, calls: Vec::new(), port: None };
         for setting in settings.split(',').filter(|setting| !setting.is_empty()) {
             let (key, value) = setting.split_once(':').unwrap_or((setting, ""));
             match (key, parse_percent(value), parse_duration(value), value.parse::<u16>()) {
                 ("errors", Some(errors), ..) => stub.errors = errors,
                 ("delay", _, Some(delay), _) => stub.delay = Some(delay),
                 ("port", .., Ok(port)) if port != 0 => stub.port = Some(port),
-                ("calls", ..) if !value.is_empty() => stub.calls = value.split('+').map(str::to_owned).collect(),
-                ("errors", ..) => return invalid(format!("invalid share `{value}`, expected for example 30%")),
-                ("delay", ..) => return invalid(format!("invalid duration `{value}`, expected for example 200ms")),
+                ("calls", ..) if !value.is_empty() => {
+                    stub.calls = value.split('+').map(str::to_owned).collect()
+                }
+                ("errors", ..) => {
+                    return invalid(format!("invalid share `{value}`, expected for example 30%"));
+                }
+                ("delay", ..) => {
+                    return invalid(format!("invalid duration `{value}`, expected for example 200ms"));
+                }
                 ("port", ..) => return invalid(format!("invalid port `{value}`")),
                 ("calls", ..) => return invalid("`calls` needs the names of Services".to_owned()),
                 _ => return invalid(format!("unknown key `{key}`, expected errors, delay, calls or port")),
@@ -79,9 +89,13 @@ pub fn apply(bundles: &mut Vec<Bundle>, stubs: &[Stub]) -> anyhow::Result<()> {
         stub.or_else(|| service?.data["spec"]["ports"][0]["port"].as_u64())
     };
     for stub in stubs {
-        let place = bundles.iter().position(|bundle| bundle.objects.iter().any(|object| is_replaced(object, stub)));
+        let place =
+            bundles.iter().position(|bundle| bundle.objects.iter().any(|object| is_replaced(object, stub)));
         let namespace = namespace_of(bundles, stub);
-        let existing = bundles.iter().flat_map(|bundle| &bundle.objects).find(|object| is(object, "Service", &stub.name));
+        let existing = bundles
+            .iter()
+            .flat_map(|bundle| &bundle.objects)
+            .find(|object| is(object, "Service", &stub.name));
         let service_ports = existing.map(|service| service.data["spec"]["ports"].clone());
         let url = |name: &str| {
             let port = ports(bundles, name).unwrap_or(u64::from(SERVICE_PORT));
@@ -124,7 +138,8 @@ fn objects(
     let spec = stub.spec();
     let node = serde_json::to_string(&NodeConfig::new(&spec, url))?;
     let topology = Topology { name: stub.name.clone(), services: vec![spec], ..Topology::default() };
-    let options = ManifestOptions { namespace: namespace.to_owned(), image: overlay::default_image(), inject: true };
+    let options =
+        ManifestOptions { namespace: namespace.to_owned(), image: overlay::default_image(), inject: true };
     let mut values = meshy_topology::manifests(&topology, &options);
     // Whoever made the namespace keeps it.
     values.retain(|value| value["kind"] != "Namespace");
@@ -133,9 +148,10 @@ fn objects(
             value["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = json!(node);
         }
         if value["kind"] == "Service" {
-            let mut ports = existing_ports.clone().filter(|_| stub.port.is_none()).unwrap_or_else(|| {
-                json!([{ "name": "http", "port": stub.port.unwrap_or(SERVICE_PORT) }])
-            });
+            let mut ports = existing_ports
+                .clone()
+                .filter(|_| stub.port.is_none())
+                .unwrap_or_else(|| json!([{ "name": "http", "port": stub.port.unwrap_or(SERVICE_PORT) }]));
             for port in ports.as_array_mut().into_iter().flatten() {
                 port["targetPort"] = json!(SERVICE_PORT);
             }
@@ -172,7 +188,8 @@ mod tests {
         let script = serde_json::to_value(&node.script).unwrap();
         assert_eq!(script[0], json!({ "sleepMs": 200.0 }));
         assert_eq!(script[1]["call"]["url"], "http://tax.shop.svc.cluster.local:81/");
-        let deployments = bundles[0].objects.iter().filter(|object| is(object, "Deployment", "price")).count();
+        let deployments =
+            bundles[0].objects.iter().filter(|object| is(object, "Deployment", "price")).count();
         assert_eq!(deployments, 1);
     }
 

@@ -48,7 +48,9 @@ impl Program {
         };
         let words = shlex::split(line).filter(|words| words.first().is_some_and(|word| !word.is_empty()));
         let Some(mut command) = words else {
-            return usage(anyhow!("invalid command `{line}` for image `{image}`: it is empty or a quote is open"));
+            return usage(anyhow!(
+                "invalid command `{line}` for image `{image}`: it is empty or a quote is open"
+            ));
         };
         let name = command[0].clone();
         let found = if name.contains('/') {
@@ -57,7 +59,8 @@ impl Program {
             exec::find(&name).filter(|path| path.is_absolute())
         };
         let Some(path) = found else {
-            let place = if name.contains('/') { format!("below {}", folder.display()) } else { "in PATH".into() };
+            let place =
+                if name.contains('/') { format!("below {}", folder.display()) } else { "in PATH".into() };
             return Err(anyhow!("program `{name}` of image `{image}` not found {place}"))
                 .hint("install it, or name another command: `--program IMAGE=COMMAND`")
                 .exit(Exit::Prerequisite);
@@ -108,13 +111,20 @@ mod tests {
             ("=sh", Exit::Usage, "expected IMAGE=COMMAND"),
             ("cart=", Exit::Usage, "it is empty or a quote is open"),
             ("cart=sh -c 'x", Exit::Usage, "it is empty or a quote is open"),
-            ("cart=nosuch-program x", Exit::Prerequisite, "program `nosuch-program` of image `cart` not found in PATH"),
+            (
+                "cart=nosuch-program x",
+                Exit::Prerequisite,
+                "program `nosuch-program` of image `cart` not found in PATH",
+            ),
             ("cart=./nosuch", Exit::Prerequisite, "program `./nosuch` of image `cart` not found below /"),
             ("cart=./etc/hostname", Exit::Prerequisite, "not found below /"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(expected), "{error:#}");
-            assert_eq!((meshy_base::error::exit_of(&error), meshy_base::error::hints(&error).len()), (exit, 1));
+            assert_eq!(
+                (meshy_base::error::exit_of(&error), meshy_base::error::hints(&error).len()),
+                (exit, 1)
+            );
         }
     }
 }

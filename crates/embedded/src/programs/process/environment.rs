@@ -32,7 +32,18 @@ const REFUSED_PREFIXES: [&str; 3] = ["LD_", "DYLD_", "GLIBC_TUNABLES"];
 
 /// What a program gets from the environment of `meshy up`; nothing else, since it may hold credentials.
 const KEPT: [&str; 12] = [
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "GOROOT", "JAVA_HOME",
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "GOROOT",
+    "JAVA_HOME",
 ];
 
 /// Returns the variables of a container that its program gets, and the names of those that are refused.

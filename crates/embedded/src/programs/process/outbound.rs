@@ -124,7 +124,8 @@ async fn bind_all(ports: &[u16]) -> io::Result<(Ipv4Addr, Vec<TcpListener>)> {
             match TcpListener::bind((address, *port)).await {
                 Ok(listener) => listeners.push(listener),
                 Err(error) => {
-                    last = io::Error::new(error.kind(), format!("cannot listen on {address}:{port}: {error}"));
+                    last =
+                        io::Error::new(error.kind(), format!("cannot listen on {address}:{port}: {error}"));
                     if error.kind() == io::ErrorKind::AddrInUse {
                         continue 'addresses;
                     }
@@ -166,7 +167,8 @@ async fn serve(listener: TcpListener, upstream: Upstream) {
                 && protocol::detect(&socket).await.is_ok_and(|protocol| protocol == Protocol::Http);
             match &upstream.authority {
                 Some(authority) if is_http => {
-                    let target = http::Target::Fixed { upstream: upstream.clone(), authority: authority.clone() };
+                    let target =
+                        http::Target::Fixed { upstream: upstream.clone(), authority: authority.clone() };
                     http::serve(socket, target).await;
                 }
                 // Without a connection the socket closes, as if the Service had closed it.

@@ -142,9 +142,12 @@ mod tests {
     #[test]
     fn ports_in_arguments_become_loopback_ports() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let given = words("app --host 0.0.0.0 --port 8080 --limit 8080 --http-port=9090 -p 8080 --bind 0.0.0.0:8080 8080");
-        let expected =
-            words("app --host 127.0.0.1 --port 40001 --limit 8080 --http-port=40002 -p 40001 --bind 127.0.0.1:40001 8080");
+        let given = words(
+            "app --host 0.0.0.0 --port 8080 --limit 8080 --http-port=9090 -p 8080 --bind 0.0.0.0:8080 8080",
+        );
+        let expected = words(
+            "app --host 127.0.0.1 --port 40001 --limit 8080 --http-port=40002 -p 40001 --bind 127.0.0.1:40001 8080",
+        );
         assert_eq!(ports().in_arguments(given), expected);
     }
 

@@ -19,24 +19,23 @@ pub(super) struct Reporter {
 
 impl Reporter {
     pub(super) fn new(events: &EventRecorder, execution: &Execution) -> Self {
-        Self {
-            events: events.clone(),
-            pod: execution.pod.clone(),
-            field_path: execution.field_path.clone(),
-        }
+        Self { events: events.clone(), pod: execution.pod.clone(), field_path: execution.field_path.clone() }
     }
 
     /// The manifest's `command` does not run.
     pub(super) async fn command_ignored(&self, command: &[String]) {
         let shown = command.join(" ");
-        let message = format!("`command` of the manifest is ignored: {shown}; the program is the one that `meshy up --program` names");
+        let message = format!(
+            "`command` of the manifest is ignored: {shown}; the program is the one that `meshy up --program` names"
+        );
         self.record(EventType::Normal, "CommandIgnored", &message).await;
     }
 
     /// Variables of the manifest that the program does not get.
     pub(super) async fn variables_refused(&self, names: &[String]) {
         let names = names.join(", ");
-        let message = format!("variables that select code are not passed to a program of this machine: {names}");
+        let message =
+            format!("variables that select code are not passed to a program of this machine: {names}");
         self.record(EventType::Warning, "VariableRefused", &message).await;
     }
 

@@ -6,8 +6,7 @@ use std::ops::Range;
 pub(super) type ServicePorts<'a> = dyn Fn(&str) -> Option<Vec<u16>> + 'a;
 
 /// What separates the items of a value, such as a list of URLs or JSON.
-const SEPARATORS: &[char] =
-    &[',', ';', '|', '"', '\'', ' ', '\t', '\n', '(', ')', '{', '}', '<', '>', '\\'];
+const SEPARATORS: &[char] = &[',', ';', '|', '"', '\'', ' ', '\t', '\n', '(', ')', '{', '}', '<', '>', '\\'];
 
 /// The ends of names of variables whose value can be a host name alone.
 const HOST_VARIABLES: [&str; 8] =
@@ -68,7 +67,7 @@ fn reference(variable: &str, item: &str, ports: &ServicePorts<'_>) -> Option<Ref
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let user_end = rest[..end].rfind('@').map_or(0, |at| at + 1);
     let (authority, at) = (&rest[user_end..end], rest_at + user_end);
-    // Without a scheme, a path means that it is no address.
+    // Without a scheme, a path means that it is not an address.
     if scheme.is_none() && end != rest.len() {
         return None;
     }
@@ -80,7 +79,8 @@ fn reference(variable: &str, item: &str, ports: &ServicePorts<'_>) -> Option<Ref
         return None;
     }
     let existing = ports(host);
-    let is_cluster_name = host.trim_end_matches('.').ends_with(".svc.cluster.local") || host.ends_with(".svc");
+    let is_cluster_name =
+        host.trim_end_matches('.').ends_with(".svc.cluster.local") || host.ends_with(".svc");
     let certain = existing.is_some() || is_cluster_name || (scheme.is_some() && !host.contains('.'));
     if !certain || host.eq_ignore_ascii_case("localhost") {
         return None;
@@ -92,7 +92,9 @@ fn reference(variable: &str, item: &str, ports: &ServicePorts<'_>) -> Option<Ref
         (_, Some(port)) => Target::Authority { port, http },
         (Some("http" | "ws"), None) => Target::Authority { port: 80, http },
         (Some(_), None) => Target::Authority { port: only()?, http },
-        (None, None) if is_host_variable(variable) || is_cluster_name => Target::Host { ports: existing.clone() },
+        (None, None) if is_host_variable(variable) || is_cluster_name => {
+            Target::Host { ports: existing.clone() }
+        }
         (None, None) => return None,
     };
     Some(Reference {

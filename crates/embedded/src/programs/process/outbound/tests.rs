@@ -98,7 +98,8 @@ async fn other_protocols_pass_unchanged() {
 async fn one_value_can_name_several_services_and_a_service_that_does_not_exist() {
     let fabric = Fabric::new();
     let received = cart(&fabric).await;
-    let (env, opened, _tasks) = opened(&fabric, &[("URLS", "http://cart:8080,http://later:80,http://cart:8080")]).await;
+    let (env, opened, _tasks) =
+        opened(&fabric, &[("URLS", "http://cart:8080,http://later:80,http://cart:8080")]).await;
     let (cart, later) = (opened[0].local.clone(), opened[1].local.clone());
     assert_eq!(env["URLS"], format!("http://{cart},http://{later},http://{cart}"));
     let response = exchange(&later, &["GET / HTTP/1.1\r\nHost: x\r\n\r\n"]).await;
