@@ -139,7 +139,7 @@ fn next(context: &Context, up: &Up) -> Vec<String> {
 }
 
 fn text(document: &Document) -> String {
-    let Document { up, next, seconds } = document;
+    let Document { up, next, seconds, .. } = document;
     let mut text =
         format!("lab `{}` is up after {seconds:.1} s (context `{}`)\n", up.lab.name, up.lab.context);
     text.push_str(&super::deploy::urls(&up.services, "  "));
