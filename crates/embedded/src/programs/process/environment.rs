@@ -3,7 +3,7 @@
 use crate::program::Env;
 
 /// Variables that a manifest cannot set, since they select code that other programs run or load.
-const REFUSED: [&str; 21] = [
+const REFUSED: [&str; 25] = [
     "PATH",
     "BASH_ENV",
     "SHELLOPTS",
@@ -24,6 +24,10 @@ const REFUSED: [&str; 21] = [
     "_JAVA_OPTIONS",
     "CLASSPATH",
     "GODEBUG",
+    "DOTNET_STARTUP_HOOKS",
+    "OPENSSL_CONF",
+    "OPENSSL_ENGINES",
+    "OPENSSL_MODULES",
     "HOME",
 ];
 
@@ -87,6 +91,7 @@ mod tests {
             "LD_LIBRARY_PATH",
             "LD_PRELOAD",
             "NODE_OPTIONS",
+            "OPENSSL_CONF",
             "PATH",
             "PYTHONSTARTUP",
             "ld_preload",
