@@ -1,14 +1,15 @@
 //! `meshy up --program`: programs of this machine, and what was rewritten for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams};
 use serde::Serialize;
 
 use crate::context::Context;
 use meshy_base::error::Advise as _;
+use meshy_embedded::PROGRAM_EVENTS;
 use meshy_lab::lab::{Program, Programs, Record};
 
 /// The flags for programs of this machine.
@@ -56,10 +57,6 @@ impl ProgramArgs {
 /// What programs print when their port is taken.
 const PORT_TAKEN: [&str; 2] = ["address already in use", "eaddrinuse"];
 
-/// The reasons of the events that `up` shows, which the embedded cluster records.
-const REASONS: [&str; 5] =
-    ["ServiceRewritten", "NoServiceRewritten", "CommandIgnored", "VariableRefused", "NotListening"];
-
 /// Reads what was rewritten for the programs that run, and prints it.
 ///
 /// # Errors
@@ -69,9 +66,11 @@ pub(super) async fn report(context: &Context, record: &Record) -> anyhow::Result
         return Ok(Vec::new());
     }
     let client = context.client_of(record).await?;
+    let pods: Api<Pod> = Api::all(client.clone());
+    let pods = pods.list(&ListParams::default()).await.context("cannot list the pods")?;
     let events: Api<Event> = Api::all(client);
     let events = events.list(&ListParams::default()).await.context("cannot read the events of the pods")?;
-    let rewritten = rewritten(events.items);
+    let rewritten = rewritten(events.items, &pods.items);
     let mut pods: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for found in &rewritten {
         pods.entry((&found.namespace, &found.pod)).or_default().push(&found.text);
@@ -93,9 +92,12 @@ pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     Err::<(), _>(error).hint(hint).unwrap_err()
 }
 
-fn rewritten(events: Vec<Event>) -> Vec<Rewritten> {
+/// Returns what the events of these pods say; events outlive their pods.
+fn rewritten(events: Vec<Event>, pods: &[Pod]) -> Vec<Rewritten> {
+    let uids: HashSet<&str> = pods.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
     let shown = |event: Event| {
-        let is_shown = event.reason.as_deref().is_some_and(|reason| REASONS.contains(&reason));
+        let is_shown = event.reason.as_deref().is_some_and(|reason| PROGRAM_EVENTS.contains(&reason))
+            && event.involved_object.uid.as_deref().is_some_and(|uid| uids.contains(uid));
         is_shown.then(|| Rewritten {
             namespace: event.involved_object.namespace.unwrap_or_default(),
             pod: event.involved_object.name.unwrap_or_default(),

@@ -31,6 +31,7 @@ use crate::service_table::ServiceTable;
 use child::Command;
 use outbound::Route;
 use ports::Ports;
+pub use reporter::PROGRAM_EVENTS;
 use reporter::Reporter;
 
 /// The image of the test service.

@@ -9,6 +9,16 @@ use super::ports::Ports;
 use crate::events::{EventRecorder, EventType};
 use crate::program::Execution;
 
+const COMMAND_IGNORED: &str = "CommandIgnored";
+const VARIABLE_REFUSED: &str = "VariableRefused";
+const SERVICE_REWRITTEN: &str = "ServiceRewritten";
+const NO_SERVICE_REWRITTEN: &str = "NoServiceRewritten";
+const NOT_LISTENING: &str = "NotListening";
+
+/// The reasons of the events about the environment of a program, as a command shows them after the pods are ready.
+pub const PROGRAM_EVENTS: [&str; 5] =
+    [SERVICE_REWRITTEN, NO_SERVICE_REWRITTEN, COMMAND_IGNORED, VARIABLE_REFUSED, NOT_LISTENING];
+
 /// Records events about one container.
 #[derive(Clone)]
 pub(super) struct Reporter {
@@ -28,7 +38,7 @@ impl Reporter {
         let message = format!(
             "`command` of the manifest is ignored: {shown}; the program is the one that `meshy up --program` names"
         );
-        self.record(EventType::Normal, "CommandIgnored", &message).await;
+        self.record(EventType::Normal, COMMAND_IGNORED, &message).await;
     }
 
     /// Variables of the manifest that the program does not get.
@@ -36,18 +46,18 @@ impl Reporter {
         let names = names.join(", ");
         let message =
             format!("variables that select code are not passed to a program of this machine: {names}");
-        self.record(EventType::Warning, "VariableRefused", &message).await;
+        self.record(EventType::Warning, VARIABLE_REFUSED, &message).await;
     }
 
     /// The Services that the environment names, or that it names none. Values are not shown, since they may hold credentials.
     pub(super) async fn rewritten(&self, opened: &[Opened]) {
         for Opened { variable, authority, local } in opened {
             let message = format!("{variable}: {authority} is {local}");
-            self.record(EventType::Normal, "ServiceRewritten", &message).await;
+            self.record(EventType::Normal, SERVICE_REWRITTEN, &message).await;
         }
         if opened.is_empty() {
             let message = "no environment value names a Service: calls of this program to Services fail or bypass its proxy";
-            self.record(EventType::Normal, "NoServiceRewritten", message).await;
+            self.record(EventType::Normal, NO_SERVICE_REWRITTEN, message).await;
         }
     }
 
@@ -65,7 +75,7 @@ impl Reporter {
             "the program does not listen on 127.0.0.1:{local}, which is container port {container}: \
              it should read its port from its environment (PORT) or arguments"
         );
-        self.record(EventType::Warning, "NotListening", &message).await;
+        self.record(EventType::Warning, NOT_LISTENING, &message).await;
     }
 
     async fn record(&self, type_: EventType, reason: &str, message: &str) {
