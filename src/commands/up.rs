@@ -127,8 +127,13 @@ pub(super) async fn bring_up(context: &Context, spec: UpSpec) -> anyhow::Result<
 
 /// The commands that a user may want next.
 fn next(context: &Context, up: &Up) -> Vec<String> {
-    let has_graph = up.lab.topology.is_some() || !up.lab.files.is_empty();
-    let mut next = vec!["meshy status", if has_graph { "meshy graph" } else { "meshy traffic" }];
+    // Manifests have their own namespaces.
+    let watched = match (&up.lab.topology, up.lab.files.is_empty()) {
+        (Some(_), _) => "meshy graph",
+        (None, false) => "meshy graph -A",
+        (None, true) => "meshy traffic",
+    };
+    let mut next = vec!["meshy status", watched];
     let has_mesh = up.built_in.mesh || up.installed.mesh.is_some();
     if has_mesh && (up.built_in.ingress || up.installed.ingress.is_some()) {
         // Meshing the ingress is a step of the lesson, not of `up`.

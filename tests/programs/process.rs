@@ -64,6 +64,60 @@ fn no_process_outlives_a_killed_cluster() {
     lab.good_up("", &[]);
 }
 
+/// The processes of a lab whose command line contains a word.
+fn with_word(lab: &Lab, word: &str) -> Vec<u32> {
+    let contains = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|item| item == word.as_bytes())
+    };
+    lab.0.processes().into_iter().filter(contains).collect()
+}
+
+#[test]
+fn what_a_program_has_started_ends_with_its_supervisor() {
+    let lab = Lab::new();
+    start(&lab);
+    lab.read("env");
+    let (supervisors, sleeps) = (with_word(&lab, "internal-supervise"), with_word(&lab, "600"));
+    assert_eq!((supervisors.len(), sleeps.len()), (1, 1));
+    signal(supervisors[0], Signal::KILL);
+    wait_until("it outlived its supervisor", || !lab.0.processes().contains(&sleeps[0]));
+    wait_until("the program was not started again", || !with_word(&lab, "600").is_empty());
+}
+
+#[test]
+fn what_was_left_when_cluster_and_supervisor_were_killed_ends_with_down() {
+    let lab = Lab::new();
+    start(&lab);
+    lab.read("env");
+    let cluster = with_word(&lab, "internal-serve")[0];
+    // The cluster cannot react to the end of the supervisor.
+    signal(cluster, Signal::STOP);
+    with_word(&lab, "internal-supervise").into_iter().for_each(|pid| signal(pid, Signal::KILL));
+    signal(cluster, Signal::KILL);
+    wait_until("the program", || with_word(&lab, "./app.sh").is_empty());
+    assert_eq!(with_word(&lab, "600").len(), 1, "nothing was left that `down` could end");
+    lab.0.good("down");
+    wait_until("a process outlived `down`", || lab.0.processes().is_empty());
+}
+
+#[test]
+fn a_program_that_starts_again_shows_only_its_present_ports() {
+    let lab = Lab::new();
+    let script = "test -e \"$HOME/second\" && { echo ready > \"$HOME/end\"; while :; do sleep 0.1; done; }\n\
+                  touch \"$HOME/second\"; exit 3\n";
+    lab.write("app.sh", script);
+    let container = "env: [{ name: CART_URL, value: 'http://cart:8080' }]";
+    lab.write("app.yaml", &deployment("app", "shop/app:1", container));
+    lab.up("-f app.yaml", &["--program", "shop/app=sh ./app.sh"]);
+    lab.read("end");
+    let up = lab.good_up("", &[]);
+    let rewritten: Vec<&str> =
+        up["rewritten"].as_array().expect("a list").iter().filter_map(|item| item["text"].as_str()).collect();
+    assert_eq!(rewritten.len(), 1, "{rewritten:?}");
+    assert!(rewritten[0].starts_with("CART_URL: cart:8080 is 127.0.0.1:"), "{rewritten:?}");
+}
+
 #[test]
 fn a_stub_takes_the_place_of_a_workload_without_a_program() {
     let lab = Lab::new();

@@ -10,6 +10,7 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use meshy_apiserver::{RunningServer, Server};
 use tokio::net::TcpListener;
@@ -22,11 +23,14 @@ use crate::mesh::{Authority, Injector, Mesh};
 use crate::network::{Fabric, host};
 use crate::node::{Kubelet, NodeContext};
 use crate::program::Programs;
-use crate::programs::{LocalProcess, LocalProgram, ProcessContext, Supervisor};
+use crate::programs::{LocalProcess, LocalProgram, ProcessContext, Shutdown, Supervisor};
 use crate::service_table::ServiceTable;
 use crate::{built_in, controllers, ingress};
 pub use error::Error;
 use state::Keys;
+
+/// How long programs of this machine may take to exit when the cluster stops; `meshy stop` kills the cluster after 10 s.
+const PROGRAM_GRACE: Duration = Duration::from_secs(5);
 
 /// The configuration of a cluster.
 #[derive(Clone, Debug)]
@@ -69,6 +73,8 @@ pub struct Cluster {
     served: Option<RunningServer>,
     keys: Keys,
     ingress: SocketAddr,
+    /// The end of the programs of this machine.
+    shutdown: Shutdown,
     tasks: JoinSet<()>,
 }
 
@@ -117,7 +123,9 @@ impl Cluster {
             services: services.clone(),
             events: events.clone(),
             supervisor: options.supervisor.clone(),
+            shutdown: Shutdown::default(),
         };
+        let shutdown = processes.shutdown.clone();
         for program in &options.programs {
             programs.register(program.images(), LocalProcess::new(program.clone(), processes.clone()));
         }
@@ -154,7 +162,7 @@ impl Cluster {
                 Some(server.serve(listener, &keys.authority)?)
             }
         };
-        Ok(Self { options, server, served, keys, ingress, tasks })
+        Ok(Self { options, server, served, keys, ingress, shutdown, tasks })
     }
 
     /// Returns the name of the context in [`Cluster::kubeconfig`]: `embedded-NAME`.
@@ -182,12 +190,13 @@ impl Cluster {
         self.ingress
     }
 
-    /// Stops the cluster; with a state folder, the objects are kept for the next start.
+    /// Stops the cluster: programs of this machine get SIGTERM and 5 s; with a state folder, the objects are kept for the next start.
     ///
     /// # Errors
     /// The snapshot cannot be written.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.served = None;
+        self.shutdown.finish(PROGRAM_GRACE).await;
         self.tasks.shutdown().await;
         match &self.options.state_dir {
             Some(folder) => state::save(folder, &self.server),

@@ -111,6 +111,21 @@ impl EventRecorder {
         Box::pin(self.store(object, type_, reason, message, Component::Kubelet)).await;
     }
 
+    /// Deletes the events with these reasons about a container of a pod.
+    pub(crate) async fn delete_container(&self, pod: &Pod, field_path: &str, reasons: &[&str]) {
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        for event in self.api.list::<Event>(Some(namespace)) {
+            let object = &event.involved_object;
+            let is_meant = object.uid == pod.metadata.uid
+                && object.field_path.as_deref() == Some(field_path)
+                && event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason));
+            if let (true, Some(name)) = (is_meant, &event.metadata.name) {
+                // It does not exist any more if its namespace was deleted.
+                let _ = self.api.delete::<Event>(namespace, name, Deletion::default()).await;
+            }
+        }
+    }
+
     async fn store(
         &self,
         object: ObjectReference,

@@ -5,6 +5,6 @@ mod process;
 mod test_service;
 
 pub(crate) use placeholder::{Placeholder, ProxyInit};
-pub(crate) use process::{LocalProcess, ProcessContext, TEST_SERVICE};
+pub(crate) use process::{LocalProcess, ProcessContext, Shutdown, TEST_SERVICE};
 pub use process::{LocalProgram, PROGRAM_EVENTS, Supervisor, has_program};
 pub(crate) use test_service::TestService;

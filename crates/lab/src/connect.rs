@@ -14,6 +14,7 @@ use meshy_base::error::{Advise, Exit};
 mod credential;
 mod exec;
 mod load;
+mod once;
 mod paths;
 mod proxy;
 mod settings;
@@ -130,16 +131,22 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
         // `--timeout` decides, and names what was waited for.
         (config.connect_timeout, config.write_timeout) = (None, None);
         let server = config.cluster_url.clone();
-        let builder =
-            ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
-        let ready = |plain| meshy_kube::checked(watched::client(plain, context), &server);
-        let Some(current) = credential.renewed() else { return Ok(ready(builder.build())) };
-        let authorize = move |mut request: http::Request<Body>| {
-            let header = current.read().expect("no panic while held").clone();
-            request.headers_mut().insert(http::header::AUTHORIZATION, header);
-            request
+        let current = credential.renewed();
+        let build = |config| {
+            let builder =
+                ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
+            let Some(current) = current.clone() else { return anyhow::Ok(builder.build()) };
+            let authorize = move |mut request: http::Request<Body>| {
+                let header = current.read().expect("no panic while held").clone();
+                request.headers_mut().insert(http::header::AUTHORIZATION, header);
+                request
+            };
+            Ok(builder.with_layer(&MapRequestLayer::new(authorize)).build())
         };
-        Ok(ready(builder.with_layer(&MapRequestLayer::new(authorize)).build()))
+        let mut single = config.clone();
+        single.default_retry = false;
+        let plain = once::client(build(config)?, build(single)?);
+        Ok(meshy_kube::checked(watched::client(plain, context), &server))
     };
     let built: anyhow::Result<kube::Client> = build.await;
     let built = built.with_context(|| format!("cannot use context `{}`", load::shown(context)));

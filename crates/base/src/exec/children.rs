@@ -21,21 +21,29 @@ pub fn end() {
 
 /// Kills all that this process has started, in any group. With a subreaper, also what has left its parent.
 pub(super) fn end_in_all_groups() {
-    let mut stopped: Vec<i32> = Vec::new();
-    for _ in 0..ROUNDS {
+    end_found(Vec::new(), || {
         let all: Vec<Process> =
             processes().into_iter().map(|process| Process { group: 0, ..process }).collect();
-        let found = descendants(&all, own(getpid()), 0);
-        let new: Vec<i32> = found.into_iter().filter(|pid| !stopped.contains(pid)).collect();
-        if new.is_empty() {
-            break;
-        }
-        // First stopped, so that none starts another one while the others are being killed.
-        new.iter().for_each(|pid| send(*pid, Signal::STOP));
-        stopped.extend(new);
-    }
-    stopped.into_iter().for_each(|pid| send(pid, Signal::KILL));
+        descendants(&all, own(getpid()), 0)
+    });
 }
+
+/// Kills the processes that were started with a variable whose value is accepted. Those of other users cannot be read.
+#[cfg(target_os = "linux")]
+pub(super) fn end_marked(variable: &str, accepts: impl Fn(&str) -> bool) {
+    let is_marked = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables =
+            environment.split(|byte| *byte == 0).filter_map(|item| std::str::from_utf8(item).ok());
+        variables
+            .any(|item| item.split_once('=').is_some_and(|(name, value)| name == variable && accepts(value)))
+    };
+    end_found(Vec::new(), || processes().iter().map(|process| process.pid).filter(is_marked).collect());
+}
+
+/// Without /proc the environment of a process cannot be read.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn end_marked(_variable: &str, _accepts: impl Fn(&str) -> bool) {}
 
 /// A program that was started: killed with all that it has started when this is dropped before its end.
 pub struct Tree(Option<u32>);
@@ -64,10 +72,14 @@ impl Drop for Tree {
 }
 
 /// Kills the processes below `root`, and those that are stopped already.
-fn end_below(root: i32, mut stopped: Vec<i32>) {
+fn end_below(root: i32, stopped: Vec<i32>) {
+    end_found(stopped, || descendants(&processes(), root, own(getpgrp())));
+}
+
+/// Kills what is found, also what appears meanwhile, and those that are stopped already.
+fn end_found(mut stopped: Vec<i32>, find: impl Fn() -> Vec<i32>) {
     for _ in 0..ROUNDS {
-        let found = descendants(&processes(), root, own(getpgrp()));
-        let new: Vec<i32> = found.into_iter().filter(|pid| !stopped.contains(pid)).collect();
+        let new: Vec<i32> = find().into_iter().filter(|pid| !stopped.contains(pid)).collect();
         if new.is_empty() {
             break;
         }

@@ -1,7 +1,8 @@
-//! `meshy internal-supervise PROGRAM ARGS…`: runs a program that ends, with all that it has started, when stdin closes.
+//! `meshy internal-supervise LAB PROGRAM ARGS…`: runs a program that ends, with all that it has started, when stdin closes.
 //!
-//! The process that starts it holds the other end of the pipe, which the kernel closes however that process ends. Read before the
-//! command line's parser, as `leash` is.
+//! The process that starts it holds the other end of the pipe, which the kernel closes however that process ends. If the supervisor
+//! itself is killed, [`end_programs`] finds what the program has started by a variable in its environment. Read before the command
+//! line's parser, as `leash` is.
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -17,6 +18,12 @@ use super::{children, leash};
 /// The word that asks for it.
 pub const WORD: &str = "internal-supervise";
 
+/// The word that ends what the program of a killed supervisor has started: `meshy internal-supervise-end LAB PID`.
+pub const END_WORD: &str = "internal-supervise-end";
+
+/// The variable of a program and of all that it has started: `LAB/PID`, with the number of the supervisor.
+const MARK: &str = "MESHY_PROGRAM_OF";
+
 /// The byte on stdin that requests SIGTERM for the program's process group.
 pub const TERMINATE: u8 = b'T';
 
@@ -31,19 +38,32 @@ const KILLED: i32 = 137;
 /// # Errors
 /// The program cannot be run.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<anyhow::Result<u8>> {
-    if args.nth(1)? != WORD {
+    let word = args.nth(1)?;
+    if word != WORD && word != END_WORD {
         return None;
     }
-    let program = args.next().unwrap_or_default();
-    Some(supervise(program, args))
+    let lab = args.next().unwrap_or_default().to_string_lossy().into_owned();
+    let next = args.next().unwrap_or_default();
+    if word == END_WORD {
+        let mark = format!("{lab}/{}", next.to_string_lossy());
+        children::end_marked(MARK, |value| value == mark);
+        return Some(Ok(0));
+    }
+    Some(supervise(&lab, next, args))
 }
 
-fn supervise(program: OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<u8> {
+/// Kills what programs of a lab have left: all that was started with their mark, on Linux.
+pub fn end_programs(lab: &str) {
+    children::end_marked(MARK, |value| value.rsplit_once('/').is_some_and(|(of, _)| of == lab));
+}
+
+fn supervise(lab: &str, program: OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<u8> {
     // What leaves its parent becomes a child of this process, and so ends with it.
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .context("cannot become the parent of orphaned processes")?;
-    let mut child = start(&program, args).with_context(|| format!("cannot run {}", program.display()))?;
+    let mut child =
+        start(lab, &program, args).with_context(|| format!("cannot run {}", program.display()))?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     thread::spawn(move || follow_stdin(group));
     let status = child.wait().context("cannot wait for the program")?;
@@ -52,7 +72,7 @@ fn supervise(program: OsString, args: impl Iterator<Item = OsString>) -> anyhow:
 }
 
 /// Starts the program in a separate process group. On Linux the kernel kills it if this process is killed.
-fn start(program: &OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<Child> {
+fn start(lab: &str, program: &OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<Child> {
     let mut command = if cfg!(target_os = "linux") {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
         command.arg(leash::WORD).arg(std::process::id().to_string()).arg(program);
@@ -60,6 +80,7 @@ fn start(program: &OsString, args: impl Iterator<Item = OsString>) -> anyhow::Re
     } else {
         Command::new(program)
     };
+    command.env(MARK, format!("{lab}/{}", std::process::id()));
     Ok(command.args(args).stdin(Stdio::null()).process_group(0).spawn()?)
 }
 

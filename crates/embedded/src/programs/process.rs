@@ -15,6 +15,7 @@ mod outbound;
 mod ports;
 mod reporter;
 mod rewrite;
+mod shutdown;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -33,6 +34,7 @@ use outbound::Route;
 use ports::Ports;
 pub use reporter::PROGRAM_EVENTS;
 use reporter::Reporter;
+pub(crate) use shutdown::Shutdown;
 
 /// The image of the test service.
 pub(crate) const TEST_SERVICE: &str = "minimal-service";
@@ -64,6 +66,8 @@ pub fn has_program(image: &str, programs: &[LocalProgram]) -> bool {
 pub struct Supervisor {
     /// The command that runs the program in its arguments, and ends it when its stdin is closed.
     pub command: Vec<OsString>,
+    /// The command that ends what a program has left, for the number of a supervisor that was killed. Without one nothing is done.
+    pub end_command: Vec<OsString>,
 }
 
 /// What all local programs of a cluster use.
@@ -72,6 +76,7 @@ pub(crate) struct ProcessContext {
     pub(crate) services: Arc<ServiceTable>,
     pub(crate) events: EventRecorder,
     pub(crate) supervisor: Supervisor,
+    pub(crate) shutdown: Shutdown,
 }
 
 /// The program of an image that is a process of this machine.
@@ -100,7 +105,9 @@ impl Program for LocalProcess {
 }
 
 async fn run(program: LocalProgram, context: ProcessContext, execution: Execution) -> ExitCode {
+    let _running = context.shutdown.begin().await;
     let reporter = Reporter::new(&context.events, &execution);
+    reporter.begin().await;
     let log = execution.log.clone();
     // Ends the listeners with the run.
     let mut tasks = JoinSet::new();
@@ -113,7 +120,15 @@ async fn run(program: LocalProgram, context: ProcessContext, execution: Executio
     };
     let name = command.words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     match command.spawn(&context.supervisor, &log) {
-        Ok(child) => child.wait(&execution.termination).await,
+        Ok(child) => {
+            let requested = async {
+                tokio::select! {
+                    () = execution.termination.requested() => {}
+                    () = context.shutdown.requested() => {}
+                }
+            };
+            child.wait(&context.supervisor, requested).await
+        }
         Err(error) => {
             log.write(format!("ERROR cannot start `{name}`: {error}"));
             CANNOT_START

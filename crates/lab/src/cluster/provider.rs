@@ -4,7 +4,7 @@ use super::embedded::Embedded;
 use super::existing::Existing;
 use super::kind::Kind;
 use super::{BuiltIn, Part, Spec};
-use crate::lab::{Env, Record};
+use crate::lab::{Env, Programs, Record};
 
 /// Where clusters come from.
 #[derive(Debug)]
@@ -70,6 +70,17 @@ impl Provider {
         match self {
             Self::Kind(kind) => kind.connect(env, record).await,
             Self::Existing(_) | Self::Embedded(_) => Ok(()),
+        }
+    }
+
+    /// Whether containers of an image can run: without a container engine, only those with a program.
+    pub fn runs(&self, record: &Record, image: &str) -> bool {
+        match self {
+            Self::Kind(_) | Self::Existing(_) => true,
+            Self::Embedded(_) => {
+                let programs = record.programs.as_ref().map(Programs::local).unwrap_or_default();
+                meshy_embedded::has_program(image, &programs)
+            }
         }
     }
 

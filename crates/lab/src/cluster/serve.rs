@@ -67,7 +67,12 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let programs = known.as_ref().and_then(|r| r.programs.as_ref());
     let programs = programs.map(lab::Programs::local).unwrap_or_default();
     let program = std::env::current_exe().context("cannot find this program")?;
-    let supervisor = Supervisor { command: vec![program.into(), supervise::WORD.into()] };
+    let supervised = folder.display().to_string();
+    // A cluster that was killed together with a supervisor has left what the program has started.
+    supervise::end_programs(&supervised);
+    let command = |word: &str| vec![program.clone().into(), word.into(), supervised.clone().into()];
+    let supervisor =
+        Supervisor { command: command(supervise::WORD), end_command: command(supervise::END_WORD) };
     // A lab keeps its ports over a restart: URLs in a terminal's history should go on working.
     let ingress_ports = known.and_then(|r| r.http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
     let options = Options {

@@ -6,7 +6,8 @@ use meshy_kube::{Object, manifest};
 use serde_json::Value;
 
 use super::Bundle;
-use crate::lab::{Programs, Provider, Record};
+use crate::cluster;
+use crate::lab::Record;
 
 /// The page of the error.
 const NO_PROGRAM: &str = "image-without-program";
@@ -16,14 +17,11 @@ const NO_PROGRAM: &str = "image-without-program";
 /// # Errors
 /// An image has no program; the hint is the flag that adds one.
 pub fn check(bundles: &[Bundle], record: &Record) -> anyhow::Result<()> {
-    if record.provider != Provider::Embedded {
-        return Ok(());
-    }
-    let programs = record.programs.as_ref().map(Programs::local).unwrap_or_default();
+    let provider = cluster::provider(record.provider);
     let objects = bundles.iter().flat_map(|bundle| &bundle.objects);
     let without = objects.flat_map(|object| images(object).into_iter().map(move |image| (image, object)));
     let without: Vec<(String, &Object)> =
-        without.filter(|(image, _)| !meshy_embedded::has_program(image, &programs)).collect();
+        without.filter(|(image, _)| !provider.runs(record, image)).collect();
     let Some((first, object)) = without.first() else { return Ok(()) };
     let each =
         |(image, object): &(String, &Object)| format!("image `{image}` of {}", manifest::describe(object));
@@ -58,7 +56,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::lab::Program;
+    use crate::lab::{Program, Programs, Provider};
 
     fn bundle(image: &str) -> Vec<Bundle> {
         let text = format!(

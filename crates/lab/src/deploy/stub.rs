@@ -141,7 +141,7 @@ fn objects(
     let options =
         ManifestOptions { namespace: namespace.to_owned(), image: overlay::default_image(), inject: true };
     let mut values = meshy_topology::manifests(&topology, &options);
-    // Whoever made the namespace keeps it.
+    // The namespace belongs to the manifests.
     values.retain(|value| value["kind"] != "Namespace");
     for value in &mut values {
         if value["kind"] == "Deployment" {

@@ -188,7 +188,8 @@ fn listener(bound: &BoundListener) -> io::Result<Target> {
 }
 
 pub(super) fn refused(to: SocketAddr) -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionRefused, format!("connection to {to} refused"))
+    // The words of Kubernetes, which clients look for.
+    io::Error::new(io::ErrorKind::ConnectionRefused, format!("dial tcp {to}: connect: connection refused"))
 }
 
 fn unreachable(to: SocketAddr) -> io::Error {

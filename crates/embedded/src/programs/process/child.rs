@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tokio::time::timeout;
 
 use super::Supervisor;
 use crate::logs::Log;
-use crate::program::{Env, ExitCode, TerminationSignal};
+use crate::program::{Env, ExitCode};
 
 /// The request for SIGTERM on the supervisor's stdin.
 const TERMINATE: &[u8] = b"T";
@@ -62,12 +64,18 @@ impl Command {
 
 impl Running {
     /// Waits for the end of the process and returns its exit code. Passes a request to exit on as SIGTERM.
-    pub(super) async fn wait(mut self, termination: &TerminationSignal) -> ExitCode {
+    pub(super) async fn wait(
+        mut self,
+        supervisor: &Supervisor,
+        request: impl Future<Output = ()>,
+    ) -> ExitCode {
+        let pid = self.child.id();
+        let mut request = pin!(request);
         let mut requested = false;
         let status = loop {
             tokio::select! {
                 status = self.child.wait() => break status,
-                () = termination.requested(), if !requested => {
+                () = &mut request, if !requested => {
                     requested = true;
                     // A supervisor that has ended needs no request.
                     let _ = self.stdin.write_all(TERMINATE).await;
@@ -75,14 +83,27 @@ impl Running {
                 }
             }
         };
+        if status.as_ref().is_ok_and(|status| status.signal().is_some()) {
+            supervisor.end_rest(pid).await;
+        }
         let rest = async { while self.output.join_next().await.is_some() {} };
         let _ = timeout(REST, rest).await;
         status.map_or(1, exit_code)
     }
 }
 
+impl Supervisor {
+    /// Ends what a program has started whose supervisor was killed: the kernel ends the program alone.
+    async fn end_rest(&self, pid: Option<u32>) {
+        let (Some((program, args)), Some(pid)) = (self.end_command.split_first(), pid) else { return };
+        let ended = tokio::process::Command::new(program).args(args).arg(pid.to_string()).status().await;
+        if let Err(error) = ended {
+            tracing::warn!(pid, %error, "cannot end what a program has started");
+        }
+    }
+}
+
 fn exit_code(status: ExitStatus) -> ExitCode {
-    use std::os::unix::process::ExitStatusExt as _;
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| ExitCode::try_from(code).ok()).unwrap_or(1)
 }

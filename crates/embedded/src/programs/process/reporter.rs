@@ -14,6 +14,7 @@ const VARIABLE_REFUSED: &str = "VariableRefused";
 const SERVICE_REWRITTEN: &str = "ServiceRewritten";
 const NO_SERVICE_REWRITTEN: &str = "NoServiceRewritten";
 const NOT_LISTENING: &str = "NotListening";
+const PORT_ASSIGNED: &str = "PortAssigned";
 
 /// The reasons of the events about the environment of a program, as a command shows them after the pods are ready.
 pub const PROGRAM_EVENTS: [&str; 5] =
@@ -30,6 +31,12 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(events: &EventRecorder, execution: &Execution) -> Self {
         Self { events: events.clone(), pod: execution.pod.clone(), field_path: execution.field_path.clone() }
+    }
+
+    /// A new run begins: what the last one has reported, such as its ports, does not hold any more.
+    pub(super) async fn begin(&self) {
+        let reasons = PROGRAM_EVENTS.iter().chain([&PORT_ASSIGNED]).copied().collect::<Vec<_>>();
+        self.events.delete_container(&self.pod, &self.field_path, &reasons).await;
     }
 
     /// The manifest's `command` does not run.
@@ -65,7 +72,7 @@ impl Reporter {
     pub(super) async fn ports(&self, ports: &Ports) {
         for (container, local) in ports.pairs() {
             let message = format!("container port {container} is 127.0.0.1:{local}");
-            self.record(EventType::Normal, "PortAssigned", &message).await;
+            self.record(EventType::Normal, PORT_ASSIGNED, &message).await;
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::{PROGRAM, SERVE};
 use crate::lab::{self, LabName, files};
 use meshy_base::error::Advise;
+use meshy_base::exec::supervise;
 use meshy_base::private;
 
 #[cfg(target_os = "linux")]
@@ -73,12 +74,18 @@ pub(super) fn running(name: &LabName) -> anyhow::Result<Option<Process>> {
     }
 }
 
-/// Ends a lab's process with the signals, one after another, and waits until the kernel says that it is gone. Says whether there
-/// was one.
+/// Ends a lab's process with the signals, one after another, and waits until the kernel says that it is gone. Then ends what its
+/// programs have left, also those of a cluster that was killed. Says whether there was a process.
 ///
 /// # Errors
 /// As [`running`]; it does not end.
 pub(crate) async fn end(name: &LabName, signals: &[Signal]) -> anyhow::Result<bool> {
+    let ended = end_cluster(name, signals).await?;
+    supervise::end_programs(&lab::folder(name)?.display().to_string());
+    Ok(ended)
+}
+
+async fn end_cluster(name: &LabName, signals: &[Signal]) -> anyhow::Result<bool> {
     let Some(process) = running(name)? else { return Ok(false) };
     let path = lock_file(name)?;
     for signal in signals {
