@@ -120,13 +120,14 @@ impl Recording {
         })
     }
 
-    /// As [`Recording::open`], for a command without a scenario.
+    /// As [`Recording::open`], for a command without a scenario. `tags` are names of the run.
     ///
     /// # Errors
     /// As there; the cluster's versions cannot be read.
     pub async fn begin(
         report: &Report,
         (command, lab, provider): (&str, &str, &str),
+        tags: &[String],
         client: Option<&kube::Client>,
     ) -> anyhow::Result<Self> {
         let versions = match client {
@@ -140,6 +141,7 @@ impl Recording {
             title: format!("meshy {command}"),
             lab: lab.to_owned(),
             provider: provider.to_owned(),
+            tags: tags.to_vec(),
             versions,
             ..RunStarted::default()
         }));

@@ -74,6 +74,8 @@ pub struct Plan {
     pub limits: Limits,
     /// Whether each step waits for the user.
     pub paused: bool,
+    /// Names of the run.
+    pub tags: Vec<String>,
 }
 
 /// What a run resulted in.
@@ -118,6 +120,7 @@ pub async fn run<W: Write + Send>(
         run: id.to_owned(),
         command: env.command.clone(),
         scenario: Some(plan.scenario.metadata.name.value.clone()),
+        tags: plan.tags.clone(),
         title: title(&plan.scenario),
         lab: stage.lab.clone(),
         provider: stage.provider.to_owned(),

@@ -40,6 +40,9 @@ pub struct Run {
     pub lab: String,
     /// Where its cluster comes from.
     pub provider: String,
+    /// Names that the user gave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
@@ -102,6 +105,7 @@ impl Run {
             lab: started.lab,
             provider: started.provider,
             scenario: started.scenario,
+            tags: started.tags,
             steps: steps::of(run),
             verdict: Verdict::of(&judgements),
         }
@@ -206,7 +210,23 @@ pub fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
     read(&find(name)?)
 }
 
-/// Returns the file of a run by its id, the beginning of it, the path of the file, or `last`.
+/// Reads a tag of a run: a name that is no beginning of an id.
+///
+/// # Errors
+/// It can be taken for another name of a run.
+pub(crate) fn tag(text: &str) -> anyhow::Result<String> {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_tag = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_inner);
+    let is_other = text == "last" || text.ends_with(".json") || text.ends_with(".jsonl");
+    match is_tag && !is_other {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(anyhow!("expected a letter, then letters, digits, `-`, `_` or `.`; `last` is the last run"))
+        }
+    }
+}
+
+/// Returns the file of a run by its id, the beginning of it, the path of the file, or `last`; else the last run with that tag.
 ///
 /// # Errors
 /// There is none, or more than one; the folder cannot be read.
@@ -223,6 +243,7 @@ fn find_in(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
         "last" => ids.last().into_iter().collect(),
         part => ids.iter().filter(|id| id.starts_with(part)).collect(),
     };
+    let found = if found.is_empty() { with_tag(folder, &ids, name).into_iter().collect() } else { found };
     match found[..] {
         [id] => Ok(folder.join(format!("{id}{SUFFIX}"))),
         [] => Err(anyhow!("there is no recorded run `{name}`")).hint(
@@ -231,6 +252,15 @@ fn find_in(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
         _ => Err(anyhow!("`{name}` is the beginning of {} runs", found.len()))
             .hint("`meshy report --list` lists them"),
     }
+}
+
+/// Returns the id of the last run with a tag. Files that cannot be read have none.
+fn with_tag<'a>(folder: &Path, ids: &'a [String], name: &str) -> Option<&'a String> {
+    let has_tag = |id: &&String| {
+        let run = read(&folder.join(format!("{id}{SUFFIX}"))).ok();
+        run.is_some_and(|run| run.started().is_some_and(|started| started.tags.iter().any(|tag| tag == name)))
+    };
+    ids.iter().rev().find(has_tag)
 }
 
 /// Reads the events of a run from its file.
@@ -260,6 +290,16 @@ mod tests {
         assert_eq!(found("20260101").unwrap(), "20260101-1.events.jsonl");
         assert!(found("20260102").unwrap_err().to_string().contains("2 runs"));
         assert!(found("x").unwrap_err().to_string().contains("no recorded run"));
+    }
+
+    #[test]
+    fn a_tag_cannot_be_taken_for_another_name_of_a_run() {
+        for text in ["before", "v1.2_a-b"] {
+            assert_eq!(tag(text).unwrap(), text);
+        }
+        for text in ["", "last", "20260101", "a/b", "a.json", "a b"] {
+            assert!(tag(text).is_err(), "{text}");
+        }
     }
 
     #[test]

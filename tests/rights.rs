@@ -95,6 +95,17 @@ const MEASURE: &[&str] = &[
     "traffic --duration 1s",
 ];
 
+/// Commands for which a Role with nothing but get, list and watch is enough.
+const READ: &[&str] = &[
+    "graph --window 1s",
+    "stat -A --window 1s",
+    "routes deploy --window 1s",
+    "outcomes bounced-service --window 1s",
+    "lint",
+    "policy show bounced-service",
+    "predict --from-cluster --over 1s",
+];
+
 const EXPERIMENT: &[&str] = &[
     "sp apply",
     "sp delete",
@@ -120,7 +131,12 @@ fn the_roles_grant_what_the_commands_need_and_nothing_more() {
     let of =
         |lines: &[&str]| -> BTreeSet<Right> { lines.iter().flat_map(|line| used(&home, line)).collect() };
     let (measure, experiment) = (granted("measure"), granted("experiment"));
+    let only_read = of(READ);
+    let writes: Vec<_> =
+        only_read.iter().filter(|(_, _, verb)| !["get", "list", "watch"].contains(&verb.as_str())).collect();
+    assert_eq!(writes, Vec::<&Right>::new(), "a command that only reads needs these");
     let mut read = of(MEASURE);
+    read.extend(only_read);
     // What `status` reads of certificates; where it may not, it says so and shows the rest.
     read.retain(|(_, resource, _)| !["configmaps", "secrets"].contains(&resource.as_str()));
     assert_eq!(

@@ -65,13 +65,15 @@ fn may_use_a_cluster(command: &Command) -> bool {
     if let Command::Graph(args) = command {
         return !args.without_cluster();
     }
+    if let Command::Export(args) = command {
+        return !args.without_cluster();
+    }
     !matches!(
         command,
         Command::Build(_)
             | Command::Completions(_)
             | Command::Dashboard(_)
             | Command::Explain(_)
-            | Command::Export(_)
             | Command::InternalServe(_)
             | Command::Lint(_)
             | Command::Predict(_)

@@ -1,5 +1,7 @@
 //! `meshy export`: files for other programs and for changes.
 
+mod prometheus;
+
 use std::path::PathBuf;
 
 use crate::context::Context;
@@ -8,7 +10,9 @@ use meshy_lab::files;
 
 /// The flags of `meshy export`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  meshy export files mine\n  meshy export files --list")]
+#[command(
+    after_help = "Examples:\n  meshy export files mine\n  meshy export files --list\n  meshy export prometheus ./prometheus"
+)]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -26,16 +30,29 @@ enum What {
         #[arg(long, conflicts_with = "folder")]
         list: bool,
     },
+    /// Print how a Prometheus on this machine scrapes the proxies
+    Prometheus(prometheus::Args),
 }
 
-/// Lists or writes the shipped files.
+impl Args {
+    pub(crate) fn without_cluster(&self) -> bool {
+        matches!(self.what, What::Files { .. })
+    }
+}
+
+/// Lists or writes files.
 ///
 /// # Errors
-/// A file would be overwritten or cannot be written.
-#[allow(clippy::unused_async, reason = "every command is called the same way")]
+/// A file would be overwritten or cannot be written; there is no lab to scrape.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    match args.what {
+        What::Files { folder, .. } => shipped(context, folder),
+        What::Prometheus(args) => prometheus::run(context, args).await,
+    }
+}
+
+fn shipped(context: &Context, folder: Option<PathBuf>) -> anyhow::Result<Exit> {
     let names: Vec<String> = files::all().into_iter().map(|(path, _)| path.display().to_string()).collect();
-    let What::Files { folder, .. } = args.what;
     let Some(folder) = folder else {
         context.data(&names, |all| all.join("\n"))?;
         return Ok(Exit::Done);

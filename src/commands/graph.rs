@@ -13,7 +13,7 @@ use meshy_graph::CallGraph;
 use meshy_lab::deploy::topology;
 use meshy_metrics::Window;
 
-use super::look::{self, Time, Watch};
+use super::look::{self, History, Reader, Time};
 use crate::context::Context;
 
 /// What to show.
@@ -31,10 +31,12 @@ pub struct Args {
     #[arg(long, short = 'A')]
     all_namespaces: bool,
     /// Show what a topology declares: a shipped name, or a file; no cluster is used
-    #[arg(long, value_name = "TOPOLOGY", conflicts_with_all = ["namespace", "all_namespaces", "window", "watch"])]
+    #[arg(long, value_name = "TOPOLOGY", conflicts_with_all = ["namespace", "all_namespaces", "window", "watch", "prometheus"])]
     topology: Option<String>,
     #[command(flatten)]
     time: Time,
+    #[command(flatten)]
+    history: History,
     /// The form of the graph; `-o json` has all numbers
     #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -56,7 +58,7 @@ enum Format {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        if self.topology.is_some() { Duration::ZERO } else { self.time.planned() }
+        if self.topology.is_some() { Duration::ZERO } else { self.history.planned(&self.time) }
     }
 
     pub(crate) fn without_cluster(&self) -> bool {
@@ -79,7 +81,7 @@ impl Args {
 /// Shows the graph.
 ///
 /// # Errors
-/// The topology is not valid, nothing is meshed, there is no such service, or the API fails.
+/// The topology is not valid, nothing is meshed, there is no such service, the Prometheus is not usable, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if let Some(name) = &args.topology {
         let loaded = topology::load(name)?;
@@ -88,14 +90,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let client = context.client().await?;
-    let mut watch = Watch::new(&args.time);
+    let mut reader = Reader::new(&args.time, &args.history);
     loop {
         let all = measured::pods(&client, args.scope()).await?;
         let counted = |window: &Window| measured::counted(window, args.scope());
-        let (window, source) = match args.time.watch {
-            true => watch.next(&client, &all).await,
-            false => args.time.read(context, &client, &all, counted).await,
-        };
+        let (window, source) = reader.next(context, &client, &all, counted).await?;
         let empty = !counted(&window);
         let graph = measured::graph(context, &client, args.scope(), &all, &window).await?;
         look::clear(context, args.time.watch);

@@ -7,6 +7,7 @@ use meshy_linkerd::lint::{self, Finding, World};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::up::programs;
 use crate::context::Context;
 use crate::mesh::{calls, survey};
 use meshy_base::bounded::{self, Links};
@@ -41,6 +42,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let client = context.client().await?;
         let mut findings = lint::lint(&survey::world(&client).await?);
         findings.extend(calls::of_cluster(&client).await?);
+        if let Some(lab) = context.used_lab()? {
+            programs::warn(context, &lab).await?;
+        }
         findings
     } else {
         from_files(&args.files)?

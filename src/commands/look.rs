@@ -1,6 +1,8 @@
 //! Which requests a table shows: those of a window that is watched now, of the last recorded load, or all since the proxies
 //! started. Every table says which.
 
+mod history;
+
 use std::time::Duration;
 
 use serde::Serialize;
@@ -9,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::context::Context;
 use crate::last_load::{self, LastLoad};
 use crate::runs;
+pub(crate) use history::History;
 use meshy_base::{duration, limit};
 use meshy_metrics::{Pod, Rolling, Sight, Window, scrape::POD_DEADLINE, sight};
 
@@ -29,6 +32,15 @@ pub(super) struct Look {
     pub(super) all_namespaces: bool,
     #[command(flatten)]
     pub(super) time: Time,
+    #[command(flatten)]
+    pub(super) history: History,
+}
+
+impl Look {
+    /// Returns the time for which requests are watched.
+    pub(super) fn planned(&self) -> Duration {
+        self.history.planned(&self.time)
+    }
 }
 
 /// How long to look, and how often.
@@ -53,6 +65,8 @@ pub(super) enum Source {
     Run { run: String, command: String, length_seconds: f64, age_seconds: f64 },
     /// All requests since each proxy started.
     Start,
+    /// Requests of the last window as a Prometheus has them; zero is all since each proxy started.
+    Prometheus { url: String, length_seconds: f64 },
 }
 
 /// A document with its source.
@@ -71,7 +85,7 @@ impl Time {
 
     /// Watches the proxies of the pods. Without `--window` and without requests (`counted` finds none), returns the last recorded
     /// load in which it finds some, else all since the proxies started.
-    pub(super) async fn read(
+    async fn read(
         &self,
         context: &Context,
         client: &kube::Client,
@@ -144,6 +158,13 @@ impl Source {
                 "No requests since the proxies started. Send some with `meshy traffic`.".to_owned()
             }
             Self::Start => "All requests since the proxies started.".to_owned(),
+            Self::Prometheus { url, length_seconds } => {
+                let requests = if empty { "No requests" } else { "Requests" };
+                match *length_seconds > 0.0 {
+                    true => format!("{requests} of the {length_seconds:.0} s before now, from {url}."),
+                    false => format!("{requests} since the proxies started, from {url}."),
+                }
+            }
         }
     }
 }
@@ -159,7 +180,7 @@ fn brief(seconds: f64) -> String {
 }
 
 /// Windows that end now, one each second, for as long as the command runs.
-pub(super) struct Watch {
+struct Watch {
     sights: Rolling<Sight>,
     next: Option<Instant>,
     from_start: bool,
@@ -167,7 +188,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Prepares the windows of `--watch`.
-    pub(super) fn new(time: &Time) -> Self {
+    fn new(time: &Time) -> Self {
         Self {
             sights: Rolling::new(time.planned()),
             next: None,
@@ -176,7 +197,7 @@ impl Watch {
     }
 
     /// Waits for the next second and returns the window that ends then.
-    pub(super) async fn next(&mut self, client: &kube::Client, pods: &[Pod]) -> (Window, Source) {
+    async fn next(&mut self, client: &kube::Client, pods: &[Pod]) -> (Window, Source) {
         if self.next.is_none() && !self.from_start {
             self.sights.push(scrape(client, pods).await);
             self.next = Some(Instant::now() + Rolling::<Sight>::STEP);
@@ -192,6 +213,40 @@ impl Watch {
             window.unwrap_or_else(|| Window { length: Duration::ZERO, pods: Vec::new(), gaps: Vec::new() });
         let source = Source::window(&window);
         (window, source)
+    }
+}
+
+/// Reads the windows of a table: from a Prometheus, each second with `--watch`, or once.
+pub(super) struct Reader<'a> {
+    time: &'a Time,
+    history: &'a History,
+    watch: Watch,
+}
+
+impl<'a> Reader<'a> {
+    /// Prepares the windows that the flags ask for.
+    pub(super) fn new(time: &'a Time, history: &'a History) -> Self {
+        Self { time, history, watch: Watch::new(time) }
+    }
+
+    /// Returns the next window of these pods. `counted` says whether one has requests.
+    ///
+    /// # Errors
+    /// The Prometheus is not usable.
+    pub(super) async fn next(
+        &mut self,
+        context: &Context,
+        client: &kube::Client,
+        pods: &[Pod],
+        counted: impl Fn(&Window) -> bool,
+    ) -> anyhow::Result<(Window, Source)> {
+        if let Some(read) = self.history.read(self.time, pods).await? {
+            return Ok(read);
+        }
+        Ok(match self.time.watch {
+            true => self.watch.next(client, pods).await,
+            false => self.time.read(context, client, pods, counted).await,
+        })
     }
 }
 
@@ -240,5 +295,7 @@ mod tests {
         );
         assert!(Source::Window { length_seconds: 2.0 }.words(true).contains("`meshy traffic`"));
         assert_eq!(Source::Start.words(false), "All requests since the proxies started.");
+        let source = Source::Prometheus { url: "http://p:9090".to_owned(), length_seconds: 60.0 };
+        assert_eq!(source.words(true), "No requests of the 60 s before now, from http://p:9090.");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use super::look::{self, Look, Source, Watch};
+use super::look::{self, Look, Reader, Source};
 use crate::context::Context;
 use crate::original_demo;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
@@ -35,7 +35,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.time.planned()
+        self.look.planned()
     }
 }
 
@@ -56,11 +56,11 @@ pub(super) struct Row {
 /// Shows both views, with `--watch` again each second.
 ///
 /// # Errors
-/// The service or the source is unknown, or the API fails.
+/// The service or the source is unknown, the Prometheus is not usable, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
-    let mut watch = Watch::new(&args.look.time);
+    let mut reader = Reader::new(&args.look.time, &args.look.history);
     loop {
         let services = targets(&client, &args.target, &args.look.namespace).await?;
         let mut pods = meshy_metrics::pods::list(&client, None).await?;
@@ -71,10 +71,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 .iter()
                 .any(|row| row.counts.requests_count + row.counts.attempts_count > 0)
         };
-        let (window, source) = match args.look.time.watch {
-            true => watch.next(&client, &pods).await,
-            false => args.look.time.read(context, &client, &pods, counted).await,
-        };
+        let (window, source) = reader.next(context, &client, &pods, counted).await?;
         if let Some(from) = from
             && !window.pods.iter().any(|pod| sends(pod, Some(from)))
         {

@@ -61,6 +61,9 @@ pub struct Args {
     /// Set a parameter of the scenario; may be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
+    /// Name the run, so that `report before after` finds it; may be repeated
+    #[arg(long = "tag", value_name = "NAME", value_parser = crate::runs::tag)]
+    pub(super) tags: Vec<String>,
     /// Check this condition, too; may be repeated
     #[arg(long, value_name = "CONDITION")]
     pub(super) expect: Vec<String>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::look::{self, Look, Watch};
+use super::look::{self, Look, Reader};
 use crate::context::Context;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
@@ -30,14 +30,14 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.time.planned()
+        self.look.planned()
     }
 }
 
 /// Shows the table, with `--watch` again each second.
 ///
 /// # Errors
-/// The target is unknown, nothing is meshed, or the API fails.
+/// The target is unknown, nothing is meshed, the Prometheus is not usable, or the API fails.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let (kind, name) = match args.target.split_once('/') {
         Some((kind, name)) => (kind, Some(name)),
@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that stat knows"));
     let by = by.hint("known are deploy, sts, ds, rs, job, pod, ns and svc").exit(Exit::Usage)?;
     let client = context.client().await?;
-    let mut watch = Watch::new(&args.look.time);
+    let mut reader = Reader::new(&args.look.time, &args.look.history);
     loop {
         // Services are counted by their clients, which can live anywhere; namespaces are all of them.
         let namespace = match by {
@@ -74,10 +74,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             table(window, &pods, by, args.with_probes).into_iter().filter(shown).collect()
         };
         let counted = |window: &Window| rows(window).iter().any(|row| row.responses_count > 0);
-        let (window, source) = match args.look.time.watch {
-            true => watch.next(&client, &pods).await,
-            false => args.look.time.read(context, &client, &pods, counted).await,
-        };
+        let (window, source) = reader.next(context, &client, &pods, counted).await?;
         let rows = rows(&window);
         if rows.is_empty() {
             nothing(context, &client, &args, (kind, name), by).await?;

@@ -189,7 +189,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ends> {
     let stage = original_demo::open(context, false).await?;
     let names = ("sweep", stage.lab.as_str(), stage.provider);
-    let recording = Recording::begin(&context.report, names, Some(&stage.client)).await?;
+    let recording = Recording::begin(&context.report, names, &[], Some(&stage.client)).await?;
     let ends = Ends::listen(context)?;
     let measured = async |stage: &Stage, session: &mut Session| {
         let measured = measure_on(context, name, (stage, session), &ends, points, &recording).await;

@@ -84,8 +84,13 @@ impl Toggle {
         };
         let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
         let mut toggle = Self {
-            recording: Recording::begin(&context.report, (command, &context.name, provider), Some(client))
-                .await?,
+            recording: Recording::begin(
+                &context.report,
+                (command, &context.name, provider),
+                &[],
+                Some(client),
+            )
+            .await?,
             steps: Vec::new(),
             source,
             service: service.clone(),

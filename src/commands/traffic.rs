@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::expect::Judged;
 use crate::measure;
 use crate::recording::Recording;
+use crate::runs;
 use crate::steps::Step;
 use crate::summary;
 use meshy_base::duration;
@@ -67,7 +68,8 @@ const LENGTH: Duration = Duration::from_secs(30);
 #[command(
     after_help = "Examples:\n  meshy traffic 30s --rate 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
                   meshy traffic --url http://cart.shop:8080/ --senders 4 --rate 2000\n  \
-                  meshy traffic --url http://cart.shop:8080/ --from deploy/web -n shop"
+                  meshy traffic --url http://cart.shop:8080/ --from deploy/web -n shop\n  \
+                  meshy traffic --url http://web.shop/ --outcomes price -n shop"
 )]
 pub struct Args {
     /// Which of the original demo's cases
@@ -100,15 +102,21 @@ pub struct Args {
     /// Send from pods with the identity of a workload: deploy/NAME
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// The namespace of the senders [default: that of the Service]
+    /// The namespace of the senders, and of --outcomes [default: that of the Service]
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// Show the outcomes of requests to this service, which the called one calls [namespace: -n]
+    #[arg(long, value_name = "SERVICE")]
+    outcomes: Option<String>,
     /// The image of the senders on a cluster without a lab
     #[arg(long, value_name = "IMAGE")]
     sender_image: Option<String>,
     /// How requests reach a Service [default: senders on clusters that meshy made]
     #[arg(long, value_enum)]
     via: Option<Via>,
+    /// Name the run, so that `report before after` finds it; may be repeated
+    #[arg(long = "tag", value_name = "NAME", value_parser = runs::tag)]
+    tags: Vec<String>,
     /// Only delete senders that a killed run left behind
     #[arg(long)]
     cleanup: bool,
@@ -204,7 +212,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rate));
         return Ok(Exit::Done);
     }
-    let seen = service.map(|named| aim::measured(&specs, &named.service));
+    let seen = aim::observed(&args).or_else(|| service.map(|named| aim::measured(&specs, &named.service)));
     let length = args.planned().min(context.remaining());
     let load = senders::Wanted { specs, case: &case, length };
     let (recording, step, sent) = senders::step(context, &args, load, seen.as_ref()).await?;
@@ -228,7 +236,7 @@ async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<
         context.report.say(format!("would send {method} {path} to {server}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }
-    let recording = begin(context, aim.seen.as_ref().map(|(client, _)| client)).await?;
+    let recording = begin(context, &args.tags, aim.seen.as_ref().map(|(client, _)| client)).await?;
     let stop = stop_by_ctrl_c();
     let mesh = aim.seen.as_ref().map(|(client, service)| (client, service));
     let load = (aim.targets.clone(), plan);
@@ -237,9 +245,13 @@ async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<
 }
 
 /// Begins a run; with a client, the versions of the cluster are recorded.
-async fn begin(context: &Context, client: Option<&kube::Client>) -> anyhow::Result<Recording> {
+async fn begin(
+    context: &Context,
+    tags: &[String],
+    client: Option<&kube::Client>,
+) -> anyhow::Result<Recording> {
     let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
-    Recording::begin(&context.report, ("traffic", &context.name, provider), client).await
+    Recording::begin(&context.report, ("traffic", &context.name, provider), tags, client).await
 }
 
 /// Records and prints the result; returns how the command ends.

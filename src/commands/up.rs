@@ -1,7 +1,7 @@
 //! `meshy up`: from nothing to a running lab, or from whatever is there to what is missing.
 
 mod images;
-mod programs;
+pub(super) mod programs;
 
 use std::path::PathBuf;
 use std::time::Instant;

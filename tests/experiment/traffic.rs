@@ -110,8 +110,8 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     let home = Home::new();
     assert!(home.good("report --list").contains("no run is recorded yet"));
     let (poor, rich) = (Server::start(&[500, 500, 200]), Server::start(&[200]));
-    for server in [&poor, &rich] {
-        home.good(&format!("traffic --url {} --rps 60 --duration 1s", server.url()));
+    for (server, tag) in [(&poor, "before"), (&rich, "after")] {
+        home.good(&format!("traffic --url {} --rps 60 --duration 1s --tag {tag}", server.url()));
     }
     let runs = document("runs", &home.good("report --list -o json"));
     let first = runs[0]["id"].as_str().expect("an id");
@@ -120,6 +120,8 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     assert_eq!(document("explain-page", &home.good("explain budget-ttl -o json"))["id"], "budget-ttl");
     let differences = document("compare", &home.good(&format!("report {first} last -o json")));
     assert_eq!(differences[0]["verdict"], "better");
+    assert_eq!(runs[0]["tags"], serde_json::json!(["before"]));
+    assert_eq!(document("compare", &home.good("report before after -o json")), differences);
     assert!(home.good(&format!("report last {first}")).contains("worse"));
     assert!(home.good("report last last").contains("cannot tell"));
     document("report", &home.good("report --out page.html --expect success>=99% -o json"));

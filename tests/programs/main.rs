@@ -7,4 +7,5 @@ mod home;
 mod input;
 mod lab;
 mod process;
+mod scenario;
 mod shop;

@@ -24,13 +24,14 @@ fn installed(lab: &Lab) -> String {
     folder
 }
 
-struct Shop {
-    lab: Lab,
+/// A lab with the three programs.
+pub(crate) struct Shop {
+    pub(crate) lab: Lab,
     port: u16,
 }
 
 impl Shop {
-    fn up() -> Self {
+    pub(crate) fn up() -> Self {
         let lab = Lab::new();
         let folder = installed(&lab);
         let manifests = format!("{}/k8s", folder);
@@ -93,6 +94,7 @@ fn three_programs_call_each_other_through_their_proxies() {
     }
     assert_eq!(shop.edge("price")["requests_count"], REQUESTS);
     retries_save_the_failing_get(&shop);
+    a_load_shows_the_outcomes_of_a_service_behind_the_called_one(&shop);
     a_failing_post_is_visible_as_a_route(&shop);
 }
 
@@ -105,6 +107,16 @@ fn retries_save_the_failing_get(shop: &Shop) {
     assert_eq!(counted("requests_count"), REQUESTS, "{after}");
     assert!(counted("after_retries_count") > 0, "{after}");
     assert_eq!(counted("first_attempt_count") + counted("after_retries_count"), REQUESTS, "{after}");
+}
+
+fn a_load_shows_the_outcomes_of_a_service_behind_the_called_one(shop: &Shop) {
+    let line = format!(
+        "traffic 2s --rate 10 --url http://127.0.0.1:{}/ -H Host:shop.example.com --outcomes price -n shop",
+        shop.port
+    );
+    let outcomes = shop.json(&line)["mesh"]["outcomes"].clone();
+    assert_eq!(outcomes["requests_count"], 20, "{outcomes}");
+    assert!(outcomes["after_retries_count"].as_u64() > Some(0), "{outcomes}");
 }
 
 fn a_failing_post_is_visible_as_a_route(shop: &Shop) {

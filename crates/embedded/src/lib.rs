@@ -33,4 +33,4 @@ pub(crate) const KUBERNETES_VERSION: &str = "1.35";
 
 pub use cluster::{Cluster, Error, Options};
 pub use network::{Fabric, PodNetwork};
-pub use programs::{LocalProgram, PROGRAM_EVENTS, Supervisor, has_program};
+pub use programs::{LocalProgram, NO_SERVICE_REWRITTEN, PROGRAM_EVENTS, Supervisor, has_program};

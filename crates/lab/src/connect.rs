@@ -12,6 +12,7 @@ use crate::lab::{self, Record};
 use meshy_base::error::{Advise, Exit};
 
 mod credential;
+mod endpoint;
 mod exec;
 mod load;
 mod once;
@@ -20,6 +21,7 @@ mod proxy;
 mod settings;
 mod watched;
 
+pub use endpoint::Endpoint;
 use load::Loaded;
 
 impl Env {
@@ -95,10 +97,15 @@ impl Env {
 /// # Errors
 /// The kubeconfig cannot be read, or its context of that name is not the lab's.
 pub async fn client_of(lab: &Record, given: Option<&Path>) -> anyhow::Result<kube::Client> {
+    connect(&loaded_of(lab, given)?, &lab.context).await
+}
+
+/// Reads the kubeconfig that a lab's context is in, and checks that the context is the lab's.
+fn loaded_of(lab: &Record, given: Option<&Path>) -> anyhow::Result<Loaded> {
     let given = given.or(lab.kubeconfig.as_deref());
     let folder = lab::folder(&lab.name)?;
     // A lab on a cluster that meshy did not create has put no entry into a kubeconfig.
-    let Some(note) = kubeconfig::Note::load(&folder)? else { return client(&lab.context, given).await };
+    let Some(note) = kubeconfig::Note::load(&folder)? else { return Loaded::read(kubeconfig::files(given)?) };
     let loaded = Loaded::read(vec![kubeconfig::of_lab(given, &folder)?])?;
     let context = loaded.context(&lab.context);
     let context = context.hint("`meshy up` adds the lab's context again").exit(Exit::Prerequisite)?;
@@ -113,7 +120,7 @@ pub async fn client_of(lab: &Record, given: Option<&Path>) -> anyhow::Result<kub
         .id("kubeconfig-foreign")
         .exit(Exit::Prerequisite);
     }
-    connect(&loaded, &lab.context).await
+    Ok(loaded)
 }
 
 /// A client for a context of the given kubeconfig or of the user's.

@@ -15,6 +15,7 @@ mod families;
 pub mod latency;
 pub mod outcomes;
 pub mod pods;
+pub mod prometheus;
 mod ratio;
 pub mod rolling;
 pub mod routes;

@@ -13,6 +13,8 @@ use meshy_base::error::Exit;
 pub(in crate::commands) struct Row {
     id: String,
     command: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     lab: String,
     provider: String,
     steps_count: usize,
@@ -34,6 +36,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
                 rows.push(Row {
                     id,
                     command: run.command,
+                    tags: run.tags,
                     lab: run.lab,
                     provider: run.provider,
                     steps_count: run.steps.len(),
@@ -52,7 +55,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         for row in rows {
             table.row([
                 row.id.clone(),
-                row.command.clone(),
+                match row.tags.is_empty() {
+                    true => row.command.clone(),
+                    false => format!("{} [{}]", row.command, row.tags.join(", ")),
+                },
                 row.lab.clone(),
                 row.provider.clone(),
                 row.steps_count.to_string(),

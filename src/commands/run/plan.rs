@@ -49,6 +49,7 @@ impl Args {
             file,
             policies,
             graph,
+            tags: self.tags.clone(),
             limits: Limits { allow_storm: self.allow_storm, max_attempts: self.max_attempts },
             paused: self.pause || self.present,
         })

@@ -41,7 +41,7 @@ pub(super) struct Named {
 pub(super) async fn case(context: &Context, args: &Args) -> anyhow::Result<Aim> {
     let (mut target, case) = args.case.target(ingress(context)?);
     args.headers.iter().try_for_each(|header| target.header(header))?;
-    let seen = Some((context.client().await?, original_demo::bounced()));
+    let seen = Some((context.client().await?, observed(args).unwrap_or_else(original_demo::bounced)));
     Ok(Aim { targets: target.into(), case: case.to_owned(), seen, _ways: Vec::new() })
 }
 
@@ -77,7 +77,10 @@ pub(super) async fn urls(
              are not measured, and the port-forward adds latency; `--senders 1` sends from a pod",
         );
     }
-    let seen = client.zip(service.map(|named| measured(specs, &named.service)));
+    let seen = match observed(args) {
+        Some(service) => Some((context.client().await?, service)),
+        None => client.zip(service.map(|named| measured(specs, &named.service))),
+    };
     let case = described(specs);
     Ok(Aim { targets: targets::weighted(all)?, case, seen, _ways: ways })
 }
@@ -89,6 +92,12 @@ pub(super) fn described(specs: &[TargetSpec]) -> String {
         [one] => one.url.clone(),
         [first, rest @ ..] => format!("{} and {} more", first.url, rest.len()),
     }
+}
+
+/// The service of `--outcomes`: one behind the one that is called.
+pub(super) fn observed(args: &Args) -> Option<Service> {
+    let namespace = args.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    args.outcomes.clone().map(|name| Service { namespace, name })
 }
 
 /// The service whose counts are read: a bounce ends at another service, and that is the one whose retries count.

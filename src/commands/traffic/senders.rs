@@ -96,7 +96,7 @@ pub(super) async fn step(
         Ok(counted)
     };
     let measured = async {
-        let recording = super::begin(context, seen.map(|_| &client)).await?;
+        let recording = super::begin(context, &args.tags, seen.map(|_| &client)).await?;
         let step = measure::step_by(&recording, ("traffic", case), mesh, (args.rate, length), send).await?;
         anyhow::Ok((recording, step))
     };

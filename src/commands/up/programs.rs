@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use meshy_base::error::Advise as _;
-use meshy_embedded::PROGRAM_EVENTS;
+use meshy_embedded::{NO_SERVICE_REWRITTEN, PROGRAM_EVENTS};
 use meshy_lab::lab::{Program, Programs, Record};
 
 /// The flags for programs of this machine.
@@ -62,15 +62,7 @@ const PORT_TAKEN: [&str; 2] = ["address already in use", "eaddrinuse"];
 /// # Errors
 /// The events cannot be read.
 pub(super) async fn report(context: &Context, record: &Record) -> anyhow::Result<Vec<Rewritten>> {
-    if record.programs.is_none() {
-        return Ok(Vec::new());
-    }
-    let client = context.client_of(record).await?;
-    let pods: Api<Pod> = Api::all(client.clone());
-    let pods = pods.list(&ListParams::default()).await.context("cannot list the pods")?;
-    let events: Api<Event> = Api::all(client);
-    let events = events.list(&ListParams::default()).await.context("cannot read the events of the pods")?;
-    let rewritten = rewritten(events.items, &pods.items);
+    let rewritten = read(context, record, &PROGRAM_EVENTS).await?;
     let mut pods: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for found in &rewritten {
         pods.entry((&found.namespace, &found.pod)).or_default().push(&found.text);
@@ -79,6 +71,30 @@ pub(super) async fn report(context: &Context, record: &Record) -> anyhow::Result
         context.report.say(format!("program of pod `{namespace}/{pod}`: {}", texts.join("; ")));
     }
     Ok(rewritten)
+}
+
+/// Warns of programs whose environment names no Service: their calls may bypass the proxy.
+///
+/// # Errors
+/// The events cannot be read.
+pub(in crate::commands) async fn warn(context: &Context, record: &Record) -> anyhow::Result<()> {
+    for Rewritten { namespace, pod, text } in read(context, record, &[NO_SERVICE_REWRITTEN]).await? {
+        context.report.warn(format!("program of pod `{namespace}/{pod}`: {text}"));
+    }
+    Ok(())
+}
+
+/// Reads the events with these reasons of the pods that run.
+async fn read(context: &Context, record: &Record, reasons: &[&str]) -> anyhow::Result<Vec<Rewritten>> {
+    if record.programs.is_none() {
+        return Ok(Vec::new());
+    }
+    let client = context.client_of(record).await?;
+    let pods: Api<Pod> = Api::all(client.clone());
+    let pods = pods.list(&ListParams::default()).await.context("cannot list the pods")?;
+    let events: Api<Event> = Api::all(client);
+    let events = events.list(&ListParams::default()).await.context("cannot read the events of the pods")?;
+    Ok(rewritten(events.items, &pods.items, reasons))
 }
 
 /// Adds a hint to the failure of a program whose port is taken.
@@ -93,10 +109,10 @@ pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Returns what the events of these pods say; events outlive their pods.
-fn rewritten(events: Vec<Event>, pods: &[Pod]) -> Vec<Rewritten> {
+fn rewritten(events: Vec<Event>, pods: &[Pod], reasons: &[&str]) -> Vec<Rewritten> {
     let uids: HashSet<&str> = pods.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
     let shown = |event: Event| {
-        let is_shown = event.reason.as_deref().is_some_and(|reason| PROGRAM_EVENTS.contains(&reason))
+        let is_shown = event.reason.as_deref().is_some_and(|reason| reasons.contains(&reason))
             && event.involved_object.uid.as_deref().is_some_and(|uid| uids.contains(uid));
         is_shown.then(|| Rewritten {
             namespace: event.involved_object.namespace.unwrap_or_default(),

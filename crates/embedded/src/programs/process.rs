@@ -32,8 +32,8 @@ use crate::service_table::ServiceTable;
 use child::Command;
 use outbound::Route;
 use ports::Ports;
-pub use reporter::PROGRAM_EVENTS;
 use reporter::Reporter;
+pub use reporter::{NO_SERVICE_REWRITTEN, PROGRAM_EVENTS};
 pub(crate) use shutdown::Shutdown;
 
 /// The image of the test service.

@@ -46,6 +46,9 @@ pub struct RunStarted {
     /// The name of the scenario, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
+    /// Names that the user gave the run, for comparisons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// The title of the scenario, else what the run is.
     pub title: String,
     /// The lab, or the context of the kubeconfig.

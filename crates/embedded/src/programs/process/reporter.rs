@@ -12,7 +12,8 @@ use crate::program::Execution;
 const COMMAND_IGNORED: &str = "CommandIgnored";
 const VARIABLE_REFUSED: &str = "VariableRefused";
 const SERVICE_REWRITTEN: &str = "ServiceRewritten";
-const NO_SERVICE_REWRITTEN: &str = "NoServiceRewritten";
+/// The reason of the event of a program whose environment names no Service.
+pub const NO_SERVICE_REWRITTEN: &str = "NoServiceRewritten";
 const NOT_LISTENING: &str = "NotListening";
 const PORT_ASSIGNED: &str = "PortAssigned";
 
