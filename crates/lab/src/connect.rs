@@ -139,7 +139,7 @@ async fn connect(loaded: &Loaded, context: &str) -> anyhow::Result<kube::Client>
         (config.connect_timeout, config.write_timeout) = (None, None);
         let server = config.cluster_url.clone();
         let current = credential.renewed();
-        let build = |config| {
+        let build = |config: kube::Config| {
             let builder =
                 ClientBuilder::try_from(config).context("cannot prepare the connection to the cluster")?;
             let Some(current) = current.clone() else { return anyhow::Ok(builder.build()) };
