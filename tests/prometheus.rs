@@ -77,11 +77,10 @@ fn a_scrape_configuration_is_printed_or_written_with_the_credentials_of_the_lab(
     let (status, text) = failed(&home, "export prometheus");
     assert_eq!(status, Some(3), "{text}");
     home.good("up --provider embedded");
+    home.good("inject");
     let printed = home.good("export prometheus");
-    assert!(
-        printed.contains("kubernetes_sd_configs") && printed.contains("credentials_file: token"),
-        "{printed}"
-    );
+    assert!(printed.contains("static_configs") && printed.contains("credentials_file: token"), "{printed}");
+    assert!(home.good("export prometheus --discover").contains("kubernetes_sd_configs"));
     home.good("export prometheus config");
     let folder = home.path().join("config");
     assert_eq!(fs::read_to_string(folder.join("prometheus.yml")).expect("a file"), printed);

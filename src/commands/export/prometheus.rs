@@ -8,6 +8,8 @@ use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::private;
 use meshy_lab::cluster;
+use meshy_lab::lab::Record;
+use meshy_metrics::Pod;
 
 /// The files that the configuration names, relative to it.
 const CONFIGURATION: &str = "prometheus.yml";
@@ -17,19 +19,23 @@ const TOKEN: &str = "token";
 /// The flags of `meshy export prometheus`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy export prometheus\n  meshy export prometheus ./prometheus")]
-pub struct Args {
+pub(super) struct Args {
     /// Write the configuration, the certificate authority and the token below this folder
     folder: Option<PathBuf>,
+    /// Let Prometheus find the pods; Debian's package cannot
+    #[arg(long)]
+    discover: bool,
 }
 
 /// Prints the configuration, or writes it with the files that it names.
 ///
 /// # Errors
-/// There is no lab, its user has no token, or a file cannot be written.
+/// There is no lab, no pod in it has a proxy, its user has no token, or a file cannot be written.
 pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let lab = cluster::lab(context)?;
     let endpoint = context.endpoint_of(&lab).await?;
-    let text = configuration(&endpoint.address);
+    let pods = if args.discover { None } else { Some(meshed(context, &lab).await?) };
+    let text = configuration(&endpoint.address, pods.as_deref());
     let Some(folder) = args.folder else {
         crate::ui::data(&text)?;
         return Ok(Exit::Done);
@@ -43,9 +49,25 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     files.iter().try_for_each(|(name, text)| write(&folder, name, text))?;
-    let start = format!("prometheus --config.file={}", folder.join(CONFIGURATION).display());
+    // By default it listens on all interfaces.
+    let start = format!(
+        "prometheus --config.file={} --web.listen-address=127.0.0.1:9090",
+        folder.join(CONFIGURATION).display()
+    );
     context.data(&files.map(|(name, _)| folder.join(name)), |_| start)?;
     Ok(Exit::Done)
+}
+
+/// Returns the pods of a lab that have a proxy.
+async fn meshed(context: &Context, lab: &Record) -> anyhow::Result<Vec<Pod>> {
+    let mut pods = meshy_metrics::pods::list(&context.client_of(lab).await?, None).await?;
+    pods.retain(Pod::scrapable);
+    if pods.is_empty() {
+        return Err(anyhow!("no running pod has a proxy"))
+            .hint("`meshy inject` adds proxies to workloads; with `--discover` Prometheus finds them later")
+            .exit(Exit::Prerequisite);
+    }
+    Ok(pods)
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
@@ -54,9 +76,10 @@ fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     private::replace(&file, text.as_bytes()).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Returns the configuration: pods are found by the API server, and their proxies scraped through it, since pods of a lab have
-/// addresses that this machine does not reach.
-fn configuration(address: &str) -> String {
+/// Returns the configuration. The proxies are scraped through the API server, since pods of a lab have addresses that this machine does
+/// not reach. `pods` are the ones to scrape; without them Prometheus finds them.
+fn configuration(address: &str, pods: Option<&[Pod]>) -> String {
+    let found = pods.map_or_else(|| discovered(address), |pods| listed(address, pods));
     format!(
         r#"# `meshy export prometheus FOLDER` writes this file with {AUTHORITY} and {TOKEN}, which are the lab's credentials.
 global:
@@ -66,7 +89,32 @@ scrape_configs:
     scheme: https
     authorization: {{ credentials_file: {TOKEN} }}
     tls_config: {{ ca_file: {AUTHORITY} }}
-    kubernetes_sd_configs:
+{found}"#
+    )
+}
+
+/// The pods of now, one target for each.
+fn listed(address: &str, pods: &[Pod]) -> String {
+    let target = |pod: &Pod| {
+        let Pod { namespace, name, .. } = pod;
+        format!(
+            r#"      - targets: ["{address}"]
+        labels:
+          __metrics_path__: /api/v1/namespaces/{namespace}/pods/{name}:4191/proxy/metrics
+          namespace: "{namespace}"
+          pod: "{name}"
+          instance: "{name}"
+"#
+        )
+    };
+    let targets: String = pods.iter().map(target).collect();
+    format!("    static_configs:\n{targets}")
+}
+
+/// The pods that run at the time of each scrape.
+fn discovered(address: &str) -> String {
+    format!(
+        r#"    kubernetes_sd_configs:
       - role: pod
         api_server: https://{address}
         authorization: {{ credentials_file: {TOKEN} }}
@@ -87,19 +135,40 @@ scrape_configs:
         target_label: pod
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: instance
-      - action: labelmap
-        regex: __meta_kubernetes_pod_label_linkerd_io_proxy_(.+)
 "#
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use meshy_metrics::Workload;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn job(text: &str) -> Value {
+        let document: Value = serde_yaml::from_str(text).expect("YAML");
+        document["scrape_configs"][0].clone()
+    }
+
     #[test]
     fn the_configuration_is_yaml_and_scrapes_through_the_api_server() {
-        let text = super::configuration("127.0.0.1:6443");
-        let document: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
-        let job = &document["scrape_configs"][0];
+        let pod = Pod {
+            namespace: "shop".to_owned(),
+            name: "web-1".to_owned(),
+            workload: Workload { kind: "deployment".to_owned(), name: "web".to_owned() },
+            labels: Default::default(),
+            meshed: true,
+            phase: "Running".to_owned(),
+            leaving: false,
+        };
+        let target = job(&configuration("127.0.0.1:6443", Some(&[pod])))["static_configs"][0].clone();
+        assert_eq!(target["targets"][0], "127.0.0.1:6443");
+        assert_eq!(
+            target["labels"]["__metrics_path__"],
+            "/api/v1/namespaces/shop/pods/web-1:4191/proxy/metrics"
+        );
+        let job = job(&configuration("127.0.0.1:6443", None));
         assert_eq!(job["kubernetes_sd_configs"][0]["api_server"], "https://127.0.0.1:6443");
         assert_eq!(job["relabel_configs"][2]["replacement"], "127.0.0.1:6443");
     }
