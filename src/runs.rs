@@ -210,7 +210,7 @@ pub fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
     read(&find(name)?)
 }
 
-/// Reads a tag of a run: a name that is no beginning of an id.
+/// Reads a tag of a run: a name that is not the beginning of an id.
 ///
 /// # Errors
 /// It can be taken for another name of a run.

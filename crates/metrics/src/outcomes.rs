@@ -95,10 +95,29 @@ impl Outcomes {
                 all.unnamed_error_count
             ));
         }
-        if let Some(served) = served {
-            outcomes.take_served(served, all.succeeded_count);
+        match served {
+            Some(served) => outcomes.take_served(served, all.succeeded_count),
+            None => outcomes.take_saved(routes, &all),
         }
         outcomes
+    }
+
+    /// Takes the successes after retries from the clients' counters, which those of a profile do not have.
+    fn take_saved(&mut self, routes: &BTreeMap<(Dialect, String), RouteCounts>, all: &RouteCounts) {
+        if self.first_attempt_count.is_some() {
+            return;
+        }
+        if routes.values().any(|route| route.dialect == Dialect::Profile && route.retries() > 0) {
+            self.remarks.push(
+                "successes after retries are not known: proxies do not count them for a ServiceProfile, and only meshy's test \
+                 service counts them itself"
+                    .to_owned(),
+            );
+            return;
+        }
+        let saved = all.saved_count.min(all.succeeded_count);
+        self.first_attempt_count = Some(all.succeeded_count - saved);
+        self.after_retries_count = Some(saved);
     }
 
     /// Takes the number of attempts of each good response from the service's own count. The proxies say how many responses the
@@ -212,6 +231,27 @@ mod tests {
         let found = outcomes(retried, &[(1, 40), (2, 16)]);
         assert_eq!((found.first_attempt_count, found.after_retries_count), (Some(39), Some(15)));
         assert_eq!((whole(&found), &found.after_retries_by_attempt_count), (100, &[(2, 15)].into()));
+    }
+
+    #[test]
+    fn without_the_test_service_the_proxies_count_what_retries_saved_except_for_a_profile() {
+        let counts = |dialect| RouteCounts {
+            dialect,
+            requests_count: 40,
+            succeeded_count: 38,
+            failed_count: 2,
+            limit_count: 2,
+            attempts_count: 57,
+            saved_count: 11,
+            ..RouteCounts::default()
+        };
+        let found = |dialect| Outcomes::of(&[((dialect, "r".to_owned()), counts(dialect))].into(), None);
+        let policy = found(Dialect::Policy);
+        assert_eq!((policy.first_attempt_count, policy.after_retries_count), (Some(27), Some(11)));
+        assert!(policy.remarks.is_empty(), "{:?}", policy.remarks);
+        let profile = found(Dialect::Profile);
+        assert_eq!((profile.first_attempt_count, profile.after_retries_count), (None, None));
+        assert!(profile.remarks[0].contains("only meshy's test service"), "{:?}", profile.remarks);
     }
 
     #[test]

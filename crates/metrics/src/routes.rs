@@ -55,6 +55,9 @@ pub struct RouteCounts {
     pub no_budget_count: u64,
     /// Requests that failed with all retries of their limit used.
     pub limit_count: u64,
+    /// Requests that succeeded after retries. A profile's counters do not say it.
+    #[serde(skip)]
+    pub saved_count: u64,
     /// Latency of requests, all attempts together.
     pub latency: Percentiles,
     /// The mean, where the buckets are too coarse for percentiles, in milliseconds.
@@ -93,6 +96,7 @@ impl RouteCounts {
         self.retryable_count += other.retryable_count;
         self.no_budget_count += other.no_budget_count;
         self.limit_count += other.limit_count;
+        self.saved_count += other.saved_count;
         self.latency = Percentiles::default();
     }
 }
@@ -208,6 +212,7 @@ fn add_policy(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series) 
         + sum(statuses, &|s| !errors(s, &REJECTED));
     route.attempts_count += started.max(sum(attempts, &|_| true));
     route.limit_count += sum("outbound_http_route_retry_limit_exceeded_total", &|_| true);
+    route.saved_count += sum("outbound_http_route_retry_successes_total", &|_| true);
 }
 
 /// What the proxies of a service's own pods count: attempts only, a retry looks like any request. A proxy counts routes only
