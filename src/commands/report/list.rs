@@ -13,7 +13,6 @@ use meshy_base::error::Exit;
 pub(in crate::commands) struct Row {
     id: String,
     command: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     lab: String,
     provider: String,
