@@ -120,7 +120,7 @@ fn a_load_shows_the_outcomes_of_a_service_behind_the_called_one(shop: &Shop) {
 }
 
 fn a_failing_post_is_visible_as_a_route(shop: &Shop) {
-    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/profiles.yaml");
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/shop/profiles.yaml");
     shop.lab.0.good(&format!("sp apply {}", profiles.display()));
     assert_eq!(shop.succeeded("POST /checkout"), REQUESTS / 2, "every second order fails");
     shop.succeeded("GET /");
