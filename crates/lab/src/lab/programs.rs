@@ -117,7 +117,7 @@ mod tests {
                 "program `nosuch-program` of image `cart` not found in PATH",
             ),
             ("cart=./nosuch", Exit::Prerequisite, "program `./nosuch` of image `cart` not found below /"),
-            ("cart=./etc/hostname", Exit::Prerequisite, "not found below /"),
+            ("cart=./etc/passwd", Exit::Prerequisite, "not found below /"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(expected), "{error:#}");
