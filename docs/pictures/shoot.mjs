@@ -5,9 +5,20 @@ import { browser, open, served } from "../../tests/browser/support.mjs";
 
 const [what, ...args] = process.argv.slice(2);
 
+/** The width of the terminal that is drawn, in columns. */
+const COLUMNS = 100;
+
+/** Breaks a line that is longer than the terminal at its last space. */
+function broken(line) {
+  if (line.length <= COLUMNS) return [line];
+  const space = line.lastIndexOf(" ", COLUMNS);
+  const at = space > COLUMNS / 2 ? space : COLUMNS;
+  return [line.slice(0, at), ...broken(`  ${line.slice(at).trimStart()}`)];
+}
+
 /** Draws lines of text as a terminal. */
 function terminal(command, file, target) {
-  const lines = [`$ ${command}`, ...readFileSync(file, "utf8").trimEnd().split("\n")].map((line) => line.slice(0, 110));
+  const lines = [`$ ${command}`, ...readFileSync(file, "utf8").trimEnd().split("\n").flatMap(broken)];
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const [width, height] = [Math.max(...lines.map((line) => line.length)) * 8.4 + 40, lines.length * 19 + 34];
   const texts = lines.map((line, row) => `<text x="20" y="${row * 19 + 30}" xml:space="preserve"${row === 0 ? ' fill="#7cc4f0"' : ""}>${escaped(line)}</text>`);

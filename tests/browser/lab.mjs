@@ -169,6 +169,15 @@ test("a scenario runs step by step, by keyboard, also without a page", async (en
     assert.ok(!(await page.textContent("body")).includes("The client sees what the service returns"), "the audience does not see the notes");
     assert.equal(await page.isDisabled("#load-toggle"), true, "the scenario has the controls");
     assert.deepEqual(await violations(page), []);
+    for (const command of [{ do: "run", scenario: "storm" }, { do: "load", rate: 1 }, { do: "fault", service: "bounced-service", percent: 0 }]) {
+      const [status, text] = await page.evaluate(async (body) => {
+        const response = await fetch("do", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+        return [response.status, await response.text()];
+      }, command);
+      assert.deepEqual([status, text.startsWith("a scenario runs")], [409, true], text);
+    }
+    // The refusals are errors in the console of the browser.
+    errors.length = 0;
     await page.keyboard.press("Enter");
     await until(page, () => document.querySelector('tr[data-step="no-retries"]') !== null);
     // Nobody looks while the first step ends.

@@ -27,7 +27,7 @@ function render() {
   byId("speaker-next").replaceChildren(...(next ? step(next, false) : [element("p", {}, run ? "This is the last step." : "\u2013")]));
   const button = /** @type {HTMLButtonElement} */ (byId("speaker-start"));
   button.setAttribute("aria-disabled", String(!run?.waiting || !state.allowed));
-  setText(button, run && !run.waiting && !run.over ? "Running\u2026" : "Start this step");
+  setText(button, !run || run.waiting ? "Start this step" : run.over ? "The run is over" : "Running\u2026");
   if (state.error) setText(byId("message"), state.error);
   const ended = [...model.records.values()].filter((record) => record.ended);
   byId("speaker-results").replaceChildren(
