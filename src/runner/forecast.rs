@@ -177,7 +177,9 @@ mod tests {
         let scenario = found.parse(&Settings { fast: true, ..Settings::default() }).unwrap();
         let near = meshy_experiment::scenario::policies::near_shipped(&found);
         let files = scenario.policy_files(found.path, near).unwrap();
-        let topology = Topology::load("chain-4").unwrap();
+        let name = scenario.topology.as_ref().and_then(|topology| topology.name()).unwrap();
+        assert_eq!(name, "chain-4-small");
+        let topology = Topology::load(name).unwrap();
         let class = |variant: &str| {
             let variant = scenario.variants.iter().find(|one| one.name.value == variant);
             let objects = InForce::of(&files, &scenario.steps[0], variant, "storm").unwrap();

@@ -16,7 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("short") => Form::Short,
         Some(other) => return Err(format!("invalid form `{other}`, expected `full` or `short`").into()),
     };
-    let storm = Storm { form, ..Storm::default() };
+    let storm = match form {
+        Form::Full => Storm::default(),
+        Form::Short => Storm::small(),
+    };
     let options = Options { runs, ..Options::default() };
     let mut columns: Vec<Option<Trigger>> =
         args.iter().skip(2).map(|text| text.parse().map(Some)).collect::<Result<_, _>>()?;

@@ -74,6 +74,11 @@ impl Default for Storm {
 }
 
 impl Storm {
+    /// Returns the short form that ships: smaller, so that other work for the processor matters less.
+    pub fn small() -> Self {
+        Self { workers: 1, queue: 15, rate: 5.0, form: Form::Short, ..Self::default() }
+    }
+
     /// Returns the model of the storm under a policy; without a trigger it lasts 300 s.
     pub fn model(&self, policy: &StormPolicy, trigger: Option<&Trigger>) -> Model {
         let seconds = |count: usize| Duration::from_secs(count as u64);

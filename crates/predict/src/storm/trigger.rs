@@ -33,8 +33,8 @@ pub fn triggers() -> [Trigger; 3] {
 }
 
 impl Trigger {
-    /// The trigger of the short form: `down=3s`.
-    pub const SHORT: Self = Self { kind: TriggerKind::Down, lasts: Duration::from_secs(3) };
+    /// The trigger of the short form: `load=6x:2s`. After `down=3s` a small chain often recovers with retries everywhere.
+    pub const SHORT: Self = Self { kind: TriggerKind::Load(6.0), lasts: Duration::from_secs(2) };
 
     pub(super) fn fault(&self, service: usize, at: Duration) -> Fault {
         let kind = match self.kind {
@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(trigger.to_string(), text);
             assert_eq!(text.parse(), Ok(*trigger));
         }
-        assert_eq!(Trigger::SHORT.to_string(), "down=3s");
+        assert_eq!(Trigger::SHORT.to_string(), "load=6x:2s");
         for invalid in
             ["down", "down=8", "slow=30s", "slow=0x:3s", "load=x:3s", "down=-1s", "up=3s", "down=1e99s"]
         {
