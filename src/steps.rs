@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use meshy_experiment::event::{EdgeCounts, Kind, Mesh, StepResult, Tick};
 use meshy_experiment::interval::Interval;
 use meshy_experiment::run::Run;
+use meshy_experiment::storm::{self, StormOutcome};
 use meshy_graph::{CallEdge, CallGraph, CallNode};
 use meshy_load::{Latency, Summary};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct Step {
     /// `recovered` or `metastable`, as predicted for a step with a trigger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_class: Option<String>,
+    /// The class and the cost of a step with a trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<StormOutcome>,
     /// The calls between services, where proxies counted more than one edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<CallGraph>,
@@ -82,6 +86,7 @@ pub fn of(run: &Run) -> Vec<Step> {
             attempts_per_request: attempts(result),
             predicted_success_ratio: result.prediction.as_ref().and_then(|predicted| predicted.success),
             predicted_attempts_per_request: result.prediction.as_ref().and_then(|one| one.amplification),
+            storm: storm::outcome(run, &results, variant, result),
             predicted_class: result.prediction.as_ref().and_then(|predicted| predicted.class.clone()),
             begun_seconds,
             name,

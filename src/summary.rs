@@ -1,5 +1,7 @@
 //! Measurements in words and tables, for the terminal.
 
+mod storm;
+
 use crate::expect::Judged;
 use crate::steps::Step;
 use crate::ui::table::{self, Table};
@@ -7,6 +9,8 @@ use meshy_experiment::event::Mesh;
 use meshy_load::Bucket;
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
+
+pub use storm::{HEAD as STORM_HEAD, cells as storm_cells, of_storms};
 
 /// A measured step: what the user saw, what it cost, where the requests went.
 pub fn of_step(step: &Step) -> String {
@@ -142,6 +146,11 @@ fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
+fn capitalized(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// Fits the narrowest terminal that is common.
 pub const WIDTH: usize = 79;
 
@@ -237,6 +246,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         traffic.requests_count,
         traffic.requests_per_second
     )];
+    sentences.extend(step.storm.as_ref().map(|storm| capitalized(&storm::sentences(step, storm))));
     let Some(mesh) = step.mesh.as_ref().filter(|mesh| mesh.clients.requests_count > 0) else {
         sentences.push("What the mesh did is not known: no proxy counted these requests.".to_owned());
         return sentences;

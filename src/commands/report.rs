@@ -65,12 +65,13 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.list {
         return list::run(context).await;
     }
-    let run = match &args.runs[..] {
+    let events = match &args.runs[..] {
         [first, second] => return compare::run(context, first, second).await,
-        [only] => runs::load(only)?,
-        _ => runs::load("last")?,
+        [only] => runs::events(only)?,
+        _ => runs::events("last")?,
     };
-    let html = report::html(&run);
+    let run = runs::Run::of(&events);
+    let html = report::html(&run, &events);
     let writing = activity::writing(&args.out);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
     drop(writing);

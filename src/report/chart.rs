@@ -6,9 +6,6 @@ use crate::steps::Step;
 use meshy_load::{Latency, Tick};
 
 const TALL: (u32, u32) = (860, 240);
-const LOW: (u32, u32) = (860, 120);
-/// The picture that has the steps' names.
-const NAMED: (u32, u32) = (860, 250);
 
 // Stand-ins that the page's style sheet replaces, so that one picture serves light and dark.
 const INK: RGBColor = RGBColor(1, 2, 3);
@@ -17,31 +14,13 @@ const GOOD: RGBColor = RGBColor(3, 4, 5);
 const LOAD: RGBColor = RGBColor(4, 5, 6);
 const MARK: RGBColor = RGBColor(5, 6, 7);
 
-/// Success over time, one step after the other, a line where each begins and one where a policy changed.
-pub fn timeline(steps: &[Step]) -> String {
-    let success = series(steps, |tick| tick.success_ratio().map(|ratio| ratio * 100.0));
-    // Above 100 % stand the names of the steps.
-    draw("success, % of requests", NAMED, steps, 0.0..116.0, &[(&success, GOOD)])
-}
-
-/// Requests per second that ended, likewise.
-pub fn rate(steps: &[Step]) -> String {
-    let per_second = |tick: &Tick| {
-        // The rest of a run after its last whole second is too short for a rate.
-        (tick.length_seconds > 0.5).then(|| tick.requests_count as f64 / tick.length_seconds)
-    };
-    let rate = series(steps, per_second);
-    let top = highest(&rate);
-    draw("requests/s", LOW, steps, 0.0..top, &[(&rate, MARK)])
-}
-
 /// The median and the 99th percentile over time, in milliseconds.
 pub fn latency(steps: &[Step]) -> String {
     let of = |value: fn(&Latency) -> f64| {
         series(steps, move |tick| (tick.requests_count > 0).then(|| value(&tick.latency)))
     };
     let (p50, p99) = (of(|latency| latency.p50_ms), of(|latency| latency.p99_ms));
-    draw("latency, ms", TALL, steps, 0.0..highest(&p99), &[(&p50, GOOD), (&p99, LOAD)])
+    draw("latency, ms", steps, 0.0..highest(&p99), &[(&p50, GOOD), (&p99, LOAD)])
 }
 
 fn highest(lines: &[Points]) -> f64 {
@@ -62,17 +41,11 @@ fn series(steps: &[Step], value: impl Fn(&Tick) -> Option<f64>) -> Vec<Points> {
 /// Steps beyond this many have no room for their names in the picture; their numbers have.
 pub(super) const MOST_NAMES: usize = 6;
 
-fn draw(
-    title: &str,
-    size: (u32, u32),
-    steps: &[Step],
-    y: std::ops::Range<f64>,
-    lines: &[(&[Points], RGBColor)],
-) -> String {
+fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points], RGBColor)]) -> String {
     let end = steps.iter().map(|step| step.begun_seconds + step.traffic.length_seconds).fold(1.0, f64::max);
     let mut svg = String::new();
     let paint = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
-        let area = SVGBackend::with_string(svg, size).into_drawing_area();
+        let area = SVGBackend::with_string(svg, TALL).into_drawing_area();
         let text = |size: u32| ("sans-serif", size).into_font().color(&INK);
         let top = y.end;
         let mut chart = ChartBuilder::on(&area)
@@ -92,12 +65,12 @@ fn draw(
             .x_label_formatter(&|seconds| format!("{seconds:.0} s"))
             .y_label_formatter(&|value| format!("{value:.0}"))
             .x_labels(10)
-            .y_labels(if size == LOW { 3 } else { 5 })
+            .y_labels(5)
             .draw()?;
         for (number, step) in steps.iter().enumerate() {
             let at = step.begun_seconds;
             chart.draw_series([PathElement::new([(at, 0.0), (at, top)], MARK.stroke_width(1))])?;
-            if size == NAMED && steps.len() > 1 {
+            if steps.len() > 1 {
                 let name =
                     if steps.len() <= MOST_NAMES { step.name.clone() } else { (number + 1).to_string() };
                 let place = (at + end * 0.005, top * 0.99);
@@ -119,7 +92,7 @@ fn draw(
         Ok(())
     };
     paint(&mut svg).expect("drawing into memory does not fail");
-    themed(&svg, size)
+    themed(&svg, TALL)
 }
 
 /// Puts the style sheet's variables where the stand-ins are, and lets the picture shrink with the page.

@@ -8,14 +8,16 @@ use crate::runs::Run;
 use crate::steps::Step;
 use crate::summary;
 use crate::ui::table::{millis, share};
+use meshy_experiment::chart::{Chart, svg};
+use meshy_experiment::run::Run as Events;
 use meshy_lab::cluster;
 use meshy_metrics::Outcomes;
 use meshy_predict::Interval;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The whole page.
-pub fn html(run: &Run) -> String {
+/// The whole page of a run and its events.
+pub fn html(run: &Run, events: &Events) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -23,12 +25,12 @@ pub fn html(run: &Run) -> String {
         escape(&run.command),
         escape(&run.id)
     );
-    write(&mut page, run).expect("a string takes all that is written");
+    write(&mut page, run, events).expect("a string takes all that is written");
     page.push_str("</body>\n</html>\n");
     page
 }
 
-fn write(page: &mut String, run: &Run) -> std::fmt::Result {
+fn write(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
     writeln!(page, "<h1>meshy {}</h1>", escape(&run.command))?;
     writeln!(
         page,
@@ -50,12 +52,15 @@ fn write(page: &mut String, run: &Run) -> std::fmt::Result {
         let class = if verdict.holds { "verdict good" } else { "verdict bad" };
         writeln!(page, "<p class=\"{class}\">{}</p>", escape(&verdict.text))?;
     }
-    writeln!(page, "<h2>What the user saw</h2>\n<figure>{}</figure>", chart::timeline(&run.steps))?;
-    writeln!(page, "<figure>{}</figure>", chart::rate(&run.steps))?;
+    page.push_str("<h2>What the user saw</h2>\n");
+    for variant in events.variants() {
+        writeln!(page, "<figure>{}</figure>", svg(&Chart::new(events, variant.as_deref())))?;
+    }
     writeln!(page, "<figure>{}</figure>", chart::latency(&run.steps))?;
     page.push_str("<p class=\"about\"><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</p>\n");
     steps_key(page, &run.steps)?;
     overview(page, &run.steps)?;
+    storms(page, &run.steps)?;
     calls(page, &run.steps)?;
     for step in &run.steps {
         writeln!(page, "<section>\n<h2>{}</h2>", escape(&step.name))?;
@@ -105,7 +110,7 @@ fn calls(page: &mut String, steps: &[Step]) -> std::fmt::Result {
 
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     page.push_str(
-        "<table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>attempts that \
+        "<div class=\"table\"><table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>attempts that \
                    succeeded<th>added load<th>p50<th>p95<th>p99</tr></thead>\n<tbody>\n",
     );
     for step in steps {
@@ -133,7 +138,28 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
             millis(Some(traffic.latency.p99_ms)),
         )?;
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str("</tbody>\n</table></div>\n");
+    Ok(())
+}
+
+/// The steps with a trigger: class, cost and attempts at each hop.
+fn storms(page: &mut String, steps: &[Step]) -> std::fmt::Result {
+    let storms: Vec<_> = steps.iter().filter_map(|step| Some((step, step.storm.as_ref()?))).collect();
+    if storms.is_empty() {
+        return Ok(());
+    }
+    page.push_str("<h2>After the trigger</h2>\n<div class=\"table\"><table class=\"storms\">\n<thead><tr>");
+    summary::STORM_HEAD.iter().try_for_each(|name| write!(page, "<th>{}", name.to_lowercase()))?;
+    page.push_str("</tr></thead>\n<tbody>\n");
+    for (step, storm) in storms {
+        page.push_str("<tr>");
+        summary::storm_cells(step, storm).iter().try_for_each(|cell| write!(page, "<td>{}", escape(cell)))?;
+        page.push_str("</tr>\n");
+    }
+    page.push_str(
+        "</tbody>\n</table></div>\n<p class=\"about\">peak: attempts per second at the disturbed service; wasted: its work whose \
+         client had disconnected</p>\n",
+    );
     Ok(())
 }
 
@@ -143,7 +169,7 @@ fn range(interval: &Interval) -> String {
 
 fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
     page.push_str(
-        "<table class=\"outcomes\">\n<thead><tr><th>outcome<th>requests<th>share<th></tr></thead>\n<tbody>\n",
+        "<div class=\"table\"><table class=\"outcomes\">\n<thead><tr><th>outcome<th>requests<th>share<th></tr></thead>\n<tbody>\n",
     );
     for (outcome, count) in outcomes.rows() {
         // Rows of nothing are noise on paper; what is not known is not nothing.
@@ -161,7 +187,7 @@ fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
             share(part, outcomes.requests_count),
         )?;
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str("</tbody>\n</table></div>\n");
     for remark in &outcomes.remarks {
         writeln!(page, "<p class=\"about\">{}</p>", escape(remark))?;
     }
@@ -193,7 +219,7 @@ mod tests {
             .collect();
         let traffic = Summary { ticks, length_seconds: 5.0, requests_count: 50, ..Summary::default() };
         run.steps.push(Step { name: "a & b".to_owned(), traffic, ..Step::default() });
-        let page = html(&run);
+        let page = html(&run, &Events::default());
         assert!(page.contains("a &amp; b") && page.contains("&lt;script&gt;"));
         assert!(!page.contains("<script"));
         // The SVG namespace is a name, not an address that is fetched.
@@ -202,8 +228,31 @@ mod tests {
         assert!(page.contains("var(--good)") && page.contains("var(--ink)"));
     }
 
+    /// On a telephone the chart of a run keeps its letters (it is 480 wide), and what is wider moves within its own frame.
+    #[test]
+    fn a_page_of_400_pixels_shows_the_chart_and_moves_only_what_is_wider() {
+        let recorded = include_bytes!("../../tests/fixtures/retries.events.jsonl");
+        let events = Events::read(&recorded[..]).expect("a recorded run");
+        let page = html(&Run::of(&events), &events);
+        let chart = page.split("<figure>").nth(1).expect("the first picture");
+        for words in [
+            "What retries do",
+            "effective success",
+            "actual success",
+            "failed requests",
+            "success, % of requests and of attempts",
+            "per second, attempts at",
+        ] {
+            assert!(chart.contains(words), "`{words}` is missing");
+        }
+        let wide = chart.split("viewBox=\"0 0 ").nth(1).and_then(|rest| rest.split(' ').next());
+        assert!(wide.and_then(|wide| wide.parse::<f64>().ok()).is_some_and(|wide| wide <= 480.0), "{wide:?}");
+        assert!(page.contains("width=device-width") && page.contains("figure, .table { overflow-x: auto; }"));
+        assert_eq!(page.matches("<table").count(), page.matches("<div class=\"table\"><table").count());
+    }
+
     #[test]
     fn a_run_of_nothing_has_a_page_too() {
-        assert!(html(&Run::default()).ends_with("</html>\n"));
+        assert!(html(&Run::default(), &Events::default()).ends_with("</html>\n"));
     }
 }

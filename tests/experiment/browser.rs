@@ -23,7 +23,11 @@ pub(crate) fn look(page: &Path) {
         output
     };
     let dom = String::from_utf8(run(&["--dump-dom"]).stdout).expect("text");
-    assert_eq!(dom.matches("<svg").count(), 4, "the browser sees three charts and the call graph");
+    assert_eq!(
+        dom.matches("<svg").count(),
+        3,
+        "the browser sees the chart of the run, the latency and the call graph"
+    );
     assert!(dom.matches("<path").count() + dom.matches("<polyline").count() > 3, "the pictures hold curves");
     assert!(dom.contains("<table"), "the browser sees tables");
     let shot = |name: &str, flags: &[&str]| {

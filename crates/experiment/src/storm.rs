@@ -4,7 +4,11 @@
 //! consecutive seconds. Metastable: not recovered 45 seconds after the end of the trigger. `meshy-predict` classifies simulated runs by
 //! the same rules; a test compares both.
 
+mod outcome;
+
 use serde::{Deserialize, Serialize};
+
+pub use outcome::{Hop, StormOutcome, outcome};
 
 use crate::event::ArrivalSecond;
 

@@ -80,6 +80,15 @@ fn the_text_chart_names_the_predicted_interval_of_the_last_step() {
 }
 
 #[test]
+fn a_second_whose_attempts_are_unknown_hides_neither_those_now_nor_those_of_the_whole_run() {
+    let mut chart = chart();
+    let last = chart.steps.last_mut().and_then(|step| step.points.last_mut()).expect("a point");
+    (last.attempts, last.attempts_succeeded) = (None, None);
+    let text = text(&chart, TextOptions::default());
+    assert!(text.contains("actual success: now 30%, whole run 30%\n"), "{text}");
+}
+
+#[test]
 fn the_text_chart_can_do_without_colour_and_without_unicode() {
     let plain = text(&chart(), TextOptions { ascii: true, ..TextOptions::default() });
     assert!(plain.is_ascii() && plain.contains("now 100%, whole run 65%"), "{plain}");

@@ -130,9 +130,10 @@ fn caption(
     words: &dyn Fn(f64) -> String,
     options: TextOptions,
 ) -> String {
-    let points = || chart.steps.iter().flat_map(|step| &step.points);
-    let now = points().next_back().and_then(&value);
-    let whole = points().copied().reduce(Point::merged);
+    // A tick without edges says nothing about attempts: the last that does is the one now.
+    let known = |point: &&Point| value(*point).is_some();
+    let now = chart.steps.last().and_then(|step| step.points.iter().rfind(known)).and_then(&value);
+    let whole = chart.steps.iter().flat_map(|step| &step.points).filter(known).copied().reduce(Point::merged);
     let words = |value: Option<f64>| value.map_or("-".to_owned(), words);
     let text =
         format!("{name}: now {}, whole run {}", words(now), words(whole.and_then(|point| value(&point))));

@@ -240,9 +240,9 @@ fn wasted(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
     };
     let found: Option<&ServiceCounts> = totals.services.iter().find(|service| service.service == *name);
     let service = found.ok_or_else(|| format!("service `{name}` reported no counts"))?;
-    match service.finished {
+    match service.worked() {
         0 => Err(format!("service `{name}` finished no request")),
-        finished => Ok(share(service.wasted, finished)),
+        worked => Ok(share(service.wasted, worked)),
     }
 }
 

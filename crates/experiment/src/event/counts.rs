@@ -149,6 +149,13 @@ impl EdgeCounts {
     }
 }
 
+impl ServiceCounts {
+    /// The finished requests that got a worker: a full queue answers without work.
+    pub(crate) fn worked(&self) -> u64 {
+        self.finished.saturating_sub(self.queue_full)
+    }
+}
+
 /// Returns the sum of edges; `None` of none.
 pub(crate) fn sum<'a>(mut edges: impl Iterator<Item = &'a EdgeCounts>) -> Option<EdgeCounts> {
     let mut sum = edges.next()?.clone();
