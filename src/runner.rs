@@ -47,6 +47,7 @@ use meshy_experiment::scenario::{Scenario, Step};
 use meshy_lab::Env;
 use meshy_metrics::Window;
 use meshy_policy::policy::{Session, Stopped};
+use meshy_policy::test_service::FaultChange;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -231,10 +232,14 @@ async fn hold(ground: &Ground<'_>, policies: &[Policies], session: &mut Session)
     for step in policies.iter().flat_map(|policies| &policies.steps) {
         session.hold(&step.changes()).await?;
     }
-    if ground.any_image {
-        for place in &ground.places {
-            for name in place.names() {
-                session.without_policies(&place.service(name)).await?;
+    for place in &ground.places {
+        let is_existing = ground.existing.contains(&place.namespace);
+        for name in place.names().filter(|_| is_existing || ground.any_image) {
+            session.without_policies(&place.service(name)).await?;
+            if is_existing {
+                // A run with `--keep` may have left faults.
+                let change = FaultChange { reset: true, ..FaultChange::default() };
+                session.fault(&place.service(name), None, &change).await?;
             }
         }
     }

@@ -61,6 +61,8 @@ pub(super) struct Ground<'a> {
     pub(super) absent: Absent,
     /// The services may run other images than meshy's test service.
     pub(super) any_image: bool,
+    /// Namespaces of the topology that were there before the run.
+    pub(super) existing: Vec<String>,
     /// The places of the variants.
     pub(super) places: Vec<Place>,
 }
@@ -79,6 +81,7 @@ impl<'a> Ground<'a> {
         session: &mut Session,
     ) -> anyhow::Result<Self> {
         let kinds = Kinds::new(stage.client.clone());
+        let mut existing = Vec::new();
         let places = match graph {
             Graph::Overlays(names) => overlays(env, stage, names).await?,
             Graph::Deployed(namespace) => vec![deployed(stage, namespace, None).await?],
@@ -91,8 +94,11 @@ impl<'a> Ground<'a> {
                 let namespaces: Vec<String> =
                     variants.iter().map(|variant| namespace_of(name, *variant)).collect();
                 for namespace in &namespaces {
-                    claim(&stage.client, namespace).await?;
-                    session.namespace(namespace)?;
+                    match claim(&stage.client, namespace).await? {
+                        true => session.namespace(namespace)?,
+                        // It stays: a run with `--keep` or `meshy deploy` made it.
+                        false => existing.push(namespace.clone()),
+                    }
                 }
                 let each = variants.into_iter().zip(&namespaces);
                 let each = each.map(|(variant, namespace)| place(env, stage, topology, namespace, variant));
@@ -101,7 +107,7 @@ impl<'a> Ground<'a> {
         };
         let absent = if matches!(graph, Graph::Deployed(_)) { Absent::Restored } else { Absent::Removed };
         let any_image = matches!(graph, Graph::Overlays(_));
-        Ok(Self { stage, kinds, deadline: env.deadline, absent, any_image, places })
+        Ok(Self { stage, kinds, deadline: env.deadline, absent, any_image, existing, places })
     }
 }
 
@@ -110,12 +116,13 @@ fn namespace_of(scenario: &str, variant: Option<&Variant>) -> String {
     variant.map_or(scenario.to_owned(), |variant| format!("{scenario}-{}", variant.name.value))
 }
 
-/// Checks that a namespace is absent, or is one that meshy created.
-async fn claim(client: &kube::Client, name: &str) -> anyhow::Result<()> {
+/// Checks that a namespace is absent, or is one that meshy created. Returns whether it is absent.
+async fn claim(client: &kube::Client, name: &str) -> anyhow::Result<bool> {
     let api: Api<Namespace> = Api::all(client.clone());
     let found = api.get_opt(name).await.with_context(|| format!("cannot read namespace `{name}`"))?;
-    if found.is_none_or(|found| found.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY)) {
-        return Ok(());
+    let Some(found) = found else { return Ok(true) };
+    if found.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY) {
+        return Ok(false);
     }
     Err(anyhow!("the scenario needs namespace `{name}`, which exists and was not created by meshy"))
         .hint("rename the scenario or its variant, or delete the namespace")

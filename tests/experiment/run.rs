@@ -54,7 +54,10 @@ steps:
 ";
 
 fn write(lab: &Lab) {
-    for (name, text) in [("own.yaml", OWN), ("retries.yaml", RETRIES), ("long.yaml", LONG)] {
+    let short = LONG.replace("60s", "1s");
+    for (name, text) in
+        [("own.yaml", OWN), ("retries.yaml", RETRIES), ("long.yaml", LONG), ("short.yaml", &short)]
+    {
         fs::write(lab.home.path().join(name), text).expect("a file");
     }
 }
@@ -94,6 +97,11 @@ fn a_topology_on_a_lab_is_deployed_into_a_namespace_that_ends_with_the_run_or_by
     assert!(said(&output).contains("`meshy run` was ended before it could restore"), "{}", said(&output));
     assert_eq!(lab.namespaces(), namespaces);
     assert_eq!(lab.state(), before);
+
+    // A namespace that was there before a run is there after it.
+    lab.home.good("run ./short.yaml --keep");
+    lab.home.good("run ./short.yaml");
+    assert!(lab.namespaces().contains(&"long".to_owned()), "{:?}", lab.namespaces());
 }
 
 #[test]
