@@ -91,10 +91,11 @@ fn the_files_are_those_of_the_types() {
 const UNITS: [&str; 7] = ["_ratio", "_count", "_ms", "_seconds", "_per_second", "_per_request", "_points"];
 
 /// Numbers that are neither a share, a count, a duration nor a rate.
-const PLAIN: [(&str, &str); 4] = [
+const PLAIN: [(&str, &str); 5] = [
     ("version", "of the format"),
     ("value", "of what is swept, whose unit that is"),
     ("seed", "of random numbers"),
+    ("slow_factor", "of delays and service times"),
     ("second", "a position, counted from the start of the load"),
 ];
 

@@ -187,7 +187,11 @@ impl fmt::Display for Fault {
             let statuses: Vec<String> = self.sequence.iter().map(u16::to_string).collect();
             parts.push(format!("statuses {}", statuses.join(", ")));
         }
-        parts.extend(self.delay.map(|delay| format!("delay {}", delay.mean)));
+        parts.extend(self.delay.map(|delay| match delay.distribution {
+            Distribution::Fixed => format!("delay {}", delay.mean),
+            Distribution::Uniform => format!("delay of 0 to twice {}", delay.mean),
+            Distribution::Exponential => format!("exponential delay of {}", delay.mean),
+        }));
         parts.extend(self.slow.map(|slow| format!("{slow} slower")));
         parts.extend(self.down.then(|| "down".to_owned()));
         parts.extend(self.reset.then(|| "reset".to_owned()));
