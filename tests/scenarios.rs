@@ -96,6 +96,17 @@ fn retries_on_each_edge_multiply_and_all_three_counts_of_an_edge_are_equal() {
 }
 
 #[test]
+fn a_load_above_the_capacity_is_only_a_warning() {
+    let home = Home::new();
+    for (rate, warns) in [("60/s", true), ("30/s", false)] {
+        let output = home.run(&format!("run storm --set rate={rate} --dry-run"));
+        let talk = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{talk}");
+        assert_eq!(talk.contains("above the capacity of 50.0/s"), warns, "{talk}");
+    }
+}
+
+#[test]
 fn a_lesson_is_run_by_its_name_and_its_expectations_are_met() {
     let home = Home::new();
     let document: Value =
@@ -143,6 +154,8 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
         ("key", "steps:", "stepps:"),
         ("policy", "[retries.yaml]", "[retrie.yaml]"),
         ("cycle", "calls: [d]", "calls: [d, b]"),
+        ("callee", "calls: [d]", "calls: [dd]"),
+        ("workers", "errors: 100%", "capacity: { workers: 0, queue: 1, serviceTime: { mean: 1s } }"),
         ("service", "target: a", "target: x"),
         ("entry", "target: a", "target: b"),
         ("rate", "rate: 5/s", "rate: 0/s"),
@@ -150,10 +163,17 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
     ] {
         fs::write(home.path().join(format!("{name}.yaml")), text.replace(from, to)).expect("a file");
     }
+    let (before, rest) = text.split_once("topology:").expect("a topology");
+    let (_, steps) = rest.split_once("steps:").expect("steps");
+    let named = format!("{before}topology: shopp\nsteps:{steps}");
+    fs::write(home.path().join("topology.yaml"), named).expect("a file");
     for (line, wanted) in [
         ("run ./key.yaml", "key.yaml:13"),
-        ("run ./policy.yaml", "retrie.yaml"),
-        ("run ./cycle.yaml", "cycle"),
+        ("run ./policy.yaml", "policy.yaml:15:16: policy `retrie.yaml`"),
+        ("run ./cycle.yaml", "cycle of calls: "),
+        ("run ./callee.yaml", "callee.yaml:11: service `c` calls unknown service `dd`"),
+        ("run ./workers.yaml", "workers.yaml:12: invalid value of `workers`"),
+        ("run ./topology.yaml", "topology.yaml:4: unknown topology `shopp`; did you mean `shop`?"),
         ("run ./service.yaml", "`x`"),
         ("run ./entry.yaml", "not an entry point"),
         ("run ./rate.yaml", "rate.yaml:16"),
@@ -163,6 +183,8 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
         ("run retries --set rate=x", "rate"),
         ("run retries --expect success>>1", "success"),
         ("run ./absent.yaml", "absent.yaml"),
+        ("run retries --junit absent/result.xml", "there is no folder absent"),
+        ("run retries --summary .", "it is a folder"),
     ] {
         let output = home.run(line);
         let talk = String::from_utf8_lossy(&output.stderr);

@@ -147,6 +147,8 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
         Some(plan) => *plan,
         None => args.read().exit(Exit::Usage)?,
     };
+    show::check_files(&args)?;
+    show::overloads(&plan).into_iter().for_each(|warning| context.report.warn(warning));
     if context.dry_run {
         show::plan(&context.report, &plan.scenario);
         return Ok(Exit::Done);
@@ -159,6 +161,9 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     if args.pause || args.present {
         // The speaker decides when it is over.
         limit::lift();
+    }
+    if let Some(length) = show::length(&plan.scenario) {
+        context.report.say(length);
     }
     let stage = Stage::find(context, args.choice(context, &plan.graph)?).await?;
     let recording = Recording::open(&context.report)?;

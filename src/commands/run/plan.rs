@@ -26,20 +26,20 @@ impl Args {
             Err(_) if is_path => None,
             Err(problem) => return Err(problem.into()),
         };
-        let (file, scenario, policies) = match &found {
+        let (file, text, scenario, policies) = match &found {
             None => {
                 let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
                 let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
                 let policies = scenario.policy_files(name, near(path))?;
-                (name.to_owned(), scenario, policies)
+                (name.to_owned(), text, scenario, policies)
             }
             Some(found) => {
                 let scenario = self.selected(found.parse(&settings)?)?;
                 let policies = scenario.policy_files(found.path, near_shipped(found))?;
-                (found.path.to_owned(), scenario, policies)
+                (found.path.to_owned(), found.text.to_owned(), scenario, policies)
             }
         };
-        let graph = self.graph(&scenario, &file, found.is_none().then_some(path))?;
+        let graph = self.graph(&scenario, (&file, &text), found.is_none().then_some(path))?;
         if let Some(services) = services(&graph) {
             scenario.check_services(&file, &services)?;
         }
@@ -75,7 +75,12 @@ impl Args {
     }
 
     /// Reads the topology of a scenario.
-    fn graph(&self, scenario: &Scenario, file: &str, path: Option<&Path>) -> anyhow::Result<Graph> {
+    fn graph(
+        &self,
+        scenario: &Scenario,
+        (file, text): (&str, &str),
+        path: Option<&Path>,
+    ) -> anyhow::Result<Graph> {
         let Some(topology) = &scenario.topology else {
             if !scenario.variants.is_empty() {
                 return Err(anyhow!("{file} has variants and no topology"))
@@ -90,10 +95,14 @@ impl Args {
             Some(name) => {
                 let near =
                     path.and_then(Path::parent).map(|folder| folder.join(name)).filter(|file| file.is_file());
-                Topology::load(near.as_deref().and_then(Path::to_str).unwrap_or(name))?
+                let name = near.as_deref().and_then(Path::to_str).unwrap_or(name);
+                Topology::load(name).map_err(|error| anyhow!("{file}:{}: {error}", line_of_topology(text)))?
             }
-            None => serde_json::from_value(topology.0.clone())
-                .with_context(|| format!("invalid topology in {file}"))?,
+            None => match inline(text) {
+                Some(block) => Topology::parse(file, &block)?,
+                None => serde_json::from_value(topology.0.clone())
+                    .map_err(|error| anyhow!("{file}:{}: {error}", line_of_topology(text)))?,
+            },
         };
         Ok(if topology.overlays.is_empty() {
             Graph::Topology(topology)
@@ -101,6 +110,21 @@ impl Args {
             Graph::Overlays(names(&topology))
         })
     }
+}
+
+/// The line of the key `topology`.
+fn line_of_topology(text: &str) -> usize {
+    text.lines().position(|line| line.starts_with("topology:")).map_or(1, |place| place + 1)
+}
+
+/// Returns the block under `topology:`, every line where it is in the file, so that errors name the right ones. `None` where
+/// parameters have to be replaced first, and for a block that is written in braces.
+fn inline(text: &str) -> Option<String> {
+    let begin = text.lines().position(|line| line.trim_end() == "topology:")? + 1;
+    let belongs = |line: &&str| line.trim().is_empty() || line.starts_with([' ', '#']);
+    let block: Vec<&str> = text.lines().skip(begin).take_while(belongs).collect();
+    let block = block.join("\n");
+    (!block.contains("${")).then(|| format!("{}{block}\n", "\n".repeat(begin)))
 }
 
 /// Returns a reader of policy files next to a scenario file.
@@ -147,4 +171,17 @@ fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result
 fn names(topology: &Topology) -> Vec<String> {
     let name = |overlay: &String| overlay.rsplit('/').next().unwrap_or(overlay).to_owned();
     topology.overlays.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_an_inline_topology_stay_where_they_are() {
+        let text = "kind: Scenario\ntopology:\n  services:\n\n    - { name: a }\nsteps: []\n";
+        assert_eq!(inline(text).as_deref(), Some("\n\n  services:\n\n    - { name: a }\n"));
+        assert_eq!(inline(&text.replace("name: a", "name: ${a}")), None);
+        assert_eq!((inline("topology: shop\n"), line_of_topology(text)), (None, 2));
+    }
 }

@@ -2,20 +2,23 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use console::{Term, style};
+use meshy_base::error::{Advise as _, Exit};
 use meshy_base::{Report, activity};
 use meshy_experiment::chart::{self, Chart, TextOptions};
 use meshy_experiment::event::Judgement;
 use meshy_experiment::gate::Gate;
 use meshy_experiment::scenario::{self, Scenario};
+use meshy_topology::capacity_limit;
 use serde::Serialize;
 
 use super::Args;
 use crate::context::Context;
 use crate::recording::Recording;
-use crate::runner::{self, Finished, Plan};
+use crate::runner::{self, Finished, Graph, Plan};
 use crate::runs::Run;
 use crate::stage::Stage;
 use crate::steps::Step;
@@ -34,6 +37,57 @@ pub(in crate::commands) struct Document<'a> {
     interrupted: bool,
     /// The conditions, in order.
     expectations: &'a [Judgement],
+}
+
+/// A run that takes longer says so first.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Checks that the files of the result can be written, before anything is started.
+///
+/// # Errors
+/// There is no such folder, or the file is a folder.
+pub(super) fn check_files(args: &Args) -> anyhow::Result<()> {
+    for file in [&args.junit, &args.summary, &args.svg].into_iter().flatten() {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(anyhow!("cannot write {}: there is no folder {}", file.display(), folder.display()))
+                .exit(Exit::Usage);
+        }
+        if file.is_dir() {
+            return Err(anyhow!("cannot write {}: it is a folder", file.display())).exit(Exit::Usage);
+        }
+    }
+    Ok(())
+}
+
+/// Returns a warning for each step whose load is above what the topology can serve.
+pub(super) fn overloads(plan: &Plan) -> Vec<String> {
+    let Graph::Topology(topology) = &plan.graph else { return Vec::new() };
+    // With several entry points the share of each is not known.
+    let limit = capacity_limit(topology).filter(|_| topology.entrypoints().count() == 1);
+    let Some(limit) = limit else { return Vec::new() };
+    let loads = plan.scenario.steps.iter().filter_map(|step| Some((&step.name.value, step.load.as_ref()?)));
+    let above = loads.filter(|(_, load)| load.rate.value.0 > limit.requests_per_second);
+    let warning = |(step, load): (&String, &scenario::Load)| {
+        format!(
+            "step `{step}` sends {}/s, above the capacity of {:.1}/s: all workers of `{}` are busy",
+            load.rate.value.0, limit.requests_per_second, limit.service
+        )
+    };
+    above.map(warning).collect()
+}
+
+/// Returns how long a scenario takes, for a long one.
+pub(super) fn length(scenario: &Scenario) -> Option<String> {
+    let length = scenario.duration();
+    let steps = scenario.steps.len();
+    let steps = format!("{steps} step{}", if steps == 1 { "" } else { "s" });
+    let variants = match scenario.variants.len() {
+        0 | 1 => String::new(),
+        many => format!(", {many} variants at the same time"),
+    };
+    (length.0 >= LONG)
+        .then(|| format!("`{}` takes {length}: {steps}{variants}", scenario.metadata.name.value))
 }
 
 /// Says what would run, with the notes for a speaker.
@@ -166,6 +220,10 @@ fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements:
         ));
     }
     text.push_str(&summary::of_steps(&run.steps));
+    let storms = summary::of_storms(&run.steps);
+    if !storms.is_empty() {
+        text.push_str(&format!("\n\n{storms}"));
+    }
     let retried = |step: &&Step| step.mesh.as_ref().is_some_and(|mesh| mesh.clients.retries() > 0);
     if let Some((step, mesh)) = run
         .steps
