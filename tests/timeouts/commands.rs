@@ -4,7 +4,7 @@ use clap::CommandFactory as _;
 use meshy::cli::Cli;
 
 /// Each command at least once, as it has the most to wait for. `{folder}` is a folder of the run's own.
-pub(crate) const ALL: [&str; 62] = [
+pub(crate) const ALL: [&str; 63] = [
     "",
     "build minimal-service",
     "check --certs",
@@ -24,6 +24,7 @@ pub(crate) const ALL: [&str; 62] = [
     "fault 70",
     "graph",
     "export files --list",
+    "export prometheus --discover",
     "up --images",
     "install linkerd",
     "inject",
