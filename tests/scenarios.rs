@@ -107,12 +107,17 @@ fn a_load_above_the_capacity_is_only_a_warning() {
 }
 
 #[test]
-fn a_lesson_is_run_by_its_name_and_its_expectations_are_met() {
+fn the_screen_of_an_audience_shows_the_text_and_the_question_but_no_note() {
     let home = Home::new();
-    let document: Value =
-        serde_json::from_str(&home.good("run lesson/retry-budget --fast -o json")).expect("one document");
-    let expectations = document["expectations"].as_array().expect("a list");
-    assert!(!expectations.is_empty() && expectations.iter().all(|one| one["verdict"] == "met"), "{document}");
+    let output = home.run("run retries --fast --present --only no-retries");
+    let talk = String::from_utf8_lossy(&output.stderr);
+    let words: Vec<&str> = talk.split_whitespace().collect();
+    let talk = words.join(" ");
+    assert!(output.status.success() && talk.contains("What share of the requests succeeds?"), "{talk}");
+    assert!(!talk.contains("The client sees what the service returns"), "{talk}");
+    let planned = home.run("run retries --fast --dry-run");
+    let planned = String::from_utf8_lossy(&planned.stderr);
+    assert!(planned.contains("The client sees what the service returns"), "{planned}");
 }
 
 fn write_counting_scenario(folder: &Path) {

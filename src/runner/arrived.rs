@@ -1,14 +1,15 @@
-//! What arrived at the services, by the counters of the proxies there: mutual TLS, and requests that no proxy of a client counted.
+//! What arrived at the services, by the counters of the proxies there: mutual TLS, rejected requests, and requests that no proxy of a
+//! client counted.
 
 use std::collections::BTreeMap;
 
-use meshy_experiment::event::{EdgeCounts, SENDER};
+use meshy_experiment::event::{EdgeCounts, Outcome, SENDER};
 use meshy_metrics::Window;
-use meshy_metrics::arrivals::{Arrivals, arrivals};
+use meshy_metrics::arrivals::{Arrivals, arrivals, rejections};
 
 use super::ground::{INGRESS, Place};
 
-/// Adds mutual TLS to the edges, and an edge for each service that received requests on none.
+/// Adds mutual TLS and rejected requests to the edges, and an edge for each service that received requests on none.
 pub(super) fn complete(edges: &mut Vec<EdgeCounts>, window: &Window, place: &Place) {
     for service in place.names() {
         let mut by_client: BTreeMap<String, Arrivals> = BTreeMap::new();
@@ -25,7 +26,54 @@ pub(super) fn complete(edges: &mut Vec<EdgeCounts>, window: &Window, place: &Pla
                 None => edges.push(edge(from, service, &found)),
             }
         }
+        for (identity, rejected) in rejections(window, &place.namespace, service) {
+            let from = client(&identity, |name| place.names().any(|known| known == name));
+            let Some(edge) = edges.iter_mut().find(|edge| edge.to == service && edge.from == from) else {
+                continue;
+            };
+            for (outcome, count) in [
+                (Outcome::Denied, rejected.denied_count),
+                (Outcome::RateLimited, rejected.rate_limited_count),
+            ] {
+                if count > 0 {
+                    *edge.outcomes.entry(outcome).or_default() += count;
+                }
+            }
+        }
     }
+}
+
+/// Returns a line for each connection between services with the identities that the labels of the proxies have.
+pub(super) fn identities(window: &Window, place: &Place) -> Vec<String> {
+    let mut lines = Vec::new();
+    for service in place.names() {
+        for (identity, found) in arrivals(window, &place.namespace, service) {
+            let from = client(&identity, |name| place.names().any(|known| known == name));
+            if found.mutual_tls_count == 0 {
+                lines.push(format!(
+                    "{from} -> {service}: plain text, the proxy of {service} has no identity of the client"
+                ));
+                continue;
+            }
+            let server = server(window, place, (&from, service)).unwrap_or_else(|| "unknown".to_owned());
+            lines.push(format!("{from} -> {service}: mutual TLS, client {identity}, server {server}"));
+        }
+    }
+    lines
+}
+
+/// Returns the identity of a service as the proxies of a client have it in their labels.
+fn server(window: &Window, place: &Place, (from, to): (&str, &str)) -> Option<String> {
+    let is_client = |pod: &&meshy_metrics::PodWindow| {
+        from == "ingress" && pod.pod.namespace == INGRESS
+            || pod.pod.namespace == place.namespace && pod.pod.workload.name == from
+    };
+    let mut series = window.pods.iter().filter(is_client).flat_map(|pod| pod.change.of("response_total"));
+    let prefix = format!("{to}.{}.", place.namespace);
+    series.find_map(|(series, _)| {
+        let server = series.label("server_id").filter(|_| series.is("direction", "outbound"))?;
+        server.starts_with(&prefix).then(|| server.into_owned())
+    })
 }
 
 /// Returns the name of a client in edges from its identity, such as `web.shop.serviceaccount.identity.linkerd.cluster.local`. A

@@ -36,6 +36,8 @@ pub(super) struct Since {
     pub(super) edges: Vec<EdgeCounts>,
     /// By service.
     pub(super) services: Vec<ServiceCounts>,
+    /// Lines with the identities of clients and services; only at the end of a step.
+    pub(super) identities: Vec<String>,
     /// What is missing, and why.
     pub(super) gaps: Vec<String>,
 }
@@ -110,7 +112,8 @@ impl Start {
         sent: Option<(f64, f64)>,
     ) -> anyhow::Result<(Since, Option<(Mesh, Window)>)> {
         let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
-        let since = self.counted(ground, place, &now).await;
+        let mut since = self.counted(ground, place, &now).await;
+        since.identities = arrived::identities(&Window::between(&self.sight, &now), place);
         let mesh = match &self.watched {
             Some(watched) => Some(watched.since((&self.sight, &now), sent).await),
             None => None,

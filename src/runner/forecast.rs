@@ -102,12 +102,22 @@ fn event(step: &Step, predicted: &meshy_predict::Prediction) -> Prediction {
     }
 }
 
-/// Whether the simulation has the policy: that of a Service, a profile, or a route for all requests to a service.
+/// Whether the simulation has the policy: that of a Service without a breaker, a profile, or a route that sends all requests to the
+/// service it belongs to.
 fn is_simulated(object: &Object) -> bool {
-    let rules = object.data["spec"]["rules"].as_array().map_or(0, Vec::len);
     match manifest::kind(object) {
-        "Service" | names::PROFILE_KIND => true,
-        "HTTPRoute" => rules == 1 && parent(object).is_some(),
+        "Service" => {
+            let annotations = object.metadata.annotations.iter().flatten();
+            !annotations.into_iter().any(|(name, _)| name.contains("failure-accrual"))
+        }
+        names::PROFILE_KIND => true,
+        "HTTPRoute" => {
+            let rules = object.data["spec"]["rules"].as_array().map_or(&[][..], Vec::as_slice);
+            let [rule] = rules else { return false };
+            let backends = rule["backendRefs"].as_array().map_or(&[][..], Vec::as_slice);
+            let parent = parent(object);
+            parent.is_some() && backends.iter().all(|backend| backend["name"].as_str() == parent)
+        }
         _ => false,
     }
 }
@@ -170,6 +180,31 @@ mod tests {
     use meshy_experiment::scenario::{Settings, shipped};
 
     use super::*;
+
+    #[test]
+    fn a_step_is_predicted_only_where_the_simulation_has_its_policies_and_faults() {
+        let predicted = |lesson: &str, step: &str| {
+            let found = shipped::find(&format!("lesson/{lesson}")).unwrap();
+            let scenario = found.parse(&Settings { fast: true, ..Settings::default() }).unwrap();
+            let near = meshy_experiment::scenario::policies::near_shipped(&found);
+            let files = scenario.policy_files(found.path, near).unwrap();
+            let topology = serde_json::from_value(scenario.topology.clone().unwrap().0).unwrap();
+            let step = scenario.steps.iter().find(|one| one.name.value == step).unwrap();
+            let objects = InForce::of(&files, step, None, lesson).unwrap();
+            super::step(&topology, step, &objects).success.map(|success| success.mean)
+        };
+        assert_eq!(predicted("fault-injection", "healthy"), Some(1.0));
+        assert_eq!(predicted("retry-budget", "outage-with-limit"), Some(0.0));
+        for (lesson, step) in [
+            ("fault-injection", "injected"),
+            ("canary", "canary"),
+            ("breaker", "no-breaker"),
+            ("breaker", "one-replica"),
+            ("breaker-unified", "unified"),
+        ] {
+            assert_eq!(predicted(lesson, step), None, "{lesson}: {step}");
+        }
+    }
 
     #[test]
     fn the_shipped_storm_is_predicted_as_its_expectations_say() {

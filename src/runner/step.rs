@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use meshy_base::Report;
+use meshy_experiment::condition::{Metric, Operand};
 use meshy_experiment::event::{Change, Kind, Mesh, Note, Recorder, StepEnded, StepStarted, Totals};
 use meshy_experiment::scenario::plan::{Action, Changes};
 use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
@@ -210,6 +211,11 @@ impl<'a, W: Write + Send> Run<'a, W> {
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted.clone());
         }
         let mut mesh = counted.map(|(mesh, _)| mesh);
+        if self.is_about_identities(step) {
+            for text in std::mem::take(&mut since.identities) {
+                self.record(Kind::Note(Note { text }))?;
+            }
+        }
         let (interrupted, why) = (*self.stop.borrow(), self.why(step));
         let (recorder, begun, variant) = (self.recorder, self.begun, self.place.variant());
         let ending = async move {
@@ -250,6 +256,15 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let load = step.load.as_ref()?;
         let steady = step.actions().is_empty() && !matches!(self.plan.graph, Graph::Topology(_));
         steady.then(|| (load.rate.value.0, load.duration.0.as_secs_f64()))
+    }
+
+    /// Whether an expectation of the step is about mutual TLS.
+    fn is_about_identities(&self, step: &Step) -> bool {
+        let is_about = |operand: &Operand| {
+            operand.metric == Metric::MutualTls
+                && operand.step.as_ref().is_none_or(|name| *name == step.name.value)
+        };
+        self.plan.scenario.conditions().iter().any(|condition| condition.operands().any(is_about))
     }
 
     /// The explanation of the result: of the variant, else of the step.

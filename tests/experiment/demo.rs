@@ -50,6 +50,9 @@ fn the_fast_demo_meets_its_expectations_and_leaves_a_run_and_no_process() {
     for words in ["1 of 5", "5 of 5", "next:", "meshy report"] {
         assert!(talk.contains(words), "`{words}` is missing:\n{talk}");
     }
+    let place = |words: &str| talk.find(words).unwrap_or_else(|| panic!("`{words}` is missing:\n{talk}"));
+    // Nothing changes between these two, so the second one starts while requests of the first one are open.
+    assert!(place("\nretries-off: ") < place("\ningress-no-retries: "), "{talk}");
     let story = std::fs::read_to_string(home.path().join("story.md")).expect("the summary");
     assert!(story.contains("expectations met"), "{story}");
     document("explain", &home.good("explain -o json"));

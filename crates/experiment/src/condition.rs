@@ -1,11 +1,11 @@
 //! Conditions: `retries.success > no-retries.success`, `storm.p99@cart < 200ms`, `budget/storm.class == recovered`.
 //!
 //! ```text
-//!   CONDITION = OPERAND OP (VALUE | OPERAND)         OP: > >= < <= == !=
+//!   CONDITION = OPERAND OP (VALUE | OPERAND)         OP: > >= < <= == != ~
 //!   OPERAND   = [VARIANT/][STEP[FROM..TO].]METRIC[@WHERE]   WHERE: a service, or an edge CALLER->SERVICE
 //! ```
 //!
-//! `>`, `>=`, `<` and `<=` are decided by 95 % intervals; `==` and `!=` compare counts exactly.
+//! `>`, `>=`, `<` and `<=` are decided by 95 % intervals; `==` and `!=` compare counts exactly; `~` compares a share with a predicted one.
 
 mod judge;
 mod measure;
@@ -75,6 +75,8 @@ pub enum Operator {
     Equal,
     /// `!=`
     Unequal,
+    /// `~`: chance explains the difference to a predicted share.
+    Near,
 }
 
 /// The right side of a condition.
@@ -125,11 +127,12 @@ impl Operand {
 }
 
 impl Operator {
-    pub(crate) const ALL: [(&'static str, Self); 6] = [
+    pub(crate) const ALL: [(&'static str, Self); 7] = [
         (">=", Self::AtLeast),
         ("<=", Self::AtMost),
         ("==", Self::Equal),
         ("!=", Self::Unequal),
+        ("~", Self::Near),
         (">", Self::Above),
         ("<", Self::Below),
     ];

@@ -38,6 +38,13 @@ impl Interval {
         Self { mean: share, low, high }
     }
 
+    /// Returns the shares that chance leaves `count` requests of which each one counts with this probability: four standard
+    /// deviations, which one measurement in 15,000 exceeds.
+    pub fn chance(share: f64, count: u64) -> Self {
+        let reach = 4.0 * (share * (1.0 - share) / float(count.max(1))).sqrt();
+        Self { mean: share, low: (share - reach).max(0.0), high: (share + reach).min(1.0) }
+    }
+
     /// Returns what a count of independent events says about the count to be expected (Poisson, score interval).
     pub fn count(events: u64) -> Self {
         let mean = float(events);
@@ -87,6 +94,13 @@ mod tests {
         close(Interval::share(0, 10), 0.0, 0.2775);
         close(Interval::share(300, 300), 0.9874, 1.0);
         close(Interval::share(0, 0), 0.0, 1.0);
+    }
+
+    #[test]
+    fn chance_leaves_four_standard_deviations() {
+        close(Interval::chance(0.1, 400), 0.04, 0.16);
+        close(Interval::chance(0.01, 100), 0.0, 0.0498);
+        close(Interval::chance(1.0, 100), 1.0, 1.0);
     }
 
     #[test]

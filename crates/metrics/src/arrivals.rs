@@ -50,6 +50,37 @@ pub fn arrivals(window: &Window, namespace: &str, workload: &str) -> BTreeMap<St
     found
 }
 
+/// Requests of one client that the proxies of a workload rejected themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rejections {
+    /// By an authorization policy.
+    pub denied_count: u64,
+    /// By a rate limit.
+    pub rate_limited_count: u64,
+}
+
+/// Returns the requests that the proxies of a workload rejected in a window, by the identity of the client; clients without one share
+/// the empty name.
+#[must_use]
+pub fn rejections(window: &Window, namespace: &str, workload: &str) -> BTreeMap<String, Rejections> {
+    let mut found: BTreeMap<String, Rejections> = BTreeMap::new();
+    let pods =
+        window.pods.iter().filter(|pod| pod.pod.namespace == namespace && pod.pod.workload.name == workload);
+    for pod in pods {
+        for (family, is_denied) in
+            [("inbound_http_authz_deny_total", true), ("inbound_http_local_ratelimit_total", false)]
+        {
+            for (series, count) in pod.change.of(family).filter(|(_, count)| *count > 0.0) {
+                let client = series.label("client_id").unwrap_or_default().into_owned();
+                let of = found.entry(client).or_default();
+                let counter = if is_denied { &mut of.denied_count } else { &mut of.rate_limited_count };
+                *counter += count as u64;
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -71,6 +102,29 @@ mod tests {
             line(r#"target_port="4191",tls="no_identity",status_code="200""#, 7),
         ]
         .concat();
+        let pods = vec![pod(&dump)];
+        let window = Window { length: Duration::from_secs(1), pods, gaps: Vec::new() };
+        let found = arrivals(&window, "shop", "app");
+        let web = &found["web.shop.serviceaccount.identity.linkerd.cluster.local"];
+        assert_eq!((web.responses_count, web.succeeded_count, web.mutual_tls_count), (40, 30, 40));
+        assert_eq!(web.statuses["503"], 10);
+        assert_eq!((found[""].responses_count, found[""].mutual_tls_count, found.len()), (5, 0, 2));
+        assert!(arrivals(&window, "shop", "web").is_empty());
+    }
+
+    #[test]
+    fn rejections_are_counted_by_client_and_kind() {
+        let dump = "inbound_http_authz_deny_total{client_id=\"guest\",tls=\"true\"} 7\n\
+                    inbound_http_authz_deny_total{tls=\"no_identity\"} 2\n\
+                    inbound_http_local_ratelimit_total{client_id=\"guest\",tls=\"true\"} 4\n";
+        let window = Window { length: Duration::from_secs(1), pods: vec![pod(dump)], gaps: Vec::new() };
+        let found = rejections(&window, "shop", "app");
+        assert_eq!(found["guest"], Rejections { denied_count: 7, rate_limited_count: 4 });
+        assert_eq!(found[""], Rejections { denied_count: 2, rate_limited_count: 0 });
+        assert!(rejections(&window, "shop", "web").is_empty());
+    }
+
+    fn pod(dump: &str) -> PodWindow {
         let pod = Pod {
             namespace: "shop".to_owned(),
             name: "app-0".to_owned(),
@@ -80,13 +134,6 @@ mod tests {
             phase: "Running".to_owned(),
             leaving: false,
         };
-        let pods = vec![PodWindow { pod, change: text::parse(&dump).unwrap() }];
-        let window = Window { length: Duration::from_secs(1), pods, gaps: Vec::new() };
-        let found = arrivals(&window, "shop", "app");
-        let web = &found["web.shop.serviceaccount.identity.linkerd.cluster.local"];
-        assert_eq!((web.responses_count, web.succeeded_count, web.mutual_tls_count), (40, 30, 40));
-        assert_eq!(web.statuses["503"], 10);
-        assert_eq!((found[""].responses_count, found[""].mutual_tls_count, found.len()), (5, 0, 2));
-        assert!(arrivals(&window, "shop", "web").is_empty());
+        PodWindow { pod, change: text::parse(dump).unwrap() }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Call, Capacity, ServiceSpec, Step, Topology};
+use crate::model::{Call, Capacity, Probes, ServiceSpec, Step, Topology};
 use crate::read::{API_VERSION, KIND};
 use crate::values::{format_duration, format_percent};
 
@@ -66,6 +66,9 @@ struct Service<'a> {
     /// The size of a response's body, in bytes or with a unit such as `16KiB`. Default: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     response_size: Option<Size>,
+    /// The port that the kubelet probes: `admin`, or `service`, to whose probes the policies of that port apply. Default: `admin`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probes: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,6 +194,7 @@ impl<'a> Service<'a> {
             capacity: service.capacity.as_ref().map(FileCapacity::new),
             errors: unless(service.errors, 0.0).map(format_percent),
             response_size: unless(service.response_bytes, 0).map(Size::Bytes),
+            probes: unless(service.probes, Probes::Admin).map(|_| "service"),
         }
     }
 }

@@ -44,7 +44,9 @@ pub use crate::lint::{EdgePolicy, Finding, PolicyEdge, Rule, lint};
 pub use crate::manifests::{
     ADMIN_PORT, EntryHost, MANAGED_BY, ManifestOptions, SERVICE_PORT, entry_hosts, manifests, manifests_yaml,
 };
-pub use crate::model::{Call, Capacity, Distribution, Protocol, ServiceSpec, ServiceTime, Step, Topology};
+pub use crate::model::{
+    Call, Capacity, Distribution, Probes, Protocol, ServiceSpec, ServiceTime, Step, Topology,
+};
 pub use crate::node::{NodeCall, NodeCapacity, NodeConfig, NodeStep};
 pub use crate::shipped::shipped;
 pub use crate::values::{format_duration, format_percent, parse_duration, parse_percent, parse_size};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Protocol, ServiceSpec, Topology};
+use crate::model::{Probes, Protocol, ServiceSpec, Topology};
 use crate::node::NodeConfig;
 
 /// The port of each service of a topology.
@@ -161,8 +161,7 @@ impl Maker<'_> {
                 "initialDelaySeconds": 3,
                 "periodSeconds": 5,
             },
-            // No initial delay: the service listens within milliseconds.
-            "readinessProbe": { "httpGet": { "path": "/health", "port": ADMIN_PORT }, "periodSeconds": 5 },
+            "readinessProbe": readiness(service.probes),
             // Small requests, so that a tree of 111 services fits on one node; no CPU limit, which would distort service times.
             "resources": {
                 "requests": { "cpu": "10m", "memory": "16Mi" },
@@ -220,4 +219,17 @@ impl Maker<'_> {
 /// The name of the port, which a mesh may read as the protocol.
 fn port_name(protocol: Protocol) -> &'static str {
     protocol.name()
+}
+
+/// Returns a readiness probe. No initial delay: the service listens within milliseconds.
+fn readiness(probes: Probes) -> Value {
+    match probes {
+        Probes::Admin => json!({ "httpGet": { "path": "/health", "port": ADMIN_PORT }, "periodSeconds": 5 }),
+        // So often that some seconds show what a rejected probe does, and longer apart than a proxy waits for an endpoint.
+        Probes::Service => json!({
+            "httpGet": { "path": "/health", "port": SERVICE_PORT },
+            "periodSeconds": 4,
+            "failureThreshold": 1,
+        }),
+    }
 }

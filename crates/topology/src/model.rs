@@ -37,6 +37,18 @@ pub struct ServiceSpec {
     pub errors: f64,
     /// The size of the body of a response, in bytes.
     pub response_bytes: u64,
+    /// Which port the kubelet probes.
+    pub probes: Probes,
+}
+
+/// A port that the kubelet probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Probes {
+    /// The admin port, which no client calls.
+    #[default]
+    Admin,
+    /// The service's port: policies of that port apply to the probes, too. One failed probe makes the pod unready.
+    Service,
 }
 
 /// A protocol of a service.
@@ -121,6 +133,11 @@ impl Protocol {
     }
 }
 
+impl Probes {
+    /// The ports and their names in files.
+    pub(crate) const NAMES: [(&'static str, Self); 2] = [("admin", Self::Admin), ("service", Self::Service)];
+}
+
 impl Distribution {
     /// The distributions and their names in files.
     pub(crate) const NAMES: [(&'static str, Self); 3] =
@@ -150,6 +167,7 @@ impl ServiceSpec {
             capacity: None,
             errors: 0.0,
             response_bytes: 0,
+            probes: Probes::Admin,
         }
     }
 

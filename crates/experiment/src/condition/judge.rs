@@ -3,7 +3,7 @@
 use super::measure::{Measured, measure};
 use super::{Condition, Operator, Right, Unit};
 use crate::event::{Judgement, Results, Verdict};
-use crate::interval::float;
+use crate::interval::{Interval, float};
 use crate::storm::Class;
 
 /// Judges a condition by what was measured: once, or for each variant if it names none and the run has some.
@@ -59,6 +59,13 @@ fn by_class(left: &Measured, operator: Operator, class: &str) -> (Verdict, Strin
 }
 
 fn by_value(left: &Measured, operator: Operator, value: f64) -> (Verdict, String) {
+    if operator == Operator::Near {
+        let Some((_, count)) = left.share else { return (Verdict::Undecided, words(left)) };
+        let predicted = Interval::chance(value, count);
+        let is_near = (predicted.low..=predicted.high).contains(&left.interval.mean);
+        let [mean, low, high] = [predicted.mean, predicted.low, predicted.high].map(|of| left.unit.words(of));
+        return (met(is_near), format!("{}, predicted {mean} ({low} to {high})", words(left)));
+    }
     let at_end = left.unit == Unit::Ratio
         && ((operator == Operator::AtLeast && value >= 1.0)
             || (operator == Operator::AtMost && value <= 0.0));
@@ -69,7 +76,7 @@ fn by_value(left: &Measured, operator: Operator, value: f64) -> (Verdict, String
         let equal = (float(hits) - value * float(count)).abs() < 1e-6 * float(count.max(1));
         return (met(equal == (operator != Operator::Unequal)), words(left));
     }
-    let right = Measured { interval: crate::interval::Interval::exact(value), ..left.clone() };
+    let right = Measured { interval: Interval::exact(value), ..left.clone() };
     let verdict = compare(operator, left, &right);
     let more = match verdict {
         Verdict::Undecided => format!("; the interval contains {}", left.unit.words(value)),
@@ -88,6 +95,8 @@ fn compare(operator: Operator, left: &Measured, right: &Measured) -> Verdict {
         // The parser allows these for counts only, which are exact.
         Operator::Equal => (a == b, a != b),
         Operator::Unequal => (a != b, a == b),
+        // Decided by `by_value`; the parser allows it for no other side.
+        Operator::Near => (false, false),
     };
     match (yes, no) {
         (true, _) => Verdict::Met,

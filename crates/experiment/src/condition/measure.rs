@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Metric, Operand, Place, Unit};
-use crate::event::{Counts, EdgeCounts, Results, ServiceCounts, StepResult, Totals, sum};
+use crate::event::{Counts, EdgeCounts, Outcome, Results, ServiceCounts, StepResult, Totals, sum};
 use crate::interval::{Interval, float};
 use crate::storm::{self, Class};
 
@@ -87,7 +87,10 @@ pub(super) fn measure(
             Ok(Measured { share: Some((edge.attempts, requests)), ..value(attempts, Unit::PerRequest) })
         }
         Metric::Outcome(outcome) => {
-            if counted.outcomes.is_empty() && counted.requests > 0 {
+            // A proxy that counted mutual TLS would have counted what it rejected, too.
+            let is_read = edge.is_some_and(|edge| edge.attempts_mutual_tls.is_some());
+            let is_known = is_read && matches!(outcome, Outcome::Denied | Outcome::RateLimited);
+            if counted.outcomes.is_empty() && counted.requests > 0 && !is_known {
                 return Err("no source reported outcomes".to_owned());
             }
             let hits = counted.outcomes.get(&outcome).copied().unwrap_or_default();

@@ -109,6 +109,9 @@ impl FromStr for Condition {
                 hint,
             );
         }
+        if operator == Operator::Near && !matches!(right_side, Right::Value(_, Unit::Ratio)) {
+            return right.error("`~` compares a share with a predicted one, such as 10%", None);
+        }
         Ok(Self { left: left_operand, operator, right: right_side })
     }
 }

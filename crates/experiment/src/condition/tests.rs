@@ -26,6 +26,7 @@ fn conditions_are_printed_in_their_usual_form() {
         ("budget/storm.class==recovered", "budget/storm.class == recovered"),
         ("storm.recovery < 15s", "storm.recovery < 15s"),
         ("a.mutual-tls@web->app == 100%", "a.mutual-tls@web->app == 100%"),
+        ("a.share@v2~10%", "a.share@v2 ~ 10%"),
     ] {
         let condition = parse(text);
         assert_eq!(condition.to_string(), usual);
@@ -38,6 +39,7 @@ fn an_error_has_its_column_and_the_nearest_name() {
     for (text, column, part) in [
         ("success", 1, "there is no comparison"),
         ("a.success >", 1, "a side of the comparison is missing"),
+        ("a.p99 ~ 10ms", 9, "compares a share with a predicted one"),
         ("a.sucess > 1%", 3, "unknown metric `sucess`; did you mean `success`?"),
         ("a.success > 95", 13, "expected a percentage such as 95%"),
         ("a.p99 < 5", 9, "expected a duration such as 200ms"),
@@ -250,6 +252,23 @@ fn a_condition_without_a_variant_is_checked_for_each_one() {
     assert_eq!(verdicts, [(Some("budget"), Verdict::Met), (Some("none"), Verdict::NotMet)]);
     let compared = judge(&parse("budget/storm.success > none/storm.success"), &results);
     assert_eq!((compared.len(), compared[0].verdict), (1, Verdict::Met));
+}
+
+#[test]
+fn a_share_is_near_a_predicted_one_if_chance_explains_the_difference() {
+    let mut results = Results::default();
+    step(&mut results, None, "a", totals(90, 100));
+    for (text, expected) in [
+        ("a.success ~ 90%", Verdict::Met),
+        ("a.success ~ 80%", Verdict::Met),
+        ("a.success ~ 70%", Verdict::NotMet),
+        ("a.success ~ 100%", Verdict::NotMet),
+    ] {
+        let judgement = judge(&parse(text), &results).remove(0);
+        assert_eq!(judgement.verdict, expected, "{judgement}");
+    }
+    let judgement = judge(&parse("a.success ~ 80%"), &results).remove(0);
+    assert!(judgement.measured.ends_with("90 of 100), predicted 80 % (64 % to 96 %)"), "{judgement}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crate::error::Problem;
-use crate::model::{Protocol, ServiceSpec, Step, Topology};
+use crate::model::{Probes, Protocol, ServiceSpec, Step, Topology};
 use crate::parsed::{Lines, Parsed};
 use crate::yaml::fields::{self, Fields};
 use crate::yaml::{Node, Value};
@@ -122,6 +122,7 @@ fn service(
         protocol,
         errors: fields.or("errorRate", default.errors, share)?,
         response_bytes: fields.or("responseSize", default.response_bytes, fields::size)?,
+        probes: Probes::Admin,
         capacity: None,
         name,
         script,

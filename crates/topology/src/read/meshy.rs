@@ -1,7 +1,7 @@
 //! meshy's format.
 
 use crate::error::{Problem, nearest};
-use crate::model::{Capacity, Distribution, Protocol, ServiceSpec, ServiceTime, Topology};
+use crate::model::{Capacity, Distribution, Probes, Protocol, ServiceSpec, ServiceTime, Topology};
 use crate::parsed::{Lines, Parsed};
 use crate::yaml::fields::{self, Fields};
 use crate::yaml::{Node, Value};
@@ -10,8 +10,18 @@ use super::script::{self, Dialect};
 use super::{API_VERSION, KIND};
 
 /// The keys of a service.
-const SERVICE: [&str; 9] =
-    ["name", "entrypoint", "replicas", "type", "calls", "script", "capacity", "errors", "responseSize"];
+const SERVICE: [&str; 10] = [
+    "name",
+    "entrypoint",
+    "replicas",
+    "type",
+    "calls",
+    "script",
+    "capacity",
+    "errors",
+    "responseSize",
+    "probes",
+];
 
 pub(super) fn read(place: &str, node: &Node) -> Result<Parsed, Problem> {
     let known = ["apiVersion", "kind", "metadata", "services", "overlays"];
@@ -82,6 +92,7 @@ fn service(place: &str, node: &Node, lines: &mut Lines) -> Result<ServiceSpec, P
         capacity: fields.get("capacity").map(|node| capacity(place, node, &what)).transpose()?,
         errors: fields.or("errors", 0.0, fields::percent)?,
         response_bytes: fields.or("responseSize", 0, fields::size)?,
+        probes: choice(place, &fields, "probes", &Probes::NAMES)?,
         name,
         script,
     })

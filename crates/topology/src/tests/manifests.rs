@@ -101,6 +101,21 @@ fn a_grpc_service_is_called_by_its_scheme() {
 }
 
 #[test]
+fn the_kubelet_probes_the_port_that_the_file_names() {
+    let text = "apiVersion: meshy/v1alpha1\nkind: Topology\nmetadata: { name: x }\nservices:\n  \
+                - { name: a, entrypoint: true, calls: [b] }\n  - { name: b, probes: service }\n";
+    let topology = Topology::parse("x.yaml", text).unwrap();
+    assert_eq!(Topology::parse("x.yaml", &topology.to_yaml()).unwrap(), topology);
+    let objects = manifests(&topology, &options("lab"));
+    let probed = |name: &str| {
+        let found = objects.iter().find(|one| one["kind"] == "Deployment" && one["metadata"]["name"] == name);
+        let container = &found.unwrap()["spec"]["template"]["spec"]["containers"][0];
+        container["readinessProbe"]["httpGet"]["port"].as_u64()
+    };
+    assert_eq!((probed("a"), probed("b")), (Some(9091), Some(8080)));
+}
+
+#[test]
 fn the_yaml_text_contains_the_same_objects() {
     // `on` and `y` are booleans for kubectl's YAML 1.1.
     let text = EVERYTHING.replace("price", "on").replace("stock", "y").replace("audit", "null-1");
