@@ -11,10 +11,12 @@ pub(super) enum Kind {
 }
 
 /// Families by the beginning of their names. Each of them holds numbers from 0 to 2^53.
-const FAMILIES: [(&str, Kind); 10] = [
+const FAMILIES: [(&str, Kind); 12] = [
     ("request_", Kind::Counter),
     ("response_", Kind::Counter),
     ("route_", Kind::Counter),
+    ("inbound_http_authz_deny_", Kind::Counter),
+    ("inbound_http_local_ratelimit_", Kind::Counter),
     ("outbound_http_route_", Kind::Counter),
     ("outbound_grpc_route_", Kind::Counter),
     ("outbound_http_balancer_endpoints", Kind::Gauge),
