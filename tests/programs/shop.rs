@@ -126,7 +126,7 @@ fn a_failing_post_is_visible_as_a_route(shop: &Shop) {
     shop.succeeded("GET /");
     let routes = shop.json("routes svc/cart -n shop --window 0s");
     let success = |route: &str| {
-        let rows = routes.as_array().expect("rows");
+        let rows = routes["rows"].as_array().expect("rows");
         let row = rows.iter().find(|row| row["view"] == "client" && row["route"] == route);
         row.and_then(|row| row["effective_success_ratio"].as_f64())
     };
