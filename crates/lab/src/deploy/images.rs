@@ -9,9 +9,6 @@ use super::Bundle;
 use crate::cluster;
 use crate::lab::Record;
 
-/// The page of the error.
-const NO_PROGRAM: &str = "image-without-program";
-
 /// Checks that the embedded cluster has a program for each image. Other clusters pull images.
 ///
 /// # Errors
@@ -32,7 +29,7 @@ pub fn check(bundles: &[Bundle], record: &Record) -> anyhow::Result<()> {
         .hint(format!(
             "`meshy up --program {first}=COMMAND` names one; `meshy up --stub {name}` runs the test service in place of `{name}`"
         ))
-        .id(NO_PROGRAM)
+        .id("image-without-program")
         .exit(Exit::Usage)
 }
 
