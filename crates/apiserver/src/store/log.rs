@@ -12,9 +12,9 @@ use super::Object;
 /// `Expired`. Enough for a list of 10,000 objects in pages of 500 during a few hundred writes per second.
 const CAPACITY: usize = 4096;
 
-/// Maximum memory of the objects in the log of a collection, in bytes as [`weight`] estimates it. A thousand changes of
-/// usual pods; objects of 3 MiB, which take up to 50 MiB as maps of short texts, would otherwise stay 4,096 times.
-const MAX_WEIGHT: usize = 32 << 20;
+/// Maximum size of the objects in the log of a collection, in bytes as [`weight`] estimates them. Some 2,000 changes
+/// of usual pods; objects of 3 MiB would otherwise keep 4,096 times their size.
+const MAX_WEIGHT: usize = 48 << 20;
 
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,23 +119,15 @@ impl Log {
 
 /// Returns an estimate of the memory of a value in bytes.
 fn weight(value: &Value) -> usize {
-    /// What an entry of a map takes next to the texts and the value: a node of the B-tree has 640 bytes for 11 entries and is
-    /// little more than half full after entries in their order.
-    const ENTRY: usize = 72;
+    /// What an entry of a map takes next to its key and value.
+    const ENTRY: usize = 48;
     let inner = match value {
-        Value::String(text) => allocated(text),
+        Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(fields) => {
-            fields.iter().map(|(name, value)| ENTRY + allocated(name) + weight(value)).sum()
-        }
+        Value::Object(fields) => fields.iter().map(|(name, value)| ENTRY + name.len() + weight(value)).sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,
     };
     size_of::<Value>() + inner
-}
-
-/// Returns what an allocator of the C library takes for a text: blocks of 16 bytes, of which it uses 8 itself, and at least 32.
-fn allocated(text: &str) -> usize {
-    if text.is_empty() { 0 } else { (text.len() + 8).next_multiple_of(16).max(32) }
 }
 
 #[cfg(test)]
@@ -155,16 +147,8 @@ mod tests {
         (1..=100).for_each(|revision| log.push(event(revision, 1 << 20)));
         let kept: Vec<u64> =
             log.after(log.compacted()).unwrap().map(|event| event.object.revision()).collect();
-        assert_eq!(kept, (70..=100).collect::<Vec<u64>>(), "31 MiB and what is next to the texts");
-        assert!(log.after(68).is_none(), "a watch from an earlier revision expires");
-    }
-
-    #[test]
-    fn weight_of_short_texts_includes_what_the_allocator_takes() {
-        // 24 bytes of text need 32, 25 need 48; a map has a fixed part for each entry.
-        let text = |length| weight(&json!("x".repeat(length))) - size_of::<Value>();
-        assert_eq!([text(0), text(1), text(24), text(25)], [0, 32, 32, 48]);
-        assert_eq!(weight(&json!({"k": "v"})), 2 * size_of::<Value>() + 72 + 32 + 32);
+        assert_eq!(kept, (54..=100).collect::<Vec<u64>>(), "47 MiB and what is next to the texts");
+        assert!(log.after(52).is_none(), "a watch from an earlier revision expires");
     }
 
     #[test]
