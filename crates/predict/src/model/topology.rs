@@ -169,7 +169,8 @@ mod tests {
                 continue;
             }
             let mut model = Model::from_topology(&topology, &Policies::default()).unwrap();
-            model.load = Load::even(20.0, Duration::from_secs(2));
+            // Below the capacity of the smallest, 12.5 requests per second.
+            model.load = Load::even(8.0, Duration::from_secs(5));
             let run = crate::simulate(&model, 1).unwrap();
             assert_eq!(run.latencies.len(), 40, "{name}");
             assert!(run.success_ratio() > 0.9, "{name}: {}", run.success_ratio());
