@@ -255,7 +255,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
     fn predictable(&self, step: &Step) -> Option<(f64, f64)> {
         let load = step.load.as_ref()?;
         let steady = step.actions().is_empty() && !matches!(self.plan.graph, Graph::Topology(_));
-        steady.then(|| (load.rate.value.0, load.duration.0.as_secs_f64()))
+        steady.then_some((load.rate.value.0, load.duration.0.as_secs_f64()))
     }
 
     /// Whether an expectation of the step is about mutual TLS.

@@ -60,10 +60,10 @@ async fn with_endings<'a, T>(
     tokio::pin!(work, late);
     let mut heading = heading;
     loop {
-        if endings.is_empty() || late.is_elapsed() {
-            if let Some(heading) = heading.take() {
-                heading.await?;
-            }
+        if (endings.is_empty() || late.is_elapsed())
+            && let Some(heading) = heading.take()
+        {
+            heading.await?;
         }
         tokio::select! {
             biased;

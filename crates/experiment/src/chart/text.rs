@@ -131,7 +131,7 @@ fn caption(
     options: TextOptions,
 ) -> String {
     // A tick without edges says nothing about attempts: the last that does is the one now.
-    let known = |point: &&Point| value(*point).is_some();
+    let known = |point: &&Point| value(point).is_some();
     let now = chart.steps.last().and_then(|step| step.points.iter().rfind(known)).and_then(&value);
     let whole = chart.steps.iter().flat_map(|step| &step.points).filter(known).copied().reduce(Point::merged);
     let words = |value: Option<f64>| value.map_or("-".to_owned(), words);
