@@ -194,7 +194,7 @@ fn the_load_lasts_as_long_as_the_trigger_is_observed() {
     };
     assert_eq!(of("", false), ("56s".to_owned(), "81s".to_owned(), 5));
     assert_eq!(of("slow=3x:30s", false).0, "78s");
-    assert_eq!(of("", true), ("18s".to_owned(), "18s".to_owned(), 2));
+    assert_eq!(of("", true), ("17s".to_owned(), "17s".to_owned(), 2));
 }
 
 #[test]
