@@ -68,7 +68,7 @@ pub enum Command {
     /// Run an embedded lab's cluster
     #[command(hide = true)]
     InternalServe(commands::internal_serve::Args),
-    /// Find policies that Kubernetes accepts but that have no effect
+    /// Find policies that are accepted but have no effect
     Lint(commands::lint::Args),
     /// Show, apply or delete policies; translate a profile
     Policy(commands::policy::Args),
@@ -78,7 +78,7 @@ pub enum Command {
     Push(commands::push::Args),
     /// Create only the private registry
     Registry(commands::registry::Args),
-    /// Apply or delete retries by annotations of a Service or HTTPRoute
+    /// Apply or delete retry annotations of a Service or route
     Retry(commands::retry::Args),
     /// Apply a ServiceProfile and verify that clients use it
     Sp(commands::sp::Args),
@@ -102,7 +102,7 @@ pub enum Command {
     Stat(commands::stat::Args),
     /// Show requests and attempts of a service's routes
     Routes(commands::routes::Args),
-    /// Show the calls between services, with rate, success and latency
+    /// Show calls between services, with rate and success
     Graph(commands::graph::Args),
     /// Show the outcomes of requests and what retries cost
     Outcomes(commands::outcomes::Args),

@@ -90,7 +90,7 @@ async fn probe(stage: &Stage) -> anyhow::Result<()> {
 /// discovered the service before the first profile does not, until it was idle.
 ///
 /// # Errors
-/// As [`in_use`].
+/// The clients do not use the profile before the deadline, or the API fails.
 pub async fn warm_up(stage: &Stage, session: &mut Session, deadline: Instant) -> anyhow::Result<()> {
     let service = bounced();
     session.apply(&PolicyChange::profile(policy::shipped()?)).await?;

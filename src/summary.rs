@@ -90,7 +90,8 @@ pub fn of_steps(steps: &[Step]) -> String {
         ]);
     }
     format!(
-        "{}\nSUCCESS: what clients saw. ACTUAL: what the service answered, counting every attempt.",
+        "{}\nSUCCESS: of requests, at the clients. ACTUAL: of attempts, at the service.\n\
+         PREDICTED: the interval that holds 99.7 % of such runs.",
         rows.render()
     )
 }

@@ -56,7 +56,7 @@ enum Act {
         after_help = "Examples:\n  meshy policy breakers cart -n shop\n  meshy policy breakers cart --watch"
     )]
     Breakers(breakers::Args),
-    /// Translate a ServiceProfile to HTTPRoutes and name each difference
+    /// Translate a ServiceProfile to HTTPRoutes; list differences
     #[command(
         after_help = "Examples:\n  meshy policy migrate bounced-service > routes.yaml\n  meshy policy migrate sp/cart -n shop --prove"
     )]

@@ -60,13 +60,13 @@ pub struct ScenarioArgs {
     /// Requests per second, of all clients together
     #[arg(long, alias = "rps", value_parser = rate, default_value = "10", value_name = "NUMBER")]
     pub(super) rate: f64,
-    /// For how long [default: 30s; for a call graph 60s, with a trigger until 45s after its end]
+    /// For how long [default: 30s]
     #[arg(long, alias = "over", value_parser = duration::more_than_zero, value_name = "DURATION")]
     pub(super) duration: Option<Duration>,
     /// Client proxies; each has a separate budget
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) clients: u32,
-    /// The budget's retryRatio [default: 0.2; a call graph has no budget without it]
+    /// The budget's retryRatio [default: 0.2]
     #[arg(long, alias = "budget", value_name = "RATIO")]
     pub(super) ratio: Option<f64>,
     /// The budget's minRetriesPerSecond [default: 10]
@@ -75,7 +75,7 @@ pub struct ScenarioArgs {
     /// The budget's ttl [default: 10s]
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(super) ttl: Option<Duration>,
-    /// Retries per request by annotation instead of a budget; with --topology also together with one
+    /// Retries per request by annotation instead of a budget
     #[arg(long, alias = "retries", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=65_535))]
     pub(super) limit: Option<u32>,
 }

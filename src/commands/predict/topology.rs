@@ -29,7 +29,7 @@ const LEAST_OBSERVED: u64 = 5;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Call graph")]
 pub(crate) struct GraphArgs {
-    /// Predict a topology (a shipped name, or a file) with --rate at its entry point; each edge has the limit or the budget
+    /// Predict a topology (a shipped name, or a file) with --rate at its entry point. Each edge has --limit, --ratio, both or neither; the default duration is 60s, with a trigger until 45s after its end
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
           conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,

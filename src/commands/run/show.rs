@@ -213,11 +213,12 @@ fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements:
     let options = TextOptions { width: 80, height: 12, colour: console::colors_enabled(), ascii: false };
     let mut text = String::new();
     for variant in events.variants() {
-        let title = variant.clone().unwrap_or_else(|| runner::title(&plan.scenario));
-        text.push_str(&format!(
-            "{title}\n{}\n",
-            chart::text(&Chart::new(events, variant.as_deref()), options)
-        ));
+        // The chart has the title of the scenario.
+        if let Some(variant) = &variant {
+            text.push_str(&format!("{variant}\n"));
+        }
+        text.push_str(&chart::text(&Chart::new(events, variant.as_deref()), options));
+        text.push('\n');
     }
     text.push_str(&summary::of_steps(&run.steps));
     let storms = summary::of_storms(&run.steps);
