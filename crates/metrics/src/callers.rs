@@ -62,9 +62,7 @@ pub async fn candidates(client: &kube::Client) -> anyhow::Result<Sight> {
 pub fn between(before: &Sight, after: &Sight, service: &Service) -> Window {
     let Service { namespace, name } = service;
     let callers = Callers::of(after, &[namespace.as_str()], |of, called| of == namespace && called == name);
-    let (mut before, mut after) = (before.clone(), after.clone());
-    before.retain(|pod| callers.concern(pod));
-    after.retain(|pod| callers.concern(pod));
+    let [before, after] = [before, after].map(|sight| sight.of(|pod| callers.concern(pod)));
     Window::between(&before, &after)
 }
 

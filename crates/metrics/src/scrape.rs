@@ -39,9 +39,11 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Keeps the pods for which the closure returns true.
-    pub fn retain(&mut self, keep: impl Fn(&Pod) -> bool) {
-        self.pods.retain(|sighted| keep(&sighted.pod));
+    /// Returns the pods for which the closure returns true.
+    #[must_use]
+    pub fn of(&self, is_wanted: impl Fn(&Pod) -> bool) -> Self {
+        let pods = self.pods.iter().filter(|sighted| is_wanted(&sighted.pod)).cloned().collect();
+        Self { at: self.at, pods }
     }
 }
 
