@@ -98,7 +98,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "penalize-egress",
         Error,
-        "the load biaser balances the endpoints of a Service; an EgressNetwork has none",
+        "the load biaser changes the choice between the endpoints of a Service; an EgressNetwork has none",
     ),
     rule_of(
         "port-absent",
@@ -108,7 +108,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "profile-invalid",
         Error,
-        "Linkerd's validator rejects the profile; without the validator the controller ignores it",
+        "Linkerd's webhook rejects the profile; without the webhook the controller ignores it",
     ),
     rule_of(
         "profile-name",
@@ -143,7 +143,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "retry-condition-absent",
         Error,
-        "without `retry.linkerd.io/http` no status is retried; limit and timeout only retry slow responses",
+        "without `retry.linkerd.io/http` no status is retried, only attempts that exceed `retry.linkerd.io/timeout`",
     ),
     rule_of("retry-limit-zero", Error, "a limit of 0 means the default of 1 retry"),
     rule_of(
