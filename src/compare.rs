@@ -42,7 +42,7 @@ pub struct Difference {
     pub difference_points: Option<f64>,
     /// Three standard deviations of the difference, in percentage points.
     pub uncertainty_points: Option<f64>,
-    /// Medians of both, in milliseconds: shown, not judged, since a percentile of another machine's day says little.
+    /// Medians of both, in milliseconds: shown and not compared, since a percentile of another machine's day says little.
     pub p50_ms: (f64, f64),
     /// Likewise.
     pub p99_ms: (f64, f64),

@@ -12,7 +12,7 @@ use crate::args::{Color, Global, Output, ProviderChoice};
 use crate::ui;
 use meshy_lab::lab::{self, Env, Provider};
 
-/// The surroundings of one command. It is an [`Env`] with the flags that concern its output.
+/// The context of one command. It is an [`Env`] with the flags that concern its output.
 #[derive(Debug)]
 pub struct Context {
     /// The global flags, with `meshy.yaml` already taken into account.

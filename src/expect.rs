@@ -40,7 +40,7 @@ pub struct Expectations(Vec<Condition>);
 /// A condition and what came of it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Judged {
+pub struct Evaluated {
     /// As it was written.
     pub condition: String,
     /// What was measured, in words; `-` where it is not known, which does not hold.
@@ -105,14 +105,14 @@ impl fmt::Display for Condition {
 }
 
 impl Expectations {
-    /// Judges a measurement.
-    pub fn judge(&self, step: &Step) -> Vec<Judged> {
-        self.0.iter().map(|condition| condition.judge(step)).collect()
+    /// Evaluates a measurement.
+    pub fn evaluate(&self, step: &Step) -> Vec<Evaluated> {
+        self.0.iter().map(|condition| condition.evaluate(step)).collect()
     }
 }
 
 impl Condition {
-    fn judge(&self, step: &Step) -> Judged {
+    fn evaluate(&self, step: &Step) -> Evaluated {
         let traffic = &step.traffic;
         let any = traffic.requests_count > 0;
         let (value, shown) = match self.what {
@@ -140,7 +140,7 @@ impl Condition {
             Unit::Millis => format!("{value:.1} ms"),
             Unit::Plain => format!("{value:.2}"),
         });
-        Judged { condition: self.text.clone(), measured, holds }
+        Evaluated { condition: self.text.clone(), measured, holds }
     }
 }
 
@@ -151,8 +151,8 @@ enum Unit {
 }
 
 /// What failed, in one line with what was measured; none where every condition holds.
-pub fn failure(judged: &[Judged]) -> Option<String> {
-    let failed: Vec<String> = judged
+pub fn failure(evaluated: &[Evaluated]) -> Option<String> {
+    let failed: Vec<String> = evaluated
         .iter()
         .filter(|one| !one.holds)
         .map(|one| match one.measured.as_str() {
@@ -160,15 +160,15 @@ pub fn failure(judged: &[Judged]) -> Option<String> {
             measured => format!("{} (measured {measured})", one.condition),
         })
         .collect();
-    let noun = if judged.len() == 1 { "expectation" } else { "expectations" };
-    let all = judged.len();
+    let noun = if evaluated.len() == 1 { "expectation" } else { "expectations" };
+    let all = evaluated.len();
     (!failed.is_empty()).then(|| format!("{} of {all} {noun} failed: {}", failed.len(), failed.join(", ")))
 }
 
-/// The judgements as Markdown, for a pipeline's summary.
-pub fn markdown(judged: &[Judged]) -> String {
+/// The results as Markdown, for a pipeline's summary.
+pub fn markdown(evaluated: &[Evaluated]) -> String {
     let mut text = "| expected | measured | |\n| --- | --- | --- |\n".to_owned();
-    for one in judged {
+    for one in evaluated {
         let holds = if one.holds { "holds" } else { "**does not hold**" };
         text.push_str(&format!("| `{}` | {} | {holds} |\n", one.condition, one.measured));
     }
@@ -204,8 +204,8 @@ mod tests {
             ("added-load<=100%", true),
             ("actual-success>1%", false),
         ] {
-            let judged = condition.parse::<Expectations>().unwrap().judge(&step());
-            assert_eq!(judged[0].holds, holds, "{judged:?}");
+            let evaluated = condition.parse::<Expectations>().unwrap().evaluate(&step());
+            assert_eq!(evaluated[0].holds, holds, "{evaluated:?}");
         }
     }
 
@@ -218,13 +218,13 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_conditions_and_what_was_measured() {
-        let judge = |text: &str| failure(&text.parse::<Expectations>().unwrap().judge(&step()));
-        assert_eq!(judge("success>=99%,p99<200ms"), None);
+        let evaluate = |text: &str| failure(&text.parse::<Expectations>().unwrap().evaluate(&step()));
+        assert_eq!(evaluate("success>=99%,p99<200ms"), None);
         assert_eq!(
-            judge("success>=100%").unwrap(),
+            evaluate("success>=100%").unwrap(),
             "1 of 1 expectation failed: success>=100% (measured 99.00 %)"
         );
-        let failed = judge("success>=99%,p95<50ms,actual-success>1%").unwrap();
+        let failed = evaluate("success>=99%,p95<50ms,actual-success>1%").unwrap();
         let wanted =
             "2 of 3 expectations failed: p95<50ms (measured 50.0 ms), actual-success>1% (not measured)";
         assert_eq!(failed, wanted);
@@ -232,8 +232,8 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_does_not_hold() {
-        let judged = "success>=0%".parse::<Expectations>().unwrap().judge(&Step::default());
-        assert_eq!((judged[0].holds, judged[0].measured.as_str()), (false, "-"));
-        assert!(markdown(&judged).contains("does not hold"));
+        let evaluated = "success>=0%".parse::<Expectations>().unwrap().evaluate(&Step::default());
+        assert_eq!((evaluated[0].holds, evaluated[0].measured.as_str()), (false, "-"));
+        assert!(markdown(&evaluated).contains("does not hold"));
     }
 }

@@ -16,7 +16,7 @@ use meshy_kube::failure;
 
 /// From a port of this machine to a pod.
 #[derive(Clone)]
-pub(crate) struct Way {
+pub(crate) struct Forward {
     /// How to talk to the cluster.
     pub(crate) client: Client,
     /// The namespace of the target.
@@ -27,7 +27,7 @@ pub(crate) struct Way {
     pub(crate) remote: u16,
 }
 
-impl Way {
+impl Forward {
     /// Opens a free local port that leads there, and says how to carry its connections: for as long as that is polled.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ const PRINTING: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let begun = Instant::now();
-    if let Some(failure) = exec::leash::run(std::env::args_os()) {
+    if let Some(failure) = exec::bound::run(std::env::args_os()) {
         ui::error::print(&failure);
         return Exit::Failed.into();
     }
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    exec::leash::enable();
+    exec::bound::enable();
     clap_complete::CompleteEnv::with_factory(|| with_candidates(Cli::command())).complete();
     let args: Vec<OsString> = std::env::args_os().collect();
     let outcome = if args.get(1).is_some_and(|word| word == cluster::serve::COMMAND) {

@@ -11,8 +11,8 @@ pub(crate) use load::{added_latency, predicted};
 use meshy_base::error;
 pub use meshy_experiment::event::Mesh;
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
-use meshy_metrics::{Outcomes, Pod, PodWindow, Sight, Window, callers};
-use meshy_policy::services::{self, NotTestService, Seen};
+use meshy_metrics::{Outcomes, Pod, PodWindow, Scrapes, Window, callers};
+use meshy_policy::services::{self, NotTestService, ServiceIds};
 use meshy_policy::test_service::{self, Fault};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
@@ -23,7 +23,7 @@ pub struct Watched {
     service: Service,
     servers: Vec<Pod>,
     /// None for an application that is not the test service.
-    seen: Result<Option<Seen>, String>,
+    seen: Result<Option<ServiceIds>, String>,
     policy: Policy,
     fault: Result<Fault, String>,
     /// Whether the next attempt starts a block of failures; elsewhere in a block, the prediction is that without blocks.
@@ -34,7 +34,7 @@ pub struct Watched {
 #[derive(Clone)]
 pub struct Snapshot {
     watched: Watched,
-    sight: Sight,
+    scrapes: Scrapes,
 }
 
 /// Reads all proxies, and the service's own counts where it has some.
@@ -43,14 +43,14 @@ pub struct Snapshot {
 /// The service is not there, or the API fails.
 pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let watched = Watched::of(client, service).await?;
-    let sight = callers::candidates(client).await?;
-    Ok(Snapshot { watched, sight })
+    let scrapes = callers::candidates(client).await?;
+    Ok(Snapshot { watched, scrapes })
 }
 
 impl Snapshot {
     /// Whether any pod has a proxy.
     pub fn meshed(&self) -> bool {
-        !self.sight.pods.is_empty()
+        !self.scrapes.pods.is_empty()
     }
 
     /// Returns the service.
@@ -60,7 +60,7 @@ impl Snapshot {
 
     /// Returns all pods that were scraped.
     pub fn pods(&self) -> Vec<Pod> {
-        self.sight.pods.iter().map(|sighted| sighted.pod.clone()).collect()
+        self.scrapes.pods.iter().map(|scraped| scraped.pod.clone()).collect()
     }
 
     /// Returns the same service and policy now.
@@ -69,21 +69,21 @@ impl Snapshot {
     /// The API fails.
     pub async fn again(&self) -> anyhow::Result<Self> {
         let watched = self.watched.again().await;
-        let sight = callers::candidates(&watched.client).await?;
-        Ok(Self { watched, sight })
+        let scrapes = callers::candidates(&watched.client).await?;
+        Ok(Self { watched, scrapes })
     }
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
     pub fn at_start(&self) -> Self {
-        let sight = Sight { at: self.sight.at, pods: Vec::new() };
+        let scrapes = Scrapes { at: self.scrapes.at, pods: Vec::new() };
         let seen = self.watched.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
-        Self { sight, watched: Watched { seen, ..self.watched.clone() } }
+        Self { scrapes, watched: Watched { seen, ..self.watched.clone() } }
     }
 
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time in
     /// seconds of the load, to predict it. A fault that changed meanwhile cannot be the base of a prediction.
     pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
-        let mut window = callers::between(&self.sight, &now.sight, self.service());
+        let mut window = callers::between(&self.scrapes, &now.scrapes, self.service());
         let mesh = self.watched.until(&now.watched, &mut window, sent);
         (mesh, window)
     }
@@ -134,7 +134,7 @@ impl Watched {
 
     /// Returns what was counted between two scrapes, the first of which was made with this, and the window; `sent` as for
     /// [`Snapshot::until`].
-    pub async fn since(&self, (then, now): (&Sight, &Sight), sent: Option<(f64, f64)>) -> (Mesh, Window) {
+    pub async fn since(&self, (then, now): (&Scrapes, &Scrapes), sent: Option<(f64, f64)>) -> (Mesh, Window) {
         let later = self.again().await;
         let mut window = Window::between(then, now);
         (self.until(&later, &mut window, sent), window)
@@ -191,7 +191,7 @@ fn not_predictable(outcomes: &Outcomes) -> Option<String> {
 }
 
 /// None where the application is not the test service, which alone has such counts; else why they are not known.
-fn known(seen: anyhow::Result<Seen>) -> Result<Option<Seen>, String> {
+fn known(seen: anyhow::Result<ServiceIds>) -> Result<Option<ServiceIds>, String> {
     match seen {
         Ok(seen) => Ok(Some(seen)),
         Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),

@@ -12,7 +12,7 @@ use meshy_policy::policy::{self, Clients, Evidence, PolicyChange, Session};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 
 /// The service that fails.
 pub const CALLED: &str = "bounced-service";
@@ -31,17 +31,17 @@ pub fn bounced() -> Service {
 /// Returns a request to the caller.
 ///
 /// # Errors
-/// The stage has no ingress.
-pub fn target(stage: &Stage) -> anyhow::Result<Target> {
-    stage.ingress().map(Target::service_case)
+/// The cluster has no ingress.
+pub fn target(run_cluster: &RunCluster) -> anyhow::Result<Target> {
+    run_cluster.ingress().map(Target::service_case)
 }
 
 /// Opens a cluster with the two services and a meshed ingress: the lab that is up, else an embedded cluster.
 ///
 /// # Errors
-/// As [`Stage::open`].
-pub async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<Stage> {
-    Stage::open(env, false, like_linkerd).await
+/// As [`RunCluster::open`].
+pub async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<RunCluster> {
+    RunCluster::open(env, false, like_linkerd).await
 }
 
 /// Waits until a request of the caller shows that it uses a policy.
@@ -49,7 +49,7 @@ pub async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<Stage> {
 /// # Errors
 /// The ingress cannot be reached; the caller's proxy does not follow in time; the run was asked to end.
 pub(crate) async fn in_use(
-    stage: &Stage,
+    run_cluster: &RunCluster,
     session: &Session,
     evidence: &Evidence,
     deadline: Instant,
@@ -59,9 +59,9 @@ pub(crate) async fn in_use(
     let used = async {
         let caller = Workload { kind: "deployment".to_owned(), name: CALLER.to_owned() };
         let caller = (service.namespace.clone(), caller);
-        let mut clients = Clients::known(&stage.client, &service, caller, deadline).await?;
-        let probe = async || probe(stage).await;
-        clients.probed(evidence, stage.pauses(), probe, deadline).await
+        let mut clients = Clients::known(&run_cluster.client, &service, caller, deadline).await?;
+        let probe = async || probe(run_cluster).await;
+        clients.probed(evidence, run_cluster.pauses(), probe, deadline).await
     };
     if session.wait(used).await? {
         return Ok(());
@@ -72,10 +72,10 @@ pub(crate) async fn in_use(
 }
 
 /// Sends one request.
-async fn probe(stage: &Stage) -> anyhow::Result<()> {
+async fn probe(run_cluster: &RunCluster) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let target = target(stage)?;
+    let target = target(run_cluster)?;
     let address = target.server.clone();
     let sent = meshy_load::run(target, plan, stop, |_| {}).await?;
     match sent.outcomes_count.keys().find(|outcome| outcome.starts_with("connection")) {
@@ -91,13 +91,17 @@ async fn probe(stage: &Stage) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The clients do not use the profile before the deadline, or the API fails.
-pub async fn warm_up(stage: &Stage, session: &mut Session, deadline: Instant) -> anyhow::Result<()> {
+pub async fn warm_up(
+    run_cluster: &RunCluster,
+    session: &mut Session,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     let service = bounced();
     session.apply(&PolicyChange::profile(policy::shipped()?)).await?;
-    in_use(stage, session, &Evidence::ProfileRoutes, deadline).await?;
+    in_use(run_cluster, session, &Evidence::ProfileRoutes, deadline).await?;
     let none = PolicyChange::no_profile(&policy::profile_name(&service), &service.namespace);
     session.apply(&none).await?;
-    in_use(stage, session, &Evidence::NoProfile, deadline).await
+    in_use(run_cluster, session, &Evidence::NoProfile, deadline).await
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@
 //! guard    consent, and a cap on attempts, on clusters that meshy did not make
 //! changes  policies and faults in the cluster, through a session that restores them
 //! evidence whether clients use the policies of a step
-//! forecast the prediction of each step on a topology
-//! aim      the way to the target of a load
+//! prediction the prediction of each step on a topology
+//! destination      the way to the target of a load
 //! sender   the load of a step from this machine
 //! senders  the load of a step from pods of the cluster
 //! counts   what proxies and services counted: edges and services
@@ -17,14 +17,14 @@
 //! ticks    the counts of a step, each second or as `seconds` says
 //! ```
 
-mod aim;
 mod arrived;
 mod changes;
 mod counts;
+mod destination;
 mod evidence;
-mod forecast;
 mod ground;
 mod guard;
+mod prediction;
 mod seconds;
 mod sender;
 mod senders;
@@ -38,9 +38,9 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use meshy_experiment::condition::judge;
+use meshy_experiment::condition::evaluate;
 use meshy_experiment::event::{
-    Judgement, Kind, Mesh, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
+    ConditionResult, Kind, Mesh, Prediction, Recorder, RunEnded, RunStarted, RunStatus, StepPlan,
 };
 use meshy_experiment::scenario::policies::PolicyFile;
 use meshy_experiment::scenario::{Scenario, Step};
@@ -51,8 +51,8 @@ use meshy_policy::test_service::FaultChange;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use crate::run_cluster::RunCluster;
 use crate::runs;
-use crate::stage::Stage;
 use changes::InForce;
 pub(crate) use counts::edge as edge_counts;
 pub use ground::Graph;
@@ -82,7 +82,7 @@ pub struct Plan {
 /// What a run resulted in.
 pub struct Finished {
     /// The expectations of the scenario, in order.
-    pub judgements: Vec<Judgement>,
+    pub condition_results: Vec<ConditionResult>,
     /// How long it took.
     pub took: Duration,
     /// Whether it ended before its last step.
@@ -102,7 +102,7 @@ struct Policies {
     verified: bool,
 }
 
-/// Runs the scenario on a stage; the session restores what it changes. `before` is called before each step with its number,
+/// Runs the scenario on a cluster; the session restores what it changes. `before` is called before each step with its number,
 /// for texts and pauses.
 ///
 /// # Errors
@@ -111,7 +111,7 @@ struct Policies {
 pub async fn run<W: Write + Send>(
     env: &Env,
     plan: &Plan,
-    (stage, session): (&Stage, &mut Session),
+    (run_cluster, session): (&RunCluster, &mut Session),
     (recorder, id): (&Recorder<W>, &str),
     stop: watch::Receiver<bool>,
     mut before: impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
@@ -123,16 +123,16 @@ pub async fn run<W: Write + Send>(
         scenario: Some(plan.scenario.metadata.name.value.clone()),
         tags: plan.tags.clone(),
         title: title(&plan.scenario),
-        lab: stage.lab.clone(),
-        provider: stage.provider.to_owned(),
-        versions: runs::versions(&stage.client).await?,
+        lab: run_cluster.lab.clone(),
+        provider: run_cluster.provider.to_owned(),
+        versions: runs::versions(&run_cluster.client).await?,
         variants: plan.scenario.variants.iter().map(|variant| variant.name.value.clone()).collect(),
         steps: plan.scenario.steps.iter().map(planned).collect(),
     };
     recorder.record(begun.elapsed(), None, Kind::RunStarted(started))?;
     let last = Last::default();
     let with = (recorder, &last, id);
-    let ran = all(env, plan, (stage, session), with, (begun, stop.clone()), &mut before).await;
+    let ran = all(env, plan, (run_cluster, session), with, (begun, stop.clone()), &mut before).await;
     let stopped = *stop.borrow() && ran.as_ref().is_err_and(|error| error.is::<Stopped>());
     let (interrupted, status) = match &ran {
         Ok(true) => (false, RunEnded { status: RunStatus::Completed, reason: None }),
@@ -143,44 +143,45 @@ pub async fn run<W: Write + Send>(
     };
     let results = recorder.results();
     let conditions = plan.scenario.conditions();
-    let judgements: Vec<Judgement> = match ran.is_ok() && !interrupted {
-        true => conditions.iter().flat_map(|condition| judge(condition, &results)).collect(),
+    let condition_results: Vec<ConditionResult> = match ran.is_ok() && !interrupted {
+        true => conditions.iter().flat_map(|condition| evaluate(condition, &results)).collect(),
         false => Vec::new(),
     };
-    for judgement in &judgements {
-        recorder.record(begun.elapsed(), None, Kind::Expectation(judgement.clone()))?;
+    for condition_result in &condition_results {
+        recorder.record(begun.elapsed(), None, Kind::Expectation(condition_result.clone()))?;
     }
     recorder.record(begun.elapsed(), None, Kind::RunEnded(status))?;
     if !stopped {
         ran?;
     }
     let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(Finished { judgements, took: begun.elapsed(), interrupted, last })
+    Ok(Finished { condition_results, took: begun.elapsed(), interrupted, last })
 }
 
 /// Prepares the cluster and runs the steps; returns false if the run was asked to stop.
 async fn all<W: Write + Send>(
     env: &Env,
     plan: &Plan,
-    (stage, session): (&Stage, &mut Session),
+    (run_cluster, session): (&RunCluster, &mut Session),
     (recorder, last, id): (&Recorder<W>, &Last, &str),
     (begun, stop): (Instant, watch::Receiver<bool>),
     before: &mut impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
     let ground = {
         let variants = plan.scenario.variants.iter().map(|variant| (Some(variant), "default"));
-        let known = policies(plan, stage, variants.chain(std::iter::once((None, "default"))))?;
+        let known = policies(plan, run_cluster, variants.chain(std::iter::once((None, "default"))))?;
         let objects = known.iter().flat_map(|one| one.steps.iter().map(|step| step.objects().collect()));
-        guard::check(env, stage, &plan.scenario, objects, &plan.limits)?;
+        guard::check(env, run_cluster, &plan.scenario, objects, &plan.limits)?;
         // What was deployed until then is in namespaces that the session deletes.
-        step::stoppable(&stop, Ground::prepare(env, (&plan.scenario, &plan.graph), stage, session)).await?
+        step::stoppable(&stop, Ground::prepare(env, (&plan.scenario, &plan.graph), run_cluster, session))
+            .await?
     };
     if ground.is_deployed() {
         let names: Vec<&str> = ground.places.iter().flat_map(Place::names).collect();
         plan.scenario.check_services(&plan.file, &names)?;
     }
     let each = ground.places.iter().map(|place| (place.variant.as_ref(), place.namespace.as_str()));
-    let policies = policies(plan, stage, each)?;
+    let policies = policies(plan, run_cluster, each)?;
     hold(&ground, &policies, session).await?;
     let session = Mutex::new(session);
     let runs: Vec<Run<'_, W>> = ground
@@ -198,7 +199,7 @@ async fn all<W: Write + Send>(
             report: &env.report,
             last,
             begun,
-            cap: plan.limits.cap(stage),
+            cap: plan.limits.cap(run_cluster),
             stop: stop.clone(),
         })
         .collect();
@@ -210,7 +211,7 @@ async fn all<W: Write + Send>(
 /// Returns the policies of each variant.
 fn policies<'a>(
     plan: &Plan,
-    stage: &Stage,
+    run_cluster: &RunCluster,
     variants: impl Iterator<Item = (Option<&'a meshy_experiment::scenario::Variant>, &'a str)>,
 ) -> anyhow::Result<Vec<Policies>> {
     let of = |(variant, namespace)| {
@@ -218,7 +219,7 @@ fn policies<'a>(
         let each = each.map(|step| InForce::of(&plan.policies, step, variant, namespace));
         let steps: Vec<InForce> = each.collect::<anyhow::Result<_>>()?;
         let profiled = evidence::profiled(steps.iter());
-        Ok(Policies { steps, profiled, verified: !(stage.is_own() && stage.at_once) })
+        Ok(Policies { steps, profiled, verified: !(run_cluster.is_own() && run_cluster.at_once) })
     };
     variants.map(of).collect()
 }
@@ -226,7 +227,7 @@ fn policies<'a>(
 /// Captures what the steps change, and removes other retry policies of the services of a topology: only those of the
 /// steps are in force.
 async fn hold(ground: &Ground<'_>, policies: &[Policies], session: &mut Session) -> anyhow::Result<()> {
-    if ground.stage.is_own() {
+    if ground.run_cluster.is_own() {
         return Ok(());
     }
     for step in policies.iter().flat_map(|policies| &policies.steps) {
@@ -260,7 +261,7 @@ async fn predictions<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>
             steps
                 .iter()
                 .zip(&objects)
-                .map(|(step, objects)| forecast::step(&topology, step, objects))
+                .map(|(step, objects)| prediction::step(&topology, step, objects))
                 .collect()
         };
         work.into_iter().map(one).collect::<Vec<Vec<Prediction>>>()
@@ -285,7 +286,9 @@ async fn warm_up<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>]) -
         (0..steps).filter(is_profiled).collect::<Vec<_>>()
     };
     let needed = runs.iter().any(|run| !with_profiles(run).is_empty());
-    let Some(run) = runs.first().filter(|run| needed && !run.ground.stage.at_once) else { return Ok(()) };
+    let Some(run) = runs.first().filter(|run| needed && !run.ground.run_cluster.at_once) else {
+        return Ok(());
+    };
     let step = env.report.step("Warming", "the clients' proxies, so that later switches act at once");
     let warm = async {
         for run in runs {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use meshy_experiment::event::{Judgement, Kind};
+use meshy_experiment::event::{ConditionResult, Kind};
 use meshy_kube::failure;
 use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
@@ -71,9 +71,12 @@ pub struct Verdict {
 
 impl Verdict {
     /// Returns the verdict of a run; none without expectations.
-    pub fn of(judgements: &[Judgement]) -> Option<Self> {
-        let all = judgements.len();
-        let gate = meshy_experiment::gate::Gate { judgements: judgements.to_vec(), ..Default::default() };
+    pub fn of(condition_results: &[ConditionResult]) -> Option<Self> {
+        let all = condition_results.len();
+        let gate = meshy_experiment::gate::Gate {
+            condition_results: condition_results.to_vec(),
+            ..Default::default()
+        };
         let noun = if all == 1 { "expectation is" } else { "expectations are" };
         let text = gate.failure().unwrap_or_else(|| format!("{all} of {all} {noun} met"));
         (all > 0).then(|| Self { holds: gate.is_met(), text })
@@ -85,11 +88,11 @@ impl Run {
     pub fn of(run: &meshy_experiment::run::Run) -> Self {
         let started = run.started().cloned().unwrap_or_default();
         let version = |name: &str| started.versions.get(name).cloned();
-        let judgements: Vec<Judgement> = run
+        let condition_results: Vec<ConditionResult> = run
             .events()
             .iter()
             .filter_map(|event| match &event.kind {
-                Kind::Expectation(judgement) => Some(judgement.clone()),
+                Kind::Expectation(condition_result) => Some(condition_result.clone()),
                 _ => None,
             })
             .collect();
@@ -107,7 +110,7 @@ impl Run {
             scenario: started.scenario,
             tags: started.tags,
             steps: steps::of(run),
-            verdict: Verdict::of(&judgements),
+            verdict: Verdict::of(&condition_results),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod storm;
 
-use crate::expect::Judged;
+use crate::expect::Evaluated;
 use crate::steps::Step;
 use crate::ui::table::{self, Table};
 use meshy_experiment::event::Mesh;
@@ -207,9 +207,9 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
 }
 
 /// An expectation's line.
-pub fn of_judged(judged: &Judged) -> String {
-    let mark = if judged.holds { "met" } else { "NOT MET" };
-    format!("expected {}, measured {}: {mark}", judged.condition, judged.measured)
+pub fn of_evaluated(evaluated: &Evaluated) -> String {
+    let mark = if evaluated.holds { "met" } else { "NOT MET" };
+    format!("expected {}, measured {}: {mark}", evaluated.condition, evaluated.measured)
 }
 
 /// The result of a step in sentences: what clients saw, what the service returned where retries were made, and what was predicted.

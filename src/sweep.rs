@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::measure;
 use crate::original_demo;
 use crate::recording::Recording;
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 use crate::steps::Step;
 use meshy_load::Plan;
 use meshy_policy::policy::{self, Evidence, PolicyChange, Session};
@@ -51,9 +51,9 @@ impl Measured {
     }
 }
 
-/// A stage on which policies are tried; the session restores it.
+/// A cluster on which policies are tried; the session restores it.
 pub struct Bench<'a> {
-    stage: &'a Stage,
+    run_cluster: &'a RunCluster,
     session: &'a mut Session,
     deadline: Instant,
 }
@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
     /// # Errors
     /// The API's; another field manager holds the policies; the service does not run the test service.
     pub async fn enter(
-        stage: &'a Stage,
+        run_cluster: &'a RunCluster,
         session: &'a mut Session,
         points: &[EdgeLoad],
         deadline: Instant,
@@ -75,10 +75,10 @@ impl<'a> Bench<'a> {
             .collect::<Result<_, _>>()?;
         session.hold(&changes).await?;
         session.without_retries(&original_demo::bounced()).await?;
-        let mut bench = Self { stage, session, deadline };
+        let mut bench = Self { run_cluster, session, deadline };
         bench.fails(0).await?;
-        if !bench.stage.at_once {
-            original_demo::warm_up(bench.stage, bench.session, deadline).await?;
+        if !bench.run_cluster.at_once {
+            original_demo::warm_up(bench.run_cluster, bench.session, deadline).await?;
         }
         Ok(bench)
     }
@@ -117,9 +117,10 @@ impl<'a> Bench<'a> {
     ) -> anyhow::Result<Step> {
         let length = Duration::from_secs_f64(scenario.over_seconds);
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
-        let load = (original_demo::target(self.stage)?, plan);
+        let load = (original_demo::target(self.run_cluster)?, plan);
         let service = original_demo::bounced();
-        measure::step(recording, (name, "service"), Some((&self.stage.client, &service)), load, stop).await
+        measure::step(recording, (name, "service"), Some((&self.run_cluster.client, &service)), load, stop)
+            .await
     }
 
     async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {
@@ -133,7 +134,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn in_use(&self, evidence: &Evidence) -> anyhow::Result<()> {
-        original_demo::in_use(self.stage, self.session, evidence, self.deadline).await
+        original_demo::in_use(self.run_cluster, self.session, evidence, self.deadline).await
     }
 }
 

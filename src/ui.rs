@@ -7,8 +7,8 @@ use meshy_base::text::printable_with_colors;
 
 pub mod error;
 mod fold;
-pub mod hush;
 pub mod log;
+pub mod no_echo;
 pub mod table;
 mod terminal;
 

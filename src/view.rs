@@ -5,12 +5,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::ui::hush::Hush;
+use crate::ui::no_echo::NoEcho;
 use crate::{steps, summary};
 use console::{Term, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use meshy_base::Report;
-use meshy_experiment::condition::{Condition, judge};
+use meshy_experiment::condition::{Condition, evaluate};
 use meshy_experiment::event::{Change, Event, Kind, Recorder, StepStarted, Subscriber, Tick};
 use meshy_experiment::run::Run;
 use serde_json::json;
@@ -154,9 +154,9 @@ impl Shown {
         });
         let ended: Vec<&str> = ended.collect();
         let decided = conditions.iter().filter(|condition| is_decided(condition, name, &ended));
-        let judgements = decided.flat_map(|condition| judge(condition, &results));
-        let judgements = judgements.map(|judgement| judgement.to_string());
-        let paragraphs = summary::result(&step).into_iter().chain(judgements).chain(step.why);
+        let condition_results = decided.flat_map(|condition| evaluate(condition, &results));
+        let condition_results = condition_results.map(|condition_result| condition_result.to_string());
+        let paragraphs = summary::result(&step).into_iter().chain(condition_results).chain(step.why);
         for line in paragraphs.flat_map(|text| summary::wrapped(&text, summary::WIDTH)) {
             self.say(line);
         }
@@ -237,7 +237,7 @@ struct Spark {
     /// Drawn with the first second.
     bar: Option<ProgressBar>,
     /// Without it ctrl-C would move the lines of the view.
-    quiet: Option<Hush>,
+    quiet: Option<NoEcho>,
     past: Vec<Second>,
     marks: Vec<usize>,
     rate: f64,
@@ -246,7 +246,7 @@ struct Spark {
 impl Spark {
     fn begin(&mut self, started: &StepStarted) {
         self.end();
-        let quiet = Some(Hush::ctrl_c());
+        let quiet = Some(NoEcho::ctrl_c());
         let (step, rate) = (started.step.clone(), started.offered_per_second);
         *self = Self { step, quiet, rate, ..Self::default() };
     }

@@ -124,8 +124,8 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
     ] {
         applier.run(manifest::parse(text).unwrap()).await.unwrap();
     }
-    assert_eq!(gateway::look(kinds.client()).await.unwrap(), gateway::Definitions::Ours);
-    let found = existing::look(kinds.client()).await.unwrap();
+    assert_eq!(gateway::find(kinds.client()).await.unwrap(), gateway::Definitions::Ours);
+    let found = existing::find(kinds.client()).await.unwrap();
     assert_eq!(found, existing::Found::Ours { version: "edge-26.6.3".to_owned() });
 }
 
@@ -197,7 +197,7 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
     let annotations = definitions[0].metadata.annotations.as_mut().unwrap();
     annotations.insert("gateway.networking.k8s.io/bundle-version".to_owned(), "v1.9.0".to_owned());
     applier.run(definitions).await.unwrap();
-    let found = gateway::look(kinds.client()).await.unwrap();
+    let found = gateway::find(kinds.client()).await.unwrap();
     let is_above =
         matches!(&found, gateway::Definitions::Foreign(version, gateway::Fit::Above) if version == "v1.9.0");
     assert!(is_above, "{found:?}");
@@ -224,7 +224,7 @@ async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
     });
     applier.run(redirected.collect()).await.unwrap();
     let report = Memory::default().report();
-    proof::webhooks_answer(&kinds, soon(), &report.step("Proving", "webhooks")).await.unwrap();
+    proof::webhooks_respond(&kinds, soon(), &report.step("Proving", "webhooks")).await.unwrap();
 }
 
 /// A server that answers as Linkerd's webhooks would; gives its address and its authority.

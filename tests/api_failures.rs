@@ -85,7 +85,7 @@ const FALSE: [&str; 9] = [
 ];
 
 /// How long a command may wait for a server that does not finish its response, before the test ends it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a command ended.
 struct Ended {
@@ -94,13 +94,13 @@ struct Ended {
     said: String,
 }
 
-/// Runs a command, for an endless mode at most for [`PATIENCE`].
+/// Runs a command, for an endless mode at most for [`TIMEOUT`].
 fn run(home: &Home, line: &str, endless: bool) -> Ended {
     let mut command = home.command(line);
     let mut child =
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let begun = Instant::now();
-    while endless && begun.elapsed() < PATIENCE && child.try_wait().expect("a state").is_none() {
+    while endless && begun.elapsed() < TIMEOUT && child.try_wait().expect("a state").is_none() {
         std::thread::sleep(Duration::from_millis(20));
     }
     if endless {
@@ -118,7 +118,7 @@ fn names(ended: &Ended, fake: &FakeApi) -> bool {
 }
 
 /// What is wrong with how a command ended; none for an error that names the server.
-fn judge(ended: &Ended, fake: &FakeApi) -> Option<String> {
+fn evaluate(ended: &Ended, fake: &FakeApi) -> Option<String> {
     if let Some(text) = FALSE.iter().find(|text| ended.said.contains(**text)) {
         return Some(format!("says `{text}`"));
     }
@@ -166,7 +166,7 @@ fn table(modes: &[Mode], timeout: &str) -> Vec<String> {
             scope.spawn(|| {
                 while let Some((fake, mode, line)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
                     let ended = run(&home, line, Mode::ENDLESS.contains(mode));
-                    if let Some(why) = judge(&ended, fake) {
+                    if let Some(why) = evaluate(&ended, fake) {
                         let command = line.split_once("--name").map_or(line.as_str(), |(_, rest)| rest);
                         let said = ended.said.trim().replace('\n', "\n    ");
                         let cell = format!("{mode:?}: {command}: {why} (exit {:?})\n    {said}", ended.code);

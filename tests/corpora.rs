@@ -12,16 +12,16 @@ mod replay;
 use replay::replay;
 
 #[test]
-fn what_was_learned_of_kubeconfigs_holds() {
+fn the_corpus_of_kubeconfigs_passes() {
     replay("kubeconfig", kubeconfig::case);
 }
 
 #[test]
-fn what_was_learned_of_metrics_holds() {
+fn the_corpus_of_metrics_passes() {
     replay("metrics", metrics::case);
 }
 
 #[test]
-fn what_was_learned_of_archives_holds() {
+fn the_corpus_of_archives_passes() {
     replay("image", image::case);
 }

@@ -16,7 +16,7 @@ use home::Home;
 use serde_json::Value;
 
 /// How long a scrape is waited for: long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 fn lab() -> Home {
     let home = Home::new();
@@ -141,7 +141,7 @@ fn wait_for(home: &Home, flags: &str, requests: u64) {
             return;
         }
         assert!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < TIMEOUT,
             "{found:?} requests instead of {requests}: {:?}",
             home.run(&format!("graph {flags}"))
         );

@@ -17,7 +17,7 @@ use meshy_lab::lab::{self, Record};
 use meshy_lab::{connect, files};
 
 /// How long a key press may wait for the cluster.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The command line with candidates for its values. Selected by the argument's name, so that a new command has them too.
 pub fn with_candidates(command: Command) -> Command {
@@ -96,7 +96,7 @@ fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>
             let client = connect::client_of(&lab, None).await?;
             ask(client).await
         };
-        tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()
+        tokio::time::timeout(TIMEOUT, asked).await.ok()?.ok()
     });
     // A file that is still being read, or a plugin that still runs, must not hold up the shell.
     runtime.shutdown_background();

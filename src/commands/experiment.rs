@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::context::Context;
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_policy::policy::{self, Session};
@@ -77,21 +77,21 @@ impl Ends {
     }
 }
 
-/// Runs an experiment on a stage, restores what it changed, and closes the stage.
+/// Runs an experiment on a cluster, restores what it changed, and closes the cluster.
 ///
 /// # Errors
 /// The experiment's; something cannot be restored.
 pub(super) async fn on<T>(
     context: &Context,
-    stage: Stage,
+    run_cluster: RunCluster,
     (command, force): (&str, bool),
     ends: &Ends,
-    work: impl AsyncFnOnce(&Stage, &mut Session) -> anyhow::Result<T>,
+    work: impl AsyncFnOnce(&RunCluster, &mut Session) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let done = match stage.session(context, command, force, ends.stop()).await {
+    let done = match run_cluster.session(context, command, force, ends.stop()).await {
         Err(error) => Err(error),
         Ok(mut session) => {
-            let done = context.nearly(work(&stage, &mut session)).await;
+            let done = context.nearly(work(&run_cluster, &mut session)).await;
             match (restore(context, session, ends).await, done) {
                 (Ok(()), done) => done,
                 (Err(error), Ok(_)) => Err(error),
@@ -102,7 +102,7 @@ pub(super) async fn on<T>(
             }
         }
     };
-    let closed = stage.close().await;
+    let closed = run_cluster.close().await;
     let done = done?;
     closed?;
     Ok(done)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 
-use crate::expect::{self, Expectations, Judged};
+use crate::expect::{self, Evaluated, Expectations};
 use crate::steps::Step;
 use meshy_base::activity;
 use meshy_base::error::{Advise as _, Exit};
@@ -22,20 +22,20 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Judges a step; without conditions or without a step there is nothing to judge.
-    pub(super) fn judge(&self, step: Option<&Step>) -> Vec<Judged> {
-        self.expect.as_ref().zip(step).map(|(expect, step)| expect.judge(step)).unwrap_or_default()
+    /// Evaluates a step; without conditions or without a step there is nothing to judge.
+    pub(super) fn evaluate(&self, step: Option<&Step>) -> Vec<Evaluated> {
+        self.expect.as_ref().zip(step).map(|(expect, step)| expect.evaluate(step)).unwrap_or_default()
     }
 
     /// Appends the summary where one is wanted: a pipeline's file holds those of other steps too.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn write(&self, title: &str, text: &str, judged: &[Judged]) -> anyhow::Result<()> {
+    pub(super) fn write(&self, title: &str, text: &str, evaluated: &[Evaluated]) -> anyhow::Result<()> {
         let Some(file) = &self.summary else { return Ok(()) };
         let mut whole = format!("### {title}\n\n{text}\n");
-        if !judged.is_empty() {
-            whole.push_str(&format!("\n{}", expect::markdown(judged)));
+        if !evaluated.is_empty() {
+            whole.push_str(&format!("\n{}", expect::markdown(evaluated)));
         }
         whole.push('\n');
         let _writing = activity::writing(file);
@@ -49,8 +49,8 @@ impl Gate {
 ///
 /// # Errors
 /// The conditions that do not: what was measured is on stdout already, in whatever format.
-pub(super) fn exit(judged: &[Judged]) -> anyhow::Result<Exit> {
-    match expect::failure(judged) {
+pub(super) fn exit(evaluated: &[Evaluated]) -> anyhow::Result<Exit> {
+    match expect::failure(evaluated) {
         None => Ok(Exit::Done),
         Some(failure) => Err(anyhow!(failure)).exit(Exit::Expectation),
     }

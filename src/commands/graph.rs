@@ -13,7 +13,7 @@ use meshy_graph::CallGraph;
 use meshy_lab::deploy::topology;
 use meshy_metrics::Window;
 
-use super::look::{self, History, Reader, Time};
+use super::window::{self, PrometheusArgs, Reader, Time};
 use crate::context::Context;
 
 /// What to show.
@@ -36,7 +36,7 @@ pub struct Args {
     #[command(flatten)]
     time: Time,
     #[command(flatten)]
-    history: History,
+    history: PrometheusArgs,
     /// The form of the graph; `-o json` has all numbers
     #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -97,10 +97,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let (window, source) = reader.next(context, &client, &all, counted).await?;
         let empty = !counted(&window);
         let graph = measured::graph(context, &client, args.scope(), &all, &window).await?;
-        look::clear(context, args.time.watch);
+        window::clear(context, args.time.watch);
         context.report.say(source.words(empty));
         show(context, &args, graph)?;
-        if !look::goes_on(context, args.time.watch) {
+        if !window::goes_on(context, args.time.watch) {
             return Ok(Exit::Done);
         }
     }

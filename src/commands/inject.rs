@@ -159,7 +159,7 @@ async fn change(
     let outcomes: Vec<Outcome> = results.into_iter().collect::<anyhow::Result<_>>()?;
     let document = Document { workloads: outcomes };
     context.data(&document, words)?;
-    injection::judge(&document.workloads)?;
+    injection::evaluate(&document.workloads)?;
     Ok(Exit::Done)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
-use super::look::{self, Source, Time};
+use super::window::{self, Source, Time};
 use crate::context::Context;
 use crate::measure::{self, Mesh, Snapshot};
 use crate::original_demo;
@@ -79,7 +79,7 @@ async fn of_window(context: &Context, before: &Snapshot, time: &Time) -> anyhow:
         return Ok((mesh, Source::window(&window)));
     }
     let (all, _) = now.at_start().until(&now, None);
-    if let Some((load, window)) = look::recorded(context, &now.pods()) {
+    if let Some((load, window)) = window::recorded(context, &now.pods()) {
         let outcomes = load.outcomes(before.service()).cloned();
         let outcomes = outcomes.unwrap_or_else(|| of_clients(&window, before.service()));
         if outcomes.requests_count > 0 {
@@ -103,7 +103,7 @@ async fn watch(context: &Context, before: Snapshot, time: &Time) -> anyhow::Resu
         snapshots.push(before.clone());
     }
     loop {
-        look::second(&mut next).await;
+        window::second(&mut next).await;
         let now = before.again().await?;
         let (mesh, source) = if from_start {
             (now.at_start().until(&now, None).0, Source::Start)
@@ -114,7 +114,7 @@ async fn watch(context: &Context, before: Snapshot, time: &Time) -> anyhow::Resu
             (mesh, Source::window(&window))
         };
         show(context, &mesh, source, true)?;
-        if !look::goes_on(context, true) {
+        if !window::goes_on(context, true) {
             return Ok(Exit::Done);
         }
     }
@@ -122,7 +122,7 @@ async fn watch(context: &Context, before: Snapshot, time: &Time) -> anyhow::Resu
 
 fn show(context: &Context, mesh: &Mesh, source: Source, again: bool) -> anyhow::Result<()> {
     mesh.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-    look::clear(context, again);
+    window::clear(context, again);
     context.data(&Document { source, outcomes: &mesh.outcomes }, |document| {
         let empty = document.outcomes.requests_count == 0;
         format!("{}\n{}", document.source.words(empty), summary::of_outcomes(document.outcomes))

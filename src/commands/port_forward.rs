@@ -13,7 +13,7 @@ use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
 
-pub(super) use crate::forward::Way;
+pub(super) use crate::forward::Forward;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     context.data(&forward, |f| format!("{} → {} port {}", f.address, f.pod, f.port))?;
     limit::lift();
     let _forwarding = activity::begin(Kind::Work, format!("forwarding port {}", forward.address.port()));
-    let way = Way { client, namespace: args.namespace, target: args.target, remote };
+    let way = Forward { client, namespace: args.namespace, target: args.target, remote };
     tokio::select! {
         ended = way.lead(listener, &context.report) => ended.map(|()| Exit::Done),
         _ = signal::ctrl_c() => Ok(Exit::Done),

@@ -38,7 +38,7 @@ pub(super) async fn run(
     let document =
         Document { service: &proof.service.name, namespace: &proof.service.namespace, clients: &seen };
     context.data(&document, |d| table(d.clients))?;
-    judge(&seen)
+    evaluate(&seen)
 }
 
 /// Observes the clients; restarts stale ones where asked.
@@ -79,7 +79,7 @@ pub(super) fn words(seen: &[Client]) -> String {
 }
 
 /// A client that talks and does not follow is an error.
-pub(super) fn judge(seen: &[Client]) -> anyhow::Result<Exit> {
+pub(super) fn evaluate(seen: &[Client]) -> anyhow::Result<Exit> {
     match seen.iter().find(|c| c.state == State::Stale) {
         None => Ok(Exit::Done),
         Some(stale) => Err(anyhow!("pod `{}` in `{}`: {}", stale.pod, stale.namespace, stale.words))

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::gate::{self, Gate};
 use crate::context::Context;
-use crate::expect::Judged;
+use crate::expect::Evaluated;
 use crate::{report, runs, summary};
 use meshy_base::activity;
 use meshy_base::error::Exit;
@@ -47,7 +47,7 @@ pub struct Args {
 pub(super) struct Document<'a> {
     run: &'a str,
     file: &'a Path,
-    expectations: &'a [Judged],
+    expectations: &'a [Evaluated],
 }
 
 /// Starts the browser, which lives on when this program ends.
@@ -75,20 +75,20 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let writing = activity::writing(&args.out);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
     drop(writing);
-    let judged = args.gate.judge(run.steps.last());
+    let evaluated = args.gate.evaluate(run.steps.last());
     let text = run.verdict.as_ref().map_or_else(
         || "```text\n".to_owned() + &summary::of_steps(&run.steps) + "\n```",
         |v| v.text.clone(),
     );
-    args.gate.write(&format!("meshy {}, {}", run.command, run.id), &text, &judged)?;
-    let document = Document { run: &run.id, file: &args.out, expectations: &judged };
+    args.gate.write(&format!("meshy {}, {}", run.command, run.id), &text, &evaluated)?;
+    let document = Document { run: &run.id, file: &args.out, expectations: &evaluated };
     let path = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     if args.open {
         open(&path).with_context(|| format!("cannot open {} with `{BROWSER}`", path.display()))?;
     }
     context.data(&document, |_| {
-        let lines = judged.iter().map(summary::of_judged);
+        let lines = evaluated.iter().map(summary::of_evaluated);
         std::iter::once(path.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
     })?;
-    gate::exit(&judged)
+    gate::exit(&evaluated)
 }

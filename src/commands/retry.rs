@@ -133,7 +133,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
             )?)
         }
     };
-    tell_findings(context, &client, name).await?;
+    report_findings(context, &client, name).await?;
     let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     if !options.dry_run {
         policy::restore_left(&kinds, &context.report).await?;
@@ -152,7 +152,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
 }
 
 /// A profile on the same service would make all of this without effect.
-async fn tell_findings(context: &Context, client: &kube::Client, service: &str) -> anyhow::Result<()> {
+async fn report_findings(context: &Context, client: &kube::Client, service: &str) -> anyhow::Result<()> {
     let world = survey::world(client).await?;
     let about =
         |f: &&lint::Finding| f.place.name == service || f.place.name.starts_with(&format!("{service}."));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use super::look::{self, Look, Reader, Source};
+use super::window::{self, Reader, Source, WindowArgs};
 use crate::context::Context;
 use crate::original_demo;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
@@ -30,12 +30,12 @@ pub struct Args {
     #[arg(long, value_name = "SOURCE")]
     from: Option<String>,
     #[command(flatten)]
-    look: Look,
+    requests: WindowArgs,
 }
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.planned()
+        self.requests.planned()
     }
 }
 
@@ -60,9 +60,9 @@ pub(super) struct Row {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
-    let mut reader = Reader::new(&args.look.time, &args.look.history);
+    let mut reader = Reader::new(&args.requests.time, &args.requests.history);
     loop {
-        let services = targets(&client, &args.target, &args.look.namespace).await?;
+        let services = targets(&client, &args.target, &args.requests.namespace).await?;
         let mut pods = meshy_metrics::pods::list(&client, None).await?;
         pods.retain(|pod| !pod.is_control_plane());
         let from = args.from.as_deref();
@@ -84,8 +84,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         for (service, _) in &services {
             abouts.push(About::read(&kinds, service, None).await?);
         }
-        show(context, &abouts, rows(&window, &services, from), source, args.look.time.watch)?;
-        if !look::goes_on(context, args.look.time.watch) {
+        show(context, &abouts, rows(&window, &services, from), source, args.requests.time.watch)?;
+        if !window::goes_on(context, args.requests.time.watch) {
             return Ok(Exit::Done);
         }
     }
@@ -99,9 +99,9 @@ fn show(
     source: Source,
     again: bool,
 ) -> anyhow::Result<()> {
-    look::clear(context, again);
+    window::clear(context, again);
     let empty = rows.iter().all(|row| row.counts.requests_count + row.counts.attempts_count == 0);
-    context.data(&look::Table { source, rows }, |document| {
+    context.data(&window::Table { source, rows }, |document| {
         let texts = abouts.iter().map(|about| {
             let own = document.rows.iter().filter(|row| row.service == about.wanted.name);
             words(&own.collect::<Vec<_>>(), about)

@@ -18,10 +18,10 @@ use super::predict::positive;
 use crate::args::ProviderChoice;
 use crate::context::Context;
 use crate::recording::Recording;
+use crate::run_cluster::{Choice, RunCluster};
 use crate::runner::{self, Finished, Graph, Plan};
-use crate::stage::{Choice, Stage};
 use crate::ui::Table;
-use crate::ui::hush::Hush;
+use crate::ui::no_echo::NoEcho;
 use meshy_lab::cluster::Spec;
 use meshy_lab::up::UpSpec;
 use meshy_policy::policy::Session;
@@ -125,7 +125,7 @@ impl Args {
         if !is_deployed && (self.fresh || self.fast && !self.on_lab && context.context.is_none()) {
             return Ok(own);
         }
-        match Stage::lab_else_own(context, self.like_linkerd)? {
+        match RunCluster::lab_else_own(context, self.like_linkerd)? {
             Choice::Own { .. } if is_deployed => Ok(Choice::Deployed),
             choice => Ok(choice),
         }
@@ -165,19 +165,19 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     if let Some(length) = show::length(&plan.scenario) {
         context.report.say(length);
     }
-    let stage = Stage::find(context, args.choice(context, &plan.graph)?).await?;
+    let run_cluster = RunCluster::find(context, args.choice(context, &plan.graph)?).await?;
     let recording = Recording::open(&context.report)?;
     recording.view.explain(plan.scenario.conditions());
     let ends = Ends::listen(context)?;
-    let hush = (args.pause || args.present).then(Hush::begin);
+    let no_echo = (args.pause || args.present).then(NoEcho::begin);
     let steps = plan.scenario.steps.len();
-    let next = show::next(&stage);
+    let next = show::next(&run_cluster);
     let heading = async |number: usize, step: &Step| {
         recording.view.show();
-        show::heading(context, (args.present, hush.as_ref()), (number, steps), step).await
+        show::heading(context, (args.present, no_echo.as_ref()), (number, steps), step).await
     };
-    let finished = perform(context, (&args, &plan), stage, (&recording, &ends), heading).await;
-    drop(hush);
+    let finished = perform(context, (&args, &plan), run_cluster, (&recording, &ends), heading).await;
+    drop(no_echo);
     let finished = finished?;
     show::conclude(context, &args, &plan, &finished, &recording)?;
     if finished.interrupted {
@@ -190,7 +190,7 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// Runs a scenario on a stage, records it, and restores what it changed. `before` is called before each step with its number, for
+/// Runs a scenario on a cluster, records it, and restores what it changed. `before` is called before each step with its number, for
 /// texts and pauses.
 ///
 /// # Errors
@@ -198,19 +198,19 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
 pub(super) async fn perform(
     context: &Context,
     (args, plan): (&Args, &Plan),
-    stage: Stage,
+    run_cluster: RunCluster,
     (recording, ends): (&Recording, &Ends),
     mut before: impl AsyncFnMut(usize, &Step) -> anyhow::Result<()>,
 ) -> anyhow::Result<Finished> {
-    let work = async |stage: &Stage, session: &mut Session| {
+    let work = async |run_cluster: &RunCluster, session: &mut Session| {
         let events = (&recording.events, recording.id.as_str());
-        let ran = runner::run(context, plan, (stage, session), events, ends.stop(), &mut before).await;
+        let ran = runner::run(context, plan, (run_cluster, session), events, ends.stop(), &mut before).await;
         if args.keep {
             session.keep_namespaces();
         }
         ran
     };
-    let finished = experiment::on(context, stage, (&context.command, args.force), ends, work).await;
+    let finished = experiment::on(context, run_cluster, (&context.command, args.force), ends, work).await;
     recording.view.show();
     let finished = finished?;
     // The pods of a topology are gone, unless they are kept.

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Value, json};
 
 use super::report::list as runs;
-use super::{explain, fault, look, outcomes, predict, report, routes, run, sweep, toggle, traffic};
+use super::{explain, fault, outcomes, predict, report, routes, run, sweep, toggle, traffic, window};
 use crate::compare::Difference;
 use meshy_graph::CallGraph;
 use meshy_metrics::stat;
@@ -31,11 +31,11 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("predict-from-cluster", of::<predict::Document<'_>>()),
         ("predict-topology", of::<predict::topology::Document>()),
         ("report", of::<report::Document<'_>>()),
-        ("routes", of::<look::Table<routes::Row>>()),
+        ("routes", of::<window::Table<routes::Row>>()),
         ("run", of::<run::show::Document<'_>>()),
         ("runs", of::<Vec<runs::Row>>()),
         ("sp-apply-measure", of::<toggle::Document<'_>>()),
-        ("stat", of::<look::Table<stat::Row>>()),
+        ("stat", of::<window::Table<stat::Row>>()),
         ("sweep", of::<Vec<sweep::Point>>()),
         ("traffic", of::<traffic::Document<'_>>()),
     ]

@@ -181,7 +181,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let mut world = survey::world(&client).await?;
     world.set_only_target(object.clone());
     let refusal = "lint found what is wrong with the profile; it was not applied";
-    survey::judge(&context.report, &world, args.force, refusal)?;
+    survey::evaluate(&context.report, &world, args.force, refusal)?;
     let profile =
         ServiceProfile::from_value(&object).context("Linkerd would refuse this profile").exit(Exit::Usage)?;
     let (name, own) =
@@ -217,7 +217,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let Some(measured) = measured else { return proof::run(context, &kinds, wanted, clients).await };
     let seen = proof::observe(context, &kinds, &wanted, clients).await?;
     // A stale client's traffic would show the old policy as the new one's.
-    proof::judge(&seen)?;
+    proof::evaluate(&seen)?;
     measured.end(context, &client, &seen).await
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
-use super::look::{self, Look, Reader};
+use super::window::{self, Reader, WindowArgs};
 use crate::context::Context;
 use crate::ui::table::{Table, UNKNOWN, millis, percent, rate};
 use meshy_base::error::{Advise, Exit};
@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(default_value = "deploy", value_name = "KIND[/NAME]")]
     target: String,
     #[command(flatten)]
-    look: Look,
+    requests: WindowArgs,
     /// Count kubelet's probes too
     #[arg(long)]
     with_probes: bool,
@@ -30,7 +30,7 @@ pub struct Args {
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        self.look.planned()
+        self.requests.planned()
     }
 }
 
@@ -46,26 +46,29 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that stat knows"));
     let by = by.hint("known are deploy, sts, ds, rs, job, pod, ns and svc").exit(Exit::Usage)?;
     let client = context.client().await?;
-    let mut reader = Reader::new(&args.look.time, &args.look.history);
+    let mut reader = Reader::new(&args.requests.time, &args.requests.history);
     loop {
         // Services are counted by their clients, which can live anywhere; namespaces are all of them.
         let namespace = match by {
             By::Service | By::Namespace => None,
-            By::Workload(_) | By::Pod => (!args.look.all_namespaces).then_some(args.look.namespace.as_str()),
+            By::Workload(_) | By::Pod => {
+                (!args.requests.all_namespaces).then_some(args.requests.namespace.as_str())
+            }
         };
         let mut pods = meshy_metrics::pods::list(&client, namespace).await?;
         if by == By::Service {
             pods.retain(|pod| !pod.is_control_plane());
         }
         // A proxy keeps the counters of a deleted service for ten minutes.
-        let own = (!args.look.all_namespaces).then_some(args.look.namespace.as_str());
+        let own = (!args.requests.all_namespaces).then_some(args.requests.namespace.as_str());
         let there = match by {
             By::Service => Some(meshy_policy::service_names(&client, own).await?),
             _ => None,
         };
         let shown = |row: &Row| {
-            let here =
-                args.look.all_namespaces || by == By::Namespace || row.namespace == args.look.namespace;
+            let here = args.requests.all_namespaces
+                || by == By::Namespace
+                || row.namespace == args.requests.namespace;
             let is_there =
                 there.as_ref().is_none_or(|there| there.contains(&(row.namespace.clone(), row.name.clone())));
             here && is_there && name.is_none_or(|name| row.name == name)
@@ -82,12 +85,16 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             context.report.warn("none of these pods has a proxy; `meshy inject` gives them one");
         }
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-        look::clear(context, args.look.time.watch);
+        window::clear(context, args.requests.time.watch);
         let empty = !counted(&window);
-        context.data(&look::Table { source, rows }, |document| {
-            format!("{}\n{}", document.source.words(empty), words(&document.rows, args.look.all_namespaces))
+        context.data(&window::Table { source, rows }, |document| {
+            format!(
+                "{}\n{}",
+                document.source.words(empty),
+                words(&document.rows, args.requests.all_namespaces)
+            )
         })?;
-        if !look::goes_on(context, args.look.time.watch) {
+        if !window::goes_on(context, args.requests.time.watch) {
             return Ok(Exit::Done);
         }
     }
@@ -101,8 +108,8 @@ async fn nothing(
     (kind, name): (&str, Option<&str>),
     by: By,
 ) -> anyhow::Result<()> {
-    let namespace = &args.look.namespace;
-    let is_all = args.look.all_namespaces || by == By::Namespace;
+    let namespace = &args.requests.namespace;
+    let is_all = args.requests.all_namespaces || by == By::Namespace;
     if !is_all {
         services::namespace(client, namespace).await?;
     }

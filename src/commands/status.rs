@@ -12,7 +12,7 @@ use kube::{Client, ResourceExt as _};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::look::{clear, goes_on, second};
+use super::window::{clear, goes_on, second};
 use crate::context::Context;
 use crate::mesh::readiness::Readiness;
 use crate::ui::table;
@@ -23,7 +23,7 @@ use meshy_lab::cluster::{self, Part};
 use meshy_lab::lab::Record;
 
 /// How long a cluster may take to answer before it counts as not answering.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The flags of `meshy status`.
 #[derive(Debug, clap::Args)]
@@ -87,7 +87,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             second(&mut next).await;
         }
         let record = cluster::lab(context)?;
-        let status = look(context, &record).await;
+        let status = status(context, &record).await;
         let exit = if status.missing.is_empty() { Exit::Done } else { Exit::Failed };
         clear(context, args.watch);
         context.data(&status, text)?;
@@ -97,7 +97,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
 }
 
-async fn look(context: &Context, record: &Record) -> Status {
+async fn status(context: &Context, record: &Record) -> Status {
     let provider = cluster::provider(record.provider);
     // Where that cannot be known, the parts below cannot either and say so.
     let stopped = provider.stopped(record).await.ok().flatten().is_some();
@@ -105,7 +105,7 @@ async fn look(context: &Context, record: &Record) -> Status {
     let repair = format!("meshy {verb}{}", context.name_flag());
     let mut missing = Vec::new();
     let mut miss = |what: String| missing.push(Missing { what, repair: repair.clone() });
-    let parts = provider.look(record).await;
+    let parts = provider.parts(record).await;
     let parts = parts.unwrap_or_else(|error| {
         miss(failure::plain(&error));
         Vec::new()
@@ -130,7 +130,7 @@ async fn look(context: &Context, record: &Record) -> Status {
         let client = context.client_of(record).await?;
         inside(&client, record, &mut status).await
     });
-    let in_time = timeout(PATIENCE.min(context.remaining()), &mut response).await;
+    let in_time = timeout(TIMEOUT.min(context.remaining()), &mut response).await;
     // Read while it is still waited for.
     let waited =
         activity::longest().map_or(String::new(), |waited| format!(": timed out while {}", waited.what));

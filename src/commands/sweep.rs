@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::original_demo;
 use crate::recording::Recording;
 use crate::report::curve::{self, CurvePoint};
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
 use meshy_base::activity;
@@ -187,18 +187,18 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 /// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded, and the lab's
 /// policies and faults are restored.
 async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ends> {
-    let stage = original_demo::open(context, false).await?;
-    let names = ("sweep", stage.lab.as_str(), stage.provider);
-    let recording = Recording::begin(&context.report, names, &[], Some(&stage.client)).await?;
+    let run_cluster = original_demo::open(context, false).await?;
+    let names = ("sweep", run_cluster.lab.as_str(), run_cluster.provider);
+    let recording = Recording::begin(&context.report, names, &[], Some(&run_cluster.client)).await?;
     let ends = Ends::listen(context)?;
-    let measured = async |stage: &Stage, session: &mut Session| {
-        let measured = measure_on(context, name, (stage, session), &ends, points, &recording).await;
+    let measured = async |run_cluster: &RunCluster, session: &mut Session| {
+        let measured = measure_on(context, name, (run_cluster, session), &ends, points, &recording).await;
         if ends.ended() && measured.as_ref().is_err_and(|error| error.is::<Stopped>()) {
             return Ok(());
         }
         measured
     };
-    experiment::on(context, stage, ("sweep", force), &ends, measured).await?;
+    experiment::on(context, run_cluster, ("sweep", force), &ends, measured).await?;
     recording.end(RunStatus::of(ends.ended()));
     context.report.say("");
     Ok(ends)
@@ -207,13 +207,13 @@ async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point
 async fn measure_on(
     context: &Context,
     name: &str,
-    (stage, session): (&Stage, &mut Session),
+    (run_cluster, session): (&RunCluster, &mut Session),
     ends: &Ends,
     points: &mut [Point],
     recording: &Recording,
 ) -> anyhow::Result<()> {
     let scenarios: Vec<EdgeLoad> = points.iter().map(|point| point.prediction.scenario).collect();
-    let mut bench = Bench::enter(stage, session, &scenarios, context.deadline).await?;
+    let mut bench = Bench::enter(run_cluster, session, &scenarios, context.deadline).await?;
     for (point, scenario) in points.iter_mut().zip(scenarios) {
         let title = format!("{name} {}", point.value);
         context.report.say(format!("\n{title}"));

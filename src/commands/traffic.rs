@@ -1,6 +1,6 @@
 //! `meshy traffic`: requests at a fixed rate, from this machine or from pods, and what the client got for them.
 
-mod aim;
+mod destination;
 mod senders;
 mod targets;
 
@@ -13,12 +13,12 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::sync::watch;
 
-pub(super) use aim::ingress;
+pub(super) use destination::ingress;
 
 use super::gate::{self, Gate};
 use super::predict::positive;
 use crate::context::Context;
-use crate::expect::Judged;
+use crate::expect::Evaluated;
 use crate::measure;
 use crate::recording::Recording;
 use crate::runs;
@@ -154,7 +154,7 @@ pub(super) struct Document<'a> {
     step: &'a Step,
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<Senders<'a>>,
-    expectations: &'a [Judged],
+    expectations: &'a [Evaluated],
 }
 
 /// The senders of a load.
@@ -198,21 +198,22 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 .hint("`--url http://NAME.NAMESPACE:PORT/` with `--senders` sends from pods")
                 .exit(Exit::Usage);
         }
-        let aim = aim::case(context, &args).await?;
-        return local(context, &args, aim).await;
+        let destination = destination::case(context, &args).await?;
+        return local(context, &args, destination).await;
     }
     let specs = targets::read(&args)?;
-    let service = aim::named_in(context, &specs[0].url).await?;
+    let service = destination::named_in(context, &specs[0].url).await?;
     if !senders::chosen(context, &args, service.is_some())? {
-        let aim = aim::urls(context, &args, &specs, service.as_ref()).await?;
-        return local(context, &args, aim).await;
+        let destination = destination::urls(context, &args, &specs, service.as_ref()).await?;
+        return local(context, &args, destination).await;
     }
-    let (count, case) = (args.senders.unwrap_or(1), aim::described(&specs));
+    let (count, case) = (args.senders.unwrap_or(1), destination::described(&specs));
     if context.dry_run {
         context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rate));
         return Ok(Exit::Done);
     }
-    let seen = aim::observed(&args).or_else(|| service.map(|named| aim::measured(&specs, &named.service)));
+    let seen = destination::observed(&args)
+        .or_else(|| service.map(|named| destination::measured(&specs, &named.service)));
     let length = args.planned().min(context.remaining());
     let load = senders::Wanted { specs, case: &case, length };
     let (recording, step, sent) = senders::step(context, &args, load, seen.as_ref()).await?;
@@ -220,7 +221,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Sends the load from this machine.
-async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<Exit> {
+async fn local(
+    context: &Context,
+    args: &Args,
+    destination: destination::Destination,
+) -> anyhow::Result<Exit> {
     let length = args.planned().min(context.remaining());
     let plan = Plan {
         rate: args.rate,
@@ -229,18 +234,18 @@ async fn local(context: &Context, args: &Args, aim: aim::Aim) -> anyhow::Result<
         patience: args.request_timeout,
         ..Plan::default()
     };
-    let first = &aim.targets.list()[0];
+    let first = &destination.targets.list()[0];
     let server = first.server.to_string();
     if context.dry_run {
         let (method, path) = (&first.method, &first.path);
         context.report.say(format!("would send {method} {path} to {server}, {} times a second", plan.rate));
         return Ok(Exit::Done);
     }
-    let recording = begin(context, &args.tags, aim.seen.as_ref().map(|(client, _)| client)).await?;
+    let recording = begin(context, &args.tags, destination.seen.as_ref().map(|(client, _)| client)).await?;
     let stop = stop_by_ctrl_c();
-    let mesh = aim.seen.as_ref().map(|(client, service)| (client, service));
-    let load = (aim.targets.clone(), plan);
-    let step = measure::step(&recording, ("traffic", &aim.case), mesh, load, stop).await?;
+    let mesh = destination.seen.as_ref().map(|(client, service)| (client, service));
+    let load = (destination.targets.clone(), plan);
+    let step = measure::step(&recording, ("traffic", &destination.case), mesh, load, stop).await?;
     conclude(context, args, (&recording, &step), (&server, length, None))
 }
 
@@ -265,7 +270,7 @@ fn conclude(
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
         context.report.warn(format!("nothing responded at {server}: is it up?"));
     }
-    let judged = args.gate.judge(Some(step));
+    let evaluated = args.gate.evaluate(Some(step));
     let mut measured = summary::of_step(step);
     if let Some(sent) = sent {
         measured.push_str(&format!("{}\n", sent.lines()[0]));
@@ -273,19 +278,19 @@ fn conclude(
     args.gate.write(
         &format!("meshy traffic, {}", recording.id),
         &format!("```text\n{measured}```"),
-        &judged,
+        &evaluated,
     )?;
     let (interrupted, senders) = (step.traffic.interrupted, sent.map(Senders::of));
-    let document = Document { run: &recording.id, interrupted, step, senders, expectations: &judged };
+    let document = Document { run: &recording.id, interrupted, step, senders, expectations: &evaluated };
     context.data(&document, |_| {
         let mut text = measured;
-        judged.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_judged(one))));
+        evaluated.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_evaluated(one))));
         text
     })?;
     check(args, step, length)?;
     Ok(match interrupted {
         true => Exit::Interrupted,
-        false => gate::exit(&judged)?,
+        false => gate::exit(&evaluated)?,
     })
 }
 

@@ -11,7 +11,7 @@ use meshy_linkerd::lint::{self, Finding};
 use meshy_linkerd::profile::ServiceProfile;
 use meshy_metrics::edges::edges;
 use meshy_metrics::routes::Service;
-use meshy_metrics::{Sight, Window, sight};
+use meshy_metrics::{Scrapes, Window, scrape_pods};
 use meshy_policy::policy::About;
 use meshy_topology::{EdgePolicy, PolicyEdge, Topology};
 use serde_json::Value;
@@ -29,8 +29,8 @@ type Call = (Service, Service);
 pub async fn of_cluster(client: &kube::Client) -> anyhow::Result<Vec<Finding>> {
     let mut pods = meshy_metrics::pods::list(client, None).await?;
     pods.retain(|pod| pod.scrapable() && !pod.is_control_plane());
-    let now = sight(client, pods, PER_PROXY).await;
-    let window = Window::between(&Sight { at: now.at, pods: Vec::new() }, &now);
+    let now = scrape_pods(client, pods, PER_PROXY).await;
+    let window = Window::between(&Scrapes { at: now.at, pods: Vec::new() }, &now);
     // A workload and its Service usually have the same name; other callers are the first of a path.
     let calls: Vec<Call> = edges(&window)
         .into_iter()

@@ -55,12 +55,12 @@ pub struct Outcome {
 }
 
 /// What a check gives: verdict, what was seen, what to do.
-type Seen = (Verdict, String, Option<&'static str>);
-type Check = for<'a> fn(&'a Surroundings) -> BoxFuture<'a, Seen>;
+type Finding = (Verdict, String, Option<&'static str>);
+type Check = for<'a> fn(&'a Inputs) -> BoxFuture<'a, Finding>;
 
 /// What checks look at.
 #[derive(Clone)]
-struct Surroundings {
+struct Inputs {
     client: Client,
     kinds: Kinds,
     /// Whether the control plane is part of the cluster, or why that is not known.
@@ -91,12 +91,12 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let answers = (Verdict::Ok, format!("answers, {}", info.git_version), None);
     let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
-    let found = existing::look(client).await;
+    let found = existing::find(client).await;
     let built_in = built_in(client).await.map_err(|error| failure::plain(&error));
-    let surroundings = Surroundings { client: client.clone(), kinds, built_in };
+    let inputs = Inputs { client: client.clone(), kinds, built_in };
     let checks = CHECKS.iter().map(|(group, check, run)| {
-        let surroundings = &surroundings;
-        async move { outcome(group, check, run(surroundings).await) }
+        let inputs = &inputs;
+        async move { outcome(group, check, run(inputs).await) }
     });
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
@@ -123,19 +123,19 @@ pub async fn built_in(client: &Client) -> anyhow::Result<bool> {
     Ok(injector.is_some_and(|d| d.annotations().contains_key(BUILT_IN)))
 }
 
-fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Seen) -> Outcome {
+fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Finding) -> Outcome {
     Outcome { group, check, verdict, saw, hint: hint.map(str::to_owned) }
 }
 
-fn unasked(why: impl std::fmt::Display) -> Seen {
+fn unasked(why: impl std::fmt::Display) -> Finding {
     (Verdict::Failed, format!("cannot be read: {why}"), None)
 }
 
-fn unread(error: &kube::Error) -> Seen {
+fn unread(error: &kube::Error) -> Finding {
     unasked(failure::words(error))
 }
 
-async fn nodes(s: &Surroundings) -> Seen {
+async fn nodes(s: &Inputs) -> Finding {
     let nodes: Api<Node> = Api::all(s.client.clone());
     let list = match nodes.list(&ListParams::default()).await {
         Ok(list) => list.items,
@@ -158,7 +158,7 @@ async fn nodes(s: &Surroundings) -> Seen {
     }
 }
 
-async fn registry(s: &Surroundings) -> Seen {
+async fn registry(s: &Inputs) -> Finding {
     let maps: Api<ConfigMap> = Api::namespaced(s.client.clone(), "kube-public");
     match maps.get_opt("local-registry-hosting").await {
         Ok(Some(map)) => {
@@ -171,7 +171,7 @@ async fn registry(s: &Surroundings) -> Seen {
     }
 }
 
-async fn ingress(s: &Surroundings) -> Seen {
+async fn ingress(s: &Inputs) -> Finding {
     let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), ingress_nginx::NAMESPACE);
     match deployments.get_opt(ingress_nginx::CONTROLLER).await {
         Ok(Some(deployment)) => {
@@ -183,7 +183,7 @@ async fn ingress(s: &Surroundings) -> Seen {
     }
 }
 
-async fn control_plane(s: &Surroundings) -> Seen {
+async fn control_plane(s: &Inputs) -> Finding {
     let deployments: Api<Deployment> = Api::namespaced(s.client.clone(), NAMESPACE);
     let list = match deployments.list(&ListParams::default()).await {
         Ok(list) => list.items,
@@ -197,7 +197,7 @@ async fn control_plane(s: &Surroundings) -> Seen {
     (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
 }
 
-async fn replicas(s: &Surroundings, namespace: &str, deployments: &[Deployment], hint: &'static str) -> Seen {
+async fn replicas(s: &Inputs, namespace: &str, deployments: &[Deployment], hint: &'static str) -> Finding {
     let pods: Api<Pod> = Api::namespaced(s.client.clone(), namespace);
     let pods = match pods.list(&ListParams::default()).await {
         Ok(list) => list.items,
@@ -216,13 +216,13 @@ async fn replicas(s: &Surroundings, namespace: &str, deployments: &[Deployment],
     }
 }
 
-async fn gateway_api(s: &Surroundings) -> Seen {
+async fn gateway_api(s: &Inputs) -> Finding {
     match &s.built_in {
         Ok(true) => return (Verdict::Ok, "built in".to_owned(), None),
         Ok(false) => {}
         Err(why) => return unasked(why),
     }
-    match gateway::look(&s.client).await {
+    match gateway::find(&s.client).await {
         Ok(gateway::Definitions::Absent) => (
             Verdict::Warning,
             "no HTTPRoute".to_owned(),
@@ -241,7 +241,7 @@ async fn gateway_api(s: &Surroundings) -> Seen {
     }
 }
 
-async fn webhooks(s: &Surroundings) -> Seen {
+async fn webhooks(s: &Inputs) -> Finding {
     if let Err(why) = &s.built_in {
         return unasked(why);
     }
@@ -263,7 +263,7 @@ async fn webhooks(s: &Surroundings) -> Seen {
     }
 }
 
-async fn trust_anchors(s: &Surroundings) -> Seen {
+async fn trust_anchors(s: &Inputs) -> Finding {
     let maps: Api<ConfigMap> = Api::namespaced(s.client.clone(), NAMESPACE);
     match maps.get_opt(identity::TRUST_ROOTS).await {
         Ok(Some(map)) => {
@@ -274,7 +274,7 @@ async fn trust_anchors(s: &Surroundings) -> Seen {
     }
 }
 
-async fn issuer(s: &Surroundings) -> Seen {
+async fn issuer(s: &Inputs) -> Finding {
     match secret(s, identity::ISSUER_SECRET, "crt.pem").await {
         Ok(Some(pem)) => expiry(&pem),
         Ok(None) => absent(s),
@@ -282,8 +282,8 @@ async fn issuer(s: &Surroundings) -> Seen {
     }
 }
 
-async fn serving(s: &Surroundings) -> Seen {
-    let mut worst: Option<Seen> = None;
+async fn serving(s: &Inputs) -> Finding {
+    let mut worst: Option<Finding> = None;
     for (_, service) in meshy_lab::addons::linkerd::WEBHOOKS {
         let seen = match secret(s, &format!("{service}-k8s-tls"), "tls.crt").await {
             Ok(Some(pem)) => expiry(&pem),
@@ -306,7 +306,7 @@ const fn rank(verdict: Verdict) -> u8 {
     }
 }
 
-fn absent(s: &Surroundings) -> Seen {
+fn absent(s: &Inputs) -> Finding {
     match &s.built_in {
         Ok(true) => (Verdict::Skipped, "the cluster keeps its own".to_owned(), None),
         Ok(false) => (Verdict::Failed, "it is not there".to_owned(), Some("`meshy up` makes it")),
@@ -314,7 +314,7 @@ fn absent(s: &Surroundings) -> Seen {
     }
 }
 
-async fn secret(s: &Surroundings, name: &str, key: &str) -> Result<Option<String>, kube::Error> {
+async fn secret(s: &Inputs, name: &str, key: &str) -> Result<Option<String>, kube::Error> {
     let secrets: Api<Secret> = Api::namespaced(s.client.clone(), NAMESPACE);
     let data = secrets.get_opt(name).await?.and_then(|secret| secret.data);
     Ok(data.and_then(|d| d.get(key).and_then(|v| String::from_utf8(v.0.clone()).ok())))
@@ -338,8 +338,8 @@ pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     }
 }
 
-/// Judges the pods that have a proxy, without the control plane's own.
-async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
+/// Evaluates the pods that have a proxy, without the control plane's own.
+async fn data_plane(s: &Inputs, evaluate: fn(&[Pod]) -> Finding) -> Finding {
     let pods: Api<Pod> = Api::all(s.client.clone());
     let mut meshed = match pods.list(&ListParams::default()).await {
         Ok(list) => list.items,
@@ -353,13 +353,13 @@ async fn data_plane(s: &Surroundings, judge: fn(&[Pod]) -> Seen) -> Seen {
         let hint = "`meshy inject` meshes the ingress controller";
         return (Verdict::Skipped, "no meshed pod".to_owned(), Some(hint));
     }
-    judge(&meshed)
+    evaluate(&meshed)
 }
 
-fn version_check(info: &Info, found: &Found) -> Seen {
+fn version_check(info: &Info, found: &Found) -> Finding {
     let linkerd = match found {
         Found::Nothing => None,
         Found::Ours { version } | Found::Foreign { version } => Some(version.as_str()),
     };
-    supported::judge(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
+    supported::evaluate(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
 }

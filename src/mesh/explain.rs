@@ -24,9 +24,9 @@ pub enum Injector {
     Since(Option<i64>),
 }
 
-/// What is known of a pod's surroundings.
+/// What is known of a pod's namespace and injector.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct PodContext {
     /// What the namespace's annotation says.
     pub namespace_asks: Option<String>,
     /// Whether the namespace is left out by the webhook's selector.
@@ -42,10 +42,10 @@ pub struct Surroundings {
 /// # Errors
 /// The cluster cannot be asked.
 pub async fn pod(client: &Client, pod: &Pod) -> anyhow::Result<Vec<String>> {
-    Ok(reasons(pod, &look(client, pod).await?))
+    Ok(reasons(pod, &read(client, pod).await?))
 }
 
-async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
+async fn read(client: &Client, pod: &Pod) -> anyhow::Result<PodContext> {
     let name = pod.namespace().unwrap_or_else(|| "default".to_owned());
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = namespaces.get_opt(&name).await.context("cannot read the namespace")?;
@@ -59,7 +59,7 @@ async fn look(client: &Client, pod: &Pod) -> anyhow::Result<Surroundings> {
         Err(error) => return Err(error).context("cannot list the events of the pod"),
     };
     let warnings = events.into_iter().filter(|e| e.type_.as_deref() == Some("Warning"));
-    Ok(Surroundings {
+    Ok(PodContext {
         namespace_asks: namespace.as_ref().and_then(|n| n.annotations().get(names::INJECT).cloned()),
         namespace_left_out: namespace.as_ref().is_some_and(|n| {
             n.labels().get("config.linkerd.io/admission-webhooks").map(String::as_str)
@@ -88,7 +88,7 @@ async fn injector(client: &Client) -> anyhow::Result<Injector> {
 }
 
 /// The decision, apart from the asking.
-pub fn reasons(pod: &Pod, around: &Surroundings) -> Vec<String> {
+pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
     let mut why = Vec::new();
     if has_proxy(pod) {
         why.extend(waiting(pod));
@@ -177,13 +177,13 @@ mod tests {
         .unwrap()
     }
 
-    fn why(annotation: Option<&str>, around: Surroundings) -> String {
+    fn why(annotation: Option<&str>, around: PodContext) -> String {
         reasons(&pod_with(annotation, json!({"containers": []})), &around).join("; ")
     }
 
-    fn registered(since: &str) -> Surroundings {
+    fn registered(since: &str) -> PodContext {
         let since = since.parse::<jiff::Timestamp>().unwrap().as_second();
-        Surroundings { injector: Injector::Since(Some(since)), ..Surroundings::default() }
+        PodContext { injector: Injector::Since(Some(since)), ..PodContext::default() }
     }
 
     #[test]
@@ -192,13 +192,13 @@ mod tests {
         assert!(why(None, around()).starts_with("annotation missing"));
         assert!(why(Some("disabled"), around()).starts_with("the pod says"));
         assert!(why(Some("true"), around()).contains("none of enabled"));
-        let disabled = Surroundings { namespace_asks: Some("disabled".to_owned()), ..around() };
+        let disabled = PodContext { namespace_asks: Some("disabled".to_owned()), ..around() };
         assert!(why(None, disabled).starts_with("the namespace says"));
-        let left_out = Surroundings { namespace_left_out: true, ..around() };
+        let left_out = PodContext { namespace_left_out: true, ..around() };
         assert!(why(Some("enabled"), left_out).contains("leaves this namespace out"));
         assert!(why(Some("enabled"), registered("2026-08-21T11:00:00Z")).starts_with("created before"));
         assert!(why(Some("enabled"), around()).starts_with("webhook failing"));
-        let none = Surroundings { injector: Injector::Absent, ..Surroundings::default() };
+        let none = PodContext { injector: Injector::Absent, ..PodContext::default() };
         assert!(why(Some("enabled"), none).starts_with("there is no injector"));
         let host = pod_with(Some("enabled"), json!({"containers": [], "hostNetwork": true}));
         assert!(reasons(&host, &around())[0].starts_with("host network"));
@@ -212,7 +212,7 @@ mod tests {
             "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such host"}},
         }]}))
         .unwrap();
-        let why = reasons(&pod, &Surroundings::default());
+        let why = reasons(&pod, &PodContext::default());
         assert_eq!(why, ["container `linkerd-proxy` waits with ImagePullBackOff: no such host"]);
     }
 }

@@ -216,13 +216,14 @@ pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<P
 /// The cluster cannot be asked.
 pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
     let pods = pods_of(client, workload).await?;
-    let sight =
-        meshy_metrics::sight(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY).await;
+    let scrapes =
+        meshy_metrics::scrape_pods(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY)
+            .await;
     let mut proofs = Vec::new();
     for pod in &pods {
         let proxy = proxy_kind(pod);
         let scraped =
-            sight.pods.iter().find(|s| s.pod.name == pod.name_any()).and_then(|s| s.scrape.as_ref().ok());
+            scrapes.pods.iter().find(|s| s.pod.name == pod.name_any()).and_then(|s| s.scrape.as_ref().ok());
         let why_not = match proxy {
             None => Some(explain::pod(client, pod).await?.join("; ")),
             Some(_) => None,
@@ -289,7 +290,7 @@ fn stamp() -> String {
 ///
 /// # Errors
 /// Always, when one outcome does not hold.
-pub fn judge(outcomes: &[Outcome]) -> anyhow::Result<()> {
+pub fn evaluate(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let failing = outcomes.iter().find(|o| !o.holds());
     let Some(outcome) = failing else { return Ok(()) };
     let pod =

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use meshy_kube::{Kinds, Object};
 
-/// Kinds that are judged.
+/// Kinds that are evaluated.
 const JUDGED: &[(&str, &str)] = &[
     ("linkerd.io/v1alpha2", "ServiceProfile"),
     ("v1", "Service"),
@@ -37,17 +37,17 @@ const LEFT_OUT: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "lo
 pub async fn world(client: &Client) -> anyhow::Result<World> {
     let kinds = Kinds::new(client.clone());
     let all = JUDGED.iter().map(|kind| (kind, true)).chain(KNOWN.iter().map(|kind| (kind, false)));
-    let lists = all.map(|((version, kind), judged)| {
+    let lists = all.map(|((version, kind), evaluated)| {
         let kinds = &kinds;
-        async move { anyhow::Ok((list(kinds, version, kind).await?, judged)) }
+        async move { anyhow::Ok((list(kinds, version, kind).await?, evaluated)) }
     });
     let lists: Vec<(Vec<Value>, bool)> = lists.collect::<FuturesOrdered<_>>().try_collect().await?;
     let mut world = World::new();
     world.mark_complete();
-    for (objects, judged) in lists {
+    for (objects, evaluated) in lists {
         for object in objects {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-            if judged && !LEFT_OUT.contains(&namespace) {
+            if evaluated && !LEFT_OUT.contains(&namespace) {
                 world.add_target(object, None);
             } else {
                 world.add_reference(object);
@@ -73,7 +73,7 @@ async fn list(kinds: &Kinds, version: &str, kind: &str) -> anyhow::Result<Vec<Va
 ///
 /// # Errors
 /// Lint found an error, and `force` is not set.
-pub(crate) fn judge(report: &Report, world: &World, force: bool, refusal: &str) -> anyhow::Result<()> {
+pub(crate) fn evaluate(report: &Report, world: &World, force: bool, refusal: &str) -> anyhow::Result<()> {
     let findings = lint::lint(world);
     if findings.is_empty() {
         return Ok(());

@@ -15,7 +15,7 @@ use meshy_linkerd::names;
 use meshy_linkerd::policy::Annotations;
 use meshy_linkerd::profile::ServiceProfile;
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
-use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_policy::{services, test_service};
 use serde_json::{Value, json};
 use tokio::time::Instant as Deadline;
@@ -35,7 +35,7 @@ const HOST: &str = "prove.example.com";
 const GAP: Duration = Duration::from_millis(20);
 
 /// A request that takes longer counts as without a response.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts a cluster, applies the policy objects, sends the plan and returns the outcomes by mode and probe.
 pub(super) async fn outcomes(
@@ -139,9 +139,9 @@ impl Ground {
     }
 
     /// The proxies of the ingress, which is the client of the service.
-    async fn proxies(&self) -> anyhow::Result<Sight> {
+    async fn proxies(&self) -> anyhow::Result<Scrapes> {
         let pods = pods::list(self.kinds.client(), Some(ingress_nginx::NAMESPACE)).await?;
-        Ok(sight(self.kinds.client(), pods, POD_DEADLINE).await)
+        Ok(scrape_pods(self.kinds.client(), pods, POD_DEADLINE).await)
     }
 
     /// Sends the requests of a probe, each a little after the one before, or in turn; returns the responses in the same order.
@@ -174,7 +174,7 @@ async fn received(client: &kube::Client, servers: &[Pod]) -> anyhow::Result<u64>
 /// Sends a request and returns the response with its latency; a default response if there is none in time.
 async fn timed(ingress: SocketAddr, probe: &Probe) -> Response {
     let begun = Instant::now();
-    let response = tokio::time::timeout(PATIENCE, request(ingress, probe)).await;
+    let response = tokio::time::timeout(TIMEOUT, request(ingress, probe)).await;
     let response = response.ok().and_then(Result::ok).unwrap_or_default();
     Response { latency: begun.elapsed(), ..response }
 }

@@ -6,7 +6,7 @@ use meshy_base::error;
 use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, SENDER, ServiceCounts};
 use meshy_experiment::scenario::{Fault, Step};
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
-use meshy_metrics::{Pod, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_policy::services::{self, NotTestService};
 use meshy_policy::test_service;
 use meshy_predict::edge::EdgePrediction;
@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// The state at the start of a step.
 pub(super) struct Start {
-    sight: Sight,
+    scrapes: Scrapes,
     watched: Option<Watched>,
     services: Vec<(String, Vec<Pod>, Vec<Value>)>,
 }
@@ -46,7 +46,7 @@ pub(super) struct Since {
 pub(super) async fn start(ground: &Ground<'_>, place: &Place, step: &Step) -> anyhow::Result<Start> {
     let watched = step.watched();
     let client = ground.kinds.client();
-    let sight = sight(client, proxies(ground, place).await?, POD_DEADLINE).await;
+    let scrapes = scrape_pods(client, proxies(ground, place).await?, POD_DEADLINE).await;
     let each = place.names().map(|service| async move {
         let pods = match services::pods(client, &place.namespace, service).await {
             Ok(pods) => pods,
@@ -71,7 +71,7 @@ pub(super) async fn start(ground: &Ground<'_>, place: &Place, step: &Step) -> an
         }
         None => None,
     };
-    Ok(Start { sight, watched, services })
+    Ok(Start { scrapes, watched, services })
 }
 
 async fn proxies(ground: &Ground<'_>, place: &Place) -> anyhow::Result<Vec<Pod>> {
@@ -94,12 +94,12 @@ impl Since {
 impl Start {
     /// Whether the proxies are few enough to read them each second.
     pub(super) fn is_small(&self) -> bool {
-        self.sight.pods.len() <= MOST_PROXIES
+        self.scrapes.pods.len() <= MOST_PROXIES
     }
 
     /// Returns the counts since the start.
     pub(super) async fn since(&self, ground: &Ground<'_>, place: &Place) -> anyhow::Result<Since> {
-        let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
+        let now = scrape_pods(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
         Ok(self.counted(ground, place, &now).await)
     }
 
@@ -111,11 +111,11 @@ impl Start {
         place: &Place,
         sent: Option<(f64, f64)>,
     ) -> anyhow::Result<(Since, Option<(Mesh, Window)>)> {
-        let now = sight(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
+        let now = scrape_pods(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
         let mut since = self.counted(ground, place, &now).await;
-        since.identities = arrived::identities(&Window::between(&self.sight, &now), place);
+        since.identities = arrived::identities(&Window::between(&self.scrapes, &now), place);
         let mesh = match &self.watched {
-            Some(watched) => Some(watched.since((&self.sight, &now), sent).await),
+            Some(watched) => Some(watched.since((&self.scrapes, &now), sent).await),
             None => None,
         };
         Ok((since, mesh.filter(|(mesh, _)| mesh.clients.requests_count > 0)))
@@ -131,9 +131,9 @@ impl Start {
         self.watched.as_ref().is_some_and(Watched::is_replicated)
     }
 
-    async fn counted(&self, ground: &Ground<'_>, place: &Place, now: &Sight) -> Since {
+    async fn counted(&self, ground: &Ground<'_>, place: &Place, now: &Scrapes) -> Since {
         let client = ground.kinds.client();
-        let window = Window::between(&self.sight, now);
+        let window = Window::between(&self.scrapes, now);
         let mut since = Since { gaps: window.gaps.clone(), ..Since::default() };
         for pod in &window.pods {
             for service in place.names() {

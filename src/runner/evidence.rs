@@ -14,8 +14,8 @@ use meshy_policy::policy::{Clients, Evidence};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::aim::Aim;
 use super::changes::InForce;
+use super::destination::Destination;
 use super::ground::{Ground, Place};
 
 /// How long the clients may take to use a policy.
@@ -50,19 +50,19 @@ pub(super) async fn in_use(
 ) -> anyhow::Result<()> {
     let Some(load) = &step.load else { return Ok(()) };
     let deadline = ground.deadline.min(Instant::now() + IN_USE);
-    let aim = Aim::of(ground.stage, place, load, report).await?;
+    let destination = Destination::of(ground.run_cluster, place, load, report).await?;
     let present = profiled_now(objects);
     if !profiled.is_empty() {
         // A client is known by its counters: one that has not sent a request yet would not be scraped.
-        probe(&aim).await?;
+        probe(&destination).await?;
     }
     for (namespace, name) in profiled {
         let service = Service { namespace: namespace.clone(), name: name.clone() };
         let is_present = present.contains(&(namespace.clone(), name.clone()));
         let evidence = if is_present { Evidence::ProfileRoutes } else { Evidence::NoProfile };
-        let mut clients = Clients::of(&ground.stage.client, &service, deadline).await?;
-        let probe = async || probe(&aim).await;
-        if !clients.probed(&evidence, ground.stage.pauses(), probe, deadline).await? {
+        let mut clients = Clients::of(&ground.run_cluster.client, &service, deadline).await?;
+        let probe = async || probe(&destination).await;
+        if !clients.probed(&evidence, ground.run_cluster.pauses(), probe, deadline).await? {
             return Err(anyhow!("the clients of `{name}` do not use the changed policy"))
                 .hint("`meshy sp show` shows the state of each client; other traffic keeps a proxy from a new discovery")
                 .exit(Exit::Timeout);
@@ -76,12 +76,12 @@ fn profiled_now(objects: &InForce) -> BTreeSet<(String, String)> {
 }
 
 /// Sends one request.
-async fn probe(aim: &Aim) -> anyhow::Result<()> {
+async fn probe(destination: &Destination) -> anyhow::Result<()> {
     let (_go, stop) = watch::channel(false);
     let plan = Plan { rate: 100.0, length: Duration::from_millis(10), connections: 1, ..Plan::default() };
-    let sent = meshy_load::run(aim.target.clone(), plan, stop, |_| {}).await?;
+    let sent = meshy_load::run(destination.target.clone(), plan, stop, |_| {}).await?;
     if sent.unreached() {
-        return Err(anyhow!("cannot reach the target of the load at {}", aim.target.server));
+        return Err(anyhow!("cannot reach the target of the load at {}", destination.target.server));
     }
     Ok(())
 }

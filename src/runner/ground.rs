@@ -15,7 +15,7 @@ use meshy_policy::services;
 use meshy_topology::{Topology, entry_hosts};
 
 use super::changes::Absent;
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 
 /// What a scenario is run on.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Place {
 /// The cluster with the places of all variants.
 pub(super) struct Ground<'a> {
     /// The cluster.
-    pub(super) stage: &'a Stage,
+    pub(super) run_cluster: &'a RunCluster,
     /// Its API.
     pub(super) kinds: Kinds,
     /// When the run must end.
@@ -77,14 +77,14 @@ impl<'a> Ground<'a> {
     pub(super) async fn prepare(
         env: &Env,
         (scenario, graph): (&Scenario, &Graph),
-        stage: &'a Stage,
+        run_cluster: &'a RunCluster,
         session: &mut Session,
     ) -> anyhow::Result<Self> {
-        let kinds = Kinds::new(stage.client.clone());
+        let kinds = Kinds::new(run_cluster.client.clone());
         let mut existing = Vec::new();
         let places = match graph {
-            Graph::Overlays(names) => overlays(env, stage, names).await?,
-            Graph::Deployed(namespace) => vec![deployed(stage, namespace, None).await?],
+            Graph::Overlays(names) => overlays(env, run_cluster, names).await?,
+            Graph::Deployed(namespace) => vec![deployed(run_cluster, namespace, None).await?],
             Graph::Topology(topology) => {
                 let variants: Vec<Option<&Variant>> = match &scenario.variants[..] {
                     [] => vec![None],
@@ -94,20 +94,21 @@ impl<'a> Ground<'a> {
                 let namespaces: Vec<String> =
                     variants.iter().map(|variant| namespace_of(name, *variant)).collect();
                 for namespace in &namespaces {
-                    match claim(&stage.client, namespace).await? {
+                    match claim(&run_cluster.client, namespace).await? {
                         true => session.namespace(namespace)?,
                         // It stays: a run with `--keep` or `meshy deploy` made it.
                         false => existing.push(namespace.clone()),
                     }
                 }
                 let each = variants.into_iter().zip(&namespaces);
-                let each = each.map(|(variant, namespace)| place(env, stage, topology, namespace, variant));
+                let each =
+                    each.map(|(variant, namespace)| place(env, run_cluster, topology, namespace, variant));
                 futures::future::try_join_all(each).await?
             }
         };
         let absent = if matches!(graph, Graph::Deployed(_)) { Absent::Restored } else { Absent::Removed };
         let any_image = matches!(graph, Graph::Overlays(_));
-        Ok(Self { stage, kinds, deadline: env.deadline, absent, any_image, existing, places })
+        Ok(Self { run_cluster, kinds, deadline: env.deadline, absent, any_image, existing, places })
     }
 }
 
@@ -129,25 +130,25 @@ async fn claim(client: &kube::Client, name: &str) -> anyhow::Result<bool> {
         .exit(Exit::Usage)
 }
 
-async fn overlays(env: &Env, stage: &Stage, names: &[String]) -> anyhow::Result<Vec<Place>> {
-    if stage.is_own() {
-        deploy::overlays(env, &stage.client, names, &stage.deploy).await?;
+async fn overlays(env: &Env, run_cluster: &RunCluster, names: &[String]) -> anyhow::Result<Vec<Place>> {
+    if run_cluster.is_own() {
+        deploy::overlays(env, &run_cluster.client, names, &run_cluster.deploy).await?;
     }
-    let place = deployed(stage, topology::NAMESPACE, Some(names)).await?;
+    let place = deployed(run_cluster, topology::NAMESPACE, Some(names)).await?;
     if let Some(absent) = names.iter().find(|name| !place.services.iter().any(|(known, _)| known == *name)) {
         return Err(anyhow!("service `{absent}` is not deployed"))
             .hint(format!("`meshy deploy {absent}` deploys it"))
             .exit(Exit::Prerequisite);
     }
-    if stage.ingress.is_some() {
-        stage.mesh_ingress(env).await?;
+    if run_cluster.ingress.is_some() {
+        run_cluster.mesh_ingress(env).await?;
     }
     Ok(vec![place])
 }
 
 async fn place(
     env: &Env,
-    stage: &Stage,
+    run_cluster: &RunCluster,
     topology: &Topology,
     namespace: &str,
     variant: Option<&Variant>,
@@ -158,7 +159,7 @@ async fn place(
         objects: topology::objects(topology, Some(namespace))?,
         warnings: Vec::new(),
     };
-    deploy::deploy(env, &stage.client, vec![bundle], &stage.deploy).await?;
+    deploy::deploy(env, &run_cluster.client, vec![bundle], &run_cluster.deploy).await?;
     let port = meshy_topology::SERVICE_PORT;
     let entry = |entry: meshy_topology::EntryHost| Entry { service: entry.service, host: entry.host };
     Ok(Place {
@@ -170,8 +171,12 @@ async fn place(
 }
 
 /// Finds the services of a namespace that select pods, of these names or all, and how the ingress leads to them.
-async fn deployed(stage: &Stage, namespace: &str, names: Option<&[String]>) -> anyhow::Result<Place> {
-    let client = &stage.client;
+async fn deployed(
+    run_cluster: &RunCluster,
+    namespace: &str,
+    names: Option<&[String]>,
+) -> anyhow::Result<Place> {
+    let client = &run_cluster.client;
     services::namespace(client, namespace).await?;
     let api: Api<CoreService> = Api::namespaced(client.clone(), namespace);
     let list = api.list(&ListParams::default()).await.context("cannot list services")?;

@@ -7,7 +7,7 @@ use meshy_kube::{Object, manifest};
 use meshy_lab::{Env, cluster};
 use meshy_linkerd::names;
 
-use crate::stage::Stage;
+use crate::run_cluster::RunCluster;
 
 /// Attempts per second on a cluster that meshy did not make, unless `--max-attempts` sets another cap.
 const MOST_ATTEMPTS: f64 = 2000.0;
@@ -26,8 +26,8 @@ pub struct Limits {
 
 impl Limits {
     /// Returns the cap on attempts per second; none by default on clusters that meshy made.
-    pub(super) fn cap(&self, stage: &Stage) -> Option<f64> {
-        self.max_attempts.or(stage.foreign.as_ref().map(|_| MOST_ATTEMPTS))
+    pub(super) fn cap(&self, run_cluster: &RunCluster) -> Option<f64> {
+        self.max_attempts.or(run_cluster.foreign.as_ref().map(|_| MOST_ATTEMPTS))
     }
 }
 
@@ -37,12 +37,12 @@ impl Limits {
 /// The user does not consent, did not allow a storm, or a load is above the cap.
 pub(super) fn check<'a>(
     env: &Env,
-    stage: &Stage,
+    run_cluster: &RunCluster,
     scenario: &Scenario,
     steps: impl Iterator<Item = Vec<&'a Object>>,
     limits: &Limits,
 ) -> anyhow::Result<()> {
-    if let Some(cap) = limits.cap(stage) {
+    if let Some(cap) = limits.cap(run_cluster) {
         let loads = scenario.steps.iter().filter_map(|step| Some((step, step.load.as_ref()?.rate.value.0)));
         if let Some((step, rate)) = loads.into_iter().find(|(_, rate)| *rate > cap) {
             let name = &step.name.value;
@@ -51,7 +51,7 @@ pub(super) fn check<'a>(
                 .exit(Exit::Usage);
         }
     }
-    let Some(context) = &stage.foreign else { return Ok(()) };
+    let Some(context) = &run_cluster.foreign else { return Ok(()) };
     let faults = scenario.steps.iter().any(|step| !step.faults.is_empty() || step.trigger.is_some());
     let amplification = steps.map(|objects| worst_amplification(&objects)).fold(1.0, f64::max);
     if (faults || amplification > MOST_AMPLIFICATION) && !limits.allow_storm {

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use crate::tally::{DEADLINE, Part, Tally};
 
 /// How long a request may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the most connections of a load at this rate: so many that every request finds one within its patience.
 pub(super) fn connections(load: &Load, rate: f64) -> usize {
-    let waiting = (rate * PATIENCE.as_secs_f64()).ceil() as usize;
+    let waiting = (rate * TIMEOUT.as_secs_f64()).ceil() as usize;
     load.connections.as_ref().map_or(waiting.clamp(16, 4_000), |count| count.value as usize)
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn send(
         rate: part.rate,
         length: part.length,
         connections: connections(load, part.rate),
-        patience: PATIENCE,
+        patience: TIMEOUT,
         ..Plan::default()
     };
     meshy_load::run_observed(target, plan, stop, |_| {}, Some(observer)).await?;

@@ -10,7 +10,7 @@ use meshy_senders::{Fleet, Identity, Placement, Sent};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::sender::{self, PATIENCE};
+use super::sender::{self, TIMEOUT};
 use crate::tally::{Part, Tally};
 
 /// Where senders run and what they are.
@@ -99,7 +99,7 @@ pub(super) async fn send(
         targets: vec![target],
         parts: parts.iter().map(part).collect(),
         connections: u16::try_from(sender::connections(load, rate)).unwrap_or(u16::MAX).min(10_000),
-        timeout: PATIENCE,
+        timeout: TIMEOUT,
     };
     let deadline = sender::deadline(load);
     let follow = |_: &meshy_load::Tick, report: &Report| {

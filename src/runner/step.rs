@@ -17,9 +17,9 @@ use meshy_senders::{Fleet, Sent};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::aim::Aim;
 use super::changes::{self, InForce};
 use super::counts::{self, Since};
+use super::destination::Destination;
 use super::evidence;
 use super::ground::{Ground, Place};
 use super::seconds::Seconds;
@@ -114,9 +114,9 @@ impl<'a, W: Write + Send> Run<'a, W> {
     {
         let from_pods = step.load.as_ref().filter(|load| senders::count(load).is_some());
         let Some(load) = from_pods else { return self.measured(step, follows, None).await };
-        let options = &self.ground.stage.deploy;
+        let options = &self.ground.run_cluster.deploy;
         let pods = Pods {
-            client: &self.ground.stage.client,
+            client: &self.ground.run_cluster.client,
             namespace: &self.place.namespace,
             image: overlay::deployed_image(options.registry_port, options.image.as_deref()),
             deadline: self.ground.deadline,
@@ -149,9 +149,9 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let parts = parts(step);
         let tally = Tally::of(&parts);
         let length = step.duration().0;
-        let aim = match &step.load {
+        let destination = match &step.load {
             Some(load) if fleet.is_none() => {
-                Some(Aim::of(self.ground.stage, self.place, load, self.report).await?)
+                Some(Destination::of(self.ground.run_cluster, self.place, load, self.report).await?)
             }
             _ => None,
         };
@@ -166,11 +166,11 @@ impl<'a, W: Write + Send> Run<'a, W> {
         let (done, ended) = watch::channel(false);
         let (load, all, stop) = (step.load.as_ref(), tally.clone(), self.stop.clone());
         let mut sending = async move {
-            match (load, aim, fleet.zip(target)) {
-                (Some(load), Some(aim), _) => {
-                    let each = parts
-                        .iter()
-                        .map(|part| sender::send(aim.target.clone(), load, *part, &all, stop.clone()));
+            match (load, destination, fleet.zip(target)) {
+                (Some(load), Some(destination), _) => {
+                    let each = parts.iter().map(|part| {
+                        sender::send(destination.target.clone(), load, *part, &all, stop.clone())
+                    });
                     try_join_all(each).await?;
                 }
                 (Some(load), None, Some((fleet, target))) => {

@@ -56,6 +56,24 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/cli/removed.rs", "fates", "a name that a command had"),
 ];
 
+/// Words that no file, folder, type or function of a source is named by, with what to write instead. In prose they are ordinary words.
+const NAMES: [(&str, &str); 14] = [
+    ("sight", "scrape, snapshot"),
+    ("sighted", "scraped"),
+    ("stage", "cluster, step"),
+    ("scene", "step"),
+    ("story", "scenario, lesson"),
+    ("stories", "scenarios, sessions"),
+    ("look", "find, read, window"),
+    ("hush", "no echo"),
+    ("leash", "bound process"),
+    ("outlook", "state"),
+    ("judge", "evaluate, check"),
+    ("judgement", "result"),
+    ("surroundings", "context, environment"),
+    ("tell", "report"),
+];
+
 /// The extensions of files that people read.
 const READ_BY_PEOPLE: [&str; 8] = ["rs", "md", "txt", "yaml", "json", "toml", "js", "sh"];
 
@@ -77,6 +95,51 @@ fn no_text_uses_a_replaced_word() {
     }
     assert!(wrong.is_empty(), "{} replaced words:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+#[test]
+fn no_file_and_no_item_is_named_by_a_replaced_word() {
+    let files = sources::with_extension(&["rs"]);
+    let wrong: Vec<String> = files
+        .iter()
+        .filter(|file| !file.path.starts_with("tests/architecture/"))
+        .flat_map(|file| named(&file.path, &file.text))
+        .collect();
+    assert!(wrong.is_empty(), "{} names with a replaced word:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_planted_name_is_found() {
+    let found = |path: &str, text: &str| named(path, text).len();
+    assert_eq!(found("src/stage.rs", ""), 1);
+    assert_eq!(found("src/commands/look/history.rs", ""), 1);
+    assert_eq!(found("src/a.rs", "pub(crate) struct Sighted {\n"), 1);
+    assert_eq!(found("src/a.rs", "    async fn tell_registry(client: &Client) {}\n"), 1);
+    assert_eq!(found("src/workload.rs", "fn lookup() {}\n// a stage\n"), 0);
+}
+
+/// The replaced words in the names of a file and of its items.
+fn named(path: &str, text: &str) -> Vec<String> {
+    let item = |line: &str| Some((line.to_owned(), ITEM.captures(line)?[1].to_owned()));
+    let path_names = path.trim_end_matches(".rs").split('/').map(|name| (path.to_owned(), name.to_owned()));
+    let names = path_names.chain(text.lines().filter_map(item));
+    let mut wrong = Vec::new();
+    for (place, name) in names {
+        let words = CAPITAL.replace_all(&name, "_$0").to_lowercase();
+        for (word, instead) in NAMES.iter().filter(|(word, _)| words.split('_').any(|part| part == *word)) {
+            wrong.push(format!("{path}: `{word}` in {}; write: {instead}", place.trim()));
+        }
+    }
+    wrong
+}
+
+/// The name of an item in the line of its definition.
+static ITEM: LazyLock<Regex> = LazyLock::new(|| {
+    let kinds = "fn|struct|enum|trait|type|mod|const|static";
+    Regex::new(&format!(r"^\s*(?:pub(?:\([a-z ]+\))? )?(?:async )?(?:const )?(?:{kinds}) ([A-Za-z_0-9]+)"))
+        .expect("a pattern")
+});
+
+static CAPITAL: LazyLock<Regex> = LazyLock::new(|| Regex::new("[A-Z]").expect("a pattern"));
 
 #[test]
 fn a_planted_word_is_found() {

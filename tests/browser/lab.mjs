@@ -203,7 +203,7 @@ test("a scenario runs step by step, by keyboard, also without a page", async (en
     await isOver(again.page);
     assert.equal(await again.page.textContent("#status"), "run completed");
     assert.match(await again.page.textContent("#marks"), /bounced-service/);
-    assert.ok((await again.page.locator("#lesson .judgement").count()) > 0, "the expectations are judged");
+    assert.ok((await again.page.locator("#lesson .condition-result").count()) > 0, "the expectations have results");
     const outcomes = JSON.parse(await meshy("outcomes", "bounced-service", "-o", "json"));
     const last = (await steps(again.page)).at(-1);
     assert.equal(last.attempts, whole(outcomes.attempts_count));

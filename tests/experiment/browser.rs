@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Renders the page light, dark and for print; skipped on stderr without Chromium.
-pub(crate) fn look(page: &Path) {
+pub(crate) fn open(page: &Path) {
     let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     });

@@ -21,7 +21,7 @@ fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
     let good = home.good(&format!("{load} --expect success>=70%,p99<5s,rps>30 --summary summary.md"));
     let good = document("traffic", &good);
     assert_eq!(good["traffic"]["success_ratio"], 0.75);
-    assert_eq!(good["expectations"].as_array().expect("judgements").len(), 3);
+    assert_eq!(good["expectations"].as_array().expect("expectations").len(), 3);
 
     // As a pipeline has it: the file of the step's summary is named by the environment.
     let mut bad = home.command(&format!("{load} --expect success>=99%,added-load<1%"));

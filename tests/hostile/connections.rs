@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::held_up::HeldUp;
 use crate::home::Home;
 use crate::https::{Lab, parse};
 use crate::program::memory_of;
+use crate::stalls::Stalls;
 use crate::tally::Tally;
 
 /// More idle connections than the first version took at once: from then on it accepted no other client for 75 s.
@@ -40,11 +40,11 @@ fn raise_limit() {
 
 /// What is bad about a client that comes when others wait.
 fn fault(what: &str, client: impl FnOnce() -> std::io::Result<u16>) -> Vec<String> {
-    let (begun, held_up) = (Instant::now(), HeldUp::begin());
+    let (begun, stalled) = (Instant::now(), Stalls::begin());
     let status = client();
-    let (took, held_up) = (begun.elapsed(), held_up.end());
+    let (took, stalled) = (begun.elapsed(), stalled.end());
     match status {
-        Ok(200) if took <= LONGEST + held_up => Vec::new(),
+        Ok(200) if took <= LONGEST + stalled => Vec::new(),
         other => vec![format!("{what}: another client got {other:?} after {took:.1?}")],
     }
 }

@@ -97,8 +97,8 @@ fn servers_that_respond_with_anything() {
         let ended = run(home.command(&line));
         let mut faults = ended.faults();
         // A second of load, half of one until the last request is sent, half of one for it, and one to start and to end.
-        if ended.took > Duration::from_secs(3) + ended.held_up {
-            faults.push(format!("ended after {:.1?} (held up for {:.1?})", ended.took, ended.held_up));
+        if ended.took > Duration::from_secs(3) + ended.stalled {
+            faults.push(format!("ended after {:.1?} (held up for {:.1?})", ended.took, ended.stalled));
         }
         tally.add("S-D20", name, faults);
     });
@@ -178,10 +178,10 @@ fn loads_that_are_interrupted() {
         let took = struck.get().map(|struck| struck.elapsed());
         let mut faults = ended.faults();
         match took {
-            Some(took) if took <= Duration::from_secs(1) + ended.held_up => {}
+            Some(took) if took <= Duration::from_secs(1) + ended.stalled => {}
             other => faults.push(format!(
                 "ended {other:.1?} after the first ctrl-C (held up for {:.1?})",
-                ended.held_up
+                ended.stalled
             )),
         }
         tally.add("S-D16", format!("{name}, ctrl-C {times} times"), faults);

@@ -7,20 +7,20 @@
 //! example: docs/findings.md has what this found in the first version.
 #![cfg(target_os = "linux")]
 
-#[path = "../support/held_up.rs"]
-mod held_up;
 #[path = "../support/home.rs"]
 mod home;
+#[path = "../support/stalls.rs"]
+mod stalls;
 
 mod archives;
 mod connections;
+mod environment;
 mod files;
 mod https;
 mod loads;
 mod program;
 mod responses;
 mod server;
-mod surroundings;
 mod tally;
 mod text;
 mod writes;

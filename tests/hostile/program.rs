@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::held_up::HeldUp;
 use crate::home::signal;
+use crate::stalls::Stalls;
 
 /// `--timeout` of the runs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     /// From the start, or from the signal that the test sent.
     pub(crate) took: Duration,
-    pub(crate) held_up: Duration,
+    pub(crate) stalled: Duration,
     /// In bytes.
     pub(crate) memory: u64,
     pub(crate) stdout: String,
@@ -49,7 +49,7 @@ pub(crate) fn run(command: Command) -> Ended {
 
 /// Runs a program to its end; `during` sees it every few milliseconds with the time since its start.
 pub(crate) fn run_with(mut command: Command, mut during: impl FnMut(&Child, Duration)) -> Ended {
-    let held_up = HeldUp::begin();
+    let stalled = Stalls::begin();
     let begun = Instant::now();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program starts");
@@ -74,7 +74,7 @@ pub(crate) fn run_with(mut command: Command, mut during: impl FnMut(&Child, Dura
     let text = |stream: thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&stream.join().expect("no panic")).into_owned()
     };
-    Ended { status, took, held_up: held_up.end(), memory, stdout: text(stdout), stderr: text(stderr) }
+    Ended { status, took, stalled: stalled.end(), memory, stdout: text(stdout), stderr: text(stderr) }
 }
 
 /// Reads a stream to its end and keeps its beginning.
@@ -102,8 +102,8 @@ impl Ended {
     /// What is bad about any run.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.took > TIMEOUT + Duration::from_millis(500) + self.held_up {
-            faults.push(format!("ended after {:.1?} (held up for {:.1?})", self.took, self.held_up));
+        if self.took > TIMEOUT + Duration::from_millis(500) + self.stalled {
+            faults.push(format!("ended after {:.1?} (held up for {:.1?})", self.took, self.stalled));
         }
         if self.memory > MOST_MEMORY {
             faults.push(format!("took {} MB", self.memory / 1_000_000));

@@ -4,8 +4,8 @@
 mod exact;
 mod existing;
 mod images;
+mod lifecycle;
+mod refused;
 mod resets;
 mod restart;
-mod story;
-mod trouble;
 mod user;

@@ -19,7 +19,7 @@ use std::time::Duration;
 use lab::Lab;
 
 /// Nothing waited for here takes this long; a test that waits longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The three files that `apply` and its kin are tried with.
 const FILES: [(&str, &str); 3] = [
@@ -236,8 +236,7 @@ fn kubectl_follows_logs_and_watches() {
         (child, lines)
     };
     let until = |lines: &mpsc::Receiver<String>, what: &str| {
-        while !lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {what}")).contains(what) {
-        }
+        while !lines.recv_timeout(TIMEOUT).unwrap_or_else(|_| panic!("no line with {what}")).contains(what) {}
     };
     lab.quiet("run one --image=localhost:5000/minimal-service:v1.0.0");
     lab.quiet("wait --for=condition=Ready pod/one --timeout=60s");

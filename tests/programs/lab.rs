@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::home::Home;
 
 /// How long a condition is waited for: long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An empty home and what a test needs of the lab in it.
 pub(crate) struct Lab(pub(crate) Home);
@@ -53,7 +53,7 @@ impl Lab {
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
+        assert!(begun.elapsed() < TIMEOUT, "{what}");
         sleep(Duration::from_millis(20));
     }
 }

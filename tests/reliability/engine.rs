@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::home::Home;
 
 /// What a sick engine does with a connection.
-type Illness = fn(UnixStream);
+type EngineFault = fn(UnixStream);
 
 fn answer(mut stream: UnixStream, text: &str) {
     let mut request = [0; 4096];
@@ -15,7 +15,7 @@ fn answer(mut stream: UnixStream, text: &str) {
     let _ = stream.write_all(text.as_bytes());
 }
 
-const ILLNESSES: &[(&str, Illness)] = &[
+const ENGINE_FAULTS: &[(&str, EngineFault)] = &[
     ("hangs up", drop),
     ("answers 500", |s| {
         answer(s, "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 15\r\n\r\n{\"message\":\"x\"}");
@@ -30,8 +30,8 @@ const ILLNESSES: &[(&str, Illness)] = &[
 ];
 
 #[test]
-fn a_sick_engine_is_reported_as_such_and_in_time() {
-    for (what, illness) in ILLNESSES {
+fn an_engine_that_fails_is_reported_as_unhealthy_and_in_time() {
+    for (what, illness) in ENGINE_FAULTS {
         let home = Home::new();
         let socket = home.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");

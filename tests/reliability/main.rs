@@ -5,6 +5,7 @@
 #[path = "../support/home.rs"]
 mod home;
 
+mod concurrent;
 mod connect;
 mod crash;
 mod dry;
@@ -16,5 +17,4 @@ mod kubeconfig;
 mod names;
 mod processes;
 mod records;
-mod rivals;
 mod tree;

@@ -25,9 +25,9 @@ fn changed(field: &str, value: Value) -> String {
 }
 
 /// What happens to a file.
-type Spoil = Box<dyn Fn(&Path)>;
+type Damage = Box<dyn Fn(&Path)>;
 
-fn spoilt(bytes: impl AsRef<[u8]> + 'static) -> Spoil {
+fn damaged(bytes: impl AsRef<[u8]> + 'static) -> Damage {
     Box::new(move |file| fs::write(file, &bytes).expect("a file"))
 }
 
@@ -35,14 +35,14 @@ fn spoilt(bytes: impl AsRef<[u8]> + 'static) -> Spoil {
 fn an_unreadable_record_names_the_command_that_removes_it_and_down_does_so() {
     let newer = changed("fleet", json!(1));
     let huge = format!("{FIRST}{}", " ".repeat(2 << 20));
-    let forms: [(&str, Spoil); 9] = [
-        ("cut off", spoilt(&FIRST[..100])),
-        ("empty", spoilt("")),
-        ("binary", spoilt([0, 159, 146, 150])),
-        ("deep", spoilt("[".repeat(200_000))),
-        ("newer", spoilt(newer)),
-        ("huge", spoilt(huge)),
-        ("of another lab", spoilt(changed("name", json!("victim")))),
+    let forms: [(&str, Damage); 9] = [
+        ("cut off", damaged(&FIRST[..100])),
+        ("empty", damaged("")),
+        ("binary", damaged([0, 159, 146, 150])),
+        ("deep", damaged("[".repeat(200_000))),
+        ("newer", damaged(newer)),
+        ("huge", damaged(huge)),
+        ("of another lab", damaged(changed("name", json!("victim")))),
         (
             "a FIFO",
             Box::new(|file| {
@@ -257,9 +257,9 @@ fn a_context_of_the_users_is_not_removed_by_a_record_that_names_it() {
 fn a_snapshot_that_cannot_be_restored_names_the_command_that_removes_it() {
     let home = Home::new();
     for (what, spoil) in [
-        ("junk", spoilt("junk")),
-        ("deep", spoilt("[".repeat(200_000))),
-        ("another format", spoilt("{\"format\": 99}")),
+        ("junk", damaged("junk")),
+        ("deep", damaged("[".repeat(200_000))),
+        ("another format", damaged("{\"format\": 99}")),
         (
             "a FIFO",
             Box::new(|file| {

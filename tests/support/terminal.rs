@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const COLUMNS: usize = 100;
 
 /// What is waited for on the screen comes sooner; a test that waits longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The program and its terminal.
 pub(crate) struct Terminal {
@@ -70,8 +70,8 @@ impl Terminal {
             if is_wanted(&screen) {
                 return screen;
             }
-            assert!(begun.elapsed() < PATIENCE, "no {what}:\n{}", screen.text());
-            written = self.written.1.wait_timeout(written, PATIENCE).expect("no panic while held").0;
+            assert!(begun.elapsed() < TIMEOUT, "no {what}:\n{}", screen.text());
+            written = self.written.1.wait_timeout(written, TIMEOUT).expect("no panic while held").0;
         }
     }
 

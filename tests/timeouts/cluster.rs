@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::commands::{all_once_and_ten_ten_times, needs_the_api};
 use crate::home::{Home, signal};
-use crate::run::{Ended, judge, run, run_all, timed};
+use crate::run::{Ended, evaluate, run, run_all, timed};
 
 /// A lab for each worker: on one lab the commands would wait for each other.
 const LABS: [&str; 12] = ["l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "l10", "l11"];
@@ -52,16 +52,16 @@ fn a_stopped_cluster_is_named_after_the_timeout_and_can_be_taken_down() {
     assert!(stopped(&home), "a command has let a process go on");
     let false_success = ended.iter().find(|run| run.code() == Some(0) && needs_the_api(&run.line));
     assert!(false_success.is_none(), "{false_success:?}");
-    judge("stopped cluster", &ended, &["the API server", "is still at work on lab"]);
+    evaluate("stopped cluster", &ended, &["the API server", "is still at work on lab"]);
     let last: Vec<&str> = last.into_iter().filter(|line| !["stop", "down"].contains(line)).collect();
     let ended = run_all(&LABS, &last, |lab, line| command(&home, lab, line));
-    judge("repair of a stopped cluster", &ended, &["the API server", "is still at work on lab"]);
+    evaluate("repair of a stopped cluster", &ended, &["the API server", "is still at work on lab"]);
     stop(&home);
     let ended = run_all(&LABS, &["stop"; 6], |lab, line| command(&home, lab, line));
     assert!(ended.iter().all(|run| run.code() == Some(0)), "{ended:?}");
-    judge("stop of a stopped cluster", &ended, &[]);
+    evaluate("stop of a stopped cluster", &ended, &[]);
     let ended: Vec<Ended> = LABS.iter().map(|lab| run("down", command(&home, lab, "down"))).collect();
     assert!(ended.iter().all(|run| run.code() == Some(0)), "{ended:?}");
-    judge("down of a stopped cluster", &ended, &[]);
+    evaluate("down of a stopped cluster", &ended, &[]);
     assert_eq!(home.processes(), [0u32; 0], "a process is left");
 }

@@ -7,10 +7,10 @@
 
 #[path = "../support/fake_api.rs"]
 mod fake_api;
-#[path = "../support/held_up.rs"]
-mod held_up;
 #[path = "../support/home.rs"]
 mod home;
+#[path = "../support/stalls.rs"]
+mod stalls;
 
 mod cluster;
 mod commands;

@@ -8,7 +8,7 @@ use std::thread;
 
 use crate::commands::{ALL, TEN};
 use crate::home::Home;
-use crate::run::{AT_ONCE, Ended, HeldUp, judge, run, run_all, timed};
+use crate::run::{AT_ONCE, Ended, Stalls, evaluate, run, run_all, timed};
 
 fn pipe(path: PathBuf) -> PathBuf {
     fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
@@ -24,8 +24,8 @@ fn command(home: &Home, line: &str) -> Command {
 }
 
 /// Refused at once as what it is, or named after the time.
-fn judge_pipe(test: &str, ended: &[Ended], name: &str) {
-    judge(test, ended, &[name]);
+fn evaluate_pipe(test: &str, ended: &[Ended], name: &str) {
+    evaluate(test, ended, &[name]);
     for run in ended {
         let (code, stderr) = (run.code(), &run.stderr);
         assert!(code.is_some_and(|code| code != 0), "{test}: `{}` ended well", run.line);
@@ -38,10 +38,10 @@ fn a_pipe_as_meshy_yaml_ends_every_command_in_time() {
     let home = Home::new();
     pipe(home.path().join("meshy.yaml"));
     let ended = run_all(&[(); AT_ONCE], &ALL, |(), line| command(&home, line));
-    judge_pipe("pipe as meshy.yaml", &ended, "meshy.yaml");
+    evaluate_pipe("pipe as meshy.yaml", &ended, "meshy.yaml");
     let line = "export files --list --config meshy.yaml";
     let ended = run(line, home.command(&timed(line)));
-    judge_pipe("pipe as --config", &[ended], "meshy.yaml");
+    evaluate_pipe("pipe as --config", &[ended], "meshy.yaml");
 }
 
 #[test]
@@ -54,16 +54,16 @@ fn a_pipe_as_a_kubeconfig_ends_every_command_in_time() {
         command.args(["--context", "x", "--kubeconfig"]).arg(&given);
         command
     });
-    judge_pipe("pipe as --kubeconfig", &ended, "pipe-as-kubeconfig");
+    evaluate_pipe("pipe as --kubeconfig", &ended, "pipe-as-kubeconfig");
     let ended = run_all(&[(); AT_ONCE], &TEN, |(), line| {
         let mut command = command(&home, line);
         command.args(["--context", "x"]).env("KUBECONFIG", &given);
         command
     });
-    judge_pipe("pipe in KUBECONFIG", &ended, "kubeconfig");
+    evaluate_pipe("pipe in KUBECONFIG", &ended, "kubeconfig");
     pipe(home.kubeconfig());
     let up = run("up --provider embedded", command(&home, "up --provider embedded"));
-    judge_pipe("pipe as the user's kubeconfig", &[up], ".kube/config");
+    evaluate_pipe("pipe as the user's kubeconfig", &[up], ".kube/config");
     fs::remove_file(home.kubeconfig()).expect("the pipe is still there");
 }
 
@@ -98,7 +98,7 @@ fn a_pipe_as_an_input_file_is_refused_or_named() {
         command.args(["--name", "l0"]);
         command
     });
-    judge("pipe as an input", &named, &["pipe", "overlay", "is still at work"]);
+    evaluate("pipe as an input", &named, &["pipe", "overlay", "is still at work"]);
     assert!(
         named.iter().all(|run| run.code() != Some(0) || run.line.contains("--overlay ./other --print")),
         "{named:?}"
@@ -115,13 +115,13 @@ fn a_pipe_as_a_file_of_the_state_folder_is_refused_or_named() {
         command.env("MESHY_NAME", "l0");
         command
     });
-    judge("pipe as a record", &ended, &["lab.json", "is still at work"]);
+    evaluate("pipe as a record", &ended, &["lab.json", "is still at work"]);
     pipe(home.path().join(".local/state/meshy/runs/20260101-000000-000.events.jsonl"));
     let ended =
         run_all(&[(); AT_ONCE], &["explain", "report", "report last last", "report --list"], |(), line| {
             command(&home, line)
         });
-    judge("pipe as a run", &ended, &["20260101-000000-000.events.jsonl"]);
+    evaluate("pipe as a run", &ended, &["20260101-000000-000.events.jsonl"]);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_pipe_as_an_output_file_is_named_after_the_timeout() {
     ];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let ended = run_all(&[(); AT_ONCE], &lines, |(), line| command(&home, line));
-    judge_pipe("pipe as an output", &ended, &out);
+    evaluate_pipe("pipe as an output", &ended, &out);
     assert!(ended.iter().all(|run| run.code() == Some(4)), "{ended:?}");
 }
 
@@ -155,7 +155,7 @@ fn stdin_that_does_not_end_is_named_after_the_timeout() {
         command.stdin(reader);
         let ended = run(line, command);
         assert_eq!(ended.code(), Some(4), "{ended:?}");
-        judge_pipe("stdin", &[ended], name);
+        evaluate_pipe("stdin", &[ended], name);
         drop(writer);
     }
 }
@@ -194,14 +194,14 @@ fn a_reader_of_stdout_that_has_stopped_is_named_after_the_timeout() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = command(&home, "build ./large");
     command.stdout(writer).stderr(Stdio::piped());
-    let (begun, held_up) = (std::time::Instant::now(), HeldUp::begin());
+    let (begun, stalled) = (std::time::Instant::now(), Stalls::begin());
     let output = command.spawn().expect("the program starts").wait_with_output().expect("its end");
-    let (took, held_up) = (begun.elapsed(), held_up.end());
+    let (took, stalled) = (begun.elapsed(), stalled.end());
     drop(command);
     drop(reader);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let ended = Ended { line: "build ./large".to_owned(), status: output.status, took, held_up, stderr };
+    let ended = Ended { line: "build ./large".to_owned(), status: output.status, took, stalled, stderr };
     assert_eq!(ended.code(), Some(4), "{ended:?}");
-    judge("stdout", &[ended], &["writing to stdout"]);
+    evaluate("stdout", &[ended], &["writing to stdout"]);
     assert!(Path::new(&folder).exists());
 }

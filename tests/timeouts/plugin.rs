@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use crate::commands::{all_once_and_ten_ten_times, needs_the_api};
 use crate::fake_api::{CONTEXT, FakeApi, Mode};
 use crate::home::Home;
-use crate::run::{AT_ONCE, judge, run_all};
+use crate::run::{AT_ONCE, evaluate, run_all};
 use crate::servers::{command, forget_labs};
 
 /// The plugin is a shell that has started another program, which must end as well.
@@ -38,5 +38,5 @@ fn an_exec_plugin_that_sleeps_is_named_after_the_timeout_and_ended() {
     for home in &homes {
         assert_eq!(home.processes(), [0u32; 0], "a plugin is left");
     }
-    judge("sleeping plugin", &ended, &["exec plugin"]);
+    evaluate("sleeping plugin", &ended, &["exec plugin"]);
 }

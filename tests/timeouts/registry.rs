@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::commands::ALL;
 use crate::home::Home;
-use crate::run::{Ended, judge, judge_with_a_cluster, run_all, timed};
+use crate::run::{Ended, evaluate, evaluate_with_a_cluster, run_all, timed};
 
 /// A lab for each worker.
 const LABS: [&str; 6] = ["l0", "l1", "l2", "l3", "l4", "l5"];
@@ -41,11 +41,11 @@ fn a_registry_that_never_responds_is_named_after_the_timeout() {
     let registry = format!("the registry localhost:{port}");
     let named = |run: &Ended| run.code() == Some(4) && run.stderr.contains(&registry);
     assert!(pushes.iter().all(named), "{pushes:?}");
-    judge("silent registry", &pushes, &[&registry]);
+    evaluate("silent registry", &pushes, &[&registry]);
     // Next to it a cluster that is well: a command has more to do than it has time for, or ends by itself.
     let lines: Vec<&str> = ALL.into_iter().filter(|line| !["stop", "down"].contains(line)).collect();
     let ended = run_all(&LABS, &lines, |lab, line| command(&home, lab, line));
-    judge_with_a_cluster(
+    evaluate_with_a_cluster(
         "silent registry, all commands",
         &ended,
         &["timed out", "the time was over", "in time"],

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::commands::needs_the_api;
-pub(crate) use crate::held_up::HeldUp;
+pub(crate) use crate::stalls::Stalls;
 
 /// When a run must have ended.
 const LATEST: Duration = Duration::from_millis(2_500);
@@ -19,7 +19,7 @@ const BY_TIME: Duration = Duration::from_millis(1_500);
 pub(crate) const PAUSE: Duration = Duration::from_millis(60);
 
 /// More than this a busy machine is not forgiven.
-const MOST_HELD_UP: Duration = Duration::from_secs(1);
+const MOST_STALLED: Duration = Duration::from_secs(1);
 
 /// How many runs of one test are under way at once.
 pub(crate) const AT_ONCE: usize = 16;
@@ -36,7 +36,7 @@ pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) took: Duration,
     /// How much of that time the machine had no core for a process that was to run.
-    pub(crate) held_up: Duration,
+    pub(crate) stalled: Duration,
     pub(crate) stderr: String,
 }
 
@@ -50,7 +50,7 @@ impl Ended {
 /// Starts a program when it is its turn and waits for its end.
 pub(crate) fn run(line: &str, mut command: Command) -> Ended {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    let held_up = HeldUp::begin();
+    let stalled = Stalls::begin();
     let (begun, child) = {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().expect("no panic while held");
@@ -62,9 +62,9 @@ pub(crate) fn run(line: &str, mut command: Command) -> Ended {
         (begun, child)
     };
     let output = child.wait_with_output().expect("its end");
-    let (took, held_up) = (begun.elapsed(), held_up.end().min(MOST_HELD_UP));
+    let (took, stalled) = (begun.elapsed(), stalled.end().min(MOST_STALLED));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    Ended { line: line.to_owned(), status: output.status, took, held_up, stderr }
+    Ended { line: line.to_owned(), status: output.status, took, stalled, stderr }
 }
 
 /// Runs all lines, [`AT_ONCE`] at the same time; each worker has its own `W`.
@@ -90,26 +90,26 @@ pub(crate) fn run_all<W: Sync>(
 
 /// Holds every run to its time: it ended within 2.5 s without a panic, and one that its time has ended has exit code 4 and
 /// names one of `names`. Prints the slowest run.
-pub(crate) fn judge(test: &str, ended: &[Ended], names: &[&str]) {
+pub(crate) fn evaluate(test: &str, ended: &[Ended], names: &[&str]) {
     hold(test, ended, |run| fault(run, names).or_else(|| wrong_end(run)));
 }
 
 /// The same for a cluster that responds: what a command has done until its time is over can be its result.
-pub(crate) fn judge_with_a_cluster(test: &str, ended: &[Ended], names: &[&str]) {
+pub(crate) fn evaluate_with_a_cluster(test: &str, ended: &[Ended], names: &[&str]) {
     hold(test, ended, |run| fault(run, names));
 }
 
 fn hold(test: &str, ended: &[Ended], fault: impl Fn(&Ended) -> Option<String>) {
     let faults: Vec<String> = ended.iter().filter_map(|run| Some((run, fault(run)?))).map(text_of).collect();
     let by_time = ended.iter().filter(|run| run.code() == Some(4)).count();
-    let held_up = ended.iter().map(|run| run.held_up).max().unwrap_or_default();
+    let stalled = ended.iter().map(|run| run.stalled).max().unwrap_or_default();
     let slowest = ended.iter().max_by_key(|run| run.took).expect("there are runs");
     eprintln!(
         "{test}: {} runs, {by_time} ended by their time, the slowest after {:.2} s: `{}`; held up for at most {:.2} s",
         ended.len(),
         slowest.took.as_secs_f64(),
         slowest.line,
-        held_up.as_secs_f64()
+        stalled.as_secs_f64()
     );
     assert!(faults.is_empty(), "{test}, {} of {} runs:\n{}", faults.len(), ended.len(), faults.join("\n"));
 }
@@ -125,7 +125,7 @@ fn fault(run: &Ended, names: &[&str]) -> Option<String> {
         !needs_the_api(&run.line) && [" while ", "in time"].iter().any(|word| run.stderr.contains(word));
     let names_it = || other || names.iter().any(|name| run.stderr.contains(name));
     match run.code() {
-        _ if run.took > LATEST + run.held_up => Some(format!("is late (held up for {:.2?})", run.held_up)),
+        _ if run.took > LATEST + run.stalled => Some(format!("is late (held up for {:.2?})", run.stalled)),
         None => Some(format!("was ended by a signal: {}", run.status)),
         Some(101) => Some("panicked".to_owned()),
         _ if run.stderr.contains("panicked at") => Some("panicked".to_owned()),

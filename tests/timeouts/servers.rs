@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::commands::{all_once_and_ten_ten_times, needs_the_api};
 use crate::fake_api::{CONTEXT, FakeApi, Mode};
 use crate::home::Home;
-use crate::run::{AT_ONCE, Ended, judge, run_all, timed};
+use crate::run::{AT_ONCE, Ended, evaluate, run_all, timed};
 
 /// A line on the context that leads to a server, in a temporary home folder.
 pub(crate) fn command(home: &Home, line: &str) -> Command {
@@ -49,12 +49,12 @@ fn on(mode: Mode) -> Vec<Ended> {
 
 #[test]
 fn an_api_server_that_never_responds_is_named_after_the_timeout() {
-    judge("silent server", &on(Mode::Silent), &["the API server"]);
+    evaluate("silent server", &on(Mode::Silent), &["the API server"]);
 }
 
 #[test]
 fn an_api_server_that_sends_a_byte_a_second_is_named_after_the_timeout() {
-    judge("slow server", &on(Mode::Slow), &["the API server"]);
+    evaluate("slow server", &on(Mode::Slow), &["the API server"]);
 }
 
 /// The 30 s that the client library gives a connection end no command, and the user hears that it waits.

@@ -9,14 +9,14 @@ use crate::report::Report;
 const SILENT: Duration = Duration::from_secs(10);
 
 /// How often [`announce`] checks.
-const LOOK: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reports once which server has not responded for `SILENT`, so that the terminal is not silent until the time is over.
 /// Never ends.
 pub async fn announce(report: Report) {
     let mut announced = String::new();
     loop {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(INTERVAL).await;
         let Some(waited) = longest() else { continue };
         if waited.kind == Kind::Server && waited.time >= SILENT && waited.what != announced {
             report.say(format!("still {} after {} s", waited.what, waited.time.as_secs()));

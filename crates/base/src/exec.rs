@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::activity::{self, Kind};
 use crate::error::{Advise, Exit};
 
+pub mod bound;
 pub mod children;
-pub mod leash;
 pub mod supervise;
 
 /// The longest output of a program that is read, in bytes; `kind version` and credential plugins print less than 1 MiB.
@@ -114,9 +114,9 @@ impl Program {
         let found = find(&self.name).ok_or_else(|| anyhow!("there is no program `{}` in PATH", self.name));
         let found = found.exit(Exit::Prerequisite)?;
         let mut command = match std::env::current_exe() {
-            Ok(meshy) if cfg!(target_os = "linux") && leash::is_enabled() => {
+            Ok(meshy) if cfg!(target_os = "linux") && bound::is_enabled() => {
                 let mut command = Command::new(meshy);
-                command.arg(leash::WORD).arg(std::process::id().to_string()).arg(found);
+                command.arg(bound::WORD).arg(std::process::id().to_string()).arg(found);
                 command
             }
             _ => Command::new(found),

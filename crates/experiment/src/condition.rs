@@ -7,7 +7,7 @@
 //!
 //! `>`, `>=`, `<` and `<=` are decided by 95 % intervals; `==` and `!=` compare counts exactly; `~` compares a share with a predicted one.
 
-mod judge;
+mod evaluate;
 mod measure;
 mod metric;
 mod parse;
@@ -17,8 +17,8 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-pub use crate::event::{Judgement, Verdict};
-pub use judge::judge;
+pub use crate::event::{ConditionResult, Verdict};
+pub use evaluate::evaluate;
 pub use measure::filled;
 pub use metric::{Metric, Unit};
 pub use parse::{ParseError, parse_list};

@@ -3,8 +3,8 @@
 //! One event is one JSON object on one line. Counts are cumulative since the start of the step, so a view that skips
 //! ticks shows the same final numbers as one that reads all.
 
+mod condition_result;
 mod counts;
-mod judgement;
 mod kind;
 mod mesh;
 mod outcome;
@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use condition_result::{ConditionResult, Verdict};
 pub(crate) use counts::sum;
 pub use counts::{ArrivalSecond, Counts, EdgeCounts, SENDER, ServiceCounts, Totals};
-pub use judgement::{Judgement, Verdict};
 pub use kind::{
     Change, Kind, Note, Prediction, RunEnded, RunStarted, RunStatus, Sample, StepEnded, StepPlan,
     StepStarted, Tick,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::event::{Judgement, Results, Verdict};
+use crate::event::{ConditionResult, Results, Verdict};
 use crate::interval::float;
 
 /// What a pipeline reports of a run.
@@ -16,24 +16,24 @@ pub struct Gate {
     /// The time it took.
     pub duration: Duration,
     /// The conditions, in order.
-    pub judgements: Vec<Judgement>,
+    pub condition_results: Vec<ConditionResult>,
 }
 
 impl Gate {
     /// Whether every condition is met. One that is undecided is not.
     pub fn is_met(&self) -> bool {
-        self.judgements.iter().all(|one| one.verdict == Verdict::Met)
+        self.condition_results.iter().all(|one| one.verdict == Verdict::Met)
     }
 
     fn count(&self, verdict: Verdict) -> usize {
-        self.judgements.iter().filter(|one| one.verdict == verdict).count()
+        self.condition_results.iter().filter(|one| one.verdict == verdict).count()
     }
 
     /// Returns the conditions that are not met in one line, for stderr; `None` where all are met.
     pub fn failure(&self) -> Option<String> {
         let failed: Vec<String> =
-            self.judgements.iter().filter(|one| one.verdict != Verdict::Met).map(short).collect();
-        let (count, all) = (failed.len(), self.judgements.len());
+            self.condition_results.iter().filter(|one| one.verdict != Verdict::Met).map(short).collect();
+        let (count, all) = (failed.len(), self.condition_results.len());
         let noun = if all == 1 { "expectation" } else { "expectations" };
         (count > 0).then(|| format!("{count} of {all} {noun} not met: {}", failed.join("; ")))
     }
@@ -43,7 +43,7 @@ impl Gate {
         let attributes = format!(
             "name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{:.3}\"",
             escaped(&self.name),
-            self.judgements.len(),
+            self.condition_results.len(),
             self.count(Verdict::NotMet),
             self.count(Verdict::Undecided),
             self.duration.as_secs_f64()
@@ -51,7 +51,7 @@ impl Gate {
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {attributes}>\n  <testsuite {attributes}>\n"
         );
-        for one in &self.judgements {
+        for one in &self.condition_results {
             let class = match &one.variant {
                 Some(variant) => format!("{}.{variant}", self.name),
                 None => self.name.clone(),
@@ -83,7 +83,7 @@ impl Gate {
 
     /// Returns conditions and steps as Markdown, for example for `$GITHUB_STEP_SUMMARY`.
     pub fn summary(&self, results: &Results) -> String {
-        let (met, all) = (self.count(Verdict::Met), self.judgements.len());
+        let (met, all) = (self.count(Verdict::Met), self.condition_results.len());
         let title = if self.title.is_empty() { &self.name } else { &self.title };
         let mut text = format!("## {}\n\n", cell(title));
         if all > 0 {
@@ -92,7 +92,7 @@ impl Gate {
                 "{met} of {all} expectations met.\n\n| expected | result | measured |\n| --- | --- | --- |"
             );
         }
-        for one in &self.judgements {
+        for one in &self.condition_results {
             let variant =
                 one.variant.iter().map(|variant| format!(" ({})", cell(variant))).collect::<String>();
             let verdict = match one.verdict {
@@ -129,7 +129,7 @@ impl Gate {
     }
 }
 
-fn short(one: &Judgement) -> String {
+fn short(one: &ConditionResult) -> String {
     let variant = one.variant.iter().map(|variant| format!("{variant}: ")).collect::<String>();
     let verdict = if one.verdict == Verdict::Undecided { "undecided, " } else { "" };
     format!(

@@ -160,11 +160,11 @@ impl Apply {
         loop {
             let sent = self.send(api.resource_url(), &object, force).await;
             let conflicts = match sent.with_context(|| format!("cannot apply {what}"))? {
-                Answer::Kept { created, changed_at } => {
+                ApplyResponse::Kept { created, changed_at } => {
                     let changed = created || changed_at.is_none_or(|at| at >= begun);
                     return Ok(Applied { object, created, changed, left_out });
                 }
-                Answer::Refused(status) => {
+                ApplyResponse::Refused(status) => {
                     let conflicts = conflict::conflicts(&status);
                     if conflicts.is_empty() || force {
                         let refused = Err(anyhow!("{}", words_of(&status)))
@@ -217,7 +217,7 @@ impl Apply {
     }
 
     /// Sends one apply. Asks for the metadata alone in return: the rest would only be read to be thrown away.
-    async fn send(&self, url: &str, object: &Object, force: bool) -> anyhow::Result<Answer> {
+    async fn send(&self, url: &str, object: &Object, force: bool) -> anyhow::Result<ApplyResponse> {
         let name = object.name_any();
         let params = PatchParams {
             field_manager: Some(self.manager.name().to_owned()),
@@ -238,14 +238,14 @@ impl Apply {
                         let kept: PartialObjectMeta<Object> =
                             serde_json::from_slice(&body).context("cannot read the API server's response")?;
                         let changed_at = self.written_at(&kept);
-                        return Ok(Answer::Kept { created: code.as_u16() == 201, changed_at });
+                        return Ok(ApplyResponse::Kept { created: code.as_u16() == 201, changed_at });
                     }
                     let status = serde_json::from_slice::<Status>(&body).unwrap_or_else(|_| {
                         Status::failure(&String::from_utf8_lossy(&body), "").with_code(code.as_u16())
                     });
                     let overloaded = matches!(code.as_u16(), 429 | 503 | 504);
                     if !overloaded || attempt >= ATTEMPTS {
-                        return Ok(Answer::Refused(Box::new(status)));
+                        return Ok(ApplyResponse::Refused(Box::new(status)));
                     }
                     words_of(&status)
                 }
@@ -269,7 +269,7 @@ impl Apply {
     }
 }
 
-enum Answer {
+enum ApplyResponse {
     Kept { created: bool, changed_at: Option<i64> },
     Refused(Box<Status>),
 }

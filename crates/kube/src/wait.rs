@@ -15,8 +15,8 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::workload::Workload;
-use super::judge::{lacks, pods};
 use super::manifest::{describe, kind};
+use super::readiness::{pods, unmet_condition};
 use super::{Kinds, Object};
 use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
@@ -28,7 +28,7 @@ mod workload;
 pub const IMAGE_UNAVAILABLE: &str = "image-unavailable";
 
 /// How often a wait looks at the clock; news come by themselves.
-const LOOK: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often discovery is read while a new kind is waited for.
 const SERVED: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ const SERVED: Duration = Duration::from_millis(50);
 /// what it waits for.
 ///
 /// # Errors
-/// Time ran out (naming what each object lacks), an object is gone, or a pod is in a trouble that waiting does not cure
+/// Time ran out (naming the unmet condition of each object), an object is gone, or a pod has a failure that waiting does not fix
 /// (with the event or log line that reports why).
 pub async fn ready(
     kinds: &Kinds,
@@ -46,7 +46,7 @@ pub async fn ready(
     step: Option<&Step>,
 ) -> anyhow::Result<()> {
     let reasons = Reasons { all: Mutex::default(), step };
-    let each = objects.iter().filter(|o| can_lack(kind(o)));
+    let each = objects.iter().filter(|o| has_conditions(kind(o)));
     let waits = each.map(|object| {
         let reasons = &reasons;
         async move {
@@ -65,9 +65,10 @@ pub async fn ready(
         Ok(done) => done,
         Err(_) => {
             drop(waits);
-            let quotes = timeout(limit::left().unwrap_or(LOOK).min(LOOK), quotes(kinds, objects, &reasons))
-                .await
-                .unwrap_or_default();
+            let quotes =
+                timeout(limit::left().unwrap_or(INTERVAL).min(INTERVAL), quotes(kinds, objects, &reasons))
+                    .await
+                    .unwrap_or_default();
             Err(reasons.error(&quotes))
         }
     }
@@ -133,7 +134,7 @@ where
         let mut changes = pin!(watcher::watch_object(api, name).default_backoff());
         while let Some(change) = changes.next().await {
             match change {
-                Ok(object) => match lacks(object.as_ref()) {
+                Ok(object) => match unmet_condition(object.as_ref()) {
                     None => return,
                     Some(why) => last = why,
                 },
@@ -167,7 +168,7 @@ pub async fn gone(api: Api<Object>, name: &str, deadline: Instant) -> anyhow::Re
     wait.await.with_context(|| format!("`{name}` was not deleted"))
 }
 
-fn can_lack(kind: &str) -> bool {
+fn has_conditions(kind: &str) -> bool {
     matches!(
         kind,
         "Deployment"
@@ -229,7 +230,7 @@ impl Reasons<'_> {
 enum News {
     Object(Option<Box<Object>>),
     Pod(Box<watcher::Event<Pod>>),
-    Trouble(String),
+    PodFailure(String),
     PodTrouble(watcher::Error),
     Look,
 }
@@ -241,7 +242,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     let changes = watcher::watch_object(api, &name).default_backoff();
     let changes = changes.map(|c| match c {
         Ok(o) => News::Object(o.map(Box::new)),
-        Err(error) => News::Trouble(failure::plain(&error.into())),
+        Err(error) => News::PodFailure(failure::plain(&error.into())),
     });
     let selected = workload::pods_of(object);
     let has_pods = selected.is_some();
@@ -254,7 +255,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
     };
     // That no node takes a pod is a matter of time and not of news.
     let looks = stream::unfold((), |()| async {
-        sleep(LOOK).await;
+        sleep(INTERVAL).await;
         Some((News::Look, ()))
     });
     let mut news = pin!(stream::select(stream::select(changes, pod_changes), looks));
@@ -265,7 +266,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
                 seen = true;
                 workload.owner(&object);
                 let object = serde_json::to_value(&*object)?;
-                missing = lacks(&kind, &object);
+                missing = unmet_condition(&kind, &object);
                 wanted = pods(&kind, &object).filter(|_| has_pods);
             }
             News::Object(None) if seen => {
@@ -279,15 +280,15 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
                     continue;
                 }
             }
-            News::Trouble(why) => {
+            News::PodFailure(why) => {
                 reasons.set(&what, why);
                 continue;
             }
             News::Look => {}
         }
         let Some(missing) = missing.clone().or_else(|| workload.behind(wanted?)) else { return Ok(()) };
-        if let Some((pod, trouble)) = workload.trouble().await {
-            let cause = workload.explain(&pod, &trouble).await;
+        if let Some((pod, failure)) = workload.failure().await {
+            let cause = workload.explain(&pod, &failure).await;
             return Err(cause).with_context(|| format!("{what} cannot become ready"));
         }
         match workload.waiting() {

@@ -78,7 +78,7 @@ async fn remove_cluster(
         Err(error) => format!("{error:#}"),
     };
     env.report.warn(format!("{why}; everything under its name is removed"));
-    let remains = remains::remove(env, &down.lab).await?;
+    let remains = leftovers::remove(env, &down.lab).await?;
     (down.removed, down.unknown) = (remains.removed, remains.unknown);
     Ok(())
 }

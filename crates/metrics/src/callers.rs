@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::edges::called;
 use super::pods::{self, Pod, Workload};
 use super::routes::Service;
-use super::scrape::{POD_DEADLINE, Sight, sight};
+use super::scrape::{POD_DEADLINE, Scrapes, scrape_pods};
 use super::window::Window;
 
 /// The workloads whose proxies can count requests to some services.
@@ -21,15 +21,15 @@ pub struct Callers {
 impl Callers {
     /// Returns the callers that a scrape shows. `is_wanted` gets namespace and name of a service; `namespaces` are those of the
     /// services, whose proxies always matter.
-    pub fn of(sight: &Sight, namespaces: &[&str], is_wanted: impl Fn(&str, &str) -> bool) -> Self {
+    pub fn of(scrapes: &Scrapes, namespaces: &[&str], is_wanted: impl Fn(&str, &str) -> bool) -> Self {
         let mut callers = Self {
             namespaces: namespaces.iter().map(|namespace| (*namespace).to_owned()).collect(),
             workloads: BTreeSet::new(),
             others: BTreeSet::new(),
         };
-        for sighted in &sight.pods {
-            let Ok(scrape) = &sighted.scrape else { continue };
-            let pod = &sighted.pod;
+        for scraped in &scrapes.pods {
+            let Ok(scrape) = &scraped.scrape else { continue };
+            let pod = &scraped.pod;
             if called(scrape).iter().any(|(namespace, name)| is_wanted(namespace, name)) {
                 callers.workloads.insert((pod.namespace.clone(), pod.workload.clone()));
             } else {
@@ -51,25 +51,25 @@ impl Callers {
 ///
 /// # Errors
 /// The API fails.
-pub async fn candidates(client: &kube::Client) -> anyhow::Result<Sight> {
+pub async fn candidates(client: &kube::Client) -> anyhow::Result<Scrapes> {
     let mut pods = pods::list(client, None).await?;
     pods.retain(|pod| !pod.is_control_plane());
-    Ok(sight(client, pods, POD_DEADLINE).await)
+    Ok(scrape_pods(client, pods, POD_DEADLINE).await)
 }
 
 /// Returns what the proxies counted between two scrapes that matter for the requests to a service. The later scrape shows which
 /// these are: a client's first request may have been sent meanwhile.
-pub fn between(before: &Sight, after: &Sight, service: &Service) -> Window {
+pub fn between(before: &Scrapes, after: &Scrapes, service: &Service) -> Window {
     let Service { namespace, name } = service;
     let callers = Callers::of(after, &[namespace.as_str()], |of, called| of == namespace && called == name);
-    let [before, after] = [before, after].map(|sight| sight.of(|pod| callers.concern(pod)));
+    let [before, after] = [before, after].map(|scrapes| scrapes.of(|pod| callers.concern(pod)));
     Window::between(&before, &after)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scrape::Sighted;
+    use crate::scrape::ScrapedPod;
     use crate::text;
 
     fn pod(namespace: &str, workload: &str, name: &str) -> Pod {
@@ -87,20 +87,21 @@ mod tests {
     #[test]
     fn proxies_of_other_namespaces_that_never_called_the_service_are_not_scraped_again() {
         let calls = "route_request_total{direction=\"outbound\",dst=\"cart.shop.svc.cluster.local:80\"} 3";
-        let sighted = |pod: Pod, scrape: Result<&str, &str>| Sighted {
+        let scraped = |pod: Pod, scrape: Result<&str, &str>| ScrapedPod {
             pod,
             scrape: scrape.map(|text| text::parse(text).unwrap()).map_err(str::to_owned),
         };
-        let sight = Sight {
+        let scrapes = Scrapes {
             at: tokio::time::Instant::now(),
             pods: vec![
-                sighted(pod("front", "web", "web-1"), Ok(calls)),
-                sighted(pod("front", "relay", "relay-1"), Ok("request_total 9")),
-                sighted(pod("shop", "stock", "stock-1"), Ok("request_total 9")),
-                sighted(pod("front", "slow", "slow-1"), Err("no response within 5 s")),
+                scraped(pod("front", "web", "web-1"), Ok(calls)),
+                scraped(pod("front", "relay", "relay-1"), Ok("request_total 9")),
+                scraped(pod("shop", "stock", "stock-1"), Ok("request_total 9")),
+                scraped(pod("front", "slow", "slow-1"), Err("no response within 5 s")),
             ],
         };
-        let callers = Callers::of(&sight, &["shop"], |namespace, name| (namespace, name) == ("shop", "cart"));
+        let callers =
+            Callers::of(&scrapes, &["shop"], |namespace, name| (namespace, name) == ("shop", "cart"));
         let concerned = |namespace, workload, name| callers.concern(&pod(namespace, workload, name));
         assert!(concerned("front", "web", "web-1") && concerned("front", "web", "web-2"));
         assert!(concerned("shop", "stock", "stock-1"), "pods of the service's namespace");

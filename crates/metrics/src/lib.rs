@@ -7,13 +7,13 @@
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
 pub mod arrivals;
-mod ask;
 pub mod callers;
 pub mod edges;
 pub mod endpoints;
 mod families;
 pub mod latency;
 pub mod outcomes;
+mod pod_request;
 pub mod pods;
 pub mod prometheus;
 mod ratio;
@@ -26,13 +26,13 @@ pub mod stat;
 pub mod text;
 pub mod window;
 
-pub use ask::{PodFailure, ask};
 pub use callers::Callers;
 pub use outcomes::Outcomes;
+pub use pod_request::{PodFailure, pod_request};
 pub use pods::{Pod, Workload};
 pub use rolling::Rolling;
 pub use routes::RouteCounts;
 pub use saved::SavedWindow;
-pub use scrape::{Sight, Sighted, sight};
+pub use scrape::{ScrapedPod, Scrapes, scrape_pods};
 pub use series::{Scrape, Series};
 pub use window::{PodWindow, Window};

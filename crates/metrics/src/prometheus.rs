@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::families;
 use super::pods::Pod;
-use super::scrape::{Sight, Sighted};
+use super::scrape::{ScrapedPod, Scrapes};
 use super::series::{Scrape, Series};
 use super::window::Window;
 
@@ -126,14 +126,14 @@ impl Prometheus {
         let now = self.counted(None, "now").await?;
         let at = Instant::now();
         let missing = || "Prometheus did not scrape it".to_owned();
-        let sighted = |pod: &Pod, found: Option<&Scrape>| Sighted {
+        let scraped = |pod: &Pod, found: Option<&Scrape>| ScrapedPod {
             pod: pod.clone(),
             scrape: found.cloned().ok_or_else(missing),
         };
         let scrapable = || pods.iter().filter(|pod| pod.scrapable());
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
         let after =
-            Sight { at, pods: scrapable().map(|pod| sighted(pod, now.pods.get(&key(pod)))).collect() };
+            Scrapes { at, pods: scrapable().map(|pod| scraped(pod, now.pods.get(&key(pod)))).collect() };
         if length.is_zero() {
             return Ok(Window::since_start(&after));
         }
@@ -144,7 +144,7 @@ impl Prometheus {
             now.pods.get(&key(pod)).and_then(Scrape::started).is_some_and(|started| started > begin)
         };
         let known = scrapable().filter(|pod| then.pods.contains_key(&key(pod)) || !is_new(pod));
-        let before = Sight { at, pods: known.map(|pod| sighted(pod, then.pods.get(&key(pod)))).collect() };
+        let before = Scrapes { at, pods: known.map(|pod| scraped(pod, then.pods.get(&key(pod)))).collect() };
         Ok(Window { length, ..Window::between(&before, &after) })
     }
 

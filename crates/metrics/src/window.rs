@@ -1,10 +1,10 @@
-//! What happened between two sights of the same pods.
+//! What happened between two scrapes of the same pods.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::pods::Pod;
-use super::scrape::Sight;
+use super::scrape::Scrapes;
 use super::series::Scrape;
 
 /// The increase of each pod's counters over a stretch of time.
@@ -28,31 +28,31 @@ pub struct PodWindow {
 }
 
 impl Window {
-    /// Returns everything that the proxies of a sight counted since each of them started. Its length is zero: there is no one time
+    /// Returns everything that the proxies of these scrapes counted since each of them started. Its length is zero: there is no one time
     /// that a rate could be based on.
-    pub fn since_start(now: &Sight) -> Self {
-        let nothing = Sight { at: now.at, pods: Vec::new() };
+    pub fn since_start(now: &Scrapes) -> Self {
+        let nothing = Scrapes { at: now.at, pods: Vec::new() };
         Self::between(&nothing, now)
     }
 
-    /// The difference of two sights. A pod that came in between counts from zero, one that went is a gap.
-    pub fn between(before: &Sight, after: &Sight) -> Self {
+    /// The difference of two scrapes. A pod that came in between counts from zero, one that went is a gap.
+    pub fn between(before: &Scrapes, after: &Scrapes) -> Self {
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
-        let then: HashMap<_, _> = before.pods.iter().map(|sighted| (key(&sighted.pod), sighted)).collect();
+        let then: HashMap<_, _> = before.pods.iter().map(|scraped| (key(&scraped.pod), scraped)).collect();
         let mut window =
             Self { length: after.at.duration_since(before.at), pods: Vec::new(), gaps: Vec::new() };
         let mut seen = std::collections::HashSet::new();
-        for sighted in &after.pods {
-            let pod = &sighted.pod;
+        for scraped in &after.pods {
+            let pod = &scraped.pod;
             seen.insert(key(pod));
-            let now = match &sighted.scrape {
+            let now = match &scraped.scrape {
                 Ok(now) => now,
                 Err(why) => {
                     window.gaps.push(format!("{}/{}: {why}", pod.namespace, pod.name));
                     continue;
                 }
             };
-            let base = match then.get(&key(pod)).map(|sighted| &sighted.scrape) {
+            let base = match then.get(&key(pod)).map(|scraped| &scraped.scrape) {
                 Some(Ok(base)) => Some(base),
                 // Its whole life would be counted as this window's.
                 Some(Err(why)) => {
@@ -69,8 +69,8 @@ impl Window {
             }
             window.pods.push(PodWindow { pod: pod.clone(), change: now.since(base) });
         }
-        for sighted in before.pods.iter().filter(|sighted| !seen.contains(&key(&sighted.pod))) {
-            let pod = &sighted.pod;
+        for scraped in before.pods.iter().filter(|scraped| !seen.contains(&key(&scraped.pod))) {
+            let pod = &scraped.pod;
             window.gaps.push(format!("{}/{}: gone; what it counted is lost", pod.namespace, pod.name));
         }
         window
@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::pods::Workload;
-    use crate::scrape::Sighted;
+    use crate::scrape::ScrapedPod;
     use crate::text;
 
     fn pod(name: &str) -> Pod {
@@ -98,20 +98,22 @@ mod tests {
         }
     }
 
-    fn sight(at: Instant, pods: &[(&str, Result<&str, &str>)]) -> Sight {
-        let sighted = |(name, scrape): &(&str, Result<&str, &str>)| Sighted {
+    fn scrape_pods(at: Instant, pods: &[(&str, Result<&str, &str>)]) -> Scrapes {
+        let scraped = |(name, scrape): &(&str, Result<&str, &str>)| ScrapedPod {
             pod: pod(name),
             scrape: scrape.map(|text| text::parse(text).unwrap()).map_err(str::to_owned),
         };
-        Sight { at, pods: pods.iter().map(sighted).collect() }
+        Scrapes { at, pods: pods.iter().map(scraped).collect() }
     }
 
     #[test]
     fn a_failed_scrape_is_a_gap_and_the_others_count() {
         let begun = Instant::now();
-        let before =
-            sight(begun, &[("a", Ok("request_total 5")), ("b", Ok("request_total 1")), ("c", Err("no"))]);
-        let after = sight(
+        let before = scrape_pods(
+            begun,
+            &[("a", Ok("request_total 5")), ("b", Ok("request_total 1")), ("c", Err("no"))],
+        );
+        let after = scrape_pods(
             begun + Duration::from_secs(10),
             &[("a", Ok("request_total 8")), ("b", Err("timeout")), ("c", Ok("request_total 900"))],
         );
@@ -125,11 +127,11 @@ mod tests {
     #[test]
     fn a_pod_that_restarts_or_goes_or_comes_is_reported() {
         let begun = Instant::now();
-        let before = sight(
+        let before = scrape_pods(
             begun,
             &[("a", Ok("request_total 5\nprocess_start_time_seconds 1")), ("b", Ok("request_total 1"))],
         );
-        let after = sight(
+        let after = scrape_pods(
             begun,
             &[("a", Ok("request_total 8\nprocess_start_time_seconds 2")), ("c", Ok("request_total 2"))],
         );

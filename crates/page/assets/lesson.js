@@ -26,7 +26,7 @@ export class LessonView {
       return record?.ended ? `${percent(record.load.succeeded, record.load.requests)} succeeded` : "";
     });
     const whys = run.steps.map((step) => step.why ?? records.find((one) => one.name === step.name)?.why ?? null);
-    const shown = JSON.stringify([run, results, whys, model.judgements, state.allowed, records.length > 0]);
+    const shown = JSON.stringify([run, results, whys, model.conditionResults, state.allowed, records.length > 0]);
     if (shown === this.shown) return;
     this.shown = shown;
     const step = run.steps[Math.min(run.current, run.steps.length - 1)];
@@ -42,7 +42,7 @@ export class LessonView {
       })),
       ...(step && run.current < run.steps.length ? current(step, run.waiting) : []),
       ...explained(run, whys),
-      ...model.judgements.map((one) => element("p", { class: `judgement ${one.verdict}` },
+      ...model.conditionResults.map((one) => element("p", { class: `condition-result ${one.verdict}` },
         `${one.verdict === "met" ? "\u2713" : one.verdict === "not-met" ? "\u2715" : "?"} ${clean(one.condition)}: ${clean(one.measured)}`)),
       ...(state.run ? this.buttons(run, records.length > 0) : []),
     );

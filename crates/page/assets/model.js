@@ -128,8 +128,8 @@ export class Model {
     this.variants = [];
     /** @type {Mark[]} */
     this.marks = [];
-    /** @type {import("./types.js").Judgement[]} */
-    this.judgements = [];
+    /** @type {import("./types.js").ConditionResult[]} */
+    this.conditionResults = [];
     /** @type {{at: number, text: string}[]} */
     this.notes = [];
     /** @type {?{status: string, reason?: string}} */
@@ -195,7 +195,7 @@ export class Model {
         if (this.notes.length > MOST_MARKS) this.notes.shift();
         break;
       case "expectation":
-        this.judgements.push(event);
+        this.conditionResults.push(event);
         break;
       case "run-ended":
         this.ended = event;

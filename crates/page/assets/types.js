@@ -9,7 +9,7 @@
 /** @typedef {{step: string, text?: string, question?: string, target?: string, offered_per_second: number, duration_ms: number, trigger_end_ms?: number, watched?: string}} StepStarted */
 /** @typedef {{step: string, success?: Interval, amplification?: Interval, class?: string, text?: string}} Prediction */
 /** @typedef {{duration_ms: number, load: Counts, latencies?: [number, number][], edges?: EdgeCounts[], services?: ServiceCounts[]}} Totals */
-/** @typedef {{condition: string, variant?: string, verdict: string, measured: string}} Judgement */
+/** @typedef {{condition: string, variant?: string, verdict: string, measured: string}} ConditionResult */
 /** @typedef {{version: number, time: string, elapsed_ms: number, variant?: string, type: string}} EventHead */
 /** @typedef {EventHead & any} RunEvent */
 /** @typedef {{running: boolean, rate: number, target: string, command: string}} LoadState */

@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 use serde::Deserialize;
 
 use meshy_base::error::{self, Advise, Exit};
-use meshy_metrics::{Pod, PodFailure, ask};
+use meshy_metrics::{Pod, PodFailure, pod_request};
 
 /// The port that is in no Service.
 const ADMIN_PORT: u16 = 9091;
@@ -39,7 +39,7 @@ pub struct NotTestService {
 
 /// What the replicas of a test service saw so far, to be compared with a later look.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Seen {
+pub enum ServiceIds {
     /// One replica sees every attempt: good answers by the number of their try.
     Counted(BTreeMap<u32, u64>),
     /// Several see a part of a request's attempts each: the attempts of each id over all of them, and whether one was good.
@@ -51,7 +51,7 @@ pub enum Seen {
     },
 }
 
-impl Seen {
+impl ServiceIds {
     /// Returns what replicas of this kind have seen before their first request.
     #[must_use]
     pub fn nothing(&self) -> Self {
@@ -175,16 +175,16 @@ async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow:
 ///
 /// # Errors
 /// A pod cannot be reached, or does not run the test service; with several replicas also those of an image older than the path `/ids`.
-pub async fn seen(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<Seen> {
+pub async fn seen(client: &kube::Client, pods: &[Pod]) -> anyhow::Result<ServiceIds> {
     if let [pod] = pods {
         let counts: Counts = admin(client, pod, Request::get("/counts").body(Vec::new())?).await?;
-        return Ok(Seen::Counted(counts.served));
+        return Ok(ServiceIds::Counted(counts.served));
     }
     let ask = |pod| async move { admin::<Ids>(client, pod, Request::get("/ids").body(Vec::new())?).await };
     Ok(summed(futures::future::try_join_all(pods.iter().map(ask)).await?))
 }
 
-fn summed(replicas: Vec<Ids>) -> Seen {
+fn summed(replicas: Vec<Ids>) -> ServiceIds {
     let mut ids: BTreeMap<String, (u32, bool)> = BTreeMap::new();
     let mut forgotten = 0;
     for replica in replicas {
@@ -194,7 +194,7 @@ fn summed(replicas: Vec<Ids>) -> Seen {
             *sum = (sum.0 + attempts, sum.1 || good);
         }
     }
-    Seen::Summed { ids, forgotten }
+    ServiceIds::Summed { ids, forgotten }
 }
 
 pub(crate) async fn admin<T: for<'a> Deserialize<'a>>(
@@ -206,7 +206,7 @@ pub(crate) async fn admin<T: for<'a> Deserialize<'a>>(
         let error = NotTestService { pod: pod.name.clone(), why };
         Err(error).hint("only meshy's own test service has an admin port")
     };
-    match ask(client, &pod.namespace, &pod.name, ADMIN_PORT, request).await {
+    match pod_request(client, &pod.namespace, &pod.name, ADMIN_PORT, request).await {
         Ok(body) => serde_json::from_str(&body).or_else(|error| not_ours(error.to_string())),
         Err(error) => match error::cause::<PodFailure>(&error) {
             Some(failure) => not_ours(failure.to_string()),
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_started_again_counts_from_zero() {
-        let counted = |counts: &[(u32, u64)]| Seen::Counted(counts.iter().copied().collect());
+        let counted = |counts: &[(u32, u64)]| ServiceIds::Counted(counts.iter().copied().collect());
         let served = counted(&[(1, 7), (2, 1)]).since(&counted(&[(1, 5), (2, 4)]));
         assert_eq!(served, Some([(1, 2), (2, 1)].into()));
     }

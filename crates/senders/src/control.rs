@@ -7,7 +7,7 @@ use kube::Client;
 use kube::api::Api;
 use meshy_load::Report;
 use meshy_load::protocol::{Progress, SenderPlan, Status};
-use meshy_metrics::ask;
+use meshy_metrics::pod_request;
 use serde::de::DeserializeOwned;
 
 use crate::clock::{self, Offset};
@@ -26,7 +26,7 @@ pub(crate) struct Control {
 
 impl Control {
     async fn send<T: DeserializeOwned>(&self, request: Request<Vec<u8>>) -> anyhow::Result<T> {
-        let body = ask(&self.client, &self.namespace, &self.pod, ADMIN_PORT, request).await?;
+        let body = pod_request(&self.client, &self.namespace, &self.pod, ADMIN_PORT, request).await?;
         serde_json::from_str(&body).with_context(|| format!("sender `{}` sent an invalid response", self.pod))
     }
 
@@ -56,8 +56,13 @@ impl Control {
     /// Returns what was sent so far, without the seconds before `from`.
     pub(crate) async fn progress(&self, from: u32) -> anyhow::Result<Progress> {
         let path = format!("/sender/report?from={from}");
-        let body =
-            ask(&self.client, &self.namespace, &self.pod, ADMIN_PORT, Request::get(path).body(Vec::new())?);
+        let body = pod_request(
+            &self.client,
+            &self.namespace,
+            &self.pod,
+            ADMIN_PORT,
+            Request::get(path).body(Vec::new())?,
+        );
         let progress: Progress = serde_json::from_str(&body.await?)?;
         // Checks version and widths, which a derived reader does not.
         let report = Report::checked(progress.report)?;

@@ -25,7 +25,7 @@ const LEAD: Duration = Duration::from_millis(500);
 const MARGIN: Duration = Duration::from_secs(30);
 
 /// The time between two looks at pods that are not ready.
-const LOOK: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A load of all senders together.
 #[derive(Clone, Debug)]
@@ -236,7 +236,7 @@ async fn ready(api: &Api<Pod>, name: &str, node: &mut String, deadline: Instant)
             });
             let phase = status.phase.unwrap_or_default();
             reason = waiting.unwrap_or_else(|| format!("its pod is in phase {phase}"));
-            sleep(LOOK).await;
+            sleep(INTERVAL).await;
         }
     };
     match timeout_at(deadline, waiting).await {

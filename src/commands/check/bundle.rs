@@ -24,7 +24,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_lab::cluster::reach;
 
 /// How long one question to the cluster may take: a sick cluster must not keep its own bundle from being made.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest log in the lab's folder that goes in.
 const LOG_BYTES: u64 = 64 << 20;
@@ -125,7 +125,7 @@ fn local_logs(context: &Context, archive: &mut Archive) -> anyhow::Result<()> {
 
 /// How long one request may take now: what was collected is written also when there is little time.
 fn patience(context: &Context) -> Duration {
-    PATIENCE.min(context.remaining())
+    TIMEOUT.min(context.remaining())
 }
 
 async fn client(context: &Context) -> anyhow::Result<kube::Client> {

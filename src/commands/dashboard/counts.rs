@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshy_experiment::event::EdgeCounts;
 use meshy_kube::Kinds;
 use meshy_metrics::edges::{Edge, edges, unmeshed};
-use meshy_metrics::{Pod, Rolling, Sight, Window, pods, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Rolling, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_page::Hub;
 use meshy_page::control::EdgeDetails;
 use tokio::sync::{Mutex, watch};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::graph::names::Names;
-use super::details::{Looked, Reader};
+use super::details::{Reader, RequestedDetails};
 use crate::runner::edge_counts;
 
 /// How often counts are read.
@@ -26,7 +26,7 @@ const SELDOM: Duration = Duration::from_secs(2);
 /// How often pods and policies are read.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// The window that states of endpoints are judged by, as that of `meshy policy breakers`.
+/// The window that states of endpoints are evaluated by, as that of `meshy policy breakers`.
 const RECENT: Duration = Duration::from_secs(2);
 
 /// The node of all clients without a proxy.
@@ -45,12 +45,12 @@ pub(super) struct Proxies {
     namespace: String,
     pods: Vec<Pod>,
     names: Names,
-    recent: Rolling<Sight>,
-    /// The services that viewers looked at.
-    pub(super) looked: Vec<Looked>,
+    recent: Rolling<Scrapes>,
+    /// The services that viewers selected.
+    pub(super) requested: Vec<RequestedDetails>,
     /// Between two reads.
     every: Duration,
-    start: Sight,
+    start: Scrapes,
     scraped: Instant,
     /// When pods and policies were read.
     refreshed: Option<Instant>,
@@ -80,7 +80,7 @@ impl Counting {
         let client = kinds.client();
         let pods = pods::list(client, None).await?;
         let names = Names::read(client, &pods, Some(namespace)).await?;
-        let start = sight(client, pods.clone(), POD_DEADLINE).await;
+        let start = scrape_pods(client, pods.clone(), POD_DEADLINE).await;
         let (sender, counted) = watch::channel(Counted::default());
         let proxies = Proxies {
             kinds: kinds.clone(),
@@ -88,7 +88,7 @@ impl Counting {
             pods,
             names,
             recent: Rolling::new(RECENT),
-            looked: Vec::new(),
+            requested: Vec::new(),
             every: SCRAPE,
             start,
             scraped: Instant::now(),
@@ -123,8 +123,8 @@ impl Counting {
         self.counted.borrow().edges.clone()
     }
 
-    /// Returns what is counted when no request is open any more, with the sights of the start and of now.
-    pub(super) async fn settled(&self) -> (Vec<EdgeCounts>, Sight, Sight) {
+    /// Returns what is counted when no request is open any more, with the scrapes of the start and of now.
+    pub(super) async fn settled(&self) -> (Vec<EdgeCounts>, Scrapes, Scrapes) {
         let mut proxies = self.proxies.lock().await;
         let mut before = self.edges();
         for _ in 0..SETTLES {
@@ -145,7 +145,7 @@ impl Counting {
     pub(super) async fn restart(&self, namespace: &str, seldom: bool) {
         let mut proxies = self.proxies.lock().await;
         proxies.namespace = namespace.to_owned();
-        proxies.looked.clear();
+        proxies.requested.clear();
         proxies.every = if seldom { SELDOM } else { SCRAPE };
         proxies.refreshed = None;
         proxies.read_pods().await;
@@ -174,12 +174,12 @@ impl Proxies {
         self.read_pods().await;
         let reader = Reader { kinds: &self.kinds, namespace: &self.namespace, recent: self.recent.ends() };
         let edges = self.counted.borrow().details.clone();
-        hub.set_details(&reader.details(edges, &self.looked).await);
+        hub.set_details(&reader.details(edges, &self.requested).await);
         self.refreshed = Some(Instant::now());
     }
 
-    async fn scrape(&self) -> Sight {
-        sight(self.kinds.client(), self.pods.clone(), POD_DEADLINE).await
+    async fn scrape(&self) -> Scrapes {
+        scrape_pods(self.kinds.client(), self.pods.clone(), POD_DEADLINE).await
     }
 
     /// Reads the counts.
@@ -191,7 +191,7 @@ impl Proxies {
         self.counted.send_replace(counted);
     }
 
-    fn since_start(&self, now: &Sight) -> Counted {
+    fn since_start(&self, now: &Scrapes) -> Counted {
         let window = Window::between(&self.start, now);
         let mut counted = Counted::default();
         for edge in unmeshed(&window).iter().filter(|edge| edge.namespace == self.namespace) {

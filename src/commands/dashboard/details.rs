@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshy_kube::Kinds;
-use meshy_metrics::Sight;
+use meshy_metrics::Scrapes;
 use meshy_metrics::callers;
 use meshy_metrics::endpoints::endpoints;
 use meshy_metrics::routes::Service;
@@ -12,18 +12,18 @@ use meshy_policy::policy::{self, About};
 use meshy_policy::services;
 use meshy_predict::edge::Policy;
 
-/// Services whose policies are read in full: those that viewers looked at last.
-const MOST_LOOKED: usize = 8;
+/// Services whose policies are read in full: those that viewers selected last.
+const MAX_REQUESTED: usize = 8;
 
-/// A service that a viewer looked at.
+/// A service that a viewer selected.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Looked {
+pub(super) struct RequestedDetails {
     /// The key in [`Details::services`].
     key: String,
     service: Service,
 }
 
-impl Looked {
+impl RequestedDetails {
     /// Returns a service, in a variant of the scenario that runs.
     pub(super) fn new(variant: Option<&str>, service: Service) -> Self {
         let key = match variant {
@@ -33,11 +33,11 @@ impl Looked {
         Self { key, service }
     }
 
-    /// Adds it to those that viewers looked at last.
+    /// Adds it to those that viewers selected last.
     pub(super) fn join(self, all: &mut Vec<Self>) {
         all.retain(|one| *one != self);
         all.push(self);
-        if all.len() > MOST_LOOKED {
+        if all.len() > MAX_REQUESTED {
             all.remove(0);
         }
     }
@@ -48,13 +48,13 @@ pub(super) struct Reader<'a> {
     pub(super) kinds: &'a Kinds,
     /// Whose services are called.
     pub(super) namespace: &'a str,
-    /// Two scrapes, between which the states of endpoints are judged.
-    pub(super) recent: Option<(&'a Sight, &'a Sight)>,
+    /// Two scrapes, between which the states of endpoints are evaluated.
+    pub(super) recent: Option<(&'a Scrapes, &'a Scrapes)>,
 }
 
 impl Reader<'_> {
-    /// Returns what is known of the services that are called, and of those that viewers looked at.
-    pub(super) async fn details(&self, edges: Vec<EdgeDetails>, looked: &[Looked]) -> Details {
+    /// Returns what is known of the services that are called, and of those that viewers selected.
+    pub(super) async fn details(&self, edges: Vec<EdgeDetails>, requested: &[RequestedDetails]) -> Details {
         let mut services = BTreeMap::new();
         let mut called: Vec<&str> = edges.iter().map(|edge| edge.to.as_str()).collect();
         called.sort_unstable();
@@ -63,12 +63,12 @@ impl Reader<'_> {
             let service = Service { namespace: self.namespace.to_owned(), name: name.to_owned() };
             services.insert(name.to_owned(), self.brief(&service).await);
         }
-        for looked in looked {
-            let known = match services.remove(&looked.key) {
+        for requested in requested {
+            let known = match services.remove(&requested.key) {
                 Some(known) => known,
-                None => self.brief(&looked.service).await,
+                None => self.brief(&requested.service).await,
             };
-            services.insert(looked.key.clone(), self.full(&looked.service, known).await);
+            services.insert(requested.key.clone(), self.full(&requested.service, known).await);
         }
         Details { services, edges }
     }

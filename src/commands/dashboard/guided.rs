@@ -49,8 +49,8 @@ impl Page {
     }
 
     /// Notes what happens to the scenario.
-    pub(super) fn hear(&mut self, news: News) {
-        scenario::hear(&mut self.state, &news);
+    pub(super) fn update(&mut self, news: News) {
+        scenario::update(&mut self.state, &news);
         if let News::Ended(ended) = news {
             if let Err(error) = &ended {
                 self.report.warn(format!("{error:#}"));

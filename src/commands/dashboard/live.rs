@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counts::Counting;
-use super::details::Looked;
+use super::details::RequestedDetails;
 use super::inbox::Request;
 use super::record::{Live, Shown};
 use super::scenario::{Order, Running};
@@ -80,7 +80,7 @@ impl Page {
 
     async fn command(&mut self, command: Command) -> anyhow::Result<()> {
         if let Command::Look { service, variant } = command {
-            return self.look(service, variant.as_deref()).await;
+            return self.details_of(service, variant.as_deref()).await;
         }
         if !self.state.allowed {
             return Err(anyhow!("{}", self.state.reason.as_deref().unwrap_or("the controls are off")));
@@ -105,13 +105,13 @@ impl Page {
     }
 
     /// Reads a service in full, and again while viewers may look at it.
-    async fn look(&mut self, name: String, variant: Option<&str>) -> anyhow::Result<()> {
+    async fn details_of(&mut self, name: String, variant: Option<&str>) -> anyhow::Result<()> {
         let namespace = match &self.running {
             Some(running) => running.namespace(variant),
             None => self.namespace.clone(),
         };
         let mut proxies = self.counting.proxies.lock().await;
-        Looked::new(variant, Service { namespace, name }).join(&mut proxies.looked);
+        RequestedDetails::new(variant, Service { namespace, name }).join(&mut proxies.requested);
         proxies.refresh(&self.hub).await;
         Ok(())
     }

@@ -14,8 +14,8 @@ use super::super::experiment::Ends;
 use super::super::run;
 use crate::context::Context;
 use crate::recording::Recording;
+use crate::run_cluster::{Choice, RunCluster};
 use crate::runner::{self, Graph, Plan};
-use crate::stage::{Choice, Stage};
 
 /// How long a run may take, with the pauses of a talk.
 const LENGTH: Duration = Duration::from_secs(12 * 3600);
@@ -157,7 +157,7 @@ async fn one(
 ) -> anyhow::Result<bool> {
     let Order { args, plan, stop, mut next } = order;
     let context = context.begun_now("run", LENGTH);
-    let stage = Stage::find(&context, Choice::Deployed).await?;
+    let run_cluster = RunCluster::find(&context, Choice::Deployed).await?;
     let recording = Recording::open(&context.report)?;
     recording.view.explain(plan.scenario.conditions());
     let events = recording.events.subscribe(WAITING);
@@ -169,7 +169,7 @@ async fn one(
             let _ = news.send(News::Waits(number));
             next.recv().await.context("the page has ended")
         };
-        let finished = run::perform(&context, (&args, &plan), stage, (&recording, &ends), before).await;
+        let finished = run::perform(&context, (&args, &plan), run_cluster, (&recording, &ends), before).await;
         // The recording ends here, and with it its events.
         finished.map(|finished| finished.interrupted)
     };
@@ -177,7 +177,7 @@ async fn one(
 }
 
 /// Notes what happens to the scenario.
-pub(super) fn hear(state: &mut State, news: &News) {
+pub(super) fn update(state: &mut State, news: &News) {
     let Some(run) = &mut state.run else { return };
     match news {
         News::Waits(number) => (run.current, run.waiting) = (*number, true),
@@ -240,12 +240,12 @@ mod tests {
             let run = state.run.as_ref().unwrap();
             (run.current, run.waiting, run.over)
         };
-        hear(&mut state, &News::Waits(1));
+        update(&mut state, &News::Waits(1));
         assert_eq!(place(&state), (1, true, false));
         let mut failed = state.clone();
-        hear(&mut failed, &News::Ended(Err(anyhow!("no pod"))));
+        update(&mut failed, &News::Ended(Err(anyhow!("no pod"))));
         assert_eq!((place(&failed), failed.error.as_deref()), ((1, false, true), Some("no pod")));
-        hear(&mut state, &News::Ended(Ok(false)));
+        update(&mut state, &News::Ended(Ok(false)));
         assert_eq!((place(&state), state.error), ((scenario.steps.len(), false, true), None));
     }
 }

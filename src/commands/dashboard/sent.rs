@@ -14,7 +14,7 @@ use crate::tally::{DEADLINE, Tally};
 const LENGTH: Duration = Duration::from_secs(100_000);
 
 /// How long a request may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The loads of a run of the page, one after another.
 pub(super) struct Sent {
@@ -46,8 +46,8 @@ impl Sent {
         let (stop, stopped) = watch::channel(false);
         let (tally, start) = (self.tally.clone(), self.begun.elapsed());
         let observer = Arc::new(move |ended: Ended| tally.ended(&ended, start, DEADLINE));
-        let connections = (rate * PATIENCE.as_secs_f64()).ceil().clamp(16.0, 4_000.0) as usize;
-        let plan = Plan { rate, length: LENGTH, connections, patience: PATIENCE, ..Plan::default() };
+        let connections = (rate * TIMEOUT.as_secs_f64()).ceil().clamp(16.0, 4_000.0) as usize;
+        let plan = Plan { rate, length: LENGTH, connections, patience: TIMEOUT, ..Plan::default() };
         let task = tokio::spawn(async move {
             meshy_load::run_observed(target, plan, stopped, |_| {}, Some(observer)).await?;
             Ok(())

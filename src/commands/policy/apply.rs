@@ -56,7 +56,7 @@ pub(super) async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<
     let changes: Vec<PolicyChange> = changes.collect::<anyhow::Result<_>>()?;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());
-    judge(context, &client, &objects, &args).await?;
+    evaluate(context, &client, &objects, &args).await?;
     let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     for change in &changes {
         let check = Options { dry_run: true, ..options };
@@ -112,12 +112,12 @@ pub(super) async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<
     match measured {
         Some(measured) => {
             // The load of a client that uses the old policy would be shown as that of the new one.
-            proof::judge(&seen)?;
+            proof::evaluate(&seen)?;
             measured.end(context, &client, &seen).await
         }
         None => {
             context.data(&seen, |seen| proof::table(seen))?;
-            proof::judge(&seen)
+            proof::evaluate(&seen)
         }
     }
 }
@@ -164,7 +164,7 @@ pub(super) async fn delete(context: &Context, args: DeleteArgs) -> anyhow::Resul
         }
     }
     context.data(&seen, |seen| proof::table(seen))?;
-    proof::judge(&seen)
+    proof::evaluate(&seen)
 }
 
 /// A profile has the full name of its service.
@@ -245,7 +245,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<Object>> {
 }
 
 /// Lints the objects against the cluster: errors stop, warnings are reported.
-async fn judge(
+async fn evaluate(
     context: &Context,
     client: &kube::Client,
     objects: &[Object],
@@ -258,7 +258,7 @@ async fn judge(
         json!(object)
     }));
     let refusal = format!("lint found errors in {}; nothing was applied", args.file.display());
-    survey::judge(&context.report, &world, args.force, &refusal)
+    survey::evaluate(&context.report, &world, args.force, &refusal)
 }
 
 #[cfg(test)]

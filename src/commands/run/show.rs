@@ -9,7 +9,7 @@ use console::{Term, style};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_base::{Report, activity};
 use meshy_experiment::chart::{self, Chart, TextOptions};
-use meshy_experiment::event::Judgement;
+use meshy_experiment::event::ConditionResult;
 use meshy_experiment::gate::Gate;
 use meshy_experiment::scenario::{self, Scenario};
 use meshy_topology::capacity_limit;
@@ -18,12 +18,12 @@ use serde::Serialize;
 use super::Args;
 use crate::context::Context;
 use crate::recording::Recording;
+use crate::run_cluster::RunCluster;
 use crate::runner::{self, Finished, Graph, Plan};
 use crate::runs::Run;
-use crate::stage::Stage;
 use crate::steps::Step;
 use crate::summary::{self, WIDTH, wrapped};
-use crate::ui::hush::Hush;
+use crate::ui::no_echo::NoEcho;
 
 /// What `-o json` prints.
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ pub(in crate::commands) struct Document<'a> {
     /// Whether it ended before its last step.
     interrupted: bool,
     /// The conditions, in order.
-    expectations: &'a [Judgement],
+    expectations: &'a [ConditionResult],
 }
 
 /// A run that takes longer says so first.
@@ -105,7 +105,7 @@ pub(super) fn plan(report: &Report, scenario: &Scenario) {
 /// A step's heading. In a talk it fills the screen; with a hushed terminal it waits for a key.
 pub(super) async fn heading(
     context: &Context,
-    (present, hush): (bool, Option<&Hush>),
+    (present, no_echo): (bool, Option<&NoEcho>),
     (number, count): (usize, usize),
     step: &scenario::Step,
 ) -> anyhow::Result<()> {
@@ -113,9 +113,9 @@ pub(super) async fn heading(
     let title = format!("{} of {count}   {title}", number + 1);
     let term = Term::stderr();
     let pad = if present { "    " } else { "" };
-    if let Some(hush) = hush.filter(|_| present && number > 0) {
+    if let Some(no_echo) = no_echo.filter(|_| present && number > 0) {
         // What the step before showed stays until the speaker goes on.
-        key(context, &term, hush).await?;
+        key(context, &term, no_echo).await?;
     }
     if present {
         term.clear_screen()?;
@@ -126,8 +126,8 @@ pub(super) async fn heading(
         let width = if present { 60 } else { WIDTH };
         wrapped(text, width).iter().for_each(|line| context.report.say(format!("{pad}{line}")));
     }
-    match hush {
-        Some(hush) => key(context, &term, hush).await,
+    match no_echo {
+        Some(no_echo) => key(context, &term, no_echo).await,
         None => Ok(()),
     }
 }
@@ -135,9 +135,9 @@ pub(super) async fn heading(
 /// How many lines [`key`] writes below the text: the prompt, and an empty line after it.
 const PROMPT_LINES: usize = 2;
 
-async fn key(context: &Context, term: &Term, hush: &Hush) -> anyhow::Result<()> {
+async fn key(context: &Context, term: &Term, no_echo: &NoEcho) -> anyhow::Result<()> {
     // Only a key that is pressed from now on, and each of these.
-    hush.forget();
+    no_echo.discard_keys();
     context.report.say(format!("\n    {}\n", style("[any key]").dim()));
     if term.is_term() {
         let keyboard = term.clone();
@@ -161,7 +161,7 @@ pub(super) fn gate(plan: &Plan, finished: &Finished) -> Gate {
         name: plan.scenario.metadata.name.value.clone(),
         title: runner::title(&plan.scenario),
         duration: finished.took,
-        judgements: finished.judgements.clone(),
+        condition_results: finished.condition_results.clone(),
     }
 }
 
@@ -197,10 +197,10 @@ pub(super) fn conclude(
         run: &recording.run(),
         events: &recording.file,
         interrupted: finished.interrupted,
-        expectations: &finished.judgements,
+        expectations: &finished.condition_results,
     };
     context.report.say("");
-    context.data(&document, |document| text(plan, &events, document.run, &finished.judgements))
+    context.data(&document, |document| text(plan, &events, document.run, &finished.condition_results))
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
@@ -209,7 +209,12 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// The result for people: a chart per variant, the steps, the outcomes with the retries on, the verdict.
-fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements: &[Judgement]) -> String {
+fn text(
+    plan: &Plan,
+    events: &meshy_experiment::run::Run,
+    run: &Run,
+    condition_results: &[ConditionResult],
+) -> String {
     let options = TextOptions { width: 80, height: 12, colour: console::colors_enabled(), ascii: false };
     let mut text = String::new();
     for variant in events.variants() {
@@ -246,8 +251,8 @@ fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements:
             attempts.map(|of| format!(", {:.1} attempts per request", of.mean)).unwrap_or_default();
         text.push_str(&format!("\npredicted for `{}`: {class}{attempts}", step.name));
     }
-    for judgement in judgements {
-        text.push_str(&format!("\n{judgement}"));
+    for condition_result in condition_results {
+        text.push_str(&format!("\n{condition_result}"));
     }
     let met = run.verdict.as_ref().is_some_and(|verdict| verdict.holds);
     if let Some(conclusion) = plan.scenario.metadata.conclusion.as_ref().filter(|_| met) {
@@ -260,14 +265,14 @@ fn text(plan: &Plan, events: &meshy_experiment::run::Run, run: &Run, judgements:
 }
 
 /// The commands that a user may run next.
-pub(super) fn next(stage: &Stage) -> String {
+pub(super) fn next(run_cluster: &RunCluster) -> String {
     let mut lines = vec![
         ("meshy explain", "the same in sentences"),
         ("meshy report", "one HTML file with the charts"),
         ("meshy run --list", "the other scenarios"),
         ("meshy predict --rate 20", "what the same budget does at more load"),
     ];
-    match stage.stand_in {
+    match run_cluster.stand_in {
         true => lines.push(("meshy up --provider kind", "a lab with a real Linkerd; then the same command")),
         false => lines.push(("meshy down", "deletes the lab")),
     }

@@ -5,28 +5,28 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::ResourceExt as _;
 use meshy_linkerd::names;
 
-use super::{Seen, Verdict};
+use super::{Finding, Verdict};
 use crate::mesh::explain;
 
-/// Judges the proxies.
-pub(super) fn proxies(pods: &[Pod]) -> Seen {
+/// Evaluates the proxies.
+pub(super) fn proxies(pods: &[Pod]) -> Finding {
     let hint = "`meshy inject --explain POD -n NAMESPACE` shows what is wrong with a pod's proxy";
-    judge(pods, "proxies", hint, |pod| {
+    evaluate(pods, "proxies", hint, |pod| {
         let mut all = statuses(pod);
         all.any(|status| status.name == names::PROXY_CONTAINER && status.ready)
     })
 }
 
-/// Judges the pods as a whole.
-pub(super) fn ready(pods: &[Pod]) -> Seen {
+/// Evaluates the pods as a whole.
+pub(super) fn ready(pods: &[Pod]) -> Finding {
     let hint = "`kubectl describe pod POD -n NAMESPACE` shows its events, `kubectl logs` its log";
-    judge(pods, "meshed pods", hint, |pod| {
+    evaluate(pods, "meshed pods", hint, |pod| {
         let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
         conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
     })
 }
 
-fn judge(pods: &[Pod], what: &str, hint: &'static str, fine: impl Fn(&Pod) -> bool) -> Seen {
+fn evaluate(pods: &[Pod], what: &str, hint: &'static str, fine: impl Fn(&Pod) -> bool) -> Finding {
     let failing: Vec<&Pod> = pods.iter().filter(|pod| !fine(pod)).collect();
     let saw = format!("{} of {} {what} ready", pods.len() - failing.len(), pods.len());
     let Some(first) = failing.first() else { return (Verdict::Ok, saw, None) };

@@ -86,7 +86,7 @@ const SIDECARS: (u32, u32) = (1, 29);
 const NATIVE_SIDECARS: usize = 2;
 
 /// A verdict on a pair of versions; without Linkerd the newest row applies.
-pub(super) fn judge(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
+pub(super) fn evaluate(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
     let mut numbers = kubernetes.split('.').filter_map(|n| n.parse::<u32>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
         return (Verdict::Warning, format!("Kubernetes {kubernetes} is of no known version"), None);
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_pair_is_inside_above_or_a_failure_with_a_name() {
-        let verdict = |kubernetes, linkerd| judge(kubernetes, linkerd).0;
+        let verdict = |kubernetes, linkerd| evaluate(kubernetes, linkerd).0;
         assert_eq!(verdict("1.35", Some("edge-26.6.3")), Verdict::Ok);
         assert_eq!(verdict("1.36", Some("edge-26.6.3")), Verdict::Ok);
         assert_eq!(verdict("1.37", Some("edge-26.6.3")), Verdict::Warning);
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(verdict("1.33", Some("edge-25.10.7")), Verdict::Ok);
         assert_eq!(verdict("1.27", Some("2.16.0")), Verdict::Ok, "its proxies need no native sidecars");
         assert_eq!(verdict("1.35", None), Verdict::Ok);
-        let (failed, why, hint) = judge("1.27", Some("edge-26.6.3"));
+        let (failed, why, hint) = evaluate("1.27", Some("edge-26.6.3"));
         assert_eq!(failed, Verdict::Failed);
         assert!(why.contains("native sidecars") && hint.is_some());
     }
@@ -156,7 +156,7 @@ mod tests {
             assert!(date.year() >= 2026 && !row.source.is_empty());
         }
         for kubernetes in ["1.20", "1.33", "1.40"] {
-            let (_, saw, _) = judge(kubernetes, Some("edge-25.10.7"));
+            let (_, saw, _) = evaluate(kubernetes, Some("edge-25.10.7"));
             assert!(saw.contains("2026-11-28"), "{saw}");
         }
     }

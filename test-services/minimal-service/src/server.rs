@@ -14,7 +14,7 @@ use meshy_net::{BoxIo, Listener};
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::state::{Door, Phase, State};
+use crate::state::{Listening, Phase, State};
 use crate::{admin, service};
 
 mod preface;
@@ -91,7 +91,7 @@ async fn accept(listener: &mut Box<dyn Listener>, port: Port, state: &State) -> 
 /// Serves the requests of one connection; `outages` is their number when it was accepted.
 async fn serve_connection(port: Port, stream: BoxIo, state: Arc<State>, outages: u64) {
     let mut door = state.door.subscribe();
-    let is_over = move |door: &Door| port == Port::Service && door.outages != outages;
+    let is_over = move |door: &Listening| port == Port::Service && door.outages != outages;
     let served = state.clone();
     let respond = move |request: Request<Incoming>| {
         let (state, version) = (served.clone(), request.version());

@@ -26,7 +26,7 @@ pub(crate) enum Phase {
 
 /// Whether the service port accepts connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Door {
+pub(crate) struct Listening {
     pub(crate) open: bool,
     /// How often it was closed. A connection from before the last outage serves no further request.
     pub(crate) outages: u64,
@@ -40,7 +40,7 @@ pub(crate) struct State {
     pub(crate) node: Option<Arc<Node>>,
     /// Notified after a change of the faults, for the service port, which is closed while the service is down.
     pub(crate) fault_changed: Notify,
-    pub(crate) door: watch::Sender<Door>,
+    pub(crate) door: watch::Sender<Listening>,
     ledger: Mutex<Ledger>,
     logs: Logs,
     phase: watch::Sender<Phase>,
@@ -65,7 +65,7 @@ impl State {
             upstream: Upstream::new(network),
             debug: config.debug,
             fault_changed: Notify::new(),
-            door: watch::Sender::new(Door { open: true, outages: 0 }),
+            door: watch::Sender::new(Listening { open: true, outages: 0 }),
             logs,
             phase: watch::Sender::new(Phase::Serving),
             work,

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_that_only_look_like_this_machine_are_rejected() {
+    fn hosts_that_resemble_this_machine_are_rejected() {
         for host in [
             "",
             "evil.example",

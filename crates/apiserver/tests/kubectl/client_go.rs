@@ -1,9 +1,9 @@
-//! The stories of client-go: a Go program that is built once.
+//! The sessions of client-go: a Go program that is built once.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::stories::Story;
+use crate::sessions::Session;
 use crate::target::is_installed;
 
 /// Builds the program and returns its path, or the reason why it cannot be built here: Go is not installed, or its modules
@@ -31,9 +31,9 @@ pub(crate) fn build() -> Result<&'static str, String> {
 }
 
 /// What failed on the first version: OpenAPI 2 as kubectl reads it, and events in `events.k8s.io`.
-pub(crate) fn story(program: &'static str) -> Story {
-    Story {
-        name: "story-client-go",
+pub(crate) fn session(program: &'static str) -> Session {
+    Session {
+        name: "session-client-go",
         program,
         files: &[],
         commands: &["openapi", "events", "events-core"],

@@ -1,16 +1,16 @@
 //! Runs kubectl, helm and client-go against this server and against kube-apiserver, and compares exit code and output.
 //!
 //! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm and Go are not part of the testbed;
-//! their stories are skipped with a message if they are not installed.
+//! their sessions are skipped with a message if they are not installed.
 
 mod client_go;
+mod sessions;
 #[path = "../../../../tests/support/skip.rs"]
 mod skip;
-mod stories;
 mod target;
 
+use sessions::{SESSIONS, Session};
 use skip::skipped;
-use stories::{STORIES, Story};
 use target::Target;
 
 fn testbed() -> Target {
@@ -18,14 +18,14 @@ fn testbed() -> Target {
     Target::testbed(&kubeconfig)
 }
 
-/// Runs a story on both servers and returns their differences.
-fn differences(story: &Story, actual: &Target, expected: &Target) -> Vec<String> {
-    let (actual, expected) = (actual.run(story), expected.run(story));
-    let lines = story.commands.iter().zip(actual.into_iter().zip(expected));
+/// Runs a session on both servers and returns their differences.
+fn differences(session: &Session, actual: &Target, expected: &Target) -> Vec<String> {
+    let (actual, expected) = (actual.run(session), expected.run(session));
+    let lines = session.commands.iter().zip(actual.into_iter().zip(expected));
     lines
         .filter(|(_, (actual, expected))| actual != expected)
         .map(|(command, (actual, expected))| {
-            format!("{}: {command}\n--- actual\n{actual}\n--- kube-apiserver\n{expected}", story.name)
+            format!("{}: {command}\n--- actual\n{actual}\n--- kube-apiserver\n{expected}", session.name)
         })
         .collect()
 }
@@ -35,8 +35,8 @@ fn differences(story: &Story, actual: &Target, expected: &Target) -> Vec<String>
 fn kubectl_behaves_as_with_kube_apiserver() {
     let (actual, expected) = (Target::embedded(), testbed());
     let mut found = Vec::new();
-    for story in STORIES.iter().filter(|story| story.program == "kubectl") {
-        found.extend(differences(story, &actual, &expected));
+    for session in SESSIONS.iter().filter(|session| session.program == "kubectl") {
+        found.extend(differences(session, &actual, &expected));
     }
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
 }
@@ -50,8 +50,8 @@ fn helm_behaves_as_with_kube_apiserver() {
     }
     let (actual, expected) = (Target::embedded(), testbed());
     let mut found = Vec::new();
-    for story in STORIES.iter().filter(|story| story.program == "helm") {
-        found.extend(differences(story, &actual, &expected));
+    for session in SESSIONS.iter().filter(|session| session.program == "helm") {
+        found.extend(differences(session, &actual, &expected));
     }
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
 }
@@ -66,11 +66,11 @@ fn client_go_behaves_as_with_kube_apiserver() {
             return;
         }
     };
-    let found = differences(&client_go::story(program), &Target::embedded(), &testbed());
+    let found = differences(&client_go::session(program), &Target::embedded(), &testbed());
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
 }
 
-/// Without kube-apiserver: each story of client-go succeeds.
+/// Without kube-apiserver: each session of client-go succeeds.
 #[test]
 #[ignore = "needs Go and its modules: tests/testbed.sh"]
 fn client_go_succeeds() {
@@ -81,6 +81,6 @@ fn client_go_succeeds() {
             return;
         }
     };
-    let output = Target::embedded().run(&client_go::story(program));
+    let output = Target::embedded().run(&client_go::session(program));
     assert!(output.iter().all(|text| text.starts_with("exit status: 0\n")), "{output:#?}");
 }

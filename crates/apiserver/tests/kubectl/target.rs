@@ -7,9 +7,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use meshy_apiserver::{CertificateAuthority, Options, RunningServer, Server, kubeconfig};
 use regex::Regex;
 
-use crate::stories::Story;
+use crate::sessions::Session;
 
-/// A server, and a folder with its kubeconfig and the files of the stories.
+/// A server, and a folder with its kubeconfig and the files of the sessions.
 pub(crate) struct Target {
     folder: tempfile::TempDir,
     /// The runtime and the server of this crate; `None` for kube-apiserver.
@@ -42,11 +42,11 @@ impl Target {
         Self { folder: folder(&config), _server: None }
     }
 
-    /// Runs the commands of a story in a new namespace and returns the exit code and the output of each.
-    pub(crate) fn run(&self, story: &Story) -> Vec<String> {
+    /// Runs the commands of a session in a new namespace and returns the exit code and the output of each.
+    pub(crate) fn run(&self, session: &Session) -> Vec<String> {
         // A namespace of an earlier run exists for ever: kube-apiserver alone does not remove its objects.
-        let namespace = format!("{}-{}", story.name, std::process::id());
-        for (name, text) in story.files {
+        let namespace = format!("{}-{}", session.name, std::process::id());
+        for (name, text) in session.files {
             let text = text.replace("{ns}", &namespace);
             let file = self.folder.path().join(name);
             std::fs::create_dir_all(file.parent().expect("a folder")).expect("creates the folder");
@@ -55,8 +55,8 @@ impl Target {
         let (status, _, stderr) = self.run_program("kubectl", &format!("create namespace {namespace}"), "");
         assert!(status.success(), "{stderr}");
         let output =
-            story.commands.iter().map(|command| self.in_namespace(story, &namespace, command)).collect();
-        for command in story.cleanup {
+            session.commands.iter().map(|command| self.in_namespace(session, &namespace, command)).collect();
+        for command in session.cleanup {
             self.run_program("kubectl", command, "");
         }
         self.run_program("kubectl", &format!("delete namespace {namespace} --wait=false"), "");
@@ -65,16 +65,16 @@ impl Target {
 
     /// Runs `COMMAND`, or `COMMAND | COMMAND`, and returns the exit code and the output without values that differ in
     /// each run.
-    fn in_namespace(&self, story: &Story, namespace: &str, command: &str) -> String {
+    fn in_namespace(&self, session: &Session, namespace: &str, command: &str) -> String {
         let mut input = String::new();
         let mut shown = String::new();
         for part in command.replace("{ns}", namespace).split(" | ") {
             let line = format!("--namespace={namespace} {part}");
-            let (status, stdout, stderr) = self.run_program(story.program, &line, &input);
+            let (status, stdout, stderr) = self.run_program(session.program, &line, &input);
             shown = format!("{status}\n{stdout}{stderr}");
             input = stdout;
         }
-        normalize(&shown).replace(namespace, story.name)
+        normalize(&shown).replace(namespace, session.name)
     }
 
     fn run_program(&self, program: &str, line: &str, input: &str) -> (ExitStatus, String, String) {

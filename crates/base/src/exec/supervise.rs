@@ -2,7 +2,7 @@
 //!
 //! The process that starts it holds the other end of the pipe, which the kernel closes however that process ends. If the supervisor
 //! itself is killed, [`end_programs`] finds what the program has started by a variable in its environment. Read before the command
-//! line's parser, as `leash` is.
+//! line's parser, as `bound` is.
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ use std::thread;
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::{children, leash};
+use super::{bound, children};
 
 /// The word that asks for it.
 pub const WORD: &str = "internal-supervise";
@@ -75,7 +75,7 @@ fn supervise(lab: &str, program: OsString, args: impl Iterator<Item = OsString>)
 fn start(lab: &str, program: &OsString, args: impl Iterator<Item = OsString>) -> anyhow::Result<Child> {
     let mut command = if cfg!(target_os = "linux") {
         let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-        command.arg(leash::WORD).arg(std::process::id().to_string()).arg(program);
+        command.arg(bound::WORD).arg(std::process::id().to_string()).arg(program);
         command
     } else {
         Command::new(program)

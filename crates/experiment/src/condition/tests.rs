@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Condition, Verdict, judge, parse_list};
+use super::{Condition, Verdict, evaluate, parse_list};
 use crate::event::{
     ArrivalSecond, Counts, EdgeCounts, Event, Kind, Outcome, StepEnded, StepStarted, Tick, Totals,
 };
@@ -130,8 +130,8 @@ fn results() -> Results {
 }
 
 fn verdict(text: &str) -> (Verdict, String) {
-    let judgement = judge(&parse(text), &results()).remove(0);
-    (judgement.verdict, judgement.measured)
+    let condition_result = evaluate(&parse(text), &results()).remove(0);
+    (condition_result.verdict, condition_result.measured)
 }
 
 #[test]
@@ -236,8 +236,8 @@ fn a_window_counts_what_happened_within_it() {
         ("a[5s..10s].actual-success < 50%", Verdict::Met),
         ("a[2s..4s].rate >= 10/s", Verdict::Met),
     ] {
-        let judgement = judge(&parse(text), &results).remove(0);
-        assert_eq!(judgement.verdict, expected, "{judgement}");
+        let condition_result = evaluate(&parse(text), &results).remove(0);
+        assert_eq!(condition_result.verdict, expected, "{condition_result}");
     }
 }
 
@@ -247,10 +247,10 @@ fn a_condition_without_a_variant_is_checked_for_each_one() {
     for (variant, succeeded) in [("none", 30), ("budget", 99)] {
         step(&mut results, Some(variant), "storm", totals(succeeded, 100));
     }
-    let found = judge(&parse("storm.success > 50%"), &results);
+    let found = evaluate(&parse("storm.success > 50%"), &results);
     let verdicts: Vec<_> = found.iter().map(|one| (one.variant.as_deref(), one.verdict)).collect();
     assert_eq!(verdicts, [(Some("budget"), Verdict::Met), (Some("none"), Verdict::NotMet)]);
-    let compared = judge(&parse("budget/storm.success > none/storm.success"), &results);
+    let compared = evaluate(&parse("budget/storm.success > none/storm.success"), &results);
     assert_eq!((compared.len(), compared[0].verdict), (1, Verdict::Met));
 }
 
@@ -264,11 +264,14 @@ fn a_share_is_near_a_predicted_one_if_chance_explains_the_difference() {
         ("a.success ~ 70%", Verdict::NotMet),
         ("a.success ~ 100%", Verdict::NotMet),
     ] {
-        let judgement = judge(&parse(text), &results).remove(0);
-        assert_eq!(judgement.verdict, expected, "{judgement}");
+        let condition_result = evaluate(&parse(text), &results).remove(0);
+        assert_eq!(condition_result.verdict, expected, "{condition_result}");
     }
-    let judgement = judge(&parse("a.success ~ 80%"), &results).remove(0);
-    assert!(judgement.measured.ends_with("90 of 100), predicted 80 % (64 % to 96 %)"), "{judgement}");
+    let condition_result = evaluate(&parse("a.success ~ 80%"), &results).remove(0);
+    assert!(
+        condition_result.measured.ends_with("90 of 100), predicted 80 % (64 % to 96 %)"),
+        "{condition_result}"
+    );
 }
 
 #[test]
@@ -299,8 +302,8 @@ fn the_class_and_the_recovery_come_from_goodput_after_the_trigger() {
         ("never.class != recovered", Verdict::Met),
         ("never.recovery < 1h", Verdict::NotMet),
     ] {
-        let judgement = judge(&parse(text), &results).remove(0);
-        assert_eq!(judgement.verdict, expected, "{judgement}");
+        let condition_result = evaluate(&parse(text), &results).remove(0);
+        assert_eq!(condition_result.verdict, expected, "{condition_result}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counts, EdgeCounts, Judgement, ServiceCounts, Totals};
+use super::{ConditionResult, Counts, EdgeCounts, ServiceCounts, Totals};
 use crate::interval::Interval;
 use crate::latency::Quantiles;
 
@@ -30,7 +30,7 @@ pub enum Kind {
     /// A step ended.
     StepEnded(StepEnded),
     /// A condition was checked.
-    Expectation(Judgement),
+    Expectation(ConditionResult),
     /// The last event of a run.
     RunEnded(RunEnded),
 }

@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use super::Gate;
-use crate::condition::{Judgement, Verdict};
+use crate::condition::{ConditionResult, Verdict};
 use crate::run::tests::run;
 
 fn gate(verdicts: &[Verdict]) -> Gate {
-    let one = |verdict: &Verdict| Judgement {
+    let one = |verdict: &Verdict| ConditionResult {
         condition: "a.success > 95%".to_owned(),
         variant: Some("budget".to_owned()),
         verdict: *verdict,
         measured: "30 % (22 to 40 %, 30 of 100)".to_owned(),
     };
-    let judgements = verdicts.iter().map(one).collect();
+    let condition_results = verdicts.iter().map(one).collect();
     Gate {
         name: "storm".to_owned(),
         title: "A <storm>".to_owned(),
         duration: Duration::from_millis(1500),
-        judgements,
+        condition_results,
     }
 }
 
@@ -46,7 +46,7 @@ fn junit_counts_failures_and_undecided_conditions() {
 #[test]
 fn a_hostile_text_stays_text() {
     let mut hostile = gate(&[Verdict::NotMet]);
-    hostile.judgements[0].condition = "]]></x>\"&\u{1b}[31m|`*".to_owned();
+    hostile.condition_results[0].condition = "]]></x>\"&\u{1b}[31m|`*".to_owned();
     hostile.name = "<b>\u{0}".to_owned();
     let xml = hostile.junit();
     assert!(!xml.contains("<b>") && !xml.contains('\u{1b}') && !xml.contains("</x>"), "{xml}");

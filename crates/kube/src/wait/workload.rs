@@ -13,8 +13,8 @@ use kube::{Client, ResourceExt as _};
 use tokio::time::Instant;
 
 use super::super::Object;
-use super::super::judge::{Outlook, Outlooks, Trouble};
 use super::super::manifest::kind;
+use super::super::readiness::{PodFailure, PodState, PodStates};
 use meshy_base::error::Advise;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
@@ -45,8 +45,8 @@ pub(super) struct Workload {
     client: Client,
     namespace: String,
     revision: Option<String>,
-    outlooks: Outlooks,
-    pods: HashMap<String, (Pod, Outlook)>,
+    pod_states: PodStates,
+    pods: HashMap<String, (Pod, PodState)>,
     listed: Listed,
     unschedulable_since: Option<Instant>,
 }
@@ -67,7 +67,7 @@ impl Workload {
             client,
             namespace: namespace.to_owned(),
             revision: None,
-            outlooks: Outlooks::default(),
+            pod_states: PodStates::default(),
             pods: HashMap::new(),
             listed: Listed::Partly,
             unschedulable_since: None,
@@ -91,15 +91,15 @@ impl Workload {
                 self.listed = Listed::Partly;
             }
             watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => {
-                let outlook = self.outlooks.of(&pod);
-                self.pods.insert(pod.name_any(), (pod, outlook));
+                let pod_state = self.pod_states.of(&pod);
+                self.pods.insert(pod.name_any(), (pod, pod_state));
             }
             watcher::Event::Delete(pod) => {
                 self.pods.remove(&pod.name_any());
             }
             watcher::Event::InitDone => self.listed = Listed::Whole,
         }
-        let stuck = self.pods.values().any(|(_, o)| matches!(o, Outlook::Unschedulable(_)));
+        let stuck = self.pods.values().any(|(_, o)| matches!(o, PodState::Unschedulable(_)));
         self.unschedulable_since = stuck.then(|| self.unschedulable_since.unwrap_or_else(Instant::now));
     }
 
@@ -119,8 +119,8 @@ impl Workload {
     /// one that has just started again, as after a reboot, says for a while what was true before.
     pub(super) fn behind(&self, wanted: i64) -> Option<String> {
         // One on its way out is fine, too, and does not count.
-        let is_ready = |(pod, outlook): &&(Pod, Outlook)| {
-            *outlook == Outlook::Fine && pod.metadata.deletion_timestamp.is_none()
+        let is_ready = |(pod, pod_state): &&(Pod, PodState)| {
+            *pod_state == PodState::Done && pod.metadata.deletion_timestamp.is_none()
         };
         let ready = self.pods.values().filter(is_ready).count() as i64;
         match self.listed {
@@ -132,27 +132,27 @@ impl Workload {
 
     /// What the first pod that is not ready waits for.
     pub(super) fn waiting(&self) -> Option<&str> {
-        self.pods.values().find_map(|(_, outlook)| match outlook {
-            Outlook::Waiting(why) | Outlook::Unschedulable(why) => Some(why.as_str()),
+        self.pods.values().find_map(|(_, pod_state)| match pod_state {
+            PodState::Waiting(why) | PodState::Unschedulable(why) => Some(why.as_str()),
             _ => None,
         })
     }
 
-    /// A trouble of a pod of the latest template that waiting will not cure.
-    pub(super) async fn trouble(&self) -> Option<(Pod, Trouble)> {
-        for (pod, outlook) in self.pods.values() {
-            let trouble = match outlook {
-                Outlook::Incurable(trouble) => trouble.clone(),
-                Outlook::Unschedulable(why)
+    /// A failure of a pod of the latest template that waiting does not fix.
+    pub(super) async fn failure(&self) -> Option<(Pod, PodFailure)> {
+        for (pod, pod_state) in self.pods.values() {
+            let failure = match pod_state {
+                PodState::Failed(failure) => failure.clone(),
+                PodState::Unschedulable(why)
                     if self.unschedulable_since.is_some_and(|since| since.elapsed() >= UNSCHEDULABLE)
                         && self.all_nodes_ready().await =>
                 {
-                    Trouble::Unschedulable(why.clone())
+                    PodFailure::Unschedulable(why.clone())
                 }
                 _ => continue,
             };
             if self.is_latest(pod).await {
-                return Some((pod.clone(), trouble));
+                return Some((pod.clone(), failure));
             }
         }
         None
@@ -180,24 +180,24 @@ impl Workload {
         })
     }
 
-    /// The trouble as an error: the runtime's words, the log line or the event that reports why, and what to do.
-    pub(super) async fn explain(&self, pod: &Pod, trouble: &Trouble) -> anyhow::Error {
+    /// The failure as an error: the runtime's words, the log line or the event that reports why, and what to do.
+    pub(super) async fn explain(&self, pod: &Pod, failure: &PodFailure) -> anyhow::Error {
         let name = pod.name_any();
-        match trouble {
-            Trouble::Image { image, why } => {
+        match failure {
+            PodFailure::Image { image, why } => {
                 let error = anyhow!("{why}").context(format!("pod `{name}` cannot get image `{image}`"));
                 let hint = "check the image's name and that the node can reach its registry; \
                             `meshy push IMAGE` brings one into the private registry";
                 Err::<(), _>(error).hint(hint).id(super::IMAGE_UNAVAILABLE).unwrap_err()
             }
-            Trouble::Restarts { container, why } => {
+            PodFailure::Restarts { container, why } => {
                 let mut error = anyhow!("pod `{name}`: container `{container}` keeps ending ({why})");
                 if let Some(log) = self.last_words(&name, container).await {
                     error = anyhow!("its log ends with: {log}").context(error.to_string());
                 }
                 error
             }
-            Trouble::Unschedulable(why) => {
+            PodFailure::Unschedulable(why) => {
                 let event = self.last_warning(pod).await;
                 anyhow!("{}", event.filter(|e| !why.contains(e.as_str())).unwrap_or_default())
                     .context(why.clone())
@@ -210,7 +210,8 @@ impl Workload {
     pub(super) async fn quote(&self, object: &Object) -> Option<String> {
         let labels = pods_of(object)?.label_selector?;
         let pods = self.pods().list(&ListParams::default().labels(&labels)).await.ok()?;
-        let pod = pods.items.into_iter().find(|pod| !matches!(Outlooks::default().of(pod), Outlook::Fine))?;
+        let pod =
+            pods.items.into_iter().find(|pod| !matches!(PodStates::default().of(pod), PodState::Done))?;
         let name = pod.name_any();
         if let Some(event) = self.last_warning(&pod).await {
             return Some(format!("pod `{name}`: {}", event.trim()));

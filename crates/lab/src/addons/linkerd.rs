@@ -166,13 +166,13 @@ async fn install_quietly(
     deadline: Instant,
     step: &Step,
 ) -> anyhow::Result<String> {
-    if let Found::Foreign { version } = existing::look(kinds.client()).await? {
+    if let Found::Foreign { version } = existing::find(kinds.client()).await? {
         existing::acceptable(&version)?;
         report.say(format!("Linkerd {version} is there already and not made by meshy; it is taken as it is"));
-        proof::webhooks_answer(kinds, deadline, step).await?;
+        proof::webhooks_respond(kinds, deadline, step).await?;
         return Ok(format!("{version}, taken as it is"));
     }
-    let gateway = gateway::look(kinds.client()).await?;
+    let gateway = gateway::find(kinds.client()).await?;
     let mut manifests = match &options.linkerd_manifest {
         Some(given) => Manifests::part(given.clone()),
         None => {
@@ -197,7 +197,7 @@ async fn install_quietly(
         endpoints::ready(kinds.client(), NAMESPACE, service, deadline).await?;
     }
     applied.extend(apply.run(manifests.webhooks).await?);
-    proof::webhooks_answer(kinds, deadline, step).await?;
+    proof::webhooks_respond(kinds, deadline, step).await?;
     Ok(apply::summary(&applied))
 }
 

@@ -13,7 +13,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{find, first_line};
 
 /// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Since this version of kind its nodes look into a folder for how to reach a registry; before, each cluster had to be configured.
 const KIND: (u32, u32) = (0, 27);
@@ -93,10 +93,10 @@ pub async fn checks(ports: &[u16]) -> Vec<Check> {
 
 /// The engine's check, and with it where its images lie.
 async fn engine() -> Vec<Check> {
-    match timeout(PATIENCE, asked_engine()).await {
+    match timeout(TIMEOUT, asked_engine()).await {
         Ok(checks) => checks,
         Err(_) => {
-            let found = format!("it does not answer within {:.1} s", PATIENCE.as_secs_f64());
+            let found = format!("it does not answer within {:.1} s", TIMEOUT.as_secs_f64());
             vec![Check::new("engine", Verdict::Missing, found, "restart the engine")]
         }
     }
@@ -133,7 +133,7 @@ async fn program(name: &'static str, args: &[&str], todo: &str) -> Check {
     if find(name).is_none() {
         return Check::new(name, Verdict::Missing, "not in PATH", todo);
     }
-    match first_line(name, args, PATIENCE).await {
+    match first_line(name, args, TIMEOUT).await {
         Ok(line) => Check::ok(name, line),
         Err(error) => Check::new(name, Verdict::Missing, format!("{error:#}"), todo),
     }

@@ -16,14 +16,14 @@ use super::{BuiltIn, Part, Spec, kubeconfig, recorded, suspended};
 use crate::lab::Env;
 use crate::lab::{self, LabName, Record, files};
 use meshy_base::error::{self, Advise, Exit};
-use meshy_base::exec::leash;
+use meshy_base::exec::bound;
 use meshy_base::private;
 
-pub(super) mod answer;
 pub(super) mod process;
+pub(super) mod started;
 
-use answer::{Answer, Ready};
 use process::{DISCARD, KEEP, end, running};
+use started::{Ready, Started};
 
 /// The hidden command that is the background process.
 pub(super) const SERVE: &str = "internal-serve";
@@ -52,7 +52,7 @@ impl Embedded {
         let mut command = Command::new(&program);
         if cfg!(target_os = "linux") {
             // Until it is ready it ends with this run: one that a killed `up` left would race with the next one's.
-            command.arg(leash::WORD).arg(std::process::id().to_string()).arg(&program);
+            command.arg(bound::WORD).arg(std::process::id().to_string()).arg(&program);
         }
         command.args([SERVE, "--name", name]);
         command.stdin(Stdio::null()).stdout(writer).stderr(log);
@@ -72,8 +72,8 @@ impl Embedded {
             anyhow!("{}", said.unwrap_or_else(|| "its process ended without a message".to_owned()))
         } else {
             match serde_json::from_str(&line).context("cannot understand the new process")? {
-                Answer::Ready(ready) => return Ok(ready),
-                Answer::Failed(why) => why.into_error(),
+                Started::Ready(ready) => return Ok(ready),
+                Started::Failed(why) => why.into_error(),
             }
         };
         let failed = Err(error).context("the embedded cluster did not start");
@@ -170,7 +170,7 @@ impl Embedded {
         Ok(record)
     }
 
-    pub(super) fn look(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+    pub(super) fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
         let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
         Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
     }

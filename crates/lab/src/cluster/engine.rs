@@ -16,7 +16,7 @@ use meshy_base::error::{self, Advise, Exit};
 use meshy_base::input;
 
 /// How long an engine may take to say its version; a healthy one takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Seconds for one request to the engine; removing a node of a busy machine takes the longest.
 const REQUEST_SECONDS: u64 = 120;
@@ -67,7 +67,7 @@ pub fn there<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError
 /// # Errors
 /// No engine answers, the socket is forbidden, or the endpoint is not on this machine.
 pub async fn connect() -> anyhow::Result<Engine> {
-    let endpoint = endpoint(&Surroundings::of_process())?;
+    let endpoint = endpoint(&Environment::of_process())?;
     let path = match endpoint.host.split_once("://") {
         Some(("unix", path)) => PathBuf::from(path),
         Some((scheme, _)) => {
@@ -86,8 +86,8 @@ pub async fn connect() -> anyhow::Result<Engine> {
     reachable(&path, &endpoint).await?;
     let at = || format!("no Docker engine answers at {} ({})", endpoint.host, endpoint.source);
     let docker = Docker::connect_with_unix(&endpoint.host, REQUEST_SECONDS, API_DEFAULT_VERSION);
-    let negotiated = timeout(PATIENCE, docker.with_context(at)?.negotiate_version()).await;
-    let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", PATIENCE.as_secs()));
+    let negotiated = timeout(TIMEOUT, docker.with_context(at)?.negotiate_version()).await;
+    let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", TIMEOUT.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
     let docker = docker.hint("restart the engine; `meshy check --machine` looks again");
     let docker = docker.id("engine-unhealthy").exit(Exit::Prerequisite)?;
@@ -110,7 +110,7 @@ pub fn broke_off(error: &EngineError) -> bool {
 
 /// Names the engine as the culprit where it lost the connection during of some work: the error itself reports only what was
 /// being done. What the engine said in so many words stays as it is.
-pub fn blame(error: anyhow::Error) -> anyhow::Error {
+pub fn as_engine_error(error: anyhow::Error) -> anyhow::Error {
     let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(broke_off));
     if !broke || error::id_of(&error).is_some() {
         return error;
@@ -151,7 +151,7 @@ async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
 }
 
 /// What decides where the engine is; taken apart from the process for the tests.
-struct Surroundings {
+struct Environment {
     docker_host: Option<String>,
     docker_context: Option<String>,
     /// The docker program's configuration folder.
@@ -160,7 +160,7 @@ struct Surroundings {
     sockets: Vec<PathBuf>,
 }
 
-impl Surroundings {
+impl Environment {
     fn of_process() -> Self {
         let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let home = std::env::home_dir();
@@ -182,7 +182,7 @@ impl Surroundings {
 
 /// The docker program's own order: `DOCKER_HOST`, then `DOCKER_CONTEXT`, then the context its configuration names, then
 /// the default socket.
-fn endpoint(around: &Surroundings) -> anyhow::Result<Endpoint> {
+fn endpoint(around: &Environment) -> anyhow::Result<Endpoint> {
     if let Some(host) = &around.docker_host {
         return Ok(Endpoint { host: host.clone(), source: "from DOCKER_HOST".to_owned() });
     }
@@ -221,9 +221,9 @@ fn context_host(config: Option<&Path>, name: &str) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    fn around(folder: &Path) -> Surroundings {
+    fn around(folder: &Path) -> Environment {
         let sockets = vec!["/nowhere/docker.sock".into(), folder.join("there.sock")];
-        Surroundings { docker_host: None, docker_context: None, config: Some(folder.to_owned()), sockets }
+        Environment { docker_host: None, docker_context: None, config: Some(folder.to_owned()), sockets }
     }
 
     #[test]

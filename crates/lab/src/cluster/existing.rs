@@ -46,7 +46,7 @@ impl Existing {
         Ok(record)
     }
 
-    pub(super) fn look(self, record: &Record) -> Vec<Part> {
+    pub(super) fn parts(self, record: &Record) -> Vec<Part> {
         let name = format!("context `{}`", record.context);
         vec![Part { name, well: true, state: "not created by meshy".to_owned(), address: None }]
     }

@@ -258,13 +258,13 @@ impl Kind {
             };
             let all = all.await;
             step.ended(all, |()| "all Ready".to_owned())?;
-            super::ready::tell_registry(&client, record, env.deadline).await
+            super::ready::publish_registry(&client, record, env.deadline).await
         };
         tokio::try_join!(joined, ready)?;
         Ok(())
     }
 
-    pub(super) async fn look(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+    pub(super) async fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
         let engine = self.engine().await?;
         let nodes = own_nodes(engine, &record.name).await?;
         let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();

@@ -88,11 +88,11 @@ impl Provider {
     ///
     /// # Errors
     /// No process can be asked.
-    pub async fn look(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+    pub async fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
         match self {
-            Self::Kind(kind) => kind.look(record).await,
-            Self::Existing(existing) => Ok(existing.look(record)),
-            Self::Embedded(embedded) => embedded.look(record),
+            Self::Kind(kind) => kind.parts(record).await,
+            Self::Existing(existing) => Ok(existing.parts(record)),
+            Self::Embedded(embedded) => embedded.parts(record),
         }
     }
 
@@ -162,7 +162,7 @@ impl Provider {
         match self {
             Self::Existing(existing) => existing.would_delete(env, record).await,
             Self::Kind(_) | Self::Embedded(_) => {
-                Ok(self.look(record).await?.into_iter().map(|part| part.name).collect())
+                Ok(self.parts(record).await?.into_iter().map(|part| part.name).collect())
             }
         }
     }

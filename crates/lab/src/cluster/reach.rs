@@ -11,7 +11,7 @@ use meshy_base::error::{self, Advise, Exit};
 use meshy_kube::failure::{self, Failure};
 
 /// How long the search for a reason may take after a command has failed: an engine lists its containers in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a wait looks whether the process still runs: it reads a lock and a file below /proc.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
     };
     let lab = env.used_lab().ok().flatten();
     if let Some(lab) = &lab {
-        let patience = PATIENCE.min(env.remaining().max(Duration::from_millis(100)));
+        let patience = TIMEOUT.min(env.remaining().max(Duration::from_millis(100)));
         match timeout(patience, state(lab)).await {
             Ok(Ok(Some(state))) => return stopped_error(lab, &state, Some(&error)),
             // Without its engine nothing of the lab runs.

@@ -51,7 +51,7 @@ pub(super) async fn nodes(
 /// Waits until the workloads that meshy made are ready again, for example after the nodes were started.
 ///
 /// # Errors
-/// Time ran out, or a pod is in a trouble that waiting does not cure; with the reasons.
+/// Time ran out, or a pod is in a trouble that waiting does not fix; with the reasons.
 pub async fn workloads(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow::Result<usize> {
     let mut objects = Vec::new();
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
@@ -71,7 +71,11 @@ pub async fn workloads(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow:
 ///
 /// # Errors
 /// The API server's.
-pub(super) async fn tell_registry(client: &Client, record: &Record, deadline: Instant) -> anyhow::Result<()> {
+pub(super) async fn publish_registry(
+    client: &Client,
+    record: &Record,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     let Some(port) = record.registry_port else { return Ok(()) };
     let objects = manifest::from_value(json!({
         "apiVersion": "v1",

@@ -116,10 +116,10 @@ mod tests {
     {
         let object: K = serde_json::from_value(object).unwrap();
         let made = api.create(&PostParams::default(), &object).await.unwrap();
-        tell(api, &made.meta().name.clone().unwrap(), status).await;
+        set_status(api, &made.meta().name.clone().unwrap(), status).await;
     }
 
-    async fn tell<K>(api: &Api<K>, name: &str, status: serde_json::Value)
+    async fn set_status<K>(api: &Api<K>, name: &str, status: serde_json::Value)
     where
         K: Clone + std::fmt::Debug + DeserializeOwned,
     {
@@ -156,10 +156,10 @@ mod tests {
         };
         let error = format!("{:#}", wait().await.unwrap_err());
         assert!(error.contains("its kubelet has said nothing since it was started"), "{error}");
-        tell(&nodes, "n", node(AFTER)).await;
+        set_status(&nodes, "n", node(AFTER)).await;
         let error = format!("{:#}", wait().await.unwrap_err());
         assert!(error.contains("`p`"), "{error}");
-        tell(&pods, "p", pod(AFTER)).await;
+        set_status(&pods, "p", pod(AFTER)).await;
         wait().await.unwrap();
     }
 }

@@ -12,17 +12,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::embedded::SERVE;
-use super::embedded::answer::{Answer, Failed, Ready};
+use super::embedded::started::{Failed, Ready, Started};
 use crate::lab::{self, LabName, files};
 use meshy_base::bounded;
 use meshy_base::error::Advise;
-use meshy_base::exec::{leash, supervise};
+use meshy_base::exec::{bound, supervise};
 
 /// The name of the hidden command.
 pub const COMMAND: &str = SERVE;
 
 /// How long the lock may be held by a run that only looks whether the cluster is there.
-const LOOKING: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the cluster of lab `name` until SIGTERM or SIGINT. When it is ready, or cannot be, prints one line of JSON on stdout.
 ///
@@ -33,14 +33,14 @@ pub async fn serve(name: &LabName) -> anyhow::Result<()> {
     let (cluster, _lock) = match start(name).await {
         Ok(started) => started,
         Err(error) => {
-            answer(&Answer::Failed(Failed::of(&error)))?;
+            answer(&Started::Failed(Failed::of(&error)))?;
             return Err(error);
         }
     };
     let ready = Ready { kubeconfig: cluster.kubeconfig(), ingress_port: cluster.ingress_addr().port() };
     // First free, then ready: the process that reads the line may end at once.
-    leash::slip()?;
-    answer(&Answer::Ready(ready))?;
+    bound::unbind()?;
+    answer(&Started::Ready(ready))?;
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
@@ -49,7 +49,7 @@ pub async fn serve(name: &LabName) -> anyhow::Result<()> {
 }
 
 /// Writes one line for the command that started this process. It may have ended: that is not an error.
-fn answer(answer: &Answer) -> anyhow::Result<()> {
+fn answer(answer: &Started) -> anyhow::Result<()> {
     let line = format!("{}\n", serde_json::to_string(answer)?);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
@@ -103,7 +103,7 @@ async fn lock(name: &LabName) -> anyhow::Result<File> {
     loop {
         match lock.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LOOKING => {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < INTERVAL => {
                 sleep(Duration::from_millis(2)).await
             }
             Err(error) => return Err(error).with_context(|| format!("another process runs lab `{name}`")),

@@ -177,12 +177,12 @@ impl Clients {
         while self.tracks.values().any(|track| self.is_candidate(&track.pod)) {
             sleep_until(until.min(Instant::now() + INTERVAL)).await;
             self.scrape().await;
-            let clients = self.judge(evidence);
+            let clients = self.evaluate(evidence);
             if clients.iter().all(|client| client.settled) || Instant::now() >= until {
                 return clients;
             }
         }
-        self.judge(evidence)
+        self.evaluate(evidence)
     }
 
     /// Sends probes until one is counted as using the policy and none otherwise; false if that does not happen in time.
@@ -233,15 +233,15 @@ impl Clients {
         let wanted = pods.into_iter().filter(|(key, pod)| self.is_candidate(pod) || first(key));
         let wanted: Vec<Pod> = wanted.map(|(_, pod)| pod).collect();
         let initial = self.tracks.is_empty();
-        let sight = meshy_metrics::sight(&self.client, wanted, PER_PROXY).await;
-        for sighted in sight.pods {
-            self.note(sighted, initial);
+        let scrapes = meshy_metrics::scrape_pods(&self.client, wanted, PER_PROXY).await;
+        for scraped in scrapes.pods {
+            self.note(scraped, initial);
         }
     }
 
     /// Notes one scrape; in the initial one, counters from before the wait are no requests of the wait.
-    fn note(&mut self, sighted: meshy_metrics::Sighted, initial: bool) {
-        let meshy_metrics::Sighted { pod, scrape } = sighted;
+    fn note(&mut self, scraped: meshy_metrics::ScrapedPod, initial: bool) {
+        let meshy_metrics::ScrapedPod { pod, scrape } = scraped;
         let ever = scrape.as_ref().map(|scrape| Counted::of(&self.service, scrape, &Evidence::Profile));
         if ever.is_ok_and(|ever| ever.requests() > 0.0) || holds(scrape.as_ref().ok(), &self.addresses) {
             self.callers.insert((pod.namespace.clone(), pod.workload.clone()));
@@ -251,7 +251,7 @@ impl Clients {
     }
 
     /// The state of each client.
-    fn judge(&self, evidence: &Evidence) -> Vec<Client> {
+    fn evaluate(&self, evidence: &Evidence) -> Vec<Client> {
         self.tracks.values().filter_map(|track| self.client_of(track, evidence)).collect()
     }
 

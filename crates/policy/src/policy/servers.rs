@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kube::api::{Api, ListParams};
 use meshy_kube::{Kinds, Object};
 use meshy_linkerd::inbound::Server;
-use meshy_metrics::{Pod, Scrape, Series, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Scrape, Series, Window, scrape::POD_DEADLINE, scrape_pods};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -34,9 +34,9 @@ pub async fn servers(
         let server = server(kinds, namespace, name).await?;
         pods.retain(|pod| server.as_ref().is_some_and(|server| selects(server, pod)));
     }
-    let before = sight(kinds.client(), pods.clone(), POD_DEADLINE).await;
+    let before = scrape_pods(kinds.client(), pods.clone(), POD_DEADLINE).await;
     tokio::time::sleep_until(deadline.min(Instant::now() + WATCHED)).await;
-    let after = sight(kinds.client(), pods, POD_DEADLINE).await;
+    let after = scrape_pods(kinds.client(), pods, POD_DEADLINE).await;
     let window = Window::between(&before, &after);
     Ok(window.pods.iter().map(|pod| state(&pod.pod, &pod.change, label, name)).collect())
 }

@@ -67,7 +67,7 @@ impl Engine<'_> {
             place: Place::Waiting,
             begun: 0,
             service_time: 0,
-            stage: 0,
+            group: 0,
             pending: 0,
             status: 0,
             children: Vec::new(),

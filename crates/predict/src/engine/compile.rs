@@ -22,8 +22,8 @@ pub(super) struct Compiled {
 
 /// A service.
 pub(super) struct Node {
-    /// Steps of a stage run at the same time, stages one after the other.
-    pub(super) stages: Vec<Vec<Leaf>>,
+    /// Steps of a group run at the same time, groups one after the other.
+    pub(super) groups: Vec<Vec<Leaf>>,
     pub(super) capacity: Option<Capacity>,
     /// The mean service time in nanoseconds, without faults.
     pub(super) service_nanos: f64,
@@ -106,7 +106,7 @@ fn proxy(policy: &EdgePolicy, endpoints: usize) -> Proxy {
 fn compile_service(service: &Service, random: Random) -> Node {
     let limit = service.rate_limit;
     Node {
-        stages: service.script.iter().map(stage).collect(),
+        groups: service.script.iter().map(group).collect(),
         capacity: service.capacity,
         service_nanos: service.capacity.map_or(0.0, |capacity| capacity.service_time.as_nanos() as f64),
         has_rate_limit: limit.total.is_some() || limit.identity.is_some(),
@@ -127,13 +127,13 @@ fn replica(service: &Service, services: usize) -> Replica {
 }
 
 /// Steps within a parallel step run at the same time, however deep they are nested.
-fn stage(step: &Step) -> Vec<Leaf> {
+fn group(step: &Step) -> Vec<Leaf> {
     match step {
         Step::Sleep(time) => vec![Leaf::Sleep(nanos(*time))],
         Step::Call { edge, optional, probability } => {
             vec![Leaf::Call { edge: *edge, optional: *optional, probability: *probability }]
         }
-        Step::Parallel(steps) => steps.iter().flat_map(stage).collect(),
+        Step::Parallel(steps) => steps.iter().flat_map(group).collect(),
     }
 }
 

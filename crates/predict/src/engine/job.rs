@@ -94,7 +94,7 @@ impl Engine<'_> {
         let Some(job) = self.jobs.get_mut(key) else { return };
         job.place = Place::Script;
         let (service, endpoint) = (self.policies[job.edge as usize].to, job.endpoint as usize);
-        if self.fails(service, endpoint) { self.end_job(key, 500) } else { self.run_stage(key) }
+        if self.fails(service, endpoint) { self.end_job(key, 500) } else { self.run_group(key) }
     }
 
     fn fails(&mut self, service: usize, endpoint: usize) -> bool {

@@ -1,4 +1,4 @@
-//! Scripts: stages one after the other, the steps of a stage at the same time.
+//! Scripts: groups one after the other, the steps of a group at the same time.
 
 use super::Engine;
 use super::compile::Leaf;
@@ -7,21 +7,21 @@ use super::slab::Key;
 use super::state::Parent;
 
 impl Engine<'_> {
-    /// Runs a job's next stages until one has to wait.
-    pub(super) fn run_stage(&mut self, key: Key) {
+    /// Runs a job's next groups until one has to wait.
+    pub(super) fn run_group(&mut self, key: Key) {
         loop {
             let job = &mut self.jobs[key];
             let (service, client) = (self.policies[job.edge as usize].to, job.endpoint as usize);
-            let stage = job.stage as usize;
-            let Some(steps) = self.nodes[service].stages.get(stage).map(Vec::len) else {
+            let group = job.group as usize;
+            let Some(steps) = self.nodes[service].groups.get(group).map(Vec::len) else {
                 return self.end_job(key, 200);
             };
-            // One more than there are steps, so that steps that end at once do not end the stage while it starts.
+            // One more than there are steps, so that steps that end at once do not end the group while it starts.
             job.pending = steps as u32 + 1;
             for step in 0..steps {
-                self.start_step(key, service, client, self.nodes[service].stages[stage][step]);
+                self.start_step(key, service, client, self.nodes[service].groups[group][step]);
             }
-            if !self.is_stage_done(key) {
+            if !self.is_group_done(key) {
                 return;
             }
         }
@@ -46,13 +46,13 @@ impl Engine<'_> {
         if status >= 400 && !optional && job.status == 0 {
             job.status = status;
         }
-        if self.is_stage_done(key) {
-            self.run_stage(key);
+        if self.is_group_done(key) {
+            self.run_group(key);
         }
     }
 
-    /// Counts one of the stage's parts as ended. Returns whether the next stage may begin; after a failure the job ends.
-    fn is_stage_done(&mut self, key: Key) -> bool {
+    /// Counts one of the group's parts as ended. Returns whether the next group may begin; after a failure the job ends.
+    fn is_group_done(&mut self, key: Key) -> bool {
         let Some(job) = self.jobs.get_mut(key) else { return false };
         job.pending -= 1;
         if job.pending > 0 {
@@ -63,7 +63,7 @@ impl Engine<'_> {
             self.end_job(key, status);
             return false;
         }
-        job.stage += 1;
+        job.group += 1;
         true
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Job {
     pub(super) begun: Time,
     pub(super) service_time: Time,
     /// The position in the script and how many of its steps have not ended.
-    pub(super) stage: u32,
+    pub(super) group: u32,
     pub(super) pending: u32,
     /// The status of the first failed mandatory call; 0 while there is none.
     pub(super) status: u16,

@@ -60,7 +60,7 @@ pub fn policies() -> [StormPolicy; 5] {
         NONE,
         timeouts.clone(),
         everywhere("retries-everywhere", Retry::limit(LIMIT)),
-        StormPolicy { name: "retries-at-the-edge", first: Some(Retry::limit(LIMIT)), ..timeouts },
+        StormPolicy { name: "retries-first-edge", first: Some(Retry::limit(LIMIT)), ..timeouts },
         everywhere("budget", Retry::budget(BUDGET)),
     ]
 }
@@ -72,7 +72,7 @@ pub fn extras() -> [StormPolicy; 5] {
     let attempt = Retry { attempt_timeout: Some(ATTEMPT_TIMEOUT), ..limit.clone() };
     let attempts = StormPolicy { timeouts: Timeouts::Equal, ..everywhere("attempt-timeouts", attempt) };
     [
-        StormPolicy { name: "attempt-timeouts-edge", others: None, ..attempts.clone() },
+        StormPolicy { name: "attempt-timeouts-first-edge", others: None, ..attempts.clone() },
         StormPolicy { name: "attempt-timeouts-cancel", cancel: true, ..attempts.clone() },
         attempts,
         StormPolicy { timeouts: Timeouts::Equal, ..everywhere("equal-timeouts", limit.clone()) },

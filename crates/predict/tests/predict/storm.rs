@@ -19,7 +19,7 @@ const EXPECTED: [(&str, [u64; 3]); 5] = [
     ("none", [0, 0, 0]),
     ("timeouts", [0, 0, 0]),
     ("retries-everywhere", [10, 10, 10]),
-    ("retries-at-the-edge", [0, 10, 10]),
+    ("retries-first-edge", [0, 10, 10]),
     ("budget", [0, 0, 0]),
 ];
 
@@ -41,7 +41,7 @@ fn ten_of_ten_runs_have_the_class_of_the_table() {
 fn recovery_takes_seconds_where_it_happens_and_is_immediate_after_a_refusal() {
     let storm = Storm::default();
     let [down, slow, load] = triggers();
-    for name in ["none", "timeouts", "retries-at-the-edge", "budget"] {
+    for name in ["none", "timeouts", "retries-first-edge", "budget"] {
         let classes = classes(&storm, &policy(name), Some(&down), 10);
         assert_eq!(classes.recovery_seconds, Some((0, 0, 0)), "{name}");
     }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::{ACCEPT_PAUSE, MAX_CONNECTIONS, Port, accept, serve_connection};
 use crate::fault::Outage;
-use crate::state::{Door, Phase, State, Work};
+use crate::state::{Listening, Phase, State, Work};
 
 /// The service port with its connections and the work of their requests. Dropping it closes and stops them.
 pub(crate) struct ServicePort {
@@ -85,7 +85,7 @@ impl ServicePort {
             return;
         }
         self.state.log(format!("WARN service is down, connections to {} are refused", self.address));
-        self.state.door.send_modify(|door| *door = Door { open: false, outages: door.outages + 1 });
+        self.state.door.send_modify(|door| *door = Listening { open: false, outages: door.outages + 1 });
     }
 
     /// Listens again after the service was down. If that fails, the next call tries again.

@@ -30,7 +30,7 @@ pub enum Found {
 ///
 /// # Errors
 /// The cluster cannot be asked.
-pub async fn look(client: &Client) -> anyhow::Result<Found> {
+pub async fn find(client: &Client) -> anyhow::Result<Found> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let there = maps.get_opt("linkerd-config").await.context("cannot look for Linkerd's settings")?;
     let Some(map) = there else { return Ok(Found::Nothing) };

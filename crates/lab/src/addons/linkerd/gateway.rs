@@ -44,7 +44,7 @@ pub enum Fit {
 ///
 /// # Errors
 /// They are older than Linkerd's range; or the cluster cannot be asked.
-pub async fn look(client: &Client) -> anyhow::Result<Definitions> {
+pub async fn find(client: &Client) -> anyhow::Result<Definitions> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let there =
         definitions.get_opt(HTTP_ROUTES).await.context("cannot look for Gateway API's definitions")?;

@@ -23,11 +23,11 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 
 /// How long the API server may take to learn of a new webhook configuration; it polls its own watch within a second or two.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whether one webhook was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum WebhookResponse {
     /// It was.
     Called,
     /// It was not, or answered something else than its task asks for: what came back.
@@ -38,8 +38,8 @@ pub enum Answer {
 ///
 /// # Errors
 /// One of them is not called in time; the error says whether readiness, TLS or the network is in the way.
-pub async fn webhooks_answer(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow::Result<()> {
-    let until = deadline.min(Instant::now() + PATIENCE);
+pub async fn webhooks_respond(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow::Result<()> {
+    let until = deadline.min(Instant::now() + TIMEOUT);
     loop {
         let Some((service, why)) = first_silent(kinds).await? else { return Ok(()) };
         step.waiting(&format!("{service}: {why}"));
@@ -66,8 +66,8 @@ pub async fn first_silent(kinds: &Kinds) -> anyhow::Result<Option<(&'static str,
         ("linkerd-policy-validator", refused(kinds, broken_network(), "linkerd-policy-validator").await?),
     ];
     Ok(asked.into_iter().find_map(|(service, answer)| match answer {
-        Answer::Called => None,
-        Answer::Silent(why) => Some((service, why)),
+        WebhookResponse::Called => None,
+        WebhookResponse::Silent(why) => Some((service, why)),
     }))
 }
 
@@ -75,7 +75,7 @@ pub async fn first_silent(kinds: &Kinds) -> anyhow::Result<Option<(&'static str,
 ///
 /// # Errors
 /// The cluster refuses for a separate reason.
-pub async fn injector(kinds: &Kinds) -> anyhow::Result<Answer> {
+pub async fn injector(kinds: &Kinds) -> anyhow::Result<WebhookResponse> {
     let pods: Api<Pod> = Api::namespaced(kinds.client().clone(), "default");
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"generateName": "meshy-proof-", "annotations": {names::INJECT: names::ENABLED}},
@@ -86,11 +86,13 @@ pub async fn injector(kinds: &Kinds) -> anyhow::Result<Answer> {
     }))?;
     let answer = pods.create(&PostParams { dry_run: true, field_manager: None }, &pod).await;
     Ok(match answer {
-        Ok(pod) if has_proxy(&pod) => Answer::Called,
-        Ok(_) => Answer::Silent("an annotated pod came back without a proxy".to_owned()),
+        Ok(pod) if has_proxy(&pod) => WebhookResponse::Called,
+        Ok(_) => WebhookResponse::Silent("an annotated pod came back without a proxy".to_owned()),
         // A pod security rule or a quota speaks of the proxy, so the injector did its part.
-        Err(kube::Error::Api(status)) if status.message.contains(names::PROXY_CONTAINER) => Answer::Called,
-        Err(kube::Error::Api(status)) => Answer::Silent(status.message.clone()),
+        Err(kube::Error::Api(status)) if status.message.contains(names::PROXY_CONTAINER) => {
+            WebhookResponse::Called
+        }
+        Err(kube::Error::Api(status)) => WebhookResponse::Silent(status.message.clone()),
         Err(error) => return Err(error).context("cannot try the injector"),
     })
 }
@@ -102,13 +104,13 @@ pub fn has_proxy(pod: &Pod) -> bool {
     spec.containers.iter().any(is_proxy) || spec.init_containers.iter().flatten().any(is_proxy)
 }
 
-async fn refused(kinds: &Kinds, object: Value, webhook: &str) -> anyhow::Result<Answer> {
+async fn refused(kinds: &Kinds, object: Value, webhook: &str) -> anyhow::Result<WebhookResponse> {
     let object: DynamicObject = serde_json::from_value(object)?;
     let api = kinds.api(&object, "default").await?;
     match api.create(&PostParams { dry_run: true, field_manager: None }, &object).await {
-        Ok(_) => Ok(Answer::Silent("a broken object was accepted".to_owned())),
-        Err(kube::Error::Api(status)) if status.message.contains(webhook) => Ok(Answer::Called),
-        Err(kube::Error::Api(status)) => Ok(Answer::Silent(status.message.clone())),
+        Ok(_) => Ok(WebhookResponse::Silent("a broken object was accepted".to_owned())),
+        Err(kube::Error::Api(status)) if status.message.contains(webhook) => Ok(WebhookResponse::Called),
+        Err(kube::Error::Api(status)) => Ok(WebhookResponse::Silent(status.message.clone())),
         Err(error) => Err(error).with_context(|| format!("cannot try {webhook}")),
     }
 }

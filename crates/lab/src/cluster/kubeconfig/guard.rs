@@ -18,7 +18,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_base::{limit, private};
 
 /// How long another program may hold the lock; all known ones hold it for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest note in bytes: an inode's number.
 const LARGEST_NOTE: u64 = 64;
@@ -73,7 +73,7 @@ pub(super) async fn lock(file: &Path, lab: &Path, id: &str) -> anyhow::Result<Gu
     }
     let begin = Instant::now();
     // Earlier than the program ends: the files next to the kubeconfig must go.
-    let patience = limit::left().map_or(PATIENCE, |left| PATIENCE.min(left));
+    let patience = limit::left().map_or(TIMEOUT, |left| TIMEOUT.min(left));
     let _waiting = activity::begin(Kind::File, format!("waiting for the lock {}", lock.display()));
     let linked = loop {
         match fs::hard_link(path, &lock) {

@@ -45,7 +45,7 @@ pub enum PodFailure {
 ///
 /// # Errors
 /// A [`PodFailure`], or neither way leads to the pod.
-pub async fn ask(
+pub async fn pod_request(
     client: &kube::Client,
     namespace: &str,
     pod: &str,

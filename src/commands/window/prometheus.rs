@@ -14,13 +14,13 @@ const LENGTH: Duration = Duration::from_secs(60);
 
 /// Where the counters of a window that has passed come from.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(crate) struct History {
+pub(crate) struct PrometheusArgs {
     /// Read the last window from a Prometheus that scrapes the proxies [window: 1m]
     #[arg(long, value_name = "URL", value_parser = prometheus::url, conflicts_with = "watch")]
     prometheus: Option<Uri>,
 }
 
-impl History {
+impl PrometheusArgs {
     /// Returns the time for which requests are watched: none for a window that has passed.
     pub(crate) fn planned(&self, time: &Time) -> Duration {
         if self.prometheus.is_some() { Duration::ZERO } else { time.planned() }

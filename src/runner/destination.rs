@@ -11,24 +11,24 @@ use meshy_load::Target;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::ground::Place;
-use crate::forward::Way;
-use crate::stage::Stage;
+use crate::forward::Forward;
+use crate::run_cluster::RunCluster;
 
 /// A request of a load, and the port-forward that it needs.
-pub(super) struct Aim {
+pub(super) struct Destination {
     /// The request.
     pub(super) target: Target,
     /// The port-forward lives as long as this.
-    _way: Option<AbortOnDropHandle<()>>,
+    _forward: Option<AbortOnDropHandle<()>>,
 }
 
-impl Aim {
+impl Destination {
     /// Finds the way to the target of a load.
     ///
     /// # Errors
     /// There is no such service, or no way to it.
     pub(super) async fn of(
-        stage: &Stage,
+        run_cluster: &RunCluster,
         place: &Place,
         load: &Load,
         report: &Report,
@@ -36,12 +36,16 @@ impl Aim {
         let name = load.target.value.as_str();
         if name.contains("://") {
             let target = Target::of_url(name).await.hint("a URL is http://HOST[:PORT]/PATH")?;
-            return Ok(Self { target: complete(target, load)?, _way: None });
+            return Ok(Self { target: complete(target, load)?, _forward: None });
         }
         let entry = place.entries.iter().find(|entry| entry.service == name);
-        if let (Some(entry), Some(ingress)) = (entry.filter(|_| load.via != Some(Via::Direct)), stage.ingress)
+        if let (Some(entry), Some(ingress)) =
+            (entry.filter(|_| load.via != Some(Via::Direct)), run_cluster.ingress)
         {
-            return Ok(Self { target: complete(request(ingress, &entry.host, load)?, load)?, _way: None });
+            return Ok(Self {
+                target: complete(request(ingress, &entry.host, load)?, load)?,
+                _forward: None,
+            });
         }
         if load.via == Some(Via::Ingress) {
             return Err(anyhow!("the ingress does not lead to service `{name}`"))
@@ -50,13 +54,13 @@ impl Aim {
         }
         let found = place.services.iter().find(|(known, _)| known == name);
         let (_, port) = found.with_context(|| format!("there is no service `{name}`"))?;
-        let way = Way {
-            client: stage.client.clone(),
+        let forward = Forward {
+            client: run_cluster.client.clone(),
             namespace: place.namespace.clone(),
             target: format!("svc/{name}"),
             remote: *port,
         };
-        let (address, carried) = way.open(report.clone()).await?;
+        let (address, carried) = forward.open(report.clone()).await?;
         let report = report.clone();
         let task = tokio::spawn(async move {
             if let Err(error) = carried.await {
@@ -65,7 +69,7 @@ impl Aim {
         });
         let host = format!("{name}.{}.svc.cluster.local:{port}", place.namespace);
         let target = complete(request(address, &host, load)?, load)?;
-        Ok(Self { target, _way: Some(AbortOnDropHandle::new(task)) })
+        Ok(Self { target, _forward: Some(AbortOnDropHandle::new(task)) })
     }
 }
 

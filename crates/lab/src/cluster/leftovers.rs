@@ -12,7 +12,7 @@ use meshy_base::error::Advise;
 
 /// What was removed, and what cannot be known without the record.
 #[derive(Debug, Default)]
-pub(crate) struct Remains {
+pub(crate) struct Leftovers {
     /// What was removed.
     pub(crate) removed: Vec<String>,
     /// What may be left.
@@ -24,28 +24,28 @@ pub(crate) struct Remains {
 ///
 /// # Errors
 /// A process, container or file cannot be removed; something else holds the cluster's lock.
-pub(crate) async fn remove(env: &Env, name: &LabName) -> anyhow::Result<Remains> {
-    let mut remains = Remains::default();
+pub(crate) async fn remove(env: &Env, name: &LabName) -> anyhow::Result<Leftovers> {
+    let mut leftovers = Leftovers::default();
     let provider = provider(&lab::folder(name)?);
     if provider == Provider::Kind {
         let engine = engine::connect().await?;
         let record = Record::new(name, Provider::Kind, format!("kind-{name}"));
-        remains.removed.extend(kind::remove_containers(&engine, &record).await?);
-        remains.unknown.push("whether the engine's network `kind` was made with this lab".to_owned());
+        leftovers.removed.extend(kind::remove_containers(&engine, &record).await?);
+        leftovers.unknown.push("whether the engine's network `kind` was made with this lab".to_owned());
     }
     if end(name, DISCARD).await? {
-        remains.removed.push("the embedded cluster's process".to_owned());
+        leftovers.removed.push("the embedded cluster's process".to_owned());
     }
     // Before the files: they prove which context is the lab's, also to the next run if this one cannot write.
     if let Some(own) = provider.own_context(name) {
-        remove_entries(env, name, &own, &mut remains).await?;
+        remove_entries(env, name, &own, &mut leftovers).await?;
     } else {
         let line =
             "whether meshy installed something into a cluster of yours (`up --context`): it is still there";
-        remains.unknown.push(line.to_owned());
+        leftovers.unknown.push(line.to_owned());
     }
     files::remove_state(name)?;
-    Ok(remains)
+    Ok(leftovers)
 }
 
 /// The provider that the files in a lab's folder are of.
@@ -60,16 +60,21 @@ fn provider(folder: &Path) -> Provider {
 }
 
 /// Removes the lab's entries from the kubeconfig. The note in the lab's folder says which entries those are.
-async fn remove_entries(env: &Env, name: &LabName, own: &str, remains: &mut Remains) -> anyhow::Result<()> {
+async fn remove_entries(
+    env: &Env,
+    name: &LabName,
+    own: &str,
+    leftovers: &mut Leftovers,
+) -> anyhow::Result<()> {
     let folder = lab::folder(name)?;
     if let Err(error) = kubeconfig::Note::load(&folder) {
-        remains.unknown.push(format!("which entries of the kubeconfig are the lab's: {error:#}"));
+        leftovers.unknown.push(format!("which entries of the kubeconfig are the lab's: {error:#}"));
         return Ok(());
     }
     let given = env.kubeconfig.as_deref();
     let removed = kubeconfig::remove(given, &folder, own).await.hint(kubeconfig_is_left(name))?;
     removed.report(&env.report);
-    remains.removed.extend(removed.lines());
-    remains.unknown.extend(removed.kept);
+    leftovers.removed.extend(removed.lines());
+    leftovers.unknown.extend(removed.kept);
     Ok(())
 }

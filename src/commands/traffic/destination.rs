@@ -13,16 +13,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Args, targets};
 use crate::context::Context;
-use crate::forward::Way;
+use crate::forward::Forward;
 use crate::original_demo;
 
 /// Where the requests of this machine go and what is looked at meanwhile.
-pub(super) struct Aim {
+pub(super) struct Destination {
     pub(super) targets: Targets,
     pub(super) case: String,
     pub(super) seen: Option<(kube::Client, Service)>,
     /// Port-forwards live as long as these.
-    _ways: Vec<AbortOnDropHandle<()>>,
+    _forwards: Vec<AbortOnDropHandle<()>>,
 }
 
 /// A Service of the cluster and one of its ports.
@@ -38,11 +38,11 @@ pub(super) struct Named {
 ///
 /// # Errors
 /// There is no lab, or it has no ingress.
-pub(super) async fn case(context: &Context, args: &Args) -> anyhow::Result<Aim> {
+pub(super) async fn case(context: &Context, args: &Args) -> anyhow::Result<Destination> {
     let (mut target, case) = args.case.target(ingress(context)?);
     args.headers.iter().try_for_each(|header| target.header(header))?;
     let seen = Some((context.client().await?, observed(args).unwrap_or_else(original_demo::bounced)));
-    Ok(Aim { targets: target.into(), case: case.to_owned(), seen, _ways: Vec::new() })
+    Ok(Destination { targets: target.into(), case: case.to_owned(), seen, _forwards: Vec::new() })
 }
 
 /// Aims at URLs from this machine: at Services by port-forwards.
@@ -54,8 +54,8 @@ pub(super) async fn urls(
     args: &Args,
     specs: &[TargetSpec],
     service: Option<&Named>,
-) -> anyhow::Result<Aim> {
-    let (mut all, mut ways, mut client) = (Vec::new(), Vec::new(), None);
+) -> anyhow::Result<Destination> {
+    let (mut all, mut forwards, mut client) = (Vec::new(), Vec::new(), None);
     for spec in specs {
         let target = match named_in(context, &spec.url).await? {
             // Any other URL may lead anywhere: nothing is known of a mesh there.
@@ -63,8 +63,8 @@ pub(super) async fn urls(
             Some(Named { service, port, .. }) => {
                 let api = context.client().await?;
                 services::pods(&api, &service.namespace, &service.name).await?;
-                let (address, way) = forward(context, &api, &service, port).await?;
-                ways.push(way);
+                let (address, task) = forward(context, &api, &service, port).await?;
+                forwards.push(task);
                 client = Some(api);
                 Target { server: address.into(), ..spec.target()? }
             }
@@ -82,7 +82,7 @@ pub(super) async fn urls(
         None => client.zip(service.map(|named| measured(specs, &named.service))),
     };
     let case = described(specs);
-    Ok(Aim { targets: targets::weighted(all)?, case, seen, _ways: ways })
+    Ok(Destination { targets: targets::weighted(all)?, case, seen, _forwards: forwards })
 }
 
 /// What the targets are called in a record.
@@ -112,13 +112,13 @@ async fn forward(
     service: &Service,
     remote: u16,
 ) -> anyhow::Result<(SocketAddr, AbortOnDropHandle<()>)> {
-    let way = Way {
+    let forward = Forward {
         client: client.clone(),
         namespace: service.namespace.clone(),
         target: format!("svc/{}", service.name),
         remote,
     };
-    let (address, carried) = way.open(context.report.clone()).await?;
+    let (address, carried) = forward.open(context.report.clone()).await?;
     let report = context.report.clone();
     let task = tokio::spawn(async move {
         if let Err(error) = carried.await {

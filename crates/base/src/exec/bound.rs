@@ -1,4 +1,4 @@
-//! `meshy internal-leash PID PROGRAM ARGS…`: becomes another program that the kernel ends with its parent.
+//! `meshy internal-child PID PROGRAM ARGS…`: becomes another program that the kernel ends with its parent.
 //!
 //! Read before the command line's parser, which would take the other program's flags for meshy's.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 
 /// The word that asks for it.
-pub const WORD: &str = "internal-leash";
+pub const WORD: &str = "internal-child";
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
@@ -42,7 +42,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<anyhow::Error> {
 ///
 /// # Errors
 /// The kernel's.
-pub fn slip() -> anyhow::Result<()> {
+pub fn unbind() -> anyhow::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(None)
         .context("cannot unbind the program from its parent")?;

@@ -8,9 +8,9 @@ use rustix::termios::{
 
 /// Keys are not echoed until this goes; where stdin is not a terminal it does nothing.
 #[derive(Debug)]
-pub struct Hush(Option<Termios>);
+pub struct NoEcho(Option<Termios>);
 
-impl Hush {
+impl NoEcho {
     /// Begins.
     pub fn begin() -> Self {
         let was = tcgetattr(stdin()).ok();
@@ -37,14 +37,14 @@ impl Hush {
     }
 
     /// Forgets the keys that were pressed up to now.
-    pub fn forget(&self) {
+    pub fn discard_keys(&self) {
         if self.0.is_some() {
             let _ = tcflush(stdin(), QueueSelector::IFlush);
         }
     }
 }
 
-impl Drop for Hush {
+impl Drop for NoEcho {
     fn drop(&mut self) {
         if let Some(was) = &self.0 {
             let _ = tcsetattr(stdin(), OptionalActions::Now, was);

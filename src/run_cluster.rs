@@ -27,7 +27,7 @@ pub enum Choice {
 }
 
 /// The cluster of an experiment.
-pub struct Stage {
+pub struct RunCluster {
     /// How to talk to it.
     pub client: kube::Client,
     /// Where its ingress listens, if it has one that this machine reaches.
@@ -47,7 +47,7 @@ pub struct Stage {
     own: Option<Cluster>,
 }
 
-impl Stage {
+impl RunCluster {
     /// Returns the choice of a command that uses the lab where one is up.
     ///
     /// # Errors
@@ -75,19 +75,19 @@ impl Stage {
     pub async fn open(env: &Env, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
         let own = Choice::Own { like_linkerd };
         let choice = if fresh { own } else { Self::lab_else_own(env, like_linkerd)? };
-        let stage = Self::find(env, choice).await?;
+        let run_cluster = Self::find(env, choice).await?;
         let ready = async {
-            stage.ingress()?;
-            if stage.is_own() {
+            run_cluster.ingress()?;
+            if run_cluster.is_own() {
                 let names: Vec<String> = overlay::DEFAULT.map(str::to_owned).into();
-                deploy::overlays(env, &stage.client, &names, &stage.deploy).await?;
+                deploy::overlays(env, &run_cluster.client, &names, &run_cluster.deploy).await?;
             }
-            stage.mesh_ingress(env).await
+            run_cluster.mesh_ingress(env).await
         };
         match ready.await {
-            Ok(()) => Ok(stage),
+            Ok(()) => Ok(run_cluster),
             Err(error) => {
-                stage.close().await?;
+                run_cluster.close().await?;
                 Err(error)
             }
         }

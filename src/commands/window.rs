@@ -1,7 +1,7 @@
 //! Which requests a table shows: those of a window that is watched now, of the last recorded load, or all since the proxies
 //! started. Every table says which.
 
-mod history;
+mod prometheus;
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::context::Context;
 use crate::last_load::{self, LastLoad};
 use crate::runs;
-pub(crate) use history::History;
 use meshy_base::{duration, limit};
-use meshy_metrics::{Pod, Rolling, Sight, Window, scrape::POD_DEADLINE, sight};
+use meshy_metrics::{Pod, Rolling, Scrapes, Window, scrape::POD_DEADLINE, scrape_pods};
+pub(crate) use prometheus::PrometheusArgs;
 
 /// How long requests are watched for without `--window`, before a recorded load is shown instead.
 pub(super) const BRIEFLY: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const WATCHED: Duration = Duration::from_secs(10);
 
 /// Where and how long to look; shared by the tables.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Look {
+pub(super) struct WindowArgs {
     /// The namespace
     #[arg(long, short, default_value = "default", conflicts_with = "all_namespaces")]
     pub(super) namespace: String,
@@ -33,10 +33,10 @@ pub(super) struct Look {
     #[command(flatten)]
     pub(super) time: Time,
     #[command(flatten)]
-    pub(super) history: History,
+    pub(super) history: PrometheusArgs,
 }
 
-impl Look {
+impl WindowArgs {
     /// Returns the time for which requests are watched.
     pub(super) fn planned(&self) -> Duration {
         self.history.planned(&self.time)
@@ -124,8 +124,8 @@ pub(super) fn recorded(context: &Context, pods: &[Pod]) -> Option<(LastLoad, Win
     })
 }
 
-async fn scrape(client: &kube::Client, pods: &[Pod]) -> Sight {
-    sight(client, pods.to_vec(), POD_DEADLINE).await
+async fn scrape(client: &kube::Client, pods: &[Pod]) -> Scrapes {
+    scrape_pods(client, pods.to_vec(), POD_DEADLINE).await
 }
 
 impl Source {
@@ -181,7 +181,7 @@ fn brief(seconds: f64) -> String {
 
 /// Windows that end now, one each second, for as long as the command runs.
 struct Watch {
-    sights: Rolling<Sight>,
+    scrapes: Rolling<Scrapes>,
     next: Option<Instant>,
     from_start: bool,
 }
@@ -190,7 +190,7 @@ impl Watch {
     /// Prepares the windows of `--watch`.
     fn new(time: &Time) -> Self {
         Self {
-            sights: Rolling::new(time.planned()),
+            scrapes: Rolling::new(time.planned()),
             next: None,
             from_start: time.window == Some(Duration::ZERO),
         }
@@ -199,16 +199,16 @@ impl Watch {
     /// Waits for the next second and returns the window that ends then.
     async fn next(&mut self, client: &kube::Client, pods: &[Pod]) -> (Window, Source) {
         if self.next.is_none() && !self.from_start {
-            self.sights.push(scrape(client, pods).await);
-            self.next = Some(Instant::now() + Rolling::<Sight>::STEP);
+            self.scrapes.push(scrape(client, pods).await);
+            self.next = Some(Instant::now() + Rolling::<Scrapes>::STEP);
         }
         second(&mut self.next).await;
         let now = scrape(client, pods).await;
         if self.from_start {
             return (Window::since_start(&now), Source::Start);
         }
-        self.sights.push(now);
-        let window = self.sights.ends().map(|(first, last)| Window::between(first, last));
+        self.scrapes.push(now);
+        let window = self.scrapes.ends().map(|(first, last)| Window::between(first, last));
         let window =
             window.unwrap_or_else(|| Window { length: Duration::ZERO, pods: Vec::new(), gaps: Vec::new() });
         let source = Source::window(&window);
@@ -219,13 +219,13 @@ impl Watch {
 /// Reads the windows of a table: from a Prometheus, each second with `--watch`, or once.
 pub(super) struct Reader<'a> {
     time: &'a Time,
-    history: &'a History,
+    history: &'a PrometheusArgs,
     watch: Watch,
 }
 
 impl<'a> Reader<'a> {
     /// Prepares the windows that the flags ask for.
-    pub(super) fn new(time: &'a Time, history: &'a History) -> Self {
+    pub(super) fn new(time: &'a Time, history: &'a PrometheusArgs) -> Self {
         Self { time, history, watch: Watch::new(time) }
     }
 
@@ -256,7 +256,7 @@ pub(super) async fn second(next: &mut Option<Instant>) {
         sleep_until(at).await;
     }
     // A cluster that responds slowly makes fewer tables, not a queue of them.
-    *next = Some(Instant::now() + Rolling::<Sight>::STEP);
+    *next = Some(Instant::now() + Rolling::<Scrapes>::STEP);
 }
 
 /// Whether the next table of `--watch` is to be shown: it is until the time of the command is over.

@@ -2,23 +2,28 @@
 
 use super::measure::{Measured, measure};
 use super::{Condition, Operator, Right, Unit};
-use crate::event::{Judgement, Results, Verdict};
+use crate::event::{ConditionResult, Results, Verdict};
 use crate::interval::{Interval, float};
 use crate::storm::Class;
 
-/// Judges a condition by what was measured: once, or for each variant if it names none and the run has some.
-pub fn judge(condition: &Condition, results: &Results) -> Vec<Judgement> {
+/// Evaluates a condition by what was measured: once, or for each variant if it names none and the run has some.
+pub fn evaluate(condition: &Condition, results: &Results) -> Vec<ConditionResult> {
     let variants = results.variants();
     let named = condition.operands().any(|operand| operand.variant.is_some());
     if named || variants.is_empty() {
         let variant = condition.operands().find_map(|operand| operand.variant.as_deref());
         let (verdict, measured) = decide(condition, results, variant);
         // The condition itself names the variant.
-        return vec![Judgement { condition: condition.to_string(), variant: None, verdict, measured }];
+        return vec![ConditionResult { condition: condition.to_string(), variant: None, verdict, measured }];
     }
     let one = |variant: Option<&str>| {
         let (verdict, measured) = decide(condition, results, variant);
-        Judgement { condition: condition.to_string(), variant: variant.map(str::to_owned), verdict, measured }
+        ConditionResult {
+            condition: condition.to_string(),
+            variant: variant.map(str::to_owned),
+            verdict,
+            measured,
+        }
     };
     variants.into_iter().map(one).collect()
 }

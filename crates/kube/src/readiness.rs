@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
 
-/// How often an incurable pull error, and how often a restart, is watched before it counts.
+/// How often a permanent pull error, and how often a restart, is watched before it counts.
 const PULLS: u32 = 2;
 const RESTARTS: i32 = 3;
 
 /// What an object still lacks, in words; none when it is as ready as its kind can be.
-pub(super) fn lacks(kind: &str, object: &Value) -> Option<String> {
+pub(super) fn unmet_condition(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
     let count = |key: &str| status[key].as_i64().unwrap_or(0);
     let behind = || {
@@ -76,20 +76,20 @@ fn holds(status: &Value, kind: &str, else_: &str) -> Option<String> {
 
 /// What a pod's status says about its future.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outlook {
+pub(super) enum PodState {
     /// Ready, or on its way out.
-    Fine,
+    Done,
     /// Not yet, and why.
     Waiting(String),
     /// No node takes it; worth an end if that lasts although all nodes are Ready.
     Unschedulable(String),
     /// Waiting will not help.
-    Incurable(Trouble),
+    Failed(PodFailure),
 }
 
-/// A trouble that waiting does not cure.
+/// A failure that waiting does not fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum PodFailure {
     /// The image cannot be had.
     Image {
         /// Its name.
@@ -110,47 +110,47 @@ pub(super) enum Trouble {
 
 /// The pods of one workload, with the memory that a single status does not have.
 #[derive(Debug, Default)]
-pub(super) struct Outlooks {
+pub(super) struct PodStates {
     /// Pull failures seen for each pod and container: whether it is failing right now, and how often it did.
     pulls: HashMap<(String, String), (bool, u32)>,
 }
 
-impl Outlooks {
+impl PodStates {
     /// Judges a pod by its latest status.
-    pub(super) fn of(&mut self, pod: &Pod) -> Outlook {
+    pub(super) fn of(&mut self, pod: &Pod) -> PodState {
         if pod.metadata.deletion_timestamp.is_some() {
-            return Outlook::Fine;
+            return PodState::Done;
         }
         let name = pod.metadata.name.clone().unwrap_or_default();
         let status = pod.status.clone().unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         if conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True") {
-            return Outlook::Fine;
+            return PodState::Done;
         }
         let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
         if let Some(why) = scheduled.filter(|c| c.reason.as_deref() == Some("Unschedulable")) {
             let why = why.message.clone().unwrap_or_default();
-            return Outlook::Unschedulable(format!("pod `{name}` fits on no node: {why}"));
+            return PodState::Unschedulable(format!("pod `{name}` fits on no node: {why}"));
         }
         let mut waiting = None;
         let all =
             status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
         for container in all {
             match self.container(&name, container) {
-                Outlook::Fine => {}
-                Outlook::Waiting(why) => waiting = waiting.or(Some(why)),
+                PodState::Done => {}
+                PodState::Waiting(why) => waiting = waiting.or(Some(why)),
                 sentence => return sentence,
             }
         }
-        Outlook::Waiting(waiting.unwrap_or_else(|| format!("pod `{name}` is not ready")))
+        PodState::Waiting(waiting.unwrap_or_else(|| format!("pod `{name}` is not ready")))
     }
 
-    fn container(&mut self, pod: &str, container: &ContainerStatus) -> Outlook {
+    fn container(&mut self, pod: &str, container: &ContainerStatus) -> PodState {
         let state = container.state.clone().unwrap_or_default();
         let key = (pod.to_owned(), container.name.clone());
         let Some(waiting) = state.waiting else {
             self.pulls.remove(&key);
-            return Outlook::Fine;
+            return PodState::Done;
         };
         let reason = waiting.reason.unwrap_or_default();
         let message = waiting.message.unwrap_or_default();
@@ -166,9 +166,9 @@ impl Outlooks {
                 *failing = fails;
                 // An invalid name is never tried.
                 let at_once = reason == "InvalidImageName" || reason == "ErrImageNeverPull";
-                if at_once || (*times >= PULLS && incurable(&message)) {
+                if at_once || (*times >= PULLS && is_permanent(&message)) {
                     let why = if message.is_empty() { reason } else { message };
-                    return Outlook::Incurable(Trouble::Image { image: container.image.clone(), why });
+                    return PodState::Failed(PodFailure::Image { image: container.image.clone(), why });
                 }
             }
             "CrashLoopBackOff" if container.restart_count >= RESTARTS => {
@@ -178,18 +178,18 @@ impl Outlooks {
                     Some(code) => format!("{} restarts, last ended with {code}", container.restart_count),
                     None => format!("{} restarts", container.restart_count),
                 };
-                return Outlook::Incurable(Trouble::Restarts { container: container.name.clone(), why });
+                return PodState::Failed(PodFailure::Restarts { container: container.name.clone(), why });
             }
             _ => {}
         }
         let reason = if reason.is_empty() { "waiting".to_owned() } else { reason };
-        Outlook::Waiting(format!("pod `{pod}`: container `{}` is in {reason}", container.name))
+        PodState::Waiting(format!("pod `{pod}`: container `{}` is in {reason}", container.name))
     }
 }
 
 /// Whether the container runtime's words mean that the image is not to be had from there: absent, forbidden, or no such host.
 /// A refused connection or a timeout may pass.
-fn incurable(message: &str) -> bool {
+fn is_permanent(message: &str) -> bool {
     let message = message.to_lowercase();
     ["not found", "notfound", "denied", "unauthorized", "forbidden", "no such host"]
         .iter()
@@ -215,13 +215,13 @@ mod tests {
 
     #[test]
     fn a_missing_image_ends_the_wait_at_its_second_try() {
-        let mut outlooks = Outlooks::default();
+        let mut pod_states = PodStates::default();
         let (fails, backs_off) =
             (pull("ErrImagePull", "r/x:1: not found"), pull("ImagePullBackOff", "Back-off"));
-        assert!(matches!(outlooks.of(&fails), Outlook::Waiting(_)));
-        assert!(matches!(outlooks.of(&fails), Outlook::Waiting(_)));
-        assert!(matches!(outlooks.of(&backs_off), Outlook::Waiting(_)));
-        let Outlook::Incurable(Trouble::Image { image, why }) = outlooks.of(&fails) else {
+        assert!(matches!(pod_states.of(&fails), PodState::Waiting(_)));
+        assert!(matches!(pod_states.of(&fails), PodState::Waiting(_)));
+        assert!(matches!(pod_states.of(&backs_off), PodState::Waiting(_)));
+        let PodState::Failed(PodFailure::Image { image, why }) = pod_states.of(&fails) else {
             panic!("goes on")
         };
         assert_eq!((image.as_str(), why.as_str()), ("r/x:1", "r/x:1: not found"));
@@ -229,17 +229,20 @@ mod tests {
 
     #[test]
     fn a_registry_that_does_not_answer_may_come_back() {
-        let mut outlooks = Outlooks::default();
+        let mut pod_states = PodStates::default();
         for _ in 0..5 {
-            assert!(matches!(outlooks.of(&pull("ErrImagePull", "connection refused")), Outlook::Waiting(_)));
-            assert!(matches!(outlooks.of(&pull("ImagePullBackOff", "Back-off")), Outlook::Waiting(_)));
+            assert!(matches!(
+                pod_states.of(&pull("ErrImagePull", "connection refused")),
+                PodState::Waiting(_)
+            ));
+            assert!(matches!(pod_states.of(&pull("ImagePullBackOff", "Back-off")), PodState::Waiting(_)));
         }
     }
 
     #[test]
     fn three_restarts_end_the_wait_with_the_exit_code() {
         let looping = pod(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
-        let Outlook::Incurable(Trouble::Restarts { why, .. }) = Outlooks::default().of(&looping) else {
+        let PodState::Failed(PodFailure::Restarts { why, .. }) = PodStates::default().of(&looping) else {
             panic!("goes on")
         };
         assert_eq!(why, "3 restarts, last ended with 137");
@@ -248,7 +251,7 @@ mod tests {
     #[test]
     fn a_deployment_lacks_what_kubectl_rollout_would_wait_for() {
         let at = |generation: i64, status: Value| {
-            lacks(
+            unmet_condition(
                 "Deployment",
                 &json!({"metadata": {"generation": generation}, "spec": {"replicas": 2}, "status": status}),
             )

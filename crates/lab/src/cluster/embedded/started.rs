@@ -8,7 +8,7 @@ use meshy_base::error::{self, Advise};
 /// The line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Answer {
+pub(crate) enum Started {
     /// The cluster is ready.
     Ready(Ready),
     /// It did not start.
@@ -57,8 +57,8 @@ mod tests {
     fn an_error_keeps_its_causes_and_hints_over_the_pipe() {
         let error =
             Err::<(), _>(anyhow!("disk full")).hint("free some space").context("cannot write").hint("again");
-        let line = serde_json::to_string(&Answer::Failed(Failed::of(&error.unwrap_err()))).unwrap();
-        let Answer::Failed(failed) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
+        let line = serde_json::to_string(&Started::Failed(Failed::of(&error.unwrap_err()))).unwrap();
+        let Started::Failed(failed) = serde_json::from_str(&line).unwrap() else { panic!("{line}") };
         let error = failed.into_error();
         assert_eq!(meshy_kube::failure::texts(&error), ["cannot write", "disk full"]);
         assert_eq!(error::hints(&error), ["again", "free some space"]);

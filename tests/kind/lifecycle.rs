@@ -1,4 +1,4 @@
-//! The whole story: up, a second up that is none, requests, down.
+//! The whole life of a lab: up, a second up that is none, requests, down.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -89,7 +89,7 @@ fn published_to_loopback_only(user: &User) {
 #[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn a_lab_comes_up_is_left_alone_by_a_second_up_bounces_and_goes_without_a_trace() {
     let before = networks();
-    let user = User::new("story");
+    let user = User::new("lifecycle");
     user.up();
 
     published_to_loopback_only(&user);

@@ -1,7 +1,7 @@
 //! What people and charts do with kubectl and helm.
 
 /// Commands in a separate namespace.
-pub(crate) struct Story {
+pub(crate) struct Session {
     /// Also the prefix of the namespace.
     pub(crate) name: &'static str,
     /// `kubectl` or `helm`.
@@ -36,16 +36,16 @@ metadata: {name: after, labels: {set: unknown}}
 "#;
 
 const DEFINITION: &str = r#"
-apiVersion: story.example.io/v1
+apiVersion: session.example.io/v1
 kind: Box
 metadata: {name: mine}
 spec: {size: 1}
 ---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: boxes.story.example.io}
+metadata: {name: boxes.session.example.io}
 spec:
-  group: story.example.io
+  group: session.example.io
   scope: Namespaced
   names: {plural: boxes, kind: Box}
   versions:
@@ -123,13 +123,13 @@ eventTime: "2026-01-01T00:00:00.000000Z"
 type: Normal
 "#;
 
-const CHART: &str = "apiVersion: v2\nname: story\nversion: 0.1.0\n";
+const CHART: &str = "apiVersion: v2\nname: session\nversion: 0.1.0\n";
 const TEMPLATE: &str =
     "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: chart}\ndata: {value: \"{{ .Values.value }}\"}\n";
 
-pub(crate) const STORIES: [Story; 9] = [
-    Story {
-        name: "story-list",
+pub(crate) const SESSIONS: [Session; 9] = [
+    Session {
+        name: "session-list",
         program: "kubectl",
         files: &[("list.yaml", LIST)],
         commands: &[
@@ -143,8 +143,8 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-unknown-kind",
+    Session {
+        name: "session-unknown-kind",
         program: "kubectl",
         files: &[("unknown.yaml", UNKNOWN)],
         commands: &[
@@ -156,29 +156,29 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-definition",
+    Session {
+        name: "session-definition",
         program: "kubectl",
         files: &[("boxes.yaml", DEFINITION)],
         commands: &[
             "apply -f boxes.yaml",
-            "wait --for=condition=Established crd/boxes.story.example.io --timeout=30s",
+            "wait --for=condition=Established crd/boxes.session.example.io --timeout=30s",
             "apply -f boxes.yaml",
             "get boxes",
             "apply -f boxes.yaml",
             "delete -f boxes.yaml",
         ],
-        cleanup: &["delete crd boxes.story.example.io --ignore-not-found"],
+        cleanup: &["delete crd boxes.session.example.io --ignore-not-found"],
     },
-    Story {
-        name: "story-built-in-definition",
+    Session {
+        name: "session-built-in-definition",
         program: "kubectl",
         files: &[("built-in.yaml", BUILT_IN), ("unapproved.yaml", UNAPPROVED)],
         commands: &["apply -f built-in.yaml", "apply -f unapproved.yaml", "get deployments"],
         cleanup: &[],
     },
-    Story {
-        name: "story-eviction",
+    Session {
+        name: "session-eviction",
         program: "kubectl",
         files: &[("pod.yaml", POD), ("eviction.json", EVICTION)],
         commands: &[
@@ -188,8 +188,8 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-server-side",
+    Session {
+        name: "session-server-side",
         program: "kubectl",
         files: &[("1.yaml", MAP_1), ("2.yaml", MAP_2), ("3.yaml", MAP_3)],
         commands: &[
@@ -204,8 +204,8 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-events",
+    Session {
+        name: "session-events",
         program: "kubectl",
         files: &[("event.yaml", EVENT), ("elsewhere.yaml", EVENT_ELSEWHERE)],
         commands: &[
@@ -219,8 +219,8 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-self",
+    Session {
+        name: "session-self",
         program: "kubectl",
         files: &[],
         commands: &[
@@ -230,8 +230,8 @@ pub(crate) const STORIES: [Story; 9] = [
         ],
         cleanup: &[],
     },
-    Story {
-        name: "story-helm",
+    Session {
+        name: "session-helm",
         program: "helm",
         files: &[
             ("chart/Chart.yaml", CHART),
@@ -241,14 +241,14 @@ pub(crate) const STORIES: [Story; 9] = [
             ("unknown/templates/nothing.yaml", UNKNOWN),
         ],
         commands: &[
-            "install story chart --wait",
+            "install session chart --wait",
             "list",
-            "get manifest story",
-            "upgrade story chart --set value=two",
-            "get manifest story",
-            "history story",
-            "rollback story 1",
-            "uninstall story",
+            "get manifest session",
+            "upgrade session chart --set value=two",
+            "get manifest session",
+            "history session",
+            "rollback session 1",
+            "uninstall session",
             "install unknown unknown",
             "list --all",
         ],

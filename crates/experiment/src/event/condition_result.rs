@@ -20,7 +20,7 @@ pub enum Verdict {
 /// A condition and what came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
-pub struct Judgement {
+pub struct ConditionResult {
     /// As it was written, in its usual form.
     pub condition: String,
     /// The variant that it was checked for.
@@ -42,7 +42,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl fmt::Display for Judgement {
+impl fmt::Display for ConditionResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variant = self.variant.iter().map(|variant| format!(" ({variant})")).collect::<String>();
         write!(f, "{}: `{}`{variant}: {}", self.verdict, self.condition, self.measured)

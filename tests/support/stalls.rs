@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Measures how late the machine wakes a thread that sleeps: on one that is busy with other work a process waits for a core
 /// as long, and that time is not the program's.
-pub(crate) struct HeldUp(u64);
+pub(crate) struct Stalls(u64);
 
-impl HeldUp {
+impl Stalls {
     pub(crate) fn begin() -> Self {
         static CLOCK: Once = Once::new();
         CLOCK.call_once(|| drop(thread::spawn(clock)));
