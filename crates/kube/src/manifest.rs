@@ -9,7 +9,7 @@ use super::Object;
 /// Reads the objects of a YAML (or JSON) text with any number of documents. Lists are taken apart, empty documents skipped.
 ///
 /// # Errors
-/// The text is not YAML, or a document lacks `apiVersion`, `kind` or a name; the error says which document.
+/// The text is not YAML, or a document has no `apiVersion`, `kind` or a name; the error says which document.
 pub fn parse(text: &str) -> anyhow::Result<Vec<Object>> {
     let documents: Vec<Value> = serde_yaml::from_multiple(text).context("cannot read the YAML")?;
     let mut objects = Vec::new();
@@ -22,7 +22,7 @@ pub fn parse(text: &str) -> anyhow::Result<Vec<Object>> {
 /// The objects in a value: itself, a list's items, or none in `null`.
 ///
 /// # Errors
-/// A value lacks `apiVersion`, `kind` or a name.
+/// A value has no `apiVersion`, `kind` or a name.
 pub fn from_value(value: Value) -> anyhow::Result<Vec<Object>> {
     if value.is_null() {
         return Ok(Vec::new());

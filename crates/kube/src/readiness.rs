@@ -1,4 +1,4 @@
-//! Readings of status: what an object still lacks, and which troubles of a pod waiting will not cure.
+//! Readings of status: the unmet condition of an object, and which failures of a pod waiting does not fix.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 const PULLS: u32 = 2;
 const RESTARTS: i32 = 3;
 
-/// What an object still lacks, in words; none when it is as ready as its kind can be.
+/// The unmet condition of an object, in words; none when it is as ready as its kind can be.
 pub(super) fn unmet_condition(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
     let count = |key: &str| status[key].as_i64().unwrap_or(0);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_lacks_what_kubectl_rollout_would_wait_for() {
+    fn a_deployment_is_not_ready_while_kubectl_rollout_would_wait() {
         let at = |generation: i64, status: Value| {
             unmet_condition(
                 "Deployment",

@@ -114,7 +114,7 @@ async fn served(kinds: &Kinds, api_version: &str, kind: &str, deadline: Instant)
     }
 }
 
-/// Waits until an object fulfils a condition: the closure gives what it still lacks, none when it is fulfilled; it is
+/// Waits until an object fulfils a condition: the closure returns the unmet condition, none when it is fulfilled; it is
 /// handed none while the object is not there.
 ///
 /// # Errors
@@ -124,7 +124,7 @@ pub async fn until<K>(
     name: &str,
     deadline: Instant,
     step: Option<&Step>,
-    mut lacks: impl FnMut(Option<&K>) -> Option<String>,
+    mut unmet: impl FnMut(Option<&K>) -> Option<String>,
 ) -> anyhow::Result<()>
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
@@ -134,7 +134,7 @@ where
         let mut changes = pin!(watcher::watch_object(api, name).default_backoff());
         while let Some(change) = changes.next().await {
             match change {
-                Ok(object) => match unmet_condition(object.as_ref()) {
+                Ok(object) => match unmet(object.as_ref()) {
                     None => return,
                     Some(why) => last = why,
                 },
@@ -183,7 +183,7 @@ fn has_conditions(kind: &str) -> bool {
     )
 }
 
-/// What each object still lacks, by its description.
+/// The unmet condition of each object, by its description.
 struct Reasons<'a> {
     all: Mutex<BTreeMap<String, String>>,
     step: Option<&'a Step>,
