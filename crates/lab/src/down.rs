@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cluster::{self, remains};
+use crate::cluster::{self, leftovers};
 use crate::lab::{self, Env, LabName, Record, files};
 
 /// What `down` did.
@@ -78,8 +78,8 @@ async fn remove_cluster(
         Err(error) => format!("{error:#}"),
     };
     env.report.warn(format!("{why}; everything under its name is removed"));
-    let remains = leftovers::remove(env, &down.lab).await?;
-    (down.removed, down.unknown) = (remains.removed, remains.unknown);
+    let left = leftovers::remove(env, &down.lab).await?;
+    (down.removed, down.unknown) = (left.removed, left.unknown);
     Ok(())
 }
 
