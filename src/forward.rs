@@ -16,7 +16,7 @@ use meshy_kube::failure;
 
 /// From a port of this machine to a pod.
 #[derive(Clone)]
-pub(crate) struct Forward {
+pub(crate) struct PodForward {
     /// How to talk to the cluster.
     pub(crate) client: Client,
     /// The namespace of the target.
@@ -27,7 +27,7 @@ pub(crate) struct Forward {
     pub(crate) remote: u16,
 }
 
-impl Forward {
+impl PodForward {
     /// Opens a free local port that leads there, and says how to carry its connections: for as long as that is polled.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Forward {
     }
 
     /// Carries the connections of a listener until an error.
-    pub(crate) async fn lead(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
+    pub(crate) async fn serve(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
         loop {
             let (socket, _) = listener.accept().await.context("cannot take a connection")?;
             let (way, report) = (self.clone(), report.clone());

@@ -123,7 +123,7 @@ async fn until_end(
             }
             Some(request) = requests.recv() => page.act(request).await,
             Some(news) = news.recv() => {
-                page.hear(news);
+                page.update(news);
                 if *stop.borrow() {
                     return Ok(());
                 }

@@ -13,7 +13,7 @@ use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
 
-pub(super) use crate::forward::Forward;
+pub(super) use crate::forward::PodForward;
 
 /// The flags of `meshy port-forward`.
 #[derive(Debug, clap::Args)]
@@ -55,9 +55,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     context.data(&forward, |f| format!("{} → {} port {}", f.address, f.pod, f.port))?;
     limit::lift();
     let _forwarding = activity::begin(Kind::Work, format!("forwarding port {}", forward.address.port()));
-    let way = Forward { client, namespace: args.namespace, target: args.target, remote };
+    let forward = PodForward { client, namespace: args.namespace, target: args.target, remote };
     tokio::select! {
-        ended = way.lead(listener, &context.report) => ended.map(|()| Exit::Done),
+        ended = forward.serve(listener, &context.report) => ended.map(|()| Exit::Done),
         _ = signal::ctrl_c() => Ok(Exit::Done),
     }
 }

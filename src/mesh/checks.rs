@@ -247,8 +247,10 @@ async fn webhooks(s: &Inputs) -> Finding {
     }
     if s.built_in == Ok(true) {
         return match proof::injector(&s.kinds).await {
-            Ok(proof::Answer::Called) => (Verdict::Ok, "the built-in injector answers".to_owned(), None),
-            Ok(proof::Answer::Silent(why)) => (Verdict::Failed, why, None),
+            Ok(proof::WebhookResponse::Called) => {
+                (Verdict::Ok, "the built-in injector answers".to_owned(), None)
+            }
+            Ok(proof::WebhookResponse::Silent(why)) => (Verdict::Failed, why, None),
             Err(error) => unasked(failure::plain(&error)),
         };
     }

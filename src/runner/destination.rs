@@ -11,7 +11,7 @@ use meshy_load::Target;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::ground::Place;
-use crate::forward::Forward;
+use crate::forward::PodForward;
 use crate::run_cluster::RunCluster;
 
 /// A request of a load, and the port-forward that it needs.
@@ -54,7 +54,7 @@ impl Destination {
         }
         let found = place.services.iter().find(|(known, _)| known == name);
         let (_, port) = found.with_context(|| format!("there is no service `{name}`"))?;
-        let forward = Forward {
+        let forward = PodForward {
             client: run_cluster.client.clone(),
             namespace: place.namespace.clone(),
             target: format!("svc/{name}"),

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Args, targets};
 use crate::context::Context;
-use crate::forward::Forward;
+use crate::forward::PodForward;
 use crate::original_demo;
 
 /// Where the requests of this machine go and what is looked at meanwhile.
@@ -112,7 +112,7 @@ async fn forward(
     service: &Service,
     remote: u16,
 ) -> anyhow::Result<(SocketAddr, AbortOnDropHandle<()>)> {
-    let forward = Forward {
+    let forward = PodForward {
         client: client.clone(),
         namespace: service.namespace.clone(),
         target: format!("svc/{}", service.name),
