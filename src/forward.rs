@@ -39,16 +39,17 @@ impl PodForward {
         find(&self.client, &self.namespace, &self.target, self.remote).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen")?;
         let address = listener.local_addr().context("cannot ask for the port")?;
-        Ok((address, async move { self.lead(listener, &report).await }))
+        Ok((address, async move { self.serve(listener, &report).await }))
     }
 
     /// Carries the connections of a listener until an error.
     pub(crate) async fn serve(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
         loop {
             let (socket, _) = listener.accept().await.context("cannot take a connection")?;
-            let (way, report) = (self.clone(), report.clone());
+            let (forward, report) = (self.clone(), report.clone());
             tokio::spawn(async move {
-                if let Err(error) = carry(&way.client, &way.namespace, &way.target, way.remote, socket).await
+                if let Err(error) =
+                    carry(&forward.client, &forward.namespace, &forward.target, forward.remote, socket).await
                 {
                     report.warn(format!("lost a connection: {}", failure::plain(&error)));
                 }
