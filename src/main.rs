@@ -67,7 +67,7 @@ async fn run(args: Vec<OsString>, begun: Instant) -> anyhow::Result<Exit> {
     }
     let context = Context::new(global, cli::verb(), timeout.saturating_sub(begun.elapsed()))?;
     let _announcing = AbortOnDropHandle::new(tokio::spawn(announce::announce(context.report.clone())));
-    match cli::run(&context, command).await.map_err(cluster::engine::blame) {
+    match cli::run(&context, command).await.map_err(cluster::engine::as_engine_error) {
         Ok(exit) => Ok(exit),
         Err(error) => Err(cluster::reach::explain(&context, error).await),
     }
