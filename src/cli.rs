@@ -80,7 +80,7 @@ pub enum Command {
     Registry(commands::registry::Args),
     /// Apply or delete retry annotations of a Service or route
     Retry(commands::retry::Args),
-    /// Apply a ServiceProfile and verify that clients use it
+    /// Apply, delete or show ServiceProfiles
     Sp(commands::sp::Args),
     /// Split a service's traffic by weight
     Split(commands::split::Args),

@@ -10,7 +10,7 @@ use meshy_lab::cluster::Spec;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Worker nodes of a new lab, in addition to the control plane [default: 2]
+    /// Worker nodes of a new lab, in addition to the control-plane node [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u8>,
     /// The image of a new lab's nodes [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
@@ -42,7 +42,7 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
 pub struct AddonArgs {
-    /// The ingress controller [default: nginx, or the lab's earlier choice]. Its project ended in March 2026
+    /// The ingress controller [default: nginx, or the lab's earlier choice]; the project ingress-nginx ended in March 2026
     #[arg(long, value_name = "INGRESS", value_parser = ingress())]
     ingress: Option<Ingress>,
     /// The mesh [default: linkerd, or the lab's earlier choice]

@@ -26,7 +26,7 @@ pub struct Args {
     /// List the certificates and when they expire
     #[arg(long, group = "what", conflicts_with = "wait")]
     certs: bool,
-    /// Check that this machine can run a kind cluster
+    /// Check that this machine can run a KinD cluster
     #[arg(long, group = "what", conflicts_with = "wait")]
     machine: bool,
     /// Write a redacted archive for bug reports; the file must not exist yet

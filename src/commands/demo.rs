@@ -38,7 +38,7 @@ pub struct Args {
     /// Let clients follow a new profile as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     like_linkerd: bool,
-    /// Check conditions on the last step (docs/scenarios.md)
+    /// Conditions that must be met, else exit code 5 (docs/scenarios.md); may be repeated
     #[arg(long, value_name = "CONDITIONS")]
     expect: Vec<String>,
     /// Append the result to a file as Markdown

@@ -44,7 +44,7 @@ struct What {
     /// The namespace of the topology's objects [default: default]
     #[arg(long, short, value_name = "NAMESPACE", requires = "topology")]
     namespace: Option<String>,
-    /// Manifests instead: a file, a folder of YAML and JSON files, or `-` for stdin; several times for several
+    /// Manifests instead: a file, a folder of YAML and JSON files, or `-` for stdin; may be repeated
     #[arg(long = "file", short, value_name = "FILE", conflicts_with_all = ["overlays", "topology"])]
     files: Vec<PathBuf>,
 }

@@ -33,7 +33,7 @@ pub enum As {
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  meshy retry apply                 5xx of bounced-service, at most 3 times\n  \
-                        meshy retry apply web -n shop --as route --on gateway-error --attempt-timeout 500ms\n  meshy retry delete"
+                        meshy retry apply web -n shop --as route --on gateway-error --retry-timeout 500ms\n  meshy retry delete"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -45,7 +45,7 @@ pub struct Args {
 pub enum Command {
     /// Set retry annotations and verify that clients use them
     #[command(
-        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --attempt-timeout 500ms"
+        after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --retry-timeout 500ms"
     )]
     Apply(ApplyArgs),
     /// Delete the retry annotations
@@ -82,15 +82,15 @@ pub struct ApplyArgs {
     /// The object that gets the annotations
     #[arg(long = "as", value_enum, default_value_t, value_name = "WHERE")]
     place: As,
-    /// What is retried: 5xx, gateway-error, codes and ranges, with commas
+    /// What is retried: 5xx, gateway-error (502 to 504), codes and ranges, with commas
     #[arg(long, default_value = "5xx", value_name = "STATUSES")]
     on: String,
     /// How often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// The timeout of each attempt except the last
-    #[arg(long, value_name = "DURATION")]
-    attempt_timeout: Option<String>,
+    /// The retry timeout: of each attempt but the last
+    #[arg(long, alias = "attempt-timeout", value_name = "DURATION")]
+    retry_timeout: Option<String>,
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
@@ -114,7 +114,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let service = args.target.or(original_demo::CALLED);
     let Service { name, namespace } = &service;
-    let retries = Retries { on: args.on, limit: args.limit, timeout: args.attempt_timeout };
+    let retries = Retries { on: args.on, limit: args.limit, timeout: args.retry_timeout };
     let annotations = retries.annotations()?;
     let client = context.client_for_change("change a policy in").await?;
     let kinds = Kinds::new(client.clone());

@@ -64,8 +64,8 @@ pub struct Args {
     /// Name the run, so that `report before after` finds it; may be repeated
     #[arg(long = "tag", value_name = "NAME", value_parser = crate::runs::tag)]
     pub(super) tags: Vec<String>,
-    /// Check this condition, too; may be repeated
-    #[arg(long, value_name = "CONDITION")]
+    /// More conditions that must be met, else exit code 5 (docs/scenarios.md); may be repeated
+    #[arg(long, value_name = "CONDITIONS")]
     pub(super) expect: Vec<String>,
     /// Namespace of a scenario without a topology
     #[arg(long, short, value_name = "NAMESPACE")]

@@ -81,7 +81,7 @@ struct Generate {
     /// The namespace of the service
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE", requires = "service")]
     namespace: String,
-    /// Retries per request (retryRatio)
+    /// Retries per request that does not fail (retryRatio)
     #[arg(long, default_value_t = 0.2, value_name = "RATIO", requires = "service")]
     ratio: f64,
     /// Retries per second in addition to the ratio (minRetriesPerSecond)

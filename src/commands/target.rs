@@ -11,7 +11,7 @@ use meshy_metrics::routes::Service;
 /// The service that is meant.
 #[derive(Debug, clap::Args)]
 pub struct Target {
-    /// The service [default: the one of the original demo that the command is for]
+    /// The service [default: bounced-service for `retry`, minimal-service for `split`]
     #[arg(value_name = "SERVICE")]
     service: Option<String>,
     /// The service's namespace

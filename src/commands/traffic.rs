@@ -72,7 +72,7 @@ const LENGTH: Duration = Duration::from_secs(30);
                   meshy traffic --url http://web.shop/ --outcomes price -n shop"
 )]
 pub struct Args {
-    /// Which of the original demo's cases
+    /// The way of the requests: through the ingress to minimal-service, which calls bounced-service, or to bounced-service
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
     /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service
@@ -84,13 +84,13 @@ pub struct Args {
     /// The method for --url
     #[arg(long, short = 'X', requires = "url", value_name = "METHOD")]
     method: Option<http::Method>,
-    /// A header, `Name: value`; can be given again
+    /// A header, `Name: value`; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER")]
     headers: Vec<String>,
     /// The body for --url, or @FILE
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
-    /// Send HTTP/2; without TLS by prior knowledge
+    /// Send HTTP/2, without TLS at once and not after an upgrade from HTTP/1.1
     #[arg(long)]
     http2: bool,
     /// Trust the authorities in this PEM file for https URLs
@@ -105,7 +105,7 @@ pub struct Args {
     /// The namespace of the senders, and of --outcomes [default: that of the Service]
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Show the outcomes of requests to this service, which the called one calls [namespace: -n]
+    /// Show the outcomes at this service, which the called service calls [default: at the called one]
     #[arg(long, value_name = "SERVICE")]
     outcomes: Option<String>,
     /// The image of the senders on a cluster without a lab
@@ -132,9 +132,9 @@ pub struct Args {
     /// The largest number of connections of a sender, and so of its open requests
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
-    /// How long a request may take
+    /// How long the sender waits for a response; the request timeout of the mesh is a policy
     #[arg(long, value_parser = duration::more_than_zero, default_value = "10s", value_name = "DURATION")]
-    request_timeout: Duration,
+    client_timeout: Duration,
     #[command(flatten)]
     gate: Gate,
 }
@@ -231,7 +231,7 @@ async fn local(
         rate: args.rate,
         length,
         connections: args.connections.into(),
-        patience: args.request_timeout,
+        patience: args.client_timeout,
         ..Plan::default()
     };
     let first = &destination.targets.list()[0];

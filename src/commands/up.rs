@@ -33,13 +33,13 @@ pub struct Args {
     /// List the images that the add-ons need, and change nothing
     #[arg(long, conflicts_with = "print")]
     images: bool,
-    /// An overlay to deploy, several times for several; without this the two services, or the lab's earlier choice
+    /// An overlay to deploy, may be repeated; without this the two services, or the lab's earlier choice
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
     /// A topology to deploy instead: a shipped name, or a file
     #[arg(long, value_name = "TOPOLOGY", conflicts_with = "overlays")]
     topology: Option<String>,
-    /// Manifests to deploy instead: a file, or a folder of YAML and JSON files; several times for several
+    /// Manifests to deploy instead: a file, or a folder of YAML and JSON files; may be repeated
     #[arg(long = "file", short, value_name = "FILE", conflicts_with_all = ["overlays", "topology"])]
     files: Vec<String>,
     #[command(flatten)]

@@ -129,3 +129,38 @@ fn every_file_that_the_pages_name_is_there() {
     assert!(seen > 100, "the pages name {seen} files");
     assert!(absent.is_empty(), "{}", absent.join("\n"));
 }
+
+#[test]
+fn every_link_to_a_heading_leads_to_one() {
+    let linked = Regex::new(r"\]\(([^)#:]*)#([^)]+)\)").expect("a pattern");
+    let (mut absent, mut seen) = (Vec::new(), 0);
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("a page");
+        for found in linked.captures_iter(&text) {
+            seen += 1;
+            let target = match &found[1] {
+                "" => page.clone(),
+                other => page.parent().expect("a folder").join(other),
+            };
+            let target = fs::read_to_string(&target).unwrap_or_default();
+            if !target.lines().filter_map(anchor).any(|anchor| anchor == found[2]) {
+                absent.push(format!("{}: {}#{}", page.display(), &found[1], &found[2]));
+            }
+        }
+    }
+    assert!(seen > 20, "the pages have {seen} links to headings");
+    assert!(absent.is_empty(), "{}", absent.join("\n"));
+}
+
+/// The anchor of a heading, as GitHub makes it.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+    Some(kept.collect::<String>().to_lowercase().replace(' ', "-"))
+}
+
+#[test]
+fn an_anchor_is_made_of_the_words_of_a_heading() {
+    assert_eq!(anchor("## In force, idle, stale").as_deref(), Some("in-force-idle-stale"));
+    assert_eq!(anchor("#!/bin/sh"), None);
+}

@@ -92,7 +92,7 @@ fn servers_that_respond_with_anything() {
     each(SERVERS.to_vec(), |(name, serve)| {
         let address = start(serve);
         let line = format!(
-            "traffic --url http://{address}/ --rps 40 --duration 1s --connections 8 --request-timeout 500ms --timeout 3s"
+            "traffic --url http://{address}/ --rps 40 --duration 1s --connections 8 --client-timeout 500ms --timeout 3s"
         );
         let ended = run(home.command(&line));
         let mut faults = ended.faults();
@@ -165,7 +165,7 @@ fn loads_that_are_interrupted() {
             serve(stream);
         });
         let line = format!(
-            "traffic --url http://{address}/ --rps 20 --duration 60s --request-timeout 30s --timeout 3s"
+            "traffic --url http://{address}/ --rps 20 --duration 60s --client-timeout 30s --timeout 3s"
         );
         let (sent, struck) = (Cell::new(0), Cell::new(None));
         let ended = run_with(home.command(&line), |child, since| {
@@ -204,9 +204,9 @@ fn loads_that_make_no_sense() {
         format!("{url} --connections 0"),
         format!("{url} --connections -1"),
         format!("{url} --connections 99999999999999999999"),
-        format!("{url} --request-timeout 0s"),
-        format!("{url} --request-timeout -1s"),
-        format!("{url} --request-timeout 1e30s"),
+        format!("{url} --client-timeout 0s"),
+        format!("{url} --client-timeout -1s"),
+        format!("{url} --client-timeout 1e30s"),
         "--url http://127.0.0.1:9/ --duration 1y".to_owned(),
         "--url http://127.0.0.1:9/ --duration -5s".to_owned(),
         "--url http://127.0.0.1:9/ --duration 99999999999999999999h".to_owned(),

@@ -53,7 +53,7 @@ fn retries_multiply_attempts_while_the_last_service_is_down() {
 fn a_storm_has_a_class_and_a_load_above_the_capacity_a_warning() {
     let home = Home::new();
     let storm =
-        "predict --topology chain-4 --rate 30/s --trigger down=8s --runs 3 --timeout-request 1s --retries 2";
+        "predict --topology chain-4 --rate 30/s --trigger down=8s --runs 3 --request-timeout 1s --retries 2";
     let text = home.good(storm);
     assert!(text.contains("\n  class     "), "{text}");
     assert!(text.contains("price → stock") && text.contains("trigger down=8s at stock"), "{text}");

@@ -53,7 +53,7 @@ impl Policy {
             Self::None => "no retries".to_owned(),
             Self::Limit { limit } => format!("at most {limit} retries per request"),
             Self::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => format!(
-                "a retry budget of {:.0} % of the requests plus {min_retries_per_second} retries/s, over {ttl_seconds} s",
+                "a retry budget of {:.0} % of the requests that do not fail plus {min_retries_per_second} retries/s, ttl {ttl_seconds} s",
                 retry_ratio * 100.0
             ),
         }

@@ -33,9 +33,9 @@ pub(crate) struct GraphArgs {
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
           conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,
-    /// The timeout of a request on each edge, over all attempts
+    /// The request timeout on each edge: of all attempts together (timeout.linkerd.io/request)
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "topology")]
-    timeout_request: Option<Duration>,
+    request_timeout: Option<Duration>,
     /// A fault after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
     #[arg(long, value_name = "TRIGGER", requires = "topology")]
     trigger: Option<Trigger>,
@@ -94,7 +94,7 @@ impl GraphArgs {
             (Some(limit), budget) => Some(Retry { budget, ..Retry::limit(limit) }),
             (None, Some(budget)) => Some(Retry::budget(budget)),
         };
-        EdgePolicy { retry, timeout: self.timeout_request, ..EdgePolicy::default() }
+        EdgePolicy { retry, timeout: self.request_timeout, ..EdgePolicy::default() }
     }
 
     /// Returns when the trigger ends, in whole seconds, and how long the load is.

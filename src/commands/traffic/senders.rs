@@ -69,7 +69,7 @@ pub(super) async fn step(
             rate: args.rate,
         }],
         connections: args.connections,
-        timeout: args.request_timeout,
+        timeout: args.client_timeout,
     };
     let ends = Ends::listen(context)?;
     let starting =

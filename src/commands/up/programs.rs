@@ -16,7 +16,7 @@ use meshy_lab::lab::{Program, Programs, Record};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Programs")]
 pub(super) struct ProgramArgs {
-    /// Run containers of an image as a program of this machine, on the embedded cluster; several times for several
+    /// Run containers of an image as a program of this machine, on the embedded cluster; may be repeated
     #[arg(long = "program", value_name = "IMAGE=COMMAND")]
     programs: Vec<String>,
     /// Set HTTP_PROXY for programs whose calls are not named in their environment

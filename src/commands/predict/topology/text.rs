@@ -57,7 +57,7 @@ fn of_entry(entry: &Entry, rate: f64) -> String {
         text.push_str(&format!("  capacity  {capacity:.1} requests/s, limited by {service}\n"));
     }
     text.push_str(&format!("  success   {}\n", share(&prediction.success_ratio)));
-    text.push_str(&format!("  goodput   {}   answered within 2 s\n", share(&prediction.goodput_ratio)));
+    text.push_str(&format!("  goodput   {}   succeeded within 2 s\n", share(&prediction.goodput_ratio)));
     text.push_str(&format!("  p50, p99  {:.1} ms, {:.1} ms\n", latency.p50_ms.mean, latency.p99_ms.mean));
     text.push_str(&format!(
         "  wasted    {}   work whose client had disconnected\n",
