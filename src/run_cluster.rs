@@ -165,13 +165,13 @@ impl RunCluster {
                 own: None,
             });
         };
-        let stand_in = cluster::provider(lab.provider).built_in().mesh;
+        let stand_in = cluster::provider(lab.provider()).built_in().mesh;
         Ok(Self {
             client,
             ingress: cluster::ingress_port(&lab).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
-            provider: cluster::word(lab.provider),
+            provider: cluster::word(lab.provider()),
             stand_in,
-            at_once: stand_in && !lab.like_linkerd,
+            at_once: stand_in && !lab.like_linkerd(),
             deploy: deploy::Options::of(&lab),
             foreign: lab.is_foreign().then(|| lab.context.clone()),
             lab: lab.name.to_string(),

@@ -52,7 +52,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let choice = request.choice(record.as_ref().and_then(|record| record.addons.as_ref()))?;
     let options = only(args.addon, request.options(&choice, false, false)?);
-    let built_in = record.as_ref().map(|record| cluster::provider(record.provider).built_in());
+    let built_in = record.as_ref().map(|record| cluster::provider(record.provider()).built_in());
     if built_in.is_some_and(|built_in| match args.addon {
         Addon::IngressNginx => built_in.ingress,
         Addon::Linkerd => built_in.mesh,

@@ -46,7 +46,11 @@ pub async fn run(context: &Context) -> anyhow::Result<Exit> {
             .labs
             .iter()
             .map(|l| {
-                [l.name.to_string(), cluster::word(l.provider).to_owned(), format!("context `{}`", l.context)]
+                [
+                    l.name.to_string(),
+                    cluster::word(l.provider()).to_owned(),
+                    format!("context `{}`", l.context),
+                ]
             })
             .collect();
         text.push_str(if labs.is_empty() { "There is no lab yet.\n" } else { "Labs:\n" });

@@ -41,7 +41,8 @@ struct Pushed {
 /// There is no such image or file; the lab has no registry; the registry refuses.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let record = cluster::lab(context)?;
-    let port = record.registry_port.with_context(|| format!("lab `{}` has no private registry", record.name));
+    let port =
+        record.registry_port().with_context(|| format!("lab `{}` has no private registry", record.name));
     let port = port.hint("its cluster runs the test service without one").exit(Exit::Usage)?;
     let (name, tag) = split(args.target.as_deref().unwrap_or(&args.image))?;
     if context.dry_run {

@@ -26,7 +26,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
         context.report.say(format!("would start lab `{}`", record.name));
         return Ok(Exit::Done);
     }
-    let provider = cluster::provider(record.provider);
+    let provider = cluster::provider(record.provider());
     let record = provider.start(context, record).await?;
     provider.connect(context, &record).await?;
     let kinds = Kinds::new(context.client_of(&record).await?);

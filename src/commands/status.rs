@@ -98,7 +98,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 }
 
 async fn status(context: &Context, record: &Record) -> Status {
-    let provider = cluster::provider(record.provider);
+    let provider = cluster::provider(record.provider());
     // Where that cannot be known, the parts below cannot either and say so.
     let stopped = provider.stopped(record).await.ok().flatten().is_some();
     let verb = if stopped { "start" } else { "up" };
@@ -113,7 +113,7 @@ async fn status(context: &Context, record: &Record) -> Status {
     parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
     let mut status = Status {
         name: record.name.to_string(),
-        provider: cluster::word(record.provider),
+        provider: cluster::word(record.provider()),
         context: record.context.clone(),
         nodes: Vec::new(),
         services: Vec::new(),

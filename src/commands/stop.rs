@@ -23,7 +23,7 @@ pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
         context.report.say(format!("would stop lab `{}`", record.name));
         return Ok(Exit::Done);
     }
-    cluster::provider(record.provider).stop(context, &record).await?;
+    cluster::provider(record.provider()).stop(context, &record).await?;
     context.data(&record, |r| format!("lab `{}` is stopped; `meshy start` starts it again", r.name))?;
     Ok(Exit::Done)
 }

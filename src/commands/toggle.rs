@@ -82,7 +82,7 @@ impl Toggle {
         } else {
             Source::Clients(length)
         };
-        let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider));
+        let provider = context.lab()?.map_or("-", |lab| meshy_lab::cluster::word(lab.provider()));
         let mut toggle = Self {
             recording: Recording::begin(
                 &context.report,

@@ -255,7 +255,7 @@ async fn begin(
     tags: &[String],
     client: Option<&kube::Client>,
 ) -> anyhow::Result<Recording> {
-    let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider));
+    let provider = context.lab()?.map_or("-", |lab| cluster::word(lab.provider()));
     Recording::begin(&context.report, ("traffic", &context.name, provider), tags, client).await
 }
 

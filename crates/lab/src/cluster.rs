@@ -148,8 +148,8 @@ pub fn provider(provider: lab::Provider) -> Provider {
 async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Result<lab::Provider> {
     let asked = env.provider;
     if let Some(known) = known {
-        if asked.is_some_and(|asked| asked != known.provider) {
-            let has = word(known.provider);
+        if asked.is_some_and(|asked| asked != known.provider()) {
+            let has = word(known.provider());
             return Err(anyhow!("lab `{}` is on provider `{has}` and stays there", known.name))
                 .hint(format!(
                     "`--name` makes another lab; `meshy down --name {}` removes this one",
@@ -158,7 +158,7 @@ async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Resul
                 .id("lab-provider")
                 .exit(Exit::Usage);
         }
-        return Ok(known.provider);
+        return Ok(known.provider());
     }
     if let Some(asked) = asked {
         return Ok(asked);
@@ -186,14 +186,14 @@ pub fn lab(env: &Env) -> anyhow::Result<Record> {
 /// Returns the loopback port of a lab's ingress for HTTP; none if the lab was made without an ingress controller, behind whose
 /// port nothing listens.
 pub fn ingress_port(record: &Record) -> Option<u16> {
-    let is_built_in = provider(record.provider).built_in().ingress;
+    let is_built_in = provider(record.provider()).built_in().ingress;
     let installed = record.addons.as_ref().is_none_or(|choice| choice.ingress != addons::Ingress::None);
-    record.http_port.filter(|_| is_built_in || installed)
+    record.http_port().filter(|_| is_built_in || installed)
 }
 
 /// Whether meshy made the cluster of a lab; else it is the user's and every change needs consent.
 pub fn is_made_by_meshy(record: &Record) -> bool {
-    record.provider != lab::Provider::Existing
+    record.provider() != lab::Provider::Existing
 }
 
 /// A provider as `--provider` spells it.

@@ -35,7 +35,7 @@ impl Options {
     pub fn of(lab: &Record) -> Self {
         let image = lab.image.clone();
         Self {
-            registry_port: lab.registry_port,
+            registry_port: lab.registry_port(),
             image,
             http_port: cluster::ingress_port(lab),
             ..Self::default()
@@ -145,14 +145,19 @@ pub fn url(host: &str, port: u16) -> String {
 mod tests {
     use super::*;
     use crate::addons::{Choice, Ingress};
-    use crate::lab::Provider;
+    use crate::lab::{ClusterState, EmbeddedState, KindState, Provider};
 
     #[test]
     fn a_lab_without_an_ingress_controller_has_no_urls() {
         let lab = |provider, ingress| {
             let addons = Some(Choice { ingress, ..Choice::default() });
             let name = "a".parse().unwrap();
-            Record { http_port: Some(8080), addons, ..Record::new(&name, provider, "c".to_owned()) }
+            let http_port = Some(8080);
+            let cluster = match provider {
+                Provider::Kind => ClusterState::Kind(KindState { http_port, ..KindState::default() }),
+                _ => ClusterState::Embedded(EmbeddedState { http_port, ..EmbeddedState::default() }),
+            };
+            Record { cluster, addons, ..Record::new(&name, provider, "c".to_owned()) }
         };
         let port = |provider, ingress| Options::of(&lab(provider, ingress)).http_port;
         assert_eq!(port(Provider::Kind, Ingress::Nginx), Some(8080));

@@ -71,7 +71,7 @@ async fn remove_cluster(
 ) -> anyhow::Result<()> {
     let why = match record {
         Ok(Some(record)) => {
-            down.removed = cluster::provider(record.provider).delete(env, &record).await?;
+            down.removed = cluster::provider(record.provider()).delete(env, &record).await?;
             return Ok(());
         }
         Ok(None) => format!("lab `{}` has no record", down.lab),
@@ -87,7 +87,7 @@ async fn dry_run(env: &Env) -> anyhow::Result<()> {
     let name = &env.name;
     match Record::load(name) {
         Ok(Some(record)) => {
-            for thing in cluster::provider(record.provider).would_delete(env, &record).await? {
+            for thing in cluster::provider(record.provider()).would_delete(env, &record).await? {
                 env.report.say(format!("would remove {thing}"));
             }
         }

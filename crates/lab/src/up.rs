@@ -89,7 +89,8 @@ pub async fn up(spec: UpSpec, env: &Env) -> anyhow::Result<Outcome> {
     let publish = publish(env, provider, &spec, &record);
     let (mut lab, pushed) = tokio::try_join!(provider.ensure(env, record.clone()), publish)?;
     if let Some(pushed) = pushed {
-        (lab.image, lab.image_made_of) = (Some(pushed.image), Some(pushed.made_of));
+        lab.image = Some(pushed.image);
+        lab.kind_mut()?.image_made_of = Some(pushed.made_of);
     }
     lab.save()?;
     provider.connect(env, &lab).await?;
@@ -99,7 +100,7 @@ pub async fn up(spec: UpSpec, env: &Env) -> anyhow::Result<Outcome> {
     lab.addons = lab.addons.map(|choice| addons::Choice { installed: true, ..choice });
     lab.save()?;
     let services = deploy::deploy(env, &client, bundles, &deploy::Options::of(&lab)).await?;
-    let provider = cluster::word(lab.provider);
+    let provider = cluster::word(lab.provider());
     Ok(Outcome::Up(Box::new(Up { lab, provider, built_in, installed, services })))
 }
 
@@ -193,7 +194,7 @@ fn report_plan(env: &Env, record: &Record, there: bool) {
     env.report.say(format!(
         "would {verb} lab `{}` (provider {}, context `{}`) and deploy {}",
         record.name,
-        cluster::word(record.provider),
+        cluster::word(record.provider()),
         record.context,
         deployed(record)
     ));

@@ -61,7 +61,7 @@ pub(super) async fn open(
     let step = context.report.step("Reading", format!("the proxies and services of `{name}`"));
     let namespace = args.namespace.clone();
     let names = names(&client, &namespace).await?;
-    let address = lab.as_ref().and_then(|lab| lab.http_port).map(|port| (Ipv4Addr::LOCALHOST, port).into());
+    let address = lab.as_ref().and_then(|lab| lab.http_port()).map(|port| (Ipv4Addr::LOCALHOST, port).into());
     let entry = match address {
         Some(address) => entry(&client, (&namespace, &flags), &names, address).await?,
         None => None,
@@ -90,7 +90,7 @@ pub(super) async fn open(
     let shown = Shown {
         title: state.title.clone(),
         lab: name,
-        provider: lab.as_ref().map_or("existing", |lab| cluster::word(lab.provider)),
+        provider: lab.as_ref().map_or("existing", |lab| cluster::word(lab.provider())),
         target: entry.as_ref().map(|entry| entry.service.clone()),
         watched: watched.map(|name| Service { namespace: namespace.clone(), name }),
     };

@@ -86,7 +86,7 @@ pub(in crate::commands) async fn warn(context: &Context, record: &Record) -> any
 
 /// Reads the events with these reasons of the pods that run.
 async fn read(context: &Context, record: &Record, reasons: &[&str]) -> anyhow::Result<Vec<Rewritten>> {
-    if record.programs.is_none() {
+    if record.programs().is_none() {
         return Ok(Vec::new());
     }
     let client = context.client_of(record).await?;

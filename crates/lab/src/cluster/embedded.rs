@@ -112,20 +112,21 @@ impl Embedded {
 
     pub(super) fn plan(&self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
         if let Some(mut known) = known {
-            if spec.like_linkerd && !known.like_linkerd {
+            if spec.like_linkerd && !known.embedded()?.like_linkerd {
                 return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
                     .hint("`meshy down` takes it away; `--name` makes another one next to it")
                     .exit(Exit::Usage);
             }
             if spec.programs.is_some() {
-                known.programs.clone_from(&spec.programs);
+                known.embedded_mut()?.programs.clone_from(&spec.programs);
             }
             return Ok(known);
         }
         let name = &env.name;
         let mut record = Record::new(name, lab::Provider::Embedded, format!("embedded-{name}"));
-        record.like_linkerd = spec.like_linkerd;
-        record.programs.clone_from(&spec.programs);
+        let embedded = record.embedded_mut()?;
+        embedded.like_linkerd = spec.like_linkerd;
+        embedded.programs.clone_from(&spec.programs);
         record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
         Ok(record)
     }
@@ -133,9 +134,11 @@ impl Embedded {
     pub(super) async fn ensure(&self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
         let name = record.name.clone();
         let step = env.report.step("Creating", format!("cluster `{name}`"));
+        let embedded = record.embedded()?;
+        let has_its_programs = embedded.programs == embedded.served_programs;
         if let Some(pid) = running(&name)?.map(|process| process.pid)
             && record.made
-            && record.programs == record.served_programs
+            && has_its_programs
             && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
         {
             let resumed = suspended::resume(pid).context("cannot resume its process")?;
@@ -157,9 +160,10 @@ impl Embedded {
         if merged.previous.is_some() {
             record.previous_context = merged.previous;
         }
-        record.http_port = Some(ready.ingress_port);
-        let restarted = again && record.programs != record.served_programs;
-        record.served_programs.clone_from(&record.programs);
+        let embedded = record.embedded_mut()?;
+        embedded.http_port = Some(ready.ingress_port);
+        embedded.served_programs.clone_from(&embedded.programs);
+        let restarted = again && !has_its_programs;
         record.made = true;
         record.save()?;
         step.done(match (restarted, again) {

@@ -29,7 +29,10 @@ pub async fn publish(port: u16, program: Option<&Path>, lab: &Record) -> anyhow:
     let program = read(program)?;
     let made_of = format!("{} by {}", Digest::of(&program), env!("CARGO_PKG_VERSION"));
     let client = Client::new(format!("localhost:{port}"));
-    if let Some(there) = lab.image.as_ref().filter(|_| lab.image_made_of.as_ref() == Some(&made_of))
+    if let Some(there) = lab
+        .image
+        .as_ref()
+        .filter(|_| lab.kind().is_ok_and(|kind| kind.image_made_of.as_ref() == Some(&made_of)))
         && let Some((_, digest)) = there.split_once('@')
         && client.prove(NAME, digest).await.is_ok()
     {

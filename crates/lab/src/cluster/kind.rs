@@ -11,7 +11,7 @@ use super::kind_config::kind_config;
 use super::nodes::{self, NETWORK, Node};
 use super::{Part, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
 use crate::lab::Env;
-use crate::lab::{self, LabName, Record, files};
+use crate::lab::{self, KindState, LabName, Record, files};
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{Failure, Program, find, first_line};
 use meshy_base::private;
@@ -73,7 +73,7 @@ async fn own_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>>
 impl Kind {
     async fn create(&self, env: &Env, engine: &Engine, record: &Record) -> anyhow::Result<()> {
         let folder = lab::folder(&record.name)?;
-        let config = kind_config(record, &certs_d(&record.name)?);
+        let config = kind_config(record.kind()?, &certs_d(&record.name)?);
         let own = folder.join(files::KUBECONFIG);
         let program = Program::new("kind")
             .args(["create", "cluster", "--name", &record.name, "--config", "-", "--kubeconfig"])
@@ -87,7 +87,8 @@ impl Kind {
         if let Ok(nodes) = own_nodes(engine, &record.name).await {
             let _ = nodes::remove(engine, &nodes).await;
         }
-        Err(text_of(error, record)).with_context(|| format!("cannot create cluster `{}`", record.name))
+        Err(text_of(error, record.kind()?))
+            .with_context(|| format!("cannot create cluster `{}`", record.name))
     }
 
     /// Kind's own words, with what the user can do where they are known.
@@ -115,14 +116,14 @@ impl Kind {
 }
 
 /// What kind said, shortened to its error, with a hint where the cause is known.
-fn text_of(error: anyhow::Error, record: &Record) -> anyhow::Error {
+fn text_of(error: anyhow::Error, kind: &KindState) -> anyhow::Error {
     let Some(said) = error.downcast_ref::<Failure>().map(|f| f.said.clone()) else { return error };
     let has = |words: &[&str]| words.iter().any(|w| said.contains(w));
     let cause =
         said.lines().filter(|l| l.contains("ERROR") || l.contains("Error")).collect::<Vec<_>>().join("; ");
     let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default().to_owned();
     let short = if cause.is_empty() { last } else { cause };
-    let image = record.node_image.as_deref().unwrap_or_default();
+    let image = kind.node_image.as_deref().unwrap_or_default();
     let (what, hint) = if has(&[
         "failed to pull image",
         "pull access denied",
@@ -181,26 +182,29 @@ impl Kind {
         if http != 80 && !spec.without_ingress {
             env.report.say(format!("ports 80/443 are taken; the ingress will be at {http}/{https}"));
         }
-        (record.http_port, record.https_port) = (Some(http), Some(https));
-        record.registry_port = Some(registry::plan(engine, name).await?);
+        let registry_port = registry::plan(engine, name).await?;
         if let Some(asked) = env.kubeconfig.as_deref() {
             record.kubeconfig = Some(std::path::absolute(asked)?);
         }
-        spec.note(&mut record, begun);
         let network = engine::there(engine.docker.inspect_network(NETWORK, None).await);
         let network = network.with_context(|| format!("cannot look for the network `{NETWORK}`"))?;
-        record.made_network |= network.is_none();
+        let kind = record.kind_mut()?;
+        (kind.http_port, kind.https_port) = (Some(http), Some(https));
+        kind.registry_port = Some(registry_port);
+        kind.made_network |= network.is_none();
+        spec.note(kind, begun);
         Ok(record)
     }
 
     pub(super) async fn ensure(&self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
         let engine = self.engine().await?;
         let name = record.name.clone();
-        let port = record.registry_port.context("no port was planned for the registry")?;
+        let port = record.registry_port().context("no port was planned for the registry")?;
         registry::write_hosts(&certs_d(&name)?, &name, port)?;
         let nodes = own_nodes(engine, &name).await?;
         let step = env.report.step("Creating", format!("cluster `{name}`"));
-        let whole = record.made && nodes.len() == usize::from(record.workers) + 1;
+        let workers = record.kind()?.workers;
+        let whole = record.made && nodes.len() == usize::from(workers) + 1;
         let result = if whole {
             restart(engine, &record, &nodes, &step, env.deadline).await?
         } else {
@@ -213,12 +217,13 @@ impl Kind {
                 step.failed();
                 return Err(error);
             }
-            format!("{} nodes", record.workers + 1)
+            format!("{} nodes", workers + 1)
         };
         self.merge(env, engine, &mut record).await?;
         let now = addresses::of(&own_nodes(engine, &name).await?);
-        let moved = addresses::changes(&record.addresses, &now);
-        record.addresses = now;
+        let kind = record.kind_mut()?;
+        let moved = addresses::changes(&kind.addresses, &now);
+        kind.addresses = now;
         record.made = true;
         record.save()?;
         step.done(result);
@@ -240,7 +245,7 @@ impl Kind {
         let nodes = own_nodes(engine, &record.name).await?;
         let joined = async {
             registry::join(engine, &record.name, NETWORK).await?;
-            let ours = format!("localhost:{}/", record.registry_port.unwrap_or_default());
+            let ours = format!("localhost:{}/", record.registry_port().unwrap_or_default());
             let Some(image) = record.image.as_deref().filter(|i| i.starts_with(&ours)) else {
                 return Ok(());
             };
@@ -251,7 +256,7 @@ impl Kind {
             let step = env.report.step("Waiting", "for the nodes");
             let client = env.client_of(record).await?;
             let all = async {
-                let count = usize::from(record.workers) + 1;
+                let count = usize::from(record.kind()?.workers) + 1;
                 super::ready::nodes(&client, count, env.deadline, &step).await?;
                 let started = nodes::started(engine, &nodes).await?;
                 super::reboot::reported_again(&client, &started, env.deadline, &step).await
@@ -267,8 +272,9 @@ impl Kind {
     pub(super) async fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
         let engine = self.engine().await?;
         let nodes = own_nodes(engine, &record.name).await?;
-        let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, record)).collect();
-        let missing = (usize::from(record.workers) + 1).saturating_sub(nodes.len());
+        let kind = record.kind()?;
+        let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, kind)).collect();
+        let missing = (usize::from(kind.workers) + 1).saturating_sub(nodes.len());
         if missing > 0 {
             let state = if record.made { "gone since it was made" } else { "not made yet" };
             parts.push(Part {
@@ -284,7 +290,7 @@ impl Kind {
             name: format!("registry `{}`", registry::name(&record.name)),
             well,
             state,
-            address: record.registry_port.map(|p| format!("localhost:{p}")),
+            address: kind.registry_port.map(|p| format!("localhost:{p}")),
         });
         Ok(parts)
     }
@@ -319,7 +325,7 @@ impl Kind {
         let engine = self.engine().await?;
         let mut removed = remove_containers(engine, record).await?;
         removed.extend(recorded::remove_recorded_entries(env, record, authority).await?);
-        if record.made_network && remove_network(engine).await? {
+        if record.kind()?.made_network && remove_network(engine).await? {
             removed.push(format!("network `{NETWORK}`"));
         }
         Ok(removed)
@@ -331,12 +337,9 @@ mod tests {
     use super::*;
 
     fn words_by(said: &str) -> String {
-        let record = Record {
-            node_image: Some("kindest/node:v9".into()),
-            ..Record::new(&"x".parse().unwrap(), lab::Provider::Kind, "kind-x".into())
-        };
+        let kind = KindState { node_image: Some("kindest/node:v9".into()), ..KindState::default() };
         let error = anyhow::Error::new(Failure { said: said.to_owned() }).context("`kind` failed");
-        format!("{:#}", text_of(error, &record))
+        format!("{:#}", text_of(error, &kind))
     }
 
     #[test]

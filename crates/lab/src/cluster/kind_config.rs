@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::lab::Record;
+use crate::lab::KindState;
 
 /// Where a node looks up how to reach a registry. Containerd reads it at each pull, so a later change needs no restart.
 pub(super) const CERTS_D: &str = "/etc/containerd/certs.d";
@@ -13,14 +13,14 @@ pub(super) const CERTS_D: &str = "/etc/containerd/certs.d";
 ///
 /// The mount is two things at once: how each node learns that `localhost:PORT` is the private registry, and the mark by
 /// which nodes are reported as this lab's (kind gives its containers no label of ours).
-pub(super) fn kind_config(record: &Record, certs_d: &Path) -> String {
-    let image = record.node_image.as_deref().unwrap_or_default();
+pub(super) fn kind_config(kind: &KindState, certs_d: &Path) -> String {
+    let image = kind.node_image.as_deref().unwrap_or_default();
     let mount = json!([{"hostPath": certs_d, "containerPath": CERTS_D, "readOnly": true}]);
     let port = |inside: u16, outside: Option<u16>| {
         outside.map(|p| json!({"containerPort": inside, "hostPort": p, "listenAddress": "127.0.0.1", "protocol": "TCP"}))
     };
     let ports: Vec<Value> =
-        [port(80, record.http_port), port(443, record.https_port)].into_iter().flatten().collect();
+        [port(80, kind.http_port), port(443, kind.https_port)].into_iter().flatten().collect();
     let mut nodes = vec![json!({
         "role": "control-plane",
         "image": image,
@@ -29,7 +29,7 @@ pub(super) fn kind_config(record: &Record, certs_d: &Path) -> String {
         "extraPortMappings": ports,
         "extraMounts": mount,
     })];
-    for _ in 0..record.workers {
+    for _ in 0..kind.workers {
         nodes.push(json!({"role": "worker", "image": image, "extraMounts": mount}));
     }
     json!({
@@ -44,13 +44,12 @@ pub(super) fn kind_config(record: &Record, certs_d: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Provider;
 
     #[test]
     fn ports_are_mapped_on_loopback_from_the_control_plane_only() {
-        let mut record = Record::new(&"meshy".parse().unwrap(), Provider::Kind, "kind-meshy".into());
-        (record.workers, record.http_port, record.https_port) = (2, Some(8080), Some(8443));
-        let config: Value = serde_json::from_str(&kind_config(&record, Path::new("/s/certs.d"))).unwrap();
+        let kind =
+            KindState { workers: 2, http_port: Some(8080), https_port: Some(8443), ..KindState::default() };
+        let config: Value = serde_json::from_str(&kind_config(&kind, Path::new("/s/certs.d"))).unwrap();
         let nodes = config["nodes"].as_array().unwrap();
         assert_eq!(nodes.len(), 3);
         assert_eq!(nodes[0]["extraPortMappings"][0]["hostPort"], 8080);

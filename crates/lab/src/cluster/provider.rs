@@ -78,7 +78,7 @@ impl Provider {
         match self {
             Self::Kind(_) | Self::Existing(_) => true,
             Self::Embedded(_) => {
-                let programs = record.programs.as_ref().map(Programs::local).unwrap_or_default();
+                let programs = record.programs().map(Programs::local).unwrap_or_default();
                 meshy_embedded::has_program(image, &programs)
             }
         }
@@ -99,7 +99,7 @@ impl Provider {
     /// Returns what of the cluster is stopped, as a clause for an error; none when it runs, or cannot be started from here.
     ///
     /// # Errors
-    /// As [`Provider::look`].
+    /// As [`Provider::parts`].
     pub async fn stopped(&self, record: &Record) -> anyhow::Result<Option<String>> {
         match self {
             Self::Kind(kind) => kind.stopped(record).await,

@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// It is stopped.
 pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
-    match provider(lab.provider).stopped_process(lab)? {
+    match provider(lab.provider()).stopped_process(lab)? {
         Some(state) => Err(stopped_error(lab, &state, None)),
         None => Ok(()),
     }
@@ -90,7 +90,7 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
 }
 
 async fn state(lab: &Record) -> anyhow::Result<Option<String>> {
-    provider(lab.provider).stopped(lab).await
+    provider(lab.provider()).stopped(lab).await
 }
 
 fn stopped_error(lab: &Record, state: &str, error: Option<&anyhow::Error>) -> anyhow::Error {

@@ -76,7 +76,7 @@ pub(super) async fn publish_registry(
     record: &Record,
     deadline: Instant,
 ) -> anyhow::Result<()> {
-    let Some(port) = record.registry_port else { return Ok(()) };
+    let Some(port) = record.registry_port() else { return Ok(()) };
     let objects = manifest::from_value(json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

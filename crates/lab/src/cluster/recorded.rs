@@ -51,7 +51,7 @@ pub(super) async fn remove_recorded_entries(
 /// they cannot be read.
 pub(super) fn authority(record: &Record) -> Option<String> {
     let folder = lab::folder(&record.name).ok()?;
-    if record.provider == Provider::Embedded {
+    if record.provider() == Provider::Embedded {
         let keys =
             bounded::read(&folder.join(files::EMBEDDED).join("keys.json"), LARGEST, Links::Refused).ok()?;
         let keys: Value = serde_json::from_slice(&keys).ok()?;

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::engine::{Engine, broke_off, there};
 use super::{nodes, ports};
 use crate::image::registry::Client;
-use crate::lab::Record;
+use crate::lab::{KindState, Record};
 use meshy_base::error::{self, Advise, Exit};
 use meshy_kube::{MANAGED_BY, MESHY};
 
@@ -82,7 +82,8 @@ pub(super) async fn ensure(
     deadline: Instant,
 ) -> anyhow::Result<(u16, String)> {
     let name = name(&record.name);
-    let wanted = record.registry_port.unwrap_or(PORT);
+    let kind = record.kind()?;
+    let wanted = record.registry_port().unwrap_or(PORT);
     let mut found = find(engine, &record.name).await?;
     if let Some(there) = &found
         && mapped_port(there) != Some(wanted)
@@ -92,7 +93,7 @@ pub(super) async fn ensure(
     }
     let mut running = found.as_ref().and_then(|f| f.state.as_ref()?.running) == Some(true);
     // An engine that restarts may give it what was a node's; so it starts outside of the network, as one that was stopped.
-    if running && found.as_ref().is_some_and(|f| is_in_the_way(f, record)) {
+    if running && found.as_ref().is_some_and(|f| is_in_the_way(f, kind)) {
         stop(engine, &record.name).await?;
         running = false;
     }
@@ -113,10 +114,10 @@ pub(super) async fn ensure(
     Ok((wanted, result))
 }
 
-fn is_in_the_way(registry: &ContainerInspectResponse, record: &Record) -> bool {
+fn is_in_the_way(registry: &ContainerInspectResponse, kind: &KindState) -> bool {
     let networks = registry.network_settings.as_ref().and_then(|n| n.networks.as_ref());
     let address = networks.and_then(|n| n.get(nodes::NETWORK)?.ip_address.as_ref());
-    address.is_some_and(|address| record.addresses.values().any(|a| a == address))
+    address.is_some_and(|address| kind.addresses.values().any(|a| a == address))
 }
 
 /// Waits until the registry holds no address that was a node's: [`ensure`], which runs next to this, sees to it.
@@ -128,8 +129,9 @@ pub(super) async fn out_of_the_way(
     record: &Record,
     deadline: Instant,
 ) -> anyhow::Result<()> {
+    let kind = record.kind()?;
     while let Some(found) = find(engine, &record.name).await?
-        && is_in_the_way(&found, record)
+        && is_in_the_way(&found, kind)
         && Instant::now() < deadline
     {
         sleep(Duration::from_millis(100)).await;
@@ -150,7 +152,7 @@ async fn leave(engine: &Engine, found: Option<&ContainerInspectResponse>, name: 
 }
 
 async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyhow::Result<()> {
-    let image = record.registry_image.as_deref().unwrap_or("registry:2");
+    let image = record.kind()?.registry_image.as_deref().unwrap_or("registry:2");
     ensure_image(engine, image).await?;
     let labels =
         HashMap::from([(MANAGED_BY.to_owned(), MESHY.to_owned()), (LAB.to_owned(), record.name.to_string())]);

@@ -63,8 +63,8 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let folder = lab::ensure_folder(name)?;
     let lock = lock(name).await?;
     let known = lab::Record::load(name)?;
-    let like_linkerd = known.as_ref().is_some_and(|r| r.like_linkerd);
-    let programs = known.as_ref().and_then(|r| r.programs.as_ref());
+    let like_linkerd = known.as_ref().is_some_and(lab::Record::like_linkerd);
+    let programs = known.as_ref().and_then(lab::Record::programs);
     let programs = programs.map(lab::Programs::local).unwrap_or_default();
     let program = std::env::current_exe().context("cannot find this program")?;
     let supervised = folder.display().to_string();
@@ -74,7 +74,8 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let supervisor =
         Supervisor { command: command(supervise::WORD), end_command: command(supervise::END_WORD) };
     // A lab keeps its ports over a restart: URLs in a terminal's history should go on working.
-    let ingress_ports = known.and_then(|r| r.http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
+    let ingress_ports =
+        known.as_ref().and_then(lab::Record::http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
     let options = Options {
         state_dir: Some(state(&folder)?),
         ingress_ports,

@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 
-use crate::lab::{Programs, Record};
+use crate::lab::{KindState, Programs, Record};
 use meshy_base::error::{Advise, Exit};
 
 /// The node image of kind 0.31: Kubernetes 1.35 is the newest that Linkerd 2.20 lists.
@@ -32,17 +32,17 @@ pub struct Spec {
 impl Spec {
     /// Writes into the record what was asked for; where no flag was given, what an earlier run that did not get to its end was
     /// given, else the environment, else the defaults.
-    pub(super) fn note(&self, record: &mut Record, begun: bool) {
+    pub(super) fn note(&self, kind: &mut KindState, begun: bool) {
         let from = |variable| std::env::var(variable).ok().filter(|v: &String| !v.is_empty());
-        let before = begun.then(|| record.clone());
+        let before = begun.then(|| kind.clone());
         let before = before.as_ref();
-        record.workers = self.workers.or(before.map(|b| b.workers)).unwrap_or(WORKERS);
+        kind.workers = self.workers.or(before.map(|b| b.workers)).unwrap_or(WORKERS);
         let node_image = self.node_image.clone().or_else(|| before?.node_image.clone());
         let node_image = node_image.or_else(|| from("MESHY_NODE_IMAGE"));
-        record.node_image = Some(node_image.unwrap_or_else(|| NODE_IMAGE.to_owned()));
+        kind.node_image = Some(node_image.unwrap_or_else(|| NODE_IMAGE.to_owned()));
         let registry_image = self.registry_image.clone().or_else(|| before?.registry_image.clone());
         let registry_image = registry_image.or_else(|| from("MESHY_REGISTRY_IMAGE"));
-        record.registry_image = Some(registry_image.unwrap_or_else(|| "registry:2".to_owned()));
+        kind.registry_image = Some(registry_image.unwrap_or_else(|| "registry:2".to_owned()));
     }
 
     /// Refuses flags that a lab which is there cannot follow; the environment speaks for new labs only.
@@ -50,13 +50,14 @@ impl Spec {
     /// # Errors
     /// Such a flag was given.
     pub(super) fn fits(&self, record: &Record) -> anyhow::Result<()> {
+        let kind = record.kind()?;
         let image = |asked: &Option<String>, has: &Option<String>| asked.is_some() && asked != has;
-        let has = if self.workers.is_some_and(|w| w != record.workers) {
-            format!("{} workers", record.workers)
-        } else if image(&self.node_image, &record.node_image) {
-            format!("nodes from `{}`", record.node_image.as_deref().unwrap_or_default())
-        } else if image(&self.registry_image, &record.registry_image) {
-            format!("a registry from `{}`", record.registry_image.as_deref().unwrap_or_default())
+        let has = if self.workers.is_some_and(|w| w != kind.workers) {
+            format!("{} workers", kind.workers)
+        } else if image(&self.node_image, &kind.node_image) {
+            format!("nodes from `{}`", kind.node_image.as_deref().unwrap_or_default())
+        } else if image(&self.registry_image, &kind.registry_image) {
+            format!("a registry from `{}`", kind.registry_image.as_deref().unwrap_or_default())
         } else {
             return Ok(());
         };
@@ -77,16 +78,20 @@ mod tests {
     #[test]
     fn a_lab_that_is_there_refuses_other_nodes_and_a_begun_one_takes_them() {
         let mut record = Record::new(&"x".parse().unwrap(), Provider::Kind, "kind-x".into());
+        let has = |record: &Record| {
+            let kind = record.kind().unwrap();
+            (kind.workers, kind.node_image.clone())
+        };
         let one = Spec { workers: Some(1), node_image: Some("n:1".into()), ..Spec::default() };
-        one.note(&mut record, false);
-        assert_eq!((record.workers, record.node_image.as_deref()), (1, Some("n:1")));
+        one.note(record.kind_mut().unwrap(), false);
+        assert_eq!(has(&record), (1, Some("n:1".to_owned())));
         // A killed run's choice stays; a new one wins.
-        Spec::default().note(&mut record, true);
-        assert_eq!((record.workers, record.node_image.as_deref()), (1, Some("n:1")));
+        Spec::default().note(record.kind_mut().unwrap(), true);
+        assert_eq!(has(&record), (1, Some("n:1".to_owned())));
         assert!(Spec::default().fits(&record).is_ok() && one.fits(&record).is_ok());
         let other = Spec { workers: Some(3), ..Spec::default() };
         assert!(other.fits(&record).unwrap_err().to_string().contains("made with 1 workers"));
-        other.note(&mut record, true);
-        assert_eq!(record.workers, 3);
+        other.note(record.kind_mut().unwrap(), true);
+        assert_eq!(has(&record).0, 3);
     }
 }

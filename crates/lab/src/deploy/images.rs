@@ -14,7 +14,7 @@ use crate::lab::Record;
 /// # Errors
 /// An image has no program; the hint is the flag that adds one.
 pub fn check(bundles: &[Bundle], record: &Record) -> anyhow::Result<()> {
-    let provider = cluster::provider(record.provider);
+    let provider = cluster::provider(record.provider());
     let objects = bundles.iter().flat_map(|bundle| &bundle.objects);
     let without = objects.flat_map(|object| images(object).into_iter().map(move |image| (image, object)));
     let without: Vec<(String, &Object)> =
@@ -67,7 +67,9 @@ mod tests {
     fn record(provider: Provider, programs: &[&str]) -> Record {
         let mut record = Record::new(&"x".parse().unwrap(), provider, "x".into());
         let images = programs.iter().map(|text| Program::parse(text, Path::new("/")).unwrap()).collect();
-        record.programs = Some(Programs { images, http_proxy: false });
+        if let Ok(embedded) = record.embedded_mut() {
+            embedded.programs = Some(Programs { images, http_proxy: false });
+        }
         record
     }
 

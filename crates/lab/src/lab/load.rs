@@ -34,7 +34,7 @@ impl Record {
     /// What it says would lead to what is not this lab's.
     fn check(&self, name: &LabName) -> anyhow::Result<()> {
         ensure!(self.name == *name, "it is the record of lab `{}`", self.name);
-        if let Some(own) = self.provider.own_context(name) {
+        if let Some(own) = self.provider().own_context(name) {
             let context = &self.context;
             ensure!(
                 *context == own,
@@ -68,7 +68,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::lab::Provider;
+    use crate::lab::{ClusterState, Provider};
 
     fn name() -> LabName {
         "z".parse().unwrap()
@@ -91,8 +91,8 @@ mod tests {
         assert_eq!(victim, "it is the record of lab `victim`");
         let foreign = changed(|r| r.context = "prod".into()).unwrap_err();
         assert!(foreign.starts_with("its context is `prod`, expected `embedded-z`"), "{foreign}");
-        assert!(changed(|r| r.provider = Provider::Kind).is_err());
-        assert!(changed(|r| (r.provider, r.context) = (Provider::Existing, "prod".into())).is_ok());
+        assert!(changed(|r| r.cluster = ClusterState::new(Provider::Kind)).is_err());
+        assert!(changed(|r| *r = Record::new(&name(), Provider::Existing, "prod".into())).is_ok());
     }
 
     #[test]
@@ -108,7 +108,10 @@ mod tests {
     fn a_record_of_the_first_version_is_read() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/lab-c3662c0.json");
         let record = read(&"meshy".parse().unwrap(), &file).unwrap().unwrap();
-        assert_eq!((record.provider, record.http_port, record.made), (Provider::Embedded, Some(80), true));
+        assert_eq!(
+            (record.provider(), record.http_port(), record.made),
+            (Provider::Embedded, Some(80), true)
+        );
         assert_eq!(record.overlays, ["minimal-service", "bounced-service"]);
     }
 

@@ -10,7 +10,7 @@ use super::certs_d;
 use crate::cluster::engine::Engine;
 use crate::cluster::nodes::{self, NETWORK, Node};
 use crate::cluster::{Part, addresses, registry};
-use crate::lab::{LabName, Record};
+use crate::lab::{KindState, LabName, Record};
 use meshy_base::Step;
 
 /// How long a request that was in progress when its program was killed may take to become visible in the engine.
@@ -48,8 +48,8 @@ async fn made_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>
 }
 
 /// Returns a node as `status` shows it: not ready while it does not run, or if its address has changed.
-pub(super) fn part(node: &Node, record: &Record) -> Part {
-    let was = record.addresses.get(&node.name);
+pub(super) fn part(node: &Node, kind: &KindState) -> Part {
+    let was = kind.addresses.get(&node.name);
     let moved = node.address.as_ref().zip(was).filter(|(now, was)| now != was);
     let state = match moved {
         _ if !node.running => format!("stopped: {}", node.state),
@@ -73,14 +73,15 @@ pub(super) async fn restart(
     step: &Step,
     deadline: Instant,
 ) -> anyhow::Result<String> {
-    let moved = addresses::changes(&record.addresses, &addresses::of(nodes));
+    let kind = record.kind()?;
+    let moved = addresses::changes(&kind.addresses, &addresses::of(nodes));
     if !moved.is_empty() {
         step.waiting(&moved.join("; "));
         stop_nodes(engine, nodes).await?;
     }
     let to_start = nodes.iter().filter(|n| !n.running || !moved.is_empty());
     // The engine assigns the lowest free address: nodes in the order of the former addresses, the registry after them.
-    let names = addresses::in_order(&record.addresses, to_start.map(|n| n.name.as_str()));
+    let names = addresses::in_order(&kind.addresses, to_start.map(|n| n.name.as_str()));
     if !names.is_empty() {
         registry::out_of_the_way(engine, record, deadline).await?;
     }
