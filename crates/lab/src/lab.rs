@@ -18,7 +18,9 @@ mod name;
 mod programs;
 mod stored;
 
-pub(crate) use cluster_state::{ClusterState, EmbeddedState, KindState};
+#[cfg(test)]
+pub(crate) use cluster_state::EmbeddedState;
+pub(crate) use cluster_state::{ClusterState, KindState};
 pub use env::{Ask, Env};
 pub(crate) use files::RECORD;
 pub use folder::{absent, exists, names, unnamed};
