@@ -126,7 +126,7 @@ impl Watched {
     }
 
     fn predicted(&self, fault: &Fault, (rate, seconds): (f64, f64), clients: u32) -> EdgePrediction {
-        let (fail_ratio, policy) = (fault.ratio(), self.policy);
+        let (fail_ratio, policy) = (test_service::fail_ratio(fault), self.policy);
         let blocks = fault.blocks && self.starts_block;
         let (requests_per_second, over_seconds) = (rate, seconds);
         predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks }, 1)
@@ -154,7 +154,7 @@ impl Watched {
         let routes = client_view(window.pods.iter().map(|pod| &pod.change), &self.service);
         let (fault, unpredicted) = match (&self.fault, &now.fault) {
             (Ok(before), Ok(after)) if before != after => {
-                let (before, after) = (before.words(), after.words());
+                let (before, after) = (test_service::fault_words(before), test_service::fault_words(after));
                 (None, Some(format!("the fault changed meanwhile, from `{before}` to `{after}`")))
             }
             (Ok(fault), _) => (Some(fault), None),

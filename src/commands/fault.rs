@@ -9,7 +9,7 @@ use crate::original_demo;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::{Factor, Length};
 use meshy_policy::services;
-use meshy_policy::test_service::{self, Delay, Fault, FaultChange};
+use meshy_policy::test_service::{self, Delay, Distribution, Fault, FaultChange};
 
 /// What to change.
 #[derive(Debug, clap::Args)]
@@ -80,9 +80,9 @@ fn change(text: &str) -> Result<FaultChange, String> {
 /// Reads `100ms`, `100ms:fixed`, `100ms:uniform` or `100ms:exponential`.
 fn delay_of(text: &str) -> Option<Delay> {
     let (mean, distribution) = text.split_once(':').unwrap_or((text, "fixed"));
-    let known = ["fixed", "uniform", "exponential"].contains(&distribution);
-    let mean: Length = mean.parse().ok().filter(|_| known)?;
-    Some(Delay { mean_ms: mean.0.as_secs_f64() * 1000.0, distribution: distribution.to_owned() })
+    let distribution = serde_json::from_value(json!(distribution)).ok()?;
+    let mean: Length = mean.parse().ok()?;
+    Some(Delay { mean_ms: mean.0.as_secs_f64() * 1000.0, distribution })
 }
 
 #[derive(Serialize)]
@@ -134,7 +134,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         service: &args.service,
         namespace: &args.namespace,
         replicas_count: pods.len(),
-        fail_ratio: fault.ratio(),
+        fail_ratio: test_service::fail_ratio(&fault),
         rejects: fault.reject,
         statuses: &fault.sequence,
         delay_ms: fault.delay.as_ref().map(|delay| delay.mean_ms),
@@ -163,9 +163,12 @@ fn words(fault: &Fault) -> String {
             Some(format!("returns {} in turn", statuses.join(", ")))
         }
     };
-    let delay = fault.delay.as_ref().map(|delay| match delay.distribution.as_str() {
-        "fixed" => format!("delays each response by {} ms", delay.mean_ms),
-        other => format!("delays responses by {} ms on average ({other})", delay.mean_ms),
+    let delay = fault.delay.map(|delay| match delay.distribution {
+        Distribution::Fixed => format!("delays each response by {} ms", delay.mean_ms),
+        Distribution::Uniform => format!("delays responses by {} ms on average (uniform)", delay.mean_ms),
+        Distribution::Exponential => {
+            format!("delays responses by {} ms on average (exponential)", delay.mean_ms)
+        }
     });
     let slow = (fault.slow != 1.0).then(|| format!("is {} times slower", fault.slow));
     let all: Vec<String> = [failures, delay, slow].into_iter().flatten().collect();
@@ -193,8 +196,8 @@ mod tests {
     fn a_fault_is_a_delay_a_factor_an_outage_or_the_manifests() {
         let delay =
             |text| change(text).unwrap().delay.unwrap().map(|delay| (delay.mean_ms, delay.distribution));
-        assert_eq!(delay("delay=100ms"), Some((100.0, "fixed".to_owned())));
-        assert_eq!(delay("delay=2s:exponential"), Some((2000.0, "exponential".to_owned())));
+        assert_eq!(delay("delay=100ms"), Some((100.0, Distribution::Fixed)));
+        assert_eq!(delay("delay=2s:exponential"), Some((2000.0, Distribution::Exponential)));
         assert_eq!(change("slow=3x").unwrap().slow, Some(3.0));
         assert_eq!(change("down").unwrap().down, Some(true));
         assert!(change("reset").unwrap().reset);
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn all_that_a_service_does_wrong_is_named() {
-        let delay = Some(Delay { mean_ms: 100.0, distribution: "uniform".to_owned() });
+        let delay = Some(Delay { mean_ms: 100.0, distribution: Distribution::Uniform });
         let fault = Fault { quota: 70, reject: true, delay, slow: 3.0, ..Fault::default() };
         let expected = "returns 500 for 70 % of requests and delays responses by 100 ms on average (uniform) and is 3 times slower";
         assert_eq!(words(&fault), expected);

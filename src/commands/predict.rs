@@ -194,7 +194,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.
     let text = match test_service::fault(&client, &pods).await {
-        Ok(fault) => Some(fault.ratio()),
+        Ok(fault) => Some(test_service::fail_ratio(&fault)),
         Err(error) => {
             context
                 .report

@@ -20,14 +20,14 @@ pub(super) struct Faults {
 impl Faults {
     /// Begins to watch the pods, which fail like this now.
     pub(super) fn of(client: &kube::Client, servers: &[Pod], now: &Fault) -> Self {
-        let (tell, changes) = mpsc::channel(64);
+        let (report, changes) = mpsc::channel(64);
         let (client, servers, mut known) = (client.clone(), servers.to_vec(), now.clone());
         let task = tokio::spawn(async move {
             loop {
                 sleep(EVERY).await;
                 // A pod that does not respond now may respond in a second; the last reading is compared in any case.
                 let Ok(fault) = test_service::fault(&client, &servers).await else { continue };
-                if fault != known && tell.send(fault.words()).await.is_err() {
+                if fault != known && report.send(test_service::fault_words(&fault)).await.is_err() {
                     return;
                 }
                 known = fault;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshy_linkerd::expression;
 use meshy_linkerd::profile::{RequestMatch, ResponseMatch, ServiceProfile};
-use meshy_policy::test_service::{Delay, FaultChange};
+use meshy_policy::test_service::{Delay, Distribution, FaultChange};
 use serde::Serialize;
 
 /// A request.
@@ -64,7 +64,7 @@ pub fn plan(profile: &ServiceProfile, limit: u16) -> Plan {
     let timeouts = profile.spec.routes.iter().filter_map(|route| route.timeout());
     if let Some(shortest) = timeouts.filter(|timeout| *timeout > Duration::ZERO).min() {
         let delay = shortest.as_secs_f64() * 1300.0;
-        let fixed = Delay { mean_ms: delay, distribution: "fixed".to_owned() };
+        let fixed = Delay { mean_ms: delay, distribution: Distribution::Fixed };
         let fault = FaultChange { delay: Some(Some(fixed)), ..good.clone() };
         modes.push(mode(format!("takes {delay:.0} ms"), fault, 2));
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use meshy_experiment::scenario::plan::policies;
 use meshy_experiment::scenario::policies::PolicyFile;
-use meshy_experiment::scenario::{Fault, Step, Variant};
+use meshy_experiment::scenario::{self, Fault, Step, Variant};
 use meshy_kube::{Object, manifest};
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::{PolicyChange, Session};
 use meshy_policy::services::NotTestService;
-use meshy_policy::test_service::{Delay, FaultChange};
+use meshy_policy::test_service::{Delay, Distribution, FaultChange};
 use serde_json::json;
 use tokio::sync::Mutex;
 
@@ -187,7 +187,11 @@ fn change(fault: &Fault) -> FaultChange {
         change.sequence = Some(fault.sequence.clone());
     }
     if let Some(delay) = fault.delay {
-        let distribution = json!(delay.distribution).as_str().unwrap_or("fixed").to_owned();
+        let distribution = match delay.distribution {
+            scenario::Distribution::Fixed => Distribution::Fixed,
+            scenario::Distribution::Uniform => Distribution::Uniform,
+            scenario::Distribution::Exponential => Distribution::Exponential,
+        };
         change.delay = Some(Some(Delay { mean_ms: delay.mean.0.as_secs_f64() * 1000.0, distribution }));
     }
     if let Some(slow) = fault.slow {

@@ -36,7 +36,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "meshy-policy",
-        &["meshy-base", "meshy-kube", "meshy-lab", "meshy-linkerd", "meshy-metrics", "meshy-predict"],
+        &[
+            "meshy-base",
+            "meshy-kube",
+            "meshy-lab",
+            "meshy-linkerd",
+            "meshy-metrics",
+            "meshy-predict",
+            "minimal-service",
+        ],
     ),
     (
         "meshy",

@@ -5,154 +5,63 @@ use http::Request;
 use k8s_openapi::api::core::v1::Pod as Object;
 use kube::api::Api;
 use meshy_metrics::Pod;
+/// The fault documents, which the test service itself defines.
+pub use minimal_service::{Delay, Distribution, Fault, FaultChange};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::services::admin;
 
-/// A change of the faults of a test service: the body of `PUT /fault`. Absent keys stay unchanged.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct FaultChange {
-    /// Returns to the faults of the manifest first; then the other keys apply.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub reset: bool,
-    /// Percent of requests that are discarded.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota: Option<u8>,
-    /// Discarded requests get 500, not an empty 200.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reject: Option<bool>,
-    /// Statuses returned in turn; `[]` removes them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sequence: Option<Vec<u16>>,
-    /// The random seed; `Some(None)` removes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<Option<u64>>,
-    /// The longest delay of a response, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_max: Option<f64>,
-    /// The share of requests that get 500; `Some(None)` removes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub errors: Option<Option<f64>>,
-    /// Whether failures come in shuffled blocks of ten requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<bool>,
-    /// The delay of every response; `Some(None)` removes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay: Option<Option<Delay>>,
-    /// The factor of delays and service times.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub slow: Option<f64>,
-    /// Whether connections are refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub down: Option<bool>,
-}
-
-impl FaultChange {
-    /// The change that leads to this fault, whatever it is now. A sequence and a seed start from their beginning.
-    fn to(fault: &Fault) -> Self {
-        Self {
-            reset: false,
-            quota: Some(fault.quota),
-            reject: Some(fault.reject),
-            sequence: Some(fault.sequence.clone()),
-            seed: Some(fault.seed),
-            delay_max: Some(fault.delay_max),
-            errors: Some(fault.errors),
-            blocks: Some(fault.blocks),
-            delay: Some(fault.delay.clone()),
-            slow: Some(fault.slow),
-            down: Some(fault.down),
-        }
+/// Returns the change that leads to this fault, whatever it is now. A sequence and a seed start from their beginning.
+fn change_to(fault: &Fault) -> FaultChange {
+    FaultChange {
+        quota: Some(fault.quota),
+        reject: Some(fault.reject),
+        sequence: Some(fault.sequence.clone()),
+        seed: Some(fault.seed),
+        delay_max: Some(fault.delay_max),
+        errors: Some(fault.errors),
+        blocks: Some(fault.blocks),
+        delay: Some(fault.delay),
+        slow: Some(fault.slow),
+        down: Some(fault.down),
+        reset: false,
+        for_seconds: None,
     }
 }
 
-/// The faults of a test service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Fault {
-    /// Percent of requests that are discarded.
-    pub quota: u8,
-    /// Discarded requests get 500.
-    pub reject: bool,
-    /// Statuses returned in turn instead.
-    pub sequence: Vec<u16>,
-    /// The random seed.
-    pub seed: Option<u64>,
-    /// Each response waits for a time drawn evenly from 0 to this many seconds.
-    pub delay_max: f64,
-    /// The share of requests that get 500, 0 to 1; it replaces the quota.
-    pub errors: Option<f64>,
-    /// Whether failures come in shuffled blocks of ten requests.
-    pub blocks: bool,
-    /// The delay of every response.
-    pub delay: Option<Delay>,
-    /// The factor of delays and service times.
-    pub slow: f64,
-    /// Whether connections are refused.
-    pub down: bool,
+/// Returns a fault in few words: `fault 70 %`, `fault 500, 500, 200`, `fault 70 %, slow 3`, `fault off`.
+pub fn fault_words(fault: &Fault) -> String {
+    if fault.down {
+        return "fault down".to_owned();
+    }
+    let failures = if !fault.sequence.is_empty() {
+        let statuses: Vec<String> = fault.sequence.iter().map(u16::to_string).collect();
+        Some(statuses.join(", "))
+    } else if let Some(errors) = fault.errors {
+        (errors > 0.0).then(|| format!("{} %", (errors * 1000.0).round() / 10.0))
+    } else {
+        let kind = if fault.reject { "" } else { " empty responses" };
+        (fault.quota > 0).then(|| format!("{} %{kind}", fault.quota))
+    };
+    let delay = fault.delay.map(|delay| format!("delay {} ms", delay.mean_ms));
+    let longest = (fault.delay_max > 0.0).then(|| format!("delay up to {} s", fault.delay_max));
+    let slow = (fault.slow != 1.0).then(|| format!("slow {}", fault.slow));
+    let parts: Vec<String> = [failures, delay, longest, slow].into_iter().flatten().collect();
+    if parts.is_empty() { "fault off".to_owned() } else { format!("fault {}", parts.join(", ")) }
 }
 
-/// A random delay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delay {
-    /// The mean, in milliseconds.
-    pub mean_ms: f64,
-    /// `fixed`, `uniform` or `exponential`.
-    pub distribution: String,
-}
-
-impl Default for Fault {
-    fn default() -> Self {
-        Self {
-            quota: 0,
-            reject: false,
-            sequence: Vec::new(),
-            seed: None,
-            delay_max: 0.0,
-            errors: None,
-            blocks: false,
-            delay: None,
-            slow: 1.0,
-            down: false,
-        }
+/// Returns the share of requests that fail with a fault, 0 to 1.
+pub fn fail_ratio(fault: &Fault) -> f64 {
+    if fault.down {
+        return 1.0;
     }
-}
-
-impl Fault {
-    /// Returns the fault in few words: `fault 70 %`, `fault 500, 500, 200`, `fault 70 %, slow 3`, `fault off`.
-    pub fn words(&self) -> String {
-        if self.down {
-            return "fault down".to_owned();
-        }
-        let failures = if !self.sequence.is_empty() {
-            let statuses: Vec<String> = self.sequence.iter().map(u16::to_string).collect();
-            Some(statuses.join(", "))
-        } else if let Some(errors) = self.errors {
-            (errors > 0.0).then(|| format!("{} %", (errors * 1000.0).round() / 10.0))
-        } else {
-            let kind = if self.reject { "" } else { " empty responses" };
-            (self.quota > 0).then(|| format!("{} %{kind}", self.quota))
-        };
-        let delay = self.delay.as_ref().map(|delay| format!("delay {} ms", delay.mean_ms));
-        let longest = (self.delay_max > 0.0).then(|| format!("delay up to {} s", self.delay_max));
-        let slow = (self.slow != 1.0).then(|| format!("slow {}", self.slow));
-        let parts: Vec<String> = [failures, delay, longest, slow].into_iter().flatten().collect();
-        if parts.is_empty() { "fault off".to_owned() } else { format!("fault {}", parts.join(", ")) }
+    if !fault.sequence.is_empty() {
+        let bad = fault.sequence.iter().filter(|status| **status >= 500).count();
+        return bad as f64 / fault.sequence.len() as f64;
     }
-
-    /// Returns the share of requests that fail, 0 to 1.
-    pub fn ratio(&self) -> f64 {
-        if self.down {
-            return 1.0;
-        }
-        if !self.sequence.is_empty() {
-            let bad = self.sequence.iter().filter(|status| **status >= 500).count();
-            return bad as f64 / self.sequence.len() as f64;
-        }
-        let quota = if self.reject { f64::from(self.quota) / 100.0 } else { 0.0 };
-        self.errors.unwrap_or(quota)
-    }
+    let quota = if fault.reject { f64::from(fault.quota) / 100.0 } else { 0.0 };
+    fault.errors.unwrap_or(quota)
 }
 
 /// The faults of one pod of a test service.
@@ -217,7 +126,7 @@ pub(crate) async fn restore_fault(client: &kube::Client, before: &PodFault) -> a
     if now == before.fault {
         return Ok(false);
     }
-    let request = Request::put("/fault").body(serde_json::to_vec(&FaultChange::to(&before.fault))?)?;
+    let request = Request::put("/fault").body(serde_json::to_vec(&change_to(&before.fault))?)?;
     let _: Fault = admin(client, &pod, request).await?;
     Ok(true)
 }
@@ -240,7 +149,7 @@ mod tests {
     #[test]
     fn a_restored_fault_names_every_field_and_removes_a_seed() {
         let fault = Fault { quota: 20, delay_max: 0.5, ..Fault::default() };
-        let change = serde_json::to_value(FaultChange::to(&fault)).unwrap();
+        let change = serde_json::to_value(change_to(&fault)).unwrap();
         let wanted = serde_json::json!({
             "quota": 20, "reject": false, "sequence": [], "seed": null, "delay_max": 0.5, "errors": null,
             "blocks": false, "delay": null, "slow": 1.0, "down": false,
@@ -254,7 +163,7 @@ mod tests {
         let errors = Fault { errors: Some(0.7), slow: 3.0, ..quota.clone() };
         let sequence = Fault { sequence: vec![500, 200], ..Fault::default() };
         let empty = Fault { quota: 20, ..Fault::default() };
-        let words = [Fault::default(), quota, errors, sequence, empty].map(|fault| fault.words());
+        let words = [Fault::default(), quota, errors, sequence, empty].map(|fault| fault_words(&fault));
         let wanted =
             ["fault off", "fault 20 %", "fault 70 %, slow 3", "fault 500, 200", "fault 20 % empty responses"];
         assert_eq!(words, wanted);
@@ -266,6 +175,6 @@ mod tests {
         let errors = Fault { errors: Some(0.7), ..fault.clone() };
         let sequence = Fault { sequence: vec![500, 200], ..errors.clone() };
         let down = Fault { down: true, ..sequence.clone() };
-        assert_eq!([fault, errors, sequence, down].map(|fault| fault.ratio()), [0.2, 0.7, 0.5, 1.0]);
+        assert_eq!([fault, errors, sequence, down].map(|fault| fail_ratio(&fault)), [0.2, 0.7, 0.5, 1.0]);
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn read(
     for (service, pods) in found.iter().filter(|(_, pods)| !pods.is_empty()) {
         // Other programs than the test service have no faults to set.
         let Ok(fault) = test_service::fault(client, pods).await else { continue };
-        let percent = (fault.ratio() * 100.0).round() as u8;
+        let percent = (test_service::fail_ratio(&fault) * 100.0).round() as u8;
         let command = format!("meshy fault {{}} {service} -n {namespace}{flags}");
         state.faults.push(Fault { service: service.clone(), percent, command });
     }

@@ -15,6 +15,7 @@ pub(crate) use faults::{Faults, Outage};
 /// The faults of a service. They are independent of each other, except that `sequence` has priority over `errors`, and
 /// `errors` over `quota` with `reject`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
 pub struct Fault {
     /// Percent of requests that are discarded, 0 to 100.
     pub quota: u8,
@@ -27,21 +28,16 @@ pub struct Fault {
     /// Each served request is delayed by a uniformly distributed time from 0 to this many seconds.
     pub delay_max: f64,
     /// The share of requests that get 500, 0 to 1; `None`: `quota` and `reject` apply.
-    #[serde(default)]
     pub errors: Option<f64>,
     /// Whether failures come in shuffled blocks: of each ten requests in turn, exactly ten times the share fail, in
     /// random order. Without it, each request fails independently.
-    #[serde(default)]
     pub blocks: bool,
     /// The delay of every response, also of failures.
-    #[serde(default)]
     pub delay: Option<Delay>,
     /// Multiplies delays and service times; 1 changes nothing.
-    #[serde(default = "one")]
     pub slow: f64,
     /// Whether connections to the service port are refused. Requests that arrived before are still served; then their
     /// connections close.
-    #[serde(default)]
     pub down: bool,
 }
 
@@ -57,7 +53,7 @@ pub struct Delay {
 }
 
 /// A change of [`Fault`]: the body of `PUT /fault`. Absent keys stay unchanged.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FaultChange {
     /// As [`Fault::quota`].
@@ -158,8 +154,4 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
-}
-
-fn one() -> f64 {
-    1.0
 }
