@@ -1,15 +1,16 @@
-//! A run while it is recorded: its file in the folder of runs, and the view of its events.
+//! A run while it is recorded: its file in the folder of runs, and the view of its events: the terminal's, or the page's.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use meshy_base::{Report, private};
-use meshy_experiment::event::{Kind, Mesh, Recorder, RunEnded, RunStarted, RunStatus};
+use meshy_experiment::event::{Event, Kind, Mesh, Recorder, RunEnded, RunStarted, RunStatus};
 use meshy_lab::lab::LabName;
 use meshy_metrics::Window;
+use meshy_page::Hub;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -37,21 +38,21 @@ enum State {
     Failed,
 }
 
-/// A run while it is recorded.
-pub struct Recording {
+/// A run while it is recorded. `V` is the view of its events.
+pub struct Recording<V = View> {
     /// The id of the run.
     pub id: String,
     /// The events.
     pub events: Events,
     /// The view of the events.
-    pub view: View,
+    pub view: V,
     /// The file of the events.
     pub file: PathBuf,
     begun: Instant,
     /// What the last step with counts has counted.
     last: Mutex<Option<LastLoad>>,
     report: Report,
-    _showing: AbortOnDropHandle<()>,
+    _showing: Option<AbortOnDropHandle<()>>,
 }
 
 impl Kept {
@@ -96,27 +97,75 @@ impl Write for Kept {
     }
 }
 
+impl<V> Recording<V> {
+    /// Opens the file of a run that begins now.
+    fn with(
+        report: &Report,
+        view: impl FnOnce(&Events) -> (V, Option<AbortOnDropHandle<()>>),
+    ) -> anyhow::Result<Self> {
+        let started = jiff::Timestamp::now();
+        let id = started.strftime("%Y%m%d-%H%M%S-%3f").to_string();
+        let file = runs::file(&id)?;
+        let events = Recorder::new(Kept::new(&file, report), started);
+        let (view, showing) = view(&events);
+        runs::drop_oldest(report);
+        let (begun, last, report) = (Instant::now(), Mutex::default(), report.clone());
+        Ok(Self { id, events, view, file, begun, last, report, _showing: showing })
+    }
+
+    /// Writes what happens now.
+    fn write(&self, kind: Kind) -> Option<Arc<Event>> {
+        // The writer reports its failures itself, so only an event that cannot be written as JSON could fail here.
+        let event = self.events.record(self.begun.elapsed(), None, kind);
+        event.inspect_err(|error| tracing::warn!("an event was not recorded: {error}")).ok()
+    }
+
+    /// Notes what a step that ends now has counted at the proxies and at the watched service.
+    pub(crate) fn counted(&self, mesh: &Mesh, window: &Window) {
+        let load = LastLoad::new(window, Some((mesh.service.clone(), mesh.outcomes.clone())));
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(load);
+    }
+
+    /// Keeps what the last step with counts has counted, for tables without requests: as that of this lab and command. A failure is
+    /// reported as a warning.
+    pub(crate) fn keep_last_load_of(&self, lab: &str, command: &str) {
+        let Some(load) = self.last.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // The name of a context need not be that of a lab.
+        let Ok(lab) = lab.parse::<LabName>() else { return };
+        let kept = runs::folder().and_then(|folder| load.keep(&folder, &lab, (&self.id, command)));
+        if let Err(error) = kept {
+            self.report.warn(format!("the load is not kept for later tables: {error:#}"));
+        }
+    }
+}
+
+impl Recording<Arc<Hub>> {
+    /// Opens the file of a run that begins now, and shows its events on the page.
+    ///
+    /// # Errors
+    /// No home folder is known.
+    pub(crate) fn on_page(report: &Report, hub: &Arc<Hub>) -> anyhow::Result<Self> {
+        Self::with(report, |_| (hub.clone(), None))
+    }
+
+    /// Records what happens now.
+    pub(crate) fn record(&self, kind: Kind) {
+        if let Some(event) = self.write(kind) {
+            self.view.push(&event);
+        }
+    }
+}
+
 impl Recording {
     /// Opens the file of a run that begins now, and shows its events from now on.
     ///
     /// # Errors
     /// No home folder is known.
     pub fn open(report: &Report) -> anyhow::Result<Self> {
-        let started = jiff::Timestamp::now();
-        let id = started.strftime("%Y%m%d-%H%M%S-%3f").to_string();
-        let file = runs::file(&id)?;
-        let events = Recorder::new(Kept::new(&file, report), started);
-        let view = View::of(&events, report);
-        runs::drop_oldest(report);
-        Ok(Self {
-            id,
-            view: view.clone(),
-            file,
-            events,
-            begun: Instant::now(),
-            last: Mutex::default(),
-            report: report.clone(),
-            _showing: view.start(),
+        Self::with(report, |events| {
+            let view = View::of(events, report);
+            let showing = view.start();
+            (view, Some(showing))
         })
     }
 
@@ -150,10 +199,7 @@ impl Recording {
 
     /// Records what happens now.
     pub fn record(&self, kind: Kind) {
-        // The writer reports its failures itself, so only an event that cannot be written as JSON could fail here.
-        if let Err(error) = self.events.record(self.begun.elapsed(), None, kind) {
-            tracing::warn!("an event was not recorded: {error}");
-        }
+        self.write(kind);
     }
 
     /// Records the end.
@@ -163,22 +209,10 @@ impl Recording {
         self.keep_last_load();
     }
 
-    /// Notes what a step that ends now has counted at the proxies and at the watched service.
-    pub(crate) fn counted(&self, mesh: &Mesh, window: &Window) {
-        let load = LastLoad::new(window, Some((mesh.service.clone(), mesh.outcomes.clone())));
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(load);
-    }
-
-    /// Keeps what the last step with counts has counted, for tables without requests. A failure is reported as a warning.
+    /// As [`Recording::keep_last_load_of`], with the lab and the command that the run names.
     pub(crate) fn keep_last_load(&self) {
-        let Some(load) = self.last.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         let run = self.run();
-        // The name of a context need not be that of a lab.
-        let Ok(lab) = run.lab.parse::<LabName>() else { return };
-        let kept = runs::folder().and_then(|folder| load.keep(&folder, &lab, (&run.id, &run.command)));
-        if let Err(error) = kept {
-            self.report.warn(format!("the load is not kept for later tables: {error:#}"));
-        }
+        self.keep_last_load_of(&run.lab, &run.command);
     }
 
     /// Returns a step that was recorded.

@@ -128,7 +128,7 @@ async fn until_end(
                     return Ok(());
                 }
             }
-            _ = ticks.tick() => page.tick()?,
+            _ = ticks.tick() => page.tick(),
         }
     }
 }

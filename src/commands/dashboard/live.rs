@@ -55,10 +55,9 @@ pub(super) struct Page {
 
 impl Page {
     /// Records the counts of now.
-    pub(super) fn tick(&mut self) -> anyhow::Result<()> {
-        match &mut self.live {
-            Some(live) => live.tick(&self.counting),
-            None => Ok(()),
+    pub(super) fn tick(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.tick(&self.counting);
         }
     }
 
@@ -72,7 +71,9 @@ impl Page {
         self.state.error = None;
         let done = self.command(request.command).await;
         // What was changed is seen at once.
-        let done = done.and_then(|()| self.tick());
+        if done.is_ok() {
+            self.tick();
+        }
         self.show();
         // A viewer that is gone wants no answer.
         let _ = request.reply.send(done.map_err(|error| format!("{error:#}")));
@@ -136,7 +137,7 @@ impl Page {
             load.running = false;
         }
         if let Some(mut live) = self.live.take() {
-            live.end(&self.counting).await?;
+            live.end(&self.counting).await;
         }
         match self.session.take() {
             Some(session) => session.restore(&self.report).await,
@@ -156,7 +157,7 @@ impl Page {
         let live = self.live()?;
         live.sent.end().await?;
         live.sent.send(target, rate);
-        live.change("load", format!("load: {rate} requests per second"), false)?;
+        live.change("load", format!("load: {rate} requests per second"), false);
         if let Some(load) = &mut self.state.load {
             (load.running, load.rate) = (true, rate);
         }
@@ -170,7 +171,8 @@ impl Page {
         let counting = self.counting.clone();
         let live = self.live()?;
         live.stop(&counting).await?;
-        live.change("load", "load: stopped".to_owned(), true)
+        live.change("load", "load: stopped".to_owned(), true);
+        Ok(())
     }
 
     /// Begins to keep what is to be restored.
@@ -205,7 +207,8 @@ impl Page {
             fault.percent = percent;
         }
         let text = format!("{name}: {percent} % of requests fail");
-        self.live()?.change(&name, text, percent == 0)
+        self.live()?.change(&name, text, percent == 0);
+        Ok(())
     }
 
     async fn policy(&mut self, name: &str, on: bool) -> anyhow::Result<()> {
@@ -218,7 +221,7 @@ impl Page {
         }
         let text = if on { "applied" } else { "removed" };
         let (subject, text, ends) = (change.describe(), text.to_owned(), !on);
-        self.live()?.record(Kind::PolicyChanged(Change { subject, text, ends, command: None }))?;
+        self.live()?.record(Kind::PolicyChanged(Change { subject, text, ends, command: None }));
         self.counting.proxies.lock().await.refresh(&self.hub).await;
         Ok(())
     }
