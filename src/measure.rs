@@ -167,7 +167,7 @@ impl Watched {
         let prediction = sent.zip(fault).filter(|_| timed_out.is_none());
         Mesh {
             policy: self.policy,
-            fail_ratio: fault.map(Fault::ratio),
+            fail_ratio: fault.map(test_service::fail_ratio),
             clients: total(routes.values()),
             servers: total(server_view(own).values()),
             outcomes,
