@@ -45,4 +45,12 @@ cargo test --locked -p meshy --test registry --test addons -- --include-ignored
 if [ -n "${MESHY_NODE_IMAGE:-}" ]; then
   printf '\n-- KinD\n'
   cargo test --locked -p meshy --test kind -- --include-ignored --test-threads 1 --nocapture
+  cargo test --locked -p meshy --test docs -- --ignored --nocapture --exact \
+    walkthrough::the_lines_of_the_walkthrough_that_need_no_mesh_run_on_kind
+  if [ -n "${MESHY_WALKTHROUGH:-}" ]; then
+    cargo test --locked -p meshy --test docs -- --ignored --nocapture --exact \
+      walkthrough::the_walkthrough_prints_its_numbers_on_the_cluster_of_the_caller
+  else
+    printf 'skipped: MESHY_WALKTHROUGH names no lab with images of Linkerd, so no walkthrough with a mesh\n' >&2
+  fi
 fi
