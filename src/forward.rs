@@ -112,11 +112,8 @@ pub(crate) async fn find(
     let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     let list =
         pods.list(&ListParams::default().labels(&labels.join(","))).await.context("cannot list pods")?;
-    let ready = list.items.into_iter().find(|pod| {
-        let conditions = pod.status.iter().flat_map(|s| s.conditions.iter().flatten());
-        pod.metadata.deletion_timestamp.is_none()
-            && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    });
+    let serves = |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && meshy_kube::is_pod_ready(pod);
+    let ready = list.items.into_iter().find(serves);
     let pod = ready.with_context(|| format!("{kind} `{name}` has no ready pod"))?;
     let port = match port {
         IntOrString::Int(port) => u16::try_from(port).context("the port is out of range")?,

@@ -190,7 +190,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
 
 fn node_line(node: &Node) -> NodeLine {
     let status = node.status.clone().unwrap_or_default();
-    let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+    let ready = meshy_kube::is_node_ready(node);
     let version = status.node_info.map(|i| i.kubelet_version).unwrap_or_default();
     NodeLine { name: node.name_any(), ready, version }
 }

@@ -141,11 +141,7 @@ async fn nodes(s: &Inputs) -> Finding {
         Ok(list) => list.items,
         Err(error) => return unread(&error),
     };
-    let ready = |node: &&Node| {
-        let conditions = node.status.as_ref().and_then(|s| s.conditions.as_ref());
-        conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
-    };
-    let count = list.iter().filter(ready).count();
+    let count = list.iter().filter(|node| meshy_kube::is_node_ready(node)).count();
     let saw = format!("{count} of {} ready", list.len());
     if count == list.len() && count > 0 {
         (Verdict::Ok, saw, None)

@@ -231,7 +231,8 @@ pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod
         proofs.push(PodProof {
             pod: pod.name_any(),
             proxy,
-            ready: is_ready(pod),
+            // A meshed pod is ready only when its proxy has its certificate.
+            ready: meshy_kube::is_pod_ready(pod),
             certificate_until_seconds: scraped.and_then(certificate_end),
             why_not,
         });
@@ -256,12 +257,6 @@ fn proxy_kind(pod: &Pod) -> Option<&'static str> {
         return Some("sidecar");
     }
     spec.containers.iter().any(named).then_some("container")
-}
-
-/// Whether a pod is ready, which a meshed one is only when its proxy has its certificate.
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 fn summary(outcome: &Outcome) -> String {

@@ -57,10 +57,8 @@ impl Readiness {
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    status.and_then(|status| status.phase.as_deref()) == Some("Running")
-        && conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    phase == Some("Running") && meshy_kube::is_pod_ready(pod)
 }
 
 #[cfg(test)]

@@ -43,16 +43,6 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The heading's cells.
-    pub fn heading(&self) -> &[String] {
-        &self.heading
-    }
-
-    /// The rows' cells.
-    pub fn rows(&self) -> &[Vec<String>] {
-        &self.rows
-    }
-
     /// The text, three spaces between columns; on a terminal that is too narrow for it, closer and with shorter names.
     pub fn render(&self) -> String {
         self.within(terminal().unwrap_or(usize::MAX))

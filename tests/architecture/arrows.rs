@@ -100,6 +100,20 @@ fn sources_use_only_crates_along_the_arrows() {
 }
 
 #[test]
+fn clap_and_the_terminal_are_in_the_binary_only() {
+    for name in ["clap", "console", "indicatif"] {
+        let mut users = BTreeSet::new();
+        for package in metadata()["packages"].as_array().expect("packages") {
+            let normal = package["dependencies"].as_array().expect("dependencies").iter();
+            if normal.filter(|d| d["kind"] != "dev").any(|d| d["name"] == name) {
+                users.insert(package["name"].as_str().expect("a name").to_owned());
+            }
+        }
+        assert_eq!(users, BTreeSet::from(["meshy".to_owned()]), "crates that use {name}");
+    }
+}
+
+#[test]
 fn a_planted_arrow_is_found() {
     let planted = Source {
         path: "crates/apiserver/src/lib.rs".to_owned(),

@@ -14,12 +14,14 @@ pub mod manifest;
 pub mod own;
 mod rank;
 mod readiness;
+mod ready;
 pub mod stuck;
 mod transport;
 pub mod wait;
 
 pub use apply::{Applied, Apply, Manager};
 pub use kinds::{Kinds, NotServed};
+pub use ready::{is_node_ready, is_pod_ready};
 pub use transport::checked;
 
 /// An object of any kind.

@@ -116,17 +116,14 @@ pub(super) struct PodStates {
 }
 
 impl PodStates {
-    /// Judges a pod by its latest status.
+    /// Returns the state of a pod by its latest status.
     pub(super) fn of(&mut self, pod: &Pod) -> PodState {
-        if pod.metadata.deletion_timestamp.is_some() {
+        if pod.metadata.deletion_timestamp.is_some() || crate::is_pod_ready(pod) {
             return PodState::Done;
         }
         let name = pod.metadata.name.clone().unwrap_or_default();
         let status = pod.status.clone().unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
-        if conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True") {
-            return PodState::Done;
-        }
         let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
         if let Some(why) = scheduled.filter(|c| c.reason.as_deref() == Some("Unschedulable")) {
             let why = why.message.clone().unwrap_or_default();

@@ -40,11 +40,7 @@ pub const ADMIN_PORT: u16 = 4191;
 pub const INBOUND_PORT: u16 = 4143;
 /// The port of the proxy that receives the outbound traffic of the pod.
 pub const OUTBOUND_PORT: u16 = 4140;
-/// The port of the proxy for the control plane (tap).
-pub const CONTROL_PORT: u16 = 4190;
 
-/// The API group of ServiceProfiles.
-pub const PROFILE_GROUP: &str = "linkerd.io";
 /// The API version in which ServiceProfiles are stored.
 pub const PROFILE_API_VERSION: &str = "linkerd.io/v1alpha2";
 /// The kind of ServiceProfiles.

@@ -20,10 +20,7 @@ pub(super) fn proxies(pods: &[Pod]) -> Finding {
 /// Evaluates the pods as a whole.
 pub(super) fn ready(pods: &[Pod]) -> Finding {
     let hint = "`kubectl describe pod POD -n NAMESPACE` shows its events, `kubectl logs` its log";
-    evaluate(pods, "meshed pods", hint, |pod| {
-        let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-        conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
-    })
+    evaluate(pods, "meshed pods", hint, meshy_kube::is_pod_ready)
 }
 
 fn evaluate(pods: &[Pod], what: &str, hint: &'static str, fine: impl Fn(&Pod) -> bool) -> Finding {

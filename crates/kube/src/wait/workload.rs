@@ -174,10 +174,7 @@ impl Workload {
     async fn all_nodes_ready(&self) -> bool {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let Ok(nodes) = nodes.list(&ListParams::default()).await else { return false };
-        nodes.items.iter().all(|node| {
-            let conditions = node.status.iter().flat_map(|s| s.conditions.iter().flatten());
-            conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-        })
+        nodes.items.iter().all(crate::is_node_ready)
     }
 
     /// The failure as an error: the runtime's words, the log line or the event that reports why, and what to do.
