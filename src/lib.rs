@@ -9,6 +9,8 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod args;
 pub mod cli;
 pub mod commands;

@@ -1,5 +1,7 @@
 //! The `meshy` program: parse, log, run, print the error once, end with a documented exit code.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

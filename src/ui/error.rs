@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 const PIPE_BUF: usize = 4096;
 
 /// Prints an error on stderr.
+#[expect(clippy::print_stderr, reason = "errors are printed here and nowhere else")]
 pub fn print(error: &anyhow::Error) {
     eprint!("{}", render(error));
 }

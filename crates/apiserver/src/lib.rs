@@ -10,6 +10,8 @@
 //!   controllers ──────────────── Server::client ────────┴─ write: patch ─ defaults ─ validate ─ store
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod address;
 mod admission;
 mod auth;

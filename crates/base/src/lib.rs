@@ -10,6 +10,8 @@
 //! input     files and pipes that the user names; private: files of meshy's own state; bounded: reads of both with a limit
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod activity;
 pub mod announce;
 pub mod bounded;

@@ -24,6 +24,8 @@
 //!   proxy
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod admin;
 mod backoff;
 mod body;

@@ -10,6 +10,8 @@
 //!
 //! It implements the parts of Kubernetes and Linkerd that the lab needs; `docs/embedded.md` lists the differences.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod api;
 mod backend;
 mod built_in;

@@ -13,6 +13,8 @@
 //!
 //! The formats are described in `docs/scenarios.md`, their JSON schemas are in `schemas/`.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod at;
 pub mod chart;
 pub mod condition;

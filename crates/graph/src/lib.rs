@@ -10,6 +10,8 @@
 //!
 //! All functions are pure, and accept any graph: cycles, calls of unknown services, names of any length with any character.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod clean;
 mod dot;
 mod index;

@@ -4,6 +4,8 @@
 //! transport (checks each response) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod apply;
 mod body;
 mod conflict;

@@ -33,6 +33,8 @@
 //! assert_eq!(output.objects[0]["metadata"]["name"], "my-map");
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod error;
 mod field;
 mod generate;

@@ -10,6 +10,8 @@
 //! overlay  kustomize overlays; files: what the program ships
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod addons;
 pub mod cluster;
 pub mod connect;

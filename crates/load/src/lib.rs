@@ -8,6 +8,8 @@
 //! Nothing here knows Kubernetes: a target is a server and a request. Several senders that each send a [`Share`] of one plan
 //! give reports whose merge is the report of the whole.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod connect;
 mod engine;
 mod exchange;

@@ -6,6 +6,8 @@
 //!
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod arrivals;
 pub mod callers;
 pub mod edges;

@@ -8,6 +8,8 @@
 //!   dataplane ───────┴─ dyn Network ──┴─ embedded's     (in-memory streams between pods)
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -9,6 +9,8 @@
 //!   assets    pages, modules and styles inside of the program
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod assets;
 pub mod control;
 pub mod hub;

@@ -5,6 +5,8 @@
 //! policy    PolicyChange: apply, evidence that clients use it, revert; the journal of a session
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 pub mod policy;
 mod service_names;
 pub mod services;

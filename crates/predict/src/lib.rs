@@ -10,6 +10,8 @@
 //!
 //! The crate is pure: no sockets, no clock, no files. The same model and seed result in the same numbers.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod budget;
 pub mod closed_form;
 pub mod edge;

@@ -9,6 +9,8 @@
 //!
 //! A sender that dies does not end the load: what it reported until then counts, and [`Sent::is_incomplete`] is true.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod clock;
 mod control;
 mod fleet;

@@ -23,6 +23,8 @@
 //! assert_eq!(topology.service("front").unwrap().calls()[0].service, "back");
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 mod capacity;
 mod check;
 mod error;

@@ -16,6 +16,8 @@
 //!
 //! `docs/test-service.md` describes the requests and responses of both ports.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 use std::future::Future;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! The program of the image: the service over TCP, configured by environment variables, with its log on stdout.
 
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -48,6 +48,10 @@ pub(super) struct Process {
 ///
 /// # Errors
 /// The lock cannot be read, or is held by something that is not this lab's cluster.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a millisecond at a time, and only while another process signs its lock"
+)]
 pub(super) fn running(name: &LabName) -> anyhow::Result<Option<Process>> {
     let path = lock_file(name)?;
     let Some(file) = files::open(name, files::EMBEDDED_LOCK, OFlags::RDONLY)? else { return Ok(None) };
