@@ -1,8 +1,5 @@
 //! The add-ons' manifests before a real kube-apiserver: `MESHY_TESTBED=FOLDER cargo test --test addons`.
 
-#[path = "support/skip.rs"]
-mod skip;
-
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -35,12 +32,9 @@ struct ApiServer {
 }
 
 impl ApiServer {
-    /// Starts one; nothing where there is no testbed.
-    fn start() -> Option<Self> {
-        let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-            skip::skipped("no testbed (MESHY_TESTBED is not set)");
-            return None;
-        };
+    /// Starts one.
+    fn start() -> Self {
+        let testbed = std::env::var_os("MESHY_TESTBED").expect("tests/testbed.sh sets MESHY_TESTBED");
         let folder = tempfile::tempdir().unwrap();
         let mut process = Command::new(PathBuf::from(testbed).join("apiserver"))
             .arg(folder.path())
@@ -53,7 +47,7 @@ impl ApiServer {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line.trim(), "ready");
         let kubeconfig = folder.path().join("kubeconfig");
-        Some(Self { process, kubeconfig, _folder: folder })
+        Self { process, kubeconfig, _folder: folder }
     }
 
     async fn kinds(&self) -> Kinds {
@@ -94,8 +88,9 @@ async fn options_with_certificates(kinds: &Kinds) -> (Options, addons::Manifests
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes() {
-    let Some(server) = ApiServer::start() else { return };
+    let server = ApiServer::start();
     let kinds = server.kinds().await;
     let applier = Apply::new(&kinds, Manager::Manifests, soon()).mark(true);
     let mut first = options_with_certificates(&kinds).await.1.into_all();
@@ -130,8 +125,9 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn what_up_prints_is_taken_strictly_by_kubectl_and_holds_no_key_that_was_not_given() {
-    let Some(server) = ApiServer::start() else { return };
+    let server = ApiServer::start();
     let print = Command::new(env!("CARGO_BIN_EXE_meshy")).args(["up", "--print"]).output().unwrap();
     assert!(print.status.success(), "{}", String::from_utf8_lossy(&print.stderr));
     let text = String::from_utf8(print.stdout).unwrap();
@@ -146,8 +142,9 @@ fn what_up_prints_is_taken_strictly_by_kubectl_and_holds_no_key_that_was_not_giv
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 async fn a_control_plane_that_does_not_start_gets_no_webhook() {
-    let Some(server) = ApiServer::start() else { return };
+    let server = ApiServer::start();
     let kinds = server.kinds().await;
     let deadline = Instant::now() + Duration::from_secs(12);
     let report = Memory::default().report();
@@ -162,8 +159,9 @@ async fn a_control_plane_that_does_not_start_gets_no_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
-    let Some(server) = ApiServer::start() else { return };
+    let server = ApiServer::start();
     let kinds = server.kinds().await;
     let theirs = |version: &str| {
         manifest::parse(&format!(
@@ -204,8 +202,9 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
-    let Some(server) = ApiServer::start() else { return };
+    let server = ApiServer::start();
     let kinds = server.kinds().await;
     let applier = Apply::new(&kinds, Manager::Manifests, soon());
     let (_, rendered) = options_with_certificates(&kinds).await;

@@ -40,7 +40,7 @@ else
 fi
 cargo test --locked -p meshy-apiserver -- "${differential[@]}"
 printf '\n-- kubectl on the embedded cluster\n'
-cargo test --locked -p meshy --test kubectl
+cargo test --locked -p meshy --test kubectl -- --include-ignored
 cargo test --locked -p meshy --test registry --test addons -- --include-ignored
 if [ -n "${MESHY_NODE_IMAGE:-}" ]; then
   printf '\n-- KinD\n'

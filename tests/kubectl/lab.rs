@@ -13,12 +13,9 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Starts one; none, and a word about it, without a testbed.
-    pub(crate) fn start() -> Option<Self> {
-        let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-            crate::skip::skipped("no testbed (MESHY_TESTBED names its folder)");
-            return None;
-        };
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        let testbed = std::env::var_os("MESHY_TESTBED").expect("tests/testbed.sh sets MESHY_TESTBED");
         let unpack = Path::new(&testbed).join("unpack");
         let folder = Command::new(&unpack).output().expect("the testbed's programs are unpacked");
         let folder = String::from_utf8(folder.stdout).expect("a path");
@@ -26,7 +23,7 @@ impl Lab {
         assert!(kubectl.exists(), "{} is absent", kubectl.display());
         let home = Home::new();
         home.good("up --provider embedded --timeout 2m");
-        Some(Self { home, kubectl })
+        Self { home, kubectl }
     }
 
     /// kubectl with these words, in the lab's home.

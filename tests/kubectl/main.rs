@@ -1,14 +1,12 @@
 //! The real kubectl against an embedded lab: what a person types to look around and to change things exits with 0 and
 //! says nothing on stderr, no warning above all. `MESHY_TESTBED=FOLDER` names the folder whose `unpack` prints where
-//! kubectl is; without it every test here says that it was skipped.
+//! kubectl is; without it every test here is ignored.
 #![cfg(unix)]
 
 #[allow(dead_code, reason = "shared with the tests of the tool under kills, which need more of it")]
 #[path = "../support/home.rs"]
 mod home;
 mod lab;
-#[path = "../support/skip.rs"]
-mod skip;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -43,8 +41,9 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn kubectl_shows_everything_in_each_of_its_forms() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     for form in [
         "",
         "-o wide",
@@ -89,8 +88,9 @@ fn kubectl_shows_everything_in_each_of_its_forms() {
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn kubectl_describes_each_kind() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     for (what, expected) in [
         ("pods", "Started"),
         ("pods -n ingress-nginx", "ingress-nginx-controller"),
@@ -111,8 +111,9 @@ fn kubectl_describes_each_kind() {
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn kubectl_makes_changes_rolls_and_undoes_a_deployment() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     let rolled = || lab.quiet("rollout status deploy/web --timeout=60s");
     for line in [
         "create namespace shop",
@@ -189,8 +190,9 @@ fn kubectl_makes_changes_rolls_and_undoes_a_deployment() {
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn kubectl_applies_both_ways_and_shows_the_difference() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     for (name, text) in FILES {
         std::fs::write(lab.path().join(name), text).expect("writes a file");
     }
@@ -225,8 +227,9 @@ fn kubectl_applies_both_ways_and_shows_the_difference() {
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn kubectl_follows_logs_and_watches() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     let follow = |line: &str| {
         let mut child =
             lab.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
@@ -254,8 +257,9 @@ fn kubectl_follows_logs_and_watches() {
 }
 
 #[test]
+#[ignore = "needs the testbed: tests/testbed.sh FOLDER"]
 fn what_is_not_served_is_refused_with_a_word_about_it() {
-    let Some(lab) = Lab::start() else { return };
+    let lab = Lab::start();
     let text = lab.refused("port-forward deploy/minimal-service 0:9090");
     assert!(text.contains("SPDY") && text.contains("meshy port-forward"), "{text}");
     let text = lab.refused("exec deploy/minimal-service -c service -- ls");
