@@ -18,6 +18,7 @@ mod environment;
 mod files;
 mod https;
 mod loads;
+mod memory;
 mod program;
 mod responses;
 mod server;

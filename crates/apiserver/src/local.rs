@@ -61,6 +61,12 @@ impl LocalClient {
             .map(|k| k.resource())
     }
 
+    /// Frees memory after a peak of writes: forgets changes of objects over 256 KiB, and of each kind all but the last 16 MiB of
+    /// changes. A watch from an earlier revision gets `Expired`, as after a compaction of etcd.
+    pub fn forget_peak(&self) {
+        self.state.store.forget_peak();
+    }
+
     /// Returns an object, or `None` if it does not exist.
     pub fn get(&self, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
         self.state.store.collection(resource).get(&Key::new(namespace, name))

@@ -21,6 +21,7 @@ mod collection;
 mod log;
 mod object;
 mod snapshot;
+mod weight;
 
 pub(crate) use collection::{Collection, Expect};
 pub(crate) use log::line;
@@ -68,6 +69,12 @@ impl Store {
             .collect();
         names.sort();
         names
+    }
+
+    /// Forgets the changes of large objects, and all but the last changes of each collection.
+    pub(crate) fn forget_peak(&self) {
+        let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
+        collections.values().for_each(|collection| collection.forget_peak());
     }
 
     /// Returns all objects as one document for [`Store::restore`].

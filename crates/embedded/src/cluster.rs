@@ -25,7 +25,7 @@ use crate::node::{Kubelet, NodeContext};
 use crate::program::Programs;
 use crate::programs::{LocalProcess, LocalProgram, ProcessContext, Shutdown, Supervisor};
 use crate::service_table::ServiceTable;
-use crate::{built_in, controllers, ingress};
+use crate::{built_in, controllers, ingress, memory};
 pub use error::Error;
 use state::Keys;
 
@@ -152,6 +152,10 @@ impl Cluster {
         kubelet.start(&mut tasks);
         ingress::status::start(&context, &mut tasks);
         ingress::host_port::start(ingress_listener, fabric, services, &mut tasks);
+        // A cluster in memory lives as long as one run.
+        if options.state_dir.is_some() {
+            memory::start(server.client(), &mut tasks);
+        }
 
         let served = match options.api_addr {
             None => None,

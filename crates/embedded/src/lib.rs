@@ -21,6 +21,7 @@ mod controllers;
 mod events;
 mod ingress;
 mod logs;
+mod memory;
 mod mesh;
 mod network;
 mod node;

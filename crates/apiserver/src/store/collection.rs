@@ -140,6 +140,11 @@ impl Collection {
         }
     }
 
+    /// Forgets the changes of large objects, and all but the last changes ([`Log::forget_peak`]).
+    pub(crate) fn forget_peak(&self) {
+        self.state.write().unwrap_or_else(PoisonError::into_inner).log.forget_peak();
+    }
+
     /// Returns a receiver that is notified of every change.
     pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

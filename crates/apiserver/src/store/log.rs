@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde_json::Value;
 
 use super::Object;
 
@@ -12,9 +11,15 @@ use super::Object;
 /// `Expired`. Enough for a list of 10,000 objects in pages of 500 during a few hundred writes per second.
 const CAPACITY: usize = 4096;
 
-/// Maximum size of the objects in the log of a collection, in bytes as [`weight`] estimates them. Some 2,000 changes
-/// of usual pods; objects of 3 MiB would otherwise keep 4,096 times their size.
+/// Maximum size of the objects in the log of a collection, in bytes as [`Object::weight`] estimates them. Some 1,000
+/// changes of usual pods; objects of 3 MiB, which take 40 MiB as a tree, would otherwise keep 4,096 times their size.
 const MAX_WEIGHT: usize = 48 << 20;
+
+/// Maximum size of the objects that stay in the log of a collection after a peak ([`Log::forget_peak`]), in bytes.
+const MAX_WEIGHT_AFTER_PEAK: usize = 16 << 20;
+
+/// A change that weighs more does not stay in the log after a peak, in bytes. A usual pod weighs about 40 KiB.
+const LARGE: usize = 256 << 10;
 
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,11 @@ impl Event {
         Self { change, object, before, line: OnceLock::new() }
     }
 
+    /// Returns the estimated memory of the object and of the previous one in bytes.
+    fn weight(&self) -> usize {
+        self.object.weight() + self.before.as_ref().map_or(0, |before| before.weight())
+    }
+
     /// Returns the line of a watch response, built once for all watches.
     pub(crate) fn line(&self) -> Bytes {
         self.line.get_or_init(|| line(self.change.event_type(), &self.object.json())).clone()
@@ -72,12 +82,19 @@ pub(crate) fn line(event_type: &str, object: &[u8]) -> Bytes {
     text.freeze()
 }
 
+/// A change, and the memory that it added to the log: the previous object is counted only if no earlier change of the
+/// log has it. When that change goes first, the log keeps more than the sum, twice as much at most.
+#[derive(Debug)]
+struct Entry {
+    weight: usize,
+    event: Arc<Event>,
+}
+
 /// Changes in the order of their revisions.
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// Each change with the size of its object.
-    events: VecDeque<(usize, Arc<Event>)>,
-    /// The sum of these sizes.
+    events: VecDeque<Entry>,
+    /// The sum of the weights.
     weight: usize,
     /// Changes up to this revision are not in the log any more.
     compacted: u64,
@@ -89,16 +106,35 @@ impl Log {
     }
 
     pub(crate) fn push(&mut self, event: Arc<Event>) {
-        let weight = weight(event.object.value());
+        let is_known = event.before.as_ref().is_some_and(|before| before.revision() > self.compacted);
+        let weight = if is_known { event.object.weight() } else { event.weight() };
         self.weight += weight;
-        self.events.push_back((weight, event));
+        self.events.push_back(Entry { weight, event });
         // The last change stays: a watch that is up to date gets it.
-        while (self.events.len() > CAPACITY || self.weight > MAX_WEIGHT)
-            && self.events.len() > 1
-            && let Some((weight, oldest)) = self.events.pop_front()
-        {
+        while (self.events.len() > CAPACITY || self.weight > MAX_WEIGHT) && self.events.len() > 1 {
+            self.forget(1);
+        }
+    }
+
+    /// Drops the changes of large objects and those before them, and the oldest ones beyond 16 MiB. A watch that is up to
+    /// date continues; one from an earlier revision gets `Expired`.
+    pub(crate) fn forget_peak(&mut self) {
+        let mut left = MAX_WEIGHT_AFTER_PEAK;
+        let kept = self.events.iter().rev().map(|entry| entry.event.weight()).take_while(|weight| {
+            let fits = *weight <= LARGE && *weight <= left;
+            left = left.saturating_sub(*weight);
+            fits
+        });
+        let count = self.events.len() - kept.count();
+        self.forget(count);
+        self.events.shrink_to_fit();
+    }
+
+    /// Drops the oldest changes.
+    fn forget(&mut self, count: usize) {
+        for Entry { weight, event } in self.events.drain(..count) {
             self.weight -= weight;
-            self.compacted = oldest.object.revision();
+            self.compacted = event.object.revision();
         }
     }
 
@@ -107,27 +143,14 @@ impl Log {
         if revision < self.compacted {
             return None;
         }
-        let from = self.events.partition_point(|(_, event)| event.object.revision() <= revision);
-        Some(self.events.range(from..).map(|(_, event)| event))
+        let from = self.events.partition_point(|entry| entry.event.object.revision() <= revision);
+        Some(self.events.range(from..).map(|entry| &entry.event))
     }
 
     /// Returns the oldest revision from which a watch can start.
     pub(crate) fn compacted(&self) -> u64 {
         self.compacted
     }
-}
-
-/// Returns an estimate of the memory of a value in bytes.
-fn weight(value: &Value) -> usize {
-    /// What an entry of a map takes next to its key and value.
-    const ENTRY: usize = 48;
-    let inner = match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| ENTRY + name.len() + weight(value)).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    };
-    size_of::<Value>() + inner
 }
 
 #[cfg(test)]
@@ -148,6 +171,7 @@ mod tests {
         let kept: Vec<u64> =
             log.after(log.compacted()).unwrap().map(|event| event.object.revision()).collect();
         assert_eq!(kept, (54..=100).collect::<Vec<u64>>(), "47 MiB and what is next to the texts");
+        assert!(log.weight <= MAX_WEIGHT && log.weight > 47 << 20, "{}", log.weight);
         assert!(log.after(52).is_none(), "a watch from an earlier revision expires");
     }
 
@@ -164,5 +188,48 @@ mod tests {
         let mut log = Log::starting_at(0);
         (1..=5000).for_each(|revision| log.push(event(revision, 1)));
         assert_eq!(log.after(log.compacted()).unwrap().count(), CAPACITY);
+    }
+
+    fn revisions(log: &Log) -> Vec<u64> {
+        log.after(log.compacted()).unwrap().map(|event| event.object.revision()).collect()
+    }
+
+    #[test]
+    fn changes_of_large_objects_and_those_before_them_are_forgotten_after_a_peak() {
+        let mut log = Log::starting_at(0);
+        (1..=4).for_each(|revision| log.push(event(revision, if revision == 2 { 1 << 20 } else { 1 })));
+        log.forget_peak();
+        assert_eq!((revisions(&log), log.compacted()), (vec![3, 4], 2));
+        let before = Some(Arc::new(Object::new(json!({"data": "x".repeat(1 << 20)}), 4)));
+        log.push(Arc::new(Event::new(Change::Deleted, Arc::new(Object::new(json!({}), 5)), before)));
+        log.forget_peak();
+        assert_eq!(
+            (revisions(&log), log.compacted(), log.weight),
+            (vec![], 5, 0),
+            "its previous object is large"
+        );
+        log.push(event(6, 1));
+        assert_eq!(log.after(5).unwrap().count(), 1, "a watch that is up to date continues");
+        assert!(log.after(4).is_none());
+    }
+
+    #[test]
+    fn small_changes_stay_up_to_16_mib_after_a_peak() {
+        let mut log = Log::starting_at(0);
+        (1..=100).for_each(|revision| log.push(event(revision, 200 << 10)));
+        log.forget_peak();
+        assert_eq!(revisions(&log), (20..=100).collect::<Vec<u64>>());
+        assert!(log.weight <= MAX_WEIGHT_AFTER_PEAK, "{}", log.weight);
+    }
+
+    #[test]
+    fn previous_object_is_counted_only_if_no_change_of_the_log_has_it() {
+        let object = |revision| Arc::new(Object::new(json!({"data": "x".repeat(1 << 20)}), revision));
+        let mut log = Log::starting_at(3);
+        let (old, new) = (object(3), object(4));
+        log.push(Arc::new(Event::new(Change::Modified, new.clone(), Some(old))));
+        let weight = log.weight;
+        log.push(Arc::new(Event::new(Change::Modified, object(5), Some(new))));
+        assert_eq!((weight / (1 << 20), log.weight / (1 << 20)), (2, 3));
     }
 }
