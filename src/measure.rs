@@ -3,6 +3,8 @@
 mod faults;
 mod load;
 pub mod marks;
+#[cfg(test)]
+mod scrapes;
 
 use meshy_kube::failure;
 
@@ -63,13 +65,14 @@ impl Snapshot {
         self.scrapes.pods.iter().map(|scraped| scraped.pod.clone()).collect()
     }
 
-    /// Returns the same service and policy now.
+    /// Returns the same service and policy now. Proxies that neither called the service nor belong to its namespace are not
+    /// scraped again.
     ///
     /// # Errors
     /// The API fails.
     pub async fn again(&self) -> anyhow::Result<Self> {
         let watched = self.watched.again().await;
-        let scrapes = callers::candidates(&watched.client).await?;
+        let scrapes = callers::again(&watched.client, &self.scrapes, self.service()).await?;
         Ok(Self { watched, scrapes })
     }
 

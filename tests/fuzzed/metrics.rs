@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshy_metrics::latency::Percentiles;
 use meshy_metrics::routes::{Service, client_view, server_view};
 use meshy_metrics::stat::{self, By};
-use meshy_metrics::{Outcomes, Pod, PodWindow, RouteCounts, Scrape, Window, Workload, text};
+use meshy_metrics::{Outcomes, Pod, PodWindow, RouteCounts, Scrape, Window, text};
 
 /// What parts two dumps of one proxy.
 const LATER: &str = "\n---\n";
@@ -73,13 +73,5 @@ fn share(ratio: f64) -> bool {
 }
 
 fn pod() -> Pod {
-    Pod {
-        namespace: "default".to_owned(),
-        name: "web-1".to_owned(),
-        workload: Workload { kind: "deployment".to_owned(), name: "web".to_owned() },
-        labels: Default::default(),
-        meshed: true,
-        phase: "Running".to_owned(),
-        leaving: false,
-    }
+    Pod::example("default", "web-1")
 }

@@ -86,7 +86,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Pod, PodWindow, Workload, text};
+    use crate::{Pod, PodWindow, text};
 
     #[test]
     fn attempts_are_counted_by_client_without_probes_and_without_the_admin_ports() {
@@ -125,15 +125,6 @@ mod tests {
     }
 
     fn pod(dump: &str) -> PodWindow {
-        let pod = Pod {
-            namespace: "shop".to_owned(),
-            name: "app-0".to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: "app".to_owned() },
-            labels: BTreeMap::new(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        };
-        PodWindow { pod, change: text::parse(dump).unwrap() }
+        PodWindow { pod: Pod::example("shop", "app-0"), change: text::parse(dump).unwrap() }
     }
 }

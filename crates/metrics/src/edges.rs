@@ -178,15 +178,7 @@ mod tests {
 
     fn window(pods: &[(&str, &str)]) -> Window {
         let pod = |(name, dump): &(&str, &str)| PodWindow {
-            pod: Pod {
-                namespace: "default".to_owned(),
-                name: (*name).to_owned(),
-                workload: Workload { kind: "deployment".to_owned(), name: name[..1].to_owned() },
-                labels: BTreeMap::new(),
-                meshed: true,
-                phase: "Running".to_owned(),
-                leaving: false,
-            },
+            pod: Pod::example("default", name),
             change: text::parse(dump).unwrap(),
         };
         Window { length: Duration::from_secs(10), pods: pods.iter().map(pod).collect(), gaps: Vec::new() }

@@ -134,18 +134,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{PodWindow, Workload, text};
+    use crate::{PodWindow, text};
 
     fn pod(name: &str) -> Pod {
-        Pod {
-            namespace: "shop".to_owned(),
-            name: name.to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: name[..4].to_owned() },
-            labels: Default::default(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        }
+        Pod::example("shop", name)
     }
 
     fn states_of(gauge: Option<u32>) -> Vec<(String, EndpointState)> {

@@ -37,6 +37,9 @@ pub struct Pod {
     pub name: String,
     /// Its owner; a pod without an owner is its own workload.
     pub workload: Workload,
+    /// The name of its ServiceAccount, the first part of its identity in the mesh.
+    #[serde(default)]
+    pub account: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Whether it has a proxy.
@@ -59,14 +62,33 @@ impl Pod {
         };
         // Not by the label `linkerd.io/control-plane-ns`: what is built into an embedded cluster carries it without a proxy.
         let meshed = object.spec.as_ref().is_some_and(has_proxy);
+        let account = object.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
             workload: workload(object, &labels, &name),
+            account: account.unwrap_or_else(|| "default".to_owned()),
             meshed,
             phase: object.status.as_ref().and_then(|s| s.phase.clone()).unwrap_or_default(),
             leaving: meta.deletion_timestamp.is_some(),
             labels,
             name,
+        }
+    }
+
+    /// Returns a running pod with a proxy for tests. The name of its Deployment is that of the pod up to the last dash.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn example(namespace: &str, name: &str) -> Self {
+        let workload = name.rsplit_once('-').map_or(name, |(workload, _)| workload).to_owned();
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            workload: Workload { kind: "deployment".to_owned(), name: workload },
+            account: "default".to_owned(),
+            labels: BTreeMap::new(),
+            meshed: true,
+            phase: "Running".to_owned(),
+            leaving: false,
         }
     }
 

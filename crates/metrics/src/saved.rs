@@ -62,19 +62,10 @@ impl SavedWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pods::Workload;
 
     #[test]
     fn a_window_is_read_as_it_was_saved() {
-        let pod = Pod {
-            namespace: "default".to_owned(),
-            name: "web-1".to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: "web".to_owned() },
-            labels: Default::default(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        };
+        let pod = Pod::example("default", "web-1");
         let counters = "request_total{direction=\"inbound\",note=\"a \\\"b\\\" }\"} 5\nresponse_total 0.5\n";
         let change = text::parse(counters).unwrap();
         let window = Window {

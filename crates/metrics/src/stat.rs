@@ -160,18 +160,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{PodWindow, Workload, text};
+    use crate::{PodWindow, text};
 
     fn pod(name: &str, meshed: bool) -> Pod {
-        Pod {
-            namespace: "default".to_owned(),
-            name: format!("{name}-0"),
-            workload: Workload { kind: "deployment".to_owned(), name: name.to_owned() },
-            labels: BTreeMap::new(),
-            meshed,
-            phase: "Running".to_owned(),
-            leaving: false,
-        }
+        Pod { meshed, ..Pod::example("default", &format!("{name}-0")) }
     }
 
     fn window(dump: &str) -> Window {

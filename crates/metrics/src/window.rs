@@ -82,20 +82,11 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::pods::Workload;
     use crate::scrape::ScrapedPod;
     use crate::text;
 
     fn pod(name: &str) -> Pod {
-        Pod {
-            namespace: "default".to_owned(),
-            name: name.to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: "d".to_owned() },
-            labels: Default::default(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        }
+        Pod::example("default", name)
     }
 
     fn scrape_pods(at: Instant, pods: &[(&str, Result<&str, &str>)]) -> Scrapes {

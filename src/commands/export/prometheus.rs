@@ -141,7 +141,6 @@ fn discovered(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use meshy_metrics::Workload;
     use serde_json::Value;
 
     use super::*;
@@ -153,15 +152,7 @@ mod tests {
 
     #[test]
     fn the_configuration_is_yaml_and_scrapes_through_the_api_server() {
-        let pod = Pod {
-            namespace: "shop".to_owned(),
-            name: "web-1".to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: "web".to_owned() },
-            labels: Default::default(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        };
+        let pod = Pod::example("shop", "web-1");
         let target = job(&configuration("127.0.0.1:6443", Some(&[pod])))["static_configs"][0].clone();
         assert_eq!(target["targets"][0], "127.0.0.1:6443");
         assert_eq!(

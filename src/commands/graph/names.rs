@@ -87,18 +87,9 @@ mod tests {
     use super::*;
 
     fn pod(workload: &str, app: &str) -> Pod {
-        Pod {
-            namespace: "default".to_owned(),
-            name: format!("{workload}-0"),
-            workload: Workload { kind: "deployment".to_owned(), name: workload.to_owned() },
-            labels: BTreeMap::from([
-                ("app".to_owned(), app.to_owned()),
-                ("name".to_owned(), workload.to_owned()),
-            ]),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        }
+        let labels =
+            [("app", app), ("name", workload)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Pod { labels: BTreeMap::from(labels), ..Pod::example("default", &format!("{workload}-0")) }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut before = callers::candidates(&client).await?;
     loop {
         tokio::time::sleep(context.window(args.window)).await;
-        let after = callers::candidates(&client).await?;
+        let after = callers::again(&client, &before, &service).await?;
         let window = callers::between(&before, &after, &service);
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
         let rows = endpoints(&window, &service, &servers);

@@ -79,19 +79,11 @@ fn state(pod: &Pod, change: &Scrape, label: &str, name: &str) -> Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use meshy_metrics::{Workload, text};
+    use meshy_metrics::text;
 
     #[test]
     fn a_server_uses_a_policy_if_its_counters_name_it() {
-        let pod = Pod {
-            namespace: "shop".to_owned(),
-            name: "cart-1".to_owned(),
-            workload: Workload { kind: "deployment".to_owned(), name: "cart".to_owned() },
-            labels: Default::default(),
-            meshed: true,
-            phase: "Running".to_owned(),
-            leaving: false,
-        };
+        let pod = Pod::example("shop", "cart-1");
         let state_of = |counters: &str| {
             let found = state(&pod, &text::parse(counters).unwrap(), "srv_name", "cart");
             (found.state, found.requests)
