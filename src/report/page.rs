@@ -56,8 +56,8 @@ fn write(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
     for variant in events.variants() {
         writeln!(page, "<figure>{}</figure>", svg(&Chart::new(events, variant.as_deref())))?;
     }
-    writeln!(page, "<figure>{}</figure>", chart::latency(&run.steps))?;
-    page.push_str("<p class=\"about\"><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</p>\n");
+    let key = "<figcaption><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</figcaption>";
+    writeln!(page, "<figure>{}{key}</figure>", chart::latency(&run.steps))?;
     steps_key(page, &run.steps)?;
     overview(page, &run.steps)?;
     storms(page, &run.steps)?;
@@ -203,6 +203,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use meshy_graph::{CallEdge, CallGraph, CallNode};
     use meshy_load::{Summary, Tick};
 
     #[test]
@@ -228,12 +229,78 @@ mod tests {
         assert!(page.contains("var(--good)") && page.contains("var(--ink)"));
     }
 
+    /// A run whose page has each kind of picture.
+    fn recorded_page() -> String {
+        let recorded = include_bytes!("../../tests/fixtures/retries.events.jsonl");
+        let events = Events::read(&recorded[..]).expect("a recorded run");
+        let mut run = Run::of(&events);
+        let names = ["web", "cart", "price", "stock", "mail", "audit", "search", "login"];
+        let edges = names.windows(2).map(|pair| CallEdge::new(pair[0], pair[1])).collect();
+        run.steps[0].graph = Some(CallGraph { nodes: names.map(CallNode::new).to_vec(), edges });
+        html(&run, &events)
+    }
+
+    /// Returns the first number after a text.
+    fn number_after(text: &str, before: &str) -> Option<f64> {
+        let rest = text.split_once(before)?.1;
+        rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?.parse().ok()
+    }
+
+    /// Returns the size of the smallest letters of a picture on a page of 400 pixels, as the style sheet lays it out.
+    fn smallest_letters(svg: &str) -> f64 {
+        let sizes =
+            ["font-size=\"", "font-size:", "font-size: ", "font:", "font: "].into_iter().flat_map(|before| {
+                svg.match_indices(before).filter_map(move |(at, _)| number_after(&svg[at..], before))
+            });
+        let letters = sizes.filter(|size| *size > 0.0).fold(f64::MAX, f64::min);
+        let natural =
+            svg.split("viewBox=\"0 0 ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+        let natural = natural.expect("a picture has a size");
+        // The page is 400 wide without 1 rem at each side.
+        let room = 400.0 - 2.0 * 16.0;
+        let shown = match svg
+            .split_once("class=\"")
+            .map(|(_, rest)| rest.split('"').next().unwrap_or_default())
+        {
+            Some("meshy-graph") if STYLE.contains("figure > svg.meshy-graph { max-width: none; }") => natural,
+            Some("meshy-graph" | "mc") => natural.min(room),
+            _ => number_after(STYLE, "figure > svg:not([class]) { min-width: ")
+                .map_or(room, |rem| room.max(16.0 * rem)),
+        };
+        letters * shown / natural
+    }
+
+    #[test]
+    fn letters_of_all_pictures_can_be_read_on_a_page_of_400_pixels() {
+        let page = recorded_page();
+        let figures: Vec<&str> =
+            page.split("<figure>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
+        assert_eq!(figures.len(), 3, "the run, its latency, its calls");
+        for figure in figures {
+            let letters = smallest_letters(figure);
+            assert!(
+                (8.0..20.0).contains(&letters),
+                "{letters:.1} pixels in {}",
+                &figure[..figure.len().min(200)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_on_paper_is_white_and_keeps_each_legend_with_its_picture() {
+        let page = recorded_page();
+        let print = STYLE.split_once("@media print {").expect("a style for paper").1;
+        assert!(print.contains("body { margin: 0;") && print.contains("background: none; }"), "{print}");
+        assert!(print.contains("figure, tr { break-inside: avoid; }"), "{print}");
+        let outside: String =
+            page.split("<figure>").map(|part| part.rsplit("</figure>").next().unwrap_or_default()).collect();
+        assert!(page.contains("<i class=\"key ") && !outside.contains("<i class=\"key "), "{outside}");
+    }
+
     /// On a telephone the chart of a run keeps its letters (it is 480 wide), and what is wider moves within its own frame.
     #[test]
     fn a_page_of_400_pixels_shows_the_chart_and_moves_only_what_is_wider() {
-        let recorded = include_bytes!("../../tests/fixtures/retries.events.jsonl");
-        let events = Events::read(&recorded[..]).expect("a recorded run");
-        let page = html(&Run::of(&events), &events);
+        let page = recorded_page();
         let chart = page.split("<figure>").nth(1).expect("the first picture");
         for words in [
             "What retries do",
@@ -248,6 +315,10 @@ mod tests {
         let wide = chart.split("viewBox=\"0 0 ").nth(1).and_then(|rest| rest.split(' ').next());
         assert!(wide.and_then(|wide| wide.parse::<f64>().ok()).is_some_and(|wide| wide <= 480.0), "{wide:?}");
         assert!(page.contains("width=device-width") && page.contains("figure, .table { overflow-x: auto; }"));
+        assert!(
+            page.contains(".table {\n  background:\n    linear-gradient("),
+            "what is cut off has a shadow"
+        );
         assert_eq!(page.matches("<table").count(), page.matches("<div class=\"table\"><table").count());
     }
 
