@@ -24,6 +24,11 @@ const KEPT: usize = 100;
 /// The end of the name of a run's file.
 const SUFFIX: &str = ".events.jsonl";
 
+/// No recorded run has this id, beginning of an id, or tag.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no recorded run `{0}`")]
+pub(crate) struct NoSuchRun(String);
+
 /// A recorded run, as reports and comparisons need it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -249,7 +254,7 @@ fn find_in(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let found = if found.is_empty() { with_tag(folder, &ids, name).into_iter().collect() } else { found };
     match found[..] {
         [id] => Ok(folder.join(format!("{id}{SUFFIX}"))),
-        [] => Err(anyhow!("there is no recorded run `{name}`")).hint(
+        [] => Err(anyhow::Error::new(NoSuchRun(name.to_owned()))).hint(
             "`meshy report --list` lists them; `meshy traffic`, `meshy run` and `meshy demo` record one",
         ),
         _ => Err(anyhow!("`{name}` is the beginning of {} runs", found.len()))
@@ -278,6 +283,8 @@ pub fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
 
 #[cfg(test)]
 mod tests {
+    use meshy_base::error;
+
     use super::*;
 
     #[test]
@@ -292,7 +299,10 @@ mod tests {
         assert_eq!(found("last").unwrap(), "20260102-2.events.jsonl");
         assert_eq!(found("20260101").unwrap(), "20260101-1.events.jsonl");
         assert!(found("20260102").unwrap_err().to_string().contains("2 runs"));
-        assert!(found("x").unwrap_err().to_string().contains("no recorded run"));
+        let absent = found("x").unwrap_err();
+        assert!(absent.to_string().contains("no recorded run `x`"));
+        assert!(error::cause::<NoSuchRun>(&absent).is_some(), "behind its hint");
+        assert!(error::cause::<NoSuchRun>(&found("20260102").unwrap_err()).is_none());
     }
 
     #[test]

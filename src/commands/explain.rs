@@ -4,9 +4,13 @@ use anyhow::anyhow;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::{runs, summary};
-use meshy_base::error::{Advise, Exit};
+use crate::runs::{self, NoSuchRun};
+use crate::summary;
+use meshy_base::error::{self, Advise, Exit};
 use meshy_lab::files;
+
+/// The name of the last recorded run.
+const LAST: &str = "last";
 
 /// What to explain.
 #[derive(Debug, clap::Args)]
@@ -15,7 +19,7 @@ use meshy_lab::files;
 )]
 pub struct Args {
     /// The id of an error or a lint finding, a term, or a run: its id or first characters, a file, `last`
-    #[arg(default_value = "last", value_name = "ID|TERM|RUN")]
+    #[arg(default_value = LAST, value_name = "ID|TERM|RUN")]
     what: Vec<String>,
 }
 
@@ -49,7 +53,8 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let run = match runs::load(&what) {
-        Err(_) if !may_be_run(&what) => return unknown(&what),
+        // There may be none yet, which the error of the runs explains.
+        Err(error) if what != LAST && error::cause::<NoSuchRun>(&error).is_some() => return unknown(&what),
         loaded => loaded?,
     };
     let steps: Vec<Vec<String>> = run.steps.iter().map(summary::explain).collect();
@@ -61,11 +66,6 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         text.join("\n\n")
     })?;
     Ok(Exit::Done)
-}
-
-/// Whether this can be the id of a run, or a file.
-fn may_be_run(what: &str) -> bool {
-    what == "last" || what.starts_with(|first: char| first.is_ascii_digit()) || what.contains(['/', '.'])
 }
 
 /// Returns the error for a name of nothing.

@@ -80,10 +80,13 @@ pub struct ScenarioArgs {
     pub(super) limit: Option<u32>,
 }
 
-/// The budget of the original demo's ServiceProfile, for values that no flag gives.
-const RATIO: f64 = 0.2;
-const MIN: u32 = 10;
-const TTL: Duration = Duration::from_secs(10);
+/// The budget for values that no flag gives: retryRatio, minRetriesPerSecond and ttl in seconds.
+const DEFAULT: (f64, u32, f64) = match Policy::DEFAULT_BUDGET {
+    Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
+        (retry_ratio, min_retries_per_second, ttl_seconds)
+    }
+    _ => panic!("the default is a budget"),
+};
 
 impl ScenarioArgs {
     /// Returns the load of one edge with its policy.
@@ -100,7 +103,7 @@ impl ScenarioArgs {
             Some(0) => Policy::None,
             Some(limit) => Policy::Limit { limit },
             None => Policy::Budget {
-                retry_ratio: self.ratio.unwrap_or(RATIO),
+                retry_ratio: self.ratio.unwrap_or(DEFAULT.0),
                 min_retries_per_second: self.min(),
                 ttl_seconds: self.ttl().as_secs_f64(),
             },
@@ -121,11 +124,11 @@ impl ScenarioArgs {
     }
 
     fn min(&self) -> u32 {
-        self.min.unwrap_or(MIN)
+        self.min.unwrap_or(DEFAULT.1)
     }
 
     fn ttl(&self) -> Duration {
-        self.ttl.unwrap_or(TTL)
+        self.ttl.unwrap_or(Duration::from_secs_f64(DEFAULT.2))
     }
 }
 

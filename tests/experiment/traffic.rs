@@ -94,7 +94,7 @@ fn impossible_rates_and_targets_are_refused_with_what_is_possible() {
         ("predict --fail 170%", 2, "70%"),
         ("predict --rps 0", 2, "1000000"),
         ("sweep rps 0..1e9", 2, "5,10,20"),
-        ("explain 1999", 1, "meshy report --list"),
+        ("explain 1999", 2, "meshy report --list"),
         ("report last nosuch", 1, "meshy report --list"),
         ("fault 170", 2, "500,500,200"),
         ("stat", 3, "meshy up"),

@@ -27,6 +27,11 @@ const FAMILIES: [(&str, Kind); 12] = [
     ("identity_cert_expiration_timestamp_seconds", Kind::Gauge),
 ];
 
+/// Returns the beginnings of the names of all families.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|(family, _)| *family)
+}
+
 /// Returns the kind of a metric; none for one that no process reads.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     FAMILIES.iter().find(|(family, _)| name.starts_with(family)).map(|(_, kind)| *kind)

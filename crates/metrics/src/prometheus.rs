@@ -25,10 +25,6 @@ const LARGEST: usize = 48 << 20;
 /// How much of an unexpected response is quoted, in characters.
 const QUOTED: usize = 120;
 
-/// The series that are read: the families of a proxy, of targets with the labels of Linkerd's scrape configuration.
-const SELECTOR: &str = "{__name__=~\"(request|response|route|outbound_http_route|outbound_grpc_route|tcp_open)_.+|\
-                        process_start_time_seconds\",namespace!=\"\",pod!=\"\"}";
-
 /// Labels of the target and not of the proxy: two targets for one proxy would count twice, and with them both would be kept.
 const OF_TARGET: [&str; 2] = ["instance", "job"];
 
@@ -164,7 +160,7 @@ impl Prometheus {
 
     async fn query(&self, time: Option<f64>) -> anyhow::Result<Vec<Sample>> {
         let time = time.map(|time| format!("&time={time:.3}")).unwrap_or_default();
-        let path = format!("/api/v1/query?query={}{time}", percent_encoded(SELECTOR));
+        let path = format!("/api/v1/query?query={}{time}", percent_encoded(&selector()));
         let response = self.client.send(Request::get(path).body(Body::empty())?).await?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
@@ -177,6 +173,13 @@ impl Prometheus {
             serde_json::from_slice(&body).context("the response is not one of Prometheus")?;
         Ok(response.data.result)
     }
+}
+
+/// Returns the selector of the series that are read: the families of a proxy, of targets with the labels of Linkerd's scrape
+/// configuration.
+fn selector() -> String {
+    let families: Vec<&str> = families::names().collect();
+    format!("{{__name__=~\"({}).*\",namespace!=\"\",pod!=\"\"}}", families.join("|"))
 }
 
 /// Returns the counters of each pod.

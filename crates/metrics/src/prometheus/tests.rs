@@ -4,18 +4,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::pods::Workload;
 
 fn pod(name: &str) -> Pod {
-    Pod {
-        namespace: "shop".to_owned(),
-        name: name.to_owned(),
-        workload: Workload { kind: "deployment".to_owned(), name: name.to_owned() },
-        labels: BTreeMap::new(),
-        meshed: true,
-        phase: "Running".to_owned(),
-        leaving: false,
-    }
+    Pod::example("shop", name)
 }
 
 /// A response with these series of namespace `shop`: pod, name, value.
@@ -67,6 +58,20 @@ fn samples_become_the_counters_of_their_pods() {
     assert_eq!(of("a").sum("request_total", |series| series.is("note", "x\"y")), 3.0);
     assert_eq!((of("a").len(), of("b").len()), (1, 1));
     assert_eq!(of("b").to_text().trim(), r#"request_total{direction="inbound"} 4"#);
+}
+
+#[test]
+fn the_selector_has_each_family_that_is_read() {
+    let selector = selector();
+    for family in [
+        "request_",
+        "inbound_http_authz_deny_",
+        "outbound_http_balancer_endpoints",
+        "process_start_time_seconds",
+    ] {
+        assert!(families::kind(family).is_some() && selector.contains(family), "{family}: {selector}");
+    }
+    assert!(selector.ends_with(").*\",namespace!=\"\",pod!=\"\"}"), "{selector}");
 }
 
 #[test]
