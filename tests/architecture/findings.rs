@@ -7,7 +7,7 @@ use regex::Regex;
 use crate::sources;
 
 /// How many findings each review has.
-const REVIEWS: [(&str, usize); 5] = [("S-D", 20), ("P-", 11), ("L-D", 13), ("B", 5), ("U-D", 41)];
+const REVIEWS: [(&str, usize); 6] = [("S-D", 20), ("P-", 11), ("L-D", 13), ("G", 2), ("B", 5), ("U-D", 41)];
 
 /// How many findings may have no test.
 const MOST_WITHOUT: usize = 5;

@@ -1,13 +1,13 @@
 //! Connections that wait in the middle of something: other clients of an embedded lab must get through.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::home::Home;
-use crate::https::{Lab, parse};
+use crate::https::{Lab, Tls, parse};
 use crate::program::memory_of;
 use crate::stalls::Stalls;
 use crate::tally::Tally;
@@ -24,6 +24,9 @@ fn waiting() -> usize {
 
 /// How long another client may wait for its response.
 const LONGEST: Duration = Duration::from_secs(3);
+
+/// How long a connection to the API may take to its first request: 10 s, and as much again for a busy machine.
+const FIRST_REQUEST: Duration = Duration::from_secs(20);
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const REQUEST: &[u8] = b"POST / HTTP/1.1\r\nhost: minimal-service\r\ncontent-length: 90\r\n\r\n123456789";
@@ -63,15 +66,49 @@ fn ask_ingress(lab: &Lab) -> std::io::Result<u16> {
     Ok(parse(&response).map_or(0, |response| response.status))
 }
 
+/// A connection that ends its first request nowhere must not be held for good: so many of them lock others out.
+fn forgotten(tally: &Tally, lab: &Lab) {
+    let open = |length: usize| {
+        let mut stream = lab.connect(Duration::from_secs(20)).expect("the lab accepts a connection");
+        stream.write_all(&PREFACE[..length]).and_then(|()| stream.flush()).expect("and reads from it");
+        stream.sock.set_read_timeout(Some(Duration::from_millis(10))).expect("a socket");
+        (length, stream)
+    };
+    let mut held: Vec<(usize, Tls)> = (0..PREFACE.len()).map(open).collect();
+    let (begun, stalls) = (Instant::now(), Stalls::begin());
+    while !held.is_empty() && begun.elapsed() < FIRST_REQUEST {
+        held.retain_mut(|(_, stream)| is_open(stream));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let extra = stalls.end();
+    std::thread::sleep(if held.is_empty() { Duration::ZERO } else { extra });
+    held.retain_mut(|(_, stream)| is_open(stream));
+    for length in 0..PREFACE.len() {
+        let is_held = held.iter().any(|(held, _)| *held == length);
+        let name = format!("API, a connection with {length} bytes of HTTP/2");
+        let faults = if is_held { vec![format!("still open after {FIRST_REQUEST:?}")] } else { Vec::new() };
+        tally.add("S-D6", name, faults);
+    }
+}
+
+/// Whether the server has not closed a connection on which it sends nothing.
+fn is_open(stream: &mut Tls) -> bool {
+    match stream.read(&mut [0; 64]) {
+        Ok(count) => count > 0,
+        Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    }
+}
+
 #[test]
 fn connections_that_wait() {
     raise_limit();
-    let tally = Tally::new("connections that wait", 53);
+    let tally = Tally::new("connections that wait", 76);
     let home = Home::new();
     home.good("up --provider embedded --overlay minimal-service");
     let lab = Lab::of(&home);
     let before = memory_of(lab.process).expect("its memory");
 
+    forgotten(&tally, &lab);
     let mut held = Vec::new();
     let waiting = waiting();
     for length in 0..PREFACE.len() {

@@ -102,7 +102,9 @@ fn programs_without_an_end(home: &Home, tally: &Tally) {
         }
         tally.add("S-D8", format!("exec plugin: {script}"), faults);
     }
-    assert_eq!(home.processes(), [0u32; 0], "a plugin is left");
+    let left = home.processes();
+    let faults = if left.is_empty() { Vec::new() } else { vec![format!("processes {left:?} are left")] };
+    tally.add("S-D8", "exec plugins afterwards", faults);
 }
 
 /// Text with control characters in it, as a quoted YAML scalar.
