@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use meshy_experiment::scenario::{Load, StatusFrom};
 use meshy_load::protocol::Part as SenderPart;
 use meshy_load::{Report, TargetSpec};
@@ -42,7 +41,7 @@ pub(super) fn count(load: &Load) -> Option<u32> {
 /// Starts the senders of a load.
 ///
 /// # Errors
-/// Returns an error if a sender does not become ready.
+/// Returns the errors of [`Fleet::start`].
 pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet> {
     let placement = Placement {
         namespace: pods.namespace.to_owned(),
@@ -51,7 +50,7 @@ pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet>
         identity: Identity::meshed(load.meshed.unwrap_or(true)),
         length: load.duration.0,
     };
-    Fleet::start(pods.client, &placement, &pods.run, pods.deadline).await.context("the senders did not start")
+    Fleet::start(pods.client, &placement, &pods.run, pods.deadline).await
 }
 
 /// Returns the request of a load; a target without a scheme is a service of the namespace.
