@@ -19,7 +19,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object, manifest};
 use meshy_lab::files;
 use meshy_metrics::routes::Service;
-use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
+use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, Pauses, PolicyChange};
 
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]
@@ -267,7 +267,7 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
     let mut clients = Clients::of(&client, &service, context.deadline).await?;
-    let clients = clients.settled(&Evidence::Profile, context.deadline).await;
+    let clients = clients.settled(&Evidence::Profile, Pauses::Short, context.deadline).await;
     let shown = Shown { profile: profile.to_value(), budget: profile.budget().in_words(), clients };
     context.data(&shown, |shown| {
         let yaml = serde_yaml::to_string(&shown.profile).unwrap_or_default();
