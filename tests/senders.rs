@@ -36,6 +36,11 @@ fn a_load_from_pods_has_each_scheduled_request_and_leaves_no_pod_behind() {
     assert!(four["senders"]["start_skew_ms"].is_number(), "{}", four["senders"]);
     let forwarded = json(&home.good(&format!("traffic 1s --url {URL} --rate 10 --via port-forward -o json")));
     assert!(forwarded.get("senders").is_none());
+    for via in ["senders", "port-forward"] {
+        let calls = URL.replace("http://", "grpc://");
+        let calls = json(&home.good(&format!("traffic 1s --url {calls} --rate 10 --via {via} -o json")));
+        assert_eq!(calls["traffic"]["outcomes_count"], serde_json::json!({"gRPC 0 OK": 10}), "{via}");
+    }
     assert_eq!(home.good("traffic --cleanup -o json").trim(), "[]");
 }
 
@@ -126,6 +131,7 @@ fn flags_that_cannot_be_followed_are_errors_before_anything_is_done() {
         ("traffic --url http://x/ --targets y.yaml", "cannot be used with"),
         ("traffic --targets absent.yaml", "cannot read absent.yaml"),
         ("traffic --url http://x/ --senders 65", "65"),
+        ("traffic --url grpc://x/a.B/C -X GET", "always a POST"),
     ] {
         let output = home.run(line);
         let talk = String::from_utf8_lossy(&output.stderr);

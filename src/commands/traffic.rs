@@ -69,13 +69,14 @@ const LENGTH: Duration = Duration::from_secs(30);
     after_help = "Examples:\n  meshy traffic 30s --rate 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
                   meshy traffic --url http://cart.shop:8080/ --senders 4 --rate 2000\n  \
                   meshy traffic --url http://cart.shop:8080/ --from deploy/web -n shop\n  \
+                  meshy traffic --url grpc://cart.shop:8080/shop.Cart/Get --senders 1\n  \
                   meshy traffic --url http://web.shop/ --outcomes price -n shop"
 )]
 pub struct Args {
     /// The way of the requests: through the ingress to minimal-service, which calls bounced-service, or to bounced-service
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
-    /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service
+    /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service, or `grpc://…/SERVICE/METHOD`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Several targets with weights and bodies, from a YAML file (docs/load.md)
