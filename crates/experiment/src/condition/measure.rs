@@ -47,8 +47,8 @@ pub(super) fn measure(
     if let Some(q) = quantile(operand.metric) {
         return latency(step, operand.place.as_ref(), q);
     }
-    if operand.metric == Metric::Wasted {
-        return wasted(&step.totals, operand);
+    if matches!(operand.metric, Metric::Wasted | Metric::Probes) {
+        return at_service(&step.totals, operand);
     }
     let counted = counted(step, operand)?;
     let ratio = |hits: u64, count: u64, what: &str| match count {
@@ -237,12 +237,17 @@ fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured,
     interval.map(|interval| value(interval, Unit::Millis)).ok_or_else(|| "no latency was measured".to_owned())
 }
 
-fn wasted(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
+/// What is counted at a service: its wasted work, or its probes.
+fn at_service(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
     let Some(Place::Service(name)) = &operand.place else {
-        return Err("`wasted` is counted by services, write `wasted@SERVICE`".to_owned());
+        let metric = operand.metric;
+        return Err(format!("`{metric}` is counted by services, write `{metric}@SERVICE`"));
     };
     let found: Option<&ServiceCounts> = totals.services.iter().find(|service| service.service == *name);
     let service = found.ok_or_else(|| format!("service `{name}` reported no counts"))?;
+    if operand.metric == Metric::Probes {
+        return Ok(value(Interval::exact(float(service.probes)), Unit::Count));
+    }
     match service.worked() {
         0 => Err(format!("service `{name}` finished no request")),
         worked => Ok(share(service.wasted, worked)),

@@ -37,6 +37,8 @@ pub enum Metric {
     Wasted,
     /// The share of attempts with mutual TLS.
     MutualTls,
+    /// The kubelet's probes that a service's proxies let pass.
+    Probes,
     /// Requests of an outcome class: their share with `%`, else their number.
     Outcome(Outcome),
     /// Responses with a status: their share with `%`, else their number.
@@ -60,7 +62,7 @@ pub enum Unit {
     Class,
 }
 
-const SIMPLE: [(&str, Metric); 15] = [
+const SIMPLE: [(&str, Metric); 16] = [
     ("success", Metric::Success),
     ("actual-success", Metric::ActualSuccess),
     ("rate", Metric::Rate),
@@ -76,6 +78,7 @@ const SIMPLE: [(&str, Metric); 15] = [
     ("share", Metric::Share),
     ("wasted", Metric::Wasted),
     ("mutual-tls", Metric::MutualTls),
+    ("probes", Metric::Probes),
 ];
 
 impl Metric {
@@ -108,6 +111,7 @@ impl Metric {
             Self::Amplification => &[Unit::PerRequest],
             Self::P50 | Self::P95 | Self::P99 | Self::Max | Self::Recovery => &[Unit::Millis],
             Self::Class => &[Unit::Class],
+            Self::Probes => &[Unit::Count],
             Self::Outcome(_) | Self::Status(_) => &[Unit::Ratio, Unit::Count],
         }
     }

@@ -201,7 +201,13 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     let metric = metric(rest)?;
     let timed = matches!(
         metric,
-        Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Recovery | Metric::Class
+        Metric::P50
+            | Metric::P95
+            | Metric::P99
+            | Metric::Max
+            | Metric::Recovery
+            | Metric::Class
+            | Metric::Probes
     );
     if window.is_some() && timed {
         return rest.error(format!("`{metric}` is measured over the whole step only"), None);
@@ -209,7 +215,9 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     if place.is_some() && matches!(metric, Metric::Goodput | Metric::Recovery | Metric::Class) {
         return rest.error(format!("`{metric}` is measured at the sender only"), None);
     }
-    if place.is_none() && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls) {
+    if place.is_none()
+        && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls | Metric::Probes)
+    {
         return rest.error(format!("`{metric}` needs a place, write `{metric}@SERVICE`"), None);
     }
     Ok(Operand { variant, step, window, metric, place })

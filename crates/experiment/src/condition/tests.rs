@@ -194,6 +194,7 @@ fn what_was_not_measured_is_undecided_with_the_reason() {
         ("low.success@price > 1%", "no proxy counted requests to `price`"),
         ("low.class == recovered", "the step has no trigger"),
         ("low.wasted@cart < 1%", "service `cart` reported no counts"),
+        ("low.probes@cart >= 1", "service `cart` reported no counts"),
         ("low.p99@cart < 1s", "no latency was measured"),
         ("low[1s..30s].success > 1%", "measured for 10 s only"),
     ] {
