@@ -2,7 +2,6 @@
 
 mod storm;
 
-use crate::expect::Evaluated;
 use crate::steps::Step;
 use crate::ui::table::{self, Table};
 use meshy_experiment::event::Mesh;
@@ -204,12 +203,6 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
         text.push_str(&wrapped(&format!("note: {remark}"), WIDTH).join("\n"));
     }
     text
-}
-
-/// An expectation's line.
-pub fn of_evaluated(evaluated: &Evaluated) -> String {
-    let mark = if evaluated.holds { "met" } else { "NOT MET" };
-    format!("expected {}, measured {}: {mark}", evaluated.condition, evaluated.measured)
 }
 
 /// The result of a step in sentences: what clients saw, what the service returned where retries were made, and what was predicted.

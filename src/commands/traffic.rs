@@ -18,7 +18,6 @@ pub(super) use destination::ingress;
 use super::gate::{self, Gate};
 use super::predict::positive;
 use crate::context::Context;
-use crate::expect::Evaluated;
 use crate::measure;
 use crate::recording::Recording;
 use crate::runs;
@@ -26,7 +25,7 @@ use crate::steps::Step;
 use crate::summary;
 use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
-use meshy_experiment::event::RunStatus;
+use meshy_experiment::event::{ConditionResult, RunStatus};
 use meshy_lab::cluster;
 use meshy_load::{Plan, Target};
 use meshy_senders::Sent;
@@ -155,7 +154,7 @@ pub(super) struct Document<'a> {
     step: &'a Step,
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<Senders<'a>>,
-    expectations: &'a [Evaluated],
+    expectations: &'a [ConditionResult],
 }
 
 /// The senders of a load.
@@ -271,7 +270,7 @@ fn conclude(
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
         context.report.warn(format!("nothing responded at {server}: is it up?"));
     }
-    let evaluated = args.gate.evaluate(Some(step));
+    let evaluated = args.gate.evaluate(&recording.view.run().results());
     let mut measured = summary::of_step(step);
     if let Some(sent) = sent {
         measured.push_str(&format!("{}\n", sent.lines()[0]));
@@ -285,7 +284,7 @@ fn conclude(
     let document = Document { run: &recording.id, interrupted, step, senders, expectations: &evaluated };
     context.data(&document, |_| {
         let mut text = measured;
-        evaluated.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_evaluated(one))));
+        evaluated.iter().for_each(|one| text.push_str(&format!("\n{one}")));
         text
     })?;
     check(args, step, length)?;

@@ -86,6 +86,9 @@ pub(super) fn measure(
             let attempts = with_retries(edge).scaled(1.0 / float(requests), 0.0);
             Ok(Measured { share: Some((edge.attempts, requests)), ..value(attempts, Unit::PerRequest) })
         }
+        Metric::AddedLoad => {
+            added_load(edge.or(by_the_service(step, operand).as_ref()).ok_or("no source counted attempts")?)
+        }
         Metric::Outcome(outcome) => {
             // A proxy that counted mutual TLS would have counted what it rejected, too.
             let is_read = edge.is_some_and(|edge| edge.attempts_mutual_tls.is_some());
@@ -205,6 +208,28 @@ fn amplified(step: &StepResult, operand: &Operand, edge: &EdgeCounts) -> Result<
         _ => load(step, operand).requests,
     };
     if requests == 0 { Err("there were no requests".to_owned()) } else { Ok(requests) }
+}
+
+/// Attempts beyond the first, per request at the service.
+fn added_load(edge: &EdgeCounts) -> Result<Measured, String> {
+    let retries = edge.attempts.saturating_sub(edge.requests);
+    let interval = match (edge.requests, retries) {
+        (0, _) => return Err("there were no requests".to_owned()),
+        (_, 0) => Interval::exact(0.0),
+        (requests, _) => Interval::count(retries).scaled(1.0 / float(requests), 0.0),
+    };
+    Ok(value(interval, Unit::Ratio))
+}
+
+/// What the service itself reported to the sender about attempts, over the whole step.
+fn by_the_service(step: &StepResult, operand: &Operand) -> Option<EdgeCounts> {
+    if operand.place.is_some() || operand.window.is_some() || step.totals.attempts.is_empty() {
+        return None;
+    }
+    let counts = step.totals.attempts.iter();
+    let attempts = counts.map(|(attempts, counts)| u64::from(*attempts) * counts.requests).sum();
+    let requests = step.totals.attempts.values().map(|counts| counts.requests).sum();
+    Some(EdgeCounts { requests, attempts, ..EdgeCounts::default() })
 }
 
 /// The attempts with their interval: what was requested is known, retries are random.

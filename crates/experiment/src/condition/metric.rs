@@ -17,6 +17,8 @@ pub enum Metric {
     ActualRate,
     /// Attempts per request.
     Amplification,
+    /// Attempts beyond the first, per request at the service, in percent.
+    AddedLoad,
     /// The median latency.
     P50,
     /// The 95th percentile of the latency.
@@ -62,12 +64,13 @@ pub enum Unit {
     Class,
 }
 
-const SIMPLE: [(&str, Metric); 16] = [
+const SIMPLE: [(&str, Metric); 17] = [
     ("success", Metric::Success),
     ("actual-success", Metric::ActualSuccess),
     ("rate", Metric::Rate),
     ("actual-rate", Metric::ActualRate),
     ("amplification", Metric::Amplification),
+    ("added-load", Metric::AddedLoad),
     ("p50", Metric::P50),
     ("p95", Metric::P95),
     ("p99", Metric::P99),
@@ -103,6 +106,7 @@ impl Metric {
         match self {
             Self::Success
             | Self::ActualSuccess
+            | Self::AddedLoad
             | Self::Goodput
             | Self::Share
             | Self::Wasted

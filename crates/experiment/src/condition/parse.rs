@@ -100,6 +100,7 @@ impl FromStr for Condition {
                 | Metric::Max
                 | Metric::Rate
                 | Metric::ActualRate
+                | Metric::AddedLoad
                 | Metric::Recovery
         );
         if exact && (measured_by_intervals || matches!(right_side, Right::Operand(_))) {
@@ -109,7 +110,8 @@ impl FromStr for Condition {
                 hint,
             );
         }
-        if operator == Operator::Near && !matches!(right_side, Right::Value(_, Unit::Ratio)) {
+        let is_share = left_operand.metric != Metric::AddedLoad;
+        if operator == Operator::Near && !(is_share && matches!(right_side, Right::Value(_, Unit::Ratio))) {
             return right.error("`~` compares a share with a predicted one, such as 10%", None);
         }
         Ok(Self { left: left_operand, operator, right: right_side })
