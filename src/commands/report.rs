@@ -26,7 +26,7 @@ const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" 
     after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report before after"
 )]
 pub struct Args {
-    /// One run: write its report. Two runs: compare them. A run is an id or its beginning, a tag, a file, or `last`
+    /// One run: write its report. Two runs: compare them. A run is an id or its first characters, a tag, a file, or `last`
     #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]
     runs: Vec<String>,
     /// List the recorded runs

@@ -72,7 +72,7 @@ const LENGTH: Duration = Duration::from_secs(30);
                   meshy traffic --url http://web.shop/ --outcomes price -n shop"
 )]
 pub struct Args {
-    /// The way of the requests: through the ingress to minimal-service, which calls bounced-service, or to bounced-service
+    /// Through the ingress to minimal-service, which calls bounced-service (`service`), or to bounced-service (`ingress`)
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
     /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service, or `grpc://…/SERVICE/METHOD`
@@ -90,7 +90,7 @@ pub struct Args {
     /// The body for --url, or @FILE
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
-    /// Send HTTP/2, without TLS at once and not after an upgrade from HTTP/1.1
+    /// Send HTTP/2; without TLS the connection begins with it, without an upgrade from HTTP/1.1
     #[arg(long)]
     http2: bool,
     /// Trust the authorities in this PEM file for https URLs
@@ -129,7 +129,7 @@ pub struct Args {
     /// How long the load lasts [default: 30s]
     #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
-    /// The largest number of connections of a sender, and so of its open requests
+    /// The largest number of open requests of a sender; with HTTP/1.1 each has its own connection
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long the sender waits for a response; the request timeout of the mesh is a policy
