@@ -238,7 +238,10 @@ fn results(report: &Report) -> (BTreeMap<String, u64>, ByAttempts) {
 
 /// The status of a response; 0 where there was none.
 fn status(outcome: Outcome) -> u16 {
-    outcome.status().unwrap_or_default()
+    match outcome {
+        Outcome::Answer(status) | Outcome::Carried(status) => status,
+        Outcome::TimedOut | Outcome::Broken | Outcome::NeverSent | Outcome::ClientError => 0,
+    }
 }
 
 fn status_name(status: u16) -> String {

@@ -8,5 +8,4 @@ mod lifecycle;
 mod refused;
 mod resets;
 mod restart;
-mod senders;
 mod user;

@@ -4,7 +4,6 @@
 #[path = "../support/home.rs"]
 mod home;
 
-mod foreign;
 mod input;
 mod lab;
 mod process;

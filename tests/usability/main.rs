@@ -12,4 +12,3 @@ mod talk;
 #[cfg(target_os = "linux")]
 #[path = "../support/terminal.rs"]
 mod terminal;
-mod unmeshed;

@@ -104,10 +104,8 @@ impl Mesh {
         }
         self.inbound.start(tasks);
         self.egress.start(tasks);
-        for routes in route_status::kinds() {
-            let api = self.api.clone();
-            tasks.spawn(async move { route_status::follow(&api, &routes).await });
-        }
+        let api = self.api.clone();
+        tasks.spawn(async move { route_status::follow(&api).await });
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {

@@ -100,7 +100,6 @@ impl FromStr for Condition {
                 | Metric::Max
                 | Metric::Rate
                 | Metric::ActualRate
-                | Metric::AddedLoad
                 | Metric::Recovery
         );
         if exact && (measured_by_intervals || matches!(right_side, Right::Operand(_))) {
@@ -110,8 +109,7 @@ impl FromStr for Condition {
                 hint,
             );
         }
-        let is_share = left_operand.metric != Metric::AddedLoad;
-        if operator == Operator::Near && !(is_share && matches!(right_side, Right::Value(_, Unit::Ratio))) {
+        if operator == Operator::Near && !matches!(right_side, Right::Value(_, Unit::Ratio)) {
             return right.error("`~` compares a share with a predicted one, such as 10%", None);
         }
         Ok(Self { left: left_operand, operator, right: right_side })
@@ -203,13 +201,7 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     let metric = metric(rest)?;
     let timed = matches!(
         metric,
-        Metric::P50
-            | Metric::P95
-            | Metric::P99
-            | Metric::Max
-            | Metric::Recovery
-            | Metric::Class
-            | Metric::Probes
+        Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Recovery | Metric::Class
     );
     if window.is_some() && timed {
         return rest.error(format!("`{metric}` is measured over the whole step only"), None);
@@ -217,9 +209,7 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     if place.is_some() && matches!(metric, Metric::Goodput | Metric::Recovery | Metric::Class) {
         return rest.error(format!("`{metric}` is measured at the sender only"), None);
     }
-    if place.is_none()
-        && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls | Metric::Probes)
-    {
+    if place.is_none() && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls) {
         return rest.error(format!("`{metric}` needs a place, write `{metric}@SERVICE`"), None);
     }
     Ok(Operand { variant, step, window, metric, place })

@@ -1,7 +1,6 @@
 //! Tables from a Prometheus that scrapes the proxies of a lab.
 
-mod discover;
-#[path = "../support/home.rs"]
+#[path = "support/home.rs"]
 mod home;
 
 use std::fs;
