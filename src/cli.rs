@@ -68,7 +68,7 @@ pub enum Command {
     /// Run an embedded lab's cluster
     #[command(hide = true)]
     InternalServe(commands::internal_serve::Args),
-    /// Find policies that are accepted but have no effect
+    /// Find policies without the intended effect
     Lint(commands::lint::Args),
     /// Show, apply or delete policies; translate a profile
     Policy(commands::policy::Args),

@@ -17,7 +17,6 @@ pub mod commands;
 pub mod compare;
 pub mod config;
 pub mod context;
-pub mod expect;
 pub mod forward;
 mod last_load;
 pub mod measure;

@@ -12,6 +12,7 @@ pub use load::{Counted, observed, step, step_by};
 pub(crate) use load::{added_latency, predicted};
 use meshy_base::error;
 pub use meshy_experiment::event::Mesh;
+use meshy_metrics::edges::{Edge, edges};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{Outcomes, Pod, PodWindow, Scrapes, Window, callers};
 use meshy_policy::services::{self, NotTestService, ServiceIds};
@@ -28,7 +29,7 @@ pub struct Watched {
     seen: Result<Option<ServiceIds>, String>,
     policy: Policy,
     fault: Result<Fault, String>,
-    /// Whether the next attempt starts a block of failures; elsewhere in a block, the prediction is that without blocks.
+    /// Whether the next attempt starts a block of failures; otherwise it may be anywhere in one.
     starts_block: bool,
 }
 
@@ -130,9 +131,13 @@ impl Watched {
 
     fn predicted(&self, fault: &Fault, (rate, seconds): (f64, f64), clients: u32) -> EdgePrediction {
         let (fail_ratio, policy) = (test_service::fail_ratio(fault), self.policy);
-        let blocks = fault.blocks && self.starts_block;
+        // Each replica has separate blocks, and which of them gets an attempt is not known.
+        let blocks = fault.blocks && self.servers.len() == 1;
+        let within_block = blocks && !self.starts_block;
         let (requests_per_second, over_seconds) = (rate, seconds);
-        predict_edge(EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks }, 1)
+        let load =
+            EdgeLoad { fail_ratio, requests_per_second, over_seconds, clients, policy, blocks, within_block };
+        predict_edge(load, 1)
     }
 
     /// Returns what was counted between two scrapes, the first of which was made with this, and the window; `sent` as for
@@ -165,9 +170,16 @@ impl Watched {
         };
         let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1);
         let clients = u32::try_from(clients).unwrap_or(u32::MAX);
-        let outcomes = Outcomes::of(&routes, served.as_ref());
-        let timed_out = not_predictable(&outcomes);
-        let prediction = sent.zip(fault).filter(|_| timed_out.is_none());
+        let mut outcomes = Outcomes::of(&routes, served.as_ref());
+        if self.seen == Ok(None) {
+            outcomes.remarks.push(format!(
+                "n/a: outcomes by attempt and the added latency, which only meshy's test service reports; service `{}` runs \
+                 another application",
+                self.service.name
+            ));
+        }
+        let other = not_predictable(&outcomes).or_else(|| self.failed_calls(window));
+        let prediction = sent.zip(fault).filter(|_| other.is_none());
         Mesh {
             policy: self.policy,
             fail_ratio: fault.map(test_service::fail_ratio),
@@ -175,10 +187,27 @@ impl Watched {
             servers: total(server_view(own).values()),
             outcomes,
             prediction: prediction.map(|(sent, fault)| self.predicted(fault, sent, clients)),
-            unpredicted: unpredicted.or(timed_out),
+            unpredicted: unpredicted.or(other),
             gaps: window.gaps.clone(),
             service: self.service.clone(),
         }
+    }
+
+    /// Why the failures of the service are not only its own: requests that it sent to another service failed.
+    fn failed_calls(&self, window: &Window) -> Option<String> {
+        let own = |edge: &&Edge| {
+            edge.namespace == self.service.namespace
+                && self.servers.iter().any(|server| server.workload == edge.client)
+        };
+        let edges = edges(window);
+        let Edge { service: called, counts, .. } =
+            edges.iter().filter(own).find(|edge| edge.counts.failed_count > 0)?;
+        let (name, failed, all) = (&self.service.name, counts.failed_count, counts.requests_count);
+        Some(format!(
+            "`{name}` calls `{}`, where {failed} of {all} requests failed, and the prediction has only failures of `{name}` itself; \
+             `meshy predict --topology` has those of all services",
+            called.name
+        ))
     }
 
     /// Whether several replicas each know a part of a request's attempts only.

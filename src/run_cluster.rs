@@ -57,6 +57,24 @@ impl RunCluster {
         Ok(if is_there { Choice::Deployed } else { Choice::Own { like_linkerd } })
     }
 
+    /// Returns how the proxies of the lab, or of the cluster of `--context`, take a new policy over.
+    ///
+    /// # Errors
+    /// A lab's record cannot be read.
+    pub fn pauses_of(env: &Env) -> anyhow::Result<Pauses> {
+        let lab = Self::record(env)?;
+        let at_once =
+            lab.is_some_and(|lab| cluster::provider(lab.provider()).built_in().mesh && !lab.like_linkerd());
+        Ok(if at_once { Pauses::Short } else { Pauses::LikeLinkerd })
+    }
+
+    fn record(env: &Env) -> anyhow::Result<Option<Record>> {
+        match &env.context {
+            Some(context) => Record::on_context(context),
+            None => env.lab(),
+        }
+    }
+
     /// Connects to the cluster, or starts it.
     ///
     /// # Errors
@@ -146,10 +164,7 @@ impl RunCluster {
     }
 
     async fn deployed(env: &Env) -> anyhow::Result<Self> {
-        let lab = match &env.context {
-            Some(context) => Record::on_context(context)?,
-            None => env.lab()?,
-        };
+        let lab = Self::record(env)?;
         let client = env.client().await?;
         let Some(lab) = lab else {
             let context = env.context.clone().unwrap_or_default();

@@ -204,6 +204,11 @@ async fn all<W: Write + Send>(
         })
         .collect();
     predictions(env, plan, &runs).await?;
+    if matches!(plan.graph, Graph::Topology(_)) && !ground.run_cluster.is_own() {
+        for run in &runs {
+            evidence::reachable(&ground, run.place, &plan.scenario.steps, &env.report).await?;
+        }
+    }
     warm_up(env, plan, &runs).await?;
     steps::all(plan, &runs, &stop, before).await
 }

@@ -2,7 +2,6 @@
 
 mod storm;
 
-use crate::expect::Evaluated;
 use crate::steps::Step;
 use crate::ui::table::{self, Table};
 use meshy_experiment::event::Mesh;
@@ -189,7 +188,7 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
         outcomes.added_attempts_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
     // Below zero it is chance: a retry does not make an answer come sooner.
     let latency = match outcomes.added_latency_ms {
-        None => "-".to_owned(),
+        None => "n/a".to_owned(),
         Some(..0.05) => "no".to_owned(),
         Some(ms) => format!("{ms:.1} ms"),
     };
@@ -204,12 +203,6 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
         text.push_str(&wrapped(&format!("note: {remark}"), WIDTH).join("\n"));
     }
     text
-}
-
-/// An expectation's line.
-pub fn of_evaluated(evaluated: &Evaluated) -> String {
-    let mark = if evaluated.holds { "met" } else { "NOT MET" };
-    format!("expected {}, measured {}: {mark}", evaluated.condition, evaluated.measured)
 }
 
 /// The result of a step in sentences: what clients saw, what the service returned where retries were made, and what was predicted.

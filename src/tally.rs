@@ -238,10 +238,7 @@ fn results(report: &Report) -> (BTreeMap<String, u64>, ByAttempts) {
 
 /// The status of a response; 0 where there was none.
 fn status(outcome: Outcome) -> u16 {
-    match outcome {
-        Outcome::Answer(status) | Outcome::Carried(status) => status,
-        Outcome::TimedOut | Outcome::Broken | Outcome::NeverSent | Outcome::ClientError => 0,
-    }
+    outcome.status().unwrap_or_default()
 }
 
 fn status_name(status: u16) -> String {

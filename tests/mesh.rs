@@ -282,7 +282,7 @@ apiVersion: v1
 kind: Service
 metadata:
   name: bounced-service
-  annotations: {timeout.linkerd.io/request: 5s}
+  annotations: {timeout.linkerd.io/request: 5s, balancer.linkerd.io/failure-accrual: consecutive}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -340,6 +340,8 @@ async fn policies_of_every_kind_are_applied_verified_and_deleted() {
     assert!(text.matches("in force").count() >= 3, "{text}");
     let text = lab.expect("policy show bounced-service", 0).await;
     assert!(text.contains("requests of HTTPRoute bounced-all") && text.contains("5000/s per pod"), "{text}");
+    let callers = "callers          meshed clients (AuthorizationPolicy bounced-meshed)  [Server bounced: the oldest Server of the port]";
+    assert!(text.contains(callers) && text.contains("  endpoints      bounced-service-"), "{text}");
     let text = lab.expect("policy delete httproute/bounced-all", 0).await;
     assert!(text.contains("httproute `bounced-all` deleted"), "{text}");
     let text = lab.expect("policy show bounced-service", 0).await;
@@ -351,6 +353,9 @@ async fn policies_of_every_kind_are_applied_verified_and_deleted() {
     );
     let text = lab.expect("policy show bounced-service", 0).await;
     assert_eq!(text.matches("[default: no object sets it]").count(), 4, "{text}");
+    let callers =
+        "callers          every client (all-unauthenticated)  [default: no Server selects the port]";
+    assert!(text.contains(callers), "{text}");
     drop(traffic);
 }
 

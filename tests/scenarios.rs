@@ -95,6 +95,61 @@ fn retries_on_each_edge_multiply_and_all_three_counts_of_an_edge_are_equal() {
     }
 }
 
+/// A route retries UNAVAILABLE twice, and every call fails with it: each call has three attempts.
+#[test]
+fn calls_of_grpc_are_a_load_whose_retries_are_decided_by_the_grpc_status() {
+    let home = Home::new();
+    fs::write(home.path().join("calls.yaml"), CALLS_ROUTE).expect("a file");
+    fs::write(home.path().join("grpc.yaml"), CALLS).expect("a file");
+    let output = home.good("run ./grpc.yaml -o json");
+    let document: Value = serde_json::from_str(&output).expect("one document");
+    let expectations = document["expectations"].as_array().expect("a list");
+    assert!(expectations.iter().all(|one| one["verdict"] == "met"), "{document}");
+    let events = events(&home);
+    let ended = of_type(&events, "step-ended");
+    let totals = |name: &str| &ended.iter().find(|step| step["step"] == name).expect("the step")["totals"];
+    for (step, attempts) in [("unretried", 12), ("retried", 36)] {
+        let totals = totals(step);
+        assert_eq!(totals["results"], serde_json::json!({"gRPC 14 UNAVAILABLE": 12}), "{totals}");
+        assert_eq!(totals["services"][0]["received"], attempts, "{totals}");
+    }
+    let edge = &totals("retried")["edges"][0];
+    assert_eq!((&edge["requests"], &edge["attempts"]), (&12.into(), &36.into()), "{edge}");
+    assert_eq!(edge["outcomes"], serde_json::json!({"limit-reached": 12}), "{edge}");
+}
+
+const CALLS: &str = "apiVersion: meshy/v1alpha1
+kind: Scenario
+metadata: { name: calls, title: Calls of gRPC }
+topology:
+  apiVersion: meshy/v1alpha1
+  kind: Topology
+  metadata: { name: calls }
+  services:
+    - { name: calls, type: grpc, entrypoint: true }
+steps:
+  - name: unretried
+    faults: &unavailable [{ service: calls, sequence: [503] }]
+    load: &load { target: calls, rate: 6/s, duration: 2s, senders: 1 }
+  - name: retried
+    policies: [calls.yaml]
+    faults: *unavailable
+    load: *load
+expect:
+  - unretried.status.503 == 100%
+  - retried.status.503 == 100%
+";
+
+const CALLS_ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata:
+  name: calls
+  annotations: { retry.linkerd.io/grpc: unavailable, retry.linkerd.io/limit: \"2\" }
+spec:
+  parentRefs: [{ group: \"\", kind: Service, name: calls, port: 8080 }]
+  rules: [{ backendRefs: [{ name: calls, port: 8080 }] }]
+";
+
 #[test]
 fn a_load_above_the_capacity_is_only_a_warning() {
     let home = Home::new();

@@ -36,7 +36,43 @@ fn a_load_from_pods_has_each_scheduled_request_and_leaves_no_pod_behind() {
     assert!(four["senders"]["start_skew_ms"].is_number(), "{}", four["senders"]);
     let forwarded = json(&home.good(&format!("traffic 1s --url {URL} --rate 10 --via port-forward -o json")));
     assert!(forwarded.get("senders").is_none());
+    for via in ["senders", "port-forward"] {
+        let calls = URL.replace("http://", "grpc://");
+        let calls = json(&home.good(&format!("traffic 1s --url {calls} --rate 10 --via {via} -o json")));
+        assert_eq!(calls["traffic"]["outcomes_count"], serde_json::json!({"gRPC 0 OK": 10}), "{via}");
+    }
     assert_eq!(home.good("traffic --cleanup -o json").trim(), "[]");
+}
+
+/// Responses of a workload since its proxy started.
+fn responses(home: &Home, workload: &str) -> u64 {
+    let stat = json(&home.good("stat --window 0s -o json"));
+    let row =
+        stat["rows"].as_array().expect("rows").iter().find(|row| row["name"] == workload).expect("a row");
+    row["responses_count"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn several_targets_get_requests_by_their_weights_with_the_body_of_a_file() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    let body = r#"{"rebound":"true","endpoint":"http://bounced-service:9090"}"#;
+    std::fs::create_dir(home.path().join("load")).expect("a folder");
+    std::fs::write(home.path().join("load/bounce.json"), body).expect("a file");
+    let targets = "targets:\n  - { url: 'http://bounced-service.default:9090/', weight: 9 }\n  \
+                   - { url: 'http://minimal-service.default:9090/bounce', method: POST, bodyFile: bounce.json, weight: 1 }\n";
+    std::fs::write(home.path().join("load/targets.yaml"), targets).expect("a file");
+    let before = ["bounced-service", "minimal-service"].map(|name| responses(&home, name));
+    let line = "traffic 2s --targets load/targets.yaml --rate 50 --senders 2 -o json";
+    let traffic = json(&home.good(line))["traffic"].clone();
+    let histogram = traffic["histogram"].as_array().expect("buckets").iter();
+    let counted: u64 = histogram.filter_map(|bucket| bucket["requests_count"].as_u64()).sum();
+    assert_eq!((&traffic["requests_count"], counted), (&100.into(), 100), "{traffic}");
+    // Each of the ten bodies makes minimal-service call bounced-service once more.
+    let after = ["bounced-service", "minimal-service"].map(|name| responses(&home, name));
+    assert_eq!([after[0] - before[0], after[1] - before[1]], [90 + 10, 10]);
+    let text = home.good("traffic 1s --targets load/targets.yaml --rate 10 --via port-forward");
+    assert!(text.contains("10 requests in 1.0 s") && text.contains(" up to "), "{text}");
 }
 
 #[test]
@@ -62,6 +98,31 @@ fn senders_of_a_killed_command_are_deleted_by_cleanup() {
 }
 
 #[test]
+fn on_a_foreign_cluster_senders_need_a_flag_an_image_and_consent() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    // Another user with the same kubeconfig, for whom meshy did not make the cluster.
+    let other = Home::new();
+    std::fs::create_dir(other.path().join(".kube")).expect("a folder");
+    std::fs::copy(home.kubeconfig(), other.kubeconfig()).expect("a kubeconfig");
+    let line =
+        "traffic 1s --url http://minimal-service.default.svc:9090/ --rate 5 --context embedded-meshy -o json";
+    let image = "--sender-image minimal-service";
+    for (flags, status, reason) in [
+        (format!("--senders 1 {image}"), 2, "`--yes` consents"),
+        ("--senders 1 --yes".to_owned(), 2, "`--sender-image` names the test service's image"),
+    ] {
+        let refused = other.run(&format!("{line} {flags}"));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(status), "{flags}: {text}");
+        assert!(text.contains(reason), "{flags}: {text}");
+    }
+    assert!(json(&other.good(line)).get("senders").is_none(), "pods are not the default there");
+    let sent = json(&other.good(&format!("{line} --senders 1 {image} --yes")));
+    assert_eq!(sent["senders"]["scheduled_count"], 5);
+}
+
+#[test]
 fn flags_that_cannot_be_followed_are_errors_before_anything_is_done() {
     let home = Home::new();
     for (line, reason) in [
@@ -70,6 +131,7 @@ fn flags_that_cannot_be_followed_are_errors_before_anything_is_done() {
         ("traffic --url http://x/ --targets y.yaml", "cannot be used with"),
         ("traffic --targets absent.yaml", "cannot read absent.yaml"),
         ("traffic --url http://x/ --senders 65", "65"),
+        ("traffic --url grpc://x/a.B/C -X GET", "always a POST"),
     ] {
         let output = home.run(line);
         let talk = String::from_utf8_lossy(&output.stderr);

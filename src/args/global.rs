@@ -59,7 +59,7 @@ pub enum ProviderChoice {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The lab's name, a DNS label of at most 53 characters [default: meshy, or the only lab]
+    /// The lab's name, a DNS label of at most 53 characters [default: the only lab, else meshy; for up, cluster, registry, demo and down always meshy]
     #[arg(long, global = true, env = "MESHY_NAME", hide_env = true, value_name = "NAME")]
     pub name: Option<LabName>,
     /// Where the cluster comes from

@@ -60,10 +60,10 @@ pub struct AddonArgs {
     /// Apply the output of `linkerd install --crds` before it
     #[arg(long, value_name = "FILE", requires = "linkerd_manifest")]
     linkerd_crds: Option<PathBuf>,
-    /// Your own trust anchor, PEM
+    /// Your own trust anchor (the root certificate that all proxies trust), PEM
     #[arg(long, value_name = "FILE", requires = "issuer", conflicts_with = "linkerd_manifest")]
     trust_anchor: Option<PathBuf>,
-    /// The issuer that it signed: certificate and key in one file, PEM
+    /// The issuer that it signed (the CA of the proxies' certificates): certificate and key in one file, PEM
     #[arg(long, value_name = "FILE", requires = "trust_anchor")]
     issuer: Option<PathBuf>,
 }

@@ -36,7 +36,7 @@ use crate::runs;
     after_help = "Examples:\n  meshy dashboard\n  meshy dashboard -n shop --no-open\n  meshy dashboard --replay last\n  meshy dashboard --replay last --save report.html"
 )]
 pub struct Args {
-    /// Show a recorded run: `last`, the begin of its id, or its file of events
+    /// Show a recorded run: `last`, the first characters of its id, or its file of events
     #[arg(long, value_name = "RUN")]
     replay: Option<String>,
     /// The namespace whose services are shown

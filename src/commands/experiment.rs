@@ -14,8 +14,8 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_policy::policy::{self, Session};
 
-/// How long the restore may take.
-const RESTORE: Duration = Duration::from_secs(20);
+/// How long the restore may take, with the deletion of the namespaces of all variants.
+const RESTORE: Duration = Duration::from_secs(60);
 
 const LATER: &str = "`meshy run --restore` restores them";
 

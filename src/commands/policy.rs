@@ -5,9 +5,12 @@ use anyhow::anyhow;
 use kube::ResourceExt as _;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_kube::Kinds;
+use meshy_linkerd::effective::EndpointBreakers;
 use meshy_linkerd::migrate::{Migration, Options, migrate};
+use meshy_metrics::callers;
 use meshy_metrics::routes::Service;
 use meshy_policy::policy::About;
+use meshy_policy::services;
 
 use std::time::Duration;
 
@@ -17,6 +20,9 @@ use crate::prove;
 
 mod apply;
 mod breakers;
+
+/// How long `show` watches the counters of a Service with a circuit breaker.
+const SHOWN_WINDOW: Duration = Duration::from_secs(2);
 
 /// The flags of `meshy policy`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +36,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
-    /// Show which object is in effect for each setting, and why
+    /// Show which object is in effect for each setting, who may call
     #[command(
         after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop --from front"
     )]
@@ -88,7 +94,8 @@ impl Args {
         match &self.act {
             Act::Apply(args) => args.measure.unwrap_or_default().saturating_mul(2),
             Act::Breakers(args) => args.window,
-            Act::Show { .. } | Act::Migrate { .. } | Act::Delete(_) => Duration::ZERO,
+            Act::Show { .. } => SHOWN_WINDOW,
+            Act::Migrate { .. } | Act::Delete(_) => Duration::ZERO,
         }
     }
 }
@@ -130,9 +137,31 @@ async fn show(
 ) -> anyhow::Result<Exit> {
     target::read(kinds.client(), wanted).await?;
     let mut about = About::read(kinds, wanted, from).await?;
-    about.read_rate_limits(kinds).await?;
-    context.data(&about.effective(), ToString::to_string)?;
+    about.read_inbound(kinds).await?;
+    let mut effective = about.effective();
+    if about.has_breaker() {
+        effective.endpoints = endpoints(context, kinds.client(), wanted).await?;
+    }
+    context.data(&effective, ToString::to_string)?;
     Ok(Exit::Done)
+}
+
+/// Returns what the circuit breakers of clients do with each endpoint; `None` for a Service without running pods.
+async fn endpoints(
+    context: &Context,
+    client: &kube::Client,
+    wanted: &Service,
+) -> anyhow::Result<Option<Vec<EndpointBreakers>>> {
+    let servers = match services::pods(client, &wanted.namespace, &wanted.name).await {
+        Ok(servers) => servers,
+        Err(error) => {
+            context.report.warn(format!("the state of circuit breakers is not shown: {error}"));
+            return Ok(None);
+        }
+    };
+    let before = callers::candidates(client).await?;
+    let (rows, _) = breakers::measure(context, (client, wanted, &servers), &before, SHOWN_WINDOW).await?;
+    Ok(Some(meshy_policy::policy::breakers(&rows)))
 }
 
 async fn translate(

@@ -115,6 +115,7 @@ impl ScenarioArgs {
             clients: self.clients,
             policy,
             blocks: false,
+            within_block: false,
         })
     }
 
@@ -197,7 +198,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     watched.done(format!("{} requests", mesh.clients.requests_count));
     // Another application does not say how it fails: its attempts do.
     let text = match test_service::fault(&client, &pods).await {
-        Ok(fault) => Some(test_service::fail_ratio(&fault)),
+        Ok(fault) => {
+            scenario.blocks = fault.blocks && pods.len() == 1;
+            scenario.within_block = scenario.blocks;
+            Some(test_service::fail_ratio(&fault))
+        }
         Err(error) => {
             context
                 .report
@@ -206,7 +211,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
     };
     let seen = mesh.clients.actual_success().map(|good| 1.0 - good);
-    scenario.fail_ratio = text.or(seen).unwrap_or(scenario.fail_ratio);
+    scenario.fail_ratio = match text.or(seen) {
+        Some(ratio) => ratio,
+        None => return Err(unknown_failures(&service.name, window)),
+    };
     if mesh.clients.requests_count > 0 {
         scenario.requests_per_second = mesh.clients.requests_count as f64 / scenario.over_seconds;
     }
@@ -229,6 +237,16 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         format!("{}\n  measured         {place}", words(&prediction))
     })?;
     Ok(Exit::Done)
+}
+
+/// The error for an application that does not report its faults, without a request from which its share of failures is known.
+fn unknown_failures(service: &str, window: Duration) -> anyhow::Error {
+    let error = anyhow!(
+        "the share of failures of service `{service}` is not known: no proxy counted a request to it in {} s",
+        window.as_secs_f64()
+    );
+    let hint = "send requests meanwhile, for example with `meshy traffic --url`; `meshy predict --fail 30%` predicts without a cluster";
+    Err::<(), _>(error).hint(hint).unwrap_err()
 }
 
 pub(super) fn policy_words(policy: &Policy) -> String {
@@ -287,6 +305,9 @@ fn words(prediction: &EdgePrediction) -> String {
     );
     text.push_str(match prediction.simulations_count {
         0 => "\n\nExact; the range holds 99.7 % of such runs.",
+        _ if scenario.blocks => {
+            "\n\nSimulated with failures in blocks of 10; the range holds 99.7 % of such runs."
+        }
         _ => "\n\nSimulated with tower's budget; the range holds 99.7 % of such runs.",
     });
     if let Some(remark) = &prediction.remark {

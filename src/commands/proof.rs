@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::mesh::injection;
 use crate::mesh::workloads::{self, Selection};
+use crate::run_cluster::RunCluster;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
@@ -48,12 +49,13 @@ pub(super) async fn observe(
     proof: &Proof,
     mut clients: Clients,
 ) -> anyhow::Result<Vec<Client>> {
+    let pauses = RunCluster::pauses_of(context)?;
     let step = context.report.step("Verifying", format!("clients of `{}`", proof.service.name));
-    let mut seen = clients.settled(&proof.evidence, context.deadline).await;
+    let mut seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     if proof.restart && seen.iter().any(|c| c.state == State::Stale) {
         step.waiting("restarting clients that keep what they discovered before");
         restart(context, kinds, &seen).await?;
-        seen = clients.settled(&proof.evidence, context.deadline).await;
+        seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     }
     step.done(words(&seen));
     Ok(seen)

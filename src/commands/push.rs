@@ -19,7 +19,7 @@ use meshy_lab::image::{Arch, Image};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy push my-service:v2\n  meshy push image.tar --as my-service:v2")]
 pub struct Args {
-    /// An image of the engine by its name, or the file that `docker save` or another tool wrote
+    /// An image of the Docker engine by its name, or the file that `docker save` or another tool wrote
     #[arg(value_name = "IMAGE|FILE")]
     image: String,
     /// Name and tag in the registry; the image's own without its host by default

@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::gate::{self, Gate};
 use crate::context::Context;
-use crate::expect::Evaluated;
 use crate::{report, runs, summary};
 use meshy_base::activity;
 use meshy_base::error::Exit;
+use meshy_experiment::event::ConditionResult;
 
 /// The program that opens a file in the user's browser.
 const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
@@ -26,7 +26,7 @@ const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" 
     after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report before after"
 )]
 pub struct Args {
-    /// One run: write its report. Two runs: compare them. A run is an id or its beginning, a tag, a file, or `last`
+    /// One run: write its report. Two runs: compare them. A run is an id or its first characters, a tag, a file, or `last`
     #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]
     runs: Vec<String>,
     /// List the recorded runs
@@ -47,7 +47,7 @@ pub struct Args {
 pub(super) struct Document<'a> {
     run: &'a str,
     file: &'a Path,
-    expectations: &'a [Evaluated],
+    expectations: &'a [ConditionResult],
 }
 
 /// Starts the browser, which lives on when this program ends.
@@ -75,7 +75,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let writing = activity::writing(&args.out);
     std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
     drop(writing);
-    let evaluated = args.gate.evaluate(run.steps.last());
+    let evaluated = args.gate.evaluate(&events.results());
     let text = run.verdict.as_ref().map_or_else(
         || "```text\n".to_owned() + &summary::of_steps(&run.steps) + "\n```",
         |v| v.text.clone(),
@@ -87,7 +87,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         open(&path).with_context(|| format!("cannot open {} with `{BROWSER}`", path.display()))?;
     }
     context.data(&document, |_| {
-        let lines = evaluated.iter().map(summary::of_evaluated);
+        let lines = evaluated.iter().map(ConditionResult::to_string);
         std::iter::once(path.display().to_string()).chain(lines).collect::<Vec<_>>().join("\n")
     })?;
     gate::exit(&evaluated)

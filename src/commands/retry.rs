@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use meshy_linkerd::lint;
 use meshy_linkerd::policy::Retry;
 use serde::Serialize;
+use serde_json::json;
 
 use super::proof::{self, Proof};
 use super::target::{self, Target};
@@ -99,6 +100,9 @@ pub struct ApplyArgs {
     force: bool,
 }
 
+/// The finding about a service whose clients have no proxy.
+const CLIENTS_ABSENT: &str = "clients-absent";
+
 /// Runs `meshy retry`.
 ///
 /// # Errors
@@ -133,7 +137,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
             )?)
         }
     };
-    report_findings(context, &client, name).await?;
+    report_findings(context, &client, &service, &annotations).await?;
     let options = Options { force: args.force, dry_run: context.dry_run, deadline: context.deadline };
     if !options.dry_run {
         policy::restore_left(&kinds, &context.report).await?;
@@ -151,12 +155,22 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     proof::run(context, &kinds, wanted, clients).await
 }
 
-/// A profile on the same service would make all of this without effect.
-async fn report_findings(context: &Context, client: &kube::Client, service: &str) -> anyhow::Result<()> {
-    let world = survey::world(client).await?;
+/// A profile on the same service would make all of this without effect, and so would clients without a proxy.
+async fn report_findings(
+    context: &Context,
+    client: &kube::Client,
+    Service { name: service, namespace }: &Service,
+    annotations: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let mut world = survey::world(client).await?;
     let about =
-        |f: &&lint::Finding| f.place.name == service || f.place.name.starts_with(&format!("{service}."));
-    let findings: Vec<lint::Finding> = lint::lint(&world).iter().filter(about).cloned().collect();
+        |f: &&lint::Finding| f.place.name == *service || f.place.name.starts_with(&format!("{service}."));
+    let mut findings: Vec<lint::Finding> = lint::lint(&world).iter().filter(about).cloned().collect();
+    world.set_only_target(json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": service, "namespace": namespace, "annotations": annotations}}));
+    let new = |f: &lint::Finding| f.id == CLIENTS_ABSENT && findings.iter().all(|one| one.id != f.id);
+    let new: Vec<lint::Finding> = lint::lint(&world).into_iter().filter(new).collect();
+    findings.extend(new);
     if !findings.is_empty() {
         context.report.say(survey::words(&findings).trim_end());
     }

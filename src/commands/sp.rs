@@ -19,7 +19,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object, manifest};
 use meshy_lab::files;
 use meshy_metrics::routes::Service;
-use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, PolicyChange};
+use meshy_policy::policy::{self, Client, Clients, Evidence, Options, Outcome, Pauses, PolicyChange};
 
 /// Flags of `meshy sp`.
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,7 @@ pub struct ApplyArgs {
     /// Apply although lint finds an error, and take over fields that other tools hold
     #[arg(long)]
     force: bool,
-    /// Send traffic for so long before and after, and show the difference
+    /// Measure for so long before and after, and show the difference; a load is sent only to the services of the original demo
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]
@@ -267,7 +267,7 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
     let service = Service { name: service.to_owned(), namespace: own.to_owned() };
     let mut clients = Clients::of(&client, &service, context.deadline).await?;
-    let clients = clients.settled(&Evidence::Profile, context.deadline).await;
+    let clients = clients.settled(&Evidence::Profile, Pauses::Short, context.deadline).await;
     let shown = Shown { profile: profile.to_value(), budget: profile.budget().in_words(), clients };
     context.data(&shown, |shown| {
         let yaml = serde_yaml::to_string(&shown.profile).unwrap_or_default();

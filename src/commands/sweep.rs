@@ -286,6 +286,7 @@ mod tests {
             clients: 1,
             policy,
             blocks: false,
+            within_block: false,
         };
         assert_eq!(scenario(base, Value::Fail), "10 requests/s, no retries");
         assert_eq!(scenario(base, Value::Rate), "70 % of the attempts fail, no retries");

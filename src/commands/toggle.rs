@@ -26,7 +26,7 @@ const ORIGINAL: [&str; 2] = ["bounced-service", "minimal-service"];
 /// The traffic of `--measure`.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Load {
-    /// The way of the requests of --measure, as that of `meshy traffic`
+    /// Where --measure sends its load, as --case of `meshy traffic`
     #[arg(long, value_enum, default_value_t, requires = "measure")]
     case: Case,
     /// Requests per second of --measure

@@ -18,7 +18,6 @@ pub(super) use destination::ingress;
 use super::gate::{self, Gate};
 use super::predict::positive;
 use crate::context::Context;
-use crate::expect::Evaluated;
 use crate::measure;
 use crate::recording::Recording;
 use crate::runs;
@@ -26,7 +25,7 @@ use crate::steps::Step;
 use crate::summary;
 use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
-use meshy_experiment::event::RunStatus;
+use meshy_experiment::event::{ConditionResult, RunStatus};
 use meshy_lab::cluster;
 use meshy_load::{Plan, Target};
 use meshy_senders::Sent;
@@ -69,13 +68,14 @@ const LENGTH: Duration = Duration::from_secs(30);
     after_help = "Examples:\n  meshy traffic 30s --rate 10\n  meshy traffic --case ingress --expect 'success>=99%,p99<200ms'\n  \
                   meshy traffic --url http://cart.shop:8080/ --senders 4 --rate 2000\n  \
                   meshy traffic --url http://cart.shop:8080/ --from deploy/web -n shop\n  \
+                  meshy traffic --url grpc://cart.shop:8080/shop.Cart/Get --senders 1\n  \
                   meshy traffic --url http://web.shop/ --outcomes price -n shop"
 )]
 pub struct Args {
-    /// The way of the requests: through the ingress to minimal-service, which calls bounced-service, or to bounced-service
+    /// Through the ingress to minimal-service, which calls bounced-service (`service`), or to bounced-service (`ingress`)
     #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
     case: Case,
-    /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service
+    /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service, or `grpc://…/SERVICE/METHOD`
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Several targets with weights and bodies, from a YAML file (docs/load.md)
@@ -90,7 +90,7 @@ pub struct Args {
     /// The body for --url, or @FILE
     #[arg(long, short = 'd', requires = "url", value_name = "TEXT")]
     data: Option<String>,
-    /// Send HTTP/2, without TLS at once and not after an upgrade from HTTP/1.1
+    /// Send HTTP/2; without TLS the connection begins with it, without an upgrade from HTTP/1.1
     #[arg(long)]
     http2: bool,
     /// Trust the authorities in this PEM file for https URLs
@@ -129,7 +129,7 @@ pub struct Args {
     /// How long the load lasts [default: 30s]
     #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
-    /// The largest number of connections of a sender, and so of its open requests
+    /// The largest number of open requests of a sender; with HTTP/1.1 each has its own connection
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
     /// How long the sender waits for a response; the request timeout of the mesh is a policy
@@ -154,7 +154,7 @@ pub(super) struct Document<'a> {
     step: &'a Step,
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<Senders<'a>>,
-    expectations: &'a [Evaluated],
+    expectations: &'a [ConditionResult],
 }
 
 /// The senders of a load.
@@ -270,7 +270,7 @@ fn conclude(
     if step.traffic.success_ratio.is_some() && step.traffic.unreached() {
         context.report.warn(format!("nothing responded at {server}: is it up?"));
     }
-    let evaluated = args.gate.evaluate(Some(step));
+    let evaluated = args.gate.evaluate(&recording.view.run().results());
     let mut measured = summary::of_step(step);
     if let Some(sent) = sent {
         measured.push_str(&format!("{}\n", sent.lines()[0]));
@@ -284,7 +284,7 @@ fn conclude(
     let document = Document { run: &recording.id, interrupted, step, senders, expectations: &evaluated };
     context.data(&document, |_| {
         let mut text = measured;
-        evaluated.iter().for_each(|one| text.push_str(&format!("\n{}", summary::of_evaluated(one))));
+        evaluated.iter().for_each(|one| text.push_str(&format!("\n{one}")));
         text
     })?;
     check(args, step, length)?;

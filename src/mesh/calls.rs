@@ -103,16 +103,17 @@ fn edge_policy(about: &About) -> EdgePolicy {
         let timeouts: Option<Vec<Duration>> = routes.iter().map(|route| route.timeout()).collect();
         let request_timeout = timeouts.and_then(|timeouts| timeouts.into_iter().max());
         let retry_limit = if budget { None } else { Some(0) };
-        return EdgePolicy { retry_limit, budget, request_timeout, attempt_timeout: None };
+        return EdgePolicy { retry_limit, budget, request_timeout, ..EdgePolicy::default() };
     }
     let retry = retry_of(&about.annotations, &about.routes, "/");
     let timeouts = timeouts_of(&about.annotations, &about.routes, "/");
-    let per_attempt = retry.as_ref().and_then(|retry| retry.timeout);
+    let retry_timeout = retry.as_ref().and_then(|retry| retry.timeout);
     EdgePolicy {
         retry_limit: Some(retry.map_or(0, |retry| retry.limit.into())),
         budget: false,
         request_timeout: timeouts.request,
-        attempt_timeout: [per_attempt, timeouts.response].into_iter().flatten().min(),
+        response_timeout: timeouts.response,
+        retry_timeout,
     }
 }
 
@@ -137,13 +138,16 @@ mod tests {
     #[test]
     fn each_rule_about_calls_is_found_in_a_topology_with_its_policies() {
         let retries = "retry.linkerd.io/http: 5xx, retry.linkerd.io/limit: '2'";
-        let timed = format!("{retries}, retry.linkerd.io/timeout: 400ms");
+        let timed = format!("{retries}, timeout.linkerd.io/response: 400ms");
         let (cart, price) = (service("cart", &timed), service("price", &timed));
         assert_eq!(
             ids(&format!("{cart}{price}")),
             ["consecutive-retries", "inner-timeout", "shared-service-without-budget"]
         );
         assert_eq!(ids(&service("cart", retries)), ["retries-without-timeout"]);
+        // It does not bound the last attempt.
+        let retried = format!("{retries}, retry.linkerd.io/timeout: 400ms");
+        assert_eq!(ids(&service("cart", &retried)), ["retries-without-timeout"]);
         assert_eq!(ids(&service("cart", &format!("{retries}, timeout.linkerd.io/request: 2s"))), [""; 0]);
     }
 

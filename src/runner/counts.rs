@@ -5,6 +5,7 @@ use std::time::Duration;
 use meshy_base::error;
 use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, SENDER, ServiceCounts};
 use meshy_experiment::scenario::{Fault, Step};
+use meshy_metrics::arrivals::probes;
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
 use meshy_metrics::{Pod, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_policy::services::{self, NotTestService};
@@ -149,7 +150,10 @@ impl Start {
         arrived::complete(&mut since.edges, &window, place);
         for (service, pods, before) in &self.services {
             match test_service::counts(client, pods).await {
-                Ok(after) => since.services.push(service_counts(service, before, &after)),
+                Ok(after) => since.services.push(ServiceCounts {
+                    probes: probes(&window, &place.namespace, service),
+                    ..service_counts(service, before, &after)
+                }),
                 Err(error) => since.gaps.push(format!("{service}: {error:#}")),
             }
         }
@@ -240,6 +244,7 @@ fn service_counts(service: &str, before: &[Value], after: &[Value]) -> ServiceCo
         finished: since("requests").saturating_sub(open),
         wasted: since("wasted"),
         queue_full: since("queue_rejections"),
+        probes: 0,
     }
 }
 

@@ -10,7 +10,7 @@ use meshy_kube::failure;
 use meshy_load::Target;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ground::Place;
+use super::ground::{Place, Served};
 use crate::forward::PodForward;
 use crate::run_cluster::RunCluster;
 
@@ -35,25 +35,34 @@ impl Destination {
     ) -> anyhow::Result<Self> {
         let name = load.target.value.as_str();
         if name.contains("://") {
-            let target = Target::of_url(name).await.hint("a URL is http://HOST[:PORT]/PATH")?;
+            let target = Target::of_url(name)
+                .await
+                .hint("a URL is http://HOST[:PORT]/PATH, or grpc://HOST[:PORT]/SERVICE/METHOD")?;
             return Ok(Self { target: complete(target, load)?, _forward: None });
         }
+        let found = place.services.iter().find(|served| served.name == name);
+        let grpc = found.is_some_and(|served| served.grpc);
         let entry = place.entries.iter().find(|entry| entry.service == name);
-        if let (Some(entry), Some(ingress)) =
-            (entry.filter(|_| load.via != Some(Via::Direct)), run_cluster.ingress)
-        {
+        // nginx accepts gRPC with TLS only.
+        let entry = entry.filter(|_| load.via != Some(Via::Direct) && !grpc);
+        if let (Some(entry), Some(ingress)) = (entry, run_cluster.ingress) {
             return Ok(Self {
                 target: complete(request(ingress, &entry.host, load)?, load)?,
                 _forward: None,
             });
         }
         if load.via == Some(Via::Ingress) {
-            return Err(anyhow!("the ingress does not lead to service `{name}`"))
-                .hint("`via: direct` sends the load by a port-forward")
+            let why = if grpc { ", which speaks gRPC" } else { "" };
+            return Err(anyhow!("the ingress does not lead to service `{name}`{why}"))
+                .hint("`via: direct` sends the load by a port-forward, `senders: 1` from a pod")
                 .exit(Exit::Usage);
         }
-        let found = place.services.iter().find(|(known, _)| known == name);
-        let (_, port) = found.with_context(|| format!("there is no service `{name}`"))?;
+        if grpc && run_cluster.is_own() {
+            return Err(anyhow!("there is no way from this machine to service `{name}`, which speaks gRPC"))
+                .hint("`senders: 1` sends the load from a pod")
+                .exit(Exit::Usage);
+        }
+        let Served { port, .. } = found.with_context(|| format!("there is no service `{name}`"))?;
         let forward = PodForward {
             client: run_cluster.client.clone(),
             namespace: place.namespace.clone(),
@@ -68,7 +77,8 @@ impl Destination {
             }
         });
         let host = format!("{name}.{}.svc.cluster.local:{port}", place.namespace);
-        let target = complete(request(address, &host, load)?, load)?;
+        let target = request(address, &host, load)?;
+        let target = complete(if grpc { target.into_grpc(&[]) } else { target }, load)?;
         Ok(Self { target, _forward: Some(AbortOnDropHandle::new(task)) })
     }
 }
@@ -85,8 +95,10 @@ fn complete(mut target: Target, load: &Load) -> anyhow::Result<Target> {
     for (name, value) in &load.headers {
         target.header(&format!("{name}: {value}"))?;
     }
-    if let Some(body) = &load.body {
-        target.body = body.clone().into();
+    match &load.body {
+        Some(body) if target.grpc => target = target.into_grpc(body.as_bytes()),
+        Some(body) => target.body = body.clone().into(),
+        None => {}
     }
     target.bounce = load.status_from == Some(StatusFrom::Body);
     Ok(target)

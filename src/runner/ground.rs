@@ -1,7 +1,7 @@
 //! Where a scenario runs: its topology in one namespace per variant, or the services that are deployed.
 
 use anyhow::{Context as _, anyhow};
-use k8s_openapi::api::core::v1::{Namespace, Service as CoreService};
+use k8s_openapi::api::core::v1::{Namespace, Service as CoreService, ServicePort};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
@@ -12,7 +12,7 @@ use meshy_lab::deploy::{self, Bundle, topology};
 use meshy_lab::{Env, addons::ingress_nginx};
 use meshy_policy::policy::Session;
 use meshy_policy::services;
-use meshy_topology::{Topology, entry_hosts};
+use meshy_topology::{Protocol, Topology, entry_hosts};
 
 use super::changes::Absent;
 use crate::run_cluster::RunCluster;
@@ -37,14 +37,25 @@ pub(super) struct Entry {
     pub(super) host: String,
 }
 
+/// A service that can receive a load.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Served {
+    /// Its name.
+    pub(super) name: String,
+    /// Its port.
+    pub(super) port: u16,
+    /// Whether it speaks gRPC.
+    pub(super) grpc: bool,
+}
+
 /// Where one variant runs.
 pub(super) struct Place {
     /// The variant.
     pub(super) variant: Option<Variant>,
     /// Its namespace.
     pub(super) namespace: String,
-    /// The services in it, with the port of each.
-    pub(super) services: Vec<(String, u16)>,
+    /// The services in it.
+    pub(super) services: Vec<Served>,
     /// The services that the ingress leads to.
     pub(super) entries: Vec<Entry>,
 }
@@ -135,7 +146,7 @@ async fn overlays(env: &Env, run_cluster: &RunCluster, names: &[String]) -> anyh
         deploy::overlays(env, &run_cluster.client, names, &run_cluster.deploy).await?;
     }
     let place = deployed(run_cluster, topology::NAMESPACE, Some(names)).await?;
-    if let Some(absent) = names.iter().find(|name| !place.services.iter().any(|(known, _)| known == *name)) {
+    if let Some(absent) = names.iter().find(|name| !place.names().any(|known| known == *name)) {
         return Err(anyhow!("service `{absent}` is not deployed"))
             .hint(format!("`meshy deploy {absent}` deploys it"))
             .exit(Exit::Prerequisite);
@@ -160,11 +171,15 @@ async fn place(
         warnings: Vec::new(),
     };
     deploy::deploy(env, &run_cluster.client, vec![bundle], &run_cluster.deploy).await?;
-    let port = meshy_topology::SERVICE_PORT;
+    let served = |service: &meshy_topology::ServiceSpec| Served {
+        name: service.name.clone(),
+        port: meshy_topology::SERVICE_PORT,
+        grpc: service.protocol == Protocol::Grpc,
+    };
     let entry = |entry: meshy_topology::EntryHost| Entry { service: entry.service, host: entry.host };
     Ok(Place {
         variant: variant.cloned(),
-        services: topology.services.iter().map(|service| (service.name.clone(), port)).collect(),
+        services: topology.services.iter().map(served).collect(),
         entries: entry_hosts(topology, &options).into_iter().map(entry).collect(),
         namespace: namespace.to_owned(),
     })
@@ -185,12 +200,15 @@ async fn deployed(
         spec.and_then(|spec| spec.selector.as_ref()).is_some_and(|labels| !labels.is_empty())
     };
     let found = list.items.iter().filter(|service| selects(service)).filter_map(|service| {
-        let ports = service.spec.as_ref()?.ports.as_ref();
-        let port = ports.and_then(|ports| u16::try_from(ports.first()?.port).ok()).unwrap_or(80);
-        Some((service.metadata.name.clone()?, port))
+        let port = service.spec.as_ref()?.ports.iter().flatten().next();
+        Some(Served {
+            name: service.metadata.name.clone()?,
+            port: port.and_then(|port| u16::try_from(port.port).ok()).unwrap_or(80),
+            grpc: port.is_some_and(is_grpc),
+        })
     });
-    let mut found: Vec<(String, u16)> =
-        found.filter(|(name, _)| names.is_none_or(|names| names.contains(name))).collect();
+    let mut found: Vec<Served> =
+        found.filter(|served| names.is_none_or(|names| names.contains(&served.name))).collect();
     found.sort();
     let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
     let ingresses = ingresses.list(&ListParams::default()).await.context("cannot list ingresses")?;
@@ -200,6 +218,11 @@ async fn deployed(
         entries: ingresses.items.iter().flat_map(entries).collect(),
         services: found,
     })
+}
+
+/// Whether a port is one for gRPC by its name, as those of topologies are.
+fn is_grpc(port: &ServicePort) -> bool {
+    port.name.as_deref().is_some_and(|name| name == "grpc" || name.starts_with("grpc-"))
 }
 
 /// The services that an Ingress leads to by host name.
@@ -224,15 +247,19 @@ impl Place {
         meshy_metrics::routes::Service { namespace: self.namespace.clone(), name: name.to_owned() }
     }
 
-    /// Returns the port of a service; that of topologies if it is not one of this namespace.
-    pub(super) fn port(&self, name: &str) -> u16 {
-        let found = self.services.iter().find(|(known, _)| known == name);
-        found.map_or(meshy_topology::SERVICE_PORT, |(_, port)| *port)
+    /// Returns a service; one with the port of topologies if it is not one of this namespace.
+    pub(super) fn served(&self, name: &str) -> Served {
+        let found = self.services.iter().find(|served| served.name == name).cloned();
+        found.unwrap_or_else(|| Served {
+            name: name.to_owned(),
+            port: meshy_topology::SERVICE_PORT,
+            grpc: false,
+        })
     }
 
     /// Returns the names of the services.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.services.iter().map(|(name, _)| name.as_str())
+        self.services.iter().map(|served| served.name.as_str())
     }
 
     /// Whether the ingress controller's proxy may be a client here.

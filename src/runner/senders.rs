@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use meshy_experiment::scenario::{Load, StatusFrom};
 use meshy_load::protocol::Part as SenderPart;
 use meshy_load::{Report, TargetSpec};
@@ -10,6 +9,7 @@ use meshy_senders::{Fleet, Identity, Placement, Sent};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ground::Served;
 use super::sender::{self, TIMEOUT};
 use crate::tally::{Part, Tally};
 
@@ -42,7 +42,7 @@ pub(super) fn count(load: &Load) -> Option<u32> {
 /// Starts the senders of a load.
 ///
 /// # Errors
-/// Returns an error if a sender does not become ready.
+/// Returns the errors of [`Fleet::start`].
 pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet> {
     let placement = Placement {
         namespace: pods.namespace.to_owned(),
@@ -51,23 +51,28 @@ pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet>
         identity: Identity::meshed(load.meshed.unwrap_or(true)),
         length: load.duration.0,
     };
-    Fleet::start(pods.client, &placement, &pods.run, pods.deadline).await.context("the senders did not start")
+    Fleet::start(pods.client, &placement, &pods.run, pods.deadline).await
 }
 
 /// Returns the request of a load; a target without a scheme is a service of the namespace.
 ///
 /// # Errors
 /// Returns an error if what the load describes is not a valid request.
-pub(super) fn target(load: &Load, namespace: &str, port: u16) -> anyhow::Result<TargetSpec> {
+pub(super) fn target(load: &Load, namespace: &str, served: &Served) -> anyhow::Result<TargetSpec> {
     let name = load.target.value.as_str();
     let base = if name.contains("://") {
-        name.trim_end_matches('/').to_owned()
+        name.to_owned()
     } else {
-        format!("http://{name}.{namespace}.svc.cluster.local:{port}")
+        let scheme = if served.grpc { "grpc" } else { "http" };
+        format!("{scheme}://{name}.{namespace}.svc.cluster.local:{}/", served.port)
     };
+    let default = (!base.starts_with("grpc://")).then_some("GET");
     let spec = TargetSpec {
-        url: format!("{base}{}", load.path.as_deref().unwrap_or("/")),
-        method: Some(load.method.clone().unwrap_or_else(|| "GET".to_owned())),
+        url: match &load.path {
+            Some(path) => format!("{}{path}", base.trim_end_matches('/')),
+            None => base,
+        },
+        method: load.method.as_deref().or(default).map(str::to_owned),
         headers: load.headers.clone(),
         body: load.body.clone(),
         status_from_body: Some(load.status_from == Some(StatusFrom::Body)),
@@ -129,11 +134,18 @@ mod tests {
     fn a_service_is_called_by_its_name_in_the_cluster_and_a_url_as_it_is() {
         let service =
             load("{ target: app, rate: 5/s, duration: 1s, senders: 2, path: /x, headers: { a: b } }");
-        let spec = target(&service, "canary", 8080).unwrap();
+        let http = Served { name: "app".to_owned(), port: 8080, grpc: false };
+        let spec = target(&service, "canary", &http).unwrap();
         assert_eq!(spec.url, "http://app.canary.svc.cluster.local:8080/x");
         assert_eq!(spec.headers["a"], "b");
         let url = load("{ target: 'http://198.51.100.7:19090/', rate: 5/s, duration: 1s, senders: 1 }");
-        assert_eq!(target(&url, "egress", 8080).unwrap().url, "http://198.51.100.7:19090/");
+        assert_eq!(target(&url, "egress", &http).unwrap().url, "http://198.51.100.7:19090/");
+        let call = load("{ target: 'grpc://cart.shop/shop.Cart/Add', rate: 5/s, duration: 1s, senders: 1 }");
+        assert_eq!(target(&call, "shop", &http).unwrap().url, "grpc://cart.shop/shop.Cart/Add");
+        let grpc = Served { grpc: true, ..http };
+        let call =
+            target(&load("{ target: app, rate: 5/s, duration: 1s, senders: 1 }"), "shop", &grpc).unwrap();
+        assert_eq!((&*call.url, &call.method), ("grpc://app.shop.svc.cluster.local:8080/", &None));
         assert_eq!(
             (count(&service), count(&load("{ target: a, rate: 1/s, duration: 1s }"))),
             (Some(2), None)

@@ -156,7 +156,9 @@ impl<'a, W: Write + Send> Run<'a, W> {
             _ => None,
         };
         let target = match &step.load {
-            Some(load) => Some(senders::target(load, &self.place.namespace, self.place.port(&load.target))?),
+            Some(load) => {
+                Some(senders::target(load, &self.place.namespace, &self.place.served(&load.target))?)
+            }
             None => None,
         };
         let at = Instant::now();

@@ -164,3 +164,33 @@ fn an_anchor_is_made_of_the_words_of_a_heading() {
     assert_eq!(anchor("## In force, idle, stale").as_deref(), Some("in-force-idle-stale"));
     assert_eq!(anchor("#!/bin/sh"), None);
 }
+
+/// The dates of a text, as `29 November 2026`: year, month, day.
+fn dates(text: &str) -> Vec<(u32, usize, u32)> {
+    const MONTHS: &str =
+        "January February March April May June July August September October November December";
+    let date = Regex::new(r"\b(\d{1,2})\s([A-Z][a-z]+)\s(20\d\d)\b").expect("a pattern");
+    let month = |name: &str| MONTHS.split(' ').position(|known| known == name);
+    let read = |found: regex::Captures<'_>| {
+        Some((found[3].parse().ok()?, month(&found[2])?, found[1].parse().ok()?))
+    };
+    date.captures_iter(text).filter_map(read).collect()
+}
+
+#[test]
+fn the_measurements_have_the_newest_figures_first() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/measurements.md");
+    let text = fs::read_to_string(page).expect("a page");
+    let sections: Vec<&str> = text.split("\n## ").skip(1).collect();
+    assert!(sections.len() > 10, "the page has {} sections", sections.len());
+    let mut last = None;
+    for section in sections {
+        let title = section.lines().next().unwrap_or_default();
+        let all = dates(section);
+        let newest = all.iter().max().copied();
+        assert!(newest.is_some(), "section `{title}` has no date");
+        assert_eq!(all.first().copied(), newest, "section `{title}` does not begin with its newest date");
+        assert!(last.is_none() || newest <= last, "section `{title}` is newer than the one before it");
+        last = newest;
+    }
+}

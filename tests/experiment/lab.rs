@@ -60,6 +60,18 @@ fn ratio(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
+/// As on a real Linkerd: a client that discovered a service follows a new profile only after 5 s without requests, and the
+/// command waits for that.
+#[test]
+fn a_load_right_after_sp_apply_is_retried_with_linkerds_discovery_cache() {
+    let home = Home::new();
+    home.good("up --provider embedded --like-linkerd");
+    home.good("fault 100");
+    home.good("traffic --rate 4 --duration 1s");
+    home.good("sp apply");
+    home.good("traffic --rate 4 --duration 2s --expect added-load>100%");
+}
+
 #[test]
 fn the_tables_the_toggle_and_the_prediction_agree_on_one_lab() {
     let lab = Lab::up();

@@ -18,7 +18,7 @@ fn said(output: &Output) -> String {
 fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
     let (home, server) = (Home::new(), Server::start(&[200, 200, 200, 500]));
     let load = format!("traffic --url {} --rps 40 --duration 1s -o json", server.url());
-    let good = home.good(&format!("{load} --expect success>=70%,p99<5s,rps>30 --summary summary.md"));
+    let good = home.good(&format!("{load} --expect success>=70%,p99<5s,rate>30/s --summary summary.md"));
     let good = document("traffic", &good);
     assert_eq!(good["traffic"]["success_ratio"], 0.75);
     assert_eq!(good["expectations"].as_array().expect("expectations").len(), 3);
@@ -28,19 +28,20 @@ fn an_expectation_gates_by_exit_code_and_appends_a_markdown_summary() {
     let bad =
         bad.env("GITHUB_STEP_SUMMARY", home.path().join("summary.md")).output().expect("the program starts");
     assert_eq!(bad.status.code(), Some(5), "{}", said(&bad));
-    let failed =
-        "error: 2 of 2 expectations failed: success>=99% (measured 75.00 %), added-load<1% (not measured)";
+    let failed = "error: 2 of 2 expectations not met: success >= 99% (measured 75 % (30 of 40)); added-load < 1% (not measured: no source counted attempts)";
     assert!(said(&bad).lines().any(|line| line == failed), "{}", said(&bad));
     let bad = document("traffic", &String::from_utf8(bad.stdout).expect("text"));
-    // What no source reports does not hold.
-    assert_eq!(bad["expectations"][1]["measured"], "-");
+    // What no source reports is not met.
+    assert_eq!(bad["expectations"][1]["verdict"], "undecided");
     let summary = fs::read_to_string(home.path().join("summary.md")).expect("the summary");
     assert_eq!(summary.matches("### meshy traffic").count(), 2);
-    assert!(summary.contains("| `success>=99%` | 75.00 % | **does not hold** |"), "{summary}");
+    assert!(summary.contains("| success &gt;= 99% | **not met** | 75 % (30 of 40) |"), "{summary}");
 
     let wrong = home.run(&format!("{load} --expect luck>1%"));
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(said(&wrong).contains("write for example success>=99%"), "{}", said(&wrong));
+    assert!(said(&wrong).contains("unknown metric `luck`"), "{}", said(&wrong));
+    let wrong = home.run(&format!("{load} --expect rate>1.5"));
+    assert!(said(&wrong).contains("expected a rate such as 30/s"), "{}", said(&wrong));
 }
 
 #[test]
@@ -130,9 +131,12 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     assert_eq!(fs::read_to_string(home.path().join("short.html")).expect("the page"), page);
     assert!(page.contains("<svg") && page.ends_with("</html>\n"));
     for output in ["text", "json"] {
-        let failed = home.run(&format!("report {first} --expect success>=99%,rps>1 -o {output}"));
+        let failed = home.run(&format!("report {first} --expect success>=99%,rate>1/s -o {output}"));
         assert_eq!(failed.status.code(), Some(5));
-        assert_eq!(said(&failed), "error: 1 of 2 expectations failed: success>=99% (measured 33.33 %)\n");
+        assert_eq!(
+            said(&failed),
+            "error: 1 of 2 expectations not met: success >= 99% (measured 33.33 % (20 of 60))\n"
+        );
     }
     let folder = home.path().join(".local/state/meshy/runs");
     let text = fs::read_to_string(folder.join(format!("{first}.events.jsonl"))).expect("the run");

@@ -8,4 +8,5 @@ mod lifecycle;
 mod refused;
 mod resets;
 mod restart;
+mod senders;
 mod user;

@@ -4,6 +4,7 @@
 #[path = "../support/home.rs"]
 mod home;
 
+mod foreign;
 mod input;
 mod lab;
 mod process;

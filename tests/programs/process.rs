@@ -127,3 +127,19 @@ fn a_stub_takes_the_place_of_a_workload_without_a_program() {
     assert!(objects.contains("deployment `price`") && objects.contains("service `price`"), "{objects}");
     assert_eq!(up["lab"]["stubs"], serde_json::json!(["price=errors:30%,delay:1ms"]));
 }
+
+#[test]
+fn a_stub_that_calls_failing_stubs_is_not_predicted_by_its_own_failures() {
+    let lab = Lab::new();
+    lab.write("cart.yaml", &deployment("cart", "shop/cart:1", "ports: [{ containerPort: 80 }]"));
+    let stubs = ["--stub", "cart=calls:price+stock", "--stub", "price=errors:100%", "--stub", "stock"];
+    lab.good_up("-f cart.yaml", &stubs);
+    let load = lab.0.good("traffic 1s --rate 10 --url http://cart.default:8080/ -o json");
+    let mesh = serde_json::from_str::<serde_json::Value>(&load).expect("JSON")["mesh"].clone();
+    assert_eq!(
+        (&mesh["clients"]["failed_count"], &mesh["prediction"]),
+        (&10.into(), &serde_json::Value::Null)
+    );
+    let why = mesh["unpredicted"].as_str().expect("a reason");
+    assert!(why.starts_with("`cart` calls `price`, where 10 of 10 requests failed"), "{why}");
+}

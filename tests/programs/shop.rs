@@ -27,7 +27,7 @@ fn installed(lab: &Lab) -> String {
 /// A lab with the three programs.
 pub(crate) struct Shop {
     pub(crate) lab: Lab,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Shop {
@@ -67,7 +67,7 @@ impl Shop {
         response.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status")
     }
 
-    fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.lab.0.good(&format!("{line} -o json"))).expect("JSON")
     }
 

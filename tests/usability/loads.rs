@@ -53,6 +53,25 @@ fn requests_of_other_senders_are_noted_and_not_predicted() {
 }
 
 #[test]
+fn failures_in_blocks_are_predicted_as_blocks_wherever_the_load_begins() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    home.good("inject");
+    home.good("fault 70 --blocks");
+    // The next load begins after seven attempts of a block.
+    home.good("traffic 1s --rate 7 --case ingress");
+    let measured = run(&home, "traffic 2s --rate 50 --case ingress -o json");
+    let prediction = &measured["mesh"]["prediction"];
+    assert_eq!(prediction["scenario"]["blocks"], true, "{}", measured["mesh"]);
+    // Nine whole blocks have 27 successes; of the ten requests of the two others, at most six succeed.
+    let bound = |name: &str| prediction["success_ratio"][name].as_f64().expect("a number");
+    assert!(bound("low") >= 0.26 && bound("high") <= 0.34, "{prediction}");
+    let counts = &measured["mesh"]["clients"];
+    let succeeded = counts["succeeded_count"].as_u64().expect("a number");
+    assert!(counts["requests_count"] == 100 && (27..=33).contains(&succeeded), "{counts}");
+}
+
+#[test]
 fn a_load_on_a_service_of_an_own_application_is_counted_at_that_service() {
     let home = Home::new();
     home.good("up --provider embedded --topology chain-2");

@@ -12,3 +12,4 @@ mod talk;
 #[cfg(target_os = "linux")]
 #[path = "../support/terminal.rs"]
 mod terminal;
+mod unmeshed;

@@ -15,6 +15,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_millis(400);
 /// Memory may grow by an eighth, and by this many KiB, before it is given back: less than an eighth of a new lab.
 const MIN_GROWTH: u64 = 1024;
+/// Processor time after which memory is given back again, while that returns much; a write of 3 MiB needs as much in a release.
+const MIN_WORK: Duration = Duration::from_millis(100);
+/// The same if nearly all of the memory was live the last times.
+const MAX_WORK: Duration = Duration::from_secs(10);
 
 /// What the process uses at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -28,27 +32,40 @@ struct Usage {
 /// Finds the moments when a peak is over.
 #[derive(Debug)]
 struct Peaks {
-    /// The least memory since memory was given back.
-    floor: u64,
+    /// The least memory so far.
+    base: u64,
+    /// Processor time at the last measurement.
     processor: Duration,
+    /// Processor time since memory was given back.
+    worked: Duration,
+    /// Processor time until memory is given back again.
+    needed: Duration,
 }
 
 impl Peaks {
     fn starting_at(usage: Usage) -> Self {
-        Self { floor: usage.memory, processor: usage.processor }
+        let Usage { memory, processor } = usage;
+        Self { base: memory, processor, worked: Duration::ZERO, needed: MIN_WORK }
     }
 
-    /// Returns whether the process was idle since the last measurement and has more memory than it had before.
+    /// Returns whether the process has worked, was idle since the last measurement, and has more memory than it once needed.
     fn is_over(&mut self, now: Usage) -> bool {
-        let idle = now.processor.saturating_sub(self.processor) <= IDLE;
+        let used = now.processor.saturating_sub(self.processor);
         self.processor = now.processor;
-        self.floor = self.floor.min(now.memory);
-        idle && now.memory > self.floor + (self.floor / 8).max(MIN_GROWTH)
+        self.worked += used;
+        self.base = self.base.min(now.memory);
+        let grown = now.memory > self.base + (self.base / 8).max(MIN_GROWTH);
+        used <= IDLE && self.worked >= self.needed && grown
     }
 
-    /// Notes what was left after memory was given back: what is live is not a peak.
-    fn given_back(&mut self, now: Usage) {
-        *self = Self::starting_at(now);
+    /// Notes what was left after memory was given back. On a busy machine a process can have looked idle in the middle of a request, so that it
+    /// is tried again after more work; less and less often if nearly all of the memory is live.
+    fn given_back(&mut self, before: Usage, left: Usage) {
+        let is_live = left.memory + left.memory / 8 > before.memory;
+        self.needed = if is_live { (2 * self.needed).min(MAX_WORK) } else { MIN_WORK };
+        self.worked = Duration::ZERO;
+        self.processor = left.processor;
+        self.base = self.base.min(left.memory);
     }
 }
 
@@ -69,7 +86,7 @@ pub(crate) fn start(api: LocalClient, tasks: &mut JoinSet<()>) {
             let _ = tokio::task::spawn_blocking(trim).await;
             let Some(left) = usage() else { return };
             tracing::debug!(before_kib = now.memory, after_kib = left.memory, "memory given back");
-            peaks.given_back(left);
+            peaks.given_back(now, left);
         }
     });
 }
@@ -116,22 +133,37 @@ mod tests {
     #[test]
     fn peak_is_over_when_the_process_is_idle_and_has_more_memory_than_before() {
         let mut peaks = Peaks::starting_at(usage(14_000, 0));
-        assert!(!peaks.is_over(usage(14_000, 10)), "nothing to give back");
-        assert!(!peaks.is_over(usage(300_000, 2010)), "busy");
-        assert!(peaks.is_over(usage(330_000, 2020)));
-        peaks.given_back(usage(16_000, 2030));
-        assert!(!peaks.is_over(usage(17_900, 2040)), "within an eighth");
-        assert!(peaks.is_over(usage(18_100, 2050)));
+        assert!(!peaks.is_over(usage(14_000, 300)), "nothing to give back");
+        assert!(!peaks.is_over(usage(300_000, 2300)), "busy");
+        assert!(peaks.is_over(usage(330_000, 2310)));
+        peaks.given_back(usage(330_000, 2310), usage(15_000, 2320));
+        assert!(!peaks.is_over(usage(30_000, 2330)), "no work since");
+        assert!(!peaks.is_over(usage(15_700, 2530)), "within an eighth");
+        assert!(peaks.is_over(usage(30_000, 2540)));
     }
 
     #[test]
-    fn live_memory_is_given_back_once() {
+    fn memory_is_given_back_again_after_a_request_in_which_a_starved_process_was_taken_for_idle() {
         let mut peaks = Peaks::starting_at(usage(14_000, 0));
-        assert!(peaks.is_over(usage(200_000, 0)));
-        peaks.given_back(usage(199_000, 0));
-        assert!(!peaks.is_over(usage(201_000, 0)));
-        assert!(!peaks.is_over(usage(50_000, 0)), "it was freed");
-        assert!(peaks.is_over(usage(80_000, 0)));
+        assert!(peaks.is_over(usage(100_000, 300)), "in the middle of a request");
+        peaks.given_back(usage(100_000, 300), usage(95_000, 310));
+        assert!(!peaks.is_over(usage(108_000, 1500)), "busy");
+        assert!(peaks.is_over(usage(108_000, 1510)));
+    }
+
+    #[test]
+    fn live_memory_is_given_back_less_and_less_often() {
+        let (mut peaks, mut times) = (Peaks::starting_at(usage(14_000, 0)), Vec::new());
+        for processor in (0..60_000).step_by(20) {
+            let now = usage(200_000, processor);
+            if peaks.is_over(now) {
+                peaks.given_back(now, now);
+                times.push(processor);
+            }
+        }
+        assert_eq!(times[..4], [100, 300, 700, 1500]);
+        let intervals: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(intervals.is_sorted() && intervals.last() == Some(&10_000), "{intervals:?}");
     }
 
     #[test]

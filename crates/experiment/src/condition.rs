@@ -5,7 +5,7 @@
 //!   OPERAND   = [VARIANT/][STEP[FROM..TO].]METRIC[@WHERE]   WHERE: a service, or an edge CALLER->SERVICE
 //! ```
 //!
-//! `>`, `>=`, `<` and `<=` are decided by 95 % intervals; `==` and `!=` compare counts exactly; `~` compares a share with a predicted one.
+//! `>`, `>=`, `<` and `<=` are decided by 95 % intervals, or by the measured values where the caller chooses these; `==` and `!=` compare counts exactly; `~` compares a share with a predicted one.
 
 mod evaluate;
 mod measure;
@@ -18,7 +18,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use crate::event::{ConditionResult, Verdict};
-pub use evaluate::evaluate;
+pub use evaluate::{Basis, evaluate, evaluate_by};
 pub use measure::filled;
 pub use metric::{Metric, Unit};
 pub use parse::{ParseError, parse_list};

@@ -81,17 +81,15 @@ impl Gate {
         xml
     }
 
-    /// Returns conditions and steps as Markdown, for example for `$GITHUB_STEP_SUMMARY`.
-    pub fn summary(&self, results: &Results) -> String {
+    /// Returns the conditions as a table in Markdown; empty without conditions.
+    pub fn table(&self) -> String {
         let (met, all) = (self.count(Verdict::Met), self.condition_results.len());
-        let title = if self.title.is_empty() { &self.name } else { &self.title };
-        let mut text = format!("## {}\n\n", cell(title));
-        if all > 0 {
-            let _ = writeln!(
-                text,
-                "{met} of {all} expectations met.\n\n| expected | result | measured |\n| --- | --- | --- |"
-            );
+        if all == 0 {
+            return String::new();
         }
+        let mut text = format!(
+            "{met} of {all} expectations met.\n\n| expected | result | measured |\n| --- | --- | --- |\n"
+        );
         for one in &self.condition_results {
             let variant =
                 one.variant.iter().map(|variant| format!(" ({})", cell(variant))).collect::<String>();
@@ -103,6 +101,13 @@ impl Gate {
             let _ =
                 writeln!(text, "| {}{variant} | {verdict} | {} |", cell(&one.condition), cell(&one.measured));
         }
+        text
+    }
+
+    /// Returns conditions and steps as Markdown, for example for `$GITHUB_STEP_SUMMARY`.
+    pub fn summary(&self, results: &Results) -> String {
+        let title = if self.title.is_empty() { &self.name } else { &self.title };
+        let mut text = format!("## {}\n\n{}", cell(title), self.table());
         text.push_str("\n| step | requests | success | attempts | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: | ---: |\n");
         for variant in results.variants() {
             for step in results.steps() {
@@ -131,12 +136,12 @@ impl Gate {
 
 fn short(one: &ConditionResult) -> String {
     let variant = one.variant.iter().map(|variant| format!("{variant}: ")).collect::<String>();
-    let verdict = if one.verdict == Verdict::Undecided { "undecided, " } else { "" };
-    format!(
-        "{variant}{} ({verdict}measured {})",
-        one.condition,
-        one.measured.trim_start_matches("not measured: ")
-    )
+    let measured = match (one.verdict, one.measured.starts_with("not measured: ")) {
+        (_, true) => one.measured.clone(),
+        (Verdict::Undecided, false) => format!("undecided, measured {}", one.measured),
+        (Verdict::Met | Verdict::NotMet, false) => format!("measured {}", one.measured),
+    };
+    format!("{variant}{} ({measured})", one.condition)
 }
 
 /// Escapes a text for XML; characters that XML forbids are replaced.

@@ -104,8 +104,42 @@ pub(super) enum PodFailure {
         /// How it ended last.
         why: String,
     },
+    /// The pod has ended and does not start again.
+    Ended {
+        /// Which container.
+        container: String,
+        /// How it ended.
+        why: String,
+    },
     /// No node can run the pod.
     Unschedulable(String),
+}
+
+/// Returns how a pod failed that nothing replaces; none while it can still become ready. A pod of a workload is replaced by its
+/// controller, so this is for single pods only.
+pub(super) fn failed(pod: &Value) -> Option<PodFailure> {
+    let status = &pod["status"];
+    let groups = [&status["initContainerStatuses"], &status["containerStatuses"]];
+    let mut all = groups.into_iter().filter_map(Value::as_array).flatten();
+    let code = |container: &Value| container["state"]["terminated"]["exitCode"].as_i64().unwrap_or(0);
+    let container = all.find(|container| code(container) != 0);
+    // While a sidecar runs, the phase of a pod with a failed container is still Running.
+    let is_final = pod["spec"]["restartPolicy"] == "Never" && container.is_some();
+    if status["phase"] != "Failed" && !is_final {
+        return None;
+    }
+    let (name, why) = match container {
+        Some(container) => (&container["name"], format!("it exited with {}", code(container))),
+        None => (
+            &Value::Null,
+            status["message"]
+                .as_str()
+                .or(status["reason"].as_str())
+                .unwrap_or("its phase is Failed")
+                .to_owned(),
+        ),
+    };
+    Some(PodFailure::Ended { container: name.as_str().unwrap_or_default().to_owned(), why })
 }
 
 /// The pods of one workload, with the memory that a single status does not have.
@@ -243,6 +277,24 @@ mod tests {
             panic!("goes on")
         };
         assert_eq!(why, "3 restarts, last ended with 137");
+    }
+
+    #[test]
+    fn a_single_pod_that_failed_does_not_become_ready() {
+        let with = |policy: &str, phase: &str, containers: Value| {
+            failed(&json!({"spec": {"restartPolicy": policy},
+                "status": {"phase": phase, "reason": "Evicted", "containerStatuses": containers}}))
+        };
+        let pod = |phase: &str, containers: Value| with("Always", phase, containers);
+        let ended = |code: i64| json!([{"name": "c", "state": {"terminated": {"exitCode": code}}}]);
+        assert_eq!(pod("Pending", json!([])), None);
+        let of = |container: &str, why: &str| {
+            Some(PodFailure::Ended { container: container.into(), why: why.into() })
+        };
+        assert_eq!(pod("Failed", ended(3)), of("c", "it exited with 3"));
+        assert_eq!(pod("Failed", json!([])), of("", "Evicted"));
+        assert_eq!(pod("Running", ended(3)), None);
+        assert_eq!(with("Never", "Running", ended(3)), of("c", "it exited with 3"));
     }
 
     #[test]

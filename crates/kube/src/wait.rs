@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::workload::Workload;
 use super::manifest::{describe, kind};
-use super::readiness::{pods, unmet_condition};
+use super::readiness::{failed, pods, unmet_condition};
 use super::{Kinds, Object};
 use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
@@ -266,6 +266,10 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
                 seen = true;
                 workload.owner(&object);
                 let object = serde_json::to_value(&*object)?;
+                if let Some(failure) = (kind == "Pod").then(|| failed(&object)).flatten() {
+                    let cause = workload.explain(&serde_json::from_value(object)?, &failure).await;
+                    return Err(cause).with_context(|| format!("{what} cannot become ready"));
+                }
                 missing = unmet_condition(&kind, &object);
                 wanted = pods(&kind, &object).filter(|_| has_pods);
             }
@@ -341,5 +345,42 @@ mod tests {
         assert!(error.contains("0 of 1 pods Ready: pod `a-1` is not ready"), "{error}");
         tell("True").await;
         wait().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_pod_that_cannot_start_ends_the_wait_before_the_deadline() {
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let client = kube::Client::new(server.service(), "default");
+        let pods: Api<Pod> = Api::default_namespaced(client.clone());
+        let waits = |reason: &str| {
+            json!({"containerStatuses": [{"name": "c", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": reason, "message": "r/x:1: not found"}}}]})
+        };
+        let fails = json!({"phase": "Failed", "containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"terminated": {"exitCode": 3}}}]});
+        let pulls = vec![waits("ErrImagePull"), waits("ImagePullBackOff"), waits("ErrImagePull")];
+        for (name, statuses, cause) in [
+            ("pulls", pulls, "pod `pulls` cannot get image `r/x:1`: r/x:1: not found"),
+            ("fails", vec![fails], "pod `fails`: container `c` does not start again: it exited with 3"),
+        ] {
+            let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                "spec": {"containers": [{"name": "c", "image": "r/x:1"}]}});
+            pods.create(&PostParams::default(), &serde_json::from_value(object.clone()).unwrap())
+                .await
+                .unwrap();
+            let (kinds, objects) = (Kinds::new(client.clone()), manifest::from_value(object).unwrap());
+            let change = async {
+                for status in statuses {
+                    // Long enough on the paused clock for each status to be seen, and far from the deadline.
+                    sleep(Duration::from_secs(1)).await;
+                    let status = Patch::Merge(json!({ "status": status }));
+                    pods.patch_status(name, &PatchParams::default(), &status).await.unwrap();
+                }
+            };
+            let deadline = Instant::now() + Duration::from_secs(600);
+            let (ended, ()) = tokio::join!(ready(&kinds, &objects, deadline, None), change);
+            let error = format!("{:#}", ended.unwrap_err());
+            assert!(error.contains(&format!("pod `{name}` cannot become ready: {cause}")), "{error}");
+        }
     }
 }

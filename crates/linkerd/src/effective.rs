@@ -13,12 +13,18 @@ use crate::policy::Annotations;
 use crate::profile::ServiceProfile;
 
 mod annotated;
+mod authorized;
+mod endpoints;
+mod inbound;
 mod profiled;
 mod request;
+mod servers;
 mod text;
 mod words;
 
+pub use endpoints::EndpointBreakers;
 pub use request::{retry_of, timeouts_of};
+pub use servers::{Inbound, Key, ServerPod, ServerRoute};
 
 /// The objects about one Service.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +39,19 @@ pub struct Objects<'a> {
     pub profile: Option<&'a ServiceProfile>,
     /// The HTTPRoutes whose parent is the Service.
     pub routes: &'a [HttpRoute],
-    /// The rate limits of the Servers that select the Service's pods.
-    pub rate_limits: &'a [RateLimit],
+    /// What decides who may call the Service's pods, and how often; `None` if it was not read.
+    pub inbound: Option<&'a Inbound>,
 }
 
 /// A rate limit of one Server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+struct RateLimit {
     /// The name of the HTTPLocalRateLimitPolicy.
-    pub name: String,
+    name: String,
     /// The requests per second of all clients of one pod together.
-    pub total: Option<u32>,
+    total: Option<u32>,
     /// The requests per second of each client identity.
-    pub identity: Option<u32>,
+    identity: Option<u32>,
 }
 
 /// What is in effect for the requests to a Service.
@@ -55,8 +61,10 @@ pub struct Effective {
     pub service: String,
     /// The groups of requests, each with its own settings.
     pub requests: Vec<Requests>,
-    /// The settings of all requests: circuit breaker and rate limit.
+    /// The settings of all requests: circuit breaker, rate limit, and who may call.
     pub shared: Vec<Setting>,
+    /// What the circuit breakers of clients do; `None` if it was not measured. [`effective`] returns `None`.
+    pub endpoints: Option<Vec<EndpointBreakers>>,
     /// The settings without an effect.
     pub ignored: Vec<Ignored>,
 }
@@ -97,6 +105,8 @@ pub enum Field {
     Breaker,
     /// The rate limit.
     RateLimit,
+    /// Who may call.
+    Callers,
 }
 
 /// The object that sets a value.
@@ -112,6 +122,12 @@ pub enum Source {
     Service,
     /// The HTTPLocalRateLimitPolicy of this name.
     RateLimit(String),
+    /// The Server of this name.
+    Server(String),
+    /// The annotation of a pod.
+    Pod,
+    /// The annotation of the namespace.
+    Namespace,
 }
 
 /// A setting without an effect.
@@ -131,6 +147,7 @@ pub fn effective(objects: &Objects<'_>) -> Effective {
         service: format!("{}/{}", objects.namespace, objects.name),
         requests: Vec::new(),
         shared: Vec::new(),
+        endpoints: None,
         ignored: Vec::new(),
     };
     match objects.profile {
@@ -142,7 +159,9 @@ pub fn effective(objects: &Objects<'_>) -> Effective {
             annotated::add(objects, &mut found);
         }
     }
-    found.shared.push(words::rate_limit(objects.rate_limits));
+    if let Some(inbound) = objects.inbound {
+        inbound::add(inbound, objects.namespace, &mut found);
+    }
     found
 }
 
@@ -161,6 +180,9 @@ impl fmt::Display for Source {
             Self::Route(name) => write!(f, "HTTPRoute {name}"),
             Self::Service => f.write_str("Service"),
             Self::RateLimit(name) => write!(f, "HTTPLocalRateLimitPolicy {name}"),
+            Self::Server(name) => write!(f, "Server {name}"),
+            Self::Pod => f.write_str("Pod"),
+            Self::Namespace => f.write_str("Namespace"),
         }
     }
 }
@@ -173,6 +195,7 @@ impl fmt::Display for Field {
             Self::Timeouts => "timeouts",
             Self::Breaker => "circuit breaker",
             Self::RateLimit => "rate limit",
+            Self::Callers => "callers",
         })
     }
 }

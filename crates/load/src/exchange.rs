@@ -60,6 +60,13 @@ async fn over_http1(open: &mut Http1, target: &Target, id: HeaderValue) -> anyho
 
 async fn read(target: &Target, response: Response<Incoming>) -> anyhow::Result<Read> {
     let (head, mut body) = response.into_parts();
+    if target.grpc {
+        let mut trailers = None;
+        while let Some(frame) = body.frame().await {
+            trailers = frame?.into_trailers().ok().or(trailers);
+        }
+        return Ok(outcome::read_grpc(head.status, &head.headers, trailers.as_ref()));
+    }
     if target.bounce {
         let body = http_body_util::Limited::new(body, MOST_BODY).collect().await;
         let body: Bytes = body.map_err(|error| anyhow::anyhow!(error))?.to_bytes();

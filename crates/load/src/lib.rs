@@ -13,6 +13,7 @@
 mod connect;
 mod engine;
 mod exchange;
+pub mod grpc;
 pub mod latencies;
 pub mod outcome;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::fmt;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::grpc;
 use super::target::ATTEMPT;
 
 /// How a request ended.
@@ -14,6 +15,8 @@ pub enum Outcome {
     Answer(u16),
     /// An answer 200 whose body carries another service's status, as `/bounce` gives it.
     Carried(u16),
+    /// A response to a gRPC call with this status.
+    Grpc(u16),
     /// No answer in time.
     TimedOut,
     /// The connection was refused, or broke before the response was complete.
@@ -25,9 +28,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the user got what was asked for: below 400, and so the status in the body.
+    /// Whether the user got what was asked for: below 400, and so the status in the body; for gRPC the status OK.
     pub fn succeeded(self) -> bool {
-        matches!(self, Self::Answer(status) | Self::Carried(status) if status < 400)
+        self.status().is_some_and(|status| status < 400)
+    }
+
+    /// Returns the HTTP status of the response, or that which its gRPC status counts as; `None` without a response.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Answer(status) | Self::Carried(status) => Some(status),
+            Self::Grpc(code) => Some(grpc::http_status(code).as_u16()),
+            Self::TimedOut | Self::Broken | Self::NeverSent | Self::ClientError => None,
+        }
     }
 }
 
@@ -39,6 +51,7 @@ impl fmt::Display for Outcome {
             Self::Carried(status) => {
                 write!(f, "200 OK carrying {status} {}", named(status).unwrap_or_default())
             }
+            Self::Grpc(code) => write!(f, "gRPC {code} {}", grpc::name(code)),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Broken => f.write_str("connection refused or broken"),
             Self::NeverSent => f.write_str("never sent, no free connection"),
@@ -47,7 +60,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The text of an outcome in a report: a status, `carried-` with a status, or one of these words.
+/// The text of an outcome in a report: a status, `carried-` or `grpc-` with a status, or one of these words.
 const KEYS: [(&str, Outcome); 4] = [
     ("timed-out", Outcome::TimedOut),
     ("broken", Outcome::Broken),
@@ -60,6 +73,7 @@ impl Serialize for Outcome {
         match self {
             Self::Answer(status) => serializer.collect_str(status),
             Self::Carried(status) => serializer.collect_str(&format_args!("carried-{status}")),
+            Self::Grpc(code) => serializer.collect_str(&format_args!("grpc-{code}")),
             other => {
                 let key = KEYS.iter().find(|(_, outcome)| outcome == other);
                 serializer.serialize_str(key.map_or("broken", |(key, _)| key))
@@ -74,9 +88,10 @@ impl<'de> Deserialize<'de> for Outcome {
         if let Some((_, outcome)) = KEYS.iter().find(|(key, _)| *key == text) {
             return Ok(*outcome);
         }
-        let parsed = match text.strip_prefix("carried-") {
-            Some(status) => status.parse().map(Self::Carried),
-            None => text.parse().map(Self::Answer),
+        let parsed = match text.split_once('-') {
+            Some(("carried", status)) => status.parse().map(Self::Carried),
+            Some(("grpc", code)) => code.parse().map(Self::Grpc),
+            _ => text.parse().map(Self::Answer),
         };
         parsed.map_err(|_| serde::de::Error::custom(format!("invalid outcome `{text}`")))
     }
@@ -93,6 +108,17 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>)
     (carried.map_or(plain.0, Outcome::Carried), body.attempts.or(attempts))
 }
 
+/// As [`read`] for a gRPC call. A response of HTTP's own, such as that of a gateway, keeps its status.
+pub(super) fn read_grpc(
+    status: StatusCode,
+    headers: &HeaderMap,
+    trailers: Option<&HeaderMap>,
+) -> (Outcome, Option<u32>) {
+    let (plain, attempts) = read(status, headers, None);
+    let outcome = if status == StatusCode::OK { Outcome::Grpc(grpc::code(headers, trailers)) } else { plain };
+    (outcome, attempts)
+}
+
 #[derive(Deserialize)]
 struct Bounce {
     body: Option<String>,
@@ -106,12 +132,28 @@ mod tests {
     #[test]
     fn an_outcome_is_a_key_of_a_map() {
         let all = KEYS.map(|(_, outcome)| outcome);
-        let all = all.into_iter().chain([Outcome::Answer(200), Outcome::Carried(503)]);
+        let all = all.into_iter().chain([Outcome::Answer(200), Outcome::Carried(503), Outcome::Grpc(14)]);
         let counts: std::collections::BTreeMap<Outcome, u64> = all.zip(1..).collect();
         let text = serde_json::to_string(&counts).unwrap();
         assert!(text.contains(r#""200":5"#) && text.contains(r#""carried-503":6"#), "{text}");
+        assert!(text.contains(r#""grpc-14":7"#), "{text}");
         assert_eq!(serde_json::from_str::<std::collections::BTreeMap<Outcome, u64>>(&text).unwrap(), counts);
         assert!(serde_json::from_str::<Outcome>("\"lost\"").is_err());
+    }
+
+    #[test]
+    fn the_status_of_a_grpc_call_decides() {
+        let status = |code: &'static str| {
+            HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-status"),
+                http::HeaderValue::from_static(code),
+            )])
+        };
+        let (outcome, _) = read_grpc(StatusCode::OK, &HeaderMap::new(), Some(&status("14")));
+        assert_eq!((outcome, outcome.status(), outcome.succeeded()), (Outcome::Grpc(14), Some(503), false));
+        assert_eq!(outcome.to_string(), "gRPC 14 UNAVAILABLE");
+        assert!(read_grpc(StatusCode::OK, &status("0"), None).0.succeeded());
+        assert_eq!(read_grpc(StatusCode::BAD_GATEWAY, &HeaderMap::new(), None).0, Outcome::Answer(502));
     }
 
     #[test]

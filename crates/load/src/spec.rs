@@ -17,9 +17,9 @@ pub const MOST_BODY: usize = 256 * 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TargetSpec {
-    /// Where requests are sent.
+    /// Where requests are sent; `grpc://HOST[:PORT]/SERVICE/METHOD` is a unary gRPC call whose body is the message.
     pub url: String,
-    /// The method; default `GET`, with a body `POST`.
+    /// The method; default `GET`, with a body `POST`. A gRPC call is always a `POST`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Headers by name.
@@ -80,11 +80,20 @@ impl TargetSpec {
         };
         if let Some(body) = body {
             ensure!(body.len() <= MOST_BODY, "a body of {} bytes, the most is {MOST_BODY}", body.len());
-            target.method = http::Method::POST;
-            target.body = body.into();
+            if target.grpc {
+                target = target.into_grpc(&body);
+            } else {
+                target.method = http::Method::POST;
+                target.body = body.into();
+            }
         }
         if let Some(method) = &self.method {
             target.method = method.parse().with_context(|| format!("invalid method `{method}`"))?;
+            ensure!(
+                !target.grpc || target.method == http::Method::POST,
+                "method `{method}` for the gRPC call `{}`, which is always a POST",
+                self.url
+            );
         }
         for (name, value) in &self.headers {
             target.header(&format!("{name}: {value}"))?;
@@ -125,6 +134,13 @@ mod tests {
     }
 
     #[test]
+    fn the_body_of_a_grpc_call_is_its_message() {
+        let target =
+            spec(r#"{"url":"grpc://cart.shop/a.B/C","bodyBase64":"CgJoaQ=="}"#).unwrap().target().unwrap();
+        assert_eq!((target.method.as_str(), &target.body[..]), ("POST", &b"\0\0\0\0\x04\x0a\x02hi"[..]));
+    }
+
+    #[test]
     fn a_body_from_a_file_may_be_any_bytes() {
         for bytes in [b"text".to_vec(), vec![0xff, 0, 1]] {
             let spec = spec(r#"{"url":"http://x/","bodyFile":"order.json"}"#).unwrap();
@@ -145,6 +161,7 @@ mod tests {
             r#"{"url":"http://x/","headers":{"a b":"c"}}"#,
             r#"{"url":"x"}"#,
             r#"{"url":"http://x/","speed":1}"#,
+            r#"{"url":"grpc://x/a.B/C","method":"GET"}"#,
         ] {
             assert!(spec(wrong).and_then(|spec| spec.target()).is_err(), "{wrong}");
         }

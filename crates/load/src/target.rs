@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE};
 use http::uri::Authority;
 use http::{HeaderMap, Method, Request, Uri};
 use http_body_util::Full;
+
+use super::grpc;
 
 /// The header that carries a request's id through every attempt.
 pub const REQUEST_ID: &str = "meshy-request-id";
@@ -72,6 +74,8 @@ pub struct Target {
     pub body: Bytes,
     /// Whether the response's body carries the outcome, as `/bounce` has it.
     pub bounce: bool,
+    /// Whether this is a gRPC call: its status is in the trailers.
+    pub grpc: bool,
 }
 
 impl Target {
@@ -112,7 +116,23 @@ impl Target {
             headers,
             body: Bytes::new(),
             bounce: false,
+            grpc: false,
         })
+    }
+
+    /// Returns the target as a unary gRPC call with a message; the path `/` becomes the test service's method.
+    #[must_use]
+    pub fn into_grpc(mut self, message: &[u8]) -> Self {
+        self.protocol = Protocol::Http2;
+        self.method = Method::POST;
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        self.headers.insert(TE, HeaderValue::from_static("trailers"));
+        if self.path.path() == "/" {
+            self.path = Uri::from_static(grpc::METHOD);
+        }
+        self.body = grpc::frame(message);
+        (self.bounce, self.grpc) = (false, true);
+        self
     }
 
     /// Returns a `GET` of a URL whose host is an address or a name that this machine resolves now.
@@ -138,15 +158,15 @@ impl Target {
     }
 
     /// Returns a `GET` of a URL whose host is resolved for each connection. With `https`, the certificate is checked against the
-    /// authorities of the system.
+    /// authorities of the system. `grpc://HOST[:PORT]/SERVICE/METHOD` is a call with an empty message, without TLS.
     ///
     /// # Errors
-    /// Returns an error if the text is not a URL with `http` or `https` and a host.
+    /// Returns an error if the text is not a URL with `http`, `https` or `grpc` and a host.
     pub fn named(url: &str) -> anyhow::Result<Self> {
         let parsed: Uri = url.parse().with_context(|| format!("invalid URL `{url}`"))?;
         let Some(authority) = parsed.authority() else { bail!("URL `{url}` has no host") };
         let default_port = match parsed.scheme_str() {
-            Some("http") => 80,
+            Some("http" | "grpc") => 80,
             #[cfg(feature = "tls")]
             Some("https") => 443,
             _ => bail!("the scheme of URL `{url}` is not supported"),
@@ -165,7 +185,7 @@ impl Target {
             target.tls = Some(super::tls::Tls::of_system()?);
             target.protocol = Protocol::Negotiated;
         }
-        Ok(target)
+        Ok(if parsed.scheme_str() == Some("grpc") { target.into_grpc(&[]) } else { target })
     }
 
     /// Adds a header written as `Name: value`; replaces one of that name.
@@ -252,6 +272,22 @@ mod tests {
         {
             assert!(Target::named(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_grpc_url_is_a_call_over_http2() {
+        let target = Target::named("grpc://cart.shop:8080/shop.Cart/Add").unwrap();
+        let request = target.request(HeaderValue::from_static("1"), true);
+        assert_eq!(request.uri(), "http://cart.shop:8080/shop.Cart/Add");
+        assert_eq!((request.method(), target.protocol, target.grpc), (&Method::POST, Protocol::Http2, true));
+        assert_eq!(request.headers()["te"], "trailers");
+        assert_eq!(request.headers()["content-type"], "application/grpc");
+        assert_eq!(target.body, b"\0\0\0\0\0".as_slice());
+        let default = Target::named("grpc://cart.shop").unwrap();
+        assert_eq!(
+            (default.path.path(), default.server),
+            ("/minimal.v1.Minimal/Call", Server::Name("cart.shop".to_owned(), 80))
+        );
     }
 
     #[test]

@@ -50,6 +50,21 @@ pub fn arrivals(window: &Window, namespace: &str, workload: &str) -> BTreeMap<St
     found
 }
 
+/// Returns the kubelet's probes that passed the proxies of a workload in a window and got a response of the application. Probes of
+/// the port for experiments are not part of it: no policy applies to it.
+#[must_use]
+pub fn probes(window: &Window, namespace: &str, workload: &str) -> u64 {
+    let counted = |series: &Series| {
+        series.is("direction", "inbound")
+            && series.is("route_name", "probe")
+            && arrives_at_application(series, true)
+            && !series.is("target_port", TEST_ADMIN_PORT)
+    };
+    let pods =
+        window.pods.iter().filter(|pod| pod.pod.namespace == namespace && pod.pod.workload.name == workload);
+    pods.map(|pod| pod.change.sum("response_total", counted) as u64).sum()
+}
+
 /// Requests of one client that the proxies of a workload rejected themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rejections {
@@ -99,11 +114,13 @@ mod tests {
             line(r#"target_port="8080",tls="no_identity",status_code="200",classification="success""#, 5),
             line(r#"target_port="8080",tls="no_identity",route_name="probe",status_code="200""#, 7),
             line(r#"target_port="9091",tls="no_identity",status_code="200""#, 7),
+            line(r#"target_port="9091",tls="no_identity",route_name="probe",status_code="200""#, 3),
             line(r#"target_port="4191",tls="no_identity",status_code="200""#, 7),
         ]
         .concat();
         let pods = vec![pod(&dump)];
         let window = Window { length: Duration::from_secs(1), pods, gaps: Vec::new() };
+        assert_eq!((probes(&window, "shop", "app"), probes(&window, "shop", "web")), (7, 0));
         let found = arrivals(&window, "shop", "app");
         let web = &found["web.shop.serviceaccount.identity.linkerd.cluster.local"];
         assert_eq!((web.responses_count, web.succeeded_count, web.mutual_tls_count), (40, 30, 40));

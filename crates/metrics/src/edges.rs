@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::latency::Buckets;
 use super::pods::Workload;
 use super::ratio::share;
-use super::routes::{Dialect, RouteCounts, Service, client_view, to};
+use super::routes::{Dialect, PROTOCOLS, RouteCounts, Service, client_view, metric, to};
 use super::series::{Scrape, Series};
 use super::stat::arrives_at_application;
 use super::window::Window;
@@ -123,7 +123,8 @@ pub(super) fn called(change: &Scrape) -> Vec<(String, String)> {
         let (name, namespace) = (parts.next()?.to_owned(), parts.next()?.to_owned());
         (parts.next() == Some("svc")).then_some((namespace, name))
     });
-    let of_policy = change.of("outbound_http_route_request_statuses_total");
+    let statuses = PROTOCOLS.map(|protocol| metric(protocol, "request_statuses_total"));
+    let of_policy = statuses.iter().flat_map(|statuses| change.of(statuses));
     let of_policy = of_policy.filter(|(series, _)| series.is("parent_kind", "Service"));
     let of_policy = of_policy.filter_map(|(series, count)| {
         let namespace = series.label("parent_namespace").filter(|_| count > 0.0)?;

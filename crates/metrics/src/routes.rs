@@ -20,7 +20,7 @@ pub enum Dialect {
     /// A ServiceProfile's route: `route_*`.
     #[default]
     Profile,
-    /// An HTTPRoute, or the default route that annotations act on: `outbound_http_route_*`.
+    /// An HTTPRoute or GRPCRoute, or the default route that annotations act on: `outbound_http_route_*`, `outbound_grpc_route_*`.
     Policy,
 }
 
@@ -142,17 +142,19 @@ pub fn client_view<'a>(
             add_profile(route, change, &fits);
             buckets.add(change, "route_response_latency_ms_bucket", fits);
         }
-        const STATUSES: &str = "outbound_http_route_request_statuses_total";
-        for (series, _) in change.of(STATUSES).filter(|(s, _)| child(s, service)) {
-            routes.entry((Dialect::Policy, name(series))).or_default();
-        }
-        for (key, (route, _, sums)) in routes.iter_mut().filter(|(key, _)| key.0 == Dialect::Policy) {
-            route.dialect = Dialect::Policy;
-            let fits = |s: &Series| child(s, service) && name(s) == key.1;
-            add_policy(route, change, &fits);
-            const DURATION: &str = "outbound_http_route_request_duration_seconds";
-            sums.0 += change.sum(&format!("{DURATION}_sum"), fits);
-            sums.1 += change.sum(&format!("{DURATION}_bucket"), |s| fits(s) && s.is("le", "0.05"));
+        for protocol in PROTOCOLS {
+            let statuses = metric(protocol, "request_statuses_total");
+            for (series, _) in change.of(&statuses).filter(|(s, _)| child(s, service)) {
+                routes.entry((Dialect::Policy, name(series))).or_default();
+            }
+            for (key, (route, _, sums)) in routes.iter_mut().filter(|(key, _)| key.0 == Dialect::Policy) {
+                route.dialect = Dialect::Policy;
+                let fits = |s: &Series| child(s, service) && name(s) == key.1;
+                add_policy(route, change, protocol, &fits);
+                let duration = metric(protocol, "request_duration_seconds");
+                sums.0 += change.sum(&format!("{duration}_sum"), fits);
+                sums.1 += change.sum(&format!("{duration}_bucket"), |s| fits(s) && s.is("le", "0.05"));
+            }
         }
     }
     let finish = |(key, (mut route, buckets, (seconds, below))): ((Dialect, String), Gathered)| {
@@ -186,19 +188,36 @@ fn add_profile(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series)
     route.no_budget_count += sum("route_retryable_total", &|s| s.is("skipped", "no_budget"));
 }
 
-fn add_policy(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series) -> bool) {
+/// The protocols of the policies' counters: HTTPRoutes with the default route, and GRPCRoutes.
+pub(super) const PROTOCOLS: [&str; 2] = ["http", "grpc"];
+
+/// The gRPC statuses that are failures: Linkerd's list, which `response_total` uses too.
+const GRPC_FAILURES: [&str; 6] =
+    ["UNKNOWN", "DEADLINE_EXCEEDED", "PERMISSION_DENIED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+
+/// Returns the name of a policy's metric.
+pub(super) fn metric(protocol: &str, what: &str) -> String {
+    format!("outbound_{protocol}_route_{what}")
+}
+
+fn add_policy(route: &mut RouteCounts, change: &Scrape, protocol: &str, fits: &impl Fn(&Series) -> bool) {
     let sum =
         |metric: &str, also: &dyn Fn(&Series) -> bool| change.sum(metric, |s| fits(s) && also(s)) as u64;
     let errors = |s: &Series, wanted: &[&str]| s.label("error").is_some_and(|e| wanted.contains(&e.as_ref()));
     // As Linkerd's own table: a status of 5xx or any error. `UNKNOWN` marks a client that went away mid-answer.
+    let is_failure = |status: &str| match protocol {
+        "grpc" => GRPC_FAILURES.contains(&status),
+        _ => status.starts_with('5'),
+    };
+    let label = format!("{protocol}_status");
     let bad = |s: &Series| {
-        s.label("http_status").is_none_or(|status| status.is_empty() || status.starts_with('5'))
+        s.label(&label).is_none_or(|status| status.is_empty() || is_failure(&status))
             || s.label("error").is_some_and(|error| !error.is_empty() && error != "UNKNOWN")
     };
     const TIMEOUTS: [&str; 4] =
         ["REQUEST_TIMEOUT", "RESPONSE_HEADERS_TIMEOUT", "RESPONSE_STREAM_TIMEOUT", "IDLE_TIMEOUT"];
-    let statuses = "outbound_http_route_request_statuses_total";
-    let attempts = "outbound_http_route_backend_response_statuses_total";
+    let statuses = &metric(protocol, "request_statuses_total");
+    let attempts = &metric(protocol, "backend_response_statuses_total");
     route.succeeded_count += sum(statuses, &|s| !bad(s));
     route.failed_count += sum(statuses, &bad);
     route.requests_count += sum(statuses, &|_| true);
@@ -208,11 +227,11 @@ fn add_policy(route: &mut RouteCounts, change: &Scrape, fits: &impl Fn(&Series) 
     route.attempts_succeeded_count += sum(attempts, &|s| !bad(s));
     route.attempts_failed_count += sum(attempts, &bad);
     // A request that the breaker or a full queue rejected was not sent; of one whose retry was rejected, the first attempt was.
-    let started = sum("outbound_http_route_retry_requests_total", &|_| true)
-        + sum(statuses, &|s| !errors(s, &REJECTED));
+    let started =
+        sum(&metric(protocol, "retry_requests_total"), &|_| true) + sum(statuses, &|s| !errors(s, &REJECTED));
     route.attempts_count += started.max(sum(attempts, &|_| true));
-    route.limit_count += sum("outbound_http_route_retry_limit_exceeded_total", &|_| true);
-    route.saved_count += sum("outbound_http_route_retry_successes_total", &|_| true);
+    route.limit_count += sum(&metric(protocol, "retry_limit_exceeded_total"), &|_| true);
+    route.saved_count += sum(&metric(protocol, "retry_successes_total"), &|_| true);
 }
 
 /// What the proxies of a service's own pods count: attempts only, a retry looks like any request. A proxy counts routes only
@@ -273,121 +292,4 @@ fn child(series: &Series, service: &Service) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Outcomes, text};
-
-    // Dumps of real proxies, cut down to the families and labels that are read here (docs/tables.md).
-    const CLIENT: &str = include_str!("../../../tests/fixtures/proxy-client.prom");
-    const ANNOTATIONS: &str = include_str!("../../../tests/fixtures/proxy-client-annotations.prom");
-    const SERVER: &str = include_str!("../../../tests/fixtures/proxy-server.prom");
-
-    fn bounced() -> Service {
-        Service { namespace: "default".to_owned(), name: "bounced-service".to_owned() }
-    }
-
-    /// Measured on a real Linkerd: of 80 requests to a service whose breaker is open, 11 reached the pod.
-    #[test]
-    fn requests_that_a_breaker_rejects_are_not_attempts() {
-        let labels = "parent_group=\"core\",parent_kind=\"Service\",parent_namespace=\"default\",\
-                      parent_name=\"bounced-service\",parent_port=\"9090\",route_kind=\"default\",route_name=\"http\"";
-        let statuses = "outbound_http_route_request_statuses_total";
-        let text = format!(
-            "{statuses}{{{labels},http_status=\"500\",error=\"\"}} 11\n\
-             {statuses}{{{labels},http_status=\"503\",error=\"LOAD_SHED\"}} 68\n\
-             {statuses}{{{labels},http_status=\"504\",error=\"FAIL_FAST\"}} 1\n\
-             outbound_http_route_backend_response_statuses_total{{{labels},http_status=\"500\",error=\"\"}} 11\n"
-        );
-        let dump = text::parse(&text).unwrap();
-        let routes = client_view([&dump.since(None)], &bounced());
-        let [route] = &routes.values().collect::<Vec<_>>()[..] else { panic!("{routes:?}") };
-        assert_eq!((route.requests_count, route.refused_count, route.attempts_count), (80, 69, 11));
-    }
-
-    #[test]
-    fn a_real_clients_counters_are_the_measured_ones() {
-        let dump = text::parse(CLIENT).unwrap();
-        let routes = client_view([&dump.since(None)], &bounced());
-        let route = &routes[&(Dialect::Profile, "GET /".to_owned())];
-        assert_eq!((route.requests_count, route.attempts_count), (2370, 4654));
-        assert_eq!((route.succeeded_count, route.failed_count), (1404, 966));
-        assert_eq!((route.attempts_succeeded_count, route.attempts_failed_count), (1404, 3250));
-        assert_eq!((route.retryable_count, route.no_budget_count), (3250, 966));
-        assert_eq!(route.retries(), route.retryable_count - route.no_budget_count);
-        assert!(route.latency.p50_ms.is_some());
-        let profile = routes.into_iter().filter(|(key, _)| key.0 == Dialect::Profile).collect();
-        let outcomes = Outcomes::of(&profile, None);
-        assert_eq!(
-            (outcomes.requests_count, outcomes.no_budget_count, outcomes.not_retryable_count),
-            (2370, 966, 0)
-        );
-        assert_eq!((outcomes.first_attempt_count, outcomes.after_retries_count), (None, None));
-    }
-
-    #[test]
-    fn the_annotations_dialect_has_a_mean_and_no_percentiles() {
-        let dump = text::parse(ANNOTATIONS).unwrap();
-        let routes = client_view([&dump], &bounced());
-        let route = &routes[&(Dialect::Policy, "http".to_owned())];
-        assert_eq!((route.requests_count, route.attempts_count), (3120, 3120 + 859));
-        assert_eq!(route.limit_count, 184);
-        assert_eq!(route.succeeded_count + route.failed_count, 3120);
-        assert_eq!(route.latency, Percentiles::default());
-        assert!((route.latency_mean_ms.unwrap() - 27.0).abs() < 0.1);
-        assert!((route.below_50ms_ratio.unwrap() - 2854.0 / 3120.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_servers_view_counts_attempts() {
-        let routes = server_view([&text::parse(SERVER).unwrap()]);
-        let route = &routes["GET /"];
-        assert_eq!((route.attempts_succeeded_count, route.attempts_failed_count), (2381, 5513));
-        // While no profile was in force: 2875 and 6776 in all, probes and the admin port apart.
-        let rest = &routes[DEFAULT];
-        assert_eq!((rest.attempts_succeeded_count, rest.attempts_failed_count), (494, 1263));
-        assert_eq!(rest.latency, Percentiles::default());
-    }
-
-    #[test]
-    fn without_a_profile_the_servers_view_is_the_default_route() {
-        let dump: String = SERVER
-            .lines()
-            .filter(|line| !line.starts_with("route_"))
-            .fold(String::new(), |all, line| all + line + "\n");
-        let routes = server_view([&text::parse(&dump).unwrap()]);
-        assert_eq!(routes.keys().collect::<Vec<_>>(), [DEFAULT]);
-        assert_eq!(
-            (routes[DEFAULT].attempts_succeeded_count, routes[DEFAULT].attempts_failed_count),
-            (2875, 6776)
-        );
-    }
-
-    #[test]
-    fn without_traffic_there_are_no_rows() {
-        let dump = text::parse(CLIENT).unwrap();
-        assert!(client_view([&dump.since(Some(&dump))], &bounced()).is_empty());
-        let other = Service { name: "minimal-service".to_owned(), ..bounced() };
-        assert!(client_view([&dump], &other).is_empty());
-    }
-
-    #[test]
-    fn a_name_belongs_to_its_service_alone() {
-        assert!(bounced().is_named_by("bounced-service.default.svc.cluster.local:9090"));
-        assert!(bounced().is_named_by("bounced-service.default.svc"));
-        for other in [
-            "bounced-service.other.svc.cluster.local",
-            "bounced-service-v2.default.svc",
-            "bounced-service",
-            "",
-        ] {
-            assert!(!bounced().is_named_by(other), "{other}");
-        }
-    }
-
-    #[test]
-    fn two_hundred_pods_sum_up() {
-        let dump = text::parse(CLIENT).unwrap();
-        let routes = client_view(std::iter::repeat_n(&dump, 200), &bounced());
-        assert_eq!(routes[&(Dialect::Profile, "GET /".to_owned())].requests_count, 200 * 2370);
-    }
-}
+mod tests;

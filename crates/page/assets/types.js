@@ -4,7 +4,7 @@
 /** @typedef {{mean: number, low: number, high: number}} Interval */
 /** @typedef {{offered: number, requests: number, succeeded: number, in_time: number, statuses?: Object<string, number>, outcomes?: Object<string, number>}} Counts */
 /** @typedef {{from: string, to: string, requests: number, succeeded: number, attempts: number, attempts_succeeded: number, attempts_mutual_tls?: number, statuses?: Object<string, number>, outcomes?: Object<string, number>, latency?: Quantiles}} EdgeCounts */
-/** @typedef {{service: string, received: number, finished: number, wasted: number, queue_full: number}} ServiceCounts */
+/** @typedef {{service: string, received: number, finished: number, wasted: number, queue_full: number, probes: number}} ServiceCounts */
 /** @typedef {{start_ms: number, latency_ms: number, status: number, succeeded: boolean, attempts?: number}} Sample */
 /** @typedef {{step: string, text?: string, question?: string, target?: string, offered_per_second: number, duration_ms: number, trigger_end_ms?: number, watched?: string}} StepStarted */
 /** @typedef {{step: string, success?: Interval, amplification?: Interval, class?: string, text?: string}} Prediction */

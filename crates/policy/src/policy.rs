@@ -7,8 +7,9 @@
 //! owners   the field managers of an object                revert   an object as it was before
 //! session  the changes of one run, and their end          journal  what a killed run must restore, on disk
 //! evidence what a proxy's counters show                   clients  the clients of a service; the wait until they follow
-//! probe    requests of meshy's own, and their pauses     namespace  deletes one that a run created
-//! probe    requests of meshy's own, and their pauses       servers  the proxies of servers that use a policy
+//! probe    requests of meshy's own, and their pauses      namespace  deletes one that a run created
+//! inbound  the objects that decide who may call            servers  the proxies of servers that use a policy
+//! list     lists of objects, the oldest first
 //! ```
 
 mod about;
@@ -16,8 +17,10 @@ mod capture;
 pub(crate) mod change;
 mod clients;
 mod evidence;
+mod inbound;
 mod journal;
 mod kinds;
+mod list;
 mod namespace;
 pub mod objects;
 mod owners;
@@ -30,7 +33,7 @@ mod session;
 mod tests;
 mod write;
 
-pub use about::About;
+pub use about::{About, breakers};
 pub use capture::Captured;
 pub use change::{Applied, Options, Outcome, PolicyChange};
 pub use clients::{Client, Clients};

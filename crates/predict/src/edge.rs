@@ -92,6 +92,9 @@ pub struct EdgeLoad {
     /// starts a block.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub blocks: bool,
+    /// With `blocks`: the first attempt is anywhere in a block, as on a service that has had requests before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub within_block: bool,
 }
 
 impl EdgeLoad {
@@ -139,7 +142,7 @@ pub fn predict_edge(load: EdgeLoad, seed: u64) -> EdgePrediction {
     let remark = load.policy.void();
     let effective = EdgeLoad { policy: if remark.is_some() { Policy::None } else { load.policy }, ..load };
     let prediction = match effective.policy {
-        Policy::None if effective.blocks => blocks::prediction(effective),
+        Policy::None if effective.blocks && !effective.within_block => blocks::prediction(effective),
         _ if effective.blocks => simulate::prediction(effective, seed),
         Policy::Budget { .. } => simulate::prediction(effective, seed),
         Policy::None => exact::prediction(effective, 0),
@@ -174,6 +177,7 @@ mod tests {
             clients: 1,
             policy: Policy::DEFAULT_BUDGET,
             blocks: false,
+            within_block: false,
         }
     }
 
@@ -188,6 +192,18 @@ mod tests {
         assert!((success.mean - 0.3).abs() < 1e-9, "{success:?}");
         let whole = predict_edge(EdgeLoad { over_seconds: 5.0, ..load }, 1).success_ratio;
         assert!((whole.low - 0.3).abs() < 1e-9 && (whole.high - 0.3).abs() < 1e-9, "{whole:?}");
+    }
+
+    #[test]
+    fn a_load_that_begins_within_a_block_leaves_two_blocks_to_chance() {
+        let independent = EdgeLoad { over_seconds: 10.0, policy: Policy::None, ..default_budget_at(20.0) };
+        let within = EdgeLoad { blocks: true, within_block: true, ..independent };
+        let (success, wide) =
+            (predict_edge(within, 1).success_ratio, predict_edge(independent, 1).success_ratio);
+        // 19 or 20 whole blocks have 3 successes each; of the two others, which have 10 requests, between 0 and 6 succeed.
+        assert!(success.low >= 57.0 / 200.0 - 1e-9 && success.high <= 63.0 / 200.0 + 1e-9, "{success:?}");
+        assert!(success.holds(58.0 / 200.0) && success.holds(62.0 / 200.0), "{success:?}");
+        assert!(wide.low < 0.21 && wide.high > 0.39, "{wide:?}");
     }
 
     /// Rows measured on a real Linkerd, 30 s each.

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, PostParams};
 use meshy_base::error::Advise as _;
+use meshy_kube::{Kinds, Object, wait};
 use meshy_load::protocol::{Part, SenderPlan};
 use meshy_load::{Report, Share, TargetSpec, Tick};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
 
 use crate::clock;
 use crate::control::Control;
@@ -23,9 +24,6 @@ const LEAD: Duration = Duration::from_millis(500);
 
 /// The time after the last request is due in which senders must end, besides the times that requests may take.
 const MARGIN: Duration = Duration::from_secs(30);
-
-/// The time between two looks at pods that are not ready.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A load of all senders together.
 #[derive(Clone, Debug)]
@@ -50,7 +48,8 @@ impl Fleet {
     /// Creates the pods of senders and waits until all are ready. `run` is a part of their names: lower-case letters and digits.
     ///
     /// # Errors
-    /// Returns an error if a pod cannot be created or is not ready in time; the pods are deleted then.
+    /// Returns an error if a pod cannot be created, cannot become ready (as with an image that no registry has), or is not ready
+    /// in time; the pods are deleted then.
     pub async fn start(
         client: &Client,
         placement: &Placement,
@@ -69,7 +68,7 @@ impl Fleet {
             Err(error) => {
                 // The first error counts.
                 let _ = fleet.end().await;
-                Err(error)
+                Err(error.context("the senders did not start"))
             }
         }
     }
@@ -85,14 +84,21 @@ impl Fleet {
         let created = (0..placement.count).map(|index| {
             let (api, run) = (api.clone(), &run);
             async move {
-                let pod: Pod = serde_json::from_value(pod::manifest(placement, run, index))?;
-                let created = api.create(&PostParams::default(), &pod).await;
-                created.map(drop).with_context(|| format!("cannot create pod `{}`", pod::name(run, index)))
+                let pod: Object = serde_json::from_value(pod::manifest(placement, run, index))?;
+                let created = api.create(&PostParams::default(), &pod.clone().try_parse()?).await;
+                created.with_context(|| format!("cannot create pod `{}`", pod::name(run, index)))?;
+                anyhow::Ok(pod)
             }
         });
-        futures::future::try_join_all(created).await?;
-        let ready = self.senders.iter_mut().map(|(control, node)| ready(&api, &control.pod, node, deadline));
-        futures::future::try_join_all(ready).await.map(drop)
+        let pods = futures::future::try_join_all(created).await?;
+        // Ends early where waiting does not help, such as for an image that no registry has.
+        wait::ready(&Kinds::new(client.clone()), &pods, deadline, None).await?;
+        for (control, node) in &mut self.senders {
+            let pod =
+                api.get(&control.pod).await.with_context(|| format!("cannot read pod `{}`", control.pod))?;
+            *node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Sends a load, each sender its interleaved share from one agreed instant on, and merges the reports. `each_second` receives
@@ -213,36 +219,6 @@ fn sent(
 
 fn end(part: &Part) -> Duration {
     Duration::from_millis(part.after_ms + part.duration_ms)
-}
-
-/// Waits until a sender is ready; notes its node.
-async fn ready(api: &Api<Pod>, name: &str, node: &mut String, deadline: Instant) -> anyhow::Result<()> {
-    let mut reason = "it was not seen".to_owned();
-    let waiting = async {
-        loop {
-            let pod = api.get(name).await.with_context(|| format!("cannot read pod `{name}`"))?;
-            let status = pod.status.unwrap_or_default();
-            if status.phase.as_deref() == Some("Failed") {
-                return Err(anyhow!("sender `{name}` failed")).hint(format!("see `kubectl logs {name}`"));
-            }
-            let conditions = status.conditions.unwrap_or_default();
-            if conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True") {
-                *node = pod.spec.and_then(|spec| spec.node_name).unwrap_or_default();
-                return Ok(());
-            }
-            let waiting = status.container_statuses.unwrap_or_default().into_iter().find_map(|one| {
-                let waiting = one.state?.waiting?;
-                Some(format!("container {}: {}", one.name, waiting.reason.unwrap_or_default()))
-            });
-            let phase = status.phase.unwrap_or_default();
-            reason = waiting.unwrap_or_else(|| format!("its pod is in phase {phase}"));
-            sleep(INTERVAL).await;
-        }
-    };
-    match timeout_at(deadline, waiting).await {
-        Ok(ready) => ready,
-        Err(_) => Err(anyhow!("sender `{name}` was not ready in time: {reason}")),
-    }
 }
 
 /// What the live view has shown so far.

@@ -114,6 +114,39 @@ async fn a_sender_that_dies_makes_the_result_incomplete_with_what_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn senders_whose_proxy_is_an_ordinary_container_send_each_request_once() {
+    let cluster = cluster().await;
+    let mut identity = Identity::meshed(true);
+    let annotation = "config.beta.linkerd.io/proxy-enable-native-sidecar";
+    identity.annotations.insert(annotation.to_owned(), "false".to_owned());
+    let placement = Placement { identity, ..placement(2) };
+    let fleet = Fleet::start(&cluster.client(), &placement, "r4", deadline()).await.unwrap();
+    for pod in pods(&cluster).await {
+        let names: Vec<String> = pod.spec.unwrap().containers.into_iter().map(|one| one.name).collect();
+        assert_eq!(names, ["linkerd-proxy", "sender"]);
+    }
+    let (_go, stop) = watch::channel(false);
+    let sent = fleet.send(&load(100.0, 2), stop, |_, _| {}).await.unwrap();
+    fleet.end().await.unwrap();
+    assert_eq!((sent.scheduled(), sent.is_incomplete()), (200, false));
+    assert_eq!(sent.report.outcomes()[&Outcome::Answer(200)].count(), 200, "{:?}", sent.summary());
+    assert!(leftovers(&cluster.client(), None).await.unwrap().is_empty());
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn senders_whose_image_can_never_be_pulled_end_the_start_before_the_deadline() {
+    let cluster = cluster().await;
+    let placement = Placement { image: "localhost:5000/absent:v1".to_owned(), ..placement(2) };
+    let started = Fleet::start(&cluster.client(), &placement, "r3", deadline()).await;
+    let error = format!("{:#}", started.err().expect("no sender can start"));
+    assert!(error.starts_with("the senders did not start: pod `meshy-sender-r3-"), "{error}");
+    assert!(error.contains("cannot get image `localhost:5000/absent:v1`"), "{error}");
+    assert!(leftovers(&cluster.client(), None).await.unwrap().is_empty());
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_identity_of_a_deployment_is_that_of_its_pods() {
     let cluster = cluster().await;
     let identity = Identity::of_workload(&cluster.client(), "shop", "deploy/app").await.unwrap();

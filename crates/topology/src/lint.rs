@@ -16,8 +16,10 @@ pub struct EdgePolicy {
     pub budget: bool,
     /// The timeout over all attempts.
     pub request_timeout: Option<Duration>,
-    /// The timeout of each attempt.
-    pub attempt_timeout: Option<Duration>,
+    /// The response timeout: of each attempt, which is not retried after it.
+    pub response_timeout: Option<Duration>,
+    /// The retry timeout: of each attempt but the last, which is retried after it.
+    pub retry_timeout: Option<Duration>,
 }
 
 /// An edge of a call graph and its policy.
@@ -69,6 +71,11 @@ impl Rule {
 }
 
 impl EdgePolicy {
+    /// Returns when the first of a request's attempts ends at the latest.
+    fn attempt_timeout(&self) -> Option<Duration> {
+        [self.response_timeout, self.retry_timeout].into_iter().flatten().min()
+    }
+
     /// Returns whether the edge may retry.
     fn retries(&self) -> bool {
         self.retry_limit.map_or(self.budget, |limit| limit > 0)
@@ -96,12 +103,12 @@ pub fn lint(edges: &[PolicyEdge]) -> Vec<Finding> {
 
 fn without_timeout(edge: &PolicyEdge) -> Option<Finding> {
     let policy = &edge.policy;
-    let is_bounded = policy.request_timeout.is_some() || policy.attempt_timeout.is_some();
+    let is_bounded = policy.request_timeout.is_some() || policy.response_timeout.is_some();
     (policy.retries() && !is_bounded).then(|| Finding {
         rule: Rule::RetriesWithoutTimeout,
         path: vec![edge.from.clone(), edge.to.clone()],
         message: format!(
-            "retries from `{}` to `{}` have no timeout: a slow `{}` is never retried and keeps its clients waiting",
+            "retries from `{}` to `{}` have no timeout: a slow `{}` keeps its clients waiting",
             edge.from, edge.to, edge.to
         ),
     })
@@ -134,8 +141,8 @@ fn without_budget(edges: &[PolicyEdge]) -> Vec<Finding> {
 fn inner_timeouts(edges: &[PolicyEdge]) -> Vec<Finding> {
     let mut found = Vec::new();
     for outer in edges {
-        // An attempt timeout ends each attempt; without one, the request timeout ends the last.
-        let waits = outer.policy.attempt_timeout.or(outer.policy.request_timeout);
+        // The timeout of an attempt ends it; without one, the request timeout ends the last.
+        let waits = outer.policy.attempt_timeout().or(outer.policy.request_timeout);
         let Some(waits) = waits else { continue };
         for inner in edges.iter().filter(|inner| inner.from == outer.to) {
             let Some((longest, formula)) = longest(&inner.policy).filter(|(longest, _)| *longest > waits)
@@ -163,7 +170,7 @@ fn inner_timeouts(edges: &[PolicyEdge]) -> Vec<Finding> {
 /// Returns how long all attempts of an edge may take, and how it is computed.
 fn longest(policy: &EdgePolicy) -> Option<(Duration, String)> {
     let attempts = policy.attempts().and_then(|attempts| u32::try_from(attempts).ok());
-    let by_attempts = policy.attempt_timeout.zip(attempts).and_then(|(timeout, attempts)| {
+    let by_attempts = policy.attempt_timeout().zip(attempts).and_then(|(timeout, attempts)| {
         let formula = format!("{attempts} attempts × {}", format_duration(timeout));
         timeout.checked_mul(attempts).map(|longest| (longest, formula))
     });

@@ -9,6 +9,7 @@ use meshy_linkerd::policy::Breaker;
 use meshy_metrics::callers;
 use meshy_metrics::endpoints::{Endpoint, endpoints};
 use meshy_metrics::routes::Service;
+use meshy_metrics::{Pod, Scrapes};
 use meshy_policy::policy::About;
 use meshy_policy::services;
 
@@ -49,11 +50,7 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     }
     let mut before = callers::candidates(&client).await?;
     loop {
-        tokio::time::sleep(context.window(args.window)).await;
-        let after = callers::again(&client, &before, &service).await?;
-        let window = callers::between(&before, &after, &service);
-        window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
-        let rows = endpoints(&window, &service, &servers);
+        let (rows, after) = measure(context, (&client, &service, &servers), &before, args.window).await?;
         if rows.is_empty() {
             context.report.say(format!("no client has sent a request to `{}`", service.name));
         }
@@ -64,6 +61,20 @@ pub(super) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         before = after;
         limit::lift();
     }
+}
+
+/// Returns the endpoints as clients see them after a window that began with the scrape `before`, and the scrape at its end.
+pub(super) async fn measure(
+    context: &Context,
+    (client, service, servers): (&kube::Client, &Service, &[Pod]),
+    before: &Scrapes,
+    window: Duration,
+) -> anyhow::Result<(Vec<Endpoint>, Scrapes)> {
+    tokio::time::sleep(context.window(window)).await;
+    let after = callers::again(client, before, service).await?;
+    let window = callers::between(before, &after, service);
+    window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
+    Ok((endpoints(&window, service, servers), after))
 }
 
 fn words(rows: &[Endpoint]) -> String {

@@ -36,7 +36,7 @@ pub(crate) struct GraphArgs {
     /// The request timeout on each edge: of all attempts together (timeout.linkerd.io/request)
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "topology")]
     request_timeout: Option<Duration>,
-    /// A fault after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
+    /// A disturbance after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
     #[arg(long, value_name = "TRIGGER", requires = "topology")]
     trigger: Option<Trigger>,
     /// The service of the trigger [default: the one that limits the capacity, else the last]

@@ -151,7 +151,7 @@ pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Opt
 /// `.svc` or `.svc.cluster.local`.
 fn named(url: &str) -> Option<Named> {
     let parsed: http::Uri = url.parse().ok()?;
-    let authority = parsed.authority().filter(|_| parsed.scheme_str() == Some("http"))?;
+    let authority = parsed.authority().filter(|_| matches!(parsed.scheme_str(), Some("http" | "grpc")))?;
     let host = authority.host().strip_suffix(".cluster.local").unwrap_or(authority.host());
     let (host, sure) = host.strip_suffix(".svc").map_or((host, false), |host| (host, true));
     let (name, namespace) = host.split_once('.')?;
@@ -199,6 +199,7 @@ mod tests {
         assert_eq!(found("http://a.b.svc.cluster.local:9090/x"), wanted(9090, true));
         assert_eq!(found("http://a.b.svc/"), wanted(80, true));
         assert_eq!(found("http://a.b:8080/"), wanted(8080, false));
+        assert_eq!(found("grpc://a.b:8080/shop.Cart/Add"), wanted(8080, false));
         for other in
             ["http://127.0.0.1:80/", "https://a.b.svc/", "http://x.a.b.svc/", "a.b.svc", "http://localhost/"]
         {

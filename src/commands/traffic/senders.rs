@@ -72,8 +72,9 @@ pub(super) async fn step(
         timeout: args.client_timeout,
     };
     let ends = Ends::listen(context)?;
+    let noun = if count == 1 { "sender" } else { "senders" };
     let starting =
-        context.report.step("Starting", format!("{count} senders in namespace `{}`", placement.namespace));
+        context.report.step("Starting", format!("{count} {noun} in namespace `{}`", placement.namespace));
     let run = run_id();
     let fleet = Fleet::start(&client, &placement, &run, context.deadline).await;
     let fleet = starting.ended(fleet, |_| String::new())?;

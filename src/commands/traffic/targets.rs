@@ -10,6 +10,9 @@ use meshy_load::{Target, TargetSpec, Targets, Tls};
 
 use super::Args;
 
+/// The hint for what is not a URL.
+const URL: &str = "a URL is http://HOST[:PORT]/PATH, or grpc://HOST[:PORT]/SERVICE/METHOD";
+
 /// A file of targets.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,13 +39,14 @@ pub(super) fn read(args: &Args) -> anyhow::Result<Vec<TargetSpec>> {
         }
         spec.http2 |= args.http2;
     }
-    TargetSpec::targets(&specs).hint("a URL is http://HOST[:PORT]/PATH").exit(Exit::Usage)?;
+    TargetSpec::targets(&specs).hint(URL).exit(Exit::Usage)?;
     Ok(specs)
 }
 
 fn of_flags(args: &Args, url: &str) -> anyhow::Result<TargetSpec> {
     let mut spec = TargetSpec { url: url.to_owned(), ..TargetSpec::default() };
-    spec.method = Some(args.method.as_ref().map_or("GET", http::Method::as_str).to_owned());
+    let default = (!url.starts_with("grpc://")).then_some("GET");
+    spec.method = args.method.as_ref().map(http::Method::as_str).or(default).map(str::to_owned);
     match args.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
         Some((_, Some(file))) => spec.set_body(body(Path::new(file))?),
         Some((text, None)) => spec.body = Some(text.to_owned()),
@@ -77,7 +81,7 @@ fn body(file: &Path) -> anyhow::Result<Vec<u8>> {
 /// Returns an error if the host is unknown, or the file of `--cacert` has no certificate.
 pub(super) async fn local(args: &Args, spec: &TargetSpec) -> anyhow::Result<Target> {
     let mut target = spec.target()?;
-    target.server = Target::of_url(&spec.url).await.hint("a URL is http://HOST[:PORT]/PATH")?.server;
+    target.server = Target::of_url(&spec.url).await.hint(URL)?.server;
     if let (Some(file), Some(_)) = (&args.cacert, &target.tls) {
         let pem = input::any_text(file).with_context(|| format!("cannot read {}", file.display()))?;
         let tls = Tls::with_authorities(pem.as_bytes());

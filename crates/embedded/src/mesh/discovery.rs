@@ -104,8 +104,10 @@ impl Mesh {
         }
         self.inbound.start(tasks);
         self.egress.start(tasks);
-        let api = self.api.clone();
-        tasks.spawn(async move { route_status::follow(&api).await });
+        for routes in route_status::kinds() {
+            let api = self.api.clone();
+            tasks.spawn(async move { route_status::follow(&api, &routes).await });
+        }
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
         tasks.spawn(async move {
             while let Some(change) = changes.next().await {

@@ -4,7 +4,7 @@ mod containers;
 
 use std::sync::{Arc, OnceLock};
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Container, Namespace, Pod};
 use meshy_apiserver::{Admission, AdmissionRequest, ApiError, Operation};
 use meshy_linkerd::names;
 use meshy_net::BoxFuture;
@@ -15,6 +15,12 @@ use super::workload;
 use crate::api::{Api, apply_changes, typed};
 use crate::events::{Component, EventRecorder, EventType};
 use crate::object::{ObjectExt, set_annotation};
+
+/// The annotations that decide whether the proxy is a native sidecar.
+const NATIVE_SIDECAR: [&str; 2] = [
+    "config.beta.linkerd.io/proxy-enable-native-sidecar",
+    "config.alpha.linkerd.io/proxy-enable-native-sidecar",
+];
 
 /// The version of the injector, in the annotation of injected pods.
 const CREATED_BY: &str = concat!("meshy/embedded-injector ", env!("CARGO_PKG_VERSION"));
@@ -72,7 +78,13 @@ fn injection_mode(api: &Api, namespace: &str, pod: &Pod) -> Option<String> {
     matches!(mode.as_str(), names::ENABLED | names::INGRESS).then_some(mode)
 }
 
+/// Whether the proxy becomes a native sidecar, which is the default; otherwise it is the first of the pod's containers.
+fn is_native(pod: &Pod) -> bool {
+    NATIVE_SIDECAR.iter().all(|annotation| pod.annotation(annotation) != Some("false"))
+}
+
 fn inject(pod: &mut Pod, namespace: &str, mode: &str, deployment: Option<&str>, authority: &Authority) {
+    let native = is_native(pod);
     let meta = &mut pod.metadata;
     for (key, value) in [
         (names::INJECT, mode),
@@ -90,6 +102,12 @@ fn inject(pod: &mut Pod, namespace: &str, mode: &str, deployment: Option<&str>, 
     }
     let spec = pod.spec.get_or_insert_default();
     let init_containers = spec.init_containers.get_or_insert_default();
-    init_containers.splice(0..0, [containers::proxy_init(), containers::proxy()]);
+    init_containers.insert(0, containers::proxy_init());
+    let proxy = containers::proxy();
+    if native {
+        init_containers.insert(1, proxy);
+    } else {
+        spec.containers.insert(0, Container { restart_policy: None, startup_probe: None, ..proxy });
+    }
     spec.volumes.get_or_insert_default().extend(containers::volumes());
 }

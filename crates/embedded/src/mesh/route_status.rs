@@ -1,23 +1,54 @@
-//! The status of HTTPRoutes, as Linkerd's policy controller writes it: for each Service among the parents whether the route
-//! is accepted and whether its backends exist.
+//! The status of HTTPRoutes and GRPCRoutes, as Linkerd's policy controller writes it: for each Service among the parents
+//! whether the route is accepted and whether its backends exist.
 
 use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::Service;
+use meshy_linkerd::grpc_route;
 use meshy_linkerd::httproute::{HttpRoute, ParentRef};
 use serde_json::{Value, json};
 
 use super::route_index::ServiceKey;
-use super::routes;
+use super::routes::{self, RouteError};
 use super::shared::key;
-use crate::api::{Api, ApiError, Change, HTTP_ROUTES, Kind, StoredObject};
+use crate::api::{Api, ApiError, Change, GRPC_ROUTES, HTTP_ROUTES, Kind, POLICY_HTTP_ROUTES, StoredObject};
 use crate::object::{ObjectExt, now};
 
 /// The name of Linkerd's controller in the status.
 const CONTROLLER: &str = "linkerd.io/policy-controller";
 
-/// Namespace and name of an HTTPRoute.
+/// Namespace and name of a route.
 type RouteKey = (String, String);
+
+/// A kind of routes that has a status.
+#[derive(Clone)]
+pub(super) struct Routes {
+    kind: Kind,
+    parse: fn(&Value) -> Result<HttpRoute, serde_json::Error>,
+    /// Why proxies do not receive the route.
+    check: fn(&Value) -> Result<(), RouteError>,
+}
+
+/// Returns the kinds of routes that have a status.
+pub(super) fn kinds() -> [Routes; 3] {
+    [
+        Routes {
+            kind: HTTP_ROUTES,
+            parse: HttpRoute::from_value,
+            check: |object| routes::translate(object).map(drop),
+        },
+        Routes {
+            kind: POLICY_HTTP_ROUTES,
+            parse: HttpRoute::from_value,
+            check: |object| routes::translate_policy(object).map(drop),
+        },
+        Routes {
+            kind: GRPC_ROUTES,
+            parse: grpc_route::from_value,
+            check: |object| routes::translate_grpc(object).map(drop),
+        },
+    ]
+}
 
 /// A condition without its time.
 #[derive(Debug, PartialEq)]
@@ -28,9 +59,9 @@ struct Condition {
     message: String,
 }
 
-/// Follows HTTPRoutes and Services and writes the status of each route. Ends with the API server.
-pub(super) async fn follow(api: &Api) {
-    let (mut changes, mut services) = (api.watch_json(HTTP_ROUTES), api.watch::<Service>());
+/// Follows the routes of one kind and Services, and writes the status of each route. Ends with the API server.
+pub(super) async fn follow(api: &Api, routes: &Routes) {
+    let (mut changes, mut services) = (api.watch_json(routes.kind.clone()), api.watch::<Service>());
     let mut known: HashMap<RouteKey, StoredObject> = HashMap::new();
     loop {
         let concerned: Vec<RouteKey> = tokio::select! {
@@ -50,69 +81,76 @@ pub(super) async fn follow(api: &Api) {
                 let Some(change) = change else { return };
                 let service = change.object();
                 let service = (service.namespace().to_owned(), service.name().to_owned());
-                let names = |object: &StoredObject| named_services(object).contains(&service);
+                let names = |object: &StoredObject| routes.named_services(object).contains(&service);
                 known.iter().filter(|(_, object)| names(object)).map(|(key, _)| key.clone()).collect()
             }
         };
         for key in concerned {
             let Some(route) = known.get(&key) else { continue };
-            match write(api, &HTTP_ROUTES, &key, route).await {
+            match routes.write(api, &key, route).await {
                 Ok(()) | Err(ApiError::NotFound) => {}
                 Err(error) => {
-                    tracing::warn!(route = key.1, %error, "cannot write the status of an HTTPRoute")
+                    let kind = &routes.kind.resource;
+                    tracing::warn!(%kind, route = key.1, %error, "cannot write the status of a route");
                 }
             }
         }
     }
 }
 
-/// Returns the Services that a route names as parents or as backends.
-fn named_services(object: &Value) -> Vec<ServiceKey> {
-    let Ok(route) = HttpRoute::from_value(object) else { return Vec::new() };
-    let own = route.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let parents = route.services().map(|(name, namespace)| (namespace.to_owned(), name.to_owned()));
-    let mut all: Vec<ServiceKey> = parents.collect();
-    for backend in route.spec.rules.iter().flat_map(|rule| &rule.backend_refs) {
-        let namespace = backend.namespace.clone().unwrap_or_else(|| own.clone());
-        all.push((namespace, backend.name.clone()));
-    }
-    all
-}
-
-async fn write(api: &Api, kind: &Kind, key: &RouteKey, object: &Value) -> Result<(), ApiError> {
-    let exists = |(namespace, name): &ServiceKey| api.get::<Service>(namespace, name).is_some();
-    let Some(parents) = parents(object, exists) else { return Ok(()) };
-    api.modify_status_json(kind, &key.0, &key.1, |object| {
-        let old = object.pointer("/status/parents").cloned().unwrap_or_default();
-        let new = merged(&old, &parents);
-        if new != old {
-            object["status"]["parents"] = new;
+impl Routes {
+    /// Returns the Services that a route names as parents or as backends.
+    fn named_services(&self, object: &Value) -> Vec<ServiceKey> {
+        let Ok(route) = (self.parse)(object) else { return Vec::new() };
+        let own = route.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let parents = route.services().map(|(name, namespace)| (namespace.to_owned(), name.to_owned()));
+        let mut all: Vec<ServiceKey> = parents.collect();
+        for backend in route.spec.rules.iter().flat_map(|rule| &rule.backend_refs) {
+            let namespace = backend.namespace.clone().unwrap_or_else(|| own.clone());
+            all.push((namespace, backend.name.clone()));
         }
-    })
-    .await
-}
+        all
+    }
 
-/// Returns the conditions for each Service among the parents, or `None` for a route that no Service is a parent of.
-fn parents(object: &Value, exists: impl Fn(&ServiceKey) -> bool) -> Option<Vec<(Value, [Condition; 2])>> {
-    let route = HttpRoute::from_value(object).ok()?;
-    let own = route.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let invalid = routes::translate(object).err().map(|error| error.to_string());
-    let backends = resolved(&route, &own, &exists);
-    let references = object.pointer("/spec/parentRefs").and_then(Value::as_array)?;
-    let of_parent = |(parent, reference): (&ParentRef, &Value)| {
-        let namespace = parent.namespace.clone().unwrap_or_else(|| own.clone());
-        let accepted = match &invalid {
-            Some(message) => (false, "UnsupportedValue", message.clone()),
-            None if exists(&(namespace, parent.name.clone())) => (true, "Accepted", String::new()),
-            None => (false, "NoMatchingParent", String::new()),
+    async fn write(&self, api: &Api, key: &RouteKey, object: &Value) -> Result<(), ApiError> {
+        let exists = |(namespace, name): &ServiceKey| api.get::<Service>(namespace, name).is_some();
+        let Some(parents) = self.parents(object, exists) else { return Ok(()) };
+        api.modify_status_json(&self.kind, &key.0, &key.1, |object| {
+            let old = object.pointer("/status/parents").cloned().unwrap_or_default();
+            let new = merged(&old, &parents);
+            if new != old {
+                object["status"]["parents"] = new;
+            }
+        })
+        .await
+    }
+
+    /// Returns the conditions for each Service among the parents, or `None` for a route that no Service is a parent of.
+    fn parents(
+        &self,
+        object: &Value,
+        exists: impl Fn(&ServiceKey) -> bool,
+    ) -> Option<Vec<(Value, [Condition; 2])>> {
+        let route = (self.parse)(object).ok()?;
+        let own = route.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
+        let invalid = (self.check)(object).err().map(|error| error.to_string());
+        let backends = resolved(&route, &own, &exists);
+        let references = object.pointer("/spec/parentRefs").and_then(Value::as_array)?;
+        let of_parent = |(parent, reference): (&ParentRef, &Value)| {
+            let namespace = parent.namespace.clone().unwrap_or_else(|| own.clone());
+            let accepted = match &invalid {
+                Some(message) => (false, "UnsupportedValue", message.clone()),
+                None if exists(&(namespace, parent.name.clone())) => (true, "Accepted", String::new()),
+                None => (false, "NoMatchingParent", String::new()),
+            };
+            let condition = |kind, (is_met, reason, message)| Condition { kind, is_met, reason, message };
+            let conditions = [condition("Accepted", accepted), condition("ResolvedRefs", backends.clone())];
+            (reference.clone(), conditions)
         };
-        let condition = |kind, (is_met, reason, message)| Condition { kind, is_met, reason, message };
-        let conditions = [condition("Accepted", accepted), condition("ResolvedRefs", backends.clone())];
-        (reference.clone(), conditions)
-    };
-    let all = route.spec.parent_refs.iter().zip(references);
-    let all: Vec<_> = all.filter(|(parent, _)| parent.is_service()).map(of_parent).collect();
-    (!all.is_empty()).then_some(all)
+        let all = route.spec.parent_refs.iter().zip(references);
+        let all: Vec<_> = all.filter(|(parent, _)| parent.is_service()).map(of_parent).collect();
+        (!all.is_empty()).then_some(all)
+    }
 }
 
 /// Returns whether all backends exist.
@@ -163,7 +201,7 @@ fn dated(condition: &Condition, before: Option<&Value>) -> Value {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{merged, parents};
+    use super::{Routes, kinds, merged};
 
     fn route(backend: &str, rule: Value) -> Value {
         let mut rule = rule;
@@ -178,8 +216,12 @@ mod tests {
     }
 
     fn reasons(object: &Value) -> Vec<(&'static str, bool)> {
+        reasons_of(&kinds()[0], object)
+    }
+
+    fn reasons_of(routes: &Routes, object: &Value) -> Vec<(&'static str, bool)> {
         let exists = |(namespace, name): &(String, String)| namespace == "shop" && name == "web";
-        let all = parents(object, exists).expect("a Service among the parents");
+        let all = routes.parents(object, exists).expect("a Service among the parents");
         assert_eq!(all.len(), 1, "the gateway has another controller");
         all[0].1.iter().map(|condition| (condition.reason, condition.is_met)).collect()
     }
@@ -199,8 +241,22 @@ mod tests {
     }
 
     #[test]
+    fn a_grpc_route_is_checked_as_one() {
+        let grpc = &kinds()[2];
+        let method = json!({ "matches": [{ "method": { "service": "shop.Cart", "method": "Add" } }] });
+        assert_eq!(reasons_of(grpc, &route("web", method)), [("Accepted", true), ("ResolvedRefs", true)]);
+        let mut invalid = route("none", json!({}));
+        invalid["metadata"]["annotations"] = json!({ "retry.linkerd.io/grpc": "14" });
+        assert_eq!(
+            reasons_of(grpc, &invalid),
+            [("UnsupportedValue", false), ("BackendNotFound", false)],
+            "statuses are names"
+        );
+    }
+
+    #[test]
     fn an_unchanged_condition_keeps_its_time_and_other_controllers_keep_theirs() {
-        let parents = parents(&route("web", json!({})), |_| true).expect("parents");
+        let parents = kinds()[0].parents(&route("web", json!({})), |_| true).expect("parents");
         let mut old =
             merged(&json!([{ "controllerName": "other", "parentRef": {}, "conditions": [] }]), &parents);
         old[1]["conditions"][0]["lastTransitionTime"] = json!("2020-01-01T00:00:00Z");

@@ -67,10 +67,10 @@ impl Parent {
     }
 }
 
-/// An HTTPRoute that proxies do not receive. One invalid part disables the whole route, as with Linkerd's controller.
+/// A route that proxies do not receive. One invalid part disables the whole route, as with Linkerd's controller.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RouteError {
-    #[error("invalid HTTPRoute: {0}")]
+    #[error("invalid route: {0}")]
     Object(#[from] serde_json::Error),
     #[error(transparent)]
     Policy(#[from] PolicyError),

@@ -12,7 +12,7 @@ pub(crate) enum Images {
     Named(String),
     /// One image, with its tag or digest.
     Exact(String),
-    /// One repository, with any tag or digest.
+    /// One repository, with any tag or digest; `shop/cart` is in any registry.
     Repository(String),
     /// All repositories with this prefix.
     Prefix(String),
@@ -47,7 +47,9 @@ impl Images {
         match self {
             Self::Exact(exact) => image == exact,
             Self::Named(name) => short_name(repository) == name,
-            Self::Repository(name) => repository == name,
+            Self::Repository(name) => repository
+                .strip_suffix(name.as_str())
+                .is_some_and(|registry| registry.is_empty() || registry.ends_with('/')),
             Self::Prefix(prefix) => repository.starts_with(prefix),
         }
     }

@@ -235,7 +235,6 @@ async fn profile_changes_under_load_lose_and_duplicate_no_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_has_a_status_that_follows_its_parents_and_backends() {
-    const ROUTE: &str = "gateway.networking.k8s.io/v1/HTTPRoute";
     let lab = Lab::start().await;
     let service = |name: &str| {
         json!({
@@ -243,16 +242,22 @@ async fn a_route_has_a_status_that_follows_its_parents_and_backends() {
             "spec": { "selector": { "app": name }, "ports": [{ "port": 9090 }] },
         })
     };
+    let kinds = [
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ("policy.linkerd.io/v1beta3", "HTTPRoute"),
+        ("gateway.networking.k8s.io/v1", "GRPCRoute"),
+    ];
     lab.apply(service("web")).await;
-    lab.apply(json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-        "metadata": { "name": "split", "namespace": "default" },
-        "spec": {
-            "parentRefs": [{ "group": "core", "kind": "Service", "name": "web", "port": 9090 }],
-            "rules": [{ "backendRefs": [{ "name": "web-v2", "port": 9090 }] }],
-        },
-    }))
-    .await;
+    for (version, kind) in kinds {
+        lab.apply(json!({
+            "apiVersion": version, "kind": kind, "metadata": { "name": "split", "namespace": "default" },
+            "spec": {
+                "parentRefs": [{ "group": "core", "kind": "Service", "name": "web", "port": 9090 }],
+                "rules": [{ "backendRefs": [{ "name": "web-v2", "port": 9090 }] }],
+            },
+        }))
+        .await;
+    }
     let has = |accepted: &'static str, resolved: &'static str| {
         move |found: Option<&Value>| {
             let condition = |n: usize, field: &str| {
@@ -262,11 +267,16 @@ async fn a_route_has_a_status_that_follows_its_parents_and_backends() {
                 && condition(1, "reason") == Some(&json!(resolved))
         }
     };
-    lab.wait(ROUTE, "default", "split", has("Accepted", "BackendNotFound")).await;
+    let all_have = async |accepted, resolved| {
+        for (version, kind) in kinds {
+            lab.wait(&format!("{version}/{kind}"), "default", "split", has(accepted, resolved)).await;
+        }
+    };
+    all_have("Accepted", "BackendNotFound").await;
     lab.apply(service("web-v2")).await;
-    lab.wait(ROUTE, "default", "split", has("Accepted", "ResolvedRefs")).await;
+    all_have("Accepted", "ResolvedRefs").await;
     lab.delete("v1/Service", "web", &DeleteParams::default()).await;
-    lab.wait(ROUTE, "default", "split", has("NoMatchingParent", "ResolvedRefs")).await;
+    all_have("NoMatchingParent", "ResolvedRefs").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

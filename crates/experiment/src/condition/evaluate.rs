@@ -1,23 +1,37 @@
 //! Decides a condition: met, not met, or undecided, with the numbers in words.
 
 use super::measure::{Measured, measure};
-use super::{Condition, Operator, Right, Unit};
+use super::{Condition, Operand, Operator, Right, Unit};
 use crate::event::{ConditionResult, Results, Verdict};
 use crate::interval::{Interval, float};
 use crate::storm::Class;
 
-/// Evaluates a condition by what was measured: once, or for each variant if it names none and the run has some.
+/// By what a condition is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// 95 % confidence intervals: few requests can leave a condition undecided.
+    Intervals,
+    /// The measured values themselves.
+    Values,
+}
+
+/// Evaluates a condition by confidence intervals: once, or for each variant if it names none and the run has some.
 pub fn evaluate(condition: &Condition, results: &Results) -> Vec<ConditionResult> {
+    evaluate_by(Basis::Intervals, condition, results)
+}
+
+/// As [`evaluate`], by intervals or by the measured values.
+pub fn evaluate_by(basis: Basis, condition: &Condition, results: &Results) -> Vec<ConditionResult> {
     let variants = results.variants();
     let named = condition.operands().any(|operand| operand.variant.is_some());
     if named || variants.is_empty() {
         let variant = condition.operands().find_map(|operand| operand.variant.as_deref());
-        let (verdict, measured) = decide(condition, results, variant);
+        let (verdict, measured) = decide(basis, condition, results, variant);
         // The condition itself names the variant.
         return vec![ConditionResult { condition: condition.to_string(), variant: None, verdict, measured }];
     }
     let one = |variant: Option<&str>| {
-        let (verdict, measured) = decide(condition, results, variant);
+        let (verdict, measured) = decide(basis, condition, results, variant);
         ConditionResult {
             condition: condition.to_string(),
             variant: variant.map(str::to_owned),
@@ -28,20 +42,32 @@ pub fn evaluate(condition: &Condition, results: &Results) -> Vec<ConditionResult
     variants.into_iter().map(one).collect()
 }
 
-fn decide(condition: &Condition, results: &Results, variant: Option<&str>) -> (Verdict, String) {
+fn decide(
+    basis: Basis,
+    condition: &Condition,
+    results: &Results,
+    variant: Option<&str>,
+) -> (Verdict, String) {
+    let measure = |operand: &Operand, unit: Option<Unit>| -> Result<Measured, String> {
+        let measured = measure(results, variant, operand, unit)?;
+        Ok(match basis {
+            Basis::Intervals => measured,
+            Basis::Values => Measured { interval: Interval::exact(measured.interval.mean), ..measured },
+        })
+    };
     let unit = match &condition.right {
         Right::Value(_, unit) => Some(*unit),
         Right::Class(_) | Right::Operand(_) => None,
     };
-    let left = match measure(results, variant, &condition.left, unit) {
+    let left = match measure(&condition.left, unit) {
         Ok(left) => left,
-        Err(why) => return (Verdict::Undecided, format!("not measured: {why}")),
+        Err(why) => return unmeasured(&why),
     };
     match &condition.right {
         Right::Class(class) => by_class(&left, condition.operator, class),
         Right::Value(value, _) => by_value(&left, condition.operator, *value),
-        Right::Operand(operand) => match measure(results, variant, operand, Some(left.unit)) {
-            Err(why) => (Verdict::Undecided, format!("not measured: {why}")),
+        Right::Operand(operand) => match measure(operand, Some(left.unit)) {
+            Err(why) => unmeasured(&why),
             Ok(right) => {
                 let verdict = compare(condition.operator, &left, &right);
                 let relation = if verdict == Verdict::Undecided { "; the intervals overlap" } else { "" };
@@ -49,6 +75,10 @@ fn decide(condition: &Condition, results: &Results, variant: Option<&str>) -> (V
             }
         },
     }
+}
+
+fn unmeasured(why: &str) -> (Verdict, String) {
+    (Verdict::Undecided, format!("not measured: {why}"))
 }
 
 fn by_class(left: &Measured, operator: Operator, class: &str) -> (Verdict, String) {

@@ -47,8 +47,8 @@ pub(super) fn measure(
     if let Some(q) = quantile(operand.metric) {
         return latency(step, operand.place.as_ref(), q);
     }
-    if operand.metric == Metric::Wasted {
-        return wasted(&step.totals, operand);
+    if matches!(operand.metric, Metric::Wasted | Metric::Probes) {
+        return at_service(&step.totals, operand);
     }
     let counted = counted(step, operand)?;
     let ratio = |hits: u64, count: u64, what: &str| match count {
@@ -85,6 +85,9 @@ pub(super) fn measure(
             let requests = amplified(step, operand, edge)?;
             let attempts = with_retries(edge).scaled(1.0 / float(requests), 0.0);
             Ok(Measured { share: Some((edge.attempts, requests)), ..value(attempts, Unit::PerRequest) })
+        }
+        Metric::AddedLoad => {
+            added_load(edge.or(by_the_service(step, operand).as_ref()).ok_or("no source counted attempts")?)
         }
         Metric::Outcome(outcome) => {
             // A proxy that counted mutual TLS would have counted what it rejected, too.
@@ -207,6 +210,28 @@ fn amplified(step: &StepResult, operand: &Operand, edge: &EdgeCounts) -> Result<
     if requests == 0 { Err("there were no requests".to_owned()) } else { Ok(requests) }
 }
 
+/// Attempts beyond the first, per request at the service.
+fn added_load(edge: &EdgeCounts) -> Result<Measured, String> {
+    let retries = edge.attempts.saturating_sub(edge.requests);
+    let interval = match (edge.requests, retries) {
+        (0, _) => return Err("there were no requests".to_owned()),
+        (_, 0) => Interval::exact(0.0),
+        (requests, _) => Interval::count(retries).scaled(1.0 / float(requests), 0.0),
+    };
+    Ok(value(interval, Unit::Ratio))
+}
+
+/// What the service itself reported to the sender about attempts, over the whole step.
+fn by_the_service(step: &StepResult, operand: &Operand) -> Option<EdgeCounts> {
+    if operand.place.is_some() || operand.window.is_some() || step.totals.attempts.is_empty() {
+        return None;
+    }
+    let counts = step.totals.attempts.iter();
+    let attempts = counts.map(|(attempts, counts)| u64::from(*attempts) * counts.requests).sum();
+    let requests = step.totals.attempts.values().map(|counts| counts.requests).sum();
+    Some(EdgeCounts { requests, attempts, ..EdgeCounts::default() })
+}
+
 /// The attempts with their interval: what was requested is known, retries are random.
 fn with_retries(edge: &EdgeCounts) -> Interval {
     let retries = edge.attempts.saturating_sub(edge.requests);
@@ -237,12 +262,17 @@ fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured,
     interval.map(|interval| value(interval, Unit::Millis)).ok_or_else(|| "no latency was measured".to_owned())
 }
 
-fn wasted(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
+/// What is counted at a service: its wasted work, or its probes.
+fn at_service(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
     let Some(Place::Service(name)) = &operand.place else {
-        return Err("`wasted` is counted by services, write `wasted@SERVICE`".to_owned());
+        let metric = operand.metric;
+        return Err(format!("`{metric}` is counted by services, write `{metric}@SERVICE`"));
     };
     let found: Option<&ServiceCounts> = totals.services.iter().find(|service| service.service == *name);
     let service = found.ok_or_else(|| format!("service `{name}` reported no counts"))?;
+    if operand.metric == Metric::Probes {
+        return Ok(value(Interval::exact(float(service.probes)), Unit::Count));
+    }
     match service.worked() {
         0 => Err(format!("service `{name}` finished no request")),
         worked => Ok(share(service.wasted, worked)),

@@ -17,6 +17,8 @@ pub enum Metric {
     ActualRate,
     /// Attempts per request.
     Amplification,
+    /// Attempts beyond the first, per request at the service, in percent.
+    AddedLoad,
     /// The median latency.
     P50,
     /// The 95th percentile of the latency.
@@ -37,6 +39,8 @@ pub enum Metric {
     Wasted,
     /// The share of attempts with mutual TLS.
     MutualTls,
+    /// The kubelet's probes that a service's proxies let pass.
+    Probes,
     /// Requests of an outcome class: their share with `%`, else their number.
     Outcome(Outcome),
     /// Responses with a status: their share with `%`, else their number.
@@ -60,12 +64,13 @@ pub enum Unit {
     Class,
 }
 
-const SIMPLE: [(&str, Metric); 15] = [
+const SIMPLE: [(&str, Metric); 17] = [
     ("success", Metric::Success),
     ("actual-success", Metric::ActualSuccess),
     ("rate", Metric::Rate),
     ("actual-rate", Metric::ActualRate),
     ("amplification", Metric::Amplification),
+    ("added-load", Metric::AddedLoad),
     ("p50", Metric::P50),
     ("p95", Metric::P95),
     ("p99", Metric::P99),
@@ -76,6 +81,7 @@ const SIMPLE: [(&str, Metric); 15] = [
     ("share", Metric::Share),
     ("wasted", Metric::Wasted),
     ("mutual-tls", Metric::MutualTls),
+    ("probes", Metric::Probes),
 ];
 
 impl Metric {
@@ -100,6 +106,7 @@ impl Metric {
         match self {
             Self::Success
             | Self::ActualSuccess
+            | Self::AddedLoad
             | Self::Goodput
             | Self::Share
             | Self::Wasted
@@ -108,6 +115,7 @@ impl Metric {
             Self::Amplification => &[Unit::PerRequest],
             Self::P50 | Self::P95 | Self::P99 | Self::Max | Self::Recovery => &[Unit::Millis],
             Self::Class => &[Unit::Class],
+            Self::Probes => &[Unit::Count],
             Self::Outcome(_) | Self::Status(_) => &[Unit::Ratio, Unit::Count],
         }
     }

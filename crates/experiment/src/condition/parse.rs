@@ -100,6 +100,7 @@ impl FromStr for Condition {
                 | Metric::Max
                 | Metric::Rate
                 | Metric::ActualRate
+                | Metric::AddedLoad
                 | Metric::Recovery
         );
         if exact && (measured_by_intervals || matches!(right_side, Right::Operand(_))) {
@@ -109,7 +110,8 @@ impl FromStr for Condition {
                 hint,
             );
         }
-        if operator == Operator::Near && !matches!(right_side, Right::Value(_, Unit::Ratio)) {
+        let is_share = left_operand.metric != Metric::AddedLoad;
+        if operator == Operator::Near && !(is_share && matches!(right_side, Right::Value(_, Unit::Ratio))) {
             return right.error("`~` compares a share with a predicted one, such as 10%", None);
         }
         Ok(Self { left: left_operand, operator, right: right_side })
@@ -201,7 +203,13 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     let metric = metric(rest)?;
     let timed = matches!(
         metric,
-        Metric::P50 | Metric::P95 | Metric::P99 | Metric::Max | Metric::Recovery | Metric::Class
+        Metric::P50
+            | Metric::P95
+            | Metric::P99
+            | Metric::Max
+            | Metric::Recovery
+            | Metric::Class
+            | Metric::Probes
     );
     if window.is_some() && timed {
         return rest.error(format!("`{metric}` is measured over the whole step only"), None);
@@ -209,7 +217,9 @@ fn operand(part: Part<'_>) -> Parsed<Operand> {
     if place.is_some() && matches!(metric, Metric::Goodput | Metric::Recovery | Metric::Class) {
         return rest.error(format!("`{metric}` is measured at the sender only"), None);
     }
-    if place.is_none() && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls) {
+    if place.is_none()
+        && matches!(metric, Metric::Share | Metric::Wasted | Metric::MutualTls | Metric::Probes)
+    {
         return rest.error(format!("`{metric}` needs a place, write `{metric}@SERVICE`"), None);
     }
     Ok(Operand { variant, step, window, metric, place })

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Condition, Verdict, evaluate, parse_list};
+use super::{Basis, Condition, Verdict, evaluate, evaluate_by, parse_list};
 use crate::event::{
-    ArrivalSecond, Counts, EdgeCounts, Event, Kind, Outcome, StepEnded, StepStarted, Tick, Totals,
+    ArrivalSecond, AttemptCounts, Counts, EdgeCounts, Event, Kind, Outcome, StepEnded, StepStarted, Tick,
+    Totals,
 };
 use crate::latency::Latencies;
 use crate::run::Results;
@@ -27,6 +28,7 @@ fn conditions_are_printed_in_their_usual_form() {
         ("storm.recovery < 15s", "storm.recovery < 15s"),
         ("a.mutual-tls@web->app == 100%", "a.mutual-tls@web->app == 100%"),
         ("a.share@v2~10%", "a.share@v2 ~ 10%"),
+        ("added-load<300%", "added-load < 300%"),
     ] {
         let condition = parse(text);
         assert_eq!(condition.to_string(), usual);
@@ -49,6 +51,9 @@ fn an_error_has_its_column_and_the_nearest_name() {
         ("a.class > recovered", 1, "a class is compared by == or !="),
         ("a.class == recoverd", 12, "did you mean `recovered`?"),
         ("a.p99 == 5ms", 1, "compares counts exactly"),
+        ("a.added-load == 5%", 1, "compares counts exactly"),
+        ("a.added-load ~ 5%", 16, "compares a share with a predicted one"),
+        ("rate > 1.5", 8, "expected a rate such as 30/s"),
         ("a[5s..2s].success > 1%", 3, "invalid window"),
         ("a[1s..2s].p99 < 1s", 11, "over the whole step only"),
         ("a.share < 5%", 3, "`share` needs a place"),
@@ -151,6 +156,9 @@ fn a_comparison_is_decided_only_where_the_intervals_lie_apart() {
         ("high.amplification@cart > 2.5", Met),
         ("high.amplification@cart > 3.2", Undecided),
         ("all.amplification == 4", Met),
+        ("all.added-load >= 100%", Met),
+        ("all.added-load < 320%", Undecided),
+        ("low.added-load@cart <= 0%", Met),
         ("high.amplification == 4", NotMet),
         ("low.amplification@front->cart <= 1", Met),
         ("low.rate >= 10/s", Met),
@@ -169,6 +177,33 @@ fn a_comparison_is_decided_only_where_the_intervals_lie_apart() {
     ] {
         assert_eq!(verdict(text).0, expected, "{text}: {}", verdict(text).1);
     }
+}
+
+#[test]
+fn by_the_measured_values_no_condition_of_a_measured_step_is_undecided() {
+    use Verdict::{Met, NotMet};
+    let results = results();
+    for (text, expected, measured) in [
+        ("high.success >= 97%", Met, "98 % (98 of 100)"),
+        ("high.success > 98%", NotMet, "98 % (98 of 100)"),
+        ("high.amplification@cart > 3.2", Met, "3.3 (330 attempts of 100 requests)"),
+        ("all.added-load < 301%", Met, "300 %"),
+        ("low.status.500 > 69%", Met, "70 % (70 of 100)"),
+        ("all.success > high.success", Met, "100 % (100 of 100) compared with 98 % (98 of 100)"),
+    ] {
+        let result = evaluate_by(Basis::Values, &parse(text), &results).remove(0);
+        assert_eq!((result.verdict, result.measured.as_str()), (expected, measured), "{text}");
+    }
+}
+
+#[test]
+fn added_load_without_a_proxy_is_that_which_the_service_reported_to_the_sender() {
+    let mut results = Results::default();
+    let counts = |requests| AttemptCounts { requests, ..AttemptCounts::default() };
+    let attempts = [(1, counts(50)), (3, counts(50))].into();
+    step(&mut results, None, "a", Totals { edges: Vec::new(), attempts, ..totals(100, 100) });
+    let result = evaluate_by(Basis::Values, &parse("added-load <= 100%"), &results).remove(0);
+    assert_eq!((result.verdict, result.measured.as_str()), (Verdict::Met, "100 %"));
 }
 
 #[test]
@@ -194,6 +229,7 @@ fn what_was_not_measured_is_undecided_with_the_reason() {
         ("low.success@price > 1%", "no proxy counted requests to `price`"),
         ("low.class == recovered", "the step has no trigger"),
         ("low.wasted@cart < 1%", "service `cart` reported no counts"),
+        ("low.probes@cart >= 1", "service `cart` reported no counts"),
         ("low.p99@cart < 1s", "no latency was measured"),
         ("low[1s..30s].success > 1%", "measured for 10 s only"),
     ] {

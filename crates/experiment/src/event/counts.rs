@@ -71,6 +71,9 @@ pub struct ServiceCounts {
     pub wasted: u64,
     /// Requests rejected because the queue was full.
     pub queue_full: u64,
+    /// The kubelet's probes that passed the proxies of the service's port.
+    #[serde(default)]
+    pub probes: u64,
 }
 
 /// Goodput of the requests that were to start in one second.

@@ -194,6 +194,17 @@ impl Workload {
                 }
                 error
             }
+            PodFailure::Ended { container, why } => {
+                let log = match container.as_str() {
+                    "" => return anyhow!("pod `{name}` does not start again: {why}"),
+                    container => self.log(&name, container, false).await,
+                };
+                let text = format!("pod `{name}`: container `{container}` does not start again: {why}");
+                match log {
+                    Some(log) => anyhow!("its log ends with: {log}").context(text),
+                    None => anyhow!(text),
+                }
+            }
             PodFailure::Unschedulable(why) => {
                 let event = self.last_warning(pod).await;
                 anyhow!("{}", event.filter(|e| !why.contains(e.as_str())).unwrap_or_default())

@@ -92,11 +92,14 @@ mod tests {
             ("cart", true),
             ("shop/cart:2", false),
             ("car", false),
+            ("op/cart", false),
         ] {
             let program = format!("{named}=sh");
             let checked = check(&bundle("shop/cart:1"), &record(Provider::Embedded, &[&program]));
             assert_eq!(checked.is_ok(), fits, "{named}");
         }
+        let anywhere = record(Provider::Embedded, &["shop/cart=sh"]);
+        assert!(check(&bundle("registry.example:5000/shop/cart:1"), &anywhere).is_ok());
         assert!(
             check(&bundle("localhost:5000/minimal-service:v1"), &record(Provider::Embedded, &[])).is_ok()
         );

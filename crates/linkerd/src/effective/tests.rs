@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::inbound::{
+    AuthorizationPolicy, MeshTlsAuthentication, NetworkAuthentication, Port, RateLimitPolicy, Server,
+};
 
 fn annotations() -> Annotations {
     let pairs = [
@@ -36,17 +39,78 @@ fn routes() -> Vec<HttpRoute> {
     vec![route("cart-retry", json!({"retry.linkerd.io/http": "gateway-error"}), rule)]
 }
 
-fn shown(profile: Option<&ServiceProfile>, routes: &[HttpRoute], annotations: &Annotations) -> String {
-    let rate_limits = [RateLimit { name: "cart-limit".to_owned(), total: Some(50), identity: None }];
-    let objects = Objects {
+/// The policies of the pods of `cart`: a Server that allows `web` from one network, and a rate limit.
+fn inbound() -> Inbound {
+    let labels = [("app".to_owned(), "cart".to_owned())];
+    let pod = ServerPod {
+        labels: labels.into(),
+        named_ports: [("http".to_owned(), 8080)].into(),
+        meshed: true,
+        ..ServerPod::default()
+    };
+    let own = |kind: &str, name: &str| json!({"group": "policy.linkerd.io", "kind": kind, "name": name});
+    let server = json!({"spec": {"podSelector": {"matchLabels": {"app": "cart"}}, "port": 8080}});
+    let policy = json!({"spec": {"targetRef": own("Server", "cart-http"), "requiredAuthenticationRefs": [
+        own("MeshTLSAuthentication", "callers"), own("NetworkAuthentication", "office"),
+    ]}});
+    let callers = json!({"spec": {
+        "identities": ["web.shop.serviceaccount.identity.linkerd.cluster.local"],
+        "identityRefs": [{"kind": "Namespace", "name": "tests"}],
+    }});
+    let office = json!({"spec": {"networks": [{"cidr": "10.0.0.0/8", "except": ["10.9.0.0/16"]}]}});
+    let limit =
+        json!({"spec": {"targetRef": own("Server", "cart-http"), "total": {"requestsPerSecond": 50}}});
+    let key = |name: &str| ("shop".to_owned(), name.to_owned());
+    Inbound {
+        pods: vec![pod],
+        ports: vec![Port::Name("http".to_owned())],
+        servers: vec![("cart-http".to_owned(), Server::from_value(&server).expect("a Server"))],
+        policies: vec![("web".to_owned(), AuthorizationPolicy::from_value(&policy).expect("a policy"))],
+        mesh_tls: [(key("callers"), MeshTlsAuthentication::from_value(&callers).expect("identities"))].into(),
+        networks: [(key("office"), NetworkAuthentication::from_value(&office).expect("networks"))].into(),
+        rate_limits: vec![("cart-limit".to_owned(), RateLimitPolicy::from_value(&limit).expect("a limit"))],
+        ..Inbound::default()
+    }
+}
+
+/// Clients whose breakers opened `cart-2`, one of them alone.
+fn endpoints() -> Vec<EndpointBreakers> {
+    let of = |endpoint: &str, clients: &[(&str, usize)]| EndpointBreakers {
+        endpoint: endpoint.to_owned(),
+        clients: clients.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
+    };
+    vec![
+        of("cart-1", &[("ready", 3)]),
+        of("cart-2", &[("open", 1), ("ready", 2)]),
+        of("cart-3", &[("open", 3)]),
+    ]
+}
+
+fn found(
+    profile: Option<&ServiceProfile>,
+    routes: &[HttpRoute],
+    annotations: &Annotations,
+    inbound: &Inbound,
+) -> Effective {
+    effective(&Objects {
         namespace: "shop",
         name: "cart",
         annotations,
         profile,
         routes,
-        rate_limits: if annotations.is_empty() { &[] } else { &rate_limits },
-    };
-    effective(&objects).to_string()
+        inbound: Some(inbound),
+    })
+}
+
+fn shown(profile: Option<&ServiceProfile>, routes: &[HttpRoute], annotations: &Annotations) -> String {
+    found(profile, routes, annotations, &inbound()).to_string()
+}
+
+/// The lines about callers.
+fn callers(inbound: &Inbound) -> String {
+    let text = found(None, &[], &Annotations::new(), inbound).to_string();
+    let from = text.find("callers").unwrap_or(text.len());
+    text[from..].to_owned()
 }
 
 #[test]
@@ -63,6 +127,7 @@ all other requests
   timeouts       none  [ServiceProfile: no route of the profile matches]
 circuit breaker  none  [ServiceProfile: clients with a profile use no circuit breaker]
 rate limit       50/s per pod, probes included  [HTTPLocalRateLimitPolicy cart-limit: the server's proxy enforces it, whatever clients use]
+callers          web.shop, *.tests from 10.0.0.0/8 without 10.9.0.0/16 (AuthorizationPolicy web)  [Server cart-http: the oldest Server of the port]
 without effect
   Service: retry.linkerd.io/* (the ServiceProfile replaces it)
   Service: timeout.linkerd.io/* (the ServiceProfile replaces it)
@@ -85,6 +150,7 @@ requests that no route matches
   retries        none: the proxy responds with 404  [default: a Service with routes has no default route]
 circuit breaker  7 failures in a row, penalty 1s to 60s  [Service: only the Service has a circuit breaker]
 rate limit       50/s per pod, probes included  [HTTPLocalRateLimitPolicy cart-limit: the server's proxy enforces it, whatever clients use]
+callers          web.shop, *.tests from 10.0.0.0/8 without 10.9.0.0/16 (AuthorizationPolicy web)  [Server cart-http: the oldest Server of the port]
 without effect
   Service: retry.linkerd.io/* (HTTPRoute cart-retry has retry annotations)
   HTTPRoute cart-retry: timeouts.backendRequest (Linkerd does not read it)
@@ -103,13 +169,14 @@ all requests
   timeouts       10s per request  [Service: no route of the Service sets it]
 circuit breaker  7 failures in a row, penalty 1s to 60s  [Service: only the Service has a circuit breaker]
 rate limit       50/s per pod, probes included  [HTTPLocalRateLimitPolicy cart-limit: the server's proxy enforces it, whatever clients use]
+callers          web.shop, *.tests from 10.0.0.0/8 without 10.9.0.0/16 (AuthorizationPolicy web)  [Server cart-http: the oldest Server of the port]
 "
     );
 }
 
 #[test]
 fn a_service_without_policies_has_the_defaults() {
-    let text = shown(None, &[], &Annotations::new());
+    let text = found(None, &[], &Annotations::new(), &Inbound::default()).to_string();
     assert_eq!(text.matches("none  [default: no object sets it]").count(), 4, "{text}");
     assert!(!text.contains("without effect"), "{text}");
 }
@@ -123,9 +190,19 @@ fn the_text_has_at_most_25_lines() {
     let routes: Vec<HttpRoute> = names.iter().map(|name| route(name, timed.clone(), rule())).collect();
     let mut many = profile();
     many.spec.routes = (0..9).flat_map(|_| profile().spec.routes).collect();
+    let mut inbound = inbound();
+    inbound.ports = (1..5).map(Port::Number).collect();
+    for port in 1..5 {
+        let mut server = inbound.servers[0].1.clone();
+        server.port = Port::Number(port);
+        inbound.servers.push((format!("server-{port}"), server));
+    }
     for profile in [None, Some(&many)] {
-        let text = shown(profile, &routes, &annotations());
-        assert!(text.lines().count() <= 25 && text.contains("and 7 more routes"), "{text}");
+        let mut found = found(profile, &routes, &annotations(), &inbound);
+        found.endpoints = Some(endpoints());
+        let text = found.to_string();
+        assert_eq!(text.lines().count(), 25, "{text}");
+        assert!(text.contains("and 7 more routes") && text.contains("and 2 more ports"), "{text}");
     }
 }
 
@@ -146,4 +223,86 @@ fn timeouts_of_the_route_replace_those_of_the_service() {
     assert!(text.contains("timeouts       1s per request  [HTTPRoute field: the route's timeouts"), "{text}");
     assert!(text.contains("Service: timeout.linkerd.io/* (HTTPRoute field has timeouts)"), "{text}");
     assert!(text.contains("retries        5xx  [Service: the route has no retry annotation]"), "{text}");
+}
+
+#[test]
+fn endpoints_with_open_breakers_come_first() {
+    let mut found = found(None, &[], &annotations(), &inbound());
+    found.endpoints = Some(endpoints());
+    let breaker = "circuit breaker  7 failures in a row, penalty 1s to 60s  [Service: only the Service has a circuit breaker]
+  endpoints      cart-2 open for 1 of 3 clients, cart-3 open, cart-1 ready
+rate limit";
+    assert!(found.to_string().contains(breaker), "{found}");
+    found.endpoints = Some(Vec::new());
+    assert!(found.to_string().contains("  endpoints      no client has sent a request\n"), "{found}");
+}
+
+#[test]
+fn without_the_policy_of_a_server_no_client_may_call_and_without_the_server_the_default_decides() {
+    let mut inbound = inbound();
+    inbound.policies.clear();
+    assert_eq!(
+        callers(&inbound),
+        "callers          no client  [Server cart-http: the oldest Server of the port, and no policy allows a caller]\n"
+    );
+    inbound.servers.clear();
+    inbound.of_namespace = Some("cluster-authenticated".to_owned());
+    assert_eq!(
+        callers(&inbound),
+        "callers          meshed clients in the networks of the cluster (cluster-authenticated)  [Namespace: \
+         config.linkerd.io/default-inbound-policy, no Server selects the port]\n"
+    );
+    inbound.pods[0].annotated = Some("deny".to_owned());
+    assert!(callers(&inbound).starts_with("callers          no client (deny)  [Pod: "));
+    (inbound.pods[0].annotated, inbound.of_namespace) = (None, None);
+    assert_eq!(
+        callers(&inbound),
+        "callers          every client (all-unauthenticated)  [default: no Server selects the port]\n"
+    );
+    inbound.pods[0].meshed = false;
+    assert_eq!(
+        callers(&inbound),
+        "callers          every client  [default: the pods have no proxy, which would enforce a policy]\n"
+    );
+}
+
+#[test]
+fn a_missing_authentication_and_a_younger_server_have_no_effect() {
+    let mut inbound = inbound();
+    inbound.mesh_tls.clear();
+    let younger = inbound.servers[0].1.clone();
+    inbound.servers.push(("cart-new".to_owned(), younger));
+    inbound.invalid.push(("Server broken".to_owned(), "invalid Server: missing field `port`".to_owned()));
+    assert_eq!(
+        callers(&inbound),
+        "callers          no client  [Server cart-http: the oldest Server of the port, and no policy allows a caller]
+without effect
+  Server broken: all fields (invalid Server: missing field `port`)
+  AuthorizationPolicy web: all fields (it allows no client: MeshTLSAuthentication callers does not exist)
+  Server cart-new: all fields (the older Server cart-http selects the same port)
+"
+    );
+}
+
+#[test]
+fn routes_and_an_access_policy_of_a_server_add_callers() {
+    let mut inbound = inbound();
+    let route = json!({"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": "items"});
+    let policy = json!({"spec": {"targetRef": route, "requiredAuthenticationRefs": [
+        {"kind": "ServiceAccount", "name": "app", "namespace": "lab"},
+    ]}});
+    inbound.policies =
+        vec![("items".to_owned(), AuthorizationPolicy::from_value(&policy).expect("a policy"))];
+    inbound.routes = vec![ServerRoute {
+        group: "gateway.networking.k8s.io".to_owned(),
+        kind: "HTTPRoute".to_owned(),
+        name: "items".to_owned(),
+        server: "cart-http".to_owned(),
+    }];
+    inbound.servers[0].1.access_policy = crate::inbound::DefaultPolicy::Audit;
+    assert_eq!(
+        callers(&inbound),
+        "callers          app.lab (AuthorizationPolicy items, HTTPRoute items); every client, and those that no policy allows are \
+         counted (accessPolicy audit)  [Server cart-http: the oldest Server of the port; what none of its routes matches is a 404]\n"
+    );
 }

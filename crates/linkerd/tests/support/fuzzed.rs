@@ -63,7 +63,7 @@ fn policies(objects: &[Value]) {
             annotations: &annotations,
             profile: profile.as_ref(),
             routes: &routes,
-            rate_limits: &[],
+            inbound: None,
         };
         effective(&objects);
         let options = migrate::Options { port: 80, limit: 3, annotations: &annotations };

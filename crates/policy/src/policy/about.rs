@@ -1,27 +1,22 @@
 //! The objects that decide what happens to the requests to one Service.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Service as CoreService;
+use k8s_openapi::api::core::v1::{Service as CoreService, ServiceSpec};
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
-use meshy_linkerd::effective::{self, Effective, Objects, RateLimit};
+use kube::api::Api;
+use meshy_linkerd::effective::{self, Effective, EndpointBreakers, Inbound, Objects};
 use meshy_linkerd::httproute::HttpRoute;
-use meshy_linkerd::inbound::{RateLimitPolicy, Server};
 use meshy_linkerd::names;
-use meshy_linkerd::policy::Annotations;
+use meshy_linkerd::policy::{Annotations, Breaker};
 use meshy_linkerd::profile::ServiceProfile;
 use serde_json::{Value, json};
 
 use meshy_kube::{Kinds, Object};
+use meshy_metrics::endpoints::Endpoint;
 use meshy_metrics::routes::Service;
 
-/// The API versions of HTTPRoute that Linkerd reads; of each group the first that the cluster serves.
-const ROUTES: [&[&str]; 2] = [
-    &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
-    &["policy.linkerd.io/v1beta3", "policy.linkerd.io/v1beta2"],
-];
+use super::inbound;
+use super::list::{ROUTES, age, list_first};
 
 /// The objects about one Service, as one of its clients sees them.
 #[derive(Clone, Debug)]
@@ -34,16 +29,14 @@ pub struct About {
     pub profile: Option<ServiceProfile>,
     /// The HTTPRoutes whose parent is the Service, by age and name: the first of equally specific ones applies.
     pub routes: Vec<HttpRoute>,
-    /// The rate limits of the Servers that select the pods of the Service; empty until [`About::read_rate_limits`].
-    pub rate_limits: Vec<RateLimit>,
-    selector: BTreeMap<String, String>,
+    inbound: Option<Inbound>,
+    spec: Option<ServiceSpec>,
 }
 
 impl About {
     /// Returns a Service with these annotations about which there is nothing else.
     pub fn of(wanted: Service, annotations: Annotations) -> Self {
-        let (profile, routes, rate_limits) = (None, Vec::new(), Vec::new());
-        Self { wanted, annotations, profile, routes, rate_limits, selector: BTreeMap::new() }
+        Self { wanted, annotations, profile: None, routes: Vec::new(), inbound: None, spec: None }
     }
 
     /// Reads the objects. `from` is the namespace of the client; its own profile and routes go before those of the Service's
@@ -55,7 +48,7 @@ impl About {
         let services: Api<CoreService> = Api::namespaced(kinds.client().clone(), &wanted.namespace);
         let service = services.get_opt(&wanted.name).await.context("cannot read services")?;
         let annotations = service.as_ref().map(|service| service.annotations().clone()).unwrap_or_default();
-        let selector = service.and_then(|service| service.spec?.selector).unwrap_or_default();
+        let spec = service.and_then(|service| service.spec);
         let mut namespaces = vec![wanted.namespace.as_str()];
         if let Some(from) = from.filter(|from| *from != wanted.namespace) {
             namespaces.insert(0, from);
@@ -70,16 +63,24 @@ impl About {
                 routes = routes_in(kinds, wanted, namespace).await?;
             }
         }
-        Ok(Self { profile, routes, selector, ..Self::of(wanted.clone(), annotations) })
+        Ok(Self { profile, routes, spec, ..Self::of(wanted.clone(), annotations) })
     }
 
-    /// Reads the rate limits too, which only `meshy policy show` needs.
+    /// Reads who may call, and the rate limits, which only `meshy policy show` needs.
     ///
     /// # Errors
     /// As [`About::read`].
-    pub async fn read_rate_limits(&mut self, kinds: &Kinds) -> anyhow::Result<()> {
-        self.rate_limits = rate_limits(kinds, &self.wanted.namespace, &self.selector).await?;
+    pub async fn read_inbound(&mut self, kinds: &Kinds) -> anyhow::Result<()> {
+        if let Some(spec) = &self.spec {
+            self.inbound = Some(inbound::read(kinds, &self.wanted.namespace, spec).await?);
+        }
         Ok(())
+    }
+
+    /// Whether clients use a circuit breaker: the Service has a valid one, and no ServiceProfile replaces it.
+    pub fn has_breaker(&self) -> bool {
+        let replaced = self.profile.as_ref().is_some_and(ServiceProfile::replaces_policy);
+        !replaced && matches!(Breaker::from_annotations(&self.annotations), Ok(Some(_)))
     }
 
     /// Returns what is in effect.
@@ -90,9 +91,22 @@ impl About {
             annotations: &self.annotations,
             profile: self.profile.as_ref(),
             routes: &self.routes,
-            rate_limits: &self.rate_limits,
+            inbound: self.inbound.as_ref(),
         })
     }
+}
+
+/// Returns what the circuit breakers of all clients do with each endpoint.
+pub fn breakers(measured: &[Endpoint]) -> Vec<EndpointBreakers> {
+    let mut all: Vec<EndpointBreakers> = Vec::new();
+    for one in measured {
+        let at = all.iter().position(|known| known.endpoint == one.endpoint).unwrap_or_else(|| {
+            all.push(EndpointBreakers { endpoint: one.endpoint.clone(), clients: Default::default() });
+            all.len() - 1
+        });
+        *all[at].clients.entry(one.state.words().to_owned()).or_default() += 1;
+    }
+    all
 }
 
 async fn profile_in(
@@ -113,15 +127,10 @@ async fn profile_in(
 async fn routes_in(kinds: &Kinds, service: &Service, namespace: &str) -> anyhow::Result<Vec<HttpRoute>> {
     let mut found = Vec::new();
     for versions in ROUTES {
-        for version in versions {
-            if kinds.served(version, "HTTPRoute").await?.is_some() {
-                found.extend(list(kinds, version, "HTTPRoute", namespace).await?);
-                break;
-            }
-        }
+        found.extend(list_first(kinds, versions, "HTTPRoute", namespace).await?);
     }
+    found.sort_by_key(age);
     let text = |route: &Value, key: &str| route["metadata"][key].as_str().unwrap_or_default().to_owned();
-    found.sort_by_key(|route| (text(route, "creationTimestamp"), text(route, "name")));
     let mut routes = Vec::new();
     for route in found {
         let read = HttpRoute::from_value(&route);
@@ -131,40 +140,4 @@ async fn routes_in(kinds: &Kinds, service: &Service, namespace: &str) -> anyhow:
         }
     }
     Ok(routes)
-}
-
-/// Reads the rate limits of the Servers that select pods with these labels.
-async fn rate_limits(
-    kinds: &Kinds,
-    namespace: &str,
-    labels: &BTreeMap<String, String>,
-) -> anyhow::Result<Vec<RateLimit>> {
-    let mut servers = Vec::new();
-    for object in list(kinds, "policy.linkerd.io/v1beta3", "Server", namespace).await? {
-        let server = Server::from_value(&object).context("cannot understand a Server")?;
-        if server.pod_selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value)) {
-            servers.push(object["metadata"]["name"].clone());
-        }
-    }
-    let mut found = Vec::new();
-    for object in list(kinds, "policy.linkerd.io/v1alpha1", "HTTPLocalRateLimitPolicy", namespace).await? {
-        let policy = RateLimitPolicy::from_value(&object).context("cannot understand a rate limit")?;
-        if servers.contains(&object["spec"]["targetRef"]["name"]) {
-            found.push(RateLimit {
-                name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-                total: policy.total.map(|limit| limit.requests_per_second),
-                identity: policy.identity.map(|limit| limit.requests_per_second),
-            });
-        }
-    }
-    Ok(found)
-}
-
-/// Lists the objects of a kind; none where the cluster does not serve it.
-async fn list(kinds: &Kinds, api_version: &str, kind: &str, namespace: &str) -> anyhow::Result<Vec<Value>> {
-    let Some((resource, _)) = kinds.served(api_version, kind).await? else { return Ok(Vec::new()) };
-    let api: Api<Object> = Api::namespaced_with(kinds.client().clone(), namespace, &resource);
-    let found = api.list(&ListParams::default()).await;
-    let found = found.with_context(|| format!("cannot list objects of kind {kind}"))?;
-    Ok(found.items.into_iter().map(|object| json!(object)).collect())
 }

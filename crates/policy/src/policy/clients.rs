@@ -19,19 +19,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::evidence::{Behaviour, Counted, Evidence, State, decide};
-use super::probe::{Pauses, until};
+use super::probe::{DISCOVERY_IDLE, Pauses, until};
 use meshy_base::error::{Advise, Exit};
 use meshy_metrics::routes::Service;
 use meshy_metrics::{self, Pod, Scrape, Series, Workload};
 
-/// How long a proxy keeps an unused discovery (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
-const DISCOVERY_IDLE: Duration = Duration::from_secs(5);
 /// A client may close its connection a little after its last request.
 const CLOSING: Duration = Duration::from_millis(2500);
 /// Between two scrapes of the candidates.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// A client without a request for so long is idle: at the built-in load's lowest usual rate, 2 per second, it is not.
-const QUIET: Duration = Duration::from_secs(1);
 /// How long one proxy may take to respond.
 const PER_PROXY: Duration = Duration::from_secs(3);
 
@@ -128,6 +124,7 @@ pub struct Clients {
     only: Vec<(String, Workload)>,
     callers: BTreeSet<(String, Workload)>,
     tracks: BTreeMap<Key, Track>,
+    pauses: Pauses,
 }
 
 impl Clients {
@@ -162,14 +159,18 @@ impl Clients {
         let (pods, watch) = watched(client, deadline).await?;
         let (callers, tracks) = Default::default();
         let (client, service) = (client.clone(), service.clone());
-        let mut clients = Self { client, service, addresses, pods, _watch: watch, only, callers, tracks };
+        let pauses = Pauses::Short;
+        let mut clients =
+            Self { client, service, addresses, pods, _watch: watch, only, callers, tracks, pauses };
         clients.scrape().await;
         Ok(clients)
     }
 
-    /// Waits until each client uses the policy or is idle, at most a little longer than a discovery lives. Without clients
-    /// there is nothing to wait for. Call it right after the change.
-    pub async fn settled(&mut self, evidence: &Evidence, deadline: Instant) -> Vec<Client> {
+    /// Waits until each client uses the policy or is idle, at most a little longer than a discovery lives. Where proxies keep a
+    /// discovery, a client that may still have an old one is idle only once that has ended: its next request would
+    /// renew it otherwise. Without clients there is nothing to wait for. Call it right after the change.
+    pub async fn settled(&mut self, evidence: &Evidence, pauses: Pauses, deadline: Instant) -> Vec<Client> {
+        self.pauses = pauses;
         let until = deadline.min(Instant::now() + DISCOVERY_IDLE + CLOSING);
         // Requests from before the change are no evidence.
         self.scrape().await;
@@ -248,6 +249,10 @@ impl Clients {
         }
         let track = self.tracks.entry(key(&pod)).or_insert_with(|| Track::new(pod, initial));
         track.note(scrape, &self.service);
+        if self.pauses == Pauses::LikeLinkerd && holds(track.now.as_ref().ok(), &self.addresses) {
+            // A discovery lives on for as long as a connection uses it.
+            track.last_use = Instant::now();
+        }
     }
 
     /// The state of each client.
@@ -274,10 +279,11 @@ impl Clients {
                     evidence.part(Counted::of(&self.service, &now.since(then.as_ref()), evidence))
                 };
                 let since = counted(&track.before);
+                let quiet = self.pauses.until_idle(evidence, ever);
                 let did = Behaviour {
                     recent: counted(&track.recent),
                     since,
-                    quiet: track.last_use.elapsed() >= QUIET,
+                    quiet: track.last_use.elapsed() >= quiet,
                     held: connected && evidence.held_by_connection(ever),
                 };
                 let (state, words, settled) = decide(did);

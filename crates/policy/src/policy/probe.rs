@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::evidence::{Counted, Evidence};
+
+/// How long a proxy keeps an unused discovery (`LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT`).
+pub(super) const DISCOVERY_IDLE: Duration = Duration::from_secs(5);
+/// Added to it: the proxy begins to count a little after the client.
+const MARGIN: Duration = Duration::from_millis(500);
+/// A client without a request for so long is idle: at the built-in load's lowest usual rate, 2 per second, it is not.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How long to pause after a probe that did not use the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pauses {
@@ -16,6 +25,12 @@ pub enum Pauses {
 }
 
 impl Pauses {
+    /// How long a client must be without requests to be idle, so that its next request uses the policy.
+    pub(super) fn until_idle(self, evidence: &Evidence, ever: Counted) -> Duration {
+        let may_be_old = self == Self::LikeLinkerd && evidence.held_by_connection(ever);
+        if may_be_old { DISCOVERY_IDLE + MARGIN } else { QUIET }
+    }
+
     fn after(self, probes: usize) -> Duration {
         match self {
             Self::Short => Duration::from_millis(200),
@@ -46,6 +61,9 @@ pub async fn until(
 
 #[cfg(test)]
 mod tests {
+    use meshy_metrics::routes::Service;
+    use meshy_metrics::text;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -57,5 +75,21 @@ mod tests {
             );
         }
         assert!(begun.elapsed() <= Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_client_with_an_old_discovery_is_idle_when_that_has_ended() {
+        let service = Service { name: "app".to_owned(), namespace: "shop".to_owned() };
+        let after = |pauses: Pauses, evidence: Evidence, text: &str| {
+            let ever = Counted::of(&service, &text::parse(text).unwrap(), &evidence);
+            pauses.until_idle(&evidence, ever)
+        };
+        let routed =
+            "outbound_http_route_request_statuses_total{parent_name=\"app\",parent_namespace=\"shop\"} 4\n";
+        let profiled = "route_request_total{direction=\"outbound\",dst=\"app.shop.svc.cluster.local:80\",rt_route=\"all\"} 4\n";
+        assert!(after(Pauses::LikeLinkerd, Evidence::Profile, routed) > DISCOVERY_IDLE);
+        assert!(after(Pauses::LikeLinkerd, Evidence::Policy(None), profiled) > DISCOVERY_IDLE);
+        assert_eq!(after(Pauses::LikeLinkerd, Evidence::Profile, profiled), QUIET);
+        assert_eq!(after(Pauses::Short, Evidence::Profile, routed), QUIET);
     }
 }

@@ -21,6 +21,9 @@ const ATTEMPT_NANOS: f64 = 2_000_000.0;
 /// the bucket would act as on no real clock.
 const JITTER_NANOS: f64 = 500_000.0;
 
+/// The service had up to so many attempts before: ten blocks, after which shares of whole percents come back to their start.
+const EARLIER: usize = 10 * BLOCK as usize;
+
 #[derive(Default)]
 struct Run {
     succeeded: u64,
@@ -37,6 +40,17 @@ struct Failures {
 }
 
 impl Failures {
+    /// Before the first attempt: at the start of a block, or anywhere in one.
+    fn begin(load: &EdgeLoad, random: &mut Random) -> Self {
+        let mut failures = Self::default();
+        if load.blocks && load.within_block {
+            for _ in 0..random.below(EARLIER) {
+                failures.next(load, random);
+            }
+        }
+        failures
+    }
+
     /// Whether the next attempt fails: independently, or by its block, which has exactly the share of failures.
     fn next(&mut self, load: &EdgeLoad, random: &mut Random) -> bool {
         if !load.blocks {
@@ -88,7 +102,7 @@ fn simulate(load: &EdgeLoad, random: &mut Random) -> Run {
         Policy::None => (Vec::new(), 0),
         Policy::Limit { limit } => (Vec::new(), limit),
     };
-    let mut failures = Failures::default();
+    let mut failures = Failures::begin(load, random);
     let requests = load.requests();
     let step = load.over().as_nanos() as f64 / requests as f64;
     let mut run = Run::default();

@@ -22,26 +22,10 @@ pub fn status_of(status: StatusCode) -> u8 {
     }
 }
 
-/// Returns the HTTP status that a gRPC status counts as, so that calls of both kinds are counted by the same statuses.
-#[must_use]
-pub fn http_status(code: u16) -> StatusCode {
-    match code {
-        0 => StatusCode::OK,
-        1 => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-        3 | 9 | 11 => StatusCode::BAD_REQUEST,
-        4 => StatusCode::GATEWAY_TIMEOUT,
-        5 | 12 => StatusCode::NOT_FOUND,
-        6 | 10 => StatusCode::CONFLICT,
-        7 => StatusCode::FORBIDDEN,
-        8 => StatusCode::TOO_MANY_REQUESTS,
-        14 => StatusCode::SERVICE_UNAVAILABLE,
-        16 => StatusCode::UNAUTHORIZED,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use meshy_load::grpc::http_status;
+
     use super::*;
 
     #[test]

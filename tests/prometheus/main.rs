@@ -1,6 +1,7 @@
 //! Tables from a Prometheus that scrapes the proxies of a lab.
 
-#[path = "support/home.rs"]
+mod discover;
+#[path = "../support/home.rs"]
 mod home;
 
 use std::fs;
