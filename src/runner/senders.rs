@@ -1,16 +1,15 @@
 //! The load of a step from pods of the cluster.
 
-use std::time::Duration;
-
 use meshy_experiment::scenario::{Load, StatusFrom};
 use meshy_load::protocol::Part as SenderPart;
 use meshy_load::{Report, TargetSpec};
-use meshy_senders::{Fleet, Identity, Placement, Sent};
+use meshy_senders::{Fleet, Identity, Placement, Planned, Sent};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ground::Served;
 use super::sender::{self, TIMEOUT};
+use super::step::millis;
 use crate::tally::{Part, Tally};
 
 /// Where senders run and what they are.
@@ -82,18 +81,16 @@ pub(super) fn target(load: &Load, namespace: &str, served: &Served) -> anyhow::R
     Ok(spec)
 }
 
-/// Sends the parts of a load from pods; the tally follows the reports, and `reported` changes with each of them.
+/// Gives the senders the parts of a load; they start at the agreed instant.
 ///
 /// # Errors
-/// Returns an error if a sender cannot be controlled before the start.
-pub(super) async fn send(
+/// Returns an error if a sender cannot be controlled.
+pub(super) async fn plan(
     fleet: &Fleet,
-    (load, target): (&Load, TargetSpec),
+    load: &Load,
+    target: TargetSpec,
     parts: &[Part],
-    (tally, reported): (&Tally, &watch::Sender<()>),
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<Sent> {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+) -> anyhow::Result<Planned> {
     let part = |part: &Part| SenderPart {
         after_ms: millis(part.start),
         duration_ms: millis(part.length),
@@ -106,14 +103,24 @@ pub(super) async fn send(
         connections: u16::try_from(sender::connections(load, rate)).unwrap_or(u16::MAX).min(10_000),
         timeout: TIMEOUT,
     };
+    fleet.plan(&fleet_load).await
+}
+
+/// Follows the senders until the load has ended; the tally follows the reports, and `reported` changes with each of them.
+pub(super) async fn follow(
+    planned: Planned,
+    load: &Load,
+    (tally, reported): (&Tally, &watch::Sender<()>),
+    stop: watch::Receiver<bool>,
+) -> Sent {
     let deadline = sender::deadline(load);
-    let follow = |_: &meshy_load::Tick, report: &Report| {
+    let each = |_: &meshy_load::Tick, report: &Report| {
         tally.follow(report, deadline);
         reported.send_replace(());
     };
-    let sent = fleet.send(&fleet_load, stop, follow).await?;
+    let sent = planned.follow(stop, each).await;
     tally.follow(&sent.report, deadline);
-    Ok(sent)
+    sent
 }
 
 #[cfg(test)]

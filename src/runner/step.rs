@@ -1,7 +1,7 @@
 //! One step of one variant.
 
 use std::io::Write;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
@@ -13,7 +13,7 @@ use meshy_experiment::scenario::{Fault, Load, Step, TriggerKind};
 use meshy_lab::overlay;
 use meshy_metrics::Window;
 use meshy_policy::policy::Session;
-use meshy_senders::{Fleet, Sent};
+use meshy_senders::{Fleet, Planned, Sent};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -122,8 +122,8 @@ impl<'a, W: Write + Send> Run<'a, W> {
             deadline: self.ground.deadline,
             run: senders::run_of(self.id, &step.name.value),
         };
-        let fleet = Arc::new(senders::start(&pods, load).await?);
-        let ran = self.measured(step, false, Some(fleet.clone())).await;
+        let fleet = senders::start(&pods, load).await?;
+        let ran = self.measured(step, false, Some(&fleet)).await;
         // Deleted after the counts were read: those of the senders' own proxies are part of them.
         let deleted = fleet.end().await;
         let ending = ran?;
@@ -136,7 +136,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
         &self,
         step: &'a Step,
         follows: bool,
-        fleet: Option<Arc<Fleet>>,
+        fleet: Option<&Fleet>,
     ) -> anyhow::Result<Ending<'a>>
     where
         W: 'a,
@@ -155,29 +155,33 @@ impl<'a, W: Write + Send> Run<'a, W> {
             }
             _ => None,
         };
-        let target = match &step.load {
-            Some(load) => {
-                Some(senders::target(load, &self.place.namespace, &self.place.served(&load.target))?)
+        let shares = match (&step.load, fleet) {
+            (Some(load), Some(fleet)) => {
+                let target = senders::target(load, &self.place.namespace, &self.place.served(&load.target))?;
+                Some(senders::plan(fleet, load, target, &parts).await?)
             }
-            None => None,
+            _ => None,
         };
-        let at = Instant::now();
+        // The faults and the load of a step have one clock: with senders it begins at their agreed start.
+        let at = shares.as_ref().map_or_else(Instant::now, Planned::begins);
+        if shares.is_some() {
+            sleep_until(at).await;
+        }
         let (reported, reports) = watch::channel(());
-        let seconds = if fleet.is_some() { Seconds::Reports(reports) } else { Seconds::after(at) };
+        let seconds = if shares.is_some() { Seconds::Reports(reports) } else { Seconds::after(at) };
         self.record(Kind::StepStarted(started(step)))?;
         let (done, ended) = watch::channel(false);
         let (load, all, stop) = (step.load.as_ref(), tally.clone(), self.stop.clone());
         let mut sending = async move {
-            match (load, destination, fleet.zip(target)) {
+            match (load, destination, shares) {
                 (Some(load), Some(destination), _) => {
                     let each = parts.iter().map(|part| {
                         sender::send(destination.target.clone(), load, *part, &all, stop.clone())
                     });
                     try_join_all(each).await?;
                 }
-                (Some(load), None, Some((fleet, target))) => {
-                    let sent = senders::send(&fleet, (load, target), &parts, (&all, &reported), stop);
-                    return sent.await.map(Some);
+                (Some(load), None, Some(shares)) => {
+                    return Ok(Some(senders::follow(shares, load, (&all, &reported), stop).await));
                 }
                 _ => {}
             }

@@ -15,15 +15,13 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::control::Control;
+use crate::planned::Planned;
 use crate::pod::{self, Placement};
-use crate::progress::{Known, follow};
-use crate::sent::{Sender, Sent};
+use crate::progress::Known;
+use crate::sent::Sent;
 
 /// The time from the last plan to the agreed start, at least.
 const LEAD: Duration = Duration::from_millis(500);
-
-/// The time after the last request is due in which senders must end, besides the times that requests may take.
-const MARGIN: Duration = Duration::from_secs(30);
 
 /// A load of all senders together.
 #[derive(Clone, Debug)]
@@ -105,13 +103,22 @@ impl Fleet {
     /// what happened in about a second. A `true` in `stop` ends the load early; what was counted is kept.
     ///
     /// # Errors
-    /// Returns an error if a sender cannot be controlled before the start.
+    /// As [`Fleet::plan`].
     pub async fn send(
         &self,
         load: &Load,
         stop: watch::Receiver<bool>,
-        mut each_second: impl FnMut(&Tick, &Report),
+        each_second: impl FnMut(&Tick, &Report),
     ) -> anyhow::Result<Sent> {
+        Ok(self.plan(load).await?.follow(stop, each_second).await)
+    }
+
+    /// Compares the clocks and gives each sender its interleaved share of a load with the agreed start, which is half a second
+    /// or more ahead.
+    ///
+    /// # Errors
+    /// Returns an error if a sender cannot be controlled.
+    pub async fn plan(&self, load: &Load) -> anyhow::Result<Planned> {
         let offsets = self.senders.iter().map(|(control, _)| async move {
             control.offset().await.with_context(|| format!("cannot reach sender `{}`", control.pod))
         });
@@ -119,7 +126,7 @@ impl Fleet {
         let clock_error = offsets.iter().map(|offset| offset.error).max().unwrap_or_default();
         let lead = LEAD + clock_error * 8;
         let start = clock::now() + u64::try_from(lead.as_micros()).unwrap_or(0);
-        let began = Instant::now() + lead;
+        let begins = Instant::now() + lead;
         let of = u32::try_from(self.senders.len())?;
         let mut known = Vec::new();
         for (index, ((control, node), offset)) in (0..).zip(self.senders.iter().zip(offsets)) {
@@ -154,14 +161,8 @@ impl Fleet {
         });
         futures::future::try_join_all(plans).await?;
         let length = known.first().map(|(_, plan)| plan.length()).unwrap_or_default();
-        let mut known: Vec<Known> = known.into_iter().map(|(one, _)| one).collect();
-        let mut view = View::default();
-        follow(&mut known, began + length + load.timeout * 2 + MARGIN, stop, |known| {
-            let merged = merged(known);
-            each_second(&view.tick(&merged, began.elapsed()), &merged);
-        })
-        .await;
-        Ok(sent(&known, load, (start, began.elapsed(), length), clock_error))
+        let known = known.into_iter().map(|(one, _)| one).collect();
+        Ok(Planned { known, load: load.clone(), start, begins, length, clock_error })
     }
 
     /// Deletes the pods of the senders.
@@ -175,74 +176,5 @@ impl Fleet {
             .map(|(control, _)| pod::delete(&control.client, &control.namespace, &control.pod));
         let deleted: anyhow::Result<Vec<()>> = futures::future::join_all(each).await.into_iter().collect();
         deleted.map(drop).hint("`meshy traffic --cleanup` deletes senders that were left behind")
-    }
-}
-
-fn merged(known: &[Known]) -> Report {
-    let mut all = Report::default();
-    known.iter().for_each(|one| all.merge(&one.report));
-    all
-}
-
-fn sent(
-    known: &[Known],
-    load: &Load,
-    (start, elapsed, length): (u64, Duration, Duration),
-    clock_error: Duration,
-) -> Sent {
-    let starts = known.iter().filter_map(|one| one.started);
-    let (first, last) = (starts.clone().min(), starts.clone().max());
-    let skew = first.zip(last).map(|(first, last)| Duration::from_micros(last - first));
-    let interrupted = known.iter().any(|one| one.interrupted);
-    let sender = |one: &Known| Sender {
-        pod: one.control.pod.clone(),
-        node: one.node.clone(),
-        scheduled_count: one.scheduled,
-        requests_count: one.report.requests(),
-        started_ms: one.started.map(|at| at as f64 / 1000.0 - start as f64 / 1000.0),
-        lost: one.lost.clone(),
-    };
-    // The reports are read once a second: the end is known no better, so the length of the plan counts.
-    let length = if interrupted { elapsed.min(length) } else { length };
-    let requests: f64 = load.parts.iter().map(|part| part.rate * part.duration_ms as f64 / 1000.0).sum();
-    Sent {
-        report: merged(known),
-        reports: known.iter().map(|one| one.report.clone()).collect(),
-        senders: known.iter().map(sender).collect(),
-        rate: requests / load.parts.iter().map(end).max().map_or(1.0, |end| end.as_secs_f64().max(1e-9)),
-        length,
-        interrupted,
-        start_skew: skew.filter(|_| starts.count() > 1),
-        clock_error,
-    }
-}
-
-fn end(part: &Part) -> Duration {
-    Duration::from_millis(part.after_ms + part.duration_ms)
-}
-
-/// What the live view has shown so far.
-#[derive(Default)]
-struct View {
-    at: f64,
-    requests: u64,
-    succeeded: u64,
-}
-
-impl View {
-    /// Returns what happened since the last time; its latencies are those of the last second that is known.
-    fn tick(&mut self, report: &Report, elapsed: Duration) -> Tick {
-        let at = elapsed.as_secs_f64();
-        let (requests, succeeded) = (report.requests(), report.succeeded());
-        let last = report.seconds().last_key_value().map(|(_, second)| second.latencies());
-        let tick = Tick {
-            at_seconds: self.at,
-            length_seconds: at - self.at,
-            requests_count: requests.saturating_sub(self.requests),
-            succeeded_count: succeeded.saturating_sub(self.succeeded),
-            latency: last.map(|latencies| latencies.percentiles()).unwrap_or_default(),
-        };
-        *self = Self { at, requests, succeeded };
-        tick
     }
 }
