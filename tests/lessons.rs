@@ -14,20 +14,6 @@ use meshy_experiment::condition::Right;
 use meshy_experiment::scenario::{Scenario, Settings, shipped};
 use serde_json::Value;
 
-/// The lessons that meshy has; the page for learners has the same table.
-const LESSONS: [&str; 10] = [
-    "authorization",
-    "breaker",
-    "breaker-unified",
-    "canary",
-    "egress",
-    "fault-injection",
-    "mutual-tls",
-    "rate-limit",
-    "retry-budget",
-    "timeouts",
-];
-
 /// What a lesson says in addition to its own text.
 const SAYS: [(&str, &str); 3] = [
     (
@@ -42,6 +28,12 @@ const SAYS: [(&str, &str); 3] = [
 /// How long the loads of a lesson may take in its short form, so that the whole takes at most twenty seconds.
 const LONGEST: Duration = Duration::from_secs(16);
 
+/// The lessons that ship: a new file in `scenarios/lessons` is one.
+fn lessons() -> BTreeSet<String> {
+    let shipped = shipped::shipped();
+    shipped.iter().filter_map(|one| one.name.strip_prefix("lesson/")).map(str::to_owned).collect()
+}
+
 fn lesson(name: &str) -> Scenario {
     let found = shipped::find(&format!("lesson/{name}")).expect("a lesson");
     found.parse(&Settings { fast: true, ..Settings::default() }).expect("a scenario")
@@ -49,19 +41,16 @@ fn lesson(name: &str) -> Scenario {
 
 #[test]
 fn the_lessons_are_those_of_the_table_for_learners() {
-    let shipped = shipped::shipped();
-    let shipped: BTreeSet<&str> = shipped.iter().filter_map(|one| one.name.strip_prefix("lesson/")).collect();
-    assert_eq!(shipped, BTreeSet::from(LESSONS));
     let page = include_str!("../docs/learn.md");
     let (_, table) = page.split_once("| lesson | what it shows |").expect("the table");
     let names = table.lines().skip(2).map_while(|line| line.strip_prefix("| `")?.split('`').next());
-    assert_eq!(names.collect::<BTreeSet<_>>(), BTreeSet::from(LESSONS));
+    assert_eq!(names.map(str::to_owned).collect::<BTreeSet<_>>(), lessons());
 }
 
 #[test]
 fn each_step_of_a_lesson_has_its_texts_and_a_number_that_is_checked() {
-    for name in LESSONS {
-        let lesson = lesson(name);
+    for name in lessons() {
+        let lesson = lesson(&name);
         assert!(lesson.duration().0 <= LONGEST, "{name}: {}", lesson.duration());
         let conditions = lesson.conditions();
         assert_eq!(conditions.len(), lesson.expect.len(), "{name}");
@@ -81,12 +70,12 @@ fn each_step_of_a_lesson_has_its_texts_and_a_number_that_is_checked() {
 
 #[test]
 fn every_lesson_keeps_what_it_promises_and_explains_each_step_before_the_next() {
-    let names = Mutex::new(LESSONS.to_vec());
+    let names = Mutex::new(lessons().into_iter().collect::<Vec<_>>());
     let work = || {
         let mut problems = Vec::new();
         loop {
             let Some(name) = names.lock().expect("the names").pop() else { return problems };
-            problems.extend(run(name).err());
+            problems.extend(run(&name).err());
         }
     };
     let problems: Vec<String> = thread::scope(|scope| {

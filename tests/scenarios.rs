@@ -5,11 +5,13 @@
 #[path = "support/home.rs"]
 mod home;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use home::Home;
+use meshy_experiment::scenario::shipped;
 use serde_json::Value;
 
 /// The events of the only run in a home.
@@ -32,7 +34,69 @@ fn the_shipped_scenarios_are_listed() {
     let rows: Value = serde_json::from_str(&home.good("run --list -o json")).expect("one document");
     let names: Vec<&str> =
         rows.as_array().expect("rows").iter().filter_map(|row| row["name"].as_str()).collect();
-    assert!(names.starts_with(&["retries", "storm"]) && names.contains(&"lesson/retry-budget"), "{names:?}");
+    for name in ["retries", "storm", "lesson/retry-budget"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}
+
+/// Shipped scenarios that another test runs and why, with the command that stands in it.
+const RUN_ELSEWHERE: [(&str, &str, &str); 2] = [
+    // Each step has texts in a certain order.
+    ("lesson/", include_str!("lessons.rs"), "run lesson/{name} --fast"),
+    // Only its classes are compared, and it runs alone.
+    ("storm", include_str!("storm.rs"), "run storm --fast"),
+];
+
+/// A new file in `scenarios/` is run here without a change of this test.
+#[test]
+fn every_shipped_scenario_is_run_by_a_test_and_meets_its_expectations() {
+    let shipped = shipped::shipped();
+    let paths: BTreeSet<_> = shipped.iter().map(|one| Path::new(one.path).to_owned()).collect();
+    assert_eq!(paths, files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios"))));
+    for (name, test, command) in RUN_ELSEWHERE {
+        assert!(test.contains(command), "no test runs `{name}`");
+    }
+    let elsewhere = |name: &str| {
+        RUN_ELSEWHERE
+            .iter()
+            .any(|(prefix, ..)| name == *prefix || prefix.ends_with('/') && name.starts_with(prefix))
+    };
+    let names: Vec<&str> =
+        shipped.iter().map(|one| one.name.as_str()).filter(|name| !elsewhere(name)).collect();
+    assert!(names.contains(&"retries"), "{names:?}");
+    for two in names.chunks(2) {
+        thread::scope(|scope| {
+            two.iter().for_each(|name| drop(scope.spawn(move || meets_its_expectations(name))))
+        });
+    }
+}
+
+fn meets_its_expectations(name: &str) {
+    let home = Home::new();
+    let document: Value =
+        serde_json::from_str(&home.good(&format!("run {name} --fast -o json"))).expect("one document");
+    let expectations = document["expectations"].as_array().expect("a list");
+    assert!(
+        !expectations.is_empty() && expectations.iter().all(|one| one["verdict"] == "met"),
+        "{name}: {document}"
+    );
+    assert_eq!(home.processes(), Vec::<u32>::new(), "{name}");
+}
+
+/// The scenario files below a folder, relative to it; the policies that steps name are no scenarios.
+fn files(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for path in fs::read_dir(next).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read_to_string(&path).expect("a file").contains("\nkind: Scenario\n") {
+                found.insert(path.strip_prefix(folder).expect("a file of the folder").to_owned());
+            }
+        }
+    }
+    found
 }
 
 #[test]
@@ -175,6 +239,35 @@ fn the_screen_of_an_audience_shows_the_text_and_the_question_but_no_note() {
     assert!(planned.contains("The client sees what the service returns"), "{planned}");
 }
 
+/// The agreed start of senders is at least 0.5 s ahead: a fault that is over after 0.4 s would miss their load if its clock began
+/// when they get their plan.
+#[test]
+fn faults_of_a_step_begin_with_the_load_of_its_senders() {
+    let home = Home::new();
+    let scenario = "apiVersion: meshy/v1alpha1
+kind: Scenario
+metadata: { name: early, title: A short fault at the beginning }
+topology:
+  apiVersion: meshy/v1alpha1
+  kind: Topology
+  metadata: { name: early }
+  services: [{ name: app, entrypoint: true }]
+steps:
+  - name: all
+    faults: [{ service: app, errors: 100%, at: 100ms, for: 300ms }]
+    load: { target: app, rate: 100/s, duration: 2s, senders: 1 }
+expect:
+  - all.success != 0%
+  - all.success != 100%
+";
+    fs::write(home.path().join("early.yaml"), scenario).expect("a file");
+    let output = home.good("run ./early.yaml -o json");
+    let document: Value = serde_json::from_str(&output).expect("one document");
+    let verdicts: Vec<_> =
+        document["expectations"].as_array().expect("a list").iter().map(|one| &one["verdict"]).collect();
+    assert_eq!(verdicts, ["met", "met"], "{document}");
+}
+
 fn write_counting_scenario(folder: &Path) {
     let policy = |service: &str| {
         format!(
@@ -220,9 +313,20 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
         ("entry", "target: a", "target: b"),
         ("rate", "rate: 5/s", "rate: 0/s"),
         ("expectation", "all.amplification", "al.amplification"),
+        (
+            "fault",
+            "steps:\n  - name: all\n",
+            "steps:\n  - name: all\n    faults: [{ service: dd, down: true }]\n",
+        ),
+        ("place", "@d ==", "@dd =="),
     ] {
         fs::write(home.path().join(format!("{name}.yaml")), text.replace(from, to)).expect("a file");
     }
+    let policies = fs::read_to_string(home.path().join("retries.yaml")).expect("the policies");
+    fs::write(home.path().join("other-policy.yaml"), policies.replace("name: b", "name: bb"))
+        .expect("a file");
+    fs::write(home.path().join("other.yaml"), text.replace("[retries.yaml]", "[other-policy.yaml]"))
+        .expect("a file");
     let (before, rest) = text.split_once("topology:").expect("a topology");
     let (_, steps) = rest.split_once("steps:").expect("steps");
     let named = format!("{before}topology: shopp\nsteps:{steps}");
@@ -230,14 +334,21 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
     for (line, wanted) in [
         ("run ./key.yaml", "key.yaml:13"),
         ("run ./policy.yaml", "policy.yaml:15:16: policy `retrie.yaml`"),
-        ("run ./cycle.yaml", "cycle of calls: "),
-        ("run ./callee.yaml", "callee.yaml:11: service `c` calls unknown service `dd`"),
+        (
+            "run ./other.yaml",
+            "other.yaml:15:16: policy `other-policy.yaml`: unknown service `bb`; did you mean `b`?",
+        ),
+        ("run ./cycle.yaml", "cycle.yaml:11: cycle of calls: b → c → b"),
+        ("run ./callee.yaml", "callee.yaml:11: service `c` calls unknown service `dd`; did you mean `d`?"),
         ("run ./workers.yaml", "workers.yaml:12: invalid value of `workers`"),
         ("run ./topology.yaml", "topology.yaml:4: unknown topology `shopp`; did you mean `shop`?"),
-        ("run ./service.yaml", "`x`"),
+        ("run ./service.yaml", "service.yaml:16:21: unknown service `x`; did you mean `"),
+        ("run ./fault.yaml", "fault.yaml:15:25: unknown service `dd`; did you mean `d`?"),
+        ("run ./place.yaml", "place.yaml:18:5: unknown service `dd`; did you mean `d`?"),
         ("run ./entry.yaml", "not an entry point"),
         ("run ./rate.yaml", "rate.yaml:16"),
-        ("run ./expectation.yaml", "`all`"),
+        ("run ./expectation.yaml", "expectation.yaml:18:5: unknown step `al`; did you mean `all`?"),
+        ("run ./count.yaml --expect al.success>1%", "--expect: unknown step `al`; did you mean `all`?"),
         ("run retrie", "`retries`"),
         ("run retries --only retrys", "`retries`"),
         ("run retries --set rate=x", "rate"),
@@ -251,4 +362,5 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
         assert_eq!(output.status.code(), Some(2), "{line}: {talk}");
         assert!(talk.contains(wanted) && !talk.contains("Starting"), "{line}: {talk}");
     }
+    assert!(!home.path().join(".local").exists(), "something was written");
 }

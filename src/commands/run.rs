@@ -230,9 +230,9 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
         rows.push(Row { name: one.name.clone(), title: runner::title(&scenario), seconds });
     }
     context.data(&rows, |rows| {
-        let mut table = Table::new(1, &["SCENARIO", "TIME", "TITLE"]);
+        let mut table = Table::new(2, &["SCENARIO", "TITLE", "TIME"]);
         for row in rows {
-            table.row([row.name.clone(), format!("{:.0}s", row.seconds), row.title.clone()]);
+            table.row([row.name.clone(), row.title.clone(), format!("{:.0}s", row.seconds)]);
         }
         table.render()
     })?;

@@ -42,6 +42,7 @@ impl Args {
         let graph = self.graph(&scenario, (&file, &text), found.is_none().then_some(path))?;
         if let Some(services) = services(&graph) {
             scenario.check_services(&file, &services)?;
+            scenario.check_policies(&file, &policies, &services)?;
         }
         check_loads(&scenario, &file, &graph)?;
         Ok(Plan {
@@ -61,14 +62,13 @@ impl Args {
             (None, Some(step)) => scenario.start_at(step)?,
             (None, None) => scenario,
         };
-        let last = scenario.steps.last().map(|step| step.name.value.clone()).unwrap_or_default();
         for text in &self.expect {
             let parsed =
                 parse_list(text).map_err(|error| anyhow!("invalid condition `{text}`: {}", error.text));
             for condition in
                 parsed.hint("docs/scenarios.md shows the form, for example success>=99%,p99<200ms")?
             {
-                scenario.expect.push(condition.at_step(&last).to_string().into());
+                scenario.expect_also(condition)?;
             }
         }
         Ok(scenario)

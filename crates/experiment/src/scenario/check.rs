@@ -20,6 +20,10 @@ impl Problems<'_> {
         self.found.push(Problem { file: self.file.to_owned(), line, column, text, hint });
     }
 
+    fn end(self) -> Result<(), Invalid> {
+        if self.found.is_empty() { Ok(()) } else { Err(Invalid { problems: self.found }) }
+    }
+
     /// Checks that names are DNS labels and that there is none twice.
     fn names<'b>(&mut self, what: &str, names: impl Iterator<Item = &'b At<String>>) {
         let mut seen = HashSet::new();
@@ -86,7 +90,7 @@ pub(super) fn check(file: &str, scenario: &Scenario) -> Result<(), Invalid> {
     if let Some(services) = scenario.topology.as_ref().and_then(super::Topology::services) {
         check_services(&mut problems, scenario, &services);
     }
-    if problems.found.is_empty() { Ok(()) } else { Err(Invalid { problems: problems.found }) }
+    problems.end()
 }
 
 fn check_step(problems: &mut Problems<'_>, step: &Step) {
@@ -214,12 +218,31 @@ fn check_services(problems: &mut Problems<'_>, scenario: &Scenario, services: &[
         let Ok(condition) = text.parse::<Condition>() else { continue };
         for service in condition.operands().flat_map(condition::Operand::services) {
             let at = At { value: service.to_owned(), line: text.line, column: text.column };
-            problems.known("service", &at, services.iter().copied());
+            let file = if text.line == 0 { EXPECT } else { problems.file };
+            let mut found = Problems { file, found: Vec::new() };
+            found.known("service", &at, services.iter().copied());
+            problems.found.append(&mut found.found);
         }
     }
 }
 
+/// Where a condition stands that is not in a file.
+const EXPECT: &str = "--expect";
+
 impl Scenario {
+    /// Adds a condition of the command line; a value without a step is one of the last step.
+    ///
+    /// # Errors
+    /// The condition names a step or a variant that the run does not have, with the nearest name.
+    pub fn expect_also(&mut self, condition: Condition) -> Result<(), Invalid> {
+        let last = self.steps.last().map(|step| step.name.value.clone()).unwrap_or_default();
+        let text = condition.at_step(&last).to_string().into();
+        let mut problems = Problems { file: EXPECT, found: Vec::new() };
+        check_condition(&mut problems, self, &text);
+        self.expect.push(text);
+        problems.end()
+    }
+
     /// Checks that each service that the scenario names is one of `services`; for a topology that another crate reads.
     ///
     /// # Errors
@@ -227,6 +250,6 @@ impl Scenario {
     pub fn check_services(&self, file: &str, services: &[&str]) -> Result<(), Invalid> {
         let mut problems = Problems { file, found: Vec::new() };
         check_services(&mut problems, self, services);
-        if problems.found.is_empty() { Ok(()) } else { Err(Invalid { problems: problems.found }) }
+        problems.end()
     }
 }

@@ -115,6 +115,52 @@ impl Scenario {
     }
 }
 
+/// A namespace that no object names itself, in place of `${namespace}`.
+const OF_THE_RUN: &str = "namespace-of-the-run";
+
+/// Returns the service of the run that an object of a policy configures by its name, if it is of such a kind.
+fn service_of(object: &Value) -> Option<&str> {
+    let metadata = &object["metadata"];
+    let name = metadata["name"].as_str()?;
+    match object["kind"].as_str()? {
+        "Service" => {
+            metadata["namespace"].as_str().is_none_or(|namespace| namespace == OF_THE_RUN).then_some(name)
+        }
+        "ServiceProfile" => {
+            let (service, rest) = name.split_once('.')?;
+            (rest.split('.').next() == Some(OF_THE_RUN)).then_some(service)
+        }
+        _ => None,
+    }
+}
+
+impl Scenario {
+    /// Checks that the services which policies of `files` configure by their names are among `services`.
+    ///
+    /// # Errors
+    /// Each policy with a service that is not there, with the place of its name in `file` and the nearest service.
+    pub fn check_policies(
+        &self,
+        file: &str,
+        files: &BTreeMap<String, PolicyFile>,
+        services: &[&str],
+    ) -> Result<(), Invalid> {
+        let mut problems = Vec::new();
+        let of_variants = self.variants.iter().flat_map(|variant| &variant.policies);
+        for name in of_variants.chain(self.steps.iter().flat_map(|step| &step.policies)) {
+            let Some(found) = files.get(&name.value) else { continue };
+            for object in found.objects(OF_THE_RUN)? {
+                if let Some(service) = service_of(&object).filter(|service| !services.contains(service)) {
+                    let text = format!("unknown service `{service}`");
+                    let hint = instead_of(service, services.iter().copied());
+                    problems.push(at(file, name, Problem { text, hint, ..Problem::default() }));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Invalid { problems }) }
+    }
+}
+
 /// Puts the place in the scenario in front of a problem of a policy file.
 fn at(file: &str, name: &At<String>, problem: Problem) -> Problem {
     let text = format!("policy `{}`: {}", name.value, problem.text);

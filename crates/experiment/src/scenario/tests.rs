@@ -1,6 +1,7 @@
 //! Parsing, strictness, settings, selection and round trip of scenario files.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::{Scenario, Settings, policies, shipped};
 
@@ -206,6 +207,35 @@ fn a_service_that_the_topology_does_not_have_is_an_error() {
 }
 
 #[test]
+fn a_policy_for_a_service_that_the_topology_does_not_have_is_an_error() {
+    let storm = shipped::find("storm").unwrap();
+    let (near, path) = (policies::near_shipped(&storm), storm.path);
+    let storm = storm.parse(&Settings::default()).unwrap();
+    let files = storm.policy_files(path, near).unwrap();
+    assert_eq!(storm.check_policies(path, &files, &["front", "cart", "price", "stock"]), Ok(()));
+    let error = storm.check_policies(path, &files, &["front", "cart", "prize", "stock"]).unwrap_err();
+    let expected = "policy `policies/chain-budget.yaml`: unknown service `price`; did you mean `prize`?";
+    assert!(error.problems.iter().any(|problem| problem.to_string().ends_with(expected)), "{error}");
+    assert!(error.problems.iter().all(|problem| problem.line.is_some()), "{error}");
+}
+
+#[test]
+fn a_condition_of_the_command_line_names_a_step_a_variant_and_a_service_of_the_run() {
+    let mut small = Scenario::parse("s.yaml", SMALL, &Settings::default()).unwrap().only("calm").unwrap();
+    let mut add = |text: &str| small.expect_also(text.parse().unwrap()).map_err(|error| error.to_string());
+    assert_eq!(add("success > 1%"), Ok(()));
+    assert_eq!(add("clam.success > 1%").unwrap_err(), "--expect: unknown step `clam`; did you mean `calm`?");
+    // Only the step that runs.
+    assert!(add("faulty.success > 1%").unwrap_err().contains("unknown step `faulty`"));
+    let unknown = add("buget/calm.success > 1%").unwrap_err();
+    assert_eq!(unknown, "--expect: unknown variant `buget`; did you mean `budget`?");
+    let mut small = Scenario::parse("s.yaml", SMALL, &Settings::default()).unwrap();
+    small.expect_also("calm.success@crat > 1%".parse().unwrap()).unwrap();
+    let unknown = small.check_services("s.yaml", &["front", "cart"]).unwrap_err().to_string();
+    assert_eq!(unknown, "--expect: unknown service `crat`; did you mean `cart`?");
+}
+
+#[test]
 fn every_shipped_scenario_is_valid_and_so_are_its_policies() {
     let all = shipped::shipped();
     let mut policy_names = BTreeSet::new();
@@ -222,23 +252,15 @@ fn every_shipped_scenario_is_valid_and_so_are_its_policies() {
             policy_names.extend(found.into_values().map(|file| file.name));
         }
     }
-    let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
-    assert_eq!(names[..2], ["retries", "storm"]);
-    let lessons = [
-        "authorization",
-        "breaker-unified",
-        "breaker",
-        "canary",
-        "egress",
-        "fault-injection",
-        "mutual-tls",
-        "rate-limit",
-        "retry-budget",
-        "timeouts",
-    ];
-    assert_eq!(names[2..], lessons.map(|lesson| format!("lesson/{lesson}")));
-    // 4 of the storm, 19 of the lessons, and the profile of the demo: none is unused.
-    assert_eq!(policy_names.len(), 24, "{policy_names:?}");
+    let is_lesson = |scenario: &shipped::Shipped| scenario.name.starts_with("lesson/");
+    assert!(all.is_sorted_by_key(is_lesson), "lessons come last");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    for folder in [folder.join("policies"), folder.join("lessons/policies")] {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let name = Path::new("policies").join(file.unwrap().file_name());
+            assert!(policy_names.contains(name.to_str().unwrap()), "{} is not used", name.display());
+        }
+    }
 }
 
 #[test]
@@ -262,6 +284,8 @@ fn the_topology_of_every_shipped_scenario_is_valid_and_has_the_services_that_it_
         };
         let services: Vec<&str> = parsed.services.iter().map(|service| service.name.as_str()).collect();
         assert_eq!(scenario.check_services(shipped.path, &services), Ok(()), "{}", shipped.name);
+        let files = scenario.policy_files(shipped.path, policies::near_shipped(&shipped)).unwrap();
+        assert_eq!(scenario.check_policies(shipped.path, &files, &services), Ok(()), "{}", shipped.name);
     }
 }
 
