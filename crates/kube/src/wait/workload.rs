@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::super::Object;
 use super::super::manifest::kind;
 use super::super::readiness::{PodFailure, PodState, PodStates};
+use super::news::PodsUnseen;
 use meshy_base::error::Advise;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
@@ -104,15 +105,14 @@ impl Workload {
     }
 
     /// Notes why the pods cannot be watched, in words if that may pass.
-    pub(super) fn blind(&mut self, error: watcher::Error) -> Option<String> {
-        use watcher::Error::{InitialListFailed, WatchStartFailed};
-        if let InitialListFailed(error) | WatchStartFailed(error) = &error
-            && failure::is_forbidden(error)
-        {
-            self.listed = Listed::Never;
-            return None;
+    pub(super) fn blind(&mut self, trouble: PodsUnseen) -> Option<String> {
+        match trouble {
+            PodsUnseen::Forbidden => {
+                self.listed = Listed::Never;
+                None
+            }
+            PodsUnseen::Passing(why) => Some(why),
         }
-        Some(failure::plain(&error.into()))
     }
 
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
