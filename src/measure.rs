@@ -3,8 +3,6 @@
 mod faults;
 mod load;
 pub mod marks;
-#[cfg(test)]
-mod scrapes;
 
 use meshy_kube::failure;
 
@@ -248,6 +246,8 @@ fn total<'a>(routes: impl Iterator<Item = &'a RouteCounts>) -> RouteCounts {
 
 #[cfg(test)]
 mod tests {
+    mod scrapes;
+
     use kube::api::{Api, Patch, PatchParams, PostParams};
     use serde_json::json;
 

@@ -62,12 +62,11 @@ const CHANGE: [&str; 17] = [
 ];
 
 /// Commands that act on the lab of a record.
-const LAB: [&str; 6] = [
+const LAB: [&str; 5] = [
     "down",
     "down --dry-run",
     "status",
-    "sweep rps 2 --measured",
-    "traffic --duration 1s",
+    "traffic --duration 1s --url http://web.default.svc:80/",
     "up --image registry.example/web:1",
 ];
 
@@ -138,7 +137,7 @@ fn write_lab(home: &Home, name: &str, kubeconfig: &Path) {
     let folder = home.lab(name);
     fs::create_dir_all(&folder).expect("a folder");
     let record = serde_json::json!({
-        "name": name, "provider": "existing", "context": CONTEXT, "kubeconfig": kubeconfig, "http_port": 1, "made": true,
+        "name": name, "provider": "existing", "context": CONTEXT, "kubeconfig": kubeconfig, "made": true,
     });
     fs::write(folder.join("lab.json"), record.to_string()).expect("a record");
 }

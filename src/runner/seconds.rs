@@ -5,6 +5,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+/// Returns a time in whole milliseconds, as the events have it.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// When counts are recorded.
 pub(super) enum Seconds {
     /// Each second.

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ground::Served;
+use super::seconds::millis;
 use super::sender::{self, TIMEOUT};
-use super::step::millis;
 use crate::tally::{Part, Tally};
 
 /// Where senders run and what they are.

@@ -22,7 +22,7 @@ use super::counts::{self, Since};
 use super::destination::Destination;
 use super::evidence;
 use super::ground::{Ground, Place};
-use super::seconds::Seconds;
+use super::seconds::{Seconds, millis};
 use super::sender;
 use super::senders::{self, Pods};
 use super::{Graph, Plan, Policies};
@@ -368,8 +368,4 @@ fn parts(step: &Step) -> Vec<Part> {
         parts.push(Part { start: trigger.at.0, length: length.0, rate: rate.value.0 * (factor.0 - 1.0) });
     }
     parts
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,33 +8,20 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use meshy_base::error::Advise as _;
 use meshy_kube::{Kinds, Object, wait};
-use meshy_load::protocol::{Part, SenderPlan};
-use meshy_load::{Report, Share, TargetSpec, Tick};
+use meshy_load::protocol::SenderPlan;
+use meshy_load::{Report, Share, Tick};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::control::Control;
-use crate::planned::Planned;
+use crate::planned::{Load, Planned};
 use crate::pod::{self, Placement};
 use crate::progress::Known;
 use crate::sent::Sent;
 
 /// The time from the last plan to the agreed start, at least.
 const LEAD: Duration = Duration::from_millis(500);
-
-/// A load of all senders together.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// Where requests are sent.
-    pub targets: Vec<TargetSpec>,
-    /// The parts of the load.
-    pub parts: Vec<Part>,
-    /// The most connections of each sender to each target.
-    pub connections: u16,
-    /// How long a request may take.
-    pub timeout: Duration,
-}
 
 /// Senders that are ready.
 pub struct Fleet {

@@ -21,8 +21,8 @@ mod pod;
 mod progress;
 mod sent;
 
-pub use fleet::{Fleet, Load};
+pub use fleet::Fleet;
 pub use identity::Identity;
-pub use planned::Planned;
+pub use planned::{Load, Planned};
 pub use pod::{Placement, cleanup, is_sender, leftovers};
 pub use sent::{Sender, Sent};

@@ -3,16 +3,28 @@
 use std::time::Duration;
 
 use meshy_load::protocol::Part;
-use meshy_load::{Report, Tick};
+use meshy_load::{Report, TargetSpec, Tick};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::fleet::Load;
 use crate::progress::{Known, follow};
 use crate::sent::{Sender, Sent};
 
 /// The time after the last request is due in which senders must end, besides the times that requests may take.
 const MARGIN: Duration = Duration::from_secs(30);
+
+/// A load of all senders together.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Where requests are sent.
+    pub targets: Vec<TargetSpec>,
+    /// The parts of the load.
+    pub parts: Vec<Part>,
+    /// The most connections of each sender to each target.
+    pub connections: u16,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
 
 /// A load that each sender starts at the agreed instant.
 pub struct Planned {

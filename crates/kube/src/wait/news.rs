@@ -1,4 +1,4 @@
-//! What is reported about an object and its pods: by watches of its own, or by watches that many objects share.
+//! What is reported about an object and its pods: by watches for it alone, or by watches that many objects share.
 
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::super::manifest::kind;
 use super::super::{Kinds, Object};
-use super::workload::pods_of;
+use super::workload::{PodsUnseen, pods_of};
 use crate::failure;
 
 /// From so many objects of a kind in a namespace on, one watch for all of them and one for their pods take the place of two for each:
@@ -32,26 +32,6 @@ pub(super) enum News {
     NoPods(PodsUnseen),
     /// Nothing: a look at the clock.
     Look,
-}
-
-/// Why pods cannot be watched.
-#[derive(Clone)]
-pub(super) enum PodsUnseen {
-    Forbidden,
-    /// It may pass.
-    Passing(String),
-}
-
-impl From<watcher::Error> for PodsUnseen {
-    fn from(error: watcher::Error) -> Self {
-        use watcher::Error::{InitialListFailed, WatchStartFailed};
-        match &error {
-            InitialListFailed(cause) | WatchStartFailed(cause) if failure::is_forbidden(cause) => {
-                Self::Forbidden
-            }
-            _ => Self::Passing(failure::plain(&error.into())),
-        }
-    }
 }
 
 /// The news of one object.

@@ -15,7 +15,6 @@ use tokio::time::Instant;
 use super::super::Object;
 use super::super::manifest::kind;
 use super::super::readiness::{PodFailure, PodState, PodStates};
-use super::news::PodsUnseen;
 use meshy_base::error::Advise;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
@@ -39,6 +38,26 @@ pub(super) fn pods_of(object: &Object) -> Option<watcher::Config> {
     let labels = object.data["spec"]["selector"]["matchLabels"].as_object()?;
     let each = labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     Some(watcher::Config::default().labels(&each.collect::<Vec<_>>().join(",")))
+}
+
+/// Why pods cannot be watched.
+#[derive(Clone)]
+pub(super) enum PodsUnseen {
+    Forbidden,
+    /// It may pass.
+    Passing(String),
+}
+
+impl From<watcher::Error> for PodsUnseen {
+    fn from(error: watcher::Error) -> Self {
+        use watcher::Error::{InitialListFailed, WatchStartFailed};
+        match &error {
+            InitialListFailed(cause) | WatchStartFailed(cause) if failure::is_forbidden(cause) => {
+                Self::Forbidden
+            }
+            _ => Self::Passing(failure::plain(&error.into())),
+        }
+    }
 }
 
 /// What is known of a workload's pods.

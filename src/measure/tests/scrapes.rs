@@ -10,7 +10,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tower::{Service as _, service_fn};
 
-use super::*;
+use super::super::*;
 
 /// The metrics of each pod, and how often they were read.
 #[derive(Default)]
