@@ -332,6 +332,6 @@ fn planned(step: &Step) -> StepPlan {
     StepPlan {
         step: step.name.value.clone(),
         title: step.title.clone(),
-        duration_ms: step::millis(step.duration().0),
+        duration_ms: seconds::millis(step.duration().0),
     }
 }
