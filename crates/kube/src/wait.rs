@@ -7,13 +7,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::Api;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use self::news::{Feed, News};
 use self::workload::Workload;
 use super::manifest::{describe, kind};
 use super::readiness::{failed, pods, unmet_condition};
@@ -22,9 +22,6 @@ use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::limit;
 
-mod news;
-#[cfg(test)]
-mod tests;
 mod workload;
 
 /// The page of the error for an image that the nodes cannot get.
@@ -49,33 +46,27 @@ pub async fn ready(
     step: Option<&Step>,
 ) -> anyhow::Result<()> {
     let reasons = Reasons { all: Mutex::default(), step };
-    let objects: Vec<&Object> = objects.iter().filter(|o| has_conditions(kind(o))).collect();
-    let wait = async {
-        let (feeds, work) = news::of_all(kinds, &objects).await?;
-        let waits = objects.iter().zip(feeds).map(|(object, feed)| {
-            let reasons = &reasons;
-            async move {
-                one(kinds, object, reasons, feed).await?;
-                reasons.clear(&describe(object));
-                anyhow::Ok(())
-            }
-        });
-        let mut waits = stream::iter(waits.collect::<Vec<_>>()).buffer_unordered(usize::MAX);
-        let all = async {
-            while waits.try_next().await?.is_some() {}
+    let each = objects.iter().filter(|o| has_conditions(kind(o)));
+    let waits = each.map(|object| {
+        let reasons = &reasons;
+        async move {
+            one(kinds, object, reasons).await?;
+            reasons.clear(&describe(object));
             anyhow::Ok(())
-        };
-        // The shared watches never end.
-        tokio::select! {
-            done = all => done,
-            () = work.then(|()| std::future::pending()) => Ok(()),
         }
-    };
-    match timeout_at(deadline, wait).await {
+    });
+    let mut waits = stream::iter(waits.collect::<Vec<_>>()).buffer_unordered(usize::MAX);
+    match timeout_at(deadline, async {
+        while waits.try_next().await?.is_some() {}
+        Ok(())
+    })
+    .await
+    {
         Ok(done) => done,
         Err(_) => {
+            drop(waits);
             let quotes =
-                timeout(limit::left().unwrap_or(INTERVAL).min(INTERVAL), quotes(kinds, &objects, &reasons))
+                timeout(limit::left().unwrap_or(INTERVAL).min(INTERVAL), quotes(kinds, objects, &reasons))
                     .await
                     .unwrap_or_default();
             Err(reasons.error(&quotes))
@@ -84,8 +75,8 @@ pub async fn ready(
 }
 
 /// What the pods of objects that are not ready say of themselves.
-async fn quotes(kinds: &Kinds, objects: &[&Object], reasons: &Reasons<'_>) -> Vec<String> {
-    let late: Vec<&Object> = objects.iter().copied().filter(|o| reasons.has(&describe(o))).collect();
+async fn quotes(kinds: &Kinds, objects: &[Object], reasons: &Reasons<'_>) -> Vec<String> {
+    let late: Vec<&Object> = objects.iter().filter(|o| reasons.has(&describe(o))).collect();
     let each = late.into_iter().map(|object| async move {
         let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
         Workload::new(kinds.client().clone(), &namespace).quote(object).await
@@ -235,17 +226,39 @@ impl Reasons<'_> {
     }
 }
 
-async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>, feed: Feed) -> anyhow::Result<()> {
-    let (what, kind) = (describe(object), kind(object).to_owned());
+/// What the watches tell.
+enum News {
+    Object(Option<Box<Object>>),
+    Pod(Box<watcher::Event<Pod>>),
+    PodFailure(String),
+    PodTrouble(watcher::Error),
+    Look,
+}
+
+async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::Result<()> {
+    let (what, name, kind) = (describe(object), object.name_any(), kind(object).to_owned());
     let api = kinds.api(object, "default").await?;
     let mut workload = Workload::new(kinds.client().clone(), api.namespace().unwrap_or_default());
-    let has_pods = workload::pods_of(object).is_some();
+    let changes = watcher::watch_object(api, &name).default_backoff();
+    let changes = changes.map(|c| match c {
+        Ok(o) => News::Object(o.map(Box::new)),
+        Err(error) => News::PodFailure(failure::plain(&error.into())),
+    });
+    let selected = workload::pods_of(object);
+    let has_pods = selected.is_some();
+    let pod_changes = match selected {
+        Some(config) => {
+            let pods = watcher(workload.pods(), config).default_backoff();
+            pods.map(|p| p.map_or_else(News::PodTrouble, |event| News::Pod(Box::new(event)))).left_stream()
+        }
+        None => stream::pending().right_stream(),
+    };
     // That no node takes a pod is a matter of time and not of news.
     let looks = stream::unfold((), |()| async {
         sleep(INTERVAL).await;
         Some((News::Look, ()))
     });
-    let mut news = pin!(stream::select(feed, looks));
+    let mut news = pin!(stream::select(stream::select(changes, pod_changes), looks));
     let (mut seen, mut missing, mut wanted) = (false, Some("nothing is known of it yet".to_owned()), None);
     while let Some(news) = news.next().await {
         match news {
@@ -265,13 +278,13 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>, feed: Feed) 
             }
             News::Object(None) => missing = Some("it is not there".to_owned()),
             News::Pod(event) => workload.note(*event),
-            News::NoPods(trouble) => {
-                if let Some(why) = workload.blind(trouble) {
+            News::PodTrouble(error) => {
+                if let Some(why) = workload.blind(error) {
                     reasons.set(&what, why);
                     continue;
                 }
             }
-            News::Failure(why) => {
+            News::PodFailure(why) => {
                 reasons.set(&what, why);
                 continue;
             }
@@ -288,4 +301,86 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>, feed: Feed) 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use kube::api::{Patch, PatchParams, PostParams};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::manifest;
+
+    fn template() -> Value {
+        json!({"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deployment_that_counts_pods_from_before_is_waited_for_until_they_are_ready() {
+        // No controllers and no node: what is written is what is read.
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let client = kube::Client::new(server.service(), "default");
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+            "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": template()}});
+        let deployments: Api<Deployment> = Api::default_namespaced(client.clone());
+        let made = serde_json::from_value(object.clone()).unwrap();
+        deployments.create(&PostParams::default(), &made).await.unwrap();
+        let full = json!({"status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1,
+            "availableReplicas": 1}});
+        deployments.patch_status("a", &PatchParams::default(), &Patch::Merge(full)).await.unwrap();
+        let pods: Api<Pod> = Api::default_namespaced(client.clone());
+        let mut pod = template();
+        pod["metadata"]["name"] = json!("a-1");
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let tell = async |ready: &str| {
+            let status = json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}});
+            pods.patch_status("a-1", &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+        };
+
+        let (kinds, objects) = (Kinds::new(client.clone()), manifest::from_value(object).unwrap());
+        let wait = || ready(&kinds, &objects, Instant::now() + Duration::from_secs(60), None);
+        tell("False").await;
+        let error = format!("{:#}", wait().await.unwrap_err());
+        assert!(error.contains("0 of 1 pods Ready: pod `a-1` is not ready"), "{error}");
+        tell("True").await;
+        wait().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_pod_that_cannot_start_ends_the_wait_before_the_deadline() {
+        let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
+        let client = kube::Client::new(server.service(), "default");
+        let pods: Api<Pod> = Api::default_namespaced(client.clone());
+        let waits = |reason: &str| {
+            json!({"containerStatuses": [{"name": "c", "image": "r/x:1", "imageID": "", "ready": false, "restartCount": 0,
+                "state": {"waiting": {"reason": reason, "message": "r/x:1: not found"}}}]})
+        };
+        let fails = json!({"phase": "Failed", "containerStatuses": [{"name": "c", "image": "i", "imageID": "", "ready": false,
+            "restartCount": 0, "state": {"terminated": {"exitCode": 3}}}]});
+        let pulls = vec![waits("ErrImagePull"), waits("ImagePullBackOff"), waits("ErrImagePull")];
+        for (name, statuses, cause) in [
+            ("pulls", pulls, "pod `pulls` cannot get image `r/x:1`: r/x:1: not found"),
+            ("fails", vec![fails], "pod `fails`: container `c` does not start again: it exited with 3"),
+        ] {
+            let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                "spec": {"containers": [{"name": "c", "image": "r/x:1"}]}});
+            pods.create(&PostParams::default(), &serde_json::from_value(object.clone()).unwrap())
+                .await
+                .unwrap();
+            let (kinds, objects) = (Kinds::new(client.clone()), manifest::from_value(object).unwrap());
+            let change = async {
+                for status in statuses {
+                    // Long enough on the paused clock for each status to be seen, and far from the deadline.
+                    sleep(Duration::from_secs(1)).await;
+                    let status = Patch::Merge(json!({ "status": status }));
+                    pods.patch_status(name, &PatchParams::default(), &status).await.unwrap();
+                }
+            };
+            let deadline = Instant::now() + Duration::from_secs(600);
+            let (ended, ()) = tokio::join!(ready(&kinds, &objects, deadline, None), change);
+            let error = format!("{:#}", ended.unwrap_err());
+            assert!(error.contains(&format!("pod `{name}` cannot become ready: {cause}")), "{error}");
+        }
+    }
 }

@@ -40,26 +40,6 @@ pub(super) fn pods_of(object: &Object) -> Option<watcher::Config> {
     Some(watcher::Config::default().labels(&each.collect::<Vec<_>>().join(",")))
 }
 
-/// Why pods cannot be watched.
-#[derive(Clone)]
-pub(super) enum PodsUnseen {
-    Forbidden,
-    /// It may pass.
-    Passing(String),
-}
-
-impl From<watcher::Error> for PodsUnseen {
-    fn from(error: watcher::Error) -> Self {
-        use watcher::Error::{InitialListFailed, WatchStartFailed};
-        match &error {
-            InitialListFailed(cause) | WatchStartFailed(cause) if failure::is_forbidden(cause) => {
-                Self::Forbidden
-            }
-            _ => Self::Passing(failure::plain(&error.into())),
-        }
-    }
-}
-
 /// What is known of a workload's pods.
 pub(super) struct Workload {
     client: Client,
@@ -124,14 +104,15 @@ impl Workload {
     }
 
     /// Notes why the pods cannot be watched, in words if that may pass.
-    pub(super) fn blind(&mut self, trouble: PodsUnseen) -> Option<String> {
-        match trouble {
-            PodsUnseen::Forbidden => {
-                self.listed = Listed::Never;
-                None
-            }
-            PodsUnseen::Passing(why) => Some(why),
+    pub(super) fn blind(&mut self, error: watcher::Error) -> Option<String> {
+        use watcher::Error::{InitialListFailed, WatchStartFailed};
+        if let InitialListFailed(error) | WatchStartFailed(error) = &error
+            && failure::is_forbidden(error)
+        {
+            self.listed = Listed::Never;
+            return None;
         }
+        Some(failure::plain(&error.into()))
     }
 
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
