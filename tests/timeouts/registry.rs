@@ -28,7 +28,7 @@ fn a_registry_that_never_responds_is_named_after_the_timeout() {
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/image/saved");
     for lab in LABS {
         let made = serde_json::json!({
-            "name": format!("kind-{lab}"), "provider": "kind", "context": "kind", "registry_port": port, "made": true,
+            "name": format!("kind-{lab}"), "provider": "kind", "context": format!("kind-kind-{lab}"), "registry_port": port, "made": true,
         });
         let folder = home.lab(&format!("kind-{lab}"));
         fs::create_dir_all(&folder).expect("a folder");
