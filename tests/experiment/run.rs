@@ -24,7 +24,7 @@ steps:
       body: '{"rebound":"true","endpoint":"http://bounced-service.default.svc.cluster.local:9090"}'
       statusFrom: body
       rate: 10/s
-      duration: 2s
+      duration: 5s
   - name: after
     policies: [retries.yaml]
     faults: [{ service: bounced-service, errors: 50%, blocks: 10 }]
