@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::steps::Step;
 
-/// What a difference says.
+/// The meaning of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -42,13 +42,13 @@ pub struct Difference {
     pub difference_points: Option<f64>,
     /// Three standard deviations of the difference, in percentage points.
     pub uncertainty_points: Option<f64>,
-    /// Medians of both, in milliseconds: shown and not compared, since a percentile of another machine's day says little.
+    /// Medians of both, in milliseconds: shown and not compared, since percentiles depend on the machine and its load.
     pub p50_ms: (f64, f64),
     /// Likewise.
     pub p99_ms: (f64, f64),
     /// Attempts beyond the first per request, of both.
     pub added_attempts_per_request: (Option<f64>, Option<f64>),
-    /// What the difference in success says.
+    /// The meaning of the difference in success.
     pub verdict: Verdict,
 }
 

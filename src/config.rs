@@ -21,7 +21,7 @@ const UP_LISTS: [&str; 2] = ["--program", "--stub"];
 /// The largest file that is read.
 const LARGEST: u64 = 1 << 20;
 
-/// Puts what the file says before the flags of a command line, where clap lets the later one win.
+/// Puts the values of the file before the flags of a command line, where clap lets the later one win.
 ///
 /// # Errors
 /// A named file is absent, or a file is not YAML, has an unknown key (with the nearest right one), a value that is not a scalar or

@@ -28,7 +28,7 @@ pub(crate) struct PodForward {
 }
 
 impl PodForward {
-    /// Opens a free local port that leads there, and says how to carry its connections: for as long as that is polled.
+    /// Opens a free local port that leads there, and returns how to carry its connections: for as long as that is polled.
     ///
     /// # Errors
     /// There is no such target, or no ready pod.

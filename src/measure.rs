@@ -4,12 +4,11 @@ mod faults;
 mod load;
 pub mod marks;
 
-use meshy_kube::failure;
-
 pub use load::{Counted, observed, step, step_by};
 pub(crate) use load::{added_latency, predicted};
 use meshy_base::error;
 pub use meshy_experiment::event::Mesh;
+use meshy_kube::failure::SharedError;
 use meshy_metrics::edges::{Edge, edges};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{Outcomes, Pod, PodWindow, Scrapes, Window, callers};
@@ -24,9 +23,9 @@ pub struct Watched {
     service: Service,
     servers: Vec<Pod>,
     /// None for an application that is not the test service.
-    seen: Result<Option<ServiceIds>, String>,
+    seen: Result<Option<ServiceIds>, SharedError>,
     policy: Policy,
-    fault: Result<Fault, String>,
+    fault: Result<Fault, SharedError>,
     /// Whether the next attempt starts a block of failures; otherwise it may be anywhere in one.
     starts_block: bool,
 }
@@ -100,12 +99,12 @@ impl Watched {
         let servers = services::pods(client, &service.namespace, &service.name).await?;
         let policy = meshy_policy::policy::of(client, service).await?;
         let seen = known(services::seen(client, &servers).await);
-        let fault = test_service::fault(client, &servers).await.map_err(|error| failure::plain(&error));
+        let fault = test_service::fault(client, &servers).await.map_err(SharedError::from);
         let (client, service) = (client.clone(), service.clone());
         Ok(Self { client, service, servers, seen, policy, fault, starts_block: false })
     }
 
-    /// Returns the same where blocks of failures have just been started again: the only pod then knows its block.
+    /// Returns the same where blocks of failures have just been started again: the block of the only pod is then known.
     pub fn at_new_block(self) -> Self {
         Self { starts_block: self.servers.len() == 1, ..self }
     }
@@ -118,7 +117,7 @@ impl Watched {
             Err(why) => Err(why.clone()),
         };
         let fault = test_service::fault(&self.client, &self.servers).await;
-        Self { seen, fault: fault.map_err(|error| failure::plain(&error)), ..self.clone() }
+        Self { seen, fault: fault.map_err(SharedError::from), ..self.clone() }
     }
 
     /// Predicts a load of so many requests per second over so many seconds, from one client; `None` where the share of
@@ -164,12 +163,12 @@ impl Watched {
                 (None, Some(format!("the fault changed meanwhile, from `{before}` to `{after}`")))
             }
             (Ok(fault), _) => (Some(fault), None),
-            (Err(why), _) => (None, Some(why.clone())),
+            (Err(why), _) => (None, Some(why.to_string())),
         };
         let clients = window.pods.iter().filter(|pod| talks(pod, &self.service)).count().max(1);
         let clients = u32::try_from(clients).unwrap_or(u32::MAX);
         let mut outcomes = Outcomes::of(&routes, served.as_ref());
-        if self.seen == Ok(None) {
+        if matches!(self.seen, Ok(None)) {
             outcomes.remarks.push(format!(
                 "n/a: outcomes by attempt and the added latency, which only meshy's test service reports; service `{}` runs \
                  another application",
@@ -221,11 +220,11 @@ fn not_predictable(outcomes: &Outcomes) -> Option<String> {
 }
 
 /// None where the application is not the test service, which alone has such counts; else why they are not known.
-fn known(seen: anyhow::Result<ServiceIds>) -> Result<Option<ServiceIds>, String> {
+fn known(seen: anyhow::Result<ServiceIds>) -> Result<Option<ServiceIds>, SharedError> {
     match seen {
         Ok(seen) => Ok(Some(seen)),
         Err(error) if error::cause::<NotTestService>(&error).is_some() => Ok(None),
-        Err(error) => Err(failure::plain(&error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -292,7 +291,8 @@ mod tests {
     #[test]
     fn only_an_application_of_others_has_no_counts_without_a_reason() {
         let not_ours = NotTestService { pod: "web-1".to_owned(), why: "status 404".to_owned() };
-        assert_eq!(known(Err(not_ours.into())), Ok(None));
-        assert_eq!(known(Err(anyhow::anyhow!("forbidden"))), Err("forbidden".to_owned()));
+        assert!(matches!(known(Err(not_ours.into())), Ok(None)));
+        let error = known(Err(anyhow::anyhow!("forbidden"))).unwrap_err();
+        assert_eq!(error.to_string(), "forbidden");
     }
 }

@@ -47,7 +47,7 @@ pub async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<RunCluster> {
 /// Waits until a request of the caller shows that it uses a policy.
 ///
 /// # Errors
-/// The ingress cannot be reached; the caller's proxy does not follow in time; the run was asked to end.
+/// The ingress cannot be reached; the caller's proxy does not follow in time; the end of the run was requested.
 pub(crate) async fn in_use(
     run_cluster: &RunCluster,
     session: &Session,

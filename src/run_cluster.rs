@@ -42,7 +42,7 @@ pub struct RunCluster {
     pub provider: &'static str,
     /// How meshy's services are deployed into it.
     pub deploy: deploy::Options,
-    /// The context of a cluster that meshy did not make.
+    /// The context of a cluster that meshy did not create.
     pub foreign: Option<String>,
     own: Option<Cluster>,
 }

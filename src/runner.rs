@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! ground   the places of the variants in the cluster
-//! guard    consent, and a cap on attempts, on clusters that meshy did not make
+//! guard    consent, and a cap on attempts, on clusters that meshy did not create
 //! changes  policies and faults in the cluster, through a session that restores them
 //! evidence whether clients use the policies of a step
 //! prediction the prediction of each step on a topology
@@ -14,7 +14,7 @@
 //! arrived  what the proxies of services counted: mutual TLS, and requests that no proxy of a client counted
 //! steps    the steps in their order, each for all variants at the same time
 //! step     one step of one variant: changes, load, totals
-//! ticks    the counts of a step, each second or as `seconds` says
+//! ticks    the counts of a step, each second or as `seconds` sets it
 //! ```
 
 mod arrived;
@@ -158,7 +158,7 @@ pub async fn run<W: Write + Send>(
     Ok(Finished { condition_results, took: begun.elapsed(), interrupted, last })
 }
 
-/// Prepares the cluster and runs the steps; returns false if the run was asked to stop.
+/// Prepares the cluster and runs the steps; returns false if a stop was requested.
 async fn all<W: Write + Send>(
     env: &Env,
     plan: &Plan,
@@ -281,7 +281,7 @@ async fn predictions<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>
 }
 
 /// On a real Linkerd a proxy that has once known a profile follows each later change at once; one that discovered the service
-/// before the first profile does not, until it was idle. So the client of each load sees its profiles once before the first
+/// before the first profile does not, until it was idle. So the client of each load discovers its profiles once before the first
 /// step.
 async fn warm_up<W: Write + Send>(env: &Env, plan: &Plan, runs: &[Run<'_, W>]) -> anyhow::Result<()> {
     let steps = plan.scenario.steps.len();

@@ -33,7 +33,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// What a measured step says.
+    /// The result of a measured step.
     pub fn of(step: &Step) -> Self {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();

@@ -154,7 +154,9 @@ fn a_namespace_without_anything_is_not_an_empty_table() {
         let said = text(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains("hint: namespace `nosuch` has no services; `-n NAMESPACE` looks elsewhere"),
+            said.contains(
+                "hint: namespace `nosuch` has no services; `-n NAMESPACE` selects another namespace"
+            ),
             "{said}"
         );
     }

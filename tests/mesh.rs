@@ -190,7 +190,7 @@ async fn an_idle_client_is_not_waited_for() {
     let traffic = lab.traffic();
     traffic.flows().await;
     drop(traffic);
-    // meshy did not make the cluster, so a proxy may keep an unused discovery for 5 s: the first change waits for its end.
+    // meshy did not create the cluster, so a proxy may keep an unused discovery for 5 s: the first change waits for its end.
     for (line, most) in [("sp apply", 10), ("sp show", 5), ("sp delete", 5), ("retry apply", 5)] {
         let begun = Instant::now();
         let text = lab.expect(line, 0).await;

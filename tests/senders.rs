@@ -20,7 +20,7 @@ fn json(text: &str) -> Value {
 fn a_load_from_pods_has_each_scheduled_request_and_leaves_no_pod_behind() {
     let home = Home::new();
     home.good("up --provider embedded");
-    // The default for the URL of a Service on a cluster that meshy made.
+    // The default for the URL of a Service on a cluster that meshy created.
     let one = json(&home.good(&format!("traffic 1s --url {URL} --rate 20 -o json")));
     assert_eq!(one["senders"]["scheduled_count"], 20);
     assert_eq!(one["senders"]["each"].as_array().expect("a list").len(), 1);
@@ -101,7 +101,7 @@ fn senders_of_a_killed_command_are_deleted_by_cleanup() {
 fn on_a_foreign_cluster_senders_need_a_flag_an_image_and_consent() {
     let home = Home::new();
     home.good("up --provider embedded");
-    // Another user with the same kubeconfig, for whom meshy did not make the cluster.
+    // Another user with the same kubeconfig, for whom meshy did not create the cluster.
     let other = Home::new();
     std::fs::create_dir(other.path().join(".kube")).expect("a folder");
     std::fs::copy(home.kubeconfig(), other.kubeconfig()).expect("a kubeconfig");

@@ -1,9 +1,10 @@
 //! Compiles the test service as a static program, so that the binary can carry its image with it.
 //!
-//! Only where a release is built (or `MESHY_EMBED_SERVICE=1` asks): tests need no image and would wait half a minute.
+//! Only where a release is built (or with `MESHY_EMBED_SERVICE=1`): tests need no image and would wait half a minute.
 //! Where it cannot be compiled the build goes on, with a warning; `up` then repeats the reason.
 
 use std::env;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,7 +43,7 @@ fn main() {
                 println!("cargo::rustc-env=MESHY_SERVICE={}", program.display());
             }
             Err(reason) => {
-                let reason = reason.replace('\n', " ");
+                let reason = reason.to_string().replace('\n', " ");
                 println!("cargo::warning=the test service is not embedded: {reason}");
                 println!("cargo::rustc-env=MESHY_NO_SERVICE={reason}");
             }
@@ -51,7 +52,7 @@ fn main() {
 }
 
 /// Compiles the program and gives its path.
-fn compile() -> Result<PathBuf, String> {
+fn compile() -> Result<PathBuf, Box<dyn Error>> {
     let target = target()?;
     let folder = Path::new(&variable("OUT_DIR")).join("service");
     let mut failure = String::new();
@@ -65,18 +66,17 @@ fn compile() -> Result<PathBuf, String> {
         }
         failure = last_error(&String::from_utf8_lossy(&run.stderr));
     }
-    Err(failure)
+    Err(failure.into())
 }
 
 /// The target whose C library can be linked statically by the stock toolchain.
-fn target() -> Result<&'static str, String> {
+fn target() -> Result<&'static str, Box<dyn Error>> {
     let (host, target) = (variable("HOST"), variable("TARGET"));
     let architecture = variable("CARGO_CFG_TARGET_ARCH");
     let known = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
-    known
-        .into_iter()
-        .find(|known| *known == host && known.starts_with(&architecture))
-        .ok_or_else(|| format!("a build on {host} for {target} cannot make a static Linux program for it"))
+    known.into_iter().find(|known| *known == host && known.starts_with(&architecture)).ok_or_else(|| {
+        format!("a build on {host} for {target} cannot make a static Linux program for it").into()
+    })
 }
 
 fn cargo(target: &str, folder: &Path) -> Command {
@@ -108,7 +108,7 @@ fn root() -> Option<String> {
     root.into_os_string().into_string().ok()
 }
 
-/// The error in what cargo said: from its first `error` line, shortened.
+/// The error in cargo's output: from its first `error` line, shortened.
 fn last_error(said: &str) -> String {
     let lines = said.lines().skip_while(|line| !line.starts_with("error"));
     lines.take(6).map(str::trim).collect::<Vec<_>>().join(" ").chars().take(600).collect()

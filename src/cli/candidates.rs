@@ -83,7 +83,7 @@ fn workloads() -> Vec<String> {
     .unwrap_or_else(|| files::overlays().into_iter().map(|name| format!("deploy/{name}")).collect())
 }
 
-/// Asks the cluster of the lab that `--name` would mean without a flag. No answer in time is not an answer.
+/// Reads the cluster of the lab that `--name` would mean without a flag. Without a response in time there are no candidates.
 fn on_cluster(ask: impl AsyncFnOnce(kube::Client) -> anyhow::Result<Vec<String>>) -> Option<Vec<String>> {
     let name = match std::env::var("MESHY_NAME") {
         Ok(name) => name.parse().ok()?,

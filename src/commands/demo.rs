@@ -29,7 +29,7 @@ pub struct Args {
     /// Take over policy fields that other tools hold until the end
     #[arg(long)]
     force: bool,
-    /// Allow its faults on a cluster that meshy did not make
+    /// Allow its faults on a cluster that meshy did not create
     #[arg(long)]
     allow_storm: bool,
     /// Only restore what a killed run left on the lab

@@ -1,4 +1,4 @@
-//! `meshy down`: removes everything that meshy made for a lab.
+//! `meshy down`: removes everything that meshy created for a lab.
 
 use meshy_base::error::Exit;
 use meshy_lab::down::Down;
@@ -6,7 +6,7 @@ use meshy_lab::lab;
 
 use crate::context::Context;
 
-/// How many files that meshy did not make are named.
+/// How many files that meshy did not create are named.
 const NAMED: usize = 20;
 
 /// The flags of `meshy down`.

@@ -108,7 +108,7 @@ pub(super) async fn on<T>(
     Ok(done)
 }
 
-/// Restores, unless it takes too long or a second signal asks to end at once.
+/// Restores, unless it takes too long or a second signal ends it at once.
 async fn restore(context: &Context, session: Session, ends: &Ends) -> anyhow::Result<()> {
     let mut interrupted = ends.interrupted.clone();
     let again = async {

@@ -1,5 +1,7 @@
 //! `meshy explain`: the page of an error or a lint finding, a term of the glossary, or a recorded run in sentences.
 
+mod plain;
+
 use anyhow::anyhow;
 use serde::Serialize;
 
@@ -49,7 +51,7 @@ pub(super) struct Page<'a> {
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let what = args.what.join(" ");
     if let Some(page) = files::page(&what).or_else(|| files::term(&what)) {
-        context.data(&Page { id: &what, page }, |_| page.to_owned())?;
+        context.data(&Page { id: &what, page }, |_| plain::text(page, WIDTH))?;
         return Ok(Exit::Done);
     }
     let run = match runs::load(&what) {
@@ -77,10 +79,13 @@ fn unknown(what: &str) -> anyhow::Result<Exit> {
     Err(anyhow!("no error, lint finding, term or run is named `{what}`")).hint(hint).exit(Exit::Usage)
 }
 
-/// The page whose id is a slip away.
+/// The page or the term whose name is a slip away.
 fn near(what: &str) -> Option<&'static str> {
     let likeness = |id: &str| strsim::jaro_winkler(id, what);
-    files::pages().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|id| likeness(id) > 0.85)
+    files::pages()
+        .chain(files::terms())
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|id| likeness(id) > 0.85)
 }
 
 /// Fits the narrowest terminal that is common, less the indent.

@@ -24,7 +24,7 @@ pub struct Args {
     /// The service
     #[arg(default_value = original_demo::CALLED)]
     service: String,
-    /// Its namespace
+    /// The service's namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
     /// With a percentage: each ten requests have exactly that share

@@ -71,7 +71,7 @@ pub(super) struct Document {
     workloads: Vec<Outcome>,
 }
 
-/// Meshes workloads, or says why a pod is not meshed.
+/// Meshes workloads, or reports why a pod is not meshed.
 ///
 /// # Errors
 /// No such workload or pod, a refusal of the API server, or a pod without a ready proxy afterwards.
@@ -108,7 +108,7 @@ async fn remove(context: &Context, which: &Which) -> anyhow::Result<Exit> {
 }
 
 impl Which {
-    /// The workloads that are meant; the ingress controller when nothing is said.
+    /// The selected workloads; the ingress controller without a selection.
     async fn find(&self, client: &kube::Client) -> anyhow::Result<Vec<Object>> {
         let mut selection = Selection {
             names: self.workloads.clone(),
@@ -222,7 +222,7 @@ async fn explain_pod(
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let pod = pods.get_opt(name).await.context("cannot read the pod")?;
     let pod = pod.ok_or_else(|| anyhow!("there is no pod `{name}` in namespace `{namespace}`"));
-    let pod = pod.hint("`-n NAMESPACE` looks elsewhere").exit(Exit::Usage)?;
+    let pod = pod.hint("`-n NAMESPACE` selects another namespace").exit(Exit::Usage)?;
     let why = explain::pod(client, &pod).await?;
     let document = serde_json::json!({"pod": name, "namespace": namespace, "why": why});
     context.data(&document, |_| why.join("\n"))?;

@@ -8,7 +8,7 @@ use meshy_lab::cluster::serve;
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// Serves the lab's cluster until it is asked to end.
+/// Serves the lab's cluster until a signal ends it.
 ///
 /// # Errors
 /// As [`serve::serve`].

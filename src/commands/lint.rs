@@ -1,4 +1,4 @@
-//! `meshy lint`: what is accepted and still does not do what it says.
+//! `meshy lint`: policies that are accepted and do not have the intended effect.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ struct Document<'a> {
 /// Prints the findings.
 ///
 /// # Errors
-/// A file cannot be read, or the cluster cannot be asked.
+/// A file cannot be read, or the cluster cannot be read.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let findings = if args.files.is_empty() {
         let client = context.client().await?;

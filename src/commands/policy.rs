@@ -83,7 +83,7 @@ struct Which {
     /// The service
     #[arg(value_name = "SERVICE")]
     service: String,
-    /// Its namespace
+    /// The service's namespace
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     namespace: String,
 }

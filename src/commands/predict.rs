@@ -32,10 +32,10 @@ pub struct Args {
     /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
     #[arg(long)]
     from_cluster: bool,
-    /// The service that --from-cluster looks at
+    /// The service that --from-cluster reads
     #[arg(long, default_value = original_demo::CALLED)]
     service: String,
-    /// Its namespace
+    /// The service's namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
     /// The random seed

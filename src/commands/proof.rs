@@ -1,4 +1,4 @@
-//! What `sp` and `retry` say about a service's clients, and how it ends.
+//! What `sp` and `retry` report about a service's clients, and the exit code.
 
 use anyhow::anyhow;
 use kube::ResourceExt as _;
@@ -42,7 +42,7 @@ pub(super) async fn run(
     evaluate(&seen)
 }
 
-/// Observes the clients; restarts stale ones where asked.
+/// Observes the clients; restarts stale ones on request.
 pub(super) async fn observe(
     context: &Context,
     kinds: &Kinds,

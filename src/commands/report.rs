@@ -50,7 +50,7 @@ pub(super) struct Document<'a> {
     expectations: &'a [ConditionResult],
 }
 
-/// Starts the browser, which lives on when this program ends.
+/// Starts the browser, which stays open when this program ends.
 fn open(file: &Path) -> std::io::Result<()> {
     let mut browser = Command::new(BROWSER);
     browser.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

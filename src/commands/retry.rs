@@ -210,7 +210,7 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
     }
     context.report.say(match removed {
         true => format!("retries of `{name}` removed"),
-        false => format!("`{name}` had no retries that meshy made"),
+        false => format!("`{name}` had no retries that meshy created"),
     });
     let now = target::read(&client, &service).await?;
     let left: Vec<&str> = now

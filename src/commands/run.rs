@@ -79,7 +79,7 @@ pub struct Args {
     /// Take over policy fields that other tools hold until the end
     #[arg(long)]
     pub(super) force: bool,
-    /// Allow faults and storms on a cluster that meshy did not make
+    /// Allow faults and storms on a cluster that meshy did not create
     #[arg(long)]
     pub(super) allow_storm: bool,
     /// Stop above this many attempts/s (docs/scenarios.md)

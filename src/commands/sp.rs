@@ -53,7 +53,7 @@ pub enum Command {
 /// Flags of `meshy sp apply`.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// A file, `-` for stdin, or the name of a profile that comes with meshy
+    /// A file, `-` for stdin, or the name of a profile that ships with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
     /// Restart the clients whose proxies keep what they discovered before
@@ -299,7 +299,7 @@ fn named(what: &str, namespace: &str) -> anyhow::Result<(String, String)> {
     }
 }
 
-/// Reads a profile: a bare name means one that comes with meshy, a path the disk.
+/// Reads a profile: a bare name means one that ships with meshy, a path the disk.
 fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
     let name = file.to_string_lossy();
     let bare = !name.contains('/') && !file.exists();
@@ -307,7 +307,7 @@ fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
     let text = match named.iter().filter(|_| bare).find_map(|name| files::profile(name)) {
         Some(text) => text.to_owned(),
         None => super::lint::read(file)
-            .hint(format!("without a path: {}, which comes with meshy", policy::SHIPPED))?,
+            .hint(format!("without a path: {}, which ships with meshy", policy::SHIPPED))?,
     };
     let mut objects = manifest::parse(&text).with_context(|| format!("in {name}")).exit(Exit::Usage)?;
     objects.retain(|o| manifest::kind(o) == names::PROFILE_KIND);

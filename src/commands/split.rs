@@ -29,15 +29,27 @@ pub struct Args {
 pub enum Command {
     /// Send a share of the clients' requests to another service
     #[command(
-        after_help = "Examples:\n  meshy split apply\n  meshy split apply minimal-service --to minimal-service-v2 --weight 50"
+        after_help = "Examples:\n  meshy split apply\n  meshy split apply minimal-service --to minimal-service-v2 --weight 50",
+        mut_arg("service", of_the_demo)
     )]
     Apply(ApplyArgs),
     /// Send all requests to the service again
-    #[command(after_help = "Examples:\n  meshy split delete\n  meshy split delete minimal-service")]
+    #[command(
+        after_help = "Examples:\n  meshy split delete\n  meshy split delete minimal-service",
+        mut_arg("service", of_the_demo)
+    )]
     Delete(Target),
     /// Show the weights
-    #[command(after_help = "Examples:\n  meshy split show\n  meshy split show minimal-service -o json")]
+    #[command(
+        after_help = "Examples:\n  meshy split show\n  meshy split show minimal-service -o json",
+        mut_arg("service", of_the_demo)
+    )]
     Show(Target),
+}
+
+/// The argument SERVICE with the default of `meshy split`.
+fn of_the_demo(service: clap::Arg) -> clap::Arg {
+    service.help(format!("The service [default: {}]", original_demo::CALLER))
 }
 
 /// Flags of `meshy split apply`.

@@ -13,7 +13,7 @@ use meshy_lab::lab;
 #[command(after_help = "Examples:\n  meshy start\n  meshy start --name lab2")]
 pub struct Args {}
 
-/// Starts the lab's nodes and registry, and waits until the workloads that meshy made are ready.
+/// Starts the lab's nodes and registry, and waits until the workloads that meshy created are ready.
 ///
 /// # Errors
 /// There is no such lab, or something does not start or become ready in time.

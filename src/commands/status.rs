@@ -22,7 +22,7 @@ use meshy_lab::addons::expiry;
 use meshy_lab::cluster::{self, Part};
 use meshy_lab::lab::Record;
 
-/// How long a cluster may take to answer before it counts as not answering.
+/// How long a cluster may take to respond before it counts as not responding.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The flags of `meshy status`.
@@ -63,7 +63,7 @@ struct Service {
     namespace: String,
     ready: i32,
     wanted: i32,
-    /// Whether meshy made it. A foreign Deployment is shown and does not count as missing.
+    /// Whether meshy created it. A foreign Deployment is shown and does not count as missing.
     managed: bool,
     /// What its first pod that is not ready waits for.
     #[serde(skip_serializing_if = "Option::is_none")]

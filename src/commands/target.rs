@@ -11,7 +11,7 @@ use meshy_metrics::routes::Service;
 /// The service that is meant.
 #[derive(Debug, clap::Args)]
 pub struct Target {
-    /// The service [default: bounced-service for `retry`, minimal-service for `split`]
+    /// The service [default: bounced-service]
     #[arg(value_name = "SERVICE")]
     service: Option<String>,
     /// The service's namespace
@@ -33,7 +33,7 @@ pub(super) async fn read(client: &kube::Client, wanted: &Service) -> anyhow::Res
     let there = services.get_opt(name).await.context("cannot read the service")?;
     there
         .ok_or_else(|| anyhow!("there is no service `{name}` in namespace `{namespace}`"))
-        .hint("`meshy deploy` brings the test services; `-n NAMESPACE` looks elsewhere")
+        .hint("`meshy deploy` deploys the test services; `-n NAMESPACE` selects another namespace")
         .exit(Exit::Usage)
 }
 

@@ -125,7 +125,7 @@ pub(super) async fn bring_up(context: &Context, spec: UpSpec) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-/// The commands that a user may want next.
+/// The commands that may come next.
 fn next(context: &Context, up: &Up) -> Vec<String> {
     // Manifests have their own namespaces.
     let watched = match (&up.lab.topology, up.lab.files.is_empty()) {

@@ -1,5 +1,5 @@
 //! Which requests a table shows: those of a window that is watched now, of the last recorded load, or all since the proxies
-//! started. Every table says which.
+//! started. Every table names the one.
 
 mod prometheus;
 
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
         Self { time, history, watch: Watch::new(time) }
     }
 
-    /// Returns the next window of these pods. `counted` says whether one has requests.
+    /// Returns the next window of these pods. `counted` returns whether one has requests.
     ///
     /// # Errors
     /// The Prometheus is not usable.

@@ -156,7 +156,7 @@ impl Seeing {
         Ok(Self { before, policies, faults, changes: 0 })
     }
 
-    /// Records the changes of policies and faults since the last call. The text of a change says what it is about.
+    /// Records the changes of policies and faults since the last call. The text of a change names its subject.
     fn changes(&mut self, recording: &Recording) {
         let change = |text| Change { text, ..Change::default() };
         let policies = self.policies.take().into_iter().map(|text| Kind::PolicyChanged(change(text)));

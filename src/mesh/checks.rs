@@ -1,6 +1,5 @@
 //! Health as a table: one loop runs them all.
 
-use meshy_kube::failure;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -18,6 +17,7 @@ use meshy_lab::addons::linkerd::{NAMESPACE, gateway, identity, proof};
 use meshy_lab::addons::{certificates, ingress_nginx};
 
 use meshy_kube::Kinds;
+use meshy_kube::failure::{self, SharedError};
 
 mod pods;
 pub mod supported;
@@ -64,10 +64,10 @@ struct Inputs {
     client: Client,
     kinds: Kinds,
     /// Whether the control plane is part of the cluster, or why that is not known.
-    built_in: Result<bool, String>,
+    built_in: Result<bool, SharedError>,
 }
 
-/// All checks in the order of the table. One that needs an earlier one says so itself: nothing is left out silently.
+/// All checks in the order of the table. One that needs an earlier one reports that: nothing is left out silently.
 const CHECKS: &[(&str, &str, Check)] = &[
     ("cluster", "nodes", |s| Box::pin(nodes(s))),
     ("cluster", "registry", |s| Box::pin(registry(s))),
@@ -92,7 +92,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
     let found = existing::find(client).await;
-    let built_in = built_in(client).await.map_err(|error| failure::plain(&error));
+    let built_in = built_in(client).await.map_err(SharedError::from);
     let inputs = Inputs { client: client.clone(), kinds, built_in };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let inputs = &inputs;
@@ -101,7 +101,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     all.extend(futures::future::join_all(checks).await);
     let versions = match found {
         Ok(found) => version_check(&info, &found),
-        Err(error) => unasked(failure::plain(&error)),
+        Err(error) => not_readable(failure::plain(&error)),
     };
     all.push(outcome("versions", "supported versions", versions));
     Ok(all)
@@ -112,7 +112,7 @@ pub fn unread_api(error: &anyhow::Error) -> Outcome {
     outcome("cluster", "API server", (Verdict::Failed, failure::plain(error), None))
 }
 
-/// Whether the control plane is part of the cluster itself, which its Deployments then say by an annotation.
+/// Whether the control plane is part of the cluster itself, which its Deployments then have as an annotation.
 ///
 /// # Errors
 /// The API server does not respond as it should, or forbids to look.
@@ -127,12 +127,12 @@ fn outcome(group: &'static str, check: &'static str, (verdict, saw, hint): Findi
     Outcome { group, check, verdict, saw, hint: hint.map(str::to_owned) }
 }
 
-fn unasked(why: impl std::fmt::Display) -> Finding {
+fn not_readable(why: impl std::fmt::Display) -> Finding {
     (Verdict::Failed, format!("cannot be read: {why}"), None)
 }
 
 fn unread(error: &kube::Error) -> Finding {
-    unasked(failure::words(error))
+    not_readable(failure::words(error))
 }
 
 async fn nodes(s: &Inputs) -> Finding {
@@ -190,7 +190,11 @@ async fn control_plane(s: &Inputs) -> Finding {
     }
     let hint = "`kubectl -n linkerd get pods` shows which; `meshy up --images` what they need";
     let (verdict, saw, hint) = replicas(s, NAMESPACE, &list, hint).await;
-    (verdict, if s.built_in == Ok(true) { format!("{saw}, built into this cluster") } else { saw }, hint)
+    (
+        verdict,
+        if matches!(s.built_in, Ok(true)) { format!("{saw}, built into this cluster") } else { saw },
+        hint,
+    )
 }
 
 async fn replicas(s: &Inputs, namespace: &str, deployments: &[Deployment], hint: &'static str) -> Finding {
@@ -216,7 +220,7 @@ async fn gateway_api(s: &Inputs) -> Finding {
     match &s.built_in {
         Ok(true) => return (Verdict::Ok, "built in".to_owned(), None),
         Ok(false) => {}
-        Err(why) => return unasked(why),
+        Err(why) => return not_readable(why),
     }
     match gateway::find(&s.client).await {
         Ok(gateway::Definitions::Absent) => (
@@ -239,15 +243,15 @@ async fn gateway_api(s: &Inputs) -> Finding {
 
 async fn webhooks(s: &Inputs) -> Finding {
     if let Err(why) = &s.built_in {
-        return unasked(why);
+        return not_readable(why);
     }
-    if s.built_in == Ok(true) {
+    if matches!(s.built_in, Ok(true)) {
         return match proof::injector(&s.kinds).await {
             Ok(proof::WebhookResponse::Called) => {
                 (Verdict::Ok, "the built-in injector answers".to_owned(), None)
             }
             Ok(proof::WebhookResponse::Silent(why)) => (Verdict::Failed, why, None),
-            Err(error) => unasked(failure::plain(&error)),
+            Err(error) => not_readable(failure::plain(&error)),
         };
     }
     match proof::first_silent(&s.kinds).await {
@@ -257,7 +261,7 @@ async fn webhooks(s: &Inputs) -> Finding {
             format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
             Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
         ),
-        Err(error) => unasked(failure::plain(&error)),
+        Err(error) => not_readable(failure::plain(&error)),
     }
 }
 
@@ -308,7 +312,7 @@ fn absent(s: &Inputs) -> Finding {
     match &s.built_in {
         Ok(true) => (Verdict::Skipped, "the cluster keeps its own".to_owned(), None),
         Ok(false) => (Verdict::Failed, "it is not there".to_owned(), Some("`meshy up` makes it")),
-        Err(why) => unasked(why),
+        Err(why) => not_readable(why),
     }
 }
 

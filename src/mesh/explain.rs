@@ -27,7 +27,7 @@ pub enum Injector {
 /// What is known of a pod's namespace and injector.
 #[derive(Clone, Debug, Default)]
 pub struct PodContext {
-    /// What the namespace's annotation says.
+    /// The value of the namespace's annotation.
     pub namespace_asks: Option<String>,
     /// Whether the namespace is left out by the webhook's selector.
     pub namespace_left_out: bool,
@@ -40,7 +40,7 @@ pub struct PodContext {
 /// Says why a pod has no proxy, or what its proxy lacks; one sentence or several.
 ///
 /// # Errors
-/// The cluster cannot be asked.
+/// The cluster cannot be read.
 pub async fn pod(client: &Client, pod: &Pod) -> anyhow::Result<Vec<String>> {
     Ok(reasons(pod, &read(client, pod).await?))
 }

@@ -22,7 +22,7 @@ use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// The annotation that makes a new template out of the same one, as `kubectl rollout restart` uses it.
 const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
-/// How long one proxy may take to say when its certificate ends.
+/// How long one proxy may take to report when its certificate ends.
 const PER_PROXY: Duration = Duration::from_secs(3);
 
 /// What was found out about one pod.
@@ -34,7 +34,7 @@ pub struct PodProof {
     pub proxy: Option<&'static str>,
     /// Whether pod and proxy are ready.
     pub ready: bool,
-    /// When the proxy's certificate ends, in seconds since 1970, where the proxy says so.
+    /// When the proxy's certificate ends, in seconds since 1970, where the proxy reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_until_seconds: Option<u64>,
     /// Why there is no proxy, or what it lacks.
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub workload: String,
     /// Its namespace.
     pub namespace: String,
-    /// What its template asks for now.
+    /// What its template requests now.
     pub mode: String,
     /// Whether its pods were replaced.
     pub restarted: bool,
@@ -58,7 +58,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether all pods have what was asked for.
+    /// Whether all pods have what was requested.
     pub fn holds(&self) -> bool {
         let meshed = self.mode != names::DISABLED;
         self.pods.iter().all(|p| p.ready && p.proxy.is_some() == meshed)
@@ -149,7 +149,7 @@ pub async fn restart(
     Ok(())
 }
 
-/// Restarts a workload and leaves what its template asks for as it is.
+/// Restarts a workload and leaves what its template requests unchanged.
 ///
 /// # Errors
 /// The API server refuses, or its pods are not ready in time.
@@ -191,7 +191,7 @@ async fn asked_for(client: &Client, workload: &Object) -> anyhow::Result<String>
 /// The pods of a workload that are not on their way out.
 ///
 /// # Errors
-/// The cluster cannot be asked.
+/// The cluster cannot be read.
 pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod>> {
     let selector = workload.data.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let labels: Vec<String> = selector
@@ -213,7 +213,7 @@ pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<P
 /// Looks at each pod of a workload: proxy, readiness, certificate.
 ///
 /// # Errors
-/// The cluster cannot be asked.
+/// The cluster cannot be read.
 pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
     let pods = pods_of(client, workload).await?;
     let scrapes =
@@ -281,7 +281,7 @@ fn stamp() -> String {
     jiff::Timestamp::from_millisecond(now.as_millis() as i64).map(|t| t.to_string()).unwrap_or_default()
 }
 
-/// The error for workloads whose pods are not as asked.
+/// The error for workloads whose pods are not as requested.
 ///
 /// # Errors
 /// Always, when one outcome does not hold.

@@ -1,5 +1,5 @@
 //! How many pods of a Deployment are ready. Its status is its controller's word, which for a while after a restart is what was
-//! true before; the pods are asked as well.
+//! true before; the pods are read as well.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -20,7 +20,7 @@ pub struct Readiness {
     pub wanted: i32,
     /// What the first pod that is not ready waits for.
     pub why: Option<String>,
-    /// Whether meshy made it, or the embedded cluster has it built in.
+    /// Whether meshy created it, or the embedded cluster has it built in.
     pub is_ours: bool,
 }
 

@@ -33,7 +33,7 @@ pub struct Selection {
     pub selector: Option<String>,
 }
 
-/// The workloads that are meant, in the order asked for.
+/// The selected workloads, in the requested order.
 ///
 /// # Errors
 /// A name is none of the namespace's (with the nearest one), a kind is unknown, or nothing is there.
@@ -104,8 +104,10 @@ async fn absent(api: &Api<Object>, kind: &str, name: &str, namespace: &str) -> a
     let hint = match (near, &names) {
         (Some(near), _) if strsim::levenshtein(near, name) <= 4 => format!("did you mean `{near}`?"),
         (Some(_), Ok(names)) => format!("there are: {}", names.join(", ")),
-        (_, Ok(_)) => format!("namespace `{namespace}` has no {kind}; `-n NAMESPACE` looks elsewhere"),
-        (_, Err(_)) => "`-n NAMESPACE` looks elsewhere".to_owned(),
+        (_, Ok(_)) => {
+            format!("namespace `{namespace}` has no {kind}; `-n NAMESPACE` selects another namespace")
+        }
+        (_, Err(_)) => "`-n NAMESPACE` selects another namespace".to_owned(),
     };
     let error = NoWorkload(format!("there is no {kind} `{name}` in namespace `{namespace}`"));
     Err::<(), _>(error).hint(hint).exit(Exit::Usage).unwrap_err()

@@ -144,7 +144,7 @@ fn service(object: &Object) -> Option<Service> {
     })
 }
 
-/// Sets faults of a service, after its faults were reset if `reset` says so. Returns false if the pods do not run meshy's
+/// Sets faults of a service, after its faults were reset if `reset` is set. Returns false if the pods do not run meshy's
 /// test service and `foreign` allows that: what they do is up to their image.
 ///
 /// # Errors

@@ -87,7 +87,7 @@ fn request(address: SocketAddr, host: &str, load: &Load) -> anyhow::Result<Targe
     Target::new(address, host, load.path.as_deref().unwrap_or("/"))
 }
 
-/// Adds what the load says about the request.
+/// Adds what the load defines about the request.
 fn complete(mut target: Target, load: &Load) -> anyhow::Result<Target> {
     if let Some(method) = &load.method {
         target.method = method.parse().with_context(|| format!("invalid method `{method}`"))?;

@@ -133,7 +133,7 @@ pub(super) async fn reachable(
     Ok(())
 }
 
-/// Whether a response says that nothing leads to the service yet.
+/// Whether a response means that nothing leads to the service yet.
 fn is_away(outcome: &str) -> bool {
     let statuses = ["404 ", "502 ", "503 ", "504 "];
     statuses.iter().any(|status| outcome.starts_with(status)) || outcome == Outcome::Broken.to_string()

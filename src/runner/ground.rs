@@ -44,7 +44,7 @@ pub(super) struct Served {
     pub(super) name: String,
     /// Its port.
     pub(super) port: u16,
-    /// Whether it speaks gRPC.
+    /// Whether it uses gRPC.
     pub(super) grpc: bool,
 }
 

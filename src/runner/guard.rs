@@ -1,4 +1,4 @@
-//! What protects a cluster that meshy did not make: consent, `--allow-storm`, and a cap on attempts per second.
+//! What protects a cluster that meshy did not create: consent, `--allow-storm`, and a cap on attempts per second.
 
 use anyhow::anyhow;
 use meshy_base::error::{Advise as _, Exit};
@@ -9,7 +9,7 @@ use meshy_linkerd::names;
 
 use crate::run_cluster::RunCluster;
 
-/// Attempts per second on a cluster that meshy did not make, unless `--max-attempts` sets another cap.
+/// Attempts per second on a cluster that meshy did not create, unless `--max-attempts` sets another cap.
 const MOST_ATTEMPTS: f64 = 2000.0;
 
 /// More attempts per request than this need `--allow-storm`.
@@ -18,14 +18,14 @@ const MOST_AMPLIFICATION: f64 = 3.0;
 /// What the user allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// Faults and retry storms on a cluster that meshy did not make.
+    /// Faults and retry storms on a cluster that meshy did not create.
     pub allow_storm: bool,
     /// The cap on attempts per second.
     pub max_attempts: Option<f64>,
 }
 
 impl Limits {
-    /// Returns the cap on attempts per second; none by default on clusters that meshy made.
+    /// Returns the cap on attempts per second; none by default on clusters that meshy created.
     pub(super) fn cap(&self, run_cluster: &RunCluster) -> Option<f64> {
         self.max_attempts.or(run_cluster.foreign.as_ref().map(|_| MOST_ATTEMPTS))
     }
@@ -60,7 +60,7 @@ pub(super) fn check<'a>(
             false => format!("may cause {amplification:.0} attempts per request"),
         };
         return Err(anyhow!(
-            "the scenario {what}, and meshy did not make the cluster of context `{context}`"
+            "the scenario {what}, and meshy did not create the cluster of context `{context}`"
         ))
         .hint("`--allow-storm` allows it, for a cluster on which no other users depend")
         .id("consent")

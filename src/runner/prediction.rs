@@ -21,7 +21,7 @@ const RUNS: usize = 5;
 /// After so many seconds without recovery a run counts as metastable.
 const OBSERVED: usize = 45;
 
-/// Predicts a step. Where it cannot be simulated, the prediction says why.
+/// Predicts a step. Where it cannot be simulated, the prediction has the reason.
 pub(super) fn step(topology: &Topology, step: &Step, objects: &InForce) -> Prediction {
     let name = step.name.value.clone();
     let unknown = |text: String| Prediction { step: name.clone(), text: Some(text), ..Prediction::default() };

@@ -15,7 +15,7 @@ use super::{Plan, senders};
 /// step are shown.
 const HEADING: Duration = Duration::from_millis(800);
 
-/// Runs the steps, each for all variants at the same time; returns false if the run was asked to stop.
+/// Runs the steps, each for all variants at the same time; returns false if a stop was requested.
 pub(super) async fn all<'a, W: Write + Send>(
     plan: &'a Plan,
     runs: &[Run<'a, W>],
@@ -49,7 +49,7 @@ pub(super) async fn all<'a, W: Write + Send>(
     Ok(!*stop.borrow())
 }
 
-/// Runs a step while the steps before end, whose requests may still be open. What a reader sees keeps the order of
+/// Runs a step while the steps before end, whose requests may still be open. What is shown keeps the order of
 /// the steps: the heading comes after those endings, unless they take long.
 async fn with_endings<'a, T>(
     endings: &mut FuturesOrdered<Ending<'a>>,

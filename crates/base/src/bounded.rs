@@ -39,7 +39,7 @@ pub fn read_text(path: &Path, limit: u64, links: Links) -> io::Result<String> {
     text(read(path, limit, links)?)
 }
 
-/// Opens a regular file, for reading where `flags` says nothing else; with [`OFlags::CREATE`] a new one is its owner's alone.
+/// Opens a regular file, for reading where `flags` has nothing else; with [`OFlags::CREATE`] a new one is its owner's alone.
 ///
 /// # Errors
 /// The file system's; the path leads to something else than a regular file, which the error names.

@@ -1,13 +1,36 @@
 //! Durations as users write them.
 
+use std::fmt;
 use std::time::Duration;
+
+/// A text that is not a duration, or not one that is allowed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidDuration {
+    /// It has another form.
+    Form(String),
+    /// It is zero where only more than zero is allowed.
+    Zero(String),
+}
+
+impl fmt::Display for InvalidDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form(text) => {
+                write!(f, "invalid duration `{text}`; examples: 500ms, 30s, 10m or 1h30m")
+            }
+            Self::Zero(text) => write!(f, "`{text}` is out of range; expected more than 0 s"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidDuration {}
 
 /// Returns the duration of a text such as `90s`, `10m`, `1h30m`, `500ms`.
 ///
 /// # Errors
-/// Returns a text with the accepted forms if it is another one.
-pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("invalid duration `{text}`; examples: 500ms, 30s, 10m or 1h30m");
+/// [`InvalidDuration::Form`] if the text has another form.
+pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
+    let wrong = || InvalidDuration::Form(text.to_owned());
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
     if rest.is_empty() {
@@ -35,10 +58,10 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 /// Returns the duration of a text as [`parse`] does, for a value that cannot be zero.
 ///
 /// # Errors
-/// Returns a text with the accepted forms if it is another one, or zero.
-pub fn more_than_zero(text: &str) -> Result<Duration, String> {
+/// As [`parse`], and [`InvalidDuration::Zero`] for zero.
+pub fn more_than_zero(text: &str) -> Result<Duration, InvalidDuration> {
     match parse(text)? {
-        Duration::ZERO => Err(format!("`{text}` is out of range; expected more than 0 s")),
+        Duration::ZERO => Err(InvalidDuration::Zero(text.to_owned())),
         length => Ok(length),
     }
 }
@@ -51,7 +74,8 @@ mod tests {
     fn a_length_of_zero_is_refused_where_it_makes_no_sense() {
         assert_eq!(more_than_zero("1s"), Ok(Duration::from_secs(1)));
         for zero in ["0s", "0m", "0.0s"] {
-            assert!(more_than_zero(zero).unwrap_err().contains("more than 0"), "{zero}");
+            let error = more_than_zero(zero).unwrap_err().to_string();
+            assert!(error.contains("more than 0"), "{error}");
         }
     }
 

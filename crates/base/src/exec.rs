@@ -74,7 +74,7 @@ impl Program {
     /// Runs it to its end and gives its stdout.
     ///
     /// # Errors
-    /// It is not there ([`Exit::Prerequisite`]), failed ([`Failure`] with what it said), or time ran out (it is killed then).
+    /// It is not there ([`Exit::Prerequisite`]), failed ([`Failure`] with its output), or time ran out (it is killed then).
     pub async fn run(self, deadline: Instant) -> anyhow::Result<String> {
         let mut command = self.command()?;
         command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
@@ -108,7 +108,7 @@ impl Program {
         std::iter::once((&*self.name).into()).chain(words).collect::<Vec<_>>().join(" ")
     }
 
-    /// On Linux through meshy itself, which asks the kernel to end it with its parent before it becomes the program: a
+    /// On Linux through meshy itself, which lets the kernel end it with its parent before it becomes the program: a
     /// `kill -9` of meshy must not leave a program at work on the same lab.
     fn command(&self) -> anyhow::Result<Command> {
         let found = find(&self.name).ok_or_else(|| anyhow!("there is no program `{}` in PATH", self.name));

@@ -44,7 +44,7 @@ impl State {
     const UNLIMITED: Self = Self { due: None, timeout: Duration::MAX, given: false, ended: false };
 }
 
-/// Sets when the program ends: `timeout` after `begun`. `given` says that the user has asked for it.
+/// Sets when the program ends: `timeout` after `begun`. `given`: the user has requested it.
 pub fn set(begun: Instant, timeout: Duration, given: bool) {
     LIMIT.change(|state| {
         (state.due, state.timeout, state.given) = (begun.checked_add(timeout), timeout, given)
@@ -67,7 +67,7 @@ pub fn left() -> Option<Duration> {
     Some(due.saturating_duration_since(Instant::now()).saturating_sub(CANCEL))
 }
 
-/// How much earlier than the program a command ends its own waits: time enough to say what it waited for and to clean up.
+/// How much earlier than the program a command ends its own waits: time enough to report what it waited for and to clean up.
 pub fn grace(timeout: Duration) -> Duration {
     (timeout / 10).min(Duration::from_secs(5))
 }
@@ -159,7 +159,7 @@ impl Limit {
         self.changed.notify_all();
     }
 
-    /// Waits until the command has ended, and says whether it has; at most until its time is over, or for `most`.
+    /// Waits until the command has ended, and returns whether it has; at most until its time is over, or for `most`.
     fn wait(&self, most: Option<Duration>) -> bool {
         let until = most.map(|most| Instant::now() + most);
         let mut state = self.lock();

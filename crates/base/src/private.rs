@@ -18,7 +18,7 @@ const TEMPORARY: (&str, &str) = (".meshy-", ".tmp");
 /// # Errors
 /// The file system's.
 pub fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
-    make_folder(folder).with_context(|| format!("cannot make folder {}", folder.display()))
+    make_folder(folder).with_context(|| format!("cannot create folder {}", folder.display()))
 }
 
 /// As [`ensure_folder`], for a caller that looks at the kind of error.
@@ -55,7 +55,7 @@ pub fn is_temporary(name: &str) -> bool {
     middle.or_else(|| name.strip_prefix(".tmp")).is_some_and(random)
 }
 
-/// Opens a regular file, for reading where `flags` says nothing else; with [`OFlags::CREATE`] a new one is its owner's alone.
+/// Opens a regular file, for reading where `flags` has nothing else; with [`OFlags::CREATE`] a new one is its owner's alone.
 /// Never waits, as opening a FIFO would, and never follows a symbolic link.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The in-process client of the API server, with a Rust type for each known kind.
 //!
 //! The API server stores JSON. The conversion is here and only here: [`Typed`] kinds come from `k8s-openapi`; custom
-//! resources stay JSON for the parsers of `meshy-linkerd`; what concerns all kinds sees their metadata.
+//! resources stay JSON for the parsers of `meshy-linkerd`; what concerns all kinds uses their metadata.
 
 mod convert;
 mod error;

@@ -43,7 +43,7 @@ pub struct Options {
     pub api_addr: Option<SocketAddr>,
     /// The ports of 127.0.0.1 to try for the ingress, in order; by default 80, 8080 to 8179, then any free port.
     pub ingress_ports: Vec<u16>,
-    /// Whether a client sees a new profile only after it has not used the Service for 5 s, as with Linkerd.
+    /// Whether a client uses a new profile only after it has not used the Service for 5 s, as with Linkerd.
     pub linkerd_discovery_cache: bool,
     /// Programs of this machine that containers run, by image. They take precedence over the programs of each cluster.
     pub programs: Vec<LocalProgram>,

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Streams are in-memory pipes, so any number of pods can listen on port 9090. Only [`host`] opens sockets of the
-//! machine. A server in the process answers for a documentation network outside of the cluster.
+//! machine. A server in the process responds for a documentation network outside of the cluster.
 
 mod address;
 mod fabric;

@@ -10,6 +10,7 @@
 mod evaluate;
 mod measure;
 mod metric;
+mod not_measured;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ pub struct Operand {
     pub window: Option<(Duration, Duration)>,
     /// What is measured.
     pub metric: Metric,
-    /// Where; without it as the sender of the load sees it.
+    /// Where; without it as the sender of the load counts it.
     pub place: Option<Place>,
 }
 

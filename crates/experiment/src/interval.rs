@@ -1,4 +1,4 @@
-//! Confidence intervals at 95 %: what a measurement says about the value behind it.
+//! Confidence intervals at 95 %: the range of the value behind a measurement.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ impl Interval {
         Self { mean, low: mean, high: mean }
     }
 
-    /// Returns what `hits` of `count` say about the share behind them (Wilson's interval); 0 to 1 without any.
+    /// Returns the interval of the share behind `hits` of `count` (Wilson's interval); 0 to 1 without any.
     pub fn share(hits: u64, count: u64) -> Self {
         if count == 0 {
             return Self { mean: 0.0, low: 0.0, high: 1.0 };
@@ -45,7 +45,7 @@ impl Interval {
         Self { mean: share, low: (share - reach).max(0.0), high: (share + reach).min(1.0) }
     }
 
-    /// Returns what a count of independent events says about the count to be expected (Poisson, score interval).
+    /// Returns the interval of the expected count behind a count of independent events (Poisson, score interval).
     pub fn count(events: u64) -> Self {
         let mean = float(events);
         let (centre, reach) = (mean + Z * Z / 2.0, Z * (mean + Z * Z / 4.0).sqrt());

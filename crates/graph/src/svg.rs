@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("svg/style.css");
 
 impl CallGraph {
     /// Returns the graph as an SVG with layers from top to bottom, readable at a width of 400 pixels, in the colors of the reader's
-    /// light or dark scheme. `title` is what a screen reader says and a tooltip of the whole shows. It can stand alone or in HTML.
+    /// light or dark scheme. `title` is what a screen reader reads and a tooltip of the whole shows. It can stand alone or in HTML.
     #[must_use]
     pub fn to_svg(&self, title: &str) -> String {
         let index = Index::new(self);

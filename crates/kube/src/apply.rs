@@ -15,7 +15,7 @@ use super::{Kinds, MANAGED_BY, MESHY, Object, conflict, manifest, wait};
 use crate::failure::{self, words_of};
 use meshy_base::error::{Advise, Exit};
 
-/// How many objects are on their way at once. Each is a connection (kube speaks HTTP/1.1), whose handshake costs more than
+/// How many objects are applied at once. Each needs a connection (kube uses HTTP/1.1), whose handshake costs more than
 /// a small object; above 8 the whole took no less time against a real API server.
 const AT_ONCE: usize = 8;
 
@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 5;
 /// In whose name fields are written. A field stays with who wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manager {
-    /// `meshy`: what manifests say. Gives way to the two below.
+    /// `meshy`: the fields of manifests. The two below have precedence.
     Manifests,
     /// `meshy-inject`: injection annotations and the restart stamp.
     Inject,
@@ -110,7 +110,7 @@ impl Apply {
         Self { force, ..self }
     }
 
-    /// Lets the API server check and answer, but keep nothing.
+    /// Lets the API server check and respond, but store nothing.
     #[must_use]
     pub fn dry_run(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
@@ -300,7 +300,7 @@ pub fn summary(applied: &[Applied]) -> String {
     }
 }
 
-/// What was left to other managers, a line each: for `deploy` and `up` to say.
+/// What was left to other managers, a line each, which `deploy` and `up` print.
 pub fn left_out(applied: &[Applied]) -> Vec<String> {
     let each = applied.iter().flat_map(|a| a.left_out.iter().map(move |c| (a, c)));
     each.map(|(a, c)| format!("{}: {c}; left as it is", manifest::describe(&a.object))).collect()

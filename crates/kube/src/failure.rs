@@ -84,7 +84,7 @@ pub fn words_of(status: &Status) -> String {
 enum Shown {
     /// As this text.
     As(String),
-    /// As this text, which says what its sources say.
+    /// As this text, which has the texts of its sources.
     WithItsSources(String),
     /// Only its source is.
     ByItsSource,
@@ -118,6 +118,22 @@ fn shown(cause: &(dyn StdError + 'static)) -> Option<Shown> {
 /// Returns an error with its causes on one line, for a table or a warning.
 pub fn plain(error: &anyhow::Error) -> String {
     texts(error).join(": ")
+}
+
+/// An error that several owners keep, to show it later. As text it is on one line, as [`plain`] writes it.
+#[derive(Clone, Debug)]
+pub struct SharedError(Arc<anyhow::Error>);
+
+impl From<anyhow::Error> for SharedError {
+    fn from(error: anyhow::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl std::fmt::Display for SharedError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&plain(&self.0))
+    }
 }
 
 /// Returns what failed, then each cause that adds something to the one before.

@@ -1,4 +1,4 @@
-//! Discovery, asked once for each group and version.
+//! Discovery, requested once for each group and version.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ impl Kinds {
         Self { client, groups: Arc::default() }
     }
 
-    /// The client that asks.
+    /// The client of the requests.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -71,7 +71,7 @@ impl Kinds {
     /// Returns the resource of a kind and whether its objects live in a namespace.
     ///
     /// # Errors
-    /// [`NotServed`] where the API server says so; any other failure of the request is that failure.
+    /// [`NotServed`] where the API server reports that; any other failure of the request is that failure.
     pub async fn resource(&self, api_version: &str, kind: &str) -> anyhow::Result<(ApiResource, bool)> {
         let cell = {
             let mut groups = self.groups.lock().expect("no panic while held");
@@ -98,7 +98,7 @@ impl Kinds {
         Ok((resource, found.namespaced))
     }
 
-    /// As [`Kinds::resource`]; none where the API server says that it does not serve the kind.
+    /// As [`Kinds::resource`]; none where the API server reports that it does not serve the kind.
     ///
     /// # Errors
     /// Any other failure.

@@ -9,7 +9,7 @@ use super::Object;
 /// Reads the objects of a YAML (or JSON) text with any number of documents. Lists are taken apart, empty documents skipped.
 ///
 /// # Errors
-/// The text is not YAML, or a document has no `apiVersion`, `kind` or a name; the error says which document.
+/// The text is not YAML, or a document has no `apiVersion`, `kind` or a name; the error names the document.
 pub fn parse(text: &str) -> anyhow::Result<Vec<Object>> {
     let documents: Vec<Value> = serde_yaml::from_multiple(text).context("cannot read the YAML")?;
     let mut objects = Vec::new();

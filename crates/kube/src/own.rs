@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Kinds, MANAGED_BY, MESHY, Object, delete, manifest};
 use crate::failure;
 
-/// How many kinds are asked for at once.
+/// How many kinds are listed at once.
 const AT_ONCE: usize = 8;
 
 const METHOD_NOT_ALLOWED: u16 = 405;
@@ -46,7 +46,7 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
             && can.supports_operation(verbs::DELETE)
     });
     let marked = ListParams::default().labels(&format!("{MANAGED_BY}={MESHY}"));
-    let found: Vec<Result<Vec<Object>, String>> = stream::iter(listable.collect::<Vec<_>>())
+    let found: Vec<Marked> = stream::iter(listable.collect::<Vec<_>>())
         .map(|(resource, _)| of_kind(client, resource, &marked))
         .buffer_unordered(AT_ONCE)
         .try_collect()
@@ -55,8 +55,10 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
     for of_kind in found {
         match of_kind {
             // What an object of ours owns (a Deployment's ReplicaSets carry its labels) goes with it.
-            Ok(objects) => own.extend(objects.into_iter().filter(|o| o.owner_references().is_empty())),
-            Err(why) => kept.push(why),
+            Marked::Objects(objects) => {
+                own.extend(objects.into_iter().filter(|o| o.owner_references().is_empty()))
+            }
+            Marked::NotListed(why) => kept.push(why),
         }
     }
     for object in own {
@@ -68,25 +70,29 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
     Ok((ours, kept))
 }
 
-/// The marked objects of a kind. A user who may not list a kind has applied none of it: the inner error says so.
-async fn of_kind(
-    client: &Client,
-    resource: ApiResource,
-    marked: &ListParams,
-) -> anyhow::Result<Result<Vec<Object>, String>> {
+/// The labelled objects of one kind.
+enum Marked {
+    Objects(Vec<Object>),
+    /// The user may not list the kind, so has applied none of it; a text for what stays.
+    NotListed(String),
+}
+
+/// Lists the labelled objects of a kind.
+async fn of_kind(client: &Client, resource: ApiResource, marked: &ListParams) -> anyhow::Result<Marked> {
     let api: Api<Object> = Api::all_with(client.clone(), &resource);
     let (kind, api_version) = (&resource.kind, &resource.api_version);
     let list = match api.list(marked).await {
         Ok(list) => list.items,
         Err(kube::Error::Api(status)) if status.is_forbidden() || status.code == METHOD_NOT_ALLOWED => {
-            return Ok(Err(format!("all `{kind}` of `{api_version}`: {}", failure::words_of(&status))));
+            let why = failure::words_of(&status);
+            return Ok(Marked::NotListed(format!("all `{kind}` of `{api_version}`: {why}")));
         }
         // A definition that was deleted since discovery.
         Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
         Err(error) => return Err(error).with_context(|| format!("cannot list `{kind}` of `{api_version}`")),
     };
     let types = TypeMeta { api_version: api_version.clone(), kind: kind.clone() };
-    Ok(Ok(list.into_iter().map(|o| Object { types: Some(types.clone()), ..o }).collect()))
+    Ok(Marked::Objects(list.into_iter().map(|o| Object { types: Some(types.clone()), ..o }).collect()))
 }
 
 /// Removes what carries the label; gives what was removed, and what was kept and why.

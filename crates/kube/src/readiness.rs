@@ -74,7 +74,7 @@ fn holds(status: &Value, kind: &str, else_: &str) -> Option<String> {
     }
 }
 
-/// What a pod's status says about its future.
+/// Whether a pod can still become ready, by its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PodState {
     /// Ready, or on its way out.

@@ -1,4 +1,4 @@
-//! The connection to an API server: each response is checked, so that only a Kubernetes API server can say that something
+//! The connection to an API server: each response is checked, so that only a Kubernetes API server can report that something
 //! is not there. A web server, a proxy's error page, `{}` or half a body is a [`Failure`] that names the server.
 
 use std::error::Error as StdError;
@@ -200,7 +200,7 @@ fn is_unknown_path(body: &[u8]) -> bool {
     body.trim_ascii() == UNKNOWN_PATH.as_bytes()
 }
 
-/// The `Status` that says what [`UNKNOWN_PATH`] means: the Kubernetes client does not take a text for "not found".
+/// The `Status` for [`UNKNOWN_PATH`]: the Kubernetes client does not read "not found" from a text.
 fn not_served() -> Bytes {
     let status = Status::failure("the API server does not serve this path", reason::NOT_FOUND);
     serde_json::to_vec(&status.with_code(404)).map_or_else(|_| Bytes::from(UNKNOWN_PATH), Bytes::from)

@@ -74,7 +74,7 @@ pub async fn ready(
     }
 }
 
-/// What the pods of objects that are not ready say of themselves.
+/// What the pods of objects that are not ready report.
 async fn quotes(kinds: &Kinds, objects: &[Object], reasons: &Reasons<'_>) -> Vec<String> {
     let late: Vec<&Object> = objects.iter().filter(|o| reasons.has(&describe(o))).collect();
     let each = late.into_iter().map(|object| async move {

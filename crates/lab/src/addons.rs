@@ -76,9 +76,9 @@ pub struct Options {
 /// What was installed, for the run's summary.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Installed {
-    /// What became of the ingress controller; none when it was not asked for.
+    /// The result for the ingress controller; none if it was not requested.
     pub ingress: Option<String>,
-    /// What became of the mesh; none when it was not asked for.
+    /// The result for the mesh; none if it was not requested.
     pub mesh: Option<String>,
 }
 
@@ -121,7 +121,7 @@ pub async fn install_all(
     Err(failure).hint(what_to_bring(options))
 }
 
-/// The second failure in words, whose own first words say that Linkerd is not installed.
+/// The second failure in words, whose own first words are that Linkerd is not installed.
 fn also_failed(second: &anyhow::Error) -> String {
     format!("at the same time: {}", failure::plain(second))
 }

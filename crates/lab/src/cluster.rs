@@ -1,4 +1,4 @@
-//! Where the cluster comes from. Everything above asks the [`Provider`] and never which one it is.
+//! Where the cluster comes from. Everything above uses the [`Provider`] and does not depend on which one it is.
 //!
 //! ```text
 //! plan → ensure ─────────┬→ connect → (add-ons, overlays)      look · start · stop · delete
@@ -52,7 +52,7 @@ pub struct BuiltIn {
     pub image: bool,
 }
 
-/// A part of a lab as the provider sees it: a node, the registry, a background process.
+/// A part of a lab as the provider lists it: a node, the registry, a background process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
     /// What it is, for example ``node `meshy-worker` ``.
@@ -141,10 +141,10 @@ pub fn provider(provider: lab::Provider) -> Provider {
     }
 }
 
-/// The provider for `up`: the lab's own, the one that was asked for, or the best there is. Says which and why.
+/// The provider for `up`: the lab's own, the requested one, or the best available one. Reports which and why.
 ///
 /// # Errors
-/// The lab has another provider than was asked for.
+/// The lab has another provider than the requested one.
 async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Result<lab::Provider> {
     let asked = env.provider;
     if let Some(known) = known {
@@ -191,7 +191,7 @@ pub fn ingress_port(record: &Record) -> Option<u16> {
     record.http_port().filter(|_| is_built_in || installed)
 }
 
-/// Whether meshy made the cluster of a lab; else it is the user's and every change needs consent.
+/// Whether meshy created the cluster of a lab; else it is the user's and every change needs consent.
 pub fn is_made_by_meshy(record: &Record) -> bool {
     record.provider() != lab::Provider::Existing
 }
@@ -205,7 +205,7 @@ pub fn word(provider: lab::Provider) -> &'static str {
     }
 }
 
-/// Whether clusters of the provider that is spelt so stand in for Kubernetes and Linkerd, as a report has to say.
+/// Whether clusters of the provider that has this name simulate Kubernetes and Linkerd, which a report has to state.
 pub fn is_stand_in(word: &str) -> bool {
     word == self::word(lab::Provider::Embedded)
 }

@@ -47,7 +47,7 @@ impl Env {
     /// A client for the lab's cluster or for `--context`.
     ///
     /// # Errors
-    /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. The cluster itself is not asked yet.
+    /// There is no such lab or context; the lab is stopped; the kubeconfig cannot be read. No request is sent to the cluster yet.
     pub async fn client(&self) -> anyhow::Result<kube::Client> {
         match (&self.context, self.lab()?) {
             (Some(context), _) => client(context, self.kubeconfig.as_deref()).await,
@@ -59,7 +59,7 @@ impl Env {
         }
     }
 
-    /// Checks that the kubeconfig has the context that `--context` names, before anything is asked or done.
+    /// Checks that the kubeconfig has the context that `--context` names, before any request or change.
     ///
     /// # Errors
     /// It has none of that name; a kubeconfig cannot be read.

@@ -31,7 +31,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What a lab's record says.
+    /// What a lab's record has.
     pub fn of(lab: &Record) -> Self {
         let image = lab.image.clone();
         Self {

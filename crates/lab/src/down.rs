@@ -12,7 +12,7 @@ pub struct Down {
     pub lab: LabName,
     /// What was removed.
     pub removed: Vec<String>,
-    /// Files in the lab's folder that meshy did not make.
+    /// Files in the lab's folder that meshy did not create.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
     /// What cannot be known without the lab's record.

@@ -98,6 +98,11 @@ pub fn pages() -> impl Iterator<Item = &'static str> {
     files.filter_map(|file| file.path().file_stem()?.to_str()).filter(|id| *id != "README")
 }
 
+/// The terms of the glossary.
+pub fn terms() -> impl Iterator<Item = &'static str> {
+    glossary().map(|(term, _)| term)
+}
+
 /// Writes all shipped files below a folder. A file that is there and differs is an error before anything is written.
 ///
 /// # Errors

@@ -37,7 +37,7 @@ use stored::Stored;
 pub enum Provider {
     /// Kubernetes in Docker.
     Kind,
-    /// A cluster that meshy did not make.
+    /// A cluster that meshy did not create.
     Existing,
     /// The embedded cluster in this program.
     Embedded,
@@ -78,7 +78,7 @@ pub struct Record {
     pub made: bool,
     /// The choice of ingress and mesh: without flags it goes on with that.
     pub addons: Option<addons::Choice>,
-    /// What `up` was asked to deploy; empty is what it deploys by itself.
+    /// What `up` was requested to deploy; empty: what it deploys by default.
     pub overlays: Vec<String>,
     /// The topology that `up` deploys instead of overlays: a shipped name, or the absolute path of a file.
     pub topology: Option<String>,
@@ -107,12 +107,12 @@ impl Record {
         }
     }
 
-    /// Whether meshy did not make the cluster.
+    /// Whether meshy did not create the cluster.
     pub fn is_foreign(&self) -> bool {
         self.provider().own_context(&self.name).is_none()
     }
 
-    /// Writes the record so that a reader sees the old one or the new one, never a part.
+    /// Writes the record so that a reader gets the old one or the new one, never a part.
     ///
     /// # Errors
     /// The file system's.

@@ -134,7 +134,7 @@ fn names_its_image(env: &Env, spec: &UpSpec) -> anyhow::Result<()> {
         .exit(Exit::Usage)
 }
 
-/// Builds what is deployed, and writes it into the record: what was requested, else what the record says, else the two services.
+/// Builds what is deployed, and writes it into the record: what was requested, else what the record has, else the two services.
 /// Folders and files get absolute paths, as a later run may start elsewhere.
 fn bundles(spec: &UpSpec, record: &mut Record) -> anyhow::Result<Vec<Bundle>> {
     if !spec.stubs.is_empty() {

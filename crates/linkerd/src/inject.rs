@@ -36,15 +36,20 @@ impl fmt::Display for Mode {
     }
 }
 
-impl FromStr for Mode {
-    type Err = String;
+/// A value that is not a mode of injection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid value `{0}`, expected `enabled`, `ingress` or `disabled`")]
+pub struct InvalidMode(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for Mode {
+    type Err = InvalidMode;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMode> {
         match text {
             names::ENABLED => Ok(Self::Enabled),
             names::INGRESS => Ok(Self::Ingress),
             names::DISABLED => Ok(Self::Disabled),
-            _ => Err(format!("invalid value `{text}`, expected `enabled`, `ingress` or `disabled`")),
+            _ => Err(InvalidMode(text.to_owned())),
         }
     }
 }

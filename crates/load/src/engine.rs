@@ -1,4 +1,4 @@
-//! The open loop: requests start when the plan says, whatever happened to the ones before.
+//! The open loop: requests start when the plan has them, whatever happened to the earlier ones.
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +62,7 @@ pub struct Sending {
     pub stop: watch::Receiver<bool>,
 }
 
-/// How long open requests may take after the load was asked to stop.
+/// How long open requests may take after the load was stopped.
 const GRACE: Duration = Duration::from_millis(500);
 
 const NO_THREAD: &str = "cannot start the thread that sends the load";
@@ -220,7 +220,7 @@ async fn work(shared: Arc<Shared>) {
     }
 }
 
-/// Waits until the load was asked to stop some time ago; for ever if it is not.
+/// Waits until the load was stopped some time ago; for ever if it is not.
 async fn stopped_for(stop: &mut watch::Receiver<bool>, time: Duration) {
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;

@@ -5,7 +5,7 @@
 //!                                                             └→ Report ──merge──▶ Report → Summary
 //! ```
 //!
-//! Nothing here knows Kubernetes: a target is a server and a request. Several senders that each send a [`Share`] of one plan
+//! Nothing here depends on Kubernetes: a target is a server and a request. Several senders that each send a [`Share`] of one plan
 //! give reports whose merge is the report of the whole.
 
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]

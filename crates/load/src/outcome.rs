@@ -11,13 +11,13 @@ use super::target::ATTEMPT;
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// An answer with this status.
+    /// A response with this status.
     Answer(u16),
-    /// An answer 200 whose body carries another service's status, as `/bounce` gives it.
+    /// A response 200 whose body carries another service's status, as `/bounce` gives it.
     Carried(u16),
     /// A response to a gRPC call with this status.
     Grpc(u16),
-    /// No answer in time.
+    /// No response in time.
     TimedOut,
     /// The connection was refused, or broke before the response was complete.
     Broken,
@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the user got what was asked for: below 400, and so the status in the body; for gRPC the status OK.
+    /// Whether the user got a successful response: below 400, and so the status in the body; for gRPC the status OK.
     pub fn succeeded(self) -> bool {
         self.status().is_some_and(|status| status < 400)
     }

@@ -9,7 +9,7 @@ use super::latencies::Latencies;
 use super::outcome::Outcome;
 use super::report::{Report, Second};
 
-/// Percentiles of the time from a request's intended start to the last byte of its answer, in milliseconds.
+/// Percentiles of the time from a request's intended start to the last byte of its response, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
@@ -52,7 +52,7 @@ impl Tick {
 pub struct Summary {
     /// How long it was.
     pub length_seconds: f64,
-    /// The rate asked for.
+    /// The requested rate.
     pub wanted_requests_per_second: f64,
     /// The rate of requests that ended.
     pub requests_per_second: f64,
@@ -118,7 +118,7 @@ impl Summary {
         self.requests_count.saturating_sub(kept.iter().sum())
     }
 
-    /// Drops what the answers said of attempts: each of several replicas knows only those that it saw itself.
+    /// Drops the numbers of attempts in the responses: each of several replicas counts only those that it got itself.
     pub fn forget_attempts(&mut self) {
         self.attempts_count.clear();
         self.attempts_succeeded_count.clear();
@@ -137,7 +137,7 @@ impl Summary {
 }
 
 impl Report {
-    /// Returns the summary of a run of this length, for which `rate` requests per second were asked.
+    /// Returns the summary of a run of this length, with `rate` requests per second.
     pub fn summary(&self, length: Duration, rate: f64, interrupted: bool) -> Summary {
         let mut all = Latencies::new(3);
         self.outcomes().values().for_each(|latencies| all.merge(latencies));

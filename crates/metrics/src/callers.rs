@@ -123,7 +123,9 @@ mod tests {
         let calls = "route_request_total{direction=\"outbound\",dst=\"cart.shop.svc.cluster.local:80\"} 3";
         let scraped = |pod: Pod, scrape: Result<&str, &str>| ScrapedPod {
             pod,
-            scrape: scrape.map(|text| text::parse(text).unwrap()).map_err(str::to_owned),
+            scrape: scrape
+                .map(|text| text::parse(text).unwrap())
+                .map_err(|why| anyhow::anyhow!("{why}").into()),
         };
         let scrapes = Scrapes {
             at: tokio::time::Instant::now(),

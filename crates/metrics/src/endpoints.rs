@@ -1,4 +1,4 @@
-//! The endpoints of a service as each of its clients sees them: which of them its circuit breaker has opened.
+//! The endpoints of a service as each of its clients uses them: for which of them its circuit breaker is open.
 //!
 //! A proxy counts how many endpoints of a balancer are ready and pending, not which ones. Where only some are pending, these are
 //! the ones with the fewest successes in the window: an open breaker admits nothing but probes.

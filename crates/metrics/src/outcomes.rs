@@ -28,7 +28,7 @@ pub struct Outcomes {
     /// Refused by the breaker or a full queue before they were sent. None where a profile's counters, which name no
     /// such error, hold errors without a name.
     pub refused_count: Option<u64>,
-    /// Failed, and no policy asked for a retry.
+    /// Failed, and no policy allows a retry.
     pub not_retryable_count: u64,
     /// Attempts that were sent for them.
     pub attempts_count: u64,
@@ -52,7 +52,7 @@ fn by_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeM
 /// while requests go on. With a larger difference it is not known how many attempts the responses took.
 const TOLERATED: u64 = 5;
 
-/// What the test service counted in the same time: good answers by the number of their try.
+/// What the test service counted in the same time: successful responses by the number of their attempts.
 pub type Served = BTreeMap<u32, u64>;
 
 impl Outcomes {

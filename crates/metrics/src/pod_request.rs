@@ -18,7 +18,7 @@ const QUOTED: usize = 200;
 /// The words of an API server that reached the pod's address and found no listener at the port.
 const REFUSED: &str = "connection refused";
 
-/// A pod was reached and did not do what the request asks for.
+/// A pod was reached and did not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum PodFailure {
     /// It returned a status that is not a success.

@@ -97,13 +97,13 @@ impl Pod {
         self.labels.contains_key("linkerd.io/control-plane-component")
     }
 
-    /// Whether its proxy can be asked: it has one, and runs.
+    /// Whether its proxy can be scraped: the pod has one, and runs.
     pub fn scrapable(&self) -> bool {
         self.meshed && matches!(self.phase.as_str(), "Running" | "Pending")
     }
 }
 
-/// The labels of an injected pod say it; for others the owner does, a replica set standing for its deployment.
+/// From the labels of an injected pod; for others from the owner, where a ReplicaSet counts as its Deployment.
 fn workload(object: &Object, labels: &BTreeMap<String, String>, pod: &str) -> Workload {
     for kind in KINDS {
         if let Some(name) = labels.get(&format!("linkerd.io/proxy-{kind}")) {

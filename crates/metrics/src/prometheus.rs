@@ -121,7 +121,7 @@ impl Prometheus {
     pub async fn window(&self, pods: &[Pod], length: Duration) -> Result<Window, Unusable> {
         let now = self.counted(None, "now").await?;
         let at = Instant::now();
-        let missing = || "Prometheus did not scrape it".to_owned();
+        let missing = || anyhow!("Prometheus did not scrape it").into();
         let scraped = |pod: &Pod, found: Option<&Scrape>| ScrapedPod {
             pod: pod.clone(),
             scrape: found.cloned().ok_or_else(missing),

@@ -55,7 +55,7 @@ pub struct RouteCounts {
     pub no_budget_count: u64,
     /// Requests that failed with all retries of their limit used.
     pub limit_count: u64,
-    /// Requests that succeeded after retries. A profile's counters do not say it.
+    /// Requests that succeeded after retries. A profile's counters do not have it.
     #[serde(skip)]
     pub saved_count: u64,
     /// Latency of requests, all attempts together.

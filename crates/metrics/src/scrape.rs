@@ -1,9 +1,10 @@
-//! Asking the proxies of many pods at the same time.
+//! Scrapes the proxies of many pods at the same time.
 
-use meshy_kube::failure;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use futures::StreamExt;
+use meshy_kube::failure::SharedError;
 use tokio::time::Instant;
 
 use super::pod_request::pod_request;
@@ -14,10 +15,10 @@ use super::text;
 /// The proxy's admin port.
 const ADMIN_PORT: u16 = 4191;
 
-/// How long one pod may take: a proxy answers in milliseconds, the rest is the way there.
+/// The longest time for one pod: a proxy responds within milliseconds, the rest is for the connection.
 pub const POD_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Pods asked at the same time: enough to hide the way, few enough to be no load on an API server.
+/// Pods scraped at the same time: many enough to hide the round trips, few enough to be no load on an API server.
 const AT_ONCE: usize = 32;
 
 /// One pod's proxy at one moment.
@@ -25,16 +26,16 @@ const AT_ONCE: usize = 32;
 pub struct ScrapedPod {
     /// The pod.
     pub pod: Pod,
-    /// What its proxy said, or why nothing was heard of it.
-    pub scrape: Result<Scrape, String>,
+    /// The counters of its proxy, or why the proxy was not scraped.
+    pub scrape: Result<Scrape, SharedError>,
 }
 
-/// All proxies of a set of pods, asked at the same time.
+/// All proxies of a set of pods, scraped at the same time.
 #[derive(Clone, Debug)]
 pub struct Scrapes {
-    /// The middle of the time in which they were asked.
+    /// The middle of the time in which they were scraped.
     pub at: Instant,
-    /// One entry for each pod asked, in the order of the pods.
+    /// One entry for each pod that has a proxy, in the order of the pods.
     pub pods: Vec<ScrapedPod>,
 }
 
@@ -47,18 +48,18 @@ impl Scrapes {
     }
 }
 
-/// Asks the proxies of all pods that have one. A proxy that does not answer within `deadline` is an entry with a reason,
-/// not an error.
+/// Scrapes the proxies of all pods that have one. A proxy that does not respond within `deadline` is an entry with the
+/// reason, not an error.
 pub async fn scrape_pods(client: &kube::Client, pods: Vec<Pod>, deadline: Duration) -> Scrapes {
     let begun = Instant::now();
-    let asked = pods.into_iter().filter(Pod::scrapable).map(|pod| async move {
+    let scrapes = pods.into_iter().filter(Pod::scrapable).map(|pod| async move {
         let scrape = match tokio::time::timeout(deadline, scrape(client, &pod)).await {
-            Ok(scrape) => scrape.map_err(|error| failure::plain(&error)),
-            Err(_) => Err(format!("no answer within {:.0} s", deadline.as_secs_f64())),
+            Ok(scrape) => scrape.map_err(SharedError::from),
+            Err(_) => Err(anyhow!("no response within {:.0} s", deadline.as_secs_f64()).into()),
         };
         ScrapedPod { pod, scrape }
     });
-    let pods = futures::stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let pods = futures::stream::iter(scrapes).buffered(AT_ONCE).collect().await;
     Scrapes { at: begun + begun.elapsed() / 2, pods }
 }
 

@@ -153,7 +153,7 @@ impl Scrape {
         Self { values: self.values.iter().map(change).collect() }
     }
 
-    /// When the proxy started, in seconds since 1970; none if it does not say.
+    /// When the proxy started, in seconds since 1970; none if that is not reported.
     pub fn started(&self) -> Option<f64> {
         self.of("process_start_time_seconds").map(|(_, value)| value).next()
     }

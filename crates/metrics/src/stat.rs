@@ -28,7 +28,7 @@ pub struct Row {
     pub responses_count: u64,
     /// Answers per second of the window; none without traffic.
     pub requests_per_second: Option<f64>,
-    /// Of the answers.
+    /// Of the responses.
     pub latency: Percentiles,
     /// Connections open now; none without a proxy.
     pub open_connections_count: Option<u64>,
@@ -149,7 +149,7 @@ fn finish(rows: BTreeMap<(String, String), Sums>, window: &Window) -> Vec<Row> {
     rows.into_iter().map(finish).collect()
 }
 
-/// Kubelet's probes are no traffic unless asked for; what arrives at the proxy's own admin port (probes of the proxy,
+/// Kubelet's probes count as traffic only on request; what arrives at the proxy's own admin port (probes of the proxy,
 /// these very scrapes) never is.
 pub(super) fn arrives_at_application(series: &Series, with_probes: bool) -> bool {
     !series.is("target_port", "4191") && (with_probes || !series.is("route_name", "probe"))

@@ -1,4 +1,4 @@
-//! The text that a proxy answers with: the Prometheus exposition format as far as proxies use it.
+//! The text of a proxy's response: the Prometheus exposition format as far as proxies use it.
 
 use thiserror::Error;
 

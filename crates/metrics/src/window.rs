@@ -92,7 +92,9 @@ mod tests {
     fn scrape_pods(at: Instant, pods: &[(&str, Result<&str, &str>)]) -> Scrapes {
         let scraped = |(name, scrape): &(&str, Result<&str, &str>)| ScrapedPod {
             pod: pod(name),
-            scrape: scrape.map(|text| text::parse(text).unwrap()).map_err(str::to_owned),
+            scrape: scrape
+                .map(|text| text::parse(text).unwrap())
+                .map_err(|why| anyhow::anyhow!("{why}").into()),
         };
         Scrapes { at, pods: pods.iter().map(scraped).collect() }
     }

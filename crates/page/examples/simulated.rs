@@ -19,8 +19,8 @@ use meshy_experiment::interval::Interval;
 use meshy_experiment::latency::{Latencies, Quantiles};
 use meshy_experiment::run::Run;
 use meshy_page::control::{
-    Acted, Breaker, Command, Controls, Details, Endpoint, Fault, Load, Mode, Policy, Progress, Scenario,
-    ServiceDetails, State, Step,
+    Acted, Breaker, Command, Controls, Details, Endpoint, Fault, Load, Mode, NotDone, Policy, Progress,
+    Scenario, ServiceDetails, State, Step,
 };
 use meshy_page::{Hub, Server};
 
@@ -240,7 +240,7 @@ impl Simulated {
     }
 
     /// A scenario of two steps, each of which waits for the viewer.
-    async fn scenario(&self, command: Command) -> Result<(), String> {
+    async fn scenario(&self, command: Command) -> Result<(), NotDone> {
         let step = |name: &str, title: &str| Step {
             name: name.to_owned(),
             title: title.to_owned(),
@@ -280,7 +280,7 @@ impl Simulated {
                 let name = {
                     let mut inner = self.inner();
                     let Some(run) = inner.state.run.as_mut().filter(|run| run.waiting) else {
-                        return Err("no step waits".to_owned());
+                        return Err(NotDone("no step waits".to_owned()));
                     };
                     run.waiting = false;
                     run.steps[run.current].name.clone()

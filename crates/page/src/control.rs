@@ -1,6 +1,7 @@
 //! What a viewer can do, what the page knows about the controls, and details that events do not have.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -53,8 +54,20 @@ pub enum Command {
     },
 }
 
-/// The result of a command: an error is shown to the viewer.
-pub type Acted<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+/// Why a command was not carried out, as the viewer reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotDone(pub String);
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotDone {}
+
+/// The result of a command.
+pub type Acted<'a> = Pin<Box<dyn Future<Output = Result<(), NotDone>> + Send + 'a>>;
 
 /// Carries out what viewers request, through the functions that the commands use.
 pub trait Controls: Send + Sync + 'static {

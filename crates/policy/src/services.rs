@@ -40,7 +40,7 @@ pub struct NotTestService {
 /// What the replicas of a test service saw so far, to be compared with a later look.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceIds {
-    /// One replica sees every attempt: good answers by the number of their try.
+    /// One replica gets every attempt: successful responses by the number of their attempts.
     Counted(BTreeMap<u32, u64>),
     /// Several see a part of a request's attempts each: the attempts of each id over all of them, and whether one was good.
     Summed {
@@ -61,7 +61,7 @@ impl ServiceIds {
         }
     }
 
-    /// Good answers between two looks, by the number of their try; none where a replica has forgotten some.
+    /// Successful responses between two readings, by the number of their attempts; none where a replica no longer has all of them.
     pub fn since(&self, before: &Self) -> Option<BTreeMap<u32, u64>> {
         match (before, self) {
             (Self::Counted(before), Self::Counted(after)) => {
@@ -161,7 +161,7 @@ async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow:
     // The names are for the hint; without them the error is as true.
     let names = services.list(&ListParams::default()).await;
     let names = names.map(|all| all.items.into_iter().filter_map(|s| s.metadata.name).collect::<Vec<_>>());
-    let elsewhere = "`-n NAMESPACE` looks elsewhere";
+    let elsewhere = "`-n NAMESPACE` selects another namespace";
     let hint = match names {
         Ok(names) if names.is_empty() => format!("namespace `{namespace}` has no services; {elsewhere}"),
         Ok(names) => format!("there are: {}", names.join(", ")),

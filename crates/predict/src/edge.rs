@@ -112,7 +112,7 @@ impl EdgeLoad {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EdgePrediction {
-    /// What was asked.
+    /// What was requested.
     pub scenario: EdgeLoad,
     /// Requests in the time.
     pub requests_count: u64,

@@ -7,7 +7,7 @@
 //!          └─ timeout, retries, budget        ←──────────── response ──────────────┘
 //! ```
 //!
-//! A *call* is a request as the client sees it, with all its attempts. A *job* is one attempt, first in the client's proxy,
+//! A *call* is a request as the client counts it, with all its attempts. A *job* is one attempt, first in the client's proxy,
 //! then on the way, then at a pod. A job outlives its call if the client disconnects and the service does not cancel.
 
 mod balancer;

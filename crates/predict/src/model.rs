@@ -44,7 +44,7 @@ pub struct Service {
     pub script: Vec<Step>,
     /// Its workers; `None` is unlimited and without service time.
     pub capacity: Option<Capacity>,
-    /// The requests that it answers with a 500 after their service time and before their calls.
+    /// The requests that get a 500 after their service time and before their calls.
     pub errors: Errors,
     /// Its pods.
     pub replicas: usize,

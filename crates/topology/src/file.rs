@@ -1,4 +1,4 @@
-//! The file format as types that write it and describe it in the JSON schema. Files are read by `read`, which knows lines.
+//! The file format as types that write it and describe it in the JSON schema. Files are read by `read`, which has the lines.
 
 use serde::Serialize;
 

@@ -60,7 +60,7 @@ struct Written {
 /// Writes the bundle.
 ///
 /// # Errors
-/// The file exists or cannot be written. A cluster that does not answer is noted in the bundle instead.
+/// The file exists or cannot be written. A cluster that does not respond is noted in the bundle instead.
 pub(super) async fn run(context: &Context, path: PathBuf) -> anyhow::Result<Exit> {
     if context.dry_run {
         context.report.say(format!("would write {} from lab `{}`", path.display(), context.name));
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, path: PathBuf) -> anyhow::Result<Exit
     let mut open = fs::OpenOptions::new();
     let file = open.write(true).create_new(true).mode(0o600).open(&path);
     let mut file = file
-        .with_context(|| format!("cannot make {}", path.display()))
+        .with_context(|| format!("cannot create {}", path.display()))
         .hint("an existing file is never overwritten; name another one")
         .exit(Exit::Usage)?;
     let incomplete = Incomplete(&path);

@@ -8,7 +8,7 @@ use meshy_lab::addons::expiry::{self, Certificate};
 /// Prints each certificate with its end.
 ///
 /// # Errors
-/// The cluster cannot be asked, or a certificate cannot be read.
+/// The cluster cannot be read, or a certificate cannot be read.
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let found = expiry::certificates(&client).await?;

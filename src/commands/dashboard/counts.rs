@@ -156,7 +156,7 @@ impl Counting {
 }
 
 impl Proxies {
-    /// Reads which pods there are. An API server that is busy is asked again; the counts go on.
+    /// Reads which pods there are. A request to an API server that is busy is repeated; the counts go on.
     async fn read_pods(&mut self) {
         let read = async {
             let pods = pods::list(self.kinds.client(), None).await?;

@@ -36,7 +36,7 @@ struct Entry {
 /// Opens the lab.
 ///
 /// # Errors
-/// There is no lab, or its API fails; the user does not consent to changes that `--allow-changes` asks for.
+/// There is no lab, or its API fails; the user does not consent to the changes of `--allow-changes`.
 pub(super) async fn open(
     context: &Context,
     args: &Args,

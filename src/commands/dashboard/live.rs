@@ -9,6 +9,7 @@ use meshy_experiment::event::{Change, Kind};
 use meshy_kube::Kinds;
 use meshy_load::Target;
 use meshy_metrics::routes::Service;
+use meshy_page::control::NotDone;
 use meshy_page::{Command, Hub, State};
 use meshy_policy::policy::Session;
 use meshy_policy::test_service::FaultChange;
@@ -66,7 +67,7 @@ impl Page {
         self.hub.set_state(&self.state);
     }
 
-    /// Carries out a command and answers it.
+    /// Carries out a command and sends the result.
     pub(super) async fn act(&mut self, request: Request) {
         self.state.error = None;
         let done = self.command(request.command).await;
@@ -75,8 +76,8 @@ impl Page {
             self.tick();
         }
         self.show();
-        // A viewer that is gone wants no answer.
-        let _ = request.reply.send(done.map_err(|error| format!("{error:#}")));
+        // A viewer that is gone needs no result.
+        let _ = request.reply.send(done.map_err(|error| NotDone(format!("{error:#}"))));
     }
 
     async fn command(&mut self, command: Command) -> anyhow::Result<()> {

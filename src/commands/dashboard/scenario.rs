@@ -23,7 +23,7 @@ const LENGTH: Duration = Duration::from_secs(12 * 3600);
 /// Events that may wait for the hub, which takes them at once.
 const WAITING: usize = 100_000;
 
-/// A run that a viewer has asked for.
+/// A run that a viewer has requested.
 pub(super) struct Order {
     args: run::Args,
     plan: Plan,
@@ -135,7 +135,7 @@ fn command(name: &str, flags: &str, short: bool) -> String {
     format!("meshy run {name} --pause{short}{flags}")
 }
 
-/// Carries out the runs that are asked for, one at a time, until the page ends.
+/// Carries out the requested runs, one at a time, until the page ends.
 pub(super) async fn serve(
     (context, hub): (&Context, &Arc<Hub>),
     interrupted: watch::Receiver<bool>,

@@ -1,4 +1,4 @@
-//! `meshy policy breakers`: the state of each endpoint, as each client's circuit breaker sees it.
+//! `meshy policy breakers`: the state of each endpoint in each client's circuit breaker.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// The service
     #[arg(value_name = "SERVICE")]
     service: String,
-    /// Its namespace
+    /// The service's namespace
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     namespace: String,
     /// How long to watch the counters

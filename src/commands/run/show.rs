@@ -39,7 +39,7 @@ pub(in crate::commands) struct Document<'a> {
     expectations: &'a [ConditionResult],
 }
 
-/// A run that takes longer says so first.
+/// A longer run shows its length first.
 const LONG: Duration = Duration::from_secs(30);
 
 /// Checks that the files of the result can be written, before anything is started.

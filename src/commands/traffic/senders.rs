@@ -28,7 +28,7 @@ pub(super) struct Wanted<'a> {
     pub(super) length: Duration,
 }
 
-/// Whether the load is sent by pods: if flags say so, or to a Service of a cluster that meshy made.
+/// Whether the load is sent by pods: if flags request it, or to a Service of a cluster that meshy created.
 ///
 /// # Errors
 /// Returns an error if the records of labs cannot be read.

@@ -108,7 +108,7 @@ pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     Err::<(), _>(error).hint(hint).unwrap_err()
 }
 
-/// Returns what the events of these pods say; events outlive their pods.
+/// Returns the events of these pods as text; events outlive their pods.
 fn rewritten(events: Vec<Event>, pods: &[Pod], reasons: &[&str]) -> Vec<Rewritten> {
     let uids: HashSet<&str> = pods.iter().filter_map(|pod| pod.metadata.uid.as_deref()).collect();
     let shown = |event: Event| {

@@ -1,5 +1,6 @@
 //! `POST /bounce`: a request that sends another request.
 
+use http::uri::InvalidUri;
 use http::{Response, StatusCode, Uri, request::Parts};
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
@@ -47,14 +48,26 @@ pub(crate) async fn respond(state: &State, request: &Parts, body: &[u8], arrival
     response
 }
 
-/// Returns the endpoint in the body of a bounce request, or why the body is not valid.
-fn endpoint(body: &[u8]) -> Result<Uri, String> {
-    const EXPECTED: &str = r#"expected a body like {"rebound":"true","endpoint":"http://HOST:PORT/PATH"}"#;
-    let bounce: Bounce = serde_json::from_slice(body).map_err(|error| format!("{error}\n{EXPECTED}"))?;
-    if bounce.rebound != "true" {
-        return Err(format!("invalid rebound `{}`\n{EXPECTED}", bounce.rebound));
+const EXPECTED: &str = r#"expected a body like {"rebound":"true","endpoint":"http://HOST:PORT/PATH"}"#;
+
+/// Why the body of a bounce request is not valid.
+#[derive(Debug, thiserror::Error)]
+enum InvalidBody {
+    #[error("{0}\n{EXPECTED}")]
+    Json(#[from] serde_json::Error),
+    #[error("invalid rebound `{0}`\n{EXPECTED}")]
+    Rebound(String),
+    #[error("invalid endpoint `{endpoint}`: {source}")]
+    Endpoint { endpoint: String, source: InvalidUri },
+}
+
+/// Returns the endpoint in the body of a bounce request.
+fn endpoint(body: &[u8]) -> Result<Uri, InvalidBody> {
+    let Bounce { rebound, endpoint } = serde_json::from_slice(body)?;
+    if rebound != "true" {
+        return Err(InvalidBody::Rebound(rebound));
     }
-    bounce.endpoint.parse().map_err(|error| format!("invalid endpoint `{}`: {error}", bounce.endpoint))
+    endpoint.parse().map_err(|source| InvalidBody::Endpoint { endpoint, source })
 }
 
 /// Returns the status and the reason phrase of a status line: `500 Internal Server Error`.

@@ -59,6 +59,11 @@ struct Load {
     stop: watch::Sender<bool>,
 }
 
+/// The run whose plan this sender has, where another plan arrives.
+#[derive(Debug, thiserror::Error)]
+#[error("this sender already has the plan of run `{0}`")]
+struct OtherPlan(String);
+
 /// Serves until `shutdown` resolves or the controller is gone; returns the exit code of the container.
 pub(crate) async fn run(
     config: Config,
@@ -176,11 +181,11 @@ impl Sender {
     }
 
     /// Takes a plan, unless it has another one.
-    fn take(&self, plan: SenderPlan) -> Result<Status, String> {
+    fn take(&self, plan: SenderPlan) -> Result<Status, OtherPlan> {
         let mut job = self.job();
         match job.as_ref() {
             Some(other) if other.plan != plan => {
-                return Err(format!("this sender already has the plan of run `{}`", other.plan.run));
+                return Err(OtherPlan(other.plan.run.clone()));
             }
             Some(_) => {}
             None => {

@@ -1,4 +1,4 @@
-//! The header `Accept`: in which form a client wants objects.
+//! The header `Accept`: in which form a client gets objects.
 
 use crate::error::{ApiError, Result};
 use crate::table::TableOptions;

@@ -1,4 +1,4 @@
-//! Reviews: questions that a client asks about itself. They are not stored.
+//! Reviews: requests about the client itself. They are not stored.
 //!
 //! Every authenticated client is administrator, so each access is allowed.
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
-/// The word that asks for it.
+/// The argument that requests it.
 pub const WORD: &str = "internal-child";
 
 static ENABLED: AtomicBool = AtomicBool::new(false);

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{bound, children};
 
-/// The word that asks for it.
+/// The argument that requests it.
 pub const WORD: &str = "internal-supervise";
 
 /// The word that ends what the program of a killed supervisor has started: `meshy internal-supervise-end LAB PID`.

@@ -24,7 +24,7 @@ pub(super) struct Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signal {
     Success,
-    /// A success that says that the endpoint is busy: a 429 or RESOURCE_EXHAUSTED. It lowers the success rate.
+    /// A success by which the endpoint reports that it is busy: a 429 or RESOURCE_EXHAUSTED. It lowers the success rate.
     RateLimited,
     Failure,
 }

@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use meshy_net::BoxIo;
 
-/// Whether an address is one that the server answers for, on every port: the documentation network 198.51.100.0/24 (TEST-NET-2
+/// Whether an address is one that the server responds for, on every port: the documentation network 198.51.100.0/24 (TEST-NET-2
 /// of RFC 5737), which is not in use. Other addresses outside of the cluster are unreachable.
 pub(super) fn answers_for(address: Ipv4Addr) -> bool {
     address.octets()[..3] == [198, 51, 100]

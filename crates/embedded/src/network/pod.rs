@@ -1,4 +1,4 @@
-//! The network as one pod sees it.
+//! The network of one pod.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

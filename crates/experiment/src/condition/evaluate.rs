@@ -1,6 +1,7 @@
 //! Decides a condition: met, not met, or undecided, with the numbers in words.
 
 use super::measure::{Measured, measure};
+use super::not_measured::NotMeasured;
 use super::{Condition, Operand, Operator, Right, Unit};
 use crate::event::{ConditionResult, Results, Verdict};
 use crate::interval::{Interval, float};
@@ -48,7 +49,7 @@ fn decide(
     results: &Results,
     variant: Option<&str>,
 ) -> (Verdict, String) {
-    let measure = |operand: &Operand, unit: Option<Unit>| -> Result<Measured, String> {
+    let measure = |operand: &Operand, unit: Option<Unit>| -> Result<Measured, NotMeasured> {
         let measured = measure(results, variant, operand, unit)?;
         Ok(match basis {
             Basis::Intervals => measured,
@@ -77,7 +78,7 @@ fn decide(
     }
 }
 
-fn unmeasured(why: &str) -> (Verdict, String) {
+fn unmeasured(why: &NotMeasured) -> (Verdict, String) {
     (Verdict::Undecided, format!("not measured: {why}"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::not_measured::NotMeasured;
 use super::{Metric, Operand, Place, Unit};
 use crate::event::{Counts, EdgeCounts, Outcome, Results, ServiceCounts, StepResult, Totals, sum};
 use crate::interval::{Interval, float};
@@ -33,13 +34,13 @@ struct Counted {
 /// Measures an operand. `unit` chooses between share and number where both are possible.
 ///
 /// # Errors
-/// Why it is not known, in words.
+/// Why it has no value.
 pub(super) fn measure(
     results: &Results,
     variant: Option<&str>,
     operand: &Operand,
     unit: Option<Unit>,
-) -> Result<Measured, String> {
+) -> Result<Measured, NotMeasured> {
     let step = step(results, variant, operand)?;
     if matches!(operand.metric, Metric::Class | Metric::Recovery) {
         return recovery(step, operand.metric);
@@ -51,12 +52,12 @@ pub(super) fn measure(
         return at_service(&step.totals, operand);
     }
     let counted = counted(step, operand)?;
-    let ratio = |hits: u64, count: u64, what: &str| match count {
-        0 => Err(format!("there were no {what}")),
+    let ratio = |hits: u64, count: u64, what: &'static str| match count {
+        0 => Err(NotMeasured::None(what)),
         _ => Ok(share(hits, count)),
     };
     let edge = counted.edge.as_ref();
-    let attempts = || edge.ok_or_else(|| "no proxy counted attempts".to_owned());
+    let attempts = || edge.ok_or(NotMeasured::NoAttempts);
     match operand.metric {
         Metric::Success => ratio(counted.succeeded, counted.requests, "requests"),
         Metric::ActualSuccess => {
@@ -65,7 +66,7 @@ pub(super) fn measure(
         }
         Metric::MutualTls => {
             let edge = attempts()?;
-            let hits = edge.attempts_mutual_tls.ok_or("the proxies do not report TLS here")?;
+            let hits = edge.attempts_mutual_tls.ok_or(NotMeasured::NoTls)?;
             ratio(hits, edge.attempts, "attempts")
         }
         Metric::Share => ratio(counted.requests, load(step, operand).requests, "requests of the load"),
@@ -87,14 +88,14 @@ pub(super) fn measure(
             Ok(Measured { share: Some((edge.attempts, requests)), ..value(attempts, Unit::PerRequest) })
         }
         Metric::AddedLoad => {
-            added_load(edge.or(by_the_service(step, operand).as_ref()).ok_or("no source counted attempts")?)
+            added_load(edge.or(by_the_service(step, operand).as_ref()).ok_or(NotMeasured::NoSource)?)
         }
         Metric::Outcome(outcome) => {
             // A proxy that counted mutual TLS would have counted what it rejected, too.
             let is_read = edge.is_some_and(|edge| edge.attempts_mutual_tls.is_some());
             let is_known = is_read && matches!(outcome, Outcome::Denied | Outcome::RateLimited);
             if counted.outcomes.is_empty() && counted.requests > 0 && !is_known {
-                return Err("no source reported outcomes".to_owned());
+                return Err(NotMeasured::NoOutcomes);
             }
             let hits = counted.outcomes.get(&outcome).copied().unwrap_or_default();
             number(hits, counted.requests, unit)
@@ -103,7 +104,7 @@ pub(super) fn measure(
             let hits = counted.statuses.get(&status.to_string()).copied().unwrap_or_default();
             number(hits, counted.requests, unit)
         }
-        _ => Err("it is not known here".to_owned()),
+        _ => Err(NotMeasured::Unknown),
     }
 }
 
@@ -111,18 +112,18 @@ fn step<'a>(
     results: &'a Results,
     variant: Option<&str>,
     operand: &Operand,
-) -> Result<&'a StepResult, String> {
+) -> Result<&'a StepResult, NotMeasured> {
     let name = match &operand.step {
         Some(name) => name.as_str(),
         None => match results.steps() {
             [only] => only,
-            _ => return Err("the run has several steps, write STEP.METRIC".to_owned()),
+            _ => return Err(NotMeasured::SeveralSteps),
         },
     };
     let variant = operand.variant.as_deref().or(variant);
     results.step(variant, name).filter(|step| step.totals.duration_ms > 0).ok_or_else(|| match variant {
-        Some(variant) => format!("step `{name}` of variant `{variant}` did not run"),
-        None => format!("step `{name}` did not run"),
+        Some(variant) => NotMeasured::NoStepOfVariant { step: name.to_owned(), variant: variant.to_owned() },
+        None => NotMeasured::NoStep(name.to_owned()),
     })
 }
 
@@ -134,7 +135,7 @@ fn load(step: &StepResult, operand: &Operand) -> Counts {
     }
 }
 
-fn counted(step: &StepResult, operand: &Operand) -> Result<Counted, String> {
+fn counted(step: &StepResult, operand: &Operand) -> Result<Counted, NotMeasured> {
     let (load, edge, millis) = match operand.window {
         None => (load(step, operand), at(&step.totals.edges, operand, step), step.totals.duration_ms),
         Some((from, to)) => windowed(step, operand, from, to)?,
@@ -166,7 +167,7 @@ fn counted(step: &StepResult, operand: &Operand) -> Result<Counted, String> {
             edge: None,
             seconds,
         }),
-        (Some(place), None) => Err(format!("no proxy counted requests to `{place}`")),
+        (Some(place), None) => Err(NotMeasured::NoRequestsTo(place.clone())),
     }
 }
 
@@ -175,10 +176,10 @@ fn windowed(
     operand: &Operand,
     from: Duration,
     to: Duration,
-) -> Result<(Counts, Option<EdgeCounts>, u64), String> {
+) -> Result<(Counts, Option<EdgeCounts>, u64), NotMeasured> {
     let (start, end) = (step.at(from), step.at(to));
     if u128::from(end.0) + 1000 < to.as_millis() || end.0 <= start.0 {
-        return Err(format!("the step was measured for {} s only", float(end.0) / 1000.0));
+        return Err(NotMeasured::TooShort(float(end.0) / 1000.0));
     }
     let edge = at(&end.2, operand, step).map(|edge| match at(&start.2, operand, step) {
         Some(before) => edge_minus(&edge, &before),
@@ -202,19 +203,19 @@ fn at(edges: &[EdgeCounts], operand: &Operand, step: &StepResult) -> Option<Edge
 
 /// The requests that attempts are divided by: on an edge its own, at a service those of the load, so that the number
 /// is the whole amplification of the chain.
-fn amplified(step: &StepResult, operand: &Operand, edge: &EdgeCounts) -> Result<u64, String> {
+fn amplified(step: &StepResult, operand: &Operand, edge: &EdgeCounts) -> Result<u64, NotMeasured> {
     let requests = match &operand.place {
         Some(Place::Edge(..)) => edge.requests,
         _ => load(step, operand).requests,
     };
-    if requests == 0 { Err("there were no requests".to_owned()) } else { Ok(requests) }
+    if requests == 0 { Err(NotMeasured::None("requests")) } else { Ok(requests) }
 }
 
 /// Attempts beyond the first, per request at the service.
-fn added_load(edge: &EdgeCounts) -> Result<Measured, String> {
+fn added_load(edge: &EdgeCounts) -> Result<Measured, NotMeasured> {
     let retries = edge.attempts.saturating_sub(edge.requests);
     let interval = match (edge.requests, retries) {
-        (0, _) => return Err("there were no requests".to_owned()),
+        (0, _) => return Err(NotMeasured::None("requests")),
         (_, 0) => Interval::exact(0.0),
         (requests, _) => Interval::count(retries).scaled(1.0 / float(requests), 0.0),
     };
@@ -251,7 +252,7 @@ fn quantile(metric: Metric) -> Option<f64> {
     }
 }
 
-fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured, String> {
+fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured, NotMeasured> {
     let latencies = match place {
         None => Some(&step.totals.latencies),
         Some(place) => step.totals.edge_latencies.get(&place.to_string()),
@@ -259,32 +260,31 @@ fn latency(step: &StepResult, place: Option<&Place>, q: f64) -> Result<Measured,
     let interval = latencies.and_then(|latencies| {
         if q < 1.0 { latencies.quantile(q) } else { latencies.max().map(Interval::exact) }
     });
-    interval.map(|interval| value(interval, Unit::Millis)).ok_or_else(|| "no latency was measured".to_owned())
+    interval.map(|interval| value(interval, Unit::Millis)).ok_or(NotMeasured::NoLatency)
 }
 
 /// What is counted at a service: its wasted work, or its probes.
-fn at_service(totals: &Totals, operand: &Operand) -> Result<Measured, String> {
+fn at_service(totals: &Totals, operand: &Operand) -> Result<Measured, NotMeasured> {
     let Some(Place::Service(name)) = &operand.place else {
-        let metric = operand.metric;
-        return Err(format!("`{metric}` is counted by services, write `{metric}@SERVICE`"));
+        return Err(NotMeasured::NoService(operand.metric));
     };
     let found: Option<&ServiceCounts> = totals.services.iter().find(|service| service.service == *name);
-    let service = found.ok_or_else(|| format!("service `{name}` reported no counts"))?;
+    let service = found.ok_or_else(|| NotMeasured::NotReported(name.clone()))?;
     if operand.metric == Metric::Probes {
         return Ok(value(Interval::exact(float(service.probes)), Unit::Count));
     }
     match service.worked() {
-        0 => Err(format!("service `{name}` finished no request")),
+        0 => Err(NotMeasured::NothingFinished(name.clone())),
         worked => Ok(share(service.wasted, worked)),
     }
 }
 
-fn recovery(step: &StepResult, metric: Metric) -> Result<Measured, String> {
-    let end = step.started.trigger_end_ms.ok_or("the step has no trigger")?;
+fn recovery(step: &StepResult, metric: Metric) -> Result<Measured, NotMeasured> {
+    let end = step.started.trigger_end_ms.ok_or(NotMeasured::NoTrigger)?;
     let rule = storm::Rule::for_step(step.started.duration_ms, end);
     let class = storm::classify(&step.totals.arrivals, end, rule);
     match (metric, &class) {
-        (_, Class::Undecided { reason }) => Err(reason.clone()),
+        (_, Class::Undecided { reason }) => Err(NotMeasured::NoClass(reason.clone())),
         (Metric::Recovery, Class::Recovered { after_seconds }) => {
             Ok(value(Interval::exact(float(*after_seconds) * 1000.0), Unit::Millis))
         }
@@ -301,12 +301,12 @@ fn share(hits: u64, count: u64) -> Measured {
     Measured { share: Some((hits, count)), ..value(Interval::share(hits, count), Unit::Ratio) }
 }
 
-fn number(hits: u64, count: u64, unit: Option<Unit>) -> Result<Measured, String> {
+fn number(hits: u64, count: u64, unit: Option<Unit>) -> Result<Measured, NotMeasured> {
     match unit {
         Some(Unit::Count) => {
             Ok(Measured { share: Some((hits, 1)), ..value(Interval::exact(float(hits)), Unit::Count) })
         }
-        _ if count == 0 => Err("there were no requests".to_owned()),
+        _ if count == 0 => Err(NotMeasured::None("requests")),
         _ => Ok(share(hits, count)),
     }
 }

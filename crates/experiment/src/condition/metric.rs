@@ -7,7 +7,7 @@ use crate::event::Outcome;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// The share of requests that succeeded, as the client sees it.
+    /// The share of requests that succeeded, as the client counts it.
     Success,
     /// The share of attempts that succeeded.
     ActualSuccess,

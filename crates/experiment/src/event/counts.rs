@@ -153,7 +153,7 @@ impl EdgeCounts {
 }
 
 impl ServiceCounts {
-    /// The finished requests that got a worker: a full queue answers without work.
+    /// The finished requests that got a worker: a full queue responds without work.
     pub(crate) fn worked(&self) -> u64 {
         self.finished.saturating_sub(self.queue_full)
     }

@@ -125,7 +125,7 @@ impl Subscriber {
         self.shared.queue().skipped_ticks
     }
 
-    /// Returns how many other events were lost: a view that sees this reads the run's file instead.
+    /// Returns how many other events were lost: a view that gets this reads the run's file instead.
     pub fn lost(&self) -> u64 {
         self.shared.queue().lost
     }

@@ -35,7 +35,7 @@ pub struct Fault {
     /// Connections are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub down: bool,
-    /// Back to what the manifest says.
+    /// Back to the values of the manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
     /// How many pods of the service have the fault; all unless given.

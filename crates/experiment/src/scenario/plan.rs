@@ -11,7 +11,7 @@ pub struct Changes {
     pub remove: Vec<String>,
     /// Policy files to apply.
     pub apply: Vec<String>,
-    /// Services whose faults end: back to what the manifest says.
+    /// Services whose faults end: back to the values of the manifest.
     pub reset: Vec<String>,
     /// Faults to set before the load starts.
     pub faults: Vec<Fault>,

@@ -27,7 +27,7 @@ const QUOTED_LINES: usize = 3;
 /// What stands in a line that reports an error; a program often writes others after it while it ends.
 const ERROR_MARKS: [&str; 7] = ["emerg", "crit", "alert", "fatal", "panic", "error", "exception"];
 
-/// Where a Deployment and its ReplicaSets say which of them belongs to the latest template.
+/// Where a Deployment and its ReplicaSets record which of them belongs to the latest template.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// How to find the pods of an object; none where it has no pods.
@@ -116,7 +116,7 @@ impl Workload {
     }
 
     /// What is still missing when the workload's own status counts this many pods as ready. It is its controller's word, and
-    /// one that has just started again, as after a reboot, says for a while what was true before.
+    /// one that has just started again, as after a reboot, reports for a while what was true before.
     pub(super) fn behind(&self, wanted: i64) -> Option<String> {
         // One on its way out is fine, too, and does not count.
         let is_ready = |(pod, pod_state): &&(Pod, PodState)| {
@@ -213,7 +213,7 @@ impl Workload {
         }
     }
 
-    /// What a pod of the object that is not ready says of itself: the latest warning about it (a failing probe, a volume
+    /// What a pod of the object that is not ready reports: the latest warning about it (a failing probe, a volume
     /// that does not come), else the end of its log.
     pub(super) async fn quote(&self, object: &Object) -> Option<String> {
         let labels = pods_of(object)?.label_selector?;

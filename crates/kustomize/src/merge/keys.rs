@@ -1,4 +1,4 @@
-//! Which lists of the API merge by which keys: its `patchMergeKey`s, for the versions (1.21) that kustomize 5.8 knows.
+//! Which lists of the API merge by which keys: its `patchMergeKey`s, for the versions (1.21) that kustomize 5.8 has.
 
 use crate::id::Gvk;
 

@@ -191,7 +191,7 @@ fn blocks(text: &str, label: &str) -> Option<String> {
     (!found.is_empty()).then_some(found)
 }
 
-/// What is said about a certificate.
+/// What is reported about a certificate.
 #[derive(Clone, Debug)]
 pub struct About {
     /// Its subject's common name, or the whole subject.

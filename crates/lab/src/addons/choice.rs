@@ -47,7 +47,7 @@ impl Default for Choice {
 }
 
 impl Choice {
-    /// What the flags say, and where they say nothing the lab's earlier choice.
+    /// What the flags choose, and without flags the lab's earlier choice.
     ///
     /// # Errors
     /// The flags would take away what is installed, or the lab needs a file again that came from stdin.

@@ -43,7 +43,7 @@ impl Certificate {
 /// All certificates that are there: none on a cluster whose control plane is built in.
 ///
 /// # Errors
-/// The cluster cannot be asked, or a certificate cannot be read.
+/// The cluster cannot be read, or a certificate cannot be read.
 pub async fn certificates(client: &Client) -> anyhow::Result<Vec<Certificate>> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let roots = async {

@@ -35,7 +35,7 @@ pub(super) const INGRESS: &str = "registry.k8s.io/ingress-nginx/controller";
 /// From the release notes of ingress-nginx v1.15.1 and its static manifests.
 const INGRESS_DIGEST: &str = "sha256:594ceea76b01c592858f803f9ff4d2cb40542cae2060410b2c95f75907d659e1";
 
-/// A repository's name on the registry that was asked for, if one was: the host is exchanged, the path kept.
+/// A repository's name on the requested registry, if there is one: the host is exchanged, the path kept.
 pub(super) fn on_registry(repository: &str, registry: Option<&str>) -> String {
     match (registry, repository.split_once('/')) {
         (Some(registry), Some((_, path))) => format!("{}/{path}", registry.trim_end_matches('/')),

@@ -47,7 +47,7 @@ pub fn render(options: &Options, webhook: &Serving) -> anyhow::Result<Manifests>
     Ok(all)
 }
 
-/// Applies, waits until the controller is ready, and only then lets its webhook be asked about Ingresses.
+/// Applies, waits until the controller is ready, and only then lets its webhook be called for Ingresses.
 ///
 /// # Errors
 /// A refusal of the API server, or what the controller lacks at the deadline.

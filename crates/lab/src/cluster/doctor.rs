@@ -12,7 +12,7 @@ use meshy_base::Report;
 use meshy_base::error::{Advise, Exit};
 use meshy_base::exec::{find, first_line};
 
-/// How long one line of questions may take; all are asked at once and the whole must be over in 2 s.
+/// How long one check may take; all run at the same time and must end within 2 s.
 const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Since this version of kind its nodes look into a folder for how to reach a registry; before, each cluster had to be configured.
@@ -59,8 +59,8 @@ impl Check {
     }
 }
 
-/// Looks at what a new KinD lab needs, says the warnings once, and stops at what is missing. Ports are left out: `up` finds
-/// free ones and says which.
+/// Checks what a new KinD lab needs, reports the warnings once, and fails if something is missing. Ports are left out: `up` finds
+/// free ones and reports which.
 ///
 /// # Errors
 /// Something is missing ([`Exit::Prerequisite`]).

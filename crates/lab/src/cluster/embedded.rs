@@ -47,7 +47,7 @@ impl Embedded {
         let log = files::open(name, files::EMBEDDED_LOG, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
         let log = log.context("the lab's folder is gone")?;
         let logged = log.metadata().map_or(0, |log| log.len());
-        let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+        let (reader, writer) = std::io::pipe().context("cannot create a pipe")?;
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(&program);
         if cfg!(target_os = "linux") {

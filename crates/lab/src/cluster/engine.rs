@@ -15,7 +15,7 @@ use meshy_base::bounded::{self, Links};
 use meshy_base::error::{self, Advise, Exit};
 use meshy_base::input;
 
-/// How long an engine may take to say its version; a healthy one takes milliseconds.
+/// How long an engine may take to report its version; a healthy one takes milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Seconds for one request to the engine; removing a node of a busy machine takes the longest.
@@ -30,7 +30,7 @@ pub struct Engine {
     pub endpoint: Endpoint,
 }
 
-/// Where an engine listens and who says so.
+/// Where an engine listens and where that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// For example `unix:///var/run/docker.sock`.
@@ -43,14 +43,14 @@ impl Engine {
     /// Whether the engine holds an image.
     ///
     /// # Errors
-    /// It does not answer.
+    /// It does not respond.
     pub async fn has_image(&self, image: &str) -> anyhow::Result<bool> {
         let found = there(self.docker.inspect_image(image).await);
         Ok(found.with_context(|| format!("cannot look for image `{image}`"))?.is_some())
     }
 }
 
-/// What was looked for, if it is there: only that the engine says so is absence, any other error stays one.
+/// What was looked for, if it is there: only the engine's own "not found" is absence, any other error stays one.
 ///
 /// # Errors
 /// All others of the engine's.
@@ -65,7 +65,7 @@ pub fn there<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError
 /// Connects to the engine.
 ///
 /// # Errors
-/// No engine answers, the socket is forbidden, or the endpoint is not on this machine.
+/// No engine responds, the socket is forbidden, or the endpoint is not on this machine.
 pub async fn connect() -> anyhow::Result<Engine> {
     let endpoint = endpoint(&Environment::of_process())?;
     let path = match endpoint.host.split_once("://") {
@@ -94,7 +94,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
     Ok(Engine { docker, endpoint })
 }
 
-/// Whether the engine's connection broke or its answer made no sense, rather than that it said no.
+/// Whether the connection to the engine failed or its response is not valid, other than a refusal.
 pub fn broke_off(error: &EngineError) -> bool {
     matches!(
         error,
@@ -109,7 +109,7 @@ pub fn broke_off(error: &EngineError) -> bool {
 }
 
 /// Names the engine as the culprit where it lost the connection during of some work: the error itself reports only what was
-/// being done. What the engine said in so many words stays as it is.
+/// being done. The engine's own message stays as it is.
 pub fn as_engine_error(error: anyhow::Error) -> anyhow::Error {
     let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(broke_off));
     if !broke || error::id_of(&error).is_some() {

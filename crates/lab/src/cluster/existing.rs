@@ -1,4 +1,4 @@
-//! A cluster that meshy did not make: used with its owner's consent, left as it was found.
+//! A cluster that meshy did not create: used with its owner's consent, left as it was found.
 
 use anyhow::{Context as _, anyhow};
 

@@ -62,7 +62,7 @@ fn certs_d(name: &LabName) -> anyhow::Result<PathBuf> {
 async fn own_nodes(engine: &Engine, name: &LabName) -> anyhow::Result<Vec<Node>> {
     let nodes = nodes::list(engine, name, &certs_d(name)?).await?;
     if nodes.iter().any(|n| !n.ours) {
-        return Err(anyhow!("there is a kind cluster `{name}` that meshy did not make"))
+        return Err(anyhow!("there is a kind cluster `{name}` that meshy did not create"))
             .hint(format!("`--context kind-{name}` uses it as it is; `--name` makes a lab of another name"))
             .id("cluster-foreign")
             .exit(Exit::Prerequisite);
@@ -115,7 +115,7 @@ impl Kind {
     }
 }
 
-/// What kind said, shortened to its error, with a hint where the cause is known.
+/// The output of kind, shortened to its error, with a hint where the cause is known.
 fn text_of(error: anyhow::Error, kind: &KindState) -> anyhow::Error {
     let Some(said) = error.downcast_ref::<Failure>().map(|f| f.said.clone()) else { return error };
     let has = |words: &[&str]| words.iter().any(|w| said.contains(w));

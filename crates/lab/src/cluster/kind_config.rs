@@ -11,7 +11,7 @@ pub(super) const CERTS_D: &str = "/etc/containerd/certs.d";
 
 /// The configuration for a lab, as JSON, which is YAML too.
 ///
-/// The mount is two things at once: how each node learns that `localhost:PORT` is the private registry, and the mark by
+/// The mount is two things at once: how each node finds that `localhost:PORT` is the private registry, and the mark by
 /// which nodes are reported as this lab's (kind gives its containers no label of ours).
 pub(super) fn kind_config(kind: &KindState, certs_d: &Path) -> String {
     let image = kind.node_image.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@
 //!          remove ─┘               note: the lab's id    mark: the id in each entry
 //! ```
 //!
-//! Each entry carries a mark with the random id of its lab, and the lab's folder knows the id. An entry without that mark is
+//! Each entry carries a mark with the random id of its lab, and the lab's folder has the id. An entry without that mark is
 //! never replaced and never removed, whatever its name is.
 
 use std::fs;

@@ -59,7 +59,7 @@ fn provider(folder: &Path) -> Provider {
     if is_embedded { Provider::Embedded } else { Provider::Existing }
 }
 
-/// Removes the lab's entries from the kubeconfig. The note in the lab's folder says which entries those are.
+/// Removes the lab's entries from the kubeconfig. The note in the lab's folder lists them.
 async fn remove_entries(
     env: &Env,
     name: &LabName,

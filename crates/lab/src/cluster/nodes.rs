@@ -1,4 +1,4 @@
-//! The containers that are a lab's nodes, as the engine sees them.
+//! The containers that are a lab's nodes, as the engine lists them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::Context as _;
 
-/// Whether a port of 127.0.0.1 is taken. Only "address in use" says so: a port that this user may not bind may well be
+/// Whether a port of 127.0.0.1 is taken. Only "address in use" shows it: a port that this user may not bind may well be
 /// bound by the engine.
 pub(super) fn taken(port: u16) -> bool {
     matches!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)), Err(e) if e.kind() == ErrorKind::AddrInUse)

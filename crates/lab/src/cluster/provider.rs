@@ -87,7 +87,7 @@ impl Provider {
     /// Returns the parts as they are now.
     ///
     /// # Errors
-    /// No process can be asked.
+    /// The processes cannot be listed.
     pub async fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
         match self {
             Self::Kind(kind) => kind.parts(record).await,
@@ -157,7 +157,7 @@ impl Provider {
     /// Returns what [`Provider::delete`] would remove.
     ///
     /// # Errors
-    /// No process can be asked.
+    /// The processes cannot be listed.
     pub async fn would_delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Existing(existing) => existing.would_delete(env, record).await,

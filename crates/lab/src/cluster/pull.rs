@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::nodes::Node;
 use meshy_base::error::Advise as _;
 
-/// By the interface that the kubelet speaks too; a node image without its client has containerd's own, which reads the same
+/// By the interface that the kubelet uses too; a node image without its client has containerd's own, which reads the same
 /// folder for how to reach a registry. In a node that was just started the runtime is not up yet: it gets half a minute.
 const PULL: &str = r#"left=150
 until ctr version > /dev/null 2>&1 || [ "$left" = 0 ]; do left=$((left - 1)); sleep 0.2; done

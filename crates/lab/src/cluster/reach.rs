@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a wait looks whether the process still runs: it reads a lock and a file below /proc.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Refuses to use a lab that this machine knows to be stopped, where that costs no request.
+/// Refuses to use a lab that is stopped, where that is known without a request.
 ///
 /// # Errors
 /// It is stopped.
@@ -27,7 +27,7 @@ pub(crate) fn refuse_stopped(lab: &Record) -> anyhow::Result<()> {
     }
 }
 
-/// Does work on a lab, and ends it as soon as this machine knows that the process of the lab's cluster has ended: a watch would
+/// Does work on a lab, and ends it as soon as it is known that the process of the lab's cluster has ended: a watch would
 /// try to connect again until the time is over.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! A new or restarted cluster's first minute: until its API answers and its nodes are Ready.
+//! A new or restarted cluster's first minute: until its API responds and its nodes are Ready.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use meshy_base::Step;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest, wait};
 
-/// Waits until the API server answers and `count` nodes are Ready.
+/// Waits until the API server responds and `count` nodes are Ready.
 ///
 /// # Errors
 /// Time ran out, with what was missing.
@@ -48,7 +48,7 @@ pub(super) async fn nodes(
         .context("the nodes are not Ready")
 }
 
-/// Waits until the workloads that meshy made are ready again, for example after the nodes were started.
+/// Waits until the workloads that meshy created are ready again, for example after the nodes were started.
 ///
 /// # Errors
 /// Time ran out, or a pod is in a trouble that waiting does not fix; with the reasons.

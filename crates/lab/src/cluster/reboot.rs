@@ -76,7 +76,7 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
     }
 }
 
-/// What a node's own word lacks; its kubelet says that it is Ready with the first thing it says.
+/// What a node's own status does not show; its kubelet reports Ready with its first status.
 fn silence(node: Option<&Node>, started: Timestamp) -> Option<String> {
     let conditions = node.and_then(|node| node.status.as_ref()?.conditions.as_ref());
     let ready = conditions.into_iter().flatten().find(|condition| condition.type_ == "Ready");

@@ -24,7 +24,7 @@ use crate::lab::{KindState, Record};
 use meshy_base::error::{self, Advise, Exit};
 use meshy_kube::{MANAGED_BY, MESHY};
 
-/// The label that says which lab a container or volume belongs to.
+/// The label that names the lab of a container or volume.
 const LAB: &str = "meshy.lab";
 
 /// Where the registry listens inside its container, and outside if that is free (the port of the original demo).
@@ -50,7 +50,7 @@ pub(super) async fn plan(engine: &Engine, lab: &str) -> anyhow::Result<u16> {
 /// The lab's registry container, if there is one.
 ///
 /// # Errors
-/// One is there that meshy did not make for this lab: it is never touched.
+/// One is there that meshy did not create for this lab: it is never touched.
 async fn find(engine: &Engine, lab: &str) -> anyhow::Result<Option<ContainerInspectResponse>> {
     let name = name(lab);
     let found = there(engine.docker.inspect_container(&name, None).await);
@@ -75,7 +75,7 @@ fn mapped_port(container: &ContainerInspectResponse) -> Option<u16> {
 /// Makes and starts the registry unless it runs; gives its port and what was done.
 ///
 /// # Errors
-/// The image cannot be had, the name is taken by a foreign container, the registry does not answer.
+/// The image cannot be pulled, the name is taken by a foreign container, or the registry does not respond.
 pub(super) async fn ensure(
     engine: &Engine,
     record: &Record,
@@ -120,7 +120,7 @@ fn is_in_the_way(registry: &ContainerInspectResponse, kind: &KindState) -> bool 
     address.is_some_and(|address| kind.addresses.values().any(|a| a == address))
 }
 
-/// Waits until the registry holds no address that was a node's: [`ensure`], which runs next to this, sees to it.
+/// Waits until the registry holds no address that was a node's: [`ensure`], which runs at the same time, does that.
 ///
 /// # Errors
 /// The engine's.
@@ -161,7 +161,7 @@ async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyh
         labels: Some(labels.clone()),
         ..Default::default()
     };
-    engine.docker.create_volume(volume).await.with_context(|| format!("cannot make volume `{name}`"))?;
+    engine.docker.create_volume(volume).await.with_context(|| format!("cannot create volume `{name}`"))?;
     let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) };
     let host = HostConfig {
         binds: Some(vec![format!("{name}:/var/lib/registry")]),
@@ -184,7 +184,7 @@ async fn create(engine: &Engine, record: &Record, name: &str, port: u16) -> anyh
         .docker
         .create_container(Some(options), body)
         .await
-        .with_context(|| format!("cannot make container `{name}`"))?;
+        .with_context(|| format!("cannot create container `{name}`"))?;
     Ok(())
 }
 

@@ -30,7 +30,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Writes into the record what was asked for; where no flag was given, what an earlier run that did not get to its end was
+    /// Writes into the record what was requested; where no flag was given, what an earlier run that did not get to its end was
     /// given, else the environment, else the defaults.
     pub(super) fn note(&self, kind: &mut KindState, begun: bool) {
         let from = |variable| std::env::var(variable).ok().filter(|v: &String| !v.is_empty());
@@ -45,7 +45,7 @@ impl Spec {
         kind.registry_image = Some(registry_image.unwrap_or_else(|| "registry:2".to_owned()));
     }
 
-    /// Refuses flags that a lab which is there cannot follow; the environment speaks for new labs only.
+    /// Refuses flags that a lab which is there cannot follow; the environment applies to new labs only.
     ///
     /// # Errors
     /// Such a flag was given.

@@ -163,7 +163,7 @@ fn header(value: &str) -> anyhow::Result<HeaderValue> {
     Ok(header)
 }
 
-/// The token that another tool has put into the kubeconfig, as far as kubectl still knows such providers.
+/// The token that another tool has put into the kubeconfig, as far as kubectl still supports such providers.
 fn provider_token(provider: &AuthProvider) -> anyhow::Result<String> {
     let config = provider.config.as_ref();
     let value = |key: &str| config.and_then(|config| config.get(key)).filter(|value| !value.is_empty());

@@ -1,4 +1,4 @@
-//! What a program's file says of itself: enough to refuse one that could not run in an image made of nothing else.
+//! What a program's file declares: enough to refuse one that could not run in an image made of nothing else.
 
 use thiserror::Error;
 

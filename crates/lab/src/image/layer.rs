@@ -19,7 +19,7 @@ pub struct Entry<'a> {
     pub executable: bool,
 }
 
-/// A layer and the name of what it holds uncompressed, which the configuration wants.
+/// A layer and the name of what it holds uncompressed, for the configuration.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// The compressed archive.

@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The largest manifest that is read, as the distribution project's registry has it.
 const LARGEST_MANIFEST: u64 = 4 << 20;
 
-/// A registry that speaks plain HTTP: one on this machine.
+/// A registry with plain HTTP: one on this machine.
 #[derive(Clone, Debug)]
 pub struct Client {
     authority: String,
@@ -38,7 +38,7 @@ pub struct Pushed {
     pub sent: u64,
 }
 
-/// Why a registry did not do what was asked.
+/// Why a request to a registry failed.
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// Nothing answered, or not HTTP.
@@ -49,10 +49,10 @@ pub enum RegistryError {
         /// What went wrong.
         reason: String,
     },
-    /// It answered, but not as asked.
+    /// It responded, but not as requested.
     #[error("{act}: the registry answered {status}{said}")]
     Refused {
-        /// What was asked.
+        /// What was requested.
         act: String,
         /// Its status.
         status: StatusCode,
@@ -62,7 +62,7 @@ pub enum RegistryError {
     /// It answered something that the API does not have.
     #[error("{act}: {reason}")]
     Strange {
-        /// What was asked.
+        /// What was requested.
         act: String,
         /// What was strange.
         reason: String,
@@ -86,12 +86,12 @@ pub enum RegistryError {
 }
 
 impl Client {
-    /// The registry at `HOST:PORT`. Connects when asked something.
+    /// The registry at `HOST:PORT`. Connects with the first request.
     pub fn new(authority: impl Into<String>) -> Self {
         Self { authority: authority.into() }
     }
 
-    /// Whether a registry answers there.
+    /// Whether a registry responds there.
     ///
     /// # Errors
     /// When no process does, or something that is not a registry.
@@ -140,7 +140,7 @@ impl Client {
     /// Pulls an image by tag or digest, to throw it away: proves that a node could.
     ///
     /// # Errors
-    /// When a part is not there or is not what its digest says.
+    /// When a part is not there or does not have its digest.
     pub async fn prove(&self, name: &str, reference: &str) -> Result<Digest, RegistryError> {
         let act = format!("pull {name}:{reference}");
         let Some((digest, manifest)) = self.manifest(name, reference).await? else {
@@ -210,7 +210,7 @@ impl Client {
         self.ask(end, &[StatusCode::CREATED]).await.map(drop)
     }
 
-    /// Where an upload goes on. Only its path counts: a registry behind a port mapping may think of itself by
+    /// Where an upload goes on. Only its path counts: a registry behind a port mapping may use for itself
     /// another name than it is reached by.
     fn place(&self, reply: Reply, act: &str) -> Result<String, RegistryError> {
         let place = reply.header(LOCATION.as_str()).and_then(|place| place.parse::<Uri>().ok());

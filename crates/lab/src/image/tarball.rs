@@ -55,10 +55,10 @@ pub enum TarballError {
     /// It has several, and none or more than one of them was meant.
     #[error("the archive has several images: {}\nhint: name one of them", .0.join(", "))]
     Several(Vec<String>),
-    /// It has not the one asked for.
+    /// It does not have the requested one.
     #[error("the archive has no image `{asked}`, only: {}", .there.join(", "))]
     Absent {
-        /// What was asked for.
+        /// What was requested.
         asked: String,
         /// What is there.
         there: Vec<String>,
@@ -66,7 +66,7 @@ pub enum TarballError {
     /// A file that another one names is not there.
     #[error("the archive lacks `{0}`")]
     Lacks(String),
-    /// A file is not what the format says.
+    /// A file does not follow the format.
     #[error("read `{path}` of the archive: {reason}")]
     Broken {
         /// The file.
@@ -74,7 +74,7 @@ pub enum TarballError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file's bytes are not those that its name says.
+    /// A file's bytes do not have the digest in its name.
     #[error("check `{path}` of the archive: its bytes have the digest {found}")]
     Digest {
         /// The file.
@@ -109,7 +109,7 @@ impl Archive {
     }
 
     /// Takes an archive from a stream, as an engine sends one: into an unnamed temporary file first, since the layers
-    /// come before the list that says which of them belong to the image.
+    /// come before the list of those that belong to the image.
     ///
     /// # Errors
     /// When the stream breaks, the disk is full, or it is not a tar archive.

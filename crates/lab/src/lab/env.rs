@@ -12,7 +12,7 @@ use super::{LabName, Provider};
 /// Longer than any run.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Asks the user a question on a terminal: the answer, or none where there is no terminal.
+/// Asks the user a question on a terminal: what the user wrote, or none where there is no terminal.
 pub type Ask = fn(&Report, &str) -> anyhow::Result<Option<bool>>;
 
 /// What an operation on a lab gets from its caller: which lab, how it reports, when it must end.
@@ -37,7 +37,7 @@ pub struct Env {
     pub dry_run: bool,
     /// The command, for the user who waits for it in another terminal.
     pub command: String,
-    /// How the user is asked.
+    /// How questions reach the user.
     pub ask: Ask,
 }
 
@@ -61,7 +61,7 @@ impl Env {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Returns how long a command measures that was asked to do so for `wanted`: at most the remaining time, with a warning.
+    /// Returns how long a command measures for which `wanted` was requested: at most the remaining time, with a warning.
     pub fn window(&self, wanted: Duration) -> Duration {
         let window = wanted.min(self.remaining());
         if window < wanted {

@@ -40,7 +40,7 @@ pub(crate) fn open(name: &LabName, file: &str, flags: OFlags) -> anyhow::Result<
     }
 }
 
-/// Whether a lab's folder has files of a cluster, whatever its record says.
+/// Whether a lab's folder has files of a cluster, whatever its record has.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -48,7 +48,7 @@ pub(crate) fn has_state(name: &LabName) -> anyhow::Result<bool> {
     Ok(!state_files(&folder(name)?)?.is_empty())
 }
 
-/// Removes every file that meshy made in a lab's folder but the record, the lock and the note of a kubeconfig's lock: until those
+/// Removes every file that meshy created in a lab's folder but the record, the lock and the note of a kubeconfig's lock: until those
 /// go, too, the lab can be found again.
 ///
 /// # Errors
@@ -94,7 +94,7 @@ pub(crate) fn clear_locks(name: &LabName) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns what is left in a lab's folder after its files were removed: what meshy did not make.
+/// Returns what is left in a lab's folder after its files were removed: what meshy did not create.
 ///
 /// # Errors
 /// A folder cannot be read.

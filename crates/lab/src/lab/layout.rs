@@ -17,5 +17,5 @@ pub(crate) const CERTS_D: &str = "certs.d";
 
 /// The note of the lock file next to the user's kubeconfig: what a run that was killed there left is known by it.
 pub(crate) const KUBECONFIG_NOTE: &str = "kubeconfig-lock";
-/// The note that says which kubeconfig entries are the lab's.
+/// The note that lists the lab's kubeconfig entries.
 pub(crate) const KUBECONFIG_ENTRY: &str = "kubeconfig-entry";

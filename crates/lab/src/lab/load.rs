@@ -31,7 +31,7 @@ impl Record {
     /// Whether this is a record that meshy wrote for the lab of that name.
     ///
     /// # Errors
-    /// What it says would lead to what is not this lab's.
+    /// It refers to what is not this lab's.
     fn check(&self, name: &LabName) -> anyhow::Result<()> {
         ensure!(self.name == *name, "it is the record of lab `{}`", self.name);
         if let Some(own) = self.provider().own_context(name) {

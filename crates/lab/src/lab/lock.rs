@@ -42,7 +42,7 @@ impl Drop for Lock {
     }
 }
 
-/// Takes a lab's lock; while another meshy holds it, waits and says who that is. With `--dry-run` no file is touched.
+/// Takes a lab's lock; while another meshy holds it, waits and reports which one. With `--dry-run` no file is touched.
 ///
 /// # Errors
 /// The other one did not finish in time; the state folder cannot be written; something else is in the lock's place.
@@ -61,9 +61,9 @@ pub async fn lock(env: &Env) -> anyhow::Result<Lock> {
         if made.as_ref().is_err_and(|error| is_gone(error, &folder)) && rounds.next().is_some() {
             continue;
         }
-        made.with_context(|| format!("cannot make folder {}", folder.display()))?;
+        made.with_context(|| format!("cannot create folder {}", folder.display()))?;
         let Some(mut file) = files::open(name, LOCK, OFlags::RDWR | OFlags::CREATE)? else {
-            anyhow::ensure!(rounds.next().is_some(), "cannot make {}", path.display());
+            anyhow::ensure!(rounds.next().is_some(), "cannot create {}", path.display());
             continue;
         };
         match file.try_lock() {

@@ -31,7 +31,7 @@ pub(super) fn add(objects: &Objects<'_>, found: &mut Effective) {
     found.shared.push(words::breaker(breaker.as_ref()));
 }
 
-/// A Service with HTTPRoutes answers 404 to requests that none of them matches.
+/// A Service with HTTPRoutes responds with 404 to requests that none of them matches.
 fn no_route() -> Setting {
     Setting {
         field: Field::Retries,

@@ -51,7 +51,7 @@ pub(super) fn by_server(
         match by_policy(inbound, namespace, policy) {
             Ok(who) => allowed.push(format!("{who} ({object}{})", route.unwrap_or_default())),
             Err(missing) => {
-                let why = format!("it allows no client: {missing} does not exist");
+                let why = format!("it allows no client: {missing}");
                 found.ignore(object, "all fields", why);
             }
         }
@@ -66,15 +66,27 @@ pub(super) fn by_server(
     shortened(allowed, MOST_POLICIES, "; ")
 }
 
+/// An authentication that a policy requires and that does not exist.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind} {name} does not exist")]
+struct NoAuthentication {
+    kind: String,
+    name: String,
+}
+
 /// Returns whom a policy admits.
 ///
 /// # Errors
 /// The authentication that does not exist.
-fn by_policy(inbound: &Inbound, namespace: &str, policy: &AuthorizationPolicy) -> Result<String, String> {
+fn by_policy(
+    inbound: &Inbound,
+    namespace: &str,
+    policy: &AuthorizationPolicy,
+) -> Result<String, NoAuthentication> {
     let (mut identities, mut networks) = (Vec::new(), None);
     for reference in &policy.required_authentication_refs {
         let key = (namespace_of(reference, namespace).to_owned(), reference.name.clone());
-        let missing = || format!("{} {}", reference.kind, reference.name);
+        let missing = || NoAuthentication { kind: reference.kind.clone(), name: reference.name.clone() };
         match &*reference.kind {
             "ServiceAccount" => identities.push(account(reference, namespace)),
             "MeshTLSAuthentication" => {

@@ -17,7 +17,7 @@ pub struct EndpointBreakers {
 }
 
 impl EndpointBreakers {
-    /// The worst state that a client sees, and how many of them see it.
+    /// The worst state at a client, and the number of clients with it.
     fn worst(&self) -> (usize, &str, usize) {
         let rank = |state: &str| ["open", "failing", "unknown", "ready"].iter().position(|one| *one == state);
         let ranked = self.clients.iter().map(|(state, count)| (rank(state).unwrap_or(4), &**state, *count));

@@ -1,4 +1,4 @@
-//! Checks of retries that do not do what they say: overridden, for the other protocol, of methods that may run twice.
+//! Checks of retries without the intended effect: overridden, for the other protocol, of methods that may run twice.
 
 use super::{Sink, World};
 use crate::names;

@@ -109,7 +109,7 @@ async fn act(site: &Site, request: Request<Incoming>) -> Response<Body> {
     };
     match controls.act(command).await {
         Ok(()) => plain(StatusCode::NO_CONTENT, ""),
-        Err(reason) => plain(StatusCode::CONFLICT, reason),
+        Err(error) => plain(StatusCode::CONFLICT, error.to_string()),
     }
 }
 

@@ -10,7 +10,7 @@ use meshy_experiment::event::{Event, Kind, Note};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::control::{Acted, Command, State};
+use crate::control::{Acted, Command, NotDone, State};
 
 /// Keeps the commands that it gets.
 #[derive(Default)]
@@ -20,7 +20,7 @@ impl Controls for Kept {
     fn act(&self, command: Command) -> Acted<'_> {
         Box::pin(async move {
             if command == Command::Next {
-                return Err("nothing waits".to_owned());
+                return Err(NotDone("nothing waits".to_owned()));
             }
             self.0.lock().unwrap().push(command);
             Ok(())

@@ -18,7 +18,7 @@ use meshy_metrics::routes::Service;
 use super::inbound;
 use super::list::{ROUTES, age, list_first};
 
-/// The objects about one Service, as one of its clients sees them.
+/// The objects about one Service, as one of its clients uses them.
 #[derive(Clone, Debug)]
 pub struct About {
     /// The Service.

@@ -83,7 +83,7 @@ pub struct Applied {
 }
 
 impl PolicyChange {
-    /// A ServiceProfile, whose name says for which service it is.
+    /// A ServiceProfile, whose name has the service.
     pub fn profile(profile: Object) -> Self {
         let place =
             profile_place(&profile.name_any(), &profile.namespace().unwrap_or_else(default_namespace));
@@ -200,7 +200,7 @@ impl PolicyChange {
 /// Whether an object that was there before may be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lifetime {
-    /// The change stays: the object goes where the change says so.
+    /// The change stays: the object is deleted if the change deletes it.
     Lasting,
     /// The change is reverted later: the object is emptied and keeps its uid.
     Temporary,

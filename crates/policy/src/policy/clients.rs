@@ -21,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::evidence::{Behaviour, Counted, Evidence, State, decide};
 use super::probe::{DISCOVERY_IDLE, Pauses, until};
 use meshy_base::error::{Advise, Exit};
+use meshy_kube::failure::SharedError;
 use meshy_metrics::routes::Service;
 use meshy_metrics::{self, Pod, Scrape, Series, Workload};
 
@@ -77,7 +78,7 @@ struct Track {
     before: Option<Scrape>,
     /// The scrape before the last; none likewise.
     recent: Option<Scrape>,
-    now: Result<Scrape, String>,
+    now: Result<Scrape, SharedError>,
     /// When a request was counted last; the first scrape, if none was.
     last_use: Instant,
     /// Its first scrape is what the others are compared with, and not zero.
@@ -86,7 +87,7 @@ struct Track {
 
 impl Track {
     fn new(pod: Pod, initial: bool) -> Self {
-        let now = Err("it was not scraped yet".to_owned());
+        let now = Err(anyhow!("it was not scraped yet").into());
         Self { pod, before: None, recent: None, now, last_use: Instant::now(), unknown: initial }
     }
 
@@ -97,7 +98,7 @@ impl Track {
         }
     }
 
-    fn note(&mut self, scrape: Result<Scrape, String>, service: &Service) {
+    fn note(&mut self, scrape: Result<Scrape, SharedError>, service: &Service) {
         if let Ok(now) = &self.now {
             self.recent = Some(now.clone());
         }

@@ -118,7 +118,7 @@ impl Evidence {
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum State {
-    /// Its requests are counted as the policy wants it.
+    /// Its requests are counted under the policy.
     InForce,
     /// It sends no requests at present: the next one will use the policy.
     Idle,

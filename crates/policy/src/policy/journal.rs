@@ -106,7 +106,7 @@ impl Journal {
     /// As [`Journal::open`], where an earlier run left something.
     ///
     /// # Errors
-    /// As there. Without any journal the cluster is not asked.
+    /// As there. Without any journal the cluster is not read.
     pub(super) async fn left(client: &kube::Client) -> anyhow::Result<Option<Self>> {
         let folder = folder()?;
         let any = fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some());

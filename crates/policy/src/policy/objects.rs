@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::Object;
 
-/// Retries as asked for on the command line.
+/// Retries as the command line requests them.
 #[derive(Clone, Debug)]
 pub struct Retries {
     /// What is retried: `5xx`, `gateway-error`, codes and ranges.
@@ -25,7 +25,7 @@ impl Retries {
     /// The annotations.
     ///
     /// # Errors
-    /// One of the values is none that Linkerd reads; a limit of 0 does not mean what it says.
+    /// One of the values is none that Linkerd reads; a limit of 0 does not mean 0.
     pub fn annotations(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut annotations = BTreeMap::from([
             (names::RETRY_HTTP.to_owned(), self.on.clone()),

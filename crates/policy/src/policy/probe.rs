@@ -18,7 +18,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub enum Pauses {
     /// The proxies take a new policy over as soon as they receive it.
     Short,
-    /// As on a real Linkerd: the change takes a second or two to reach a proxy that knows a profile already (measured). One
+    /// As on a real Linkerd: the change takes a second or two to reach a proxy that has a profile already (measured). One
     /// that does not drops its discovery after five idle seconds, which begin when the client closes its connection (the
     /// test service does within 1.3 s), and a probe within them restarts them.
     LikeLinkerd,

@@ -19,7 +19,7 @@ use meshy_base::error::{Advise, Exit};
 use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
 
-/// The run was asked to end.
+/// The end of the run was requested.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the run was ended")]
 pub struct Stopped;

@@ -1,4 +1,4 @@
-//! The circuit breaker of one endpoint, as one proxy sees it. An open breaker rejects requests.
+//! The circuit breaker of one endpoint, as one proxy keeps it. An open breaker rejects requests.
 
 use super::Time;
 use crate::model::Breaker;

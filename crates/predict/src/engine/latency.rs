@@ -1,4 +1,4 @@
-//! The load of an endpoint as the balancer sees it: the peak of its latencies, decaying, times the requests in flight.
+//! The load of an endpoint as the balancer measures it: the peak of its latencies, decaying, times the requests in flight.
 
 use super::{SECOND, Time};
 

@@ -9,7 +9,7 @@ use super::limiter::Bucket;
 use super::slab::Key;
 use crate::budget::Budget;
 
-/// A request as its client sees it.
+/// A request of a client, with all its attempts.
 pub(super) struct Call {
     pub(super) edge: u32,
     pub(super) proxy: u32,
@@ -82,7 +82,7 @@ pub(super) struct Proxy {
     pub(super) fail_fast: bool,
 }
 
-/// A pod as one proxy sees it.
+/// A pod as one proxy tracks it.
 pub(super) struct Endpoint {
     pub(super) latency: Latency,
     pub(super) breaker: Option<BreakerState>,

@@ -9,7 +9,7 @@ use super::{
     Capacity, Distribution, Edge, EdgePolicy, Errors, Load, Model, ModelError, RateLimit, Service, Step,
 };
 
-/// The open requests of a pod without capacity: the test service answers a 503 to further ones, to bound its memory.
+/// The open requests of a pod without capacity: the test service responds with a 503 to further ones, to bound its memory.
 const MOST_OPEN: usize = 1_024;
 
 /// The policies of a topology's services.

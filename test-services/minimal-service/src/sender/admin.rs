@@ -23,9 +23,9 @@ pub(super) async fn respond(sender: &Sender, request: Request<Incoming>) -> Http
         ("/sender/plan", &Method::PUT) => match plan(body).await {
             Ok(plan) => match sender.take(plan) {
                 Ok(status) => response::json(StatusCode::OK, &status),
-                Err(error) => failed(StatusCode::CONFLICT, &error),
+                Err(error) => failed(StatusCode::CONFLICT, &error.to_string()),
             },
-            Err(error) => failed(StatusCode::BAD_REQUEST, &error),
+            Err(error) => failed(StatusCode::BAD_REQUEST, &error.to_string()),
         },
         ("/sender/stop", &Method::PUT) => response::json(StatusCode::OK, &sender.stop()),
         ("/sender/report", &Method::GET) => report(sender, request.uri.query().unwrap_or_default()),
@@ -50,19 +50,29 @@ fn report(sender: &Sender, query: &str) -> HttpResponse {
     }
 }
 
+/// Why a plan is not taken.
+#[derive(Debug, thiserror::Error)]
+enum InvalidPlan {
+    #[error("the plan is larger than {MOST_PLAN} bytes or not complete")]
+    Body,
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Value(String),
+    /// The start is this long ahead.
+    #[error("the start is {} s ahead, the most is {} s", .0.as_secs(), MOST_AHEAD.as_secs())]
+    TooFarAhead(Duration),
+}
+
 /// Reads a plan and checks every value.
-async fn plan(body: Incoming) -> Result<SenderPlan, String> {
+async fn plan(body: Incoming) -> Result<SenderPlan, InvalidPlan> {
     let body = Limited::new(body, MOST_PLAN).collect().await;
-    let body = body.map_err(|_| format!("the plan is larger than {MOST_PLAN} bytes or not complete"))?;
-    let plan: SenderPlan = serde_json::from_slice(&body.to_bytes()).map_err(|error| error.to_string())?;
-    plan.check().map_err(|error| format!("{error:#}"))?;
+    let body = body.map_err(|_| InvalidPlan::Body)?;
+    let plan: SenderPlan = serde_json::from_slice(&body.to_bytes())?;
+    plan.check().map_err(|error| InvalidPlan::Value(format!("{error:#}")))?;
     let ahead = Duration::from_micros(plan.start_unix_micros.saturating_sub(unix_micros()));
     if ahead > MOST_AHEAD {
-        return Err(format!(
-            "the start is {} s ahead, the most is {} s",
-            ahead.as_secs(),
-            MOST_AHEAD.as_secs()
-        ));
+        return Err(InvalidPlan::TooFarAhead(ahead));
     }
     Ok(plan)
 }

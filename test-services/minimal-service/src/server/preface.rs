@@ -1,4 +1,4 @@
-//! The first bytes of a connection, which show whether it speaks HTTP/2.
+//! The first bytes of a connection, which show whether it uses HTTP/2.
 
 use std::io::Cursor;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! `kubectl apply` stores the applied configuration in an annotation. If `kubectl apply --server-side` (field manager
 //! `kubectl`) later changes a field of that configuration, this does not conflict with the manager of the client-side apply.
-//! The annotation is kept up to date, so that a later client-side apply knows which fields to remove.
+//! The annotation is kept up to date, so that a later client-side apply can find the fields to remove.
 
 use serde_json::Value;
 

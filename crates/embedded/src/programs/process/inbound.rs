@@ -17,7 +17,7 @@ use crate::program::{Execution, ReadySignal};
 /// How often a port is tried until the program listens on it: at first, and at most.
 const POLL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
-/// After this time without a listener an event says so.
+/// After this time without a listener there is an event about it.
 const EXPECTED: Duration = Duration::from_secs(10);
 
 /// Listens on each port of the container as soon as the program listens on its loopback port. The program is ready when all

@@ -14,14 +14,14 @@ use meshy_kube::{MANAGED_BY, MESHY};
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// One that meshy made.
+    /// One that meshy created.
     Ours {
-        /// As its settings say.
+        /// By its settings.
         version: String,
     },
     /// One that another tool made.
     Foreign {
-        /// As its settings say.
+        /// By its settings.
         version: String,
     },
 }
@@ -29,7 +29,7 @@ pub enum Found {
 /// Looks for a control plane by its settings, which every way of installing leaves.
 ///
 /// # Errors
-/// The cluster cannot be asked.
+/// The cluster cannot be read.
 pub async fn find(client: &Client) -> anyhow::Result<Found> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
     let there = maps.get_opt("linkerd-config").await.context("cannot look for Linkerd's settings")?;
@@ -51,7 +51,7 @@ pub fn acceptable(version: &str) -> anyhow::Result<()> {
     let Some(age) = order(version) else { return Ok(()) };
     if age < order("edge-24.8.1").unwrap_or_default() {
         return Err(anyhow!("Linkerd {version} is installed, which is older than 2.16"))
-            .hint("upgrade it, or use a cluster without it; meshy never replaces a control plane that it did not make")
+            .hint("upgrade it, or use a cluster without it; meshy never replaces a control plane that it did not create")
             .id("linkerd-old")
             .exit(Exit::Prerequisite);
     }

@@ -43,7 +43,7 @@ pub enum Fit {
 /// Looks for the definitions.
 ///
 /// # Errors
-/// They are older than Linkerd's range; or the cluster cannot be asked.
+/// They are older than Linkerd's range; or the cluster cannot be read.
 pub async fn find(client: &Client) -> anyhow::Result<Definitions> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     let there =

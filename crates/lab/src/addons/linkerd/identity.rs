@@ -30,7 +30,7 @@ impl Credentials {
     /// Those of the cluster; what it lacks is made. Those that the user brings win over new ones, not over the cluster's.
     ///
     /// # Errors
-    /// The cluster cannot be asked, or the user brings others than the cluster has.
+    /// The cluster cannot be read, or the user brings others than the cluster has.
     pub async fn read_or_make(client: &Client, options: &Options) -> anyhow::Result<Self> {
         let there = identity_of(client).await?;
         let identity = match (there, &options.identity) {
@@ -43,7 +43,7 @@ impl Credentials {
             (Some(there), _) => there,
             (None, Some(given)) => given.clone(),
             (None, None) => {
-                Identity::make(&options.linkerd.trust_domain).context("cannot make a trust anchor")?
+                Identity::make(&options.linkerd.trust_domain).context("cannot create a trust anchor")?
             }
         };
         let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
@@ -53,7 +53,7 @@ impl Credentials {
             let secret = secret.with_context(|| format!("cannot look for the certificate of {service}"))?;
             let serving = match secret.as_ref().and_then(serving_of) {
                 Some(serving) => serving,
-                None => Serving::make(service, NAMESPACE).context("cannot make a certificate")?,
+                None => Serving::make(service, NAMESPACE).context("cannot create a certificate")?,
             };
             webhooks.insert(*name, serving);
         }

@@ -30,14 +30,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub enum WebhookResponse {
     /// It was.
     Called,
-    /// It was not, or answered something else than its task asks for: what came back.
+    /// It was not, or its response is not the expected one: the response.
     Silent(String),
 }
 
 /// Makes the API server call the injector and both validators, without keeping anything.
 ///
 /// # Errors
-/// One of them is not called in time; the error says whether readiness, TLS or the network is in the way.
+/// One of them is not called in time; the error has the cause: readiness, TLS or the network.
 pub async fn webhooks_respond(kinds: &Kinds, deadline: Instant, step: &Step) -> anyhow::Result<()> {
     let until = deadline.min(Instant::now() + TIMEOUT);
     loop {
@@ -58,7 +58,7 @@ pub async fn webhooks_respond(kinds: &Kinds, deadline: Instant, step: &Step) -> 
 /// The first webhook that is not called, with what came back instead.
 ///
 /// # Errors
-/// The cluster cannot be asked.
+/// The cluster cannot be read.
 pub async fn first_silent(kinds: &Kinds) -> anyhow::Result<Option<(&'static str, String)>> {
     let asked = [
         ("linkerd-proxy-injector", injector(kinds).await?),
@@ -71,7 +71,7 @@ pub async fn first_silent(kinds: &Kinds) -> anyhow::Result<Option<(&'static str,
     }))
 }
 
-/// Creates, without keeping it, a pod that asks for a proxy.
+/// Creates, without keeping it, a pod that requests a proxy.
 ///
 /// # Errors
 /// The cluster refuses for a separate reason.

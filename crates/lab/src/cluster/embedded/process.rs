@@ -78,7 +78,7 @@ pub(super) fn running(name: &LabName) -> anyhow::Result<Option<Process>> {
     }
 }
 
-/// Ends a lab's process with the signals, one after another, and waits until the kernel says that it is gone. Then ends what its
+/// Ends a lab's process with the signals, one after another, and waits until the kernel reports that it is gone. Then ends what its
 /// programs have left, also those of a cluster that was killed. Says whether there was a process.
 ///
 /// # Errors
@@ -109,7 +109,7 @@ fn lock_file(name: &LabName) -> anyhow::Result<PathBuf> {
     Ok(lab::folder(name)?.join(files::EMBEDDED_LOCK))
 }
 
-/// The process that has the lock open and runs the cluster of that lab. The file says which one that is; what it says is
+/// The process that has the lock open and runs the cluster of that lab. The file names it; what it has is
 /// believed only if it is so, and where it is not, as after the file was damaged, all processes are looked at.
 fn holder(lock: &File, name: &LabName) -> Option<Process> {
     let mut bytes = [0; 32];

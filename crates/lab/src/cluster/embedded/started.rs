@@ -1,4 +1,4 @@
-//! What the background process says on its stdout, in one line of JSON: that its cluster is ready, or why not.
+//! What the background process writes to its stdout, in one line of JSON: that its cluster is ready, or why not.
 
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};

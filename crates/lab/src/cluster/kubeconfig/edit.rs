@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::mark::SECTIONS;
 use super::{block, flow, read};
 
-/// A kubeconfig being edited. Until [`Edit::checked`] nothing says that the text means the value.
+/// A kubeconfig being edited. Until [`Edit::checked`] it is not certain that the text has the meaning of the value.
 #[derive(Clone, Debug)]
 pub(super) struct Edit {
     text: String,

@@ -1,4 +1,4 @@
-//! What a lab's folder knows of the lab's kubeconfig entries: the id in their marks, and the file that holds them. It is
+//! What a lab's folder has about the lab's kubeconfig entries: the id in their marks, and the file that holds them. It is
 //! written before the entries, so a run that is killed in between leaves no entry that no lab owns.
 
 use std::ffi::OsStr;

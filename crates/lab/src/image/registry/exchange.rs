@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{DEADLINE, RegistryError};
 use meshy_base::activity::{self, Activity, Kind};
 
-/// What is asked.
+/// What is requested.
 pub(super) struct Request {
     pub(super) method: Method,
     /// Path and query.

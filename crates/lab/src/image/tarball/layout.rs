@@ -68,7 +68,7 @@ fn of_platform(archive: &Archive, descriptor: &Descriptor, arch: Arch) -> Result
     found.ok_or_else(|| broken(&path, &format!("it has no image for linux/{}", arch.name())))
 }
 
-/// A blob whose size and digest are what the reference says.
+/// A blob whose size and digest are those of the reference.
 fn checked(archive: &Archive, descriptor: &Descriptor) -> Result<Blob, TarballError> {
     let Some(digest) = Digest::parse(descriptor.digest.as_str()) else {
         return Err(broken("index.json", &format!("`{}` is not a SHA-256 digest", descriptor.digest)));

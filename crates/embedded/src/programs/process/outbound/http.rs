@@ -87,7 +87,7 @@ async fn respond(
     }
 }
 
-/// Sets what the Service sees as the host of the request.
+/// Sets the host of the request as the Service gets it.
 fn set_authority<B>(request: &mut Request<B>, authority: &str) -> Result<(), http::Error> {
     let path = request.uri().path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     if request.version() == Version::HTTP_2 {

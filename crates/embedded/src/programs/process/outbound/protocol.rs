@@ -1,4 +1,4 @@
-//! Which protocol the client of a connection speaks.
+//! Which protocol the client of a connection uses.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What `/proc` says of a process, and signals that reach that very process.
+//! What `/proc` has about a process, and signals that reach that very process.
 
 use std::fs::{self, File};
 use std::io;

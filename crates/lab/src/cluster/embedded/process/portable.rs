@@ -1,4 +1,4 @@
-//! Without `/proc` the command line of a process is what can be asked for; whether it has the lock open is not.
+//! Without `/proc` the command line of a process can be read; whether it has the lock open is not.
 
 use std::fs::File;
 use std::process::Command;
