@@ -59,7 +59,7 @@ pub enum Command {
     Deploy(commands::deploy::Args),
     /// Delete a lab and everything it created
     Down(commands::down::Args),
-    /// Write files that meshy ships, or for other programs
+    /// Write files that meshy ships, or files for other tools
     Export(commands::export::Args),
     /// Add or remove proxies and verify the result
     Inject(commands::inject::Args),

@@ -170,7 +170,7 @@ impl Watched {
         let mut outcomes = Outcomes::of(&routes, served.as_ref());
         if matches!(self.seen, Ok(None)) {
             outcomes.remarks.push(format!(
-                "n/a: outcomes by attempt and the added latency, which only meshy's test service reports; service `{}` runs \
+                "unknown: outcomes by attempt and the added latency, which only meshy's test service reports; service `{}` runs \
                  another application",
                 self.service.name
             ));

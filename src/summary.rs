@@ -188,7 +188,7 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
         outcomes.added_attempts_per_request.map_or("-".to_owned(), |added| format!("{:.0} %", added * 100.0));
     // Below zero it is chance: a retry does not make an answer come sooner.
     let latency = match outcomes.added_latency_ms {
-        None => "n/a".to_owned(),
+        None => table::UNKNOWN.to_owned(),
         Some(..0.05) => "no".to_owned(),
         Some(ms) => format!("{ms:.1} ms"),
     };

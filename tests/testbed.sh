@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs the suites against real programs: tests/testbed.sh FOLDER. The folder holds `unpack` and `engine`, which print where
-# kind, kustomize, kubectl, kube-apiserver and etcd are, and bring a Docker engine with a node and a registry image. What is
-# absent is printed as skipped.
+# Runs the suites against real programs: tests/testbed.sh FOLDER. The folder has three scripts: `unpack` prints the
+# folder with kind, kustomize and kubectl (`unpack --images` loads a node and a registry image into the engine), `engine` starts a Docker
+# engine, and `apiserver DIR PORT` runs kube-apiserver with etcd, prints "ready" and writes DIR/kubeconfig. What is absent is printed as
+# skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(cd "${1:?a folder with the testbed}" && pwd)

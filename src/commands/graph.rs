@@ -22,7 +22,7 @@ use crate::context::Context;
     after_help = "Examples:\n  meshy graph\n  meshy graph cart --watch\n  meshy graph -A --window 30s -f svg > graph.svg\n  meshy graph --topology shop -f mermaid"
 )]
 pub struct Args {
-    /// Only this service, its callers and what it calls, directly or through others
+    /// Only this service, its clients and what it calls, directly or through others
     service: Option<String>,
     /// The namespace
     #[arg(long, short, default_value = "default", conflicts_with = "all_namespaces")]

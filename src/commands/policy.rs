@@ -36,7 +36,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Act {
-    /// Show which object is in effect for each setting, who may call
+    /// Show the objects in effect, and who may call the service
     #[command(
         after_help = "Examples:\n  meshy policy show bounced-service\n  meshy policy show cart -n shop --from front"
     )]

@@ -62,7 +62,7 @@ pub struct ApplyArgs {
     /// Apply although lint finds an error, and take over fields that other tools hold
     #[arg(long)]
     force: bool,
-    /// Measure for so long before and after, and show the difference; a load is sent only to the services of the original demo
+    /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]

@@ -129,10 +129,10 @@ pub struct Args {
     /// How long the load lasts [default: 30s]
     #[arg(long, short = 'z', value_parser = duration::more_than_zero, value_name = "DURATION")]
     duration: Option<Duration>,
-    /// The largest number of open requests of a sender; with HTTP/1.1 each has its own connection
+    /// The largest number of open requests of the load generator, or of each sender; with HTTP/1.1 each has its own connection
     #[arg(long, short = 'c', default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
-    /// How long the sender waits for a response; the request timeout of the mesh is a policy
+    /// How long the load generator waits for a response; the request timeout of the mesh is a policy
     #[arg(long, value_parser = duration::more_than_zero, default_value = "10s", value_name = "DURATION")]
     client_timeout: Duration,
     #[command(flatten)]

@@ -76,7 +76,7 @@ fn a_load_counts_each_outcome_and_is_judged(shop: &Shop) {
     let not_met = "1 of 1 expectation not met: success > 70% (measured 70 % (7 of 10))";
     assert!(String::from_utf8_lossy(&failed.stderr).contains(not_met), "{failed:?}");
     assert!(
-        text.contains("10 requests, 10 attempts: 1.00 a request, 0 % added load, n/a added latency"),
+        text.contains("10 requests, 10 attempts: 1.00 a request, 0 % added load, - added latency"),
         "{text}"
     );
 

@@ -11,7 +11,7 @@ const MOST_LEAD: usize = 16;
 const LEAST_NAMES: usize = 20;
 
 /// Titles of the columns after the tree.
-const TITLES: [&str; 8] = ["REQUESTS", "REQ/S", "EFFECTIVE", "ACTUAL", "ATTEMPTS", "P50", "P99", "MTLS"];
+const TITLES: [&str; 8] = ["REQUESTS", "RPS", "EFFECTIVE", "ACTUAL", "ATTEMPTS/REQ", "P50", "P99", "MTLS"];
 
 /// A line of the table.
 struct Row {

@@ -90,6 +90,8 @@ pub(super) fn measure(
         Metric::AddedLoad => {
             added_load(edge.or(by_the_service(step, operand).as_ref()).ok_or(NotMeasured::NoSource)?)
         }
+        // The proxies count these requests as rejected by the circuit breaker.
+        Metric::Outcome(Outcome::LoadShed) => Err(NotMeasured::LoadShed),
         Metric::Outcome(outcome) => {
             // A proxy that counted mutual TLS would have counted what it rejected, too.
             let is_read = edge.is_some_and(|edge| edge.attempts_mutual_tls.is_some());

@@ -16,6 +16,8 @@ pub(super) enum NotMeasured {
     NoTls,
     #[error("no source reported outcomes")]
     NoOutcomes,
+    #[error("requests that load shedding rejects are counted as `breaker-rejected`")]
+    LoadShed,
     #[error("no latency was measured")]
     NoLatency,
     #[error("no proxy counted requests to `{0}`")]

@@ -10,14 +10,14 @@ fn the_table_shows_what_was_measured() {
     assert_eq!(
         measured().to_text(80),
         "\
-SERVICE    REQ/S  EFFECTIVE  ACTUAL  ATTEMPTS     P50     P99  MTLS
+SERVICE     RPS  EFFECTIVE  ACTUAL  ATTEMPTS/REQ     P50     P99  MTLS
 front
-├ price     30.0      99.9%   70.4%      1.42  2.3 ms  123 ms   yes
+├ price    30.0      99.9%   70.4%          1.42  2.3 ms  123 ms   yes
 │   policy: ServiceProfile price, retry budget 20% + 10/s
-└ stock ?    120          -       -         -       -       -     -
+└ stock ?   120          -       -             -       -       -     -
     4 workers × 80ms exponential, queue 100
 probe !
-└ stock !      -      50.0%   50.0%         -       -       -    no
+└ stock !     -      50.0%   50.0%             -       -       -    no
 ? optional: its failure does not fail the request
 ! the client has no proxy: numbers of the server's proxy
 "

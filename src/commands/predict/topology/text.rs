@@ -75,8 +75,7 @@ fn of_entry(entry: &Entry, rate: f64) -> String {
 
 /// Returns the row of each edge that the load reaches.
 fn table(prediction: &Prediction, rate: f64) -> Table {
-    let mut table =
-        Table::new(1, &["EDGE", "REQ/S", "ATTEMPTS/REQ", "RANGE", "EFFECTIVE", "ACTUAL", "PEAK/S"]);
+    let mut table = Table::new(1, &["EDGE", "RPS", "ATTEMPTS/REQ", "RANGE", "EFFECTIVE", "ACTUAL", "PEAK/S"]);
     for edge in prediction.edges.iter().filter(|edge| edge.amplification.mean > 0.0) {
         table.row([
             format!("{} → {}", edge.from, edge.to),
