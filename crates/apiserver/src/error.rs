@@ -54,7 +54,7 @@ impl ApiError {
     }
 
     /// Returns error 404 for a path that is not served.
-    pub fn no_such_path() -> Self {
+    pub(crate) fn no_such_path() -> Self {
         let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
         error.details = json!({});
         error
@@ -66,7 +66,7 @@ impl ApiError {
     }
 
     /// Returns error 409: an object with this name exists.
-    pub fn already_exists(resource: &str, name: &str) -> Self {
+    pub(crate) fn already_exists(resource: &str, name: &str) -> Self {
         Self::named(409, "AlreadyExists", resource, name, format!("{resource} \"{name}\" already exists"))
     }
 
@@ -77,7 +77,7 @@ impl ApiError {
     }
 
     /// Returns error 409: the resource version of the request is not the current one.
-    pub fn modified(resource: &str, name: &str) -> Self {
+    pub(crate) fn modified(resource: &str, name: &str) -> Self {
         let why =
             "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
@@ -90,7 +90,7 @@ impl ApiError {
     }
 
     /// Returns error 405 for a verb that the resource does not support.
-    pub fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         let mut error = Self::new(
             405,
             "MethodNotAllowed",

@@ -23,7 +23,7 @@ pub struct Profile {
 impl Profile {
     /// Whether this profile replaces its service's policy (annotations, HTTPRoutes, circuit breaking): it has a route or an
     /// override.
-    pub fn overrides_policy(&self) -> bool {
+    pub(crate) fn overrides_policy(&self) -> bool {
         !self.routes.is_empty() || !self.dst_overrides.is_empty()
     }
 

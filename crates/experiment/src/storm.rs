@@ -42,7 +42,7 @@ pub enum Rule {
 
 impl Rule {
     /// Returns the rule for a planned step: the full one if it is observed for at least 45 s after its trigger.
-    pub fn for_step(duration_ms: u64, trigger_end_ms: u64) -> Self {
+    pub(crate) fn for_step(duration_ms: u64, trigger_end_ms: u64) -> Self {
         if duration_ms.saturating_sub(trigger_end_ms) >= 45_000 { Self::Full } else { Self::Short }
     }
 }

@@ -29,7 +29,7 @@ pub struct NotServed {
 ///
 /// # Errors
 /// All others.
-pub fn absent_if_not_served<T>(result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+pub(crate) fn absent_if_not_served<T>(result: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error) if error::cause::<NotServed>(&error).is_some() => Ok(None),

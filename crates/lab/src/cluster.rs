@@ -211,6 +211,6 @@ pub fn is_stand_in(word: &str) -> bool {
 }
 
 /// Whether a port of this machine's loopback is taken.
-pub fn port_taken(port: u16) -> bool {
+pub(crate) fn port_taken(port: u16) -> bool {
     ports::taken(port)
 }

@@ -23,7 +23,7 @@ static PARTS: &[(&str, &Dir<'_>)] = &[
 ];
 
 /// The folder that holds the overlays.
-pub const OVERLAY_FOLDER: &str = "test-services/overlays";
+pub(crate) const OVERLAY_FOLDER: &str = "test-services/overlays";
 
 /// All shipped files with their paths.
 pub fn all() -> Vec<(PathBuf, &'static [u8])> {

@@ -39,7 +39,7 @@ pub fn build(name: &str) -> anyhow::Result<Output> {
 }
 
 /// Whether a name means a folder on the disk and not one of the shipped overlays.
-pub fn on_disk(name: &str) -> bool {
+pub(crate) fn on_disk(name: &str) -> bool {
     name.contains('/') || name.starts_with('.')
 }
 
@@ -65,7 +65,7 @@ pub fn objects(output: Output) -> anyhow::Result<Vec<Object>> {
 }
 
 /// Returns the test service's image as overlays name it.
-pub fn default_image() -> String {
+pub(crate) fn default_image() -> String {
     format!("{REGISTRY}/{NAME}:{TAG}")
 }
 
@@ -76,7 +76,7 @@ pub fn deployed_image(registry_port: Option<u16>, image: Option<&str>) -> String
 
 /// Sets the images as they are deployed: those of the private registry are named by its port, and the test service's by what
 /// `image` says.
-pub fn set_images(objects: &mut [Object], registry_port: Option<u16>, image: Option<&str>) {
+pub(crate) fn set_images(objects: &mut [Object], registry_port: Option<u16>, image: Option<&str>) {
     for object in objects {
         for pod in ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"] {
             for list in ["containers", "initContainers"] {

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 /// The most bytes of a compiled expression. Expressions come from anybody who can write a profile, and `(a{999}){999}` would
 /// take all memory.
-pub const MOST_COMPILED: usize = 256 << 10;
+pub(crate) const MOST_COMPILED: usize = 256 << 10;
 
 /// The most expressions that are kept. With [`MOST_COMPILED`] the cache is bounded to 64 MiB.
 const MOST_KEPT: usize = 256;

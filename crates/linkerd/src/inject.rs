@@ -122,7 +122,7 @@ pub fn requested(object: &Value) -> Option<&str> {
 }
 
 /// Returns the JSON pointer to the pod template of a kind; empty for a Pod, `None` for a kind without pods.
-pub fn template_pointer(kind: &str) -> Option<&'static str> {
+pub(crate) fn template_pointer(kind: &str) -> Option<&'static str> {
     match kind {
         "Pod" => Some(""),
         "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" | "ReplicationController" => {

@@ -28,7 +28,9 @@ mod world;
 pub use calls::calls;
 pub use github::{github, line};
 pub(crate) use route::unsupported_filters;
-pub use rules::{CALL_RULES, RULES, Rule};
+#[cfg(test)]
+pub(crate) use rules::CALL_RULES;
+pub use rules::{RULES, Rule};
 pub use world::World;
 
 /// The level of a finding.

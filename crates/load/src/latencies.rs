@@ -66,7 +66,7 @@ impl Latencies {
 
     /// Returns the latency in microseconds that this share of all does not exceed: the highest value of its bucket; 0 without
     /// latencies.
-    pub fn at_quantile(&self, quantile: f64) -> u64 {
+    pub(crate) fn at_quantile(&self, quantile: f64) -> u64 {
         let wanted = ((quantile.clamp(0.0, 1.0) * self.count() as f64).ceil() as u64).max(1);
         let mut seen = 0;
         let found = self.buckets.iter().find(|(_, count)| {

@@ -195,7 +195,7 @@ impl Report {
     }
 
     /// Returns the seconds that each entry has.
-    pub fn width_seconds(&self) -> u32 {
+    pub(crate) fn width_seconds(&self) -> u32 {
         self.width_seconds
     }
 }

@@ -118,13 +118,6 @@ impl Summary {
         self.requests_count.saturating_sub(kept.iter().sum())
     }
 
-    /// Drops the numbers of attempts in the responses: each of several replicas counts only those that it got itself.
-    pub fn forget_attempts(&mut self) {
-        self.attempts_count.clear();
-        self.attempts_succeeded_count.clear();
-        self.attempts_p50_ms.clear();
-    }
-
     /// Requests whose number of attempts is known.
     pub fn reported(&self) -> u64 {
         self.attempts_count.values().sum()

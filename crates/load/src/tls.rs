@@ -42,7 +42,7 @@ impl Tls {
     ///
     /// # Errors
     /// Returns an error if they are in none of the usual files.
-    pub fn of_system() -> anyhow::Result<Self> {
+    pub(crate) fn of_system() -> anyhow::Result<Self> {
         let file = SYSTEM.iter().find(|file| Path::new(file).is_file());
         let file = file.with_context(|| format!("no trusted authorities in {}", SYSTEM.join(", ")))?;
         let pem = std::fs::read(file).with_context(|| format!("cannot read {file}"))?;

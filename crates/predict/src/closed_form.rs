@@ -4,7 +4,7 @@ use crate::budget::amounts;
 
 /// How much of its ttl a budget spans under real arrivals: six of its ten slots, so the reserve comes back in that time.
 /// Measured with tower's crate.
-pub const BUDGET_SPAN: f64 = 0.6;
+pub(crate) const BUDGET_SPAN: f64 = 0.6;
 
 /// Returns the share of requests that succeed with at most `limit` retries, if each attempt fails with probability `p`.
 pub fn limit_success(p: f64, limit: u32) -> f64 {
@@ -29,7 +29,7 @@ pub fn limit_attempts(p: f64, limit: u32) -> (f64, f64) {
 ///
 /// The retries made are r × successes + m, where m is the reserve over [`BUDGET_SPAN`] and r the ratio as tower rounds it.
 /// That results in (1-p)(R+m) / (R(1-r(1-p))).
-pub fn budget_success(p: f64, rate: f64, ratio: f64, min: f64) -> f64 {
+pub(crate) fn budget_success(p: f64, rate: f64, ratio: f64, min: f64) -> f64 {
     let (deposit, withdrawal) = amounts(ratio);
     let r = deposit as f64 / withdrawal.max(1) as f64;
     let m = min / BUDGET_SPAN;

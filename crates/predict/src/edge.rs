@@ -60,7 +60,7 @@ impl Policy {
     }
 
     /// Returns why a proxy ignores this budget and retries nothing, or `None` if it does not.
-    pub fn void(&self) -> Option<String> {
+    pub(crate) fn void(&self) -> Option<String> {
         match *self {
             Self::Budget { ttl_seconds, .. } if !(1.0..=60.0).contains(&ttl_seconds) => Some(format!(
                 "a ttl of {ttl_seconds} s lies outside 1 to 60 s: the proxy drops the whole budget"
@@ -152,7 +152,7 @@ pub fn predict_edge(load: EdgeLoad, seed: u64) -> EdgePrediction {
 }
 
 /// Returns the share of requests that succeed in the steady state, by the closed forms.
-pub fn closed_form_success(load: &EdgeLoad) -> f64 {
+pub(crate) fn closed_form_success(load: &EdgeLoad) -> f64 {
     match load.policy {
         Policy::None => closed_form::limit_success(load.fail_ratio, 0),
         Policy::Limit { limit } => closed_form::limit_success(load.fail_ratio, limit),

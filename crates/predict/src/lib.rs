@@ -29,7 +29,7 @@ pub use budget::Budget;
 pub use interval::Interval;
 pub use model::{Model, ModelError};
 pub use outcome::{EdgeCounts, EdgeRun, Run, Second, ServiceRun};
-pub use predict::{Options, Prediction, predict, simulate_all};
+pub use predict::{Options, Prediction, predict};
 pub use recovery::Class;
 
 /// Simulates a model once. The same model and seed result in the same run.

@@ -104,7 +104,7 @@ impl Run {
     }
 
     /// Returns the most attempts on an edge in one second.
-    pub fn peak_attempts(&self, edge: usize) -> u64 {
+    pub(crate) fn peak_attempts(&self, edge: usize) -> u64 {
         self.edges[edge].seconds.iter().map(|counts| counts.attempts).max().unwrap_or(0)
     }
 

@@ -47,7 +47,7 @@ pub fn predict(model: &Model, options: &Options) -> Result<Prediction, ModelErro
 ///
 /// # Errors
 /// When the model is invalid.
-pub fn simulate_all(model: &Model, options: &Options) -> Result<Vec<Run>, ModelError> {
+pub(crate) fn simulate_all(model: &Model, options: &Options) -> Result<Vec<Run>, ModelError> {
     model.check()?;
     let threads =
         options.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::outcome::Second;
 
 /// A second is good if at least this share of its requests is goodput.
-pub const GOOD_SHARE: f64 = 0.9;
+pub(crate) const GOOD_SHARE: f64 = 0.9;
 /// So many consecutive good seconds are a recovery.
 pub const GOOD_SECONDS: usize = 5;
 

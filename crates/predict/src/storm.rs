@@ -135,7 +135,7 @@ impl Storm {
     }
 
     /// Returns where the relief phases are.
-    pub fn relief_phases(&self, trigger: &Trigger) -> ReliefPhases {
+    pub(crate) fn relief_phases(&self, trigger: &Trigger) -> ReliefPhases {
         let begin = self.trigger_end(trigger) + OBSERVED;
         let reduced = begin..begin + REDUCED.0;
         let restored = reduced.end + PAUSE;

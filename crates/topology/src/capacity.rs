@@ -20,7 +20,7 @@ pub struct CapacityLimit {
 /// Returns how often each service is called for one request, which is spread evenly over the entry points. Optional calls count by
 /// their probability. Errors and retries are not taken into account.
 #[must_use]
-pub fn visits(topology: &Topology) -> HashMap<String, f64> {
+pub(crate) fn visits(topology: &Topology) -> HashMap<String, f64> {
     let entries = topology.entrypoints().count().max(1);
     #[expect(clippy::cast_precision_loss, reason = "a number of services")]
     let share = 1.0 / entries as f64;

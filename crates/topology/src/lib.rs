@@ -40,7 +40,9 @@ mod values;
 mod write;
 pub mod yaml;
 
-pub use crate::capacity::{CapacityLimit, capacity_limit, visits};
+#[cfg(test)]
+pub(crate) use crate::capacity::visits;
+pub use crate::capacity::{CapacityLimit, capacity_limit};
 pub use crate::error::{Error, Problem, nearest};
 pub use crate::lint::{EdgePolicy, Finding, PolicyEdge, Rule, lint};
 pub use crate::manifests::{
@@ -51,7 +53,9 @@ pub use crate::model::{
 };
 pub use crate::node::{NodeCall, NodeCapacity, NodeConfig, NodeStep};
 pub use crate::shipped::shipped;
-pub use crate::values::{format_duration, format_percent, parse_duration, parse_percent, parse_size};
+#[cfg(test)]
+pub(crate) use crate::values::parse_size;
+pub use crate::values::{format_duration, format_percent, parse_duration, parse_percent};
 
 #[cfg(test)]
 mod tests;

@@ -35,7 +35,7 @@ impl Topology {
     /// # Errors
     ///
     /// See [`Topology::parse`].
-    pub fn from_node(place: &str, node: &Node) -> Result<Self, Problem> {
+    pub(crate) fn from_node(place: &str, node: &Node) -> Result<Self, Problem> {
         let parsed = match format(node) {
             Format::Meshy => meshy::read(place, node)?,
             Format::Isotope => isotope::read(place, node)?,

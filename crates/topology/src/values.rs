@@ -72,7 +72,7 @@ pub fn format_percent(share: f64) -> String {
 /// Returns the bytes that a text such as `512`, `16KiB`, `16 KB` or `1m` means, at most 64 MiB. As in isotope (which uses
 /// Docker's units), each prefix is a power of 1024.
 #[must_use]
-pub fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let (number, unit) = number(text)?;
     let unit = unit.trim_start().to_lowercase();
     let factor = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(&unit) {

@@ -16,7 +16,7 @@ use http::{HeaderMap, StatusCode};
 pub(crate) use frame::prefix;
 pub use frame::{FrameError, decode_message, encode_message};
 pub use meshy_load::grpc::http_status;
-pub use status::status_of;
+use status::status_of;
 
 use crate::body::Payload;
 use crate::response::HttpResponse;

@@ -64,7 +64,7 @@ use server::{CLOSE_TIMEOUT, Port, ServicePort};
 use state::{Phase, State};
 
 /// The exit code that [`run`] returns after `GET /crash`: that of a container killed by SIGKILL.
-pub const CRASHED: u8 = 137;
+pub(crate) const CRASHED: u8 = 137;
 
 /// Serves until `shutdown` resolves and open requests are complete; returns the exit code of the container.
 ///

@@ -55,7 +55,7 @@ impl Outcome {
     }
 
     /// Returns the class of a name.
-    pub fn of_id(id: &str) -> Option<Self> {
+    pub(crate) fn of_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.id() == id)
     }
 

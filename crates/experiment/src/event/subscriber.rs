@@ -121,7 +121,7 @@ impl Subscriber {
     }
 
     /// Returns how many ticks were left out.
-    pub fn skipped_ticks(&self) -> u64 {
+    pub(crate) fn skipped_ticks(&self) -> u64 {
         self.shared.queue().skipped_ticks
     }
 

@@ -84,7 +84,7 @@ impl Point {
     }
 
     /// Returns attempts per second at the watched service.
-    pub fn attempt_rate(&self) -> Option<f64> {
+    pub(crate) fn attempt_rate(&self) -> Option<f64> {
         self.attempts.map(|attempts| float(attempts) / self.length_seconds.max(1e-3))
     }
 

@@ -155,7 +155,7 @@ impl Serving {
 const PLACEHOLDER: &str = ": made at installation)";
 
 /// Whether a whole text only stands in for a certificate or key.
-pub fn is_placeholder(text: &str) -> bool {
+pub(crate) fn is_placeholder(text: &str) -> bool {
     text.starts_with('(') && text.trim_end().ends_with(PLACEHOLDER)
 }
 

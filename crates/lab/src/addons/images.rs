@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::{Ingress, Mesh, Options};
 
 /// The tag of Linkerd's images; released as part of 2.20.
-pub const LINKERD_VERSION: &str = "edge-26.6.3";
+pub(crate) const LINKERD_VERSION: &str = "edge-26.6.3";
 /// The tag of ingress-nginx's controller.
-pub const INGRESS_NGINX_VERSION: &str = "v1.15.1";
+pub(crate) const INGRESS_NGINX_VERSION: &str = "v1.15.1";
 
 /// An image that the cluster must be able to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

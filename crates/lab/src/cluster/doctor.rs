@@ -64,7 +64,7 @@ impl Check {
 ///
 /// # Errors
 /// Something is missing ([`Exit::Prerequisite`]).
-pub async fn preflight(report: &Report) -> anyhow::Result<()> {
+pub(crate) async fn preflight(report: &Report) -> anyhow::Result<()> {
     for check in checks(&[]).await {
         let Check { name, verdict, found, todo } = check;
         match verdict {

@@ -95,7 +95,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
 }
 
 /// Whether the connection to the engine failed or its response is not valid, other than a refusal.
-pub fn broke_off(error: &EngineError) -> bool {
+pub(crate) fn is_connection_lost(error: &EngineError) -> bool {
     matches!(
         error,
         EngineError::HyperResponseError { .. }
@@ -111,7 +111,7 @@ pub fn broke_off(error: &EngineError) -> bool {
 /// Names the engine as the culprit where it lost the connection during of some work: the error itself reports only what was
 /// being done. The engine's own message stays as it is.
 pub fn as_engine_error(error: anyhow::Error) -> anyhow::Error {
-    let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(broke_off));
+    let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_connection_lost));
     if !broke || error::id_of(&error).is_some() {
         return error;
     }

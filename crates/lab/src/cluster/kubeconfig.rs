@@ -257,7 +257,7 @@ pub struct Unmarked<'a> {
 ///
 /// # Errors
 /// Those of [`remove`].
-pub async fn remove_unmarked(
+pub(crate) async fn remove_unmarked(
     given: Option<&Path>,
     lab: &Path,
     entries: &Unmarked<'_>,

@@ -111,7 +111,7 @@ impl Provider {
     ///
     /// # Errors
     /// The process cannot be looked for.
-    pub fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
+    pub(crate) fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
         match self {
             Self::Kind(_) | Self::Existing(_) => Ok(None),
             Self::Embedded(embedded) => embedded.stopped_process(record),
@@ -158,7 +158,7 @@ impl Provider {
     ///
     /// # Errors
     /// The processes cannot be listed.
-    pub async fn would_delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
+    pub(crate) async fn would_delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
         match self {
             Self::Existing(existing) => existing.would_delete(env, record).await,
             Self::Kind(_) | Self::Embedded(_) => {

@@ -17,7 +17,7 @@ use bollard::query_parameters::{
 use futures::TryStreamExt as _;
 use tokio::time::{Instant, sleep};
 
-use super::engine::{Engine, broke_off, there};
+use super::engine::{Engine, is_connection_lost, there};
 use super::{nodes, ports};
 use crate::image::registry::Client;
 use crate::lab::{KindState, Record};
@@ -195,7 +195,7 @@ async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
     }
     let options = CreateImageOptionsBuilder::default().from_image(image).build();
     let pull: Result<Vec<_>, _> = engine.docker.create_image(Some(options), None, None).try_collect().await;
-    let engines_fault = pull.as_ref().err().is_some_and(broke_off);
+    let engines_fault = pull.as_ref().err().is_some_and(is_connection_lost);
     let pull = pull.map(drop).with_context(|| format!("image `{image}` cannot be pulled"));
     if engines_fault {
         return pull;

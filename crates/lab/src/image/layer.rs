@@ -32,7 +32,7 @@ pub struct Layer {
 ///
 /// # Errors
 /// When a path is longer than tar can hold.
-pub fn pack(entries: &[Entry<'_>]) -> io::Result<Layer> {
+pub(crate) fn pack(entries: &[Entry<'_>]) -> io::Result<Layer> {
     let archive = archive(entries)?;
     // No name and no time in the gzip header either: an unchanged layer has to keep its digest.
     let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());

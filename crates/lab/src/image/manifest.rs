@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 use super::{Blob, Digest, Image};
 
 /// An image manifest.
-pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A list of manifests, one a platform.
-pub const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// Docker's own manifest, of the same form.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Docker's own list.
-pub const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// An image configuration.
 pub const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// A layer, compressed with gzip.
-pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// A layer, compressed with zstd.
-pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+pub(crate) const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// A layer, not compressed.
-pub const LAYER_PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(crate) const LAYER_PLAIN: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// A reference to a blob.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -4,7 +4,7 @@
 use super::rules::rule;
 use super::{Finding, Place};
 
-/// Returns the finding of one of the [`CALL_RULES`](super::CALL_RULES) about a Service: the last one that is called.
+/// Returns the finding of one of the `CALL_RULES` about a Service: the last one that is called.
 ///
 /// # Panics
 /// Panics if there is no such rule.

@@ -197,7 +197,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// The rules about the calls of several services, for which [`calls`](super::calls()) returns the findings.
-pub const CALL_RULES: &[Rule] = &[
+pub(crate) const CALL_RULES: &[Rule] = &[
     rule_of(
         "consecutive-retries",
         Warning,

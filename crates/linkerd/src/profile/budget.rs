@@ -66,7 +66,7 @@ impl Budget {
 
     /// Returns the ratio that the proxy applies. The proxy rounds the cost of a retry to a whole number of requests, so 0.3
     /// becomes 1/3.
-    pub fn effective_ratio(&self) -> f32 {
+    pub(crate) fn effective_ratio(&self) -> f32 {
         // The proxy receives the ratio as a 32-bit float.
         let ratio = self.retry_ratio as f32;
         if ratio <= 0.0 {

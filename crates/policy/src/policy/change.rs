@@ -104,7 +104,7 @@ impl PolicyChange {
     }
 
     /// No retry annotations on an HTTPRoute, which is otherwise left as it is.
-    pub fn no_retries_of_route(namespace: &str, name: &str) -> Self {
+    pub(crate) fn no_retries_of_route(namespace: &str, name: &str) -> Self {
         let place = Place { part: Part::Retries, ..route_place(name, namespace) };
         Self::annotated(place, &BTreeMap::new(), Evidence::Policy(Some(name.to_owned())))
     }
@@ -192,7 +192,7 @@ impl PolicyChange {
     ///
     /// # Errors
     /// The API server does not respond or refuses.
-    pub async fn revert(client: &kube::Client, captured: &Captured) -> anyhow::Result<Reverted> {
+    pub(crate) async fn revert(client: &kube::Client, captured: &Captured) -> anyhow::Result<Reverted> {
         revert::revert(client, captured).await
     }
 }

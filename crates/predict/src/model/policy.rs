@@ -44,7 +44,7 @@ impl Retry {
 
     /// Returns whether the proxy would send any retry at all: a profile's budget outside of Linkerd's bounds disables its
     /// retries.
-    pub fn is_effective(&self) -> bool {
+    pub(crate) fn is_effective(&self) -> bool {
         self.limit.is_some() && self.budget.is_none() || self.budget.is_some_and(|budget| budget.is_valid())
     }
 }

@@ -163,7 +163,7 @@ pub fn percent(value: &Value) -> Result<f64, &'static str> {
     .ok_or("a percentage from 0% to 100%, such as 2%")
 }
 
-/// Reads a number of bytes; see [`crate::parse_size`].
+/// Reads a number of bytes; see `values::parse_size`.
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use http::StatusCode;
 /// Returns the gRPC status that an HTTP status becomes: that of gRPC's mapping, and for the statuses of faults the one that
 /// a gRPC server sends in the same place (500 `INTERNAL`, 504 `DEADLINE_EXCEEDED`, 413 and 429 `RESOURCE_EXHAUSTED`).
 #[must_use]
-pub fn status_of(status: StatusCode) -> u8 {
+pub(crate) fn status_of(status: StatusCode) -> u8 {
     match status.as_u16() {
         200..=299 => 0,
         400 => 3,

@@ -61,7 +61,7 @@ pub async fn find(client: &Client) -> anyhow::Result<Definitions> {
 ///
 /// # Errors
 /// It is older, or not a version.
-pub fn in_range(version: &str) -> anyhow::Result<Fit> {
+pub(crate) fn in_range(version: &str) -> anyhow::Result<Fit> {
     let numbers: Vec<u32> =
         version.trim_start_matches('v').split(['.', '-']).filter_map(|n| n.parse().ok()).collect();
     let [low, high] = RANGE;
