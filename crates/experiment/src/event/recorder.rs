@@ -75,6 +75,7 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Returns whether a view is attached: then ticks are worth sending every 250 ms.
+    #[cfg(test)]
     pub(crate) fn is_watched(&self) -> bool {
         !self.inner().feeds.is_empty()
     }

@@ -121,6 +121,7 @@ impl Subscriber {
     }
 
     /// Returns how many ticks were left out.
+    #[cfg(test)]
     pub(crate) fn skipped_ticks(&self) -> u64 {
         self.shared.queue().skipped_ticks
     }

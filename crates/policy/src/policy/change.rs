@@ -192,7 +192,7 @@ impl PolicyChange {
     ///
     /// # Errors
     /// The API server does not respond or refuses.
-    pub(crate) async fn revert(client: &kube::Client, captured: &Captured) -> anyhow::Result<Reverted> {
+    pub async fn revert(client: &kube::Client, captured: &Captured) -> anyhow::Result<Reverted> {
         revert::revert(client, captured).await
     }
 }
