@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Map, Value};
 
 use meshy_base::bounded::{self, Links};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_lab::lab::LabName;
 
 /// The file that is read when it is in the current folder.
@@ -173,7 +173,7 @@ fn unknown(key: &str, known: &[&clap::Arg]) -> anyhow::Error {
     let near = names.max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
     let hint =
         format!("did you mean `{}`? The keys are the names of the global flags", near.unwrap_or("name"));
-    Err::<(), _>(anyhow!("unknown key `{key}`")).hint(hint).id("config-key").exit(Exit::Usage).unwrap_err()
+    anyhow!("unknown key `{key}`").hint(hint).id("config-key").exit(Exit::Usage)
 }
 
 #[cfg(test)]

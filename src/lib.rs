@@ -9,7 +9,7 @@
 //!                        └→ traffic, metrics, predict, report: the experiment
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod args;
 pub mod cli;

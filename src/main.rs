@@ -1,6 +1,6 @@
 //! The `meshy` program: parse, log, run, print the error once, end with a documented exit code.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 use std::ffi::OsString;
 use std::process::ExitCode;

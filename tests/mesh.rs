@@ -268,7 +268,7 @@ async fn check_certs_and_images_know_a_built_in_mesh() {
     let lab = Lab::start("check", false).await;
     let text = lab.expect("check", 0).await;
     assert!(
-        text.contains("built into this cluster") && text.contains("the built-in injector answers"),
+        text.contains("built into this cluster") && text.contains("the built-in injector responds"),
         "{text}"
     );
     let text = lab.expect("check --certs", 0).await;

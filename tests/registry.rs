@@ -101,5 +101,5 @@ async fn a_name_that_is_none_is_refused_in_the_registrys_words() {
     let registry = Registry::start();
     let image = Image::for_service(b"a program", Arch::Amd64);
     let error = registry.client.push(&image, "No/Name", "v1").await.unwrap_err().to_string();
-    assert!(error.contains("the registry answered 4"), "{error}");
+    assert!(error.contains("the registry responded with 4"), "{error}");
 }

@@ -14,7 +14,7 @@ use crate::original_demo;
 use crate::summary::{WIDTH, wrapped};
 use crate::ui::table::percent;
 use meshy_base::duration;
-use meshy_base::error::{Advise as _, Exit};
+use meshy_base::error::{Advise as _, AdviseError as _, Exit};
 use meshy_metrics::RouteCounts;
 use meshy_metrics::routes::Service;
 use meshy_policy::{policy, services, test_service};
@@ -246,7 +246,7 @@ fn unknown_failures(service: &str, window: Duration) -> anyhow::Error {
         window.as_secs_f64()
     );
     let hint = "send requests meanwhile, for example with `meshy traffic --url`; `meshy predict --fail 30%` predicts without a cluster";
-    Err::<(), _>(error).hint(hint).unwrap_err()
+    error.hint(hint)
 }
 
 pub(super) fn policy_words(policy: &Policy) -> String {

@@ -178,7 +178,7 @@ async fn report_findings(
         return Err(anyhow!(
             "service `{service}` has the ServiceProfile `{profile}`, which switches these retries off"
         ))
-        .hint("`meshy sp delete` removes it; docs/mesh.md says when to use which")
+        .hint("`meshy sp delete` removes it; docs/mesh.md explains when to use which")
         .id("policy-overridden")
         .exit(Exit::Lint);
     }

@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Some((kind, name)) => (kind, Some(name)),
         None => (args.target.as_str(), None),
     };
-    let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that stat knows"));
+    let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that `stat` supports"));
     let by = by.hint("known are deploy, sts, ds, rs, job, pod, ns and svc").exit(Exit::Usage)?;
     let client = context.client().await?;
     let mut reader = Reader::new(&args.requests.time, &args.requests.history);

@@ -88,7 +88,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
 /// The API server does not respond as it should, so that nothing can be checked.
 pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let info = client.apiserver_version().await.context("cannot read the API server's version")?;
-    let answers = (Verdict::Ok, format!("answers, {}", info.git_version), None);
+    let answers = (Verdict::Ok, format!("responds, {}", info.git_version), None);
     let mut all = vec![outcome("cluster", "API server", answers)];
     let kinds = Kinds::new(client.clone());
     let found = existing::find(client).await;
@@ -248,7 +248,7 @@ async fn webhooks(s: &Inputs) -> Finding {
     if matches!(s.built_in, Ok(true)) {
         return match proof::injector(&s.kinds).await {
             Ok(proof::WebhookResponse::Called) => {
-                (Verdict::Ok, "the built-in injector answers".to_owned(), None)
+                (Verdict::Ok, "the built-in injector responds".to_owned(), None)
             }
             Ok(proof::WebhookResponse::Silent(why)) => (Verdict::Failed, why, None),
             Err(error) => not_readable(failure::plain(&error)),

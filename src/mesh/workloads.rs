@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt};
 
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_kube::{Kinds, Object};
 
 /// Kinds that restart their pods when their template changes, with the short names that kubectl taught everybody.
@@ -110,7 +110,7 @@ async fn absent(api: &Api<Object>, kind: &str, name: &str, namespace: &str) -> a
         (_, Err(_)) => "`-n NAMESPACE` selects another namespace".to_owned(),
     };
     let error = NoWorkload(format!("there is no {kind} `{name}` in namespace `{namespace}`"));
-    Err::<(), _>(error).hint(hint).exit(Exit::Usage).unwrap_err()
+    anyhow::Error::from(error).hint(hint).exit(Exit::Usage)
 }
 
 /// Lists leave out what each item is.

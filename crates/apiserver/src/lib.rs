@@ -10,7 +10,7 @@
 //!   controllers ──────────────── Server::client ────────┴─ write: patch ─ defaults ─ validate ─ store
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod address;
 mod admission;

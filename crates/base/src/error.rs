@@ -76,15 +76,44 @@ pub trait Advise<T> {
 
 impl<T, E: Into<anyhow::Error>> Advise<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|e| Advised { inner: e.into(), hint: Some(hint.into()), exit: None, id: None }.into())
+        self.map_err(|error| error.into().hint(hint))
     }
 
     fn exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: Some(exit), id: None }.into())
+        self.map_err(|error| error.into().exit(exit))
     }
 
     fn id(self, id: &'static str) -> anyhow::Result<T> {
-        self.map_err(|e| Advised { inner: e.into(), hint: None, exit: None, id: Some(id) }.into())
+        self.map_err(|error| error.into().id(id))
+    }
+}
+
+/// Adds a hint, an exit code or a page to an error that is at hand, as [`Advise`] does to the error of a result.
+pub trait AdviseError {
+    /// Adds one line about what the user can do.
+    #[must_use]
+    fn hint(self, hint: impl Into<String>) -> anyhow::Error;
+
+    /// Sets the status with which the program ends because of this error.
+    #[must_use]
+    fn exit(self, exit: Exit) -> anyhow::Error;
+
+    /// Names the error's page.
+    #[must_use]
+    fn id(self, id: &'static str) -> anyhow::Error;
+}
+
+impl AdviseError for anyhow::Error {
+    fn hint(self, hint: impl Into<String>) -> anyhow::Error {
+        Advised { inner: self, hint: Some(hint.into()), exit: None, id: None }.into()
+    }
+
+    fn exit(self, exit: Exit) -> anyhow::Error {
+        Advised { inner: self, hint: None, exit: Some(exit), id: None }.into()
+    }
+
+    fn id(self, id: &'static str) -> anyhow::Error {
+        Advised { inner: self, hint: None, exit: None, id: Some(id) }.into()
     }
 }
 

@@ -10,7 +10,7 @@
 //! input     files and pipes that the user names; private: files of meshy's own state; bounded: reads of both with a limit
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod activity;
 pub mod announce;

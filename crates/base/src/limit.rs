@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::oneshot;
 
 use crate::activity::{self, Kind, Waited};
-use crate::error::{Advise, Exit};
+use crate::error::{AdviseError, Exit};
 use crate::exec::children;
 
 /// How long a command may take that was not given `--timeout`. Where it sends load or watches for a given time, that time
@@ -191,7 +191,7 @@ fn error(timeout: Duration, waited: Option<&Waited>) -> anyhow::Error {
         Some(Kind::Program) => format!("run the program by itself to see what it waits for; {longer}"),
         Some(Kind::Work | Kind::Step) | None => longer.to_owned(),
     };
-    Err::<(), _>(text).hint(hint).id("timed-out").exit(Exit::Timeout).unwrap_err()
+    text.hint(hint).id("timed-out").exit(Exit::Timeout)
 }
 
 /// A duration as a person writes it: `500 ms`, `2 s`, `10 min`.

@@ -88,7 +88,7 @@ impl Metrics {
             grpc_policy: PolicyFamilies::grpc(),
             outbound_errors: Family::new(
                 "outbound_http_errors_total",
-                "Outbound requests that the proxy answered with an error.",
+                "Outbound requests that the proxy responded to with an error.",
             ),
             inbound_allowed: Family::new(
                 "inbound_http_authz_allow_total",
@@ -108,7 +108,7 @@ impl Metrics {
             ),
             inbound_errors: Family::new(
                 "inbound_http_errors_total",
-                "Inbound requests that the proxy answered with an error.",
+                "Inbound requests that the proxy responded to with an error.",
             ),
             inbound_requests: Family::new(
                 "inbound_http_requests_total",

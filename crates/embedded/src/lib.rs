@@ -10,7 +10,7 @@
 //!
 //! It implements the parts of Kubernetes and Linkerd that the lab needs; `docs/embedded.md` lists the differences.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod api;
 mod backend;

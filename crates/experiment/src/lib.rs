@@ -13,7 +13,7 @@
 //!
 //! The formats are described in `docs/scenarios.md`, their JSON schemas are in `schemas/`.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod at;
 pub mod chart;

@@ -10,7 +10,7 @@
 //!
 //! All functions are pure, and accept any graph: cycles, calls of unknown services, names of any length with any character.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod clean;
 mod dot;

@@ -4,7 +4,7 @@
 //! transport (checks each response) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod apply;
 mod body;

@@ -19,7 +19,7 @@ use super::manifest::{describe, kind};
 use super::readiness::{failed, pods, unmet_condition};
 use super::{Kinds, Object};
 use meshy_base::Step;
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_base::limit;
 
 mod workload;
@@ -215,14 +215,14 @@ impl Reasons<'_> {
     fn error(&self, quotes: &[String]) -> anyhow::Error {
         let all = self.all.lock().expect("no panic while held");
         let list: Vec<String> = all.iter().map(|(what, why)| format!("{what}: {why}")).collect();
-        let text = if list.is_empty() { "the cluster did not answer".to_owned() } else { list.join("; ") };
+        let text = if list.is_empty() { "the cluster did not respond".to_owned() } else { list.join("; ") };
         let cause = match quotes {
             [] => anyhow!("{text}"),
             quotes => anyhow!("{}", quotes.join("; ")).context(text),
         };
-        let error = Err::<(), _>(cause).context("not all was ready in time");
+        let error = cause.context("not all was ready in time");
         let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
-        error.id("not-ready").exit(Exit::Timeout).unwrap_err()
+        error.id("not-ready").exit(Exit::Timeout)
     }
 }
 

@@ -33,7 +33,7 @@
 //! assert_eq!(output.objects[0]["metadata"]["name"], "my-map");
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod error;
 mod field;

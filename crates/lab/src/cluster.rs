@@ -168,7 +168,7 @@ async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Resul
         return Ok(lab::Provider::Embedded);
     }
     let (chosen, why) = match kind::unusable().await {
-        None => (lab::Provider::Kind, "an engine, docker and kind answer".to_owned()),
+        None => (lab::Provider::Kind, "an engine, docker and kind respond".to_owned()),
         Some(why) => (lab::Provider::Embedded, why),
     };
     env.report.say(format!("provider `{}`: {why}", word(chosen)));

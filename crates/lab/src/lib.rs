@@ -10,7 +10,7 @@
 //! overlay  kustomize overlays; files: what the program ships
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod addons;
 pub mod cluster;

@@ -8,7 +8,7 @@ use meshy_kustomize::{Disk, Memory, Output};
 use crate::files;
 use crate::image::service::{NAME, TAG};
 use meshy_base::activity::{self, Kind};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_kube::{Object, manifest};
 
 /// What `up` deploys, and `deploy` without a name.
@@ -52,7 +52,7 @@ fn unknown(name: &str) -> anyhow::Error {
         .unwrap_or_default();
     let hint =
         format!("shipped are {}{near}; a path such as ./{name} means a folder on the disk", all.join(", "));
-    Err::<(), _>(anyhow!("there is no overlay `{name}`")).hint(hint).exit(Exit::Usage).unwrap_err()
+    anyhow!("there is no overlay `{name}`").hint(hint).exit(Exit::Usage)
 }
 
 /// The objects of an overlay.

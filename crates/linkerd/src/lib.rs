@@ -20,7 +20,7 @@
 //! All functions are pure. The embedded cluster and the commands `lint`, `sp`, `retry` and `inject` share them, so that
 //! they interpret an object in the same way.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod duration;
 pub mod effective;

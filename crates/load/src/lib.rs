@@ -8,7 +8,7 @@
 //! Nothing here depends on Kubernetes: a target is a server and a request. Several senders that each send a [`Share`] of one plan
 //! give reports whose merge is the report of the whole.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod connect;
 mod engine;

@@ -52,7 +52,7 @@ impl fmt::Display for Outcome {
                 write!(f, "200 OK carrying {status} {}", named(status).unwrap_or_default())
             }
             Self::Grpc(code) => write!(f, "gRPC {code} {}", grpc::name(code)),
-            Self::TimedOut => f.write_str("no answer in time"),
+            Self::TimedOut => f.write_str("no response in time"),
             Self::Broken => f.write_str("connection refused or broken"),
             Self::NeverSent => f.write_str("never sent, no free connection"),
             Self::ClientError => f.write_str("never sent, no file descriptor or port left on this machine"),

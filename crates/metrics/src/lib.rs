@@ -6,7 +6,7 @@
 //!
 //! A table is the difference of two scrapes of the same pods; one dump is its difference to zero.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod arrivals;
 pub mod callers;

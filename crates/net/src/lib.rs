@@ -8,7 +8,7 @@
 //!   dataplane ───────┴─ dyn Network ──┴─ embedded's     (in-memory streams between pods)
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 use std::future::Future;
 use std::io;

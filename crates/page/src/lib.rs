@@ -9,7 +9,7 @@
 //!   assets    pages, modules and styles inside of the program
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod assets;
 pub mod control;

@@ -5,7 +5,7 @@
 //! policy    PolicyChange: apply, evidence that clients use it, revert; the journal of a session
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 pub mod policy;
 mod service_names;

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::Deserialize;
 
-use meshy_base::error::{self, Advise, Exit};
+use meshy_base::error::{self, Advise, AdviseError, Exit};
 use meshy_metrics::{Pod, PodFailure, pod_request};
 
 /// The port that is in no Service.
@@ -168,7 +168,7 @@ async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow:
         Err(_) => elsewhere.to_owned(),
     };
     let error = anyhow!("there is no service `{name}` in namespace `{namespace}`");
-    Err::<(), _>(error).hint(hint).exit(Exit::Failed).unwrap_err()
+    error.hint(hint).exit(Exit::Failed)
 }
 
 /// What the replicas have seen so far.

@@ -10,7 +10,7 @@
 //!
 //! The crate is pure: no sockets, no clock, no files. The same model and seed result in the same numbers.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod budget;
 pub mod closed_form;

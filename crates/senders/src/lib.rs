@@ -10,7 +10,7 @@
 //!
 //! A sender that dies does not end the load: what it reported until then counts, and [`Sent::is_incomplete`] is true.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod clock;
 mod control;

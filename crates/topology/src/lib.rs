@@ -23,7 +23,7 @@
 //! assert_eq!(topology.service("front").unwrap().calls()[0].service, "back");
 //! ```
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 mod capacity;
 mod check;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 use futures::StreamExt as _;
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{AdviseError, Exit};
 use meshy_graph::{CallEdge, CallGraph, CallNode};
 use meshy_kube::failure;
 use meshy_metrics::edges::{Edge, UnmeshedEdge, edges, unmeshed};
@@ -91,8 +91,7 @@ async fn nothing_meshed(client: &kube::Client, scope: Option<&str>) -> anyhow::E
     }
     let place = scope.map(|scope| format!(" in namespace `{scope}`")).unwrap_or_default();
     let hint = "`meshy inject` adds proxies to workloads; `-n NAMESPACE` or `-A` shows other namespaces";
-    let error = Err::<(), _>(anyhow!("no running pod{place} has a proxy")).hint(hint);
-    error.exit(Exit::Prerequisite).unwrap_err()
+    anyhow!("no running pod{place} has a proxy").hint(hint).exit(Exit::Prerequisite)
 }
 
 /// Reads the policy of each service called. A policy that cannot be read is a warning.

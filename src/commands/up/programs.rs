@@ -8,7 +8,7 @@ use kube::api::{Api, ListParams};
 use serde::Serialize;
 
 use crate::context::Context;
-use meshy_base::error::Advise as _;
+use meshy_base::error::AdviseError as _;
 use meshy_embedded::{NO_SERVICE_REWRITTEN, PROGRAM_EVENTS};
 use meshy_lab::lab::{Program, Programs, Record};
 
@@ -105,7 +105,7 @@ pub(super) fn explain(error: anyhow::Error) -> anyhow::Error {
     }
     let hint = "the program listens on a fixed port that another process has: let it read its port from PORT, or from an argument \
                 or variable that contains the container's port";
-    Err::<(), _>(error).hint(hint).unwrap_err()
+    error.hint(hint)
 }
 
 /// Returns the events of these pods as text; events outlive their pods.

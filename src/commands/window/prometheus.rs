@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Uri;
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{AdviseError, Exit};
 use meshy_metrics::prometheus::{self, Prometheus, Unusable};
 use meshy_metrics::{Pod, Window};
 
@@ -48,5 +48,5 @@ fn unusable(error: Unusable) -> anyhow::Error {
             "`meshy export prometheus` prints a scrape configuration; a shorter `--window` needs less history"
         }
     };
-    Err::<(), _>(error).hint(hint).exit(Exit::Prerequisite).unwrap_err()
+    anyhow::Error::from(error).hint(hint).exit(Exit::Prerequisite)
 }

@@ -16,7 +16,7 @@
 //!
 //! `docs/test-service.md` describes the requests and responses of both ports.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The program of the image: the service over TCP, configured by environment variables, with its log on stdout.
 
-#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods))]
+#![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::super::Object;
 use super::super::manifest::kind;
 use super::super::readiness::{PodFailure, PodState, PodStates};
-use meshy_base::error::Advise;
+use meshy_base::error::AdviseError;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
 const UNSCHEDULABLE: Duration = Duration::from_secs(30);
@@ -185,7 +185,7 @@ impl Workload {
                 let error = anyhow!("{why}").context(format!("pod `{name}` cannot get image `{image}`"));
                 let hint = "check the image's name and that the node can reach its registry; \
                             `meshy push IMAGE` brings one into the private registry";
-                Err::<(), _>(error).hint(hint).id(super::IMAGE_UNAVAILABLE).unwrap_err()
+                error.hint(hint).id(super::IMAGE_UNAVAILABLE)
             }
             PodFailure::Restarts { container, why } => {
                 let mut error = anyhow!("pod `{name}`: container `{container}` keeps ending ({why})");

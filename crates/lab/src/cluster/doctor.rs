@@ -96,7 +96,7 @@ async fn engine() -> Vec<Check> {
     match timeout(TIMEOUT, asked_engine()).await {
         Ok(checks) => checks,
         Err(_) => {
-            let found = format!("it does not answer within {:.1} s", TIMEOUT.as_secs_f64());
+            let found = format!("it does not respond within {:.1} s", TIMEOUT.as_secs_f64());
             vec![Check::new("engine", Verdict::Missing, found, "restart the engine")]
         }
     }
@@ -159,7 +159,7 @@ fn port_check(ports: &[u16]) -> Check {
         return Check::ok("ports", "80, 443 and 5000 are free");
     }
     let found = format!("taken: {}", taken.join(", "));
-    Check::new("ports", Verdict::Warning, found, "a new lab uses the next free ones and says so")
+    Check::new("ports", Verdict::Warning, found, "a new lab uses the next free ones and reports them")
 }
 
 fn cgroup() -> Check {

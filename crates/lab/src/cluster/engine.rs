@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use meshy_base::activity::{self, Kind};
 use meshy_base::bounded::{self, Links};
-use meshy_base::error::{self, Advise, Exit};
+use meshy_base::error::{self, Advise, AdviseError, Exit};
 use meshy_base::input;
 
 /// How long an engine may take to report its version; a healthy one takes milliseconds.
@@ -84,10 +84,10 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let _waiting =
         activity::begin(Kind::Server, format!("waiting for the engine at {} to respond", endpoint.host));
     reachable(&path, &endpoint).await?;
-    let at = || format!("no Docker engine answers at {} ({})", endpoint.host, endpoint.source);
+    let at = || format!("no Docker engine responds at {} ({})", endpoint.host, endpoint.source);
     let docker = Docker::connect_with_unix(&endpoint.host, REQUEST_SECONDS, API_DEFAULT_VERSION);
     let negotiated = timeout(TIMEOUT, docker.with_context(at)?.negotiate_version()).await;
-    let docker = negotiated.map_err(|_| anyhow!("it did not answer within {} s", TIMEOUT.as_secs()));
+    let docker = negotiated.map_err(|_| anyhow!("it did not respond within {} s", TIMEOUT.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
     let docker = docker.hint("restart the engine; `meshy check --machine` looks again");
     let docker = docker.id("engine-unhealthy").exit(Exit::Prerequisite)?;
@@ -108,18 +108,18 @@ pub(crate) fn is_connection_lost(error: &EngineError) -> bool {
     )
 }
 
-/// Names the engine as the culprit where it lost the connection during of some work: the error itself reports only what was
+/// Names the engine as the cause where it lost the connection during an operation: the error itself reports only what was
 /// being done. The engine's own message stays as it is.
 pub fn as_engine_error(error: anyhow::Error) -> anyhow::Error {
     let broke = error.chain().any(|cause| cause.downcast_ref().is_some_and(is_connection_lost));
     if !broke || error::id_of(&error).is_some() {
         return error;
     }
-    let text = Err::<(), _>(error.context("the Docker engine lost the connection"))
-        .hint("once it answers, the same command goes on where this one ended; `meshy check --machine` looks")
+    error
+        .context("the Docker engine lost the connection")
+        .hint("once it responds, the same command continues where this one ended; `meshy check --machine` checks it")
         .id("engine-unhealthy")
-        .exit(Exit::Prerequisite);
-    text.unwrap_err()
+        .exit(Exit::Prerequisite)
 }
 
 /// Says what is wrong with a socket in words that a user can act on: the engine's library reports no more than "error".

@@ -5,7 +5,7 @@ use anyhow::{Context as _, anyhow};
 use super::{Part, consent};
 use crate::lab::Env;
 use crate::lab::{self, Record};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 
 /// The provider.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ impl Existing {
             return Ok(known);
         }
         let asked =
-            asked.context("no context was named").hint("`--context` says which cluster").exit(Exit::Usage)?;
+            asked.context("no context was named").hint("`--context` names the cluster").exit(Exit::Usage)?;
         consent(env, "install into", asked)?;
         let mut record = Record::new(&env.name, lab::Provider::Existing, asked.clone());
         record.kubeconfig = env.kubeconfig.as_deref().map(std::path::absolute).transpose()?;
@@ -36,7 +36,7 @@ impl Existing {
             let client = env.client_of(&record).await?;
             let version = client.apiserver_version().await;
             let version = version
-                .with_context(|| format!("the cluster of context `{}` does not answer", record.context))
+                .with_context(|| format!("the cluster of context `{}` does not respond", record.context))
                 .exit(Exit::Prerequisite)?;
             Ok(((), format!("Kubernetes {}", version.git_version)))
         };
@@ -55,7 +55,7 @@ impl Existing {
     pub(super) fn not_ours(self, record: &Record, act: &str) -> anyhow::Error {
         let error =
             anyhow!("meshy did not create the cluster of lab `{}` and does not {act} it", record.name);
-        Err::<(), _>(error).exit(Exit::Usage).unwrap_err()
+        error.exit(Exit::Usage)
     }
 
     pub(super) async fn delete(self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {

@@ -12,7 +12,7 @@ use super::nodes::{self, NETWORK, Node};
 use super::{Part, Spec, addresses, kubeconfig, ports, pull, recorded, registry};
 use crate::lab::Env;
 use crate::lab::{self, KindState, LabName, Record, files};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_base::exec::{Failure, Program, find, first_line};
 use meshy_base::private;
 use tokio::sync::OnceCell;
@@ -142,14 +142,9 @@ fn text_of(error: anyhow::Error, kind: &KindState) -> anyhow::Error {
             "`sudo sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=524288`",
         )
     } else {
-        ("kind failed".to_owned(), "`meshy check --machine` looks at this machine; `-v` shows more")
+        ("kind failed".to_owned(), "`meshy check --machine` checks this machine; `-v` shows more")
     };
-    Err::<(), _>(anyhow!("{short}"))
-        .context(what)
-        .hint(hint)
-        .id("kind-failed")
-        .exit(Exit::Failed)
-        .unwrap_err()
+    anyhow!("{short}").context(what).hint(hint).id("kind-failed").exit(Exit::Failed)
 }
 
 impl Kind {

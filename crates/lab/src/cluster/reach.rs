@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::provider;
 use crate::lab::{self, Env, Record, files};
-use meshy_base::error::{self, Advise, Exit};
+use meshy_base::error::{self, Advise, AdviseError, Exit};
 use meshy_kube::failure::{self, Failure};
 
 /// How long the search for a reason may take after a command has failed: an engine lists its containers in milliseconds.
@@ -86,7 +86,7 @@ pub async fn explain(env: &Env, error: anyhow::Error) -> anyhow::Error {
         (None, None) => return error,
     };
     let hint = format!("check that the server runs, and that {used} has its address");
-    Err::<(), _>(error).hint(hint).id("api-failed").exit(exit).unwrap_err()
+    error.hint(hint).id("api-failed").exit(exit)
 }
 
 async fn state(lab: &Record) -> anyhow::Result<Option<String>> {
@@ -102,5 +102,5 @@ fn stopped_error(lab: &Record, state: &str, error: Option<&anyhow::Error>) -> an
     };
     let flag = if &*lab.name == "meshy" { String::new() } else { format!(" --name {}", lab.name) };
     let start = format!("`meshy start{flag}` starts it again");
-    Err::<(), _>(stopped).hint(start).id("lab-stopped").exit(Exit::Prerequisite).unwrap_err()
+    stopped.hint(start).id("lab-stopped").exit(Exit::Prerequisite)
 }

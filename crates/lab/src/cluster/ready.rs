@@ -31,7 +31,7 @@ pub(super) async fn nodes(
         let missing = match api.list(&ListParams::default()).await {
             Ok(list) if list.items.len() >= count => break list.items,
             Ok(list) => anyhow!("{} of {count} nodes have joined", list.items.len()),
-            Err(error) => anyhow!(error).context("the cluster does not answer"),
+            Err(error) => anyhow!(error).context("the cluster does not respond"),
         };
         if Instant::now() >= deadline {
             return Err(missing).context("the nodes were not there in time").exit(Exit::Timeout);

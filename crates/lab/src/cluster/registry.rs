@@ -110,7 +110,7 @@ pub(super) async fn ensure(
         let started = engine.docker.start_container(&name, None).await;
         started.with_context(|| format!("cannot start container `{name}`"))?;
     }
-    answers(wanted, deadline).await.with_context(|| format!("registry `{name}` does not answer"))?;
+    answers(wanted, deadline).await.with_context(|| format!("registry `{name}` does not respond"))?;
     Ok((wanted, result))
 }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::cluster::kubeconfig::{lab_in, read};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 
 /// How many names an error lists.
 const SHOWN: usize = 10;
@@ -221,7 +221,7 @@ impl Loaded {
         };
         let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
         let error = anyhow!("no context `{}` in kubeconfig {}; {there}", shown(name), files.join(", "));
-        Err::<(), _>(error).id("context-absent").exit(Exit::Usage).unwrap_err()
+        error.id("context-absent").exit(Exit::Usage)
     }
 }
 

@@ -50,7 +50,7 @@ pub enum RegistryError {
         reason: String,
     },
     /// It responded, but not as requested.
-    #[error("{act}: the registry answered {status}{said}")]
+    #[error("{act}: the registry responded with {status}{said}")]
     Refused {
         /// What was requested.
         act: String,

@@ -10,7 +10,7 @@ use etcetera::BaseStrategy;
 use super::LabName;
 use super::layout::{LOCK, RECORD};
 use meshy_base::bounded;
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_base::private;
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
@@ -121,7 +121,7 @@ pub fn absent(name: &LabName) -> anyhow::Error {
         }
     };
     let error = anyhow!("there is no lab `{name}`{what}");
-    Err::<(), _>(error).hint(hint).id("lab-absent").exit(Exit::Prerequisite).unwrap_err()
+    error.hint(hint).id("lab-absent").exit(Exit::Prerequisite)
 }
 
 /// Whether there is a record in a lab's folder, readable or not.

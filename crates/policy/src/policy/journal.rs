@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::capture::Captured;
 use crate::test_service::PodFault;
 use meshy_base::bounded::{self, Links};
-use meshy_base::error::{Advise, Exit};
+use meshy_base::error::{Advise, AdviseError, Exit};
 use meshy_base::private;
 use meshy_lab::lab;
 
@@ -236,9 +236,8 @@ fn busy(mut file: File) -> anyhow::Error {
         Some(Ok(Line::Begin { command, process, .. })) => format!("`meshy {command}` (process {process})"),
         _ => "another meshy".to_owned(),
     };
-    let error = Err::<(), _>(anyhow!("{who} is changing the policies of this cluster"));
-    let error = error.hint("wait for it or end it").id("lab-busy").exit(Exit::Failed);
-    error.err().unwrap_or_else(|| anyhow!("busy"))
+    let error = anyhow!("{who} is changing the policies of this cluster");
+    error.hint("wait for it or end it").id("lab-busy").exit(Exit::Failed)
 }
 
 /// Parses the lines. A last line without an end was being written when the run was killed: its change did not begin.

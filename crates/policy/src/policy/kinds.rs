@@ -10,7 +10,7 @@ use super::capture::Place;
 use super::change::PolicyChange;
 use super::evidence::Evidence;
 use super::owners::{POLICY_GROUPS, Part, group};
-use meshy_base::error::{Advise as _, Exit};
+use meshy_base::error::{Advise as _, AdviseError as _, Exit};
 use meshy_kube::{Object, manifest};
 use meshy_linkerd::names;
 use meshy_metrics::routes::Service;
@@ -63,8 +63,7 @@ impl PolicyKind {
 fn unknown(object: &Object) -> anyhow::Error {
     let kinds: Vec<&str> = KINDS.iter().map(|kind| kind.kind).collect();
     let error = anyhow!("{} is not a policy", manifest::describe(object));
-    let error = Err::<(), _>(error).hint(format!("policies are {}", kinds.join(", ")));
-    error.exit(Exit::Usage).unwrap_err()
+    error.hint(format!("policies are {}", kinds.join(", "))).exit(Exit::Usage)
 }
 
 impl PolicyChange {

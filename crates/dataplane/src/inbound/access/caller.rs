@@ -137,7 +137,7 @@ impl Caller {
         self.failed("unexpected");
     }
 
-    /// Counts a request that the proxy answered with an error.
+    /// Counts a request that the proxy responded to with an error.
     pub(in crate::inbound) fn failed(&self, error: &'static str) {
         let labels = || Labels::new().with("error", error).and(&self.server);
         if error == "unexpected" {

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use serde::{Deserialize, Serialize};
 
-use meshy_base::error::{self, Advise};
+use meshy_base::error::{self, AdviseError};
 
 /// The line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,13 +43,15 @@ impl Failed {
         let mut causes = self.causes.into_iter().rev();
         let first = anyhow!("{}", causes.next().unwrap_or_else(|| "no reason is known".to_owned()));
         let error = causes.fold(first, anyhow::Error::context);
-        self.hints.into_iter().rev().fold(error, |error, hint| Err::<(), _>(error).hint(hint).unwrap_err())
+        self.hints.into_iter().rev().fold(error, |error, hint| error.hint(hint))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
+
+    use meshy_base::error::Advise;
 
     use super::*;
 

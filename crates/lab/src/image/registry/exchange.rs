@@ -55,7 +55,7 @@ pub(super) async fn whole(authority: &str, request: Request) -> Result<Reply, Re
         let mut bytes = BytesMut::new();
         while let Some(piece) = next(authority, &mut body).await? {
             if (bytes.len() + piece.len()) as u64 > largest {
-                let reason = format!("the registry's answer is larger than {largest} bytes");
+                let reason = format!("the registry's response is larger than {largest} bytes");
                 return Err(RegistryError::Strange { act, reason });
             }
             bytes.extend_from_slice(&piece);
@@ -137,7 +137,7 @@ fn unreachable(authority: &str, reason: &dyn std::fmt::Display) -> RegistryError
 }
 
 fn late(authority: &str) -> RegistryError {
-    unreachable(authority, &format!("no answer within {} s", DEADLINE.as_secs()))
+    unreachable(authority, &format!("no response within {} s", DEADLINE.as_secs()))
 }
 
 #[cfg(test)]
