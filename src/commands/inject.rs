@@ -124,7 +124,7 @@ impl Which {
                 return found;
             }
             return found.context("there is no ingress controller to mesh").hint(
-                "name the workloads: `meshy inject deploy/NAME -n NAMESPACE`; `meshy up --ingress nginx` brings a controller",
+                "name the workloads: `meshy inject deploy/NAME -n NAMESPACE`; `meshy up --ingress nginx` installs a controller",
             );
         }
         workloads::find(client, &selection).await

@@ -107,7 +107,7 @@ async fn apply(context: &Context, kinds: &Kinds, args: ApplyArgs) -> anyhow::Res
     let other = args.to.unwrap_or_else(|| format!("{name}-v2"));
     let there = target::read(client, &service).await?;
     let next = Service { name: other.clone(), namespace: namespace.clone() };
-    target::read(client, &next).await.hint(format!("`meshy deploy {other}` brings it"))?;
+    target::read(client, &next).await.hint(format!("`meshy deploy {other}` deploys it"))?;
     let backends = [(name.clone(), 100 - args.weight), (other.clone(), args.weight)];
     let (route, port) = (objects::split_route(name), target::port(&there)?);
     let route = objects::route(&route, name, namespace, port, &Default::default(), &backends)?;

@@ -226,14 +226,14 @@ async fn gateway_api(s: &Inputs) -> Finding {
         Ok(gateway::Definitions::Absent) => (
             Verdict::Warning,
             "no HTTPRoute".to_owned(),
-            Some("`meshy up` brings it; `retry` and `split` need it"),
+            Some("`meshy up` installs it; `retry` and `split` need it"),
         ),
         Ok(gateway::Definitions::Ours) => (Verdict::Ok, "v1.2.1, meshy's subset".to_owned(), None),
         Ok(gateway::Definitions::Foreign(version, gateway::Fit::Inside)) => (Verdict::Ok, version, None),
         Ok(gateway::Definitions::Foreign(version, gateway::Fit::Above)) => (
             Verdict::Warning,
             gateway::above(&version),
-            Some("`meshy lint` reports routes with fields that Linkerd does not know"),
+            Some("`meshy lint` reports routes with fields that Linkerd does not read"),
         ),
         Err(error) => {
             (Verdict::Failed, failure::plain(&error), Some("Linkerd ignores routes that it cannot read"))

@@ -52,13 +52,13 @@ impl Destination {
             });
         }
         if load.via == Some(Via::Ingress) {
-            let why = if grpc { ", which speaks gRPC" } else { "" };
+            let why = if grpc { ", which uses gRPC" } else { "" };
             return Err(anyhow!("the ingress does not lead to service `{name}`{why}"))
                 .hint("`via: direct` sends the load by a port-forward, `senders: 1` from a pod")
                 .exit(Exit::Usage);
         }
         if grpc && run_cluster.is_own() {
-            return Err(anyhow!("there is no way from this machine to service `{name}`, which speaks gRPC"))
+            return Err(anyhow!("there is no way from this machine to service `{name}`, which uses gRPC"))
                 .hint("`senders: 1` sends the load from a pod")
                 .exit(Exit::Usage);
         }

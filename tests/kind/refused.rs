@@ -57,7 +57,7 @@ fn a_dead_engine_is_reported_with_what_to_do() {
     let output = user.command(&UP).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("no Docker engine is there") && stderr.contains("hint:"), "{stderr}");
+    assert!(stderr.contains("no Docker engine was found") && stderr.contains("hint:"), "{stderr}");
     user.must(&["down"]);
     user.assert_gone();
 }
@@ -74,7 +74,7 @@ fn a_foreign_container_of_the_registrys_name_is_reported_and_left_alone() {
     let there = docker(&["ps", "-aq", "--filter", &format!("name={name}")]);
     docker(&["rm", "-f", &name]);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("was not made by meshy"), "{stderr}");
+    assert!(stderr.contains("was not created by meshy"), "{stderr}");
     assert!(!there.is_empty(), "the foreign container is gone");
 }
 

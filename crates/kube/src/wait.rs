@@ -221,7 +221,8 @@ impl Reasons<'_> {
             quotes => anyhow!("{}", quotes.join("; ")).context(text),
         };
         let error = cause.context("not all was ready in time");
-        let error = error.hint("`--timeout 20m` gives the run longer; `meshy status` shows what is there");
+        let error =
+            error.hint("`--timeout 20m` gives the run longer; `meshy status` shows the state of each part");
         error.id("not-ready").exit(Exit::Timeout)
     }
 }

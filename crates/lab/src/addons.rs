@@ -132,7 +132,11 @@ fn what_to_bring(options: &Options) -> String {
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     let origins: Vec<&str> = images.iter().map(|image| image.origin.as_str()).collect();
     match &options.image_registry {
-        Some(_) => format!("the nodes need {}; `meshy push` brings {}", names.join(", "), origins.join(", ")),
+        Some(_) => format!(
+            "the nodes need {}; `meshy push` copies {} into the registry",
+            names.join(", "),
+            origins.join(", ")
+        ),
         None => format!(
             "the nodes need {}; without internet: `meshy push IMAGE` for each, then `meshy up --image-registry localhost:PORT` \
              with the port that `meshy status` shows",

@@ -112,7 +112,7 @@ pub fn export(folder: &Path) -> anyhow::Result<usize> {
     for (path, bytes) in &files {
         let to = folder.join(path);
         if std::fs::read(&to).is_ok_and(|there| there != *bytes) {
-            anyhow::bail!("{} is there and differs", to.display());
+            anyhow::bail!("{} exists and differs", to.display());
         }
     }
     for (path, bytes) in &files {

@@ -184,7 +184,7 @@ impl Workload {
             PodFailure::Image { image, why } => {
                 let error = anyhow!("{why}").context(format!("pod `{name}` cannot get image `{image}`"));
                 let hint = "check the image's name and that the node can reach its registry; \
-                            `meshy push IMAGE` brings one into the private registry";
+                            `meshy push IMAGE` copies one into the private registry";
                 error.hint(hint).id(super::IMAGE_UNAVAILABLE)
             }
             PodFailure::Restarts { container, why } => {

@@ -168,7 +168,9 @@ async fn install_quietly(
 ) -> anyhow::Result<String> {
     if let Found::Foreign { version } = existing::find(kinds.client()).await? {
         existing::acceptable(&version)?;
-        report.say(format!("Linkerd {version} is there already and not made by meshy; it is taken as it is"));
+        report.say(format!(
+            "Linkerd {version} is installed already and was not created by meshy; it is used unchanged"
+        ));
         proof::webhooks_respond(kinds, deadline, step).await?;
         return Ok(format!("{version}, taken as it is"));
     }
@@ -184,7 +186,7 @@ async fn install_quietly(
         if fit == gateway::Fit::Above {
             report.warn(gateway::above(&version));
         }
-        report.say(format!("Gateway API {version} is there already; its definitions stay as they are"));
+        report.say(format!("Gateway API {version} is installed already; its CRDs stay unchanged"));
         manifests.base.retain(|object| !gateway::is_definition(object));
     }
     let apply = Apply::new(kinds, Manager::Manifests, deadline).mark(true);

@@ -89,7 +89,7 @@ pub async fn connect() -> anyhow::Result<Engine> {
     let negotiated = timeout(TIMEOUT, docker.with_context(at)?.negotiate_version()).await;
     let docker = negotiated.map_err(|_| anyhow!("it did not respond within {} s", TIMEOUT.as_secs()));
     let docker = docker.and_then(|d| d.map_err(Into::into)).with_context(at);
-    let docker = docker.hint("restart the engine; `meshy check --machine` looks again");
+    let docker = docker.hint("restart the engine; `meshy check --machine` checks it again");
     let docker = docker.id("engine-unhealthy").exit(Exit::Prerequisite)?;
     Ok(Engine { docker, endpoint })
 }
@@ -129,7 +129,7 @@ async fn reachable(path: &Path, endpoint: &Endpoint) -> anyhow::Result<()> {
     let error_kind = error.kind();
     let (what, hint) = match error_kind {
         ErrorKind::NotFound => (
-            "no Docker engine is there",
+            "no Docker engine was found",
             "start Docker (or Colima, Rancher Desktop …), or use `--provider embedded`, which needs none",
         ),
         ErrorKind::PermissionDenied => (

@@ -132,7 +132,7 @@ fn text_of(error: anyhow::Error, kind: &KindState) -> anyhow::Error {
     ]) {
         (
             format!("image `{image}` cannot be pulled"),
-            "check the connection; `--node-image` takes another one; `docker load` brings one without internet",
+            "check the connection; `--node-image` names another image; `docker load` loads one without internet",
         )
     } else if has(&["port is already allocated", "address already in use", "Ports are not available"]) {
         ("a port was taken in the meantime".to_owned(), "run it again: another port is found then")
@@ -294,7 +294,7 @@ impl Kind {
         let engine = self.engine().await?;
         let nodes = own_nodes(engine, &record.name).await?;
         if nodes.is_empty() {
-            return Ok(Some("none of its nodes is there".to_owned()));
+            return Ok(Some("none of its nodes exists".to_owned()));
         }
         let stopped = nodes.iter().find(|node| !node.running);
         Ok(stopped.map(|node| format!("node `{}` is stopped: {}", node.name, node.state)))

@@ -83,7 +83,7 @@ fn silence(node: Option<&Node>, started: Timestamp) -> Option<String> {
     let text = ready.and_then(|ready| ready.last_heartbeat_time.as_ref());
     // The API has whole seconds.
     if text.is_none_or(|text| text.0.as_second() < started.as_second()) {
-        return Some("its kubelet has said nothing since it was started".to_owned());
+        return Some("its kubelet has reported nothing since it was started".to_owned());
     }
     ready.filter(|ready| ready.status != "True").map(|_| "it is not Ready".to_owned())
 }
@@ -155,7 +155,7 @@ mod tests {
             reported_again(&client, &started, Instant::now() + Duration::from_secs(30), &step).await
         };
         let error = format!("{:#}", wait().await.unwrap_err());
-        assert!(error.contains("its kubelet has said nothing since it was started"), "{error}");
+        assert!(error.contains("its kubelet has reported nothing since it was started"), "{error}");
         set_status(&nodes, "n", node(AFTER)).await;
         let error = format!("{:#}", wait().await.unwrap_err());
         assert!(error.contains("`p`"), "{error}");

@@ -59,7 +59,7 @@ async fn find(engine: &Engine, lab: &str) -> anyhow::Result<Option<ContainerInsp
     };
     let label = found.config.as_ref().and_then(|c| c.labels.as_ref()?.get(LAB));
     if label.map(String::as_str) != Some(lab) {
-        return Err(anyhow!("container `{name}` is there and was not made by meshy for lab `{lab}`"))
+        return Err(anyhow!("container `{name}` exists and was not created by meshy for lab `{lab}`"))
             .hint(format!("rename it (`docker rename {name} …`), or use another lab name with `--name`"))
             .id("registry-foreign")
             .exit(Exit::Prerequisite);
@@ -201,7 +201,7 @@ async fn ensure_image(engine: &Engine, image: &str) -> anyhow::Result<()> {
         return pull;
     }
     pull
-        .hint("check the connection; `--registry-image` takes another one; `docker load` brings one without internet")
+        .hint("check the connection; `--registry-image` names another image; `docker load` loads one without internet")
         .id("image-unavailable")
         .exit(Exit::Prerequisite)
 }

@@ -106,7 +106,7 @@ fn class(classes: &Classes) -> String {
             )
         }
         Some(_) => format!(
-            "metastable: goodput does not come back ({} of {runs} simulations)",
+            "metastable: goodput does not recover ({} of {runs} simulations)",
             classes.metastable_count
         ),
     }
