@@ -14,7 +14,7 @@ pub enum Verdict {
     /// The second is worse.
     Worse,
     /// Chance explains the difference.
-    CannotTell,
+    Undecided,
 }
 
 impl Verdict {
@@ -23,7 +23,7 @@ impl Verdict {
         match self {
             Self::Better => "better",
             Self::Worse => "worse",
-            Self::CannotTell => "cannot tell",
+            Self::Undecided => "undecided",
         }
     }
 }
@@ -67,7 +67,7 @@ pub fn steps(first: &Step, second: &Step) -> Difference {
     let verdict = match difference {
         Some(difference) if difference > 3.0 * deviation => Verdict::Better,
         Some(difference) if difference < -3.0 * deviation => Verdict::Worse,
-        _ => Verdict::CannotTell,
+        _ => Verdict::Undecided,
     };
     let added = |step: &Step| {
         let counted = step.mesh.as_ref().and_then(|mesh| mesh.outcomes.added_attempts_per_request);
@@ -102,10 +102,10 @@ mod tests {
         for (first, second, verdict) in [
             ((90, 300), (252, 300), Verdict::Better),
             ((252, 300), (90, 300), Verdict::Worse),
-            ((90, 300), (99, 300), Verdict::CannotTell),
-            ((1, 3), (3, 3), Verdict::CannotTell),
-            ((0, 0), (3, 3), Verdict::CannotTell),
-            ((100, 100), (100, 100), Verdict::CannotTell),
+            ((90, 300), (99, 300), Verdict::Undecided),
+            ((1, 3), (3, 3), Verdict::Undecided),
+            ((0, 0), (3, 3), Verdict::Undecided),
+            ((100, 100), (100, 100), Verdict::Undecided),
         ] {
             let found = steps(&step(first.0, first.1), &step(second.0, second.1));
             assert_eq!(found.verdict, verdict, "{first:?} {second:?}");

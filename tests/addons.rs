@@ -111,7 +111,7 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
         tokio::time::sleep(Duration::from_secs(2)).await;
         applier.run(options_with_certificates(&kinds).await.1.into_all()).await.unwrap()
     };
-    assert!(apply::summary(&again).ends_with("as they were"), "{}", apply::summary(&again));
+    assert!(apply::summary(&again).ends_with("unchanged"), "{}", apply::summary(&again));
     for text in [
         include_str!("../linkerd/service-profiles/bounced-service-sp.yaml"),
         include_str!("../linkerd/routes/bounced-service-retry.yaml"),

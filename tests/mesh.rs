@@ -146,7 +146,7 @@ async fn the_ingress_controller_is_meshed_proven_and_unmeshed() {
     assert!(text.contains("proxy as sidecar, ready"), "{text}");
     assert!(text.contains("ingress: 1/1 meshed and ready"), "{text}");
     let again = lab.expect("inject", 0).await;
-    assert!(again.contains("as it was"), "the second time nothing restarts: {again}");
+    assert!(again.contains("unchanged"), "the second time nothing restarts: {again}");
     let text = lab.expect("inject --remove", 0).await;
     assert!(text.contains("no proxy, ready"), "{text}");
     // Its manifest asks for a proxy, so the word becomes `disabled`.

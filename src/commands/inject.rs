@@ -197,7 +197,7 @@ fn filter(context: &Context, change: impl Fn(&mut Value) -> Vec<inject::Outcome>
             match outcome.done {
                 Done::Annotated => context.report.say(format!("{what} annotated")),
                 Done::Removed => context.report.say(format!("{what}: annotation removed")),
-                Done::Already => context.report.say(format!("{what} as it was")),
+                Done::Already => context.report.say(format!("{what} unchanged")),
                 Done::HostNetwork => {
                     context.report.warn(format!("{what} left alone: it uses the node's network"))
                 }

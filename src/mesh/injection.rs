@@ -266,7 +266,7 @@ fn summary(outcome: &Outcome) -> String {
         false => ("meshed", |p| p.proxy.is_some() && p.ready),
     };
     let count = outcome.pods.iter().filter(|p| fits(p)).count();
-    let already = if outcome.restarted { "" } else { ", as it was" };
+    let already = if outcome.restarted { "" } else { ", unchanged" };
     format!("{}: {count}/{all} {what} and ready{already}", outcome.mode)
 }
 

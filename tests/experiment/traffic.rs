@@ -124,7 +124,7 @@ fn recorded_runs_are_listed_explained_compared_and_made_a_page() {
     assert_eq!(runs[0]["tags"], serde_json::json!(["before"]));
     assert_eq!(document("compare", &home.good("report before after -o json")), differences);
     assert!(home.good(&format!("report last {first}")).contains("worse"));
-    assert!(home.good("report last last").contains("cannot tell"));
+    assert!(home.good("report last last").contains("undecided"));
     document("report", &home.good("report --out page.html --expect success>=99% -o json"));
     home.good("report --out short.html");
     let page = fs::read_to_string(home.path().join("page.html")).expect("the page");

@@ -293,7 +293,7 @@ pub fn summary(applied: &[Applied]) -> String {
     let objects =
         if applied.len() == 1 { "1 object".to_owned() } else { format!("{} objects", applied.len()) };
     match (created, changed) {
-        (0, 0) => format!("{objects}, as they were"),
+        (0, 0) => format!("{objects}, unchanged"),
         (0, _) => format!("{objects}, {changed} changed"),
         (_, 0) => format!("{objects}, {created} new"),
         _ => format!("{objects}, {created} new, {changed} changed"),

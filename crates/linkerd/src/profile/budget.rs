@@ -79,7 +79,7 @@ impl Budget {
     }
 
     /// Returns a description of the budget in one sentence, for example "1 retry per 5 requests, plus 10 retries per
-    /// second; requests that fail add none; unused retries expire after 10s; each client has a separate budget".
+    /// second; requests that fail add none; unused retries expire after 10s; each proxy of a client has a separate budget".
     pub fn in_words(&self) -> String {
         if let Err(error) = self.validate() {
             return format!("rejected by the proxy ({error}): no request is retried");
@@ -93,7 +93,7 @@ impl Budget {
             format!("{} per request, plus ", retries((ratio * 100.0).round() / 100.0))
         };
         format!(
-            "{per_request}{} per second; requests that fail add none; unused retries expire after {}; each client has a separate budget",
+            "{per_request}{} per second; requests that fail add none; unused retries expire after {}; each proxy of a client has a separate budget",
             retries(self.min_retries_per_second as f32),
             self.ttl
         )
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(
             Budget::default().in_words(),
             "1 retry per 5 requests, plus 10 retries per second; requests that fail add none; unused retries expire after \
-             10s; each client has a separate budget"
+             10s; each proxy of a client has a separate budget"
         );
         let start = |ratio: f64, min_retries_per_second: u32| {
             let budget = Budget { min_retries_per_second, ..budget(ratio, "10s") };

@@ -267,7 +267,7 @@ async fn recover(kinds: &Kinds, journal: &Journal, report: &Report) -> anyhow::R
 }
 
 async fn give_back(kinds: &Kinds, journal: &Journal, held: &Held, report: &Report) -> anyhow::Result<()> {
-    let step = report.step("Restoring", "policies and faults as they were before");
+    let step = report.step("Restoring", "the earlier policies and faults");
     let restored = restored(kinds, journal, held, report).await;
     let restored =
         step.ended(
