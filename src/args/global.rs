@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use meshy_base::duration;
 
@@ -16,6 +17,20 @@ pub enum Output {
     Text,
     /// One JSON document at the end.
     Json,
+    /// The language of Graphviz; only `meshy graph`.
+    Dot,
+    /// Mermaid, for Markdown pages; only `meshy graph`.
+    Mermaid,
+    /// A picture for web pages; only `meshy graph`.
+    Svg,
+}
+
+impl Output {
+    /// Returns a parser of the forms that every command has.
+    fn of_every_command() -> impl TypedValueParser<Value = Self> {
+        let all = [Self::Text, Self::Json].into_iter().filter_map(|form| form.to_possible_value());
+        PossibleValuesParser::new(all).try_map(|name| Self::from_str(&name, false))
+    }
 }
 
 /// When to use colours.
@@ -78,7 +93,7 @@ pub struct Global {
     #[arg(long, global = true, value_parser = duration::parse, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     /// How data is printed on stdout
-    #[arg(long, short, global = true, value_enum, default_value_t)]
+    #[arg(long, short, global = true, value_parser = Output::of_every_command(), default_value = "text")]
     pub output: Output,
     /// Write one JSON event a line to a file, or to stdout with `-`
     #[arg(long, global = true, value_name = "FILE")]

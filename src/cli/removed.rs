@@ -45,6 +45,7 @@ fn with_new_place(mut error: clap::Error) -> clap::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Output;
 
     fn refused(line: &str) -> String {
         parse(line.split(' ').map(OsString::from).collect()).unwrap_err().to_string()
@@ -69,9 +70,30 @@ mod tests {
     #[test]
     fn a_flag_has_one_meaning_in_every_command() {
         for line in ["meshy report -o page.html", "meshy report --output=page.html"] {
-            assert!(refused(line).contains("possible values: text, json"), "{line}");
+            assert!(refused(line).contains("possible values: text, json]"), "{line}");
         }
+        let forms = "possible values: text, json, dot, mermaid, svg]";
+        assert!(refused("meshy graph -o png").contains(forms), "{}", refused("meshy graph -o png"));
         let line = "meshy retry apply --timeout 7s --attempt-timeout 500ms".split(' ').map(OsString::from);
         assert_eq!(parse(line.collect()).unwrap().global.timeout, Some(std::time::Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_graph_has_more_forms_of_output_at_each_place_of_the_flag() {
+        let output = |line: &str| {
+            let words = line.split(' ').map(OsString::from);
+            parse(words.collect()).unwrap().global.output
+        };
+        for (line, expected) in [
+            ("meshy graph", Output::Text),
+            ("meshy graph -o dot", Output::Dot),
+            ("meshy graph --output=mermaid", Output::Mermaid),
+            ("meshy graph -f svg", Output::Svg),
+            ("meshy -o json graph", Output::Json),
+            ("meshy --output json graph -o svg", Output::Svg),
+            ("meshy -o json stat", Output::Json),
+        ] {
+            assert_eq!(output(line), expected, "{line}");
+        }
     }
 }

@@ -7,19 +7,19 @@ mod part;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::ValueEnum;
 use meshy_base::error::{Advise, Exit};
 use meshy_graph::CallGraph;
 use meshy_lab::deploy::topology;
 use meshy_metrics::Window;
 
 use super::window::{self, PrometheusArgs, Reader, Time};
+use crate::args::Output;
 use crate::context::Context;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy graph\n  meshy graph cart --watch\n  meshy graph -A --window 30s -f svg > graph.svg\n  meshy graph --topology shop -f mermaid"
+    after_help = "Examples:\n  meshy graph\n  meshy graph cart --watch\n  meshy graph -A --window 30s -o svg > graph.svg\n  meshy graph --topology shop -o mermaid"
 )]
 pub struct Args {
     /// Only this service, its clients and what it calls, directly or through others
@@ -37,23 +37,18 @@ pub struct Args {
     time: Time,
     #[command(flatten)]
     history: PrometheusArgs,
-    /// The form of the graph; `-o json` has all numbers
-    #[arg(long, short, value_enum, default_value_t, value_name = "FORMAT")]
-    format: Format,
-}
-
-/// The forms of a graph.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A table for terminals
-    #[default]
-    Text,
-    /// Graphviz
-    Dot,
-    /// Mermaid, for Markdown pages
-    Mermaid,
-    /// A picture for web pages
-    Svg,
+    /// The form of the graph: a table, all numbers, Graphviz, Mermaid for Markdown pages, or a picture
+    // The global flag, which has only two forms elsewhere: clap takes the one of the command, and gives its value to both.
+    #[arg(
+        long,
+        short,
+        alias = "format",
+        short_alias = 'f',
+        value_enum,
+        default_value_t,
+        value_name = "FORM"
+    )]
+    output: Output,
 }
 
 impl Args {
@@ -116,10 +111,10 @@ fn show(context: &Context, args: &Args, mut graph: CallGraph) -> anyhow::Result<
             .hint("`meshy graph` shows all; services of other namespaces need `-n NAMESPACE` or `-A`")
             .exit(Exit::Usage)?;
     }
-    context.data(&graph, |graph| match args.format {
-        Format::Text => graph.to_text(crate::ui::table::width()),
-        Format::Dot => graph.to_dot(),
-        Format::Mermaid => graph.to_mermaid(),
-        Format::Svg => graph.to_svg(&args.title()),
+    context.data(&graph, |graph| match args.output {
+        Output::Text | Output::Json => graph.to_text(crate::ui::table::width()),
+        Output::Dot => graph.to_dot(),
+        Output::Mermaid => graph.to_mermaid(),
+        Output::Svg => graph.to_svg(&args.title()),
     })
 }

@@ -10,7 +10,7 @@ fn a_topology_is_shown_in_each_form_without_a_cluster() {
     for (format, expected) in
         [("text", "front"), ("dot", "digraph calls {"), ("mermaid", "flowchart TD"), ("svg", "<svg xmlns=")]
     {
-        let shown = home.good(&format!("graph --topology diamond -f {format}"));
+        let shown = home.good(&format!("graph --topology diamond -o {format}"));
         assert!(shown.starts_with(expected), "{format}: {shown}");
         assert!(shown.contains("left") && shown.contains("right"), "{format}: {shown}");
     }

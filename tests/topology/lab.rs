@@ -105,7 +105,7 @@ fn the_graph_shows_mutual_tls_and_latency_in_each_form(lab: &Lab) {
     for (format, expected) in
         [("dot", "digraph"), ("mermaid", "flowchart"), ("svg", "<svg"), ("text", "SERVICE")]
     {
-        let shown = lab.0.good(&format!("graph --window 0s -f {format}"));
+        let shown = lab.0.good(&format!("graph --window 0s -o {format}"));
         assert!(shown.starts_with(expected) && shown.contains("cart"), "{format}: {shown}");
     }
     let unknown = lab.0.run("graph crat --window 0s");
