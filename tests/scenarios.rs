@@ -333,7 +333,10 @@ fn invalid_input_is_rejected_with_its_place_before_a_cluster_is_started() {
     fs::write(home.path().join("topology.yaml"), named).expect("a file");
     for (line, wanted) in [
         ("run ./key.yaml", "key.yaml:13"),
-        ("run ./policy.yaml", "policy.yaml:15:16: policy `retrie.yaml`"),
+        (
+            "run ./policy.yaml",
+            "policy.yaml:15:16: policy `retrie.yaml`: there is no such policy, neither next to the scenario nor shipped; did you mean `retries.yaml`?",
+        ),
         (
             "run ./other.yaml",
             "other.yaml:15:16: policy `other-policy.yaml`: unknown service `bb`; did you mean `b`?",

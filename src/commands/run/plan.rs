@@ -30,7 +30,7 @@ impl Args {
             None => {
                 let text = input::any_text(path).with_context(|| format!("cannot read {name}"))?;
                 let scenario = self.selected(Scenario::parse(name, &text, &settings)?)?;
-                let policies = scenario.policy_files(name, near(path))?;
+                let policies = scenario.policy_files_among(name, near(path), &names_near(path))?;
                 (name.to_owned(), text, scenario, policies)
             }
             Some(found) => {
@@ -131,6 +131,21 @@ fn inline(text: &str) -> Option<String> {
 fn near(scenario: &Path) -> impl Fn(&str) -> Option<String> {
     let folder = scenario.parent().unwrap_or(Path::new("")).to_owned();
     move |name| bounded::read_text(&folder.join(name), input::LARGEST, Links::Followed).ok()
+}
+
+/// The folder below that of a scenario in which policies may be, as for the shipped ones.
+const POLICIES: &str = "policies";
+
+/// Returns the YAML files next to a scenario, as a step can name them.
+fn names_near(scenario: &Path) -> Vec<String> {
+    let folder = scenario.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = |below: &Path| {
+        let entries = std::fs::read_dir(folder.join(below)).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| below.join(entry.file_name())).collect::<Vec<_>>();
+        paths.into_iter().filter_map(|path| path.to_str().map(str::to_owned))
+    };
+    let is_yaml = |name: &String| name.ends_with(".yaml") || name.ends_with(".yml");
+    names(Path::new("")).chain(names(Path::new(POLICIES))).filter(is_yaml).collect()
 }
 
 /// The services of a topology; `None` where the cluster decides.

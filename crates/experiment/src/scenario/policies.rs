@@ -70,6 +70,15 @@ impl PolicyFile {
 /// # Errors
 /// The name is an absolute path or leaves the folder; no file has that name.
 pub fn find(name: &str, near: impl Fn(&str) -> Option<String>) -> Result<PolicyFile, Problem> {
+    find_among(name, near, &[])
+}
+
+/// As [`find`]; `names` are files next to the scenario, of which an error names the nearest.
+fn find_among(
+    name: &str,
+    near: impl Fn(&str) -> Option<String>,
+    names: &[String],
+) -> Result<PolicyFile, Problem> {
     let file = |place: String, text: String| PolicyFile { name: name.to_owned(), place, text };
     let wrong = |text: String, hint| Problem { file: name.to_owned(), text, hint, ..Problem::default() };
     if name.starts_with('/') || name.split(['/', '\\']).any(|part| part == "..") {
@@ -84,9 +93,9 @@ pub fn find(name: &str, near: impl Fn(&str) -> Option<String>) -> Result<PolicyF
             return Ok(file(format!("{folder}/{name}"), text.to_owned()));
         }
     }
-    let names =
+    let shipped =
         all().into_iter().flat_map(|(_, files)| files.files()).filter_map(|file| file.path().to_str());
-    let hint = instead_of(name, names);
+    let hint = instead_of(name, names.iter().map(String::as_str).chain(shipped));
     Err(wrong("there is no such policy, neither next to the scenario nor shipped".to_owned(), hint))
 }
 
@@ -100,10 +109,24 @@ impl Scenario {
         file: &str,
         near: impl Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<String, PolicyFile>, Invalid> {
+        self.policy_files_among(file, near, &[])
+    }
+
+    /// As [`Scenario::policy_files`]; `names` are files next to the scenario, of which an error names the nearest.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn policy_files_among(
+        &self,
+        file: &str,
+        near: impl Fn(&str) -> Option<String>,
+        names: &[String],
+    ) -> Result<BTreeMap<String, PolicyFile>, Invalid> {
         let (mut files, mut problems) = (BTreeMap::new(), Vec::new());
         let of_variants = self.variants.iter().flat_map(|variant| &variant.policies);
         for name in of_variants.chain(self.steps.iter().flat_map(|step| &step.policies)) {
-            let found = find(name, &near).and_then(|found| found.objects("default").map(|_| found));
+            let found =
+                find_among(name, &near, names).and_then(|found| found.objects("default").map(|_| found));
             match found {
                 Ok(found) => {
                     files.insert(name.value.clone(), found);
