@@ -14,6 +14,7 @@
 //! arrived  what the proxies of services counted: mutual TLS, and requests that no proxy of a client counted
 //! steps    the steps in their order, each for all variants at the same time
 //! step     one step of one variant: changes, load, totals
+//! lateness whether this machine keeps up with a step
 //! ticks    the counts of a step, each second or as `seconds` sets it
 //! ```
 
@@ -24,6 +25,7 @@ mod destination;
 mod evidence;
 mod ground;
 mod guard;
+mod lateness;
 mod prediction;
 mod seconds;
 mod sender;

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
-use meshy_experiment::event::{ConditionResult, Kind};
+use meshy_experiment::event::{ConditionResult, Event, Kind};
 use meshy_kube::failure;
 use meshy_linkerd::names;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,9 @@ pub struct Run {
     pub linkerd: Option<String>,
     /// What was measured, in the order of time.
     pub steps: Vec<Step>,
+    /// Something to know about the run: a machine that did not keep up, a sender that died.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Whether the expectations are met, where there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -115,9 +118,18 @@ impl Run {
             scenario: started.scenario,
             tags: started.tags,
             steps: steps::of(run),
+            notes: run.events().iter().filter_map(note).collect(),
             verdict: Verdict::of(&condition_results),
         }
     }
+}
+
+fn note(event: &Event) -> Option<String> {
+    let Kind::Note(note) = &event.kind else { return None };
+    Some(match &event.variant {
+        Some(variant) => format!("{variant}: {}", note.text),
+        None => note.text.clone(),
+    })
 }
 
 /// Returns the version of this program, by its name.

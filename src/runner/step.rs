@@ -324,6 +324,12 @@ impl<'a, W: Write + Send> Run<'a, W> {
         self.record(Kind::FaultChanged(Change { subject, text, ends, command: None }))
     }
 
+    /// Records something to know about all variants.
+    pub(super) fn warn(&self, text: String) -> anyhow::Result<()> {
+        self.recorder.record(self.begun.elapsed(), None, Kind::Note(Note { text }))?;
+        Ok(())
+    }
+
     pub(super) fn record(&self, kind: Kind) -> anyhow::Result<()> {
         self.recorder.record(self.begun.elapsed(), self.place.variant(), kind)?;
         Ok(())

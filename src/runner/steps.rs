@@ -8,6 +8,7 @@ use meshy_experiment::scenario::Step;
 use meshy_experiment::scenario::plan::Changes;
 use tokio::sync::watch;
 
+use super::lateness::Lateness;
 use super::step::{self, Ending, Run};
 use super::{Plan, senders};
 
@@ -40,8 +41,11 @@ pub(super) async fn all<'a, W: Write + Send>(
         let goes_on = number + 1 < steps.len() && follows(plan, runs, number);
         let each = futures::future::try_join_all(runs.iter().map(|run| run.step(step, goes_on)));
         let heading = continues.then(|| before(number, step));
-        let ended = with_endings(&mut endings, heading, each).await?;
-        endings.extend(ended);
+        let (ended, lateness) = Lateness::during(with_endings(&mut endings, heading, each)).await;
+        endings.extend(ended?);
+        if let (Some(run), Some(text)) = (runs.first(), lateness.warning(&step.name.value)) {
+            run.warn(text)?;
+        }
     }
     while let Some(ended) = endings.next().await {
         ended?;
