@@ -1,5 +1,7 @@
 //! The two services of the original demo: how they are reached, and whether their clients use a policy.
 
+pub(crate) mod cases;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -33,7 +35,7 @@ pub fn bounced() -> Service {
 /// # Errors
 /// The cluster has no ingress.
 pub fn target(run_cluster: &RunCluster) -> anyhow::Result<Target> {
-    run_cluster.ingress().map(Target::service_case)
+    cases::target(cases::DEFAULT, run_cluster.ingress()?)
 }
 
 /// Opens a cluster with the two services and a meshed ingress: the lab that is up, else an embedded cluster.

@@ -119,8 +119,14 @@ impl<'a> Bench<'a> {
         let plan = Plan { rate: scenario.requests_per_second, length, ..Plan::default() };
         let load = (original_demo::target(self.run_cluster)?, plan);
         let service = original_demo::bounced();
-        measure::step(recording, (name, "service"), Some((&self.run_cluster.client, &service)), load, stop)
-            .await
+        measure::step(
+            recording,
+            (name, original_demo::cases::DEFAULT),
+            Some((&self.run_cluster.client, &service)),
+            load,
+            stop,
+        )
+        .await
     }
 
     async fn fails(&mut self, quota: u8) -> anyhow::Result<()> {

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::predict::positive;
-use super::traffic::{Case, ingress, stop_by_ctrl_c};
+use super::traffic::{ingress, stop_by_ctrl_c};
 use crate::compare::{self, Difference};
 use crate::context::Context;
 use crate::measure;
+use crate::original_demo::cases;
 use crate::recording::Recording;
 use crate::steps::Step;
 use crate::summary;
@@ -24,11 +26,12 @@ use meshy_policy::policy::Client;
 const ORIGINAL: [&str; 2] = ["bounced-service", "minimal-service"];
 
 /// The traffic of `--measure`.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Load {
     /// Where --measure sends its load, as --case of `meshy traffic`
-    #[arg(long, value_enum, default_value_t, requires = "measure")]
-    case: Case,
+    #[arg(long, value_parser = PossibleValuesParser::new(cases::names()), default_value = cases::DEFAULT,
+          requires = "measure")]
+    case: String,
     /// Requests per second of --measure
     #[arg(long, alias = "rps", value_parser = positive, default_value = "4", requires = "measure", value_name = "NUMBER")]
     rate: f64,
@@ -37,7 +40,7 @@ pub(super) struct Load {
 /// Where the measured requests come from.
 enum Source {
     /// A load through the ingress, for the services of the original demo.
-    Load { target: Box<Target>, plan: Plan, case: &'static str },
+    Load { target: Box<Target>, plan: Plan, case: String },
     /// The requests that the clients of the service send by themselves, counted by their proxies for so long.
     Clients(Duration),
 }
@@ -73,11 +76,10 @@ impl Toggle {
         load: &Load,
     ) -> anyhow::Result<Self> {
         let source = if ORIGINAL.contains(&service.name.as_str()) && service.namespace == "default" {
-            let (target, case) = load.case.target(ingress(context)?);
             Source::Load {
-                target: Box::new(target),
+                target: Box::new(cases::target(&load.case, ingress(context)?)?),
                 plan: Plan { rate: load.rate, length, ..Plan::default() },
-                case,
+                case: load.case.clone(),
             }
         } else {
             Source::Clients(length)

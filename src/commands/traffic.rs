@@ -4,12 +4,12 @@ mod destination;
 mod senders;
 mod targets;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -19,6 +19,7 @@ use super::gate::{self, Gate};
 use super::predict::positive;
 use crate::context::Context;
 use crate::measure;
+use crate::original_demo::cases;
 use crate::recording::Recording;
 use crate::runs;
 use crate::steps::Step;
@@ -27,18 +28,8 @@ use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
 use meshy_experiment::event::{ConditionResult, RunStatus};
 use meshy_lab::cluster;
-use meshy_load::{Plan, Target};
+use meshy_load::Plan;
 use meshy_senders::Sent;
-
-/// The original demo's two use cases.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Case {
-    /// POST /bounce: minimal-service calls bounced-service.
-    #[default]
-    Service,
-    /// GET through the ingress to bounced-service.
-    Ingress,
-}
 
 /// How requests reach a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,16 +38,6 @@ pub enum Via {
     Senders,
     /// From this machine, past the proxies of clients.
     PortForward,
-}
-
-impl Case {
-    /// What it sends to a lab's ingress, and its name in a record.
-    pub(super) fn target(self, ingress: SocketAddr) -> (Target, &'static str) {
-        match self {
-            Self::Service => (Target::service_case(ingress), "service"),
-            Self::Ingress => (Target::ingress_case(ingress), "ingress"),
-        }
-    }
 }
 
 /// How long a load lasts without `--duration`.
@@ -73,8 +54,9 @@ const LENGTH: Duration = Duration::from_secs(30);
 )]
 pub struct Args {
     /// Through the ingress to minimal-service, which calls bounced-service (`service`), or to bounced-service (`ingress`)
-    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["url", "targets"])]
-    case: Case,
+    #[arg(long, value_parser = PossibleValuesParser::new(cases::names()), default_value = cases::DEFAULT,
+          conflicts_with_all = ["url", "targets"])]
+    case: String,
     /// Any URL instead, such as `http://NAME.NAMESPACE:PORT/` of a Service, or `grpc://…/SERVICE/METHOD`
     #[arg(long, value_name = "URL")]
     url: Option<String>,

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use super::faults::Faults;
 use super::marks::Marks;
 use super::{Mesh, Snapshot, Watched, snapshot};
+use crate::original_demo::cases;
 use crate::recording::Recording;
 use crate::steps::Step;
 use crate::tally::{DEADLINE, Part, Tally};
@@ -227,7 +228,7 @@ fn without_others(mesh: &mut Mesh, case: &str, totals: &Totals) {
     let (requests_count, outcomes_count) = (totals.load.requests, totals.results.clone());
     let sent = Summary { requests_count, outcomes_count, ..Summary::default() }.sent_count();
     let others = mesh.clients.requests_count.saturating_sub(sent);
-    if !["service", "ingress"].contains(&case) || others == 0 {
+    if !cases::names().any(|name| name == case) || others == 0 {
         return;
     }
     let word = if others == 1 { "request" } else { "requests" };

@@ -21,7 +21,7 @@ use super::live::Page;
 use super::record::{Live, Shown};
 use super::scenario::{self, Order};
 use crate::context::Context;
-use crate::original_demo;
+use crate::original_demo::{self, cases};
 
 /// The rate that the page proposes, in requests per second.
 const RATE: f64 = 8.0;
@@ -131,7 +131,8 @@ async fn entry(
     if has(original_demo::CALLER) && has(original_demo::CALLED) && namespace == "default" {
         let (service, command) =
             (original_demo::CALLER.to_owned(), format!("meshy traffic --rate {{}}{flags}"));
-        return Ok(Some(Entry { service, target: Target::service_case(address), command }));
+        let target = cases::target(cases::DEFAULT, address)?;
+        return Ok(Some(Entry { service, target, command }));
     }
     let ingresses: Api<Ingress> = Api::namespaced(client.clone(), namespace);
     let list = ingresses.list(&ListParams::default()).await.context("cannot list ingresses")?;

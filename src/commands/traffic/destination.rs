@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Args, targets};
 use crate::context::Context;
 use crate::forward::PodForward;
-use crate::original_demo;
+use crate::original_demo::{self, cases};
 
 /// Where the requests of this machine go and what is looked at meanwhile.
 pub(super) struct Destination {
@@ -39,10 +39,10 @@ pub(super) struct Named {
 /// # Errors
 /// There is no lab, or it has no ingress.
 pub(super) async fn case(context: &Context, args: &Args) -> anyhow::Result<Destination> {
-    let (mut target, case) = args.case.target(ingress(context)?);
+    let mut target = cases::target(&args.case, ingress(context)?)?;
     args.headers.iter().try_for_each(|header| target.header(header))?;
     let seen = Some((context.client().await?, observed(args).unwrap_or_else(original_demo::bounced)));
-    Ok(Destination { targets: target.into(), case: case.to_owned(), seen, _forwards: Vec::new() })
+    Ok(Destination { targets: target.into(), case: args.case.clone(), seen, _forwards: Vec::new() })
 }
 
 /// Aims at URLs from this machine: at Services by port-forwards.
