@@ -17,16 +17,16 @@ pub enum Output {
     Text,
     /// One JSON document at the end.
     Json,
-    /// The language of Graphviz; only `meshy graph`.
+    /// The language of Graphviz.
     Dot,
-    /// Mermaid, for Markdown pages; only `meshy graph`.
+    /// Mermaid, for Markdown pages.
     Mermaid,
-    /// A picture for web pages; only `meshy graph`.
+    /// A picture for web pages.
     Svg,
 }
 
 impl Output {
-    /// Returns a parser of the forms that every command has.
+    /// Returns a parser of the forms that every command has; the others are forms of a call graph.
     fn of_every_command() -> impl TypedValueParser<Value = Self> {
         let all = [Self::Text, Self::Json].into_iter().filter_map(|form| form.to_possible_value());
         PossibleValuesParser::new(all).try_map(|name| Self::from_str(&name, false))

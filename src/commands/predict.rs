@@ -20,6 +20,7 @@ use meshy_metrics::routes::Service;
 use meshy_policy::{policy, services, test_service};
 use meshy_predict::Interval;
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
+use meshy_predict::model::RetryBudget;
 
 /// What to predict.
 #[derive(Debug, clap::Args)]
@@ -122,6 +123,12 @@ impl ScenarioArgs {
     /// How long the load of one edge is.
     pub(super) fn duration(&self) -> Duration {
         self.duration.unwrap_or(Duration::from_secs(30))
+    }
+
+    /// The budget of these flags.
+    pub(super) fn budget(&self) -> RetryBudget {
+        let ratio = self.ratio.unwrap_or(DEFAULT.0);
+        RetryBudget { ratio, min_per_second: self.min(), ttl: self.ttl() }
     }
 
     fn min(&self) -> u32 {

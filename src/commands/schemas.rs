@@ -37,6 +37,7 @@ fn all() -> Vec<(&'static str, Schema)> {
         ("sp-apply-measure", of::<toggle::Document<'_>>()),
         ("stat", of::<window::Table<stat::Row>>()),
         ("sweep", of::<Vec<sweep::Point>>()),
+        ("sweep-topology", of::<sweep::graph::Document>()),
         ("traffic", of::<traffic::Document<'_>>()),
     ]
 }
@@ -93,7 +94,7 @@ const UNITS: [&str; 7] = ["_ratio", "_count", "_ms", "_seconds", "_per_second", 
 /// Numbers that are neither a share, a count, a duration nor a rate.
 const PLAIN: [(&str, &str); 5] = [
     ("version", "of the format"),
-    ("value", "of what is swept, whose unit that is"),
+    ("value", "of what is swept, whose unit that is; durations in seconds"),
     ("seed", "of random numbers"),
     ("slow_factor", "of delays and service times"),
     ("second", "a position, counted from the start of the load"),

@@ -1,9 +1,13 @@
 //! `meshy sweep`: one value over a range, as a table and a curve.
 
-use std::path::PathBuf;
+pub(super) mod graph;
+mod range;
+mod scenario;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -17,10 +21,11 @@ use crate::run_cluster::RunCluster;
 use crate::sweep::{Bench, Measured};
 use crate::ui::Table;
 use meshy_base::activity;
-use meshy_base::error::Exit;
+use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::event::RunStatus;
 use meshy_policy::policy::{Session, Stopped};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
+use range::Range;
 
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,18 +43,67 @@ pub enum Value {
     Ttl,
     /// Retries per request.
     Limit,
+    /// With --topology: the time of all attempts of a request together.
+    RequestTimeout,
+    /// With --topology: the time of one attempt.
+    ResponseTimeout,
+    /// With --topology: the time after which an attempt is retried.
+    RetryTimeout,
+}
+
+impl Value {
+    /// Returns the name in commands.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    fn is_timeout(self) -> bool {
+        matches!(self, Self::RequestTimeout | Self::ResponseTimeout | Self::RetryTimeout)
+    }
+
+    /// Whether a part of a policy in words is this value.
+    fn is_named_by(self, part: &str) -> bool {
+        match self {
+            Self::Rate | Self::Fail => false,
+            Self::Limit => part.starts_with("at most") || part == "no retries",
+            Self::Ratio => part.starts_with("a budget of ratio"),
+            Self::Min => part.ends_with("retries/s"),
+            Self::Ttl => part.starts_with("ttl"),
+            Self::RequestTimeout => part.starts_with("request timeout"),
+            Self::ResponseTimeout => part.starts_with("response timeout"),
+            Self::RetryTimeout => part.starts_with("retry timeout"),
+        }
+    }
+
+    /// Checks that the values have a unit where they need one.
+    fn check(self, range: &Range) -> anyhow::Result<()> {
+        match range {
+            Range::Numbers(_) if self.is_timeout() => {
+                Err(anyhow!("the values of `{}` need a unit", self.name()))
+                    .hint("write for example 100ms,200ms,1s")
+                    .exit(Exit::Usage)
+            }
+            Range::Times(_) if !self.is_timeout() && self != Self::Ttl => {
+                Err(anyhow!("the values of `{}` have no unit", self.name()))
+                    .hint("write for example 5,10,20 or 0..5")
+                    .exit(Exit::Usage)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The range.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  meshy sweep rate 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg\n  meshy sweep rate 5,10,20,40 --measured --duration 20s --svg rate.svg"
+    after_help = "Examples:\n  meshy sweep rate 5,10,20,40 --fail 70%\n  meshy sweep limit 0..5 --svg limit.svg\n  meshy sweep rate 5,10,20,40 --measured --duration 20s --svg rate.svg\n  \
+                  meshy sweep request-timeout 50ms,100ms,200ms --topology chain-4 --rate 30 --limit 2"
 )]
 pub struct Args {
     /// What to vary
     value: Value,
-    /// Values such as 5,10,20 or 0..5
-    #[arg(value_parser = range, value_name = "VALUES")]
+    /// Values such as 5,10,20 or 0..5; of timeouts 100ms,200ms,1s
+    #[arg(value_parser = range::range, value_name = "VALUES")]
     values: Range,
     #[command(flatten)]
     scenario: ScenarioArgs,
@@ -62,6 +116,8 @@ pub struct Args {
     /// Write the curve as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    #[command(flatten)]
+    graph: graph::GraphArgs,
 }
 
 /// How long a point takes next to its load: clients follow the new value, and old counts leave the window.
@@ -69,49 +125,10 @@ const BETWEEN_POINTS: Duration = Duration::from_secs(60);
 
 impl Args {
     pub(crate) fn planned(&self) -> Duration {
-        let points = self.values.0.len().try_into().unwrap_or(u32::MAX);
+        let points = self.values.len().try_into().unwrap_or(u32::MAX);
         let point = self.scenario.duration().saturating_add(BETWEEN_POINTS);
         if self.measured { point.saturating_mul(points) } else { Duration::ZERO }
     }
-}
-
-/// Values in their order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Range(Vec<f64>);
-
-/// Each point costs a simulation of up to a second in a debug build.
-const MOST_POINTS: usize = 200;
-
-fn range(text: &str) -> Result<Range, String> {
-    let wrong = || format!("`{text}` is not a range; write for example 5,10,20 or 0..5");
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(wrong);
-    let values: Vec<f64> = match text.split_once("..") {
-        Some((from, to)) => {
-            let (from, to) = (number(from)?, number(to)?);
-            let steps = (to - from).floor();
-            if steps < 0.0 {
-                return Err(wrong());
-            }
-            if steps >= MOST_POINTS as f64 {
-                return Err(too_many(text, steps + 1.0));
-            }
-            (0..=steps as usize).map(|step| from + step as f64).collect()
-        }
-        None => text.split(',').map(number).collect::<Result<_, _>>()?,
-    };
-    if values.len() > MOST_POINTS {
-        return Err(too_many(text, values.len() as f64));
-    }
-    if values.is_empty() || values.iter().any(|value| *value < 0.0) {
-        return Err(wrong());
-    }
-    Ok(Range(values))
-}
-
-fn too_many(text: &str, points: f64) -> String {
-    format!(
-        "`{text}` has {points:.0} points, at most {MOST_POINTS} are calculated; write for example 5,10,20"
-    )
 }
 
 #[derive(Serialize)]
@@ -128,14 +145,22 @@ pub(super) struct Point {
 /// # Errors
 /// The picture cannot be written.
 pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+    args.value.check(&args.values)?;
+    if let Some(topology) = args.graph.topology() {
+        return on_topology(context, &args, topology).await;
+    }
+    if args.value.is_timeout() {
+        return Err(anyhow!("`{}` needs `--topology`", args.value.name()))
+            .hint("the calls of a topology take time, those of the one edge do not: `--topology chain-4` for example")
+            .exit(Exit::Usage);
+    }
     let base = args.scenario.scenario()?;
     let point = |value: &f64| {
         let prediction = predict_edge(vary(base, args.value, *value), 1);
         Point { value: *value, prediction, measured: None }
     };
-    let mut points: Vec<Point> = args.values.0.iter().map(point).collect();
-    let name =
-        args.value.to_possible_value().map(|value| value.get_name().to_uppercase()).unwrap_or_default();
+    let mut points: Vec<Point> = args.values.values().iter().map(point).collect();
+    let name = args.value.name().to_uppercase();
     let ends = match args.measured {
         true => Some(measure(context, &name.to_lowercase(), args.force, &mut points).await?),
         false => None,
@@ -148,9 +173,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
                 (point.value, point.prediction.success_ratio, measured)
             })
             .collect();
-        let svg = curve::curve(&scenario(base, args.value), &name.to_lowercase(), &points);
-        let _writing = activity::writing(file);
-        std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
+        write(file, &curve::curve(&scenario(base, args.value), &args.value.name(), &points))?;
     }
     context.data(&points, |points| {
         let heading = [name.as_str(), "SUCCESS", "INTERVAL", "ATTEMPTS/REQUEST", "ADDED_LOAD", "CLOSED_FORM"];
@@ -182,6 +205,26 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Some(ends) => ends.exit("sweep"),
         None => Ok(Exit::Done),
     }
+}
+
+/// Predicts each point on a topology, and measures it if that is requested.
+async fn on_topology(context: &Context, args: &Args, topology: &str) -> anyhow::Result<Exit> {
+    let (document, points, ends) = graph::run(context, args, topology).await?;
+    if let Some(file) = &args.svg {
+        let unit = if args.value.is_timeout() || args.value == Value::Ttl { " in seconds" } else { "" };
+        let axis = format!("{}{unit}", args.value.name());
+        write(file, &curve::curve(&graph::picture(&document, args), &axis, &points))?;
+    }
+    context.data(&document, |document| graph::words(document, args))?;
+    match ends.filter(Ends::ended) {
+        Some(ends) => ends.exit("sweep"),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn write(file: &Path, svg: &str) -> anyhow::Result<()> {
+    let _writing = activity::writing(file);
+    std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded, and the lab's
@@ -235,6 +278,7 @@ fn scenario(base: EdgeLoad, value: Value) -> String {
         Value::Rate | Value::Fail => base.policy.words(),
         Value::Limit => "a limit of retries per request".to_owned(),
         Value::Ratio | Value::Min | Value::Ttl => "a retry budget".to_owned(),
+        Value::RequestTimeout | Value::ResponseTimeout | Value::RetryTimeout => String::new(),
     };
     let parts = [(Value::Fail, fail), (Value::Rate, rate)].into_iter().filter(|(of, _)| *of != value);
     parts.map(|(_, text)| text).chain([policy]).collect::<Vec<_>>().join(", ")
@@ -259,6 +303,7 @@ fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
         Value::Ratio => retry_ratio = value,
         Value::Min => min_retries_per_second = value as u32,
         Value::Ttl => ttl_seconds = value,
+        Value::RequestTimeout | Value::ResponseTimeout | Value::RetryTimeout => {}
     }
     if matches!(what, Value::Ratio | Value::Min | Value::Ttl) {
         scenario.policy = Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds };
@@ -269,12 +314,6 @@ fn vary(base: EdgeLoad, what: Value, value: f64) -> EdgeLoad {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_range_with_too_many_points_is_refused_as_that() {
-        assert!(range("0..1000000").unwrap_err().contains("has 1000001 points, at most 200"));
-        assert!(range("5..0").unwrap_err().contains("is not a range"));
-    }
 
     #[test]
     fn the_title_of_the_picture_names_what_does_not_vary() {
@@ -294,14 +333,5 @@ mod tests {
             scenario(base, Value::Limit),
             "70 % of the attempts fail, 10 requests/s, a limit of retries per request"
         );
-    }
-
-    #[test]
-    fn a_range_is_a_list_or_two_ends() {
-        assert_eq!(range("5,10, 20"), Ok(Range(vec![5.0, 10.0, 20.0])));
-        assert_eq!(range("0..3"), Ok(Range(vec![0.0, 1.0, 2.0, 3.0])));
-        for wrong in ["", "a", "3..0", "0..1e9", "-1..2", "1,,2"] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
     }
 }

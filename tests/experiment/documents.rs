@@ -74,3 +74,71 @@ fn a_prediction_and_a_sweep_are_as_their_schemas_say() {
     let svg = std::fs::read_to_string(home.path().join("curve.svg")).expect("the curve");
     assert!(svg.starts_with("<svg") && svg.contains("limit"));
 }
+
+/// A service that takes 40 ms on average: of attempts that wait 20 ms, 39 % are answered, of those that wait a second, all.
+const SLOW: &str = "apiVersion: meshy/v1alpha1
+kind: Topology
+metadata: { name: slow }
+services:
+  - { name: front, entrypoint: true, calls: [app] }
+  - name: app
+    capacity: { workers: 50, queue: 50, serviceTime: { mean: 40ms, distribution: exponential } }
+";
+
+#[test]
+fn a_sweep_over_a_timeout_is_predicted_and_measured_on_a_topology() {
+    let home = crate::home::Home::new();
+    std::fs::write(home.path().join("slow.yaml"), SLOW).expect("a file");
+    let sweep = "sweep request-timeout 20ms,1s --topology slow.yaml --rate 20 --over 3s --measured --svg curve.svg -o json";
+    let found = document("sweep-topology", &home.good(sweep));
+    let success = |point: usize, of: &str| {
+        found["points"][point][of]["success_ratio"]["mean"].as_f64().expect("a share")
+    };
+    assert!((0.2..0.6).contains(&success(0, "predicted")), "{found:#}");
+    assert_eq!(success(1, "predicted"), 1.0);
+    // On a busy machine more requests are late, and none is early: 36 of 60 lie three deviations above the prediction.
+    assert!(success(0, "measured") < 0.7 && success(1, "measured") > success(0, "measured"), "{found:#}");
+    let requests = [0, 1].map(|point| found["points"][point]["measured"]["requests_count"].as_u64());
+    assert_eq!(requests, [Some(60), Some(60)]);
+    assert_eq!((&found["service"], &found["points"][0]["value"]), (&"app".into(), &0.02.into()));
+    let svg = std::fs::read_to_string(home.path().join("curve.svg")).expect("the curve");
+    assert!(svg.contains("request-timeout in seconds") && svg.contains("<circle"), "{svg}");
+    // A response timeout ends an attempt, which counts; a retry timeout repeats it.
+    let retried =
+        home.good("sweep retry-timeout 20ms,1s --topology slow.yaml --rate 20 --over 3s --limit 2 -o json");
+    let retried = document("sweep-topology", &retried);
+    let attempts = |point: usize| {
+        retried["points"][point]["predicted"]["attempts_per_request"]["mean"].as_f64().expect("attempts")
+    };
+    assert!(attempts(0) > 1.5 && (attempts(1) - 1.0).abs() < 1e-9, "{retried:#}");
+}
+
+#[test]
+fn a_sweep_on_a_topology_refuses_what_cannot_be_swept() {
+    let home = crate::home::Home::new();
+    for (line, wanted) in [
+        ("sweep request-timeout 100ms,1s", "`request-timeout` needs `--topology`"),
+        ("sweep request-timeout 100,200 --topology chain-2", "the values of `request-timeout` need a unit"),
+        ("sweep rate 1s,2s --topology chain-2", "the values of `rate` have no unit"),
+        ("sweep fail 10,20 --topology chain-2", "`fail` cannot be swept on a topology"),
+        ("sweep retry-timeout 100ms --topology chain-2", "a retry timeout needs `--limit`"),
+        ("sweep rate 1,2 --topology chain-22", "did you mean `chain-2`?"),
+        ("sweep rate 1,2 --topology chain-2 --at crat", "did you mean `cart`?"),
+        (
+            "sweep rate 1,2 --topology chain-2 --limit 2 --ratio 0.2",
+            "`--limit` cannot be used with `--ratio`",
+        ),
+        ("sweep rate 1,2 --topology chain-2 --fail 50%", "cannot be used with"),
+        ("sweep rate 1,2 --topology original-demo", "one with `overlays` cannot"),
+        (
+            "sweep response-timeout 1s --topology chain-2 --ratio 0.2 --measured",
+            "a retry budget cannot be measured together with",
+        ),
+    ] {
+        let output = home.run(line);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "`{line}`: {text}");
+        assert!(text.contains(wanted) && !text.contains("Starting"), "`{line}`: {text}");
+    }
+    assert!(!home.path().join(".local").exists(), "something was written");
+}

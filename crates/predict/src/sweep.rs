@@ -16,7 +16,9 @@ pub enum Parameter {
     Rate,
     /// The request timeout in seconds of each edge that has one; of each edge if none has.
     Timeout,
-    /// The per-attempt timeout in seconds of each edge with retries.
+    /// The response timeout in seconds of each edge: of one attempt, which is not retried.
+    ResponseTimeout,
+    /// The retry timeout in seconds of each edge with retries.
     AttemptTimeout,
     /// The retry limit of each edge with a limit.
     Limit,
@@ -24,6 +26,8 @@ pub enum Parameter {
     Ratio,
     /// The minimum of retries per second of each edge with a retry budget.
     MinPerSecond,
+    /// The ttl in seconds of each edge with a retry budget.
+    Ttl,
 }
 
 /// The prediction for one value.
@@ -81,12 +85,17 @@ pub fn with(model: &Model, parameter: Parameter, value: f64) -> Result<Model, Mo
             }
             continue;
         }
+        if parameter == Parameter::ResponseTimeout {
+            policy.response_timeout = Some(time).filter(|_| index != entry);
+            continue;
+        }
         let Some(retry) = &mut policy.retry else { continue };
         match (parameter, &mut retry.limit, &mut retry.budget) {
             (Parameter::AttemptTimeout, _, _) => retry.attempt_timeout = Some(time),
             (Parameter::Limit, Some(limit), _) => *limit = value.round() as u32,
             (Parameter::Ratio, _, Some(budget)) => budget.ratio = value,
             (Parameter::MinPerSecond, _, Some(budget)) => budget.min_per_second = value.round() as u32,
+            (Parameter::Ttl, _, Some(budget)) => budget.ttl = time,
             _ => {}
         }
     }

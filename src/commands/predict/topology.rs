@@ -1,6 +1,6 @@
 //! `meshy predict --topology`: what load, retries, timeouts and a fault do to a call graph.
 
-mod text;
+pub(in crate::commands) mod text;
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use meshy_base::duration;
 use meshy_base::error::{Advise, Exit};
 use meshy_lab::deploy::topology;
-use meshy_predict::model::{EdgePolicy, Fault, FaultKind, Load, Policies, Retry, RetryBudget};
+use meshy_predict::model::{EdgePolicy, Fault, FaultKind, Load, Policies, Retry};
 use meshy_predict::recovery::Observation;
 use meshy_predict::storm::{Trigger, TriggerKind};
 use meshy_predict::{Model, Options, Prediction, predict};
@@ -33,9 +33,8 @@ pub(crate) struct GraphArgs {
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
           conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,
-    /// The request timeout on each edge: of all attempts together (timeout.linkerd.io/request)
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse, requires = "topology")]
-    request_timeout: Option<Duration>,
+    #[command(flatten)]
+    timeouts: EdgeTimeouts,
     /// A disturbance after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
     #[arg(long, value_name = "TRIGGER", requires = "topology")]
     trigger: Option<Trigger>,
@@ -45,6 +44,49 @@ pub(crate) struct GraphArgs {
     /// How often the graph is simulated
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
+}
+
+/// The timeouts of each edge.
+#[derive(Clone, Debug, clap::Args)]
+pub(in crate::commands) struct EdgeTimeouts {
+    /// The request timeout on each edge: of all attempts together (timeout.linkerd.io/request)
+    #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
+    request_timeout: Option<Duration>,
+    /// The response timeout on each edge: of one attempt, which is not retried then (timeout.linkerd.io/response)
+    #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
+    response_timeout: Option<Duration>,
+    /// The retry timeout on each edge: of each attempt but the last, which is retried then (retry.linkerd.io/timeout)
+    #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
+    retry_timeout: Option<Duration>,
+}
+
+impl EdgeTimeouts {
+    /// Returns the policy of each edge, with the retries of these flags. `retried` says that a retry timeout comes later.
+    ///
+    /// # Errors
+    /// There is a retry timeout and no limit of retries.
+    pub(in crate::commands) fn policy(
+        &self,
+        flags: &ScenarioArgs,
+        retried: bool,
+    ) -> anyhow::Result<EdgePolicy> {
+        let limit = flags.limit.filter(|limit| *limit > 0);
+        if limit.is_none() && (retried || self.retry_timeout.is_some()) {
+            return Err(anyhow!("a retry timeout needs `--limit`, the number of retries"))
+                .hint("only retry annotations have a retry timeout; `--limit 2` for example")
+                .exit(Exit::Usage);
+        }
+        let budget = flags.ratio.map(|_| flags.budget()).filter(|_| flags.limit != Some(0));
+        let retry = match (limit, budget) {
+            (None, None) => None,
+            (Some(limit), budget) => {
+                Some(Retry { budget, attempt_timeout: self.retry_timeout, ..Retry::limit(limit) })
+            }
+            (None, Some(budget)) => Some(Retry::budget(budget)),
+        };
+        let (timeout, response_timeout) = (self.request_timeout, self.response_timeout);
+        Ok(EdgePolicy { retry, timeout, response_timeout, breaker: None })
+    }
 }
 
 /// What `--topology` gives.
@@ -84,19 +126,6 @@ impl GraphArgs {
         self.topology.is_some()
     }
 
-    /// Returns the policy of each edge.
-    fn policy(&self, flags: &ScenarioArgs) -> EdgePolicy {
-        let budget =
-            flags.ratio.map(|ratio| RetryBudget { ratio, min_per_second: flags.min(), ttl: flags.ttl() });
-        let retry = match (flags.limit.filter(|limit| *limit > 0), budget) {
-            (None, None) => None,
-            _ if flags.limit == Some(0) => None,
-            (Some(limit), budget) => Some(Retry { budget, ..Retry::limit(limit) }),
-            (None, Some(budget)) => Some(Retry::budget(budget)),
-        };
-        EdgePolicy { retry, timeout: self.request_timeout, ..EdgePolicy::default() }
-    }
-
     /// Returns when the trigger ends, in whole seconds, and how long the load is.
     fn times(&self, flags: &ScenarioArgs) -> anyhow::Result<(Option<u64>, Duration)> {
         let Some(trigger) = &self.trigger else {
@@ -133,8 +162,8 @@ pub(super) fn run(
     let loaded = topology::load(name)?;
     topology::warnings(name, &loaded).iter().for_each(|warning| context.report.warn(warning));
     let (end, duration) = args.times(flags)?;
-    let policy = args.policy(flags);
-    let at = place(args, &loaded)?;
+    let policy = args.timeouts.policy(flags, false)?;
+    let at = place(args.at.as_deref(), &loaded)?;
     let observation = end.map(|end| Observation::Recovery(end as usize..duration.as_secs() as usize));
     let options = Options { seed, runs: args.runs as usize, observation, ..Options::default() };
     let mut entries = Vec::new();
@@ -182,7 +211,15 @@ fn by_entry(topology: &Topology) -> Vec<Topology> {
     if all.is_empty() { vec![topology.clone()] } else { all }
 }
 
-fn model(topology: &Topology, policy: &EdgePolicy, load: Load) -> anyhow::Result<Model> {
+/// Returns the model of a topology with one policy on each edge.
+///
+/// # Errors
+/// The topology consists of overlays, or has no entry point.
+pub(in crate::commands) fn model(
+    topology: &Topology,
+    policy: &EdgePolicy,
+    load: Load,
+) -> anyhow::Result<Model> {
     let services = topology.services.iter().map(|service| (service.name.clone(), policy.clone())).collect();
     let policies = Policies { services, ..Policies::default() };
     let model = Model::from_topology(topology, &policies)
@@ -191,11 +228,17 @@ fn model(topology: &Topology, policy: &EdgePolicy, load: Load) -> anyhow::Result
     Ok(Model { load, ..model })
 }
 
-/// Returns the service of the trigger.
-fn place<'a>(args: &GraphArgs, topology: &'a Topology) -> anyhow::Result<Option<&'a str>> {
+/// Returns the service of that name, else the one that limits the capacity, else the last.
+///
+/// # Errors
+/// There is no such service.
+pub(in crate::commands) fn place<'a>(
+    at: Option<&str>,
+    topology: &'a Topology,
+) -> anyhow::Result<Option<&'a str>> {
     let names = || topology.services.iter().map(|service| service.name.as_str());
-    if let Some(at) = &args.at {
-        if let Some(found) = names().find(|name| name == at) {
+    if let Some(at) = at {
+        if let Some(found) = names().find(|name| *name == at) {
             return Ok(Some(found));
         }
         let near = nearest(at, names()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();

@@ -64,7 +64,16 @@ fn a_sweep_has_a_row_for_each_value() {
     assert!(rates[0] > rates[1] + 0.3, "{rates:?}");
     let mut slow = pair(EdgePolicy::default(), 10.0, seconds(10.0));
     slow.services[1].script = vec![meshy_predict::model::Step::Sleep(seconds(0.5))];
-    assert_eq!(success(&slow, Parameter::Timeout, &[0.2, 1.0]), [0.0, 1.0]);
+    for timeout in [Parameter::Timeout, Parameter::ResponseTimeout] {
+        assert_eq!(success(&slow, timeout, &[0.2, 1.0]), [0.0, 1.0], "{timeout:?}");
+    }
+    let mut retried = slow.clone();
+    retried.edges[0].policy = retries(Retry::limit(2));
+    let attempts = |seconds: f64| {
+        let rows = sweep(&retried, Parameter::AttemptTimeout, &[seconds], &Options::default()).unwrap();
+        rows[0].prediction.edges[0].attempts_per_request.mean
+    };
+    assert_eq!([attempts(0.2), attempts(1.0)], [3.0, 1.0], "a slow attempt is repeated");
     assert!(sweep(&slow, Parameter::Timeout, &[-1.0], &Options::default()).is_err());
 }
 

@@ -10,7 +10,7 @@ use super::{Document, Entry};
 use crate::ui::table::Table;
 
 /// Returns the policy of the edges in one line.
-pub(super) fn policy(policy: &EdgePolicy) -> String {
+pub(in crate::commands) fn policy(policy: &EdgePolicy) -> String {
     let mut parts = Vec::new();
     if let Some(retry) = &policy.retry {
         parts.extend(retry.limit.map(|limit| format!("at most {limit} retries a request")));
@@ -21,7 +21,14 @@ pub(super) fn policy(policy: &EdgePolicy) -> String {
     } else {
         parts.push("no retries".to_owned());
     }
-    parts.extend(policy.timeout.map(|timeout| format!("request timeout {} s", timeout.as_secs_f64())));
+    let timeouts = [
+        ("request timeout", policy.timeout),
+        ("response timeout", policy.response_timeout),
+        ("retry timeout", policy.retry.as_ref().and_then(|retry| retry.attempt_timeout)),
+    ];
+    for (name, timeout) in timeouts {
+        parts.extend(timeout.map(|timeout| format!("{name} {} s", timeout.as_secs_f64())));
+    }
     parts.join(", ")
 }
 
