@@ -60,7 +60,7 @@ impl Discovery for One {
 fn config(
     to: SocketAddr,
     peer: Option<&str>,
-    routes: Option<usize>,
+    profile: Option<Arc<Profile>>,
     identity: Option<Identity>,
 ) -> ProxyConfig {
     let endpoint = Endpoint {
@@ -72,7 +72,7 @@ fn config(
         authority: Some("web.default.svc.cluster.local:9090".into()),
         service: Some(ServiceRef { namespace: "default".into(), name: "web".into(), port: 9090 }),
         egress: None,
-        profile: routes.map(|routes| Arc::new(profile(routes))),
+        profile,
         policy: Arc::default(),
         endpoints: watch::channel(Arc::from([endpoint])).1,
         opaque: false,
@@ -84,7 +84,7 @@ fn config(
 }
 
 /// Returns a profile whose last route matches the benchmark's requests.
-fn profile(routes: usize) -> Profile {
+fn profile(routes: usize) -> Arc<Profile> {
     let one = |n: usize| {
         let path = if n + 1 == routes { "/".to_owned() } else { format!("/item/{n}/[^/]*") };
         let condition = RequestMatch::All(vec![
@@ -101,7 +101,7 @@ fn profile(routes: usize) -> Profile {
         })
     };
     let retry_budget = Some(RetryBudget::default());
-    Profile { routes: (0..routes).map(one).collect(), retry_budget, dst_overrides: Vec::new() }
+    Arc::new(Profile { routes: (0..routes).map(one).collect(), retry_budget, dst_overrides: Vec::new() })
 }
 
 async fn hop(
@@ -110,7 +110,7 @@ async fn hop(
     routes: Option<usize>,
     identity: Option<Identity>,
 ) -> MainResult {
-    let proxy = Proxy::new(config(to, None, routes, identity));
+    let proxy = Proxy::new(config(to, None, routes.map(profile), identity));
     outbound(listen, to, proxy).await
 }
 
@@ -138,8 +138,8 @@ async fn pair(listen: SocketAddr, to: SocketAddr, kind: Pair) -> MainResult {
     let (ours, theirs) = identities()?;
     let mut between = Tcp.listen("127.0.0.1:0".parse()?).await?;
     let meshed = between.local_addr();
-    let routes = (kind == Pair::Profiles).then_some(10);
-    let mut server = config(to, None, routes, Some(theirs));
+    let routes = (kind == Pair::Profiles).then(|| profile(10));
+    let mut server = config(to, None, routes.clone(), Some(theirs));
     if kind == Pair::Guarded {
         server.inbound_policies = Some(Arc::new(Guard));
     }
@@ -242,8 +242,10 @@ fn identities() -> Result<(Identity, Identity), Box<dyn std::error::Error>> {
 async fn idle(count: usize) -> MainResult {
     let (identity, _) = identities()?;
     let to = "127.0.0.1:1".parse()?;
-    let proxies: Vec<_> =
-        (0..count).map(|_| Proxy::new(config(to, Some(NAME), Some(10), Some(identity.clone())))).collect();
+    // The cluster compiles each expression once, for all proxies.
+    let profile = profile(10);
+    let config = || config(to, Some(NAME), Some(profile.clone()), Some(identity.clone()));
+    let proxies: Vec<_> = (0..count).map(|_| Proxy::new(config())).collect();
     std::future::pending::<()>().await;
     drop(proxies);
     Ok(())
