@@ -79,24 +79,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// The first use case of the original demo: minimal-service calls bounced-service.
-    pub fn service_case(ingress: SocketAddr) -> Self {
-        let order =
-            r#"{"rebound":"true","endpoint":"http://bounced-service.default.svc.cluster.local:9090"}"#;
-        let mut target = Self::new(ingress, "minimal-service", "/bounce").expect("a fixed target");
-        target.method = Method::POST;
-        target.body = Bytes::from_static(order.as_bytes());
-        target.bounce = true;
-        target
-    }
-
-    /// The second use case of the original demo: bounced-service is called through the ingress.
-    pub fn ingress_case(ingress: SocketAddr) -> Self {
-        let mut target = Self::new(ingress, "bounced-service", "/bounced-service").expect("a fixed target");
-        target.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        target
-    }
-
     /// A `GET` of a path with a host.
     ///
     /// # Errors
