@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let mut findings = lint::lint(&survey::world(&client).await?);
         findings.extend(calls::of_cluster(&client).await?);
         if let Some(lab) = context.used_lab()? {
-            programs::warn(context, &lab).await?;
+            findings.extend(programs::lint(context, &lab).await?);
         }
         findings
     } else {

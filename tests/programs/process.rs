@@ -64,6 +64,25 @@ fn no_process_outlives_a_killed_cluster() {
     lab.good_up("", &[]);
 }
 
+#[test]
+fn lint_warns_of_a_program_without_a_replaced_value() {
+    let lab = Lab::new();
+    lab.write("app.sh", "trap 'exit 0' TERM\nwhile :; do sleep 0.1; done\n");
+    let calling = "env: [{ name: CART_URL, value: 'http://cart:8080' }]";
+    let manifests = [("calls", calling), ("silent", "env: [{ name: MODE, value: test }]")]
+        .map(|(name, container)| deployment(name, "shop/app:1", container));
+    lab.write("app.yaml", &manifests.join("---\n"));
+    lab.good_up("-f app.yaml", &["--program", "shop/app=sh ./app.sh"]);
+    let output = lab.0.command("lint -o json").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(6), "{}", String::from_utf8_lossy(&output.stderr));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let findings = document["findings"].as_array().expect("a list");
+    let [finding] = &findings[..] else { panic!("{document}") };
+    assert_eq!((&finding["id"], &finding["level"]), (&"program-calls-unknown".into(), &"warning".into()));
+    let name = finding["place"]["name"].as_str().expect("a pod");
+    assert!(name.starts_with("silent-"), "{finding}");
+}
+
 /// The processes of a lab whose command line contains a word.
 fn with_word(lab: &Lab, word: &str) -> Vec<u32> {
     let contains = |pid: &u32| {

@@ -14,6 +14,7 @@ mod fields;
 mod github;
 mod ingress;
 mod profile;
+mod program;
 mod rate_limit;
 mod regexes;
 mod retries;
@@ -27,9 +28,11 @@ mod world;
 
 pub use calls::calls;
 pub use github::{github, line};
+pub use program::program;
 pub(crate) use route::unsupported_filters;
 #[cfg(test)]
 pub(crate) use rules::CALL_RULES;
+pub(crate) use rules::PROGRAM_RULE;
 pub use rules::{RULES, Rule};
 pub use world::World;
 

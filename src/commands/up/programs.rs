@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::{Event, ObjectReference, Pod};
+use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use serde::Serialize;
 
@@ -11,6 +12,7 @@ use crate::context::Context;
 use meshy_base::error::AdviseError as _;
 use meshy_embedded::{NO_SERVICE_REWRITTEN, PROGRAM_EVENTS};
 use meshy_lab::lab::{Program, Programs, Record};
+use meshy_linkerd::lint::{self, Finding};
 
 /// The flags for programs of this machine.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,15 +75,37 @@ pub(super) async fn report(context: &Context, record: &Record) -> anyhow::Result
     Ok(rewritten)
 }
 
-/// Warns of programs whose environment names no Service: their calls may bypass the proxy.
+/// Returns a finding for each workload whose programs have no replaced value in their environment: calls of theirs may bypass the
+/// proxy. It names the first pod.
 ///
 /// # Errors
-/// The events cannot be read.
-pub(in crate::commands) async fn warn(context: &Context, record: &Record) -> anyhow::Result<()> {
-    for Rewritten { namespace, pod, text } in read(context, record, &[NO_SERVICE_REWRITTEN]).await? {
-        context.report.warn(format!("program of pod `{namespace}/{pod}`: {text}"));
+/// The pods or events cannot be read.
+pub(in crate::commands) async fn lint(context: &Context, record: &Record) -> anyhow::Result<Vec<Finding>> {
+    if record.programs().is_none() {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let (pods, events) = events_of_pods(context, record).await?;
+    Ok(findings(&pods, events))
+}
+
+fn findings(pods: &[Pod], events: Vec<Event>) -> Vec<Finding> {
+    let mut of_workload = BTreeMap::new();
+    for event in events.into_iter().filter(|event| event.reason.as_deref() == Some(NO_SERVICE_REWRITTEN)) {
+        let ObjectReference { uid, field_path, .. } = event.involved_object;
+        // Events outlive their pods.
+        let Some(pod) = pods.iter().find(|pod| pod.metadata.uid == uid && uid.is_some()) else { continue };
+        let owner = pod.metadata.owner_references.iter().flatten().next().map(|owner| &owner.uid);
+        let field = field_path.unwrap_or_default();
+        let finding = lint::program(&pod.namespace().unwrap_or_default(), &pod.name_any(), &field);
+        let workload = (pod.namespace(), owner.or(pod.metadata.uid.as_ref()), field);
+        let first = of_workload.entry(workload).or_insert_with(|| finding.clone());
+        if finding.place < first.place {
+            *first = finding;
+        }
+    }
+    let mut findings: Vec<Finding> = of_workload.into_values().collect();
+    findings.sort_by(|a, b| a.place.cmp(&b.place));
+    findings
 }
 
 /// Reads the events with these reasons of the pods that run.
@@ -89,12 +113,17 @@ async fn read(context: &Context, record: &Record, reasons: &[&str]) -> anyhow::R
     if record.programs().is_none() {
         return Ok(Vec::new());
     }
+    let (pods, events) = events_of_pods(context, record).await?;
+    Ok(rewritten(events, &pods, reasons))
+}
+
+async fn events_of_pods(context: &Context, record: &Record) -> anyhow::Result<(Vec<Pod>, Vec<Event>)> {
     let client = context.client_of(record).await?;
     let pods: Api<Pod> = Api::all(client.clone());
     let pods = pods.list(&ListParams::default()).await.context("cannot list the pods")?;
     let events: Api<Event> = Api::all(client);
     let events = events.list(&ListParams::default()).await.context("cannot read the events of the pods")?;
-    Ok(rewritten(events.items, &pods.items, reasons))
+    Ok((pods.items, events.items))
 }
 
 /// Adds a hint to the failure of a program whose port is taken.
@@ -124,4 +153,37 @@ fn rewritten(events: Vec<Event>, pods: &[Pod], reasons: &[&str]) -> Vec<Rewritte
     all.sort();
     all.dedup();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lint_names_each_workload_once_whose_program_has_no_replaced_value() {
+        let pod = |name: &str, uid: &str, owner: &str| {
+            let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner});
+            json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "ownerReferences": [owner]}})
+        };
+        let pods = json!([pod("web-b", "1", "web"), pod("web-a", "2", "web"), pod("cart-a", "3", "cart")]);
+        let event = |reason: &str, uid: &str| {
+            json!({
+                "metadata": {},
+                "reason": reason,
+                "involvedObject": {"uid": uid, "fieldPath": "spec.containers{app}"},
+            })
+        };
+        let none = NO_SERVICE_REWRITTEN;
+        let events =
+            json!([event(none, "1"), event(none, "2"), event("ServiceRewritten", "3"), event(none, "gone")]);
+        let (pods, events): (Vec<Pod>, Vec<Event>) =
+            (serde_json::from_value(pods).unwrap(), serde_json::from_value(events).unwrap());
+        let found = findings(&pods, events);
+        let places: Vec<(&str, &str)> =
+            found.iter().map(|one| (one.place.name.as_str(), one.place.field.as_str())).collect();
+        assert_eq!(places, [("web-a", "spec.containers{app}.env")]);
+        assert_eq!(found[0].id, "program-calls-unknown");
+    }
 }

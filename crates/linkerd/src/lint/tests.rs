@@ -259,7 +259,8 @@ fn each_rule_has_a_page_and_each_page_has_a_rule() {
         .filter(|page| page != "README")
         .collect();
     pages.sort();
-    let mut ids: Vec<&str> = RULES.iter().chain(CALL_RULES).map(|rule| rule.id).collect();
+    let mut ids: Vec<&str> =
+        RULES.iter().chain(CALL_RULES).chain([&PROGRAM_RULE]).map(|rule| rule.id).collect();
     ids.sort_unstable();
     assert_eq!(pages, ids);
 }
@@ -268,7 +269,7 @@ fn each_rule_has_a_page_and_each_page_has_a_rule() {
 fn the_overview_has_a_row_for_each_rule() {
     let overview = std::fs::read_to_string(pages().join("README.md")).expect("the overview");
     let rows: Vec<&str> = overview.lines().filter(|line| line.starts_with("| [")).collect();
-    let mut rules: Vec<_> = RULES.iter().chain(CALL_RULES).collect();
+    let mut rules: Vec<_> = RULES.iter().chain(CALL_RULES).chain([&PROGRAM_RULE]).collect();
     rules.sort_unstable_by_key(|rule| rule.id);
     let level = |level| if matches!(level, Level::Error) { "error" } else { "warning" };
     let expected: Vec<String> = rules
