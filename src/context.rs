@@ -36,8 +36,8 @@ impl Context {
     pub fn new(global: Global, command: String, left: Duration) -> anyhow::Result<Self> {
         match global.color {
             Color::Auto => {}
-            Color::Always => set_colors(true),
-            Color::Never => set_colors(false),
+            Color::Always => ui::set_colors(true),
+            Color::Never => ui::set_colors(false),
         }
         let env = Env {
             report: ui::report(global.events.as_deref())?,
@@ -104,7 +104,7 @@ fn keeps_the_default(global: &Global, command: &str) -> bool {
 }
 
 fn ask(report: &Report, question: &str) -> anyhow::Result<Option<bool>> {
-    if !std::io::stdin().is_terminal() || !console::Term::stderr().is_term() {
+    if !std::io::stdin().is_terminal() || !ui::Screen::stderr().is_terminal() {
         return Ok(None);
     }
     report.say(format!("{question} [y/N]"));
@@ -112,9 +112,4 @@ fn ask(report: &Report, question: &str) -> anyhow::Result<Option<bool>> {
     let _waiting = activity::begin(activity::Kind::Work, "waiting for an answer on the terminal");
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     Ok(Some(matches!(answer.trim(), "y" | "Y" | "yes")))
-}
-
-fn set_colors(on: bool) {
-    console::set_colors_enabled(on);
-    console::set_colors_enabled_stderr(on);
 }

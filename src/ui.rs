@@ -9,9 +9,12 @@ pub mod error;
 mod fold;
 pub mod log;
 pub mod no_echo;
+mod screen;
+pub(crate) mod spark;
 pub mod table;
 mod terminal;
 
+pub use screen::{Screen, bold, dim, has_colors, has_colors_on_stderr, set_colors};
 pub use table::Table;
 pub use terminal::report;
 

@@ -49,7 +49,7 @@ impl Color {
     /// Whether stderr is coloured.
     pub fn on_stderr(self) -> bool {
         match self {
-            Self::Auto => console::colors_enabled_stderr(),
+            Self::Auto => crate::ui::has_colors_on_stderr(),
             Self::Always => true,
             Self::Never => false,
         }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::context::Context;
 use crate::last_load::{self, LastLoad};
 use crate::runs;
+use crate::ui::Screen;
 use meshy_base::{duration, limit};
 use meshy_metrics::{Pod, Rolling, Scrapes, Window, scrape::POD_DEADLINE, scrape_pods};
 pub(crate) use prometheus::PrometheusArgs;
@@ -270,10 +271,10 @@ pub(super) fn goes_on(context: &Context, watch: bool) -> bool {
 
 /// Shows a table of `--watch` in the place of the one before, on a terminal.
 pub(super) fn clear(context: &Context, watch: bool) {
-    let terminal = console::Term::stdout();
-    if watch && !context.json() && terminal.is_term() {
+    let screen = Screen::stdout();
+    if watch && !context.json() && screen.is_terminal() {
         // What cannot be cleared is followed by the next table.
-        let _ = terminal.clear_screen();
+        let _ = screen.clear();
     }
 }
 

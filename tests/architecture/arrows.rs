@@ -114,6 +114,40 @@ fn clap_and_the_terminal_are_in_the_binary_only() {
 }
 
 #[test]
+fn the_terminal_is_used_in_ui_only() {
+    let sources = sources::with_extension(&["rs"]);
+    let wrong = terminal_outside_ui(&sources);
+    assert!(wrong.is_empty(), "against docs/architecture.md, console or indicatif outside ui: {wrong:?}");
+    let users =
+        sources.iter().filter(|source| source.path.starts_with("src/ui") && has_terminal(source)).count();
+    assert!(users >= 3, "only {users} files of ui use the terminal: the pattern is wrong");
+}
+
+#[test]
+fn a_planted_use_of_the_terminal_is_found() {
+    let planted = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let sources = [
+        planted("src/view.rs", "use console::Term;\n"),
+        planted("src/run.rs", "fn f() { indicatif::ProgressBar::new(1); }\n"),
+        planted("src/ui/bar.rs", "use indicatif::ProgressBar;\n"),
+        planted("src/plain.rs", "// the console prints it\n"),
+    ];
+    assert_eq!(terminal_outside_ui(&sources), ["src/view.rs", "src/run.rs"]);
+}
+
+/// The files of the binary outside `ui` that use the crates of the terminal.
+fn terminal_outside_ui(sources: &[Source]) -> Vec<&str> {
+    let outside = sources.iter().filter(|source| {
+        source.path.starts_with("src/") && !source.path.starts_with("src/ui/") && source.path != "src/ui.rs"
+    });
+    outside.filter(|source| has_terminal(source)).map(|source| source.path.as_str()).collect()
+}
+
+fn has_terminal(source: &Source) -> bool {
+    Regex::new(r"\b(console|indicatif)::").expect("a pattern").is_match(&source.text)
+}
+
+#[test]
 fn a_planted_arrow_is_found() {
     let planted = Source {
         path: "crates/apiserver/src/lib.rs".to_owned(),

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use console::{Term, style};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_base::{Report, activity};
 use meshy_experiment::chart::{self, Chart, TextOptions};
@@ -24,6 +23,7 @@ use crate::runs::Run;
 use crate::steps::Step;
 use crate::summary::{self, WIDTH, wrapped};
 use crate::ui::no_echo::NoEcho;
+use crate::ui::{self, Screen};
 
 /// What `-o json` prints.
 #[derive(Serialize)]
@@ -111,23 +111,23 @@ pub(super) async fn heading(
 ) -> anyhow::Result<()> {
     let title = step.title.as_deref().unwrap_or(&step.name.value);
     let title = format!("{} of {count}   {title}", number + 1);
-    let term = Term::stderr();
+    let screen = Screen::stderr();
     let pad = if present { "    " } else { "" };
     if let Some(no_echo) = no_echo.filter(|_| present && number > 0) {
         // What the step before showed stays until the speaker goes on.
-        key(context, &term, no_echo).await?;
+        key(context, &screen, no_echo).await?;
     }
     if present {
-        term.clear_screen()?;
+        screen.clear()?;
         context.report.say("\n");
     }
-    context.report.say(format!("\n{pad}{}", style(title).bold()));
+    context.report.say(format!("\n{pad}{}", ui::bold(&title)));
     for text in [&step.text, &step.question].into_iter().flatten() {
         let width = if present { 60 } else { WIDTH };
         wrapped(text, width).iter().for_each(|line| context.report.say(format!("{pad}{line}")));
     }
     match no_echo {
-        Some(no_echo) => key(context, &term, no_echo).await,
+        Some(no_echo) => key(context, &screen, no_echo).await,
         None => Ok(()),
     }
 }
@@ -135,22 +135,22 @@ pub(super) async fn heading(
 /// How many lines [`key`] writes below the text: the prompt, and an empty line after it.
 const PROMPT_LINES: usize = 2;
 
-async fn key(context: &Context, term: &Term, no_echo: &NoEcho) -> anyhow::Result<()> {
+async fn key(context: &Context, screen: &Screen, no_echo: &NoEcho) -> anyhow::Result<()> {
     // Only a key that is pressed from now on, and each of these.
     no_echo.discard_keys();
-    context.report.say(format!("\n    {}\n", style("[any key]").dim()));
-    if term.is_term() {
-        let keyboard = term.clone();
+    context.report.say(format!("\n    {}\n", ui::dim("[any key]")));
+    if screen.is_terminal() {
+        let keyboard = screen.clone();
         let _waiting = activity::begin(activity::Kind::Work, "waiting for a key");
         // A separate thread: the cluster in this process goes on while the speaker speaks.
-        let key = tokio::task::spawn_blocking(move || keyboard.read_key()).await?;
+        let key = tokio::task::spawn_blocking(move || keyboard.wait_for_key()).await?;
         match key {
             // Ctrl-C is a key here; the signal that the terminal makes of it then ends the wait for this.
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
-            key => drop(key.context("cannot read the keyboard")?),
+            key => key.context("cannot read the keyboard")?,
         }
         // What is on the screen while the step runs is for the audience: nothing is to be pressed.
-        term.clear_last_lines(PROMPT_LINES)?;
+        screen.clear_last_lines(PROMPT_LINES)?;
     }
     Ok(())
 }
@@ -215,7 +215,7 @@ fn text(
     run: &Run,
     condition_results: &[ConditionResult],
 ) -> String {
-    let options = TextOptions { width: 80, height: 12, colour: console::colors_enabled(), ascii: false };
+    let options = TextOptions { width: 80, height: 12, colour: ui::has_colors(), ascii: false };
     let mut text = String::new();
     for variant in events.variants() {
         // The chart has the title of the scenario.
