@@ -27,6 +27,7 @@ mod ground;
 mod guard;
 mod lateness;
 mod prediction;
+mod reach;
 mod seconds;
 mod sender;
 mod senders;

@@ -8,17 +8,16 @@ use meshy_base::Report;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::scenario::Step;
 use meshy_kube::manifest;
-use meshy_load::{Outcome, Plan, Summary};
+use meshy_load::{Plan, Summary};
 use meshy_metrics::routes::Service;
-use meshy_policy::policy::probe::until;
-use meshy_policy::policy::{Clients, Evidence, Pauses};
+use meshy_policy::policy::{Clients, Evidence};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::changes::InForce;
 use super::destination::Destination;
 use super::ground::{Ground, Place};
-use super::senders;
+use super::{reach, senders};
 
 /// How long the clients may take to use a policy.
 const IN_USE: Duration = Duration::from_secs(45);
@@ -126,17 +125,9 @@ pub(super) async fn reachable(
             continue;
         }
         let destination = Destination::of(ground.run_cluster, place, load, report).await?;
-        let responds =
-            async || Ok(!sent(&destination).await?.outcomes_count.keys().any(|outcome| is_away(outcome)));
-        until(Pauses::Short, ground.deadline.min(Instant::now() + REACHABLE), responds).await?;
+        reach::reached(&destination.target, ground.deadline.min(Instant::now() + REACHABLE)).await;
     }
     Ok(())
-}
-
-/// Whether a response means that nothing leads to the service yet.
-fn is_away(outcome: &str) -> bool {
-    let statuses = ["404 ", "502 ", "503 ", "504 "];
-    statuses.iter().any(|status| outcome.starts_with(status)) || outcome == Outcome::Broken.to_string()
 }
 
 /// Sends one request.
@@ -182,15 +173,5 @@ mod tests {
         assert_eq!(evidence(&format!("{PROFILE}---\n{ROUTE}")), Evidence::ProfileRoutes, "a profile wins");
         assert_eq!(evidence(&ROUTE.replace("name: app", "name: web")), Evidence::NoProfile);
         assert_eq!(evidence(&ANNOTATIONS.replace("name: app", "name: web")), Evidence::NoProfile);
-    }
-
-    #[test]
-    fn a_service_that_nothing_leads_to_yet_is_recognized_by_its_response() {
-        for outcome in [Outcome::Answer(404), Outcome::Answer(502), Outcome::Answer(503), Outcome::Broken] {
-            assert!(is_away(&outcome.to_string()), "{outcome}");
-        }
-        for outcome in [Outcome::Answer(200), Outcome::Answer(500), Outcome::TimedOut] {
-            assert!(!is_away(&outcome.to_string()), "{outcome}");
-        }
     }
 }

@@ -28,6 +28,7 @@ mod targets;
 pub mod tls;
 
 pub use engine::{Ended, Finished, Observer, Sending, run, run_observed, send};
+pub use exchange::request_once;
 pub use latencies::Latencies;
 pub use outcome::Outcome;
 pub use plan::{Plan, Share};
