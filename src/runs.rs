@@ -65,6 +65,9 @@ pub struct Run {
     /// Whether the expectations are met, where there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// The expectations with what was measured; documents have them next to the run.
+    #[serde(skip)]
+    pub condition_results: Vec<ConditionResult>,
 }
 
 /// Whether all expectations are met.
@@ -120,6 +123,7 @@ impl Run {
             steps: steps::of(run),
             notes: run.events().iter().filter_map(note).collect(),
             verdict: Verdict::of(&condition_results),
+            condition_results,
         }
     }
 }

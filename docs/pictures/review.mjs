@@ -1,6 +1,7 @@
 // Screenshots for docs/pictures/make --review: every view, the steps of recorded runs, and each step of two lessons on a lab.
 // Prints what is wrong with the layout of a page, and exits with 1 then.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { browser, layoutFaults, open, served } from "../../tests/browser/support.mjs";
 
@@ -52,6 +53,22 @@ async function recorded(engine, name, file) {
   await server.end();
 }
 
+/** The file of the report, as it opens and as a browser without scripts shows it. */
+async function report(engine, name, file) {
+  const html = `${folder}/${name}.html`;
+  execFileSync(meshy, ["report", file, "--out", html]);
+  for (const [width, height] of SIZES) {
+    const { page, context } = await open(engine, `file://${html}`, { viewport: { width, height }, reducedMotion: "reduce" });
+    await shot(page, `${name}-report`);
+    await context.close();
+    const plain = await engine.newContext({ viewport: { width, height }, javaScriptEnabled: false });
+    const still = await plain.newPage();
+    await still.goto(`file://${html}`);
+    await still.screenshot({ path: `${folder}/${name}-report-plain-${width}.png`, fullPage: true });
+    await plain.close();
+  }
+}
+
 /** The page of a lab, and a lesson on it: at each step what is asked, and at the end the result; the speaker's page beside it. */
 async function live(engine, lesson) {
   const server = await served(["dashboard", "--no-open"], meshy);
@@ -91,7 +108,10 @@ async function live(engine, lesson) {
 }
 
 const engine = await browser();
-for (const [name, file] of runs.map((run) => run.split("="))) await recorded(engine, name, file);
+for (const [name, file] of runs.map((run) => run.split("="))) {
+  await recorded(engine, name, file);
+  await report(engine, name, file);
+}
 for (const lesson of LESSONS) await live(engine, lesson);
 await engine.close();
 process.exit(faults ? 1 : 0);

@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use meshy_base::activity::{self, Kind};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_base::limit;
-use meshy_page::{Controls, Hub, Mode, Server, State, save};
+use meshy_page::{Controls, Hub, Server};
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::context::Context;
-use crate::runs;
+use crate::{report, runs};
 
 /// The flags of `meshy dashboard`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub struct Args {
     /// Allow the controls on a cluster that meshy did not create
     #[arg(long, conflicts_with = "replay")]
     allow_changes: bool,
-    /// Write the page and its run as one file, and end
+    /// Write the page and its run as one file, as `meshy report` does, and end
     #[arg(long, value_name = "FILE", requires = "replay")]
     save: Option<PathBuf>,
     /// Print the address only; open no browser
@@ -70,11 +70,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let file = runs::find(name).exit(Exit::Usage)?;
     let run = runs::read(&file).exit(Exit::Usage)?;
-    let title = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let state = State { mode: Mode::Replay, title, ..State::default() };
-    let hub = Hub::recorded(&run, &state);
+    let hub = report::hub(&run, &file);
     if let Some(file) = &args.save {
-        std::fs::write(file, save::page(&hub)).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, report::file(&hub))
+            .with_context(|| format!("cannot write {}", file.display()))?;
         context.report.say(format!("wrote {}", file.display()));
         return Ok(Exit::Done);
     }
@@ -156,7 +155,9 @@ async fn serve(
     controls: Option<Arc<dyn Controls>>,
 ) -> anyhow::Result<(Serving, Ends)> {
     let ends = Ends { int: signal(SignalKind::interrupt())?, term: signal(SignalKind::terminate())? };
-    let server = Server::bind(hub.clone(), controls).await.context("cannot serve the page on 127.0.0.1")?;
+    let server = Server::bind(hub.clone(), controls, report::report)
+        .await
+        .context("cannot serve the page on 127.0.0.1")?;
     let document = Document { url: server.url() };
     context.data(&document, |document| document.url.clone())?;
     if !args.no_open {

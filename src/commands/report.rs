@@ -1,4 +1,4 @@
-//! `meshy report`: a recorded run as one HTML file.
+//! `meshy report`: the page of a recorded run as one HTML file.
 
 pub(super) mod compare;
 pub(super) mod list;
@@ -26,7 +26,7 @@ const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" 
     after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report before after"
 )]
 pub struct Args {
-    /// One run: write its report. Two runs: compare them. A run is an id or its first characters, a tag, a file, or `last`
+    /// One run: write its page as one file. Two runs: compare them. A run is an id or its first characters, a tag, a file, or `last`
     #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]
     runs: Vec<String>,
     /// List the recorded runs
@@ -65,15 +65,17 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.list {
         return list::run(context).await;
     }
-    let events = match &args.runs[..] {
+    let name = match &args.runs[..] {
         [first, second] => return compare::run(context, first, second).await,
-        [only] => runs::events(only)?,
-        _ => runs::events("last")?,
+        [only] => only,
+        _ => "last",
     };
+    let file = runs::find(name)?;
+    let events = runs::read(&file)?;
     let run = runs::Run::of(&events);
-    let html = report::html(&run, &events);
     let writing = activity::writing(&args.out);
-    std::fs::write(&args.out, html).with_context(|| format!("cannot write {}", args.out.display()))?;
+    std::fs::write(&args.out, report::file(&report::hub(&events, &file)))
+        .with_context(|| format!("cannot write {}", args.out.display()))?;
     drop(writing);
     let evaluated = args.gate.evaluate(&events.results());
     let text = run.verdict.as_ref().map_or_else(

@@ -102,7 +102,7 @@ fn themed(svg: &str, size: (u32, u32)) -> String {
         "width=\"100%\" role=\"img\"",
         1,
     );
-    for (colour, name) in [(INK, "ink"), (FAINT, "faint"), (GOOD, "good"), (LOAD, "load"), (MARK, "mark")] {
+    for (colour, name) in [(INK, "ink"), (FAINT, "line"), (GOOD, "good"), (LOAD, "bad"), (MARK, "retry")] {
         let hex = format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2);
         svg = svg.replace(&format!("\"{hex}\""), &format!("\"var(--{name})\""));
     }

@@ -1,4 +1,5 @@
-//! The page: what was done, the pictures, the tables, prediction next to measurement, versions.
+//! The parts of a run's page that come from its end: the result, the tables, prediction next to measurement, versions; and pictures
+//! for a browser without scripts.
 
 use std::fmt::Write;
 
@@ -12,35 +13,41 @@ use meshy_experiment::chart::{Chart, svg};
 use meshy_experiment::run::Run as Events;
 use meshy_lab::cluster;
 use meshy_metrics::Outcomes;
+use meshy_page::Report;
 use meshy_predict::Interval;
 
-const STYLE: &str = include_str!("page.css");
-
-/// The whole page of a run and its events.
-pub fn html(run: &Run, events: &Events) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>meshy {} {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n",
-        escape(&run.command),
-        escape(&run.id)
-    );
-    write(&mut page, run, events).expect("a string takes all that is written");
-    page.push_str("</body>\n</html>\n");
-    page
+/// Returns the report of a run: the parts of its page that come from its end.
+pub fn report(events: &Events) -> Report {
+    let run = Run::of(events);
+    let title = events.started().map(|started| started.title.clone()).unwrap_or_default();
+    let (mut summary, mut details, mut pictures) = (String::new(), String::new(), String::new());
+    let written = write_summary(&mut summary, &run)
+        .and_then(|()| write_pictures(&mut pictures, &run, events))
+        .and_then(|()| write_details(&mut details, &run));
+    written.expect("a string takes all that is written");
+    Report { title, summary, details, pictures }
 }
 
-fn write(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
-    writeln!(page, "<h1>meshy {}</h1>", escape(&run.command))?;
+/// What the run came to, and where it ran.
+fn write_summary(page: &mut String, run: &Run) -> std::fmt::Result {
+    page.push_str("<section class=\"card result\" aria-label=\"Result\">\n");
+    if let Some(verdict) = &run.verdict {
+        let class = if verdict.holds { "verdict good" } else { "verdict bad" };
+        writeln!(page, "<p class=\"{class}\">{}</p>", escape(&verdict.text))?;
+    }
+    let version = |name: &str, version: &Option<String>| {
+        version.as_ref().map(|version| format!(" · {name} {}", escape(version))).unwrap_or_default()
+    };
     writeln!(
         page,
-        "<p class=\"about\">{} · lab <b>{}</b> on {} · meshy {}{}{}</p>",
+        "<p class=\"about\"><code>meshy {}</code> · {} · lab <b>{}</b> on {} · meshy {}{}{}</p>",
+        escape(&run.command),
         escape(&run.begun),
         escape(&run.lab),
         escape(&run.provider),
         escape(&run.meshy),
-        run.kubernetes.as_ref().map(|v| format!(" · Kubernetes {}", escape(v))).unwrap_or_default(),
-        run.linkerd.as_ref().map(|v| format!(" · Linkerd {}", escape(v))).unwrap_or_default()
+        version("Kubernetes", &run.kubernetes),
+        version("Linkerd", &run.linkerd)
     )?;
     if cluster::is_stand_in(&run.provider) {
         page.push_str(
@@ -48,22 +55,39 @@ fn write(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
              follow Linkerd's rules; its latencies are its own.</p>\n",
         );
     }
-    if let Some(verdict) = &run.verdict {
-        let class = if verdict.holds { "verdict good" } else { "verdict bad" };
-        writeln!(page, "<p class=\"{class}\">{}</p>", escape(&verdict.text))?;
-    }
-    page.push_str("<h2>What the user saw</h2>\n");
+    page.push_str("</section>\n");
+    Ok(())
+}
+
+/// The charts and the call graph, for a browser that does not run the page's scripts.
+fn write_pictures(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
+    page.push_str(
+        "<p class=\"about\">This browser runs no scripts: pictures take the place of the views that can be replayed.</p>\n",
+    );
     for variant in events.variants() {
         writeln!(page, "<figure>{}</figure>", svg(&Chart::new(events, variant.as_deref())))?;
     }
-    let key = "<figcaption><i class=\"key good\"></i> p50 <i class=\"key load\"></i> p99</figcaption>";
+    let key = "<figcaption><i class=\"key good\"></i> p50 <i class=\"key bad\"></i> p99</figcaption>";
     writeln!(page, "<figure>{}{key}</figure>", chart::latency(&run.steps))?;
     steps_key(page, &run.steps)?;
+    calls(page, &run.steps)?;
+    if !run.condition_results.is_empty() {
+        page.push_str("<ul class=\"conditions\">\n");
+        for result in &run.condition_results {
+            writeln!(page, "<li>{}", escape(&result.to_string()))?;
+        }
+        page.push_str("</ul>\n");
+    }
+    Ok(())
+}
+
+/// The totals of all steps, and of each its outcomes and what explains them.
+fn write_details(page: &mut String, run: &Run) -> std::fmt::Result {
+    page.push_str("<section class=\"card report\" aria-labelledby=\"report-title\">\n<h2 id=\"report-title\">Report</h2>\n");
     overview(page, &run.steps)?;
     storms(page, &run.steps)?;
-    calls(page, &run.steps)?;
     for step in &run.steps {
-        writeln!(page, "<section>\n<h2>{}</h2>", escape(&step.name))?;
+        writeln!(page, "<article>\n<h3>{}</h3>", escape(&step.name))?;
         for sentence in summary::explain(step).iter().skip(1) {
             writeln!(page, "<p>{}</p>", escape(sentence))?;
         }
@@ -76,8 +100,9 @@ fn write(page: &mut String, run: &Run, events: &Events) -> std::fmt::Result {
                 writeln!(page, "<p class=\"about\">not counted: {}</p>", escape(gap))?;
             }
         }
-        page.push_str("</section>\n");
+        page.push_str("</article>\n");
     }
+    page.push_str("</section>\n");
     Ok(())
 }
 
@@ -87,7 +112,7 @@ fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     if steps.len() <= chart::MOST_NAMES && steps.iter().all(|step| step.marks.is_empty()) {
         return Ok(());
     }
-    page.push_str("<ol class=\"key\">\n");
+    page.push_str("<ol class=\"steps-key\">\n");
     for step in steps {
         writeln!(page, "<li>{:.0} s: {}", step.begun_seconds, escape(&step.name))?;
         for mark in &step.marks {
@@ -110,8 +135,10 @@ fn calls(page: &mut String, steps: &[Step]) -> std::fmt::Result {
 
 fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     page.push_str(
-        "<div class=\"table\"><table class=\"overview\">\n<thead><tr><th>step<th>policy<th>requests<th>success<th>predicted<th>attempts that \
-                   succeeded<th>added load<th>p50<th>p95<th>p99</tr></thead>\n<tbody>\n",
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Totals of the steps, scrolls\">\n<table class=\"overview\">\n\
+         <thead><tr><th scope=\"col\">Step<th scope=\"col\">Policy<th scope=\"col\">Requests<th scope=\"col\">Success\
+         <th scope=\"col\">Predicted<th scope=\"col\">Actual<th scope=\"col\">Added load<th scope=\"col\">p50<th scope=\"col\">p95\
+         <th scope=\"col\">p99</tr></thead>\n<tbody>\n",
     );
     for step in steps {
         let traffic = &step.traffic;
@@ -125,7 +152,7 @@ fn overview(page: &mut String, steps: &[Step]) -> std::fmt::Result {
             .or(traffic.added_attempts_per_request());
         writeln!(
             page,
-            "<tr><td>{}<td>{}<td>{}<td class=\"n\"><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            "<tr><th scope=\"row\">{}<td>{}<td>{}<td><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
             escape(&step.name),
             escape(&mesh.map_or("-".to_owned(), |mesh| brief(&mesh.policy))),
             traffic.requests_count,
@@ -148,12 +175,18 @@ fn storms(page: &mut String, steps: &[Step]) -> std::fmt::Result {
     if storms.is_empty() {
         return Ok(());
     }
-    page.push_str("<h2>After the trigger</h2>\n<div class=\"table\"><table class=\"storms\">\n<thead><tr>");
-    summary::STORM_HEAD.iter().try_for_each(|name| write!(page, "<th>{}", name.to_lowercase()))?;
+    page.push_str(
+        "<h3>After the trigger</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Storms, scrolls\">\n\
+         <table class=\"storms\">\n<thead><tr>",
+    );
+    summary::STORM_HEAD
+        .iter()
+        .try_for_each(|name| write!(page, "<th scope=\"col\">{}", name.to_lowercase()))?;
     page.push_str("</tr></thead>\n<tbody>\n");
     for (step, storm) in storms {
-        page.push_str("<tr>");
-        summary::storm_cells(step, storm).iter().try_for_each(|cell| write!(page, "<td>{}", escape(cell)))?;
+        let [name, cells @ ..] = summary::storm_cells(step, storm);
+        write!(page, "<tr><th scope=\"row\">{}", escape(&name))?;
+        cells.iter().try_for_each(|cell| write!(page, "<td>{}", escape(cell)))?;
         page.push_str("</tr>\n");
     }
     page.push_str(
@@ -169,7 +202,8 @@ fn range(interval: &Interval) -> String {
 
 fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
     page.push_str(
-        "<div class=\"table\"><table class=\"outcomes\">\n<thead><tr><th>outcome<th>requests<th>share<th></tr></thead>\n<tbody>\n",
+        "<table class=\"counts\">\n<thead><tr><th scope=\"col\">Outcome<th scope=\"col\">Requests<th scope=\"col\">Share\
+         <td></tr></thead>\n<tbody>\n",
     );
     for (outcome, count) in outcomes.rows() {
         // Rows of nothing are noise on paper; what is not known is not nothing.
@@ -181,13 +215,13 @@ fn outcomes(page: &mut String, outcomes: &Outcomes) -> std::fmt::Result {
         let class = if outcome.starts_with("  ") { " class=\"part\"" } else { "" };
         writeln!(
             page,
-            "<tr{class}><td>{}<td>{}<td>{}<td class=\"bar\"><i style=\"width:{width:.1}%\"></i></tr>",
+            "<tr{class}><th scope=\"row\">{}<td>{}<td>{}<td class=\"bar\"><svg aria-hidden=\"true\"><rect width=\"{width:.1}%\" height=\"100%\"/></svg></tr>",
             escape(outcome.trim()),
             count.map_or("-".to_owned(), |count| count.to_string()),
             share(part, outcomes.requests_count),
         )?;
     }
-    page.push_str("</tbody>\n</table></div>\n");
+    page.push_str("</tbody>\n</table>\n");
     for remark in &outcomes.remarks {
         writeln!(page, "<p class=\"about\">{}</p>", escape(remark))?;
     }
@@ -202,42 +236,71 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use meshy_experiment::event::{Event, Kind, RunStarted, StepStarted};
     use meshy_graph::{CallEdge, CallGraph, CallNode};
-    use meshy_load::{Summary, Tick};
+
+    use super::*;
+
+    /// The style sheet of the page.
+    fn style() -> &'static str {
+        meshy_page::assets::find("/page.css").expect("a style sheet").content
+    }
+
+    fn all(report: &Report) -> String {
+        format!("{}{}{}", report.summary, report.pictures, report.details)
+    }
 
     #[test]
-    fn the_page_refers_to_nothing_outside_and_escapes_what_it_shows() {
-        let mut run = Run { lab: "<script>alert(1)</script>".to_owned(), ..Run::default() };
-        let ticks = (0..5)
-            .map(|second| Tick {
-                at_seconds: f64::from(second),
-                length_seconds: 1.0,
-                requests_count: 10,
-                succeeded_count: 3,
-                ..Tick::default()
-            })
-            .collect();
-        let traffic = Summary { ticks, length_seconds: 5.0, requests_count: 50, ..Summary::default() };
-        run.steps.push(Step { name: "a & b".to_owned(), traffic, ..Step::default() });
-        let page = html(&run, &Events::default());
+    fn the_report_refers_to_nothing_outside_and_escapes_what_it_shows() {
+        let event =
+            |kind| Event::new("2026-01-02T03:04:05Z".parse().unwrap(), Default::default(), None, kind);
+        let started = RunStarted { lab: "<script>alert(1)</script>".to_owned(), ..RunStarted::default() };
+        let step = StepStarted { step: "a & b".to_owned(), ..StepStarted::default() };
+        let events = Events::new(vec![event(Kind::RunStarted(started)), event(Kind::StepStarted(step))]);
+        let page = all(&report(&events));
         assert!(page.contains("a &amp; b") && page.contains("&lt;script&gt;"));
         assert!(!page.contains("<script"));
         // The SVG namespace is a name, not an address that is fetched.
         let outside = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!outside.contains("http://") && !outside.contains("https://") && !outside.contains("url("));
-        assert!(page.contains("var(--good)") && page.contains("var(--ink)"));
+        let pictures = report(&recorded()).pictures;
+        assert!(pictures.contains("var(--good)") && pictures.contains("var(--ink)"));
     }
 
-    /// A run whose page has each kind of picture.
-    fn recorded_page() -> String {
+    /// A run whose report has each kind of picture.
+    fn recorded() -> Events {
         let recorded = include_bytes!("../../tests/fixtures/retries.events.jsonl");
-        let events = Events::read(&recorded[..]).expect("a recorded run");
-        let mut run = Run::of(&events);
-        let names = ["web", "cart", "price", "stock", "mail", "audit", "search", "login"];
-        let edges = names.windows(2).map(|pair| CallEdge::new(pair[0], pair[1])).collect();
-        run.steps[0].graph = Some(CallGraph { nodes: names.map(CallNode::new).to_vec(), edges });
-        html(&run, &events)
+        Events::read(&recorded[..]).expect("a recorded run")
+    }
+
+    #[test]
+    fn the_report_has_the_result_the_totals_of_each_step_and_each_expectation() {
+        let Report { title, summary, details, pictures } = report(&recorded());
+        let run = Run::of(&recorded());
+        assert_eq!(title, "What retries do");
+        let verdict = run.verdict.expect("expectations").text;
+        assert!(summary.contains("class=\"verdict good\"") && summary.contains(&verdict), "{summary}");
+        assert!(summary.contains(&run.provider) && summary.contains(&run.meshy), "{summary}");
+        for step in &run.steps {
+            assert!(details.contains(&format!("<h3>{}</h3>", step.name)), "{}", step.name);
+            let requests = format!("<td>{}<td><b>", step.traffic.requests_count);
+            assert!(details.contains(&requests), "{requests}");
+        }
+        assert!(
+            details.contains("succeeded on the first attempt") && details.contains("failed, retry budget")
+        );
+        for result in &run.condition_results {
+            assert!(pictures.contains(&escape(&result.to_string())), "{result}");
+        }
+    }
+
+    /// The policy of the page allows no style attributes, and only those style sheets whose hash it names.
+    #[test]
+    fn the_report_keeps_to_the_content_policy() {
+        let report = report(&recorded());
+        assert!(!all(&report).contains(" style=") && !all(&report).contains("<script"));
+        assert!(!report.summary.contains("<style") && !report.details.contains("<style"));
+        assert_eq!(report.pictures.matches("<style").count(), report.pictures.matches("<style>").count());
     }
 
     /// Returns the first number after a text.
@@ -256,25 +319,30 @@ mod tests {
         let natural =
             svg.split("viewBox=\"0 0 ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
         let natural = natural.expect("a picture has a size");
-        // The page is 400 wide without 1 rem at each side.
-        let room = 400.0 - 2.0 * 16.0;
-        let shown = match svg
-            .split_once("class=\"")
-            .map(|(_, rest)| rest.split('"').next().unwrap_or_default())
-        {
-            Some("meshy-graph") if STYLE.contains("figure > svg.meshy-graph { max-width: none; }") => natural,
+        // The page is 400 wide without 12 pixels at each side.
+        let room = 400.0 - 2.0 * 12.0;
+        let class = svg.split_once("class=\"").map(|(_, rest)| rest.split('"').next().unwrap_or_default());
+        let shown = match class {
+            Some("meshy-graph") if style().contains("figure > svg.meshy-graph { max-width: none; }") => {
+                natural
+            }
             Some("meshy-graph" | "mc") => natural.min(room),
-            _ => number_after(STYLE, "figure > svg:not([class]) { min-width: ")
-                .map_or(room, |rem| room.max(16.0 * rem)),
+            _ => number_after(style(), "figure > svg:not([class]) { min-width: ")
+                .map_or(room, |width| room.max(width)),
         };
         letters * shown / natural
     }
 
     #[test]
     fn letters_of_all_pictures_can_be_read_on_a_page_of_400_pixels() {
-        let page = recorded_page();
+        let mut run = Run::of(&recorded());
+        let names = ["web", "cart", "price", "stock", "mail", "audit", "search", "login"];
+        let edges = names.windows(2).map(|pair| CallEdge::new(pair[0], pair[1])).collect();
+        run.steps[0].graph = Some(CallGraph { nodes: names.map(CallNode::new).to_vec(), edges });
+        let mut pictures = String::new();
+        write_pictures(&mut pictures, &run, &recorded()).expect("a text");
         let figures: Vec<&str> =
-            page.split("<figure>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
+            pictures.split("<figure>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
         assert_eq!(figures.len(), 3, "the run, its latency, its calls");
         for figure in figures {
             let letters = smallest_letters(figure);
@@ -284,24 +352,18 @@ mod tests {
                 &figure[..figure.len().min(200)]
             );
         }
-    }
-
-    #[test]
-    fn a_page_on_paper_is_white_and_keeps_each_legend_with_its_picture() {
-        let page = recorded_page();
-        let print = STYLE.split_once("@media print {").expect("a style for paper").1;
-        assert!(print.contains("body { margin: 0;") && print.contains("background: none; }"), "{print}");
-        assert!(print.contains("figure, tr { break-inside: avoid; }"), "{print}");
-        let outside: String =
-            page.split("<figure>").map(|part| part.rsplit("</figure>").next().unwrap_or_default()).collect();
-        assert!(page.contains("<i class=\"key ") && !outside.contains("<i class=\"key "), "{outside}");
+        let outside: String = pictures
+            .split("<figure>")
+            .map(|part| part.rsplit("</figure>").next().unwrap_or_default())
+            .collect();
+        assert!(pictures.contains("<i class=\"key ") && !outside.contains("<i class=\"key "), "{outside}");
     }
 
     /// On a telephone the chart of a run keeps its letters (it is 480 wide), and what is wider moves within its own frame.
     #[test]
     fn a_page_of_400_pixels_shows_the_chart_and_moves_only_what_is_wider() {
-        let page = recorded_page();
-        let chart = page.split("<figure>").nth(1).expect("the first picture");
+        let Report { pictures, details, .. } = report(&recorded());
+        let chart = pictures.split("<figure>").nth(1).expect("the first picture");
         for words in [
             "What retries do",
             "effective success",
@@ -314,16 +376,19 @@ mod tests {
         }
         let wide = chart.split("viewBox=\"0 0 ").nth(1).and_then(|rest| rest.split(' ').next());
         assert!(wide.and_then(|wide| wide.parse::<f64>().ok()).is_some_and(|wide| wide <= 480.0), "{wide:?}");
-        assert!(page.contains("width=device-width") && page.contains("figure, .table { overflow-x: auto; }"));
-        assert!(
-            page.contains(".table {\n  background:\n    linear-gradient("),
-            "what is cut off has a shadow"
-        );
-        assert_eq!(page.matches("<table").count(), page.matches("<div class=\"table\"><table").count());
+        assert!(style().contains(".scroll, figure { overflow-x: auto; }"));
+        assert!(details.contains("<div class=\"scroll\" tabindex=\"0\""), "{details}");
     }
 
     #[test]
-    fn a_run_of_nothing_has_a_page_too() {
-        assert!(html(&Run::default(), &Events::default()).ends_with("</html>\n"));
+    fn a_page_on_paper_is_white_and_breaks_between_steps() {
+        let print = style().split_once("@media print {").expect("a style for paper").1;
+        assert!(print.contains("--paper: #ffffff;") && print.contains("#controls, nav, #replay"), "{print}");
+        assert!(print.contains("article, figure, tr { break-inside: avoid; }"), "{print}");
+    }
+
+    #[test]
+    fn a_run_of_nothing_has_a_report_too() {
+        assert!(report(&Events::default()).details.ends_with("</section>\n"));
     }
 }

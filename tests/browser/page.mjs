@@ -1,10 +1,11 @@
 // The live page in a browser. `page.mjs [WORD]` runs the tests whose name contains WORD.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { RECORDED, browser, collect, layoutFaults, open, served, steps, texts, violations } from "./support.mjs";
+import { MESHY, RECORDED, browser, collect, layoutFaults, open, served, steps, texts, violations } from "./support.mjs";
 
 const { test, run } = collect();
 
@@ -101,6 +102,15 @@ test("the model shows steps that have begun, attempts per request of the same ti
   assert.deepEqual(model.marks.filter((mark) => mark.kind === "policy").map((mark) => mark.variant), ["x", "y"]);
 });
 
+test("a recorded run has no speaker's page, and says so", (engine) => replay(async (url) => {
+  const { page, context } = await open(engine, url);
+  assert.equal(await page.locator("a[href=speaker]").isVisible(), false);
+  const speaker = await context.newPage();
+  const response = await speaker.goto(new URL("/speaker", url).href);
+  assert.equal(response.status(), 404);
+  assert.match(await speaker.textContent("body"), /a recorded run has no speaker's page[^]*hint: `meshy dashboard`/);
+}));
+
 test("the speaker sees notes, the next step and clocks", (engine) => live(async (url) => {
   const { page, context, errors } = await open(engine, url);
   const speaker = await context.newPage();
@@ -160,6 +170,44 @@ test("the saved file shows the same numbers without a server", (engine) => repla
   assert.equal(await saved.page.isVisible("#save"), false);
   assert.deepEqual([await violations(saved.page), saved.errors, requests.filter((one) => !one.startsWith("file:"))], [[], [], []]);
 }));
+
+test("the file of `meshy report` is what a replay saves: the same page with the report", async (engine) => {
+  const folder = mkdtempSync(`${tmpdir()}/meshy-report-`);
+  execFileSync(MESHY, ["report", RECORDED, "--out", `${folder}/report.html`]);
+  execFileSync(MESHY, ["dashboard", "--replay", RECORDED, "--save", `${folder}/saved.html`]);
+  const report = readFileSync(`${folder}/report.html`, "utf8");
+  assert.equal(readFileSync(`${folder}/saved.html`, "utf8"), report);
+  const server = await served(["dashboard", "--replay", RECORDED, "--no-open"], MESHY);
+  const { page, errors } = await open(engine, server.url);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+  await download.saveAs(`${folder}/button.html`);
+  assert.equal(readFileSync(`${folder}/button.html`, "utf8"), report);
+  const shown = (of) => of.evaluate(() => [".result", ".report"].map((part) => document.querySelector(part).textContent));
+  const onPage = await shown(page);
+  assert.deepEqual(errors, []);
+  await server.end();
+  assert.match(onPage[0], /expectations are met/);
+  const file = await open(engine, `file://${folder}/report.html`);
+  assert.deepEqual(await shown(file.page), onPage);
+  assert.deepEqual([await violations(file.page), file.errors], [[], []]);
+});
+
+test("the report can be read without scripts", async (engine) => {
+  const file = `${mkdtempSync(`${tmpdir()}/meshy-report-`)}/report.html`;
+  execFileSync(MESHY, ["report", RECORDED, "--out", file]);
+  for (const width of [1280, 400]) {
+    const context = await engine.newContext({ javaScriptEnabled: false, viewport: { width, height: 800 } });
+    const page = await context.newPage();
+    await page.goto(`file://${file}`);
+    assert.equal(await page.textContent("h1"), "What retries do");
+    for (const part of [".result .verdict", "figure svg.mc", ".conditions", ".report table.overview", ".report article"]) {
+      assert.ok(await page.locator(part).first().isVisible(), part);
+    }
+    for (const part of [".columns", "#replay", "#status"]) assert.ok(!(await page.locator(part).isVisible()), part);
+    const wide = await page.locator("figure svg:not(.meshy-graph)").evaluateAll((pictures) => pictures.map((picture) => picture.getBoundingClientRect().width));
+    assert.ok(wide.length >= 2 && wide.every((one) => one > 300), `${wide}`);
+  }
+});
 
 test("a reload and a second viewer show the same run", (engine) => live(async (url) => {
   const [one, two] = [await open(engine, url), await open(engine, url)];
@@ -275,13 +323,26 @@ for (const [width, height] of [[400, 800], [1280, 720], [2560, 1440]]) {
       await until(speaker, () => document.querySelector("#speaker-now h3") !== null);
       assert.deepEqual(await layoutFaults(speaker), []);
     });
-    await replay(async (url) => {
-      const { page } = await open(engine, url, options);
-      await until(page, () => document.querySelectorAll("tr[data-step]").length === 5);
-      assert.deepEqual(await layoutFaults(page), []);
-    });
+    const server = await served(["dashboard", "--replay", RECORDED, "--no-open"], MESHY);
+    const { page } = await open(engine, server.url, options);
+    await until(page, () => document.querySelectorAll("tr[data-step]").length === 5);
+    assert.ok(await page.isVisible(".report .overview"));
+    assert.deepEqual(await layoutFaults(page), []);
+    await server.end();
   });
 }
+
+test("what scrolls at 400 pixels ends between two lines and has a shadow", (engine) => replay(async (url) => {
+  const { page } = await open(engine, url, { viewport: { width: 400, height: 800 } });
+  await until(page, () => document.querySelectorAll("tr[data-step]").length === 5);
+  const list = await page.$eval("#marks", (marks) => ({ lines: marks.clientHeight / parseFloat(getComputedStyle(marks).lineHeight), hidden: marks.scrollHeight - marks.clientHeight }));
+  assert.ok(list.hidden > 0 && Number.isInteger(list.lines), JSON.stringify(list));
+  assert.ok(await page.$eval("#steps", (steps) => steps.closest(".scroll").scrollWidth > 400), "the table is wider");
+  assert.deepEqual(await layoutFaults(page), []);
+  // The check finds both faults.
+  const found = await page.evaluate(() => { document.querySelector("#marks").style.maxHeight = "130px"; document.querySelector("#steps").closest(".scroll").style.background = "none"; }).then(() => layoutFaults(page));
+  assert.ok(found.some((one) => one.endsWith("is cut in the middle of a line")) && found.includes("scroll scrolls without a sign"), `${found}`);
+}));
 
 test("nothing moves for those who prefer that", (engine) => live(async (url) => {
   const { page } = await open(engine, url, { reducedMotion: "reduce" });

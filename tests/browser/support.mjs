@@ -11,6 +11,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 export const RECORDED = `${root}tests/fixtures/retries.events.jsonl`;
 
+/** The program. */
+export const MESHY = process.env.MESHY ?? `${root}target/debug/meshy`;
+
 /** Starts chromium. In a container it has no rights for its sandbox; the pages are ours. */
 export function browser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
@@ -48,7 +51,8 @@ export async function violations(page) {
   return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => `${node.target} ${node.failureSummary}`).join("; ")}`);
 }
 
-/** Returns what is wrong with the layout: a page wider than its window, small text, text over text, text cut off. */
+/** Returns what is wrong with the layout: a page wider than its window, small text, text over text, text cut off, a part that
+ *  scrolls without a sign of it. */
 export function layoutFaults(page) {
   return page.evaluate(() => {
     const faults = [];
@@ -63,6 +67,16 @@ export function layoutFaults(page) {
       }
       return part;
     };
+    // Panels as high as the window scroll as the page does.
+    const panels = ".side, dialog";
+    for (const part of document.querySelectorAll("body *")) {
+      const { overflowX, overflowY, backgroundImage } = getComputedStyle(part);
+      const scrolls = (overflow, size, room) => ["auto", "scroll"].includes(overflow) && size > room + 1;
+      const hides = scrolls(overflowX, part.scrollWidth, part.clientWidth) || scrolls(overflowY, part.scrollHeight, part.clientHeight);
+      if (hides && part.clientHeight > 0 && !part.matches(panels) && !backgroundImage.includes("gradient")) {
+        faults.push(`${part.id || part.className || part.tagName} scrolls without a sign`);
+      }
+    }
     const boxes = [];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
@@ -72,9 +86,14 @@ export function layoutFaults(page) {
       const range = document.createRange();
       range.selectNodeContents(node);
       // Each line of a text is a box; what a scrolling element hides does not count.
-      const lines = [...range.getClientRects()].map((box) => clipped(box, parent)).filter((box) => box.right - box.left > 0 && box.bottom - box.top > 0);
-      if (!lines.length) continue;
       const text = node.textContent.trim().slice(0, 40);
+      const lines = [...range.getClientRects()].map((box) => {
+        const part = clipped(box, parent);
+        const height = part.bottom - part.top;
+        if (height > 3 && height < box.height - 3 && !parent.closest(`${panels}, #graph`)) faults.push(`"${text}" is cut in the middle of a line`);
+        return part;
+      }).filter((box) => box.right - box.left > 0 && box.bottom - box.top > 0);
+      if (!lines.length) continue;
       const size = parseFloat(getComputedStyle(parent).fontSize);
       if (size < 11) faults.push(`"${text}" has ${size} px`);
       for (const box of lines) {

@@ -30,6 +30,7 @@ function render() {
   setText(button, !run || run.waiting ? "Start this step" : run.over ? "The run is over" : "Running\u2026");
   if (state.error) setText(byId("message"), state.error);
   const ended = [...model.records.values()].filter((record) => record.ended);
+  byId("results-title").hidden = ended.length === 0;
   byId("speaker-results").replaceChildren(
     ...ended.map((record) => element("li", {}, `${shorten([record.variant, record.name].filter(Boolean).join(" "), 60)}: ${percent(record.load.succeeded, record.load.requests)}`)),
   );
@@ -52,7 +53,8 @@ function clocks() {
   setText(byId("clock-talk"), clock((performance.now() - opened) / 1000));
   setText(byId("clock-run"), model.run ? clock(elapsed / 1000) : "\u2013");
   const step = [...model.records.values()].at(-1);
-  const left = step && !step.ended ? (step.startMs + step.started.duration_ms - elapsed) / 1000 : NaN;
+  // While a step of a scenario waits, what ran before it does not count.
+  const left = step && !step.ended && !state?.run?.waiting ? (step.startMs + step.started.duration_ms - elapsed) / 1000 : NaN;
   setText(byId("clock-step"), Number.isFinite(left) && left < 36000 ? clock(left) : "\u2013");
 }
 

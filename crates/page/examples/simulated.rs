@@ -22,7 +22,7 @@ use meshy_page::control::{
     Acted, Breaker, Command, Controls, Details, Endpoint, Fault, Load, Mode, NotDone, Policy, Progress,
     Scenario, ServiceDetails, State, Step,
 };
-use meshy_page::{Hub, Server};
+use meshy_page::{Hub, Report, Server};
 
 /// Four ticks a second, as with a live view.
 const TICK: Duration = Duration::from_millis(250);
@@ -38,14 +38,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 &run,
                 &State { mode: Mode::Replay, title: "replay".to_owned(), ..State::default() },
             );
-            let server = Server::bind(hub, None).await?;
+            let server = Server::bind(hub, None, |_| Report::default()).await?;
             announce(&server);
             server.serve().await;
         }
         ["live", rest @ ..] => {
             let rate = rest.first().and_then(|rate| rate.parse().ok()).unwrap_or(20.0);
             let simulated = Arc::new(Simulated::new(rate, rest.contains(&"hostile")));
-            let server = Server::bind(simulated.hub.clone(), Some(simulated.clone())).await?;
+            let server =
+                Server::bind(simulated.hub.clone(), Some(simulated.clone()), |_| Report::default()).await?;
             announce(&server);
             tokio::join!(server.serve(), simulated.run());
         }

@@ -4,7 +4,7 @@
 //!   Recorder ─ Subscriber ─→ hub      the events of the current run, bounded; state of the controls; details of services
 //!   recorded Run ──────────→  │
 //!                             ├─→ server   HTTP on 127.0.0.1: token, cookie, Host, Origin; server-sent events
-//!                             └─→ save     the same page with its events as one file
+//!                             └─→ save     the same page with its events as one file: the report
 //!   browser ─ POST /do ─→ server ─→ control::Controls: what a click does, implemented by the caller
 //!   assets    pages, modules and styles inside of the program
 //! ```
@@ -14,9 +14,11 @@
 pub mod assets;
 pub mod control;
 pub mod hub;
+pub mod report;
 pub mod save;
 pub mod server;
 
 pub use control::{Command, Controls, Details, Mode, State};
 pub use hub::Hub;
+pub use report::{Report, Reporter};
 pub use server::Server;

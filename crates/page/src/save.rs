@@ -14,10 +14,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::assets::{self, MODULES, STYLES};
 use crate::hub::{self, Hub};
+use crate::report::{self, Reporter};
 
-/// Returns the page of what the hub has now.
-pub fn page(hub: &Hub) -> String {
+/// Returns the page of what the hub has now, with its report.
+pub fn page(hub: &Hub, reporter: Reporter) -> String {
     let (state, details, events) = hub.snapshot();
+    let report = report::of(&events, reporter);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let data = format!(
         "{{\"state\":{},\"details\":{},\"events\":{}}}",
@@ -30,13 +32,16 @@ pub fn page(hub: &Hub) -> String {
     let script = script();
     let charts = assets::CHARTS.content;
     let styles: String = STYLES.iter().map(|style| style.content).collect();
+    let sheets = std::iter::once(styles.as_str()).chain(report::styles(&report.pictures));
+    let sheets: Vec<String> = sheets.map(|sheet| format!("'{}'", hash(sheet))).collect();
     let policy = format!(
-        "default-src 'none'; script-src '{}' '{}'; style-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src '{}' '{}'; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
         hash(&script),
         hash(charts),
-        hash(&styles)
+        sheets.join(" ")
     );
-    let (before, after) = split(assets::page().content);
+    let filled = report::illustrate(&report::fill(assets::page().content, &report), &report.pictures);
+    let (before, after) = split(&filled);
     let mut page = String::with_capacity(data.len() + script.len() + charts.len() + styles.len() + 16_384);
     let (head, rest) = before.split_once("<head>").unwrap_or(("", before));
     page.push_str(head);
@@ -50,6 +55,12 @@ pub fn page(hub: &Hub) -> String {
         "<script type=\"application/json\" id=\"run\">{data}</script>\n<script type=\"module\">{script}</script>\n</body>\n</html>\n"
     );
     page
+}
+
+/// Returns the page of a recorded run for the server: with its report; the server has its files.
+pub(crate) fn served(hub: &Hub, reporter: Reporter) -> String {
+    let (_, _, events) = hub.snapshot();
+    report::fill(assets::page().content, &report::of(&events, reporter))
 }
 
 /// Splits the page where its links to styles and scripts are, which are left out.

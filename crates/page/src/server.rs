@@ -19,6 +19,8 @@ use tokio::sync::Semaphore;
 
 use crate::control::Controls;
 use crate::hub::Hub;
+use crate::report::Reporter;
+use crate::save;
 use guard::Guard;
 use respond::Site;
 
@@ -36,14 +38,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1; without `controls` the page only shows.
+    /// Listens on a free port of 127.0.0.1. Without `controls` the page only shows a run, with its report, and there is no speaker's
+    /// page.
     ///
     /// # Errors
     /// There is no free port.
-    pub async fn bind(hub: Arc<Hub>, controls: Option<Arc<dyn Controls>>) -> io::Result<Self> {
+    pub async fn bind(
+        hub: Arc<Hub>,
+        controls: Option<Arc<dyn Controls>>,
+        reporter: Reporter,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
-        let site = Arc::new(Site { guard: Guard::new(addr.port()), hub, controls });
+        // A run that goes on has no report yet.
+        let recorded = controls.is_none().then(|| save::served(&hub, reporter));
+        let site = Arc::new(Site { guard: Guard::new(addr.port()), hub, controls, reporter, recorded });
         Ok(Self { listener, addr, site })
     }
 

@@ -7,6 +7,7 @@ use meshy_experiment::run::Run;
 
 use super::*;
 use crate::control::State;
+use crate::report::Report;
 
 const HOSTILE: &str = "</script><script>alert(1)</script><!-- \u{1b}[31m";
 
@@ -15,7 +16,18 @@ fn saved() -> String {
     let started = RunStarted { title: HOSTILE.to_owned(), ..RunStarted::default() };
     let events =
         vec![event(Kind::RunStarted(started)), event(Kind::Note(Note { text: "a note".to_owned() }))];
-    page(&Hub::recorded(&Run::new(events), &State { title: HOSTILE.to_owned(), ..State::default() }))
+    let hub = Hub::recorded(&Run::new(events), &State { title: HOSTILE.to_owned(), ..State::default() });
+    page(&hub, reporter)
+}
+
+fn reporter(run: &Run) -> Report {
+    Report {
+        title: run.started().map(|started| started.title.clone()).unwrap_or_default(),
+        summary: "<p>5 of 5 expectations met</p>".to_owned(),
+        details: "<table></table>".to_owned(),
+        pictures: "<svg><style>a{}</style></svg><svg><style>b{}</style></svg><svg><style>a{}</style></svg>"
+            .to_owned(),
+    }
 }
 
 #[test]
@@ -34,6 +46,23 @@ fn a_hostile_name_does_not_end_the_data() {
     assert_eq!(page.matches("<script").count(), 3, "charts, data, modules");
     assert_eq!(page.matches("</script>").count(), 3);
     assert!(!page.contains("alert(1)</script>"));
+    assert!(
+        page.contains("<title>&lt;/script&gt;&lt;script&gt;alert(1)"),
+        "the title of the report is a text"
+    );
+}
+
+#[test]
+fn the_file_is_the_report_also_for_a_browser_without_scripts() {
+    let page = saved();
+    let [summary, pictures, views, details] =
+        ["5 of 5 expectations", "<noscript>\n<svg>", "id=\"charts\"", "<table></table>"]
+            .map(|part| page.find(part).unwrap_or_else(|| panic!("`{part}` is missing")));
+    assert!(summary < pictures && pictures < views && views < details, "result, views, tables");
+    assert!(!page.contains("<!-- "), "each place is filled or empty");
+    let policy = page.split("style-src ").nth(1).unwrap().split(';').next().unwrap();
+    assert!(policy.contains(&hash("a{}")) && policy.contains(&hash("b{}")), "{policy}");
+    assert_eq!(policy.matches("sha256-").count(), 3, "each sheet once: {policy}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::guard::{Guard, Refused};
 use super::stream;
 use crate::control::{Command, Controls};
 use crate::hub::Hub;
+use crate::report::Reporter;
 use crate::{assets, save};
 
 /// What the server serves.
@@ -21,6 +22,9 @@ pub(super) struct Site {
     pub(super) guard: Guard,
     pub(super) hub: Arc<Hub>,
     pub(super) controls: Option<Arc<dyn Controls>>,
+    pub(super) reporter: Reporter,
+    /// The page of a recorded run.
+    pub(super) recorded: Option<String>,
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -31,6 +35,10 @@ const LARGEST: usize = 16 * 1024;
 /// Scripts and styles come from this server, and nothing else is loaded or reached.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// A recorded run goes on in each viewer by itself, and its file has no notes.
+const NO_SPEAKER: &str = "a recorded run has no speaker's page\n\n\
+                          hint: `meshy dashboard` without --replay has one while a scenario runs; `meshy run NAME --dry-run` prints its notes\n";
 
 pub(super) async fn respond(site: &Site, request: Request<Incoming>) -> Response<Body> {
     let mut response = route(site, request).await;
@@ -69,12 +77,19 @@ async fn route(site: &Site, request: Request<Incoming>) -> Response<Body> {
             response
         }
         (true, "/save") => {
-            let mut response = text(StatusCode::OK, "text/html; charset=utf-8", save::page(&site.hub));
+            let mut response =
+                text(StatusCode::OK, "text/html; charset=utf-8", save::page(&site.hub, site.reporter));
             let name = HeaderValue::from_static("attachment; filename=\"meshy-run.html\"");
             response.headers_mut().insert(CONTENT_DISPOSITION, name);
             response
         }
+        (true, "/speaker") if site.controls.is_none() => plain(StatusCode::NOT_FOUND, NO_SPEAKER),
         (true, path) => match assets::find(path) {
+            Some(asset) if path == "/" => {
+                let page =
+                    site.recorded.clone().map_or(Bytes::from_static(asset.content.as_bytes()), Bytes::from);
+                text(StatusCode::OK, asset.media_type, page)
+            }
             Some(asset) => text(StatusCode::OK, asset.media_type, asset.content),
             None => plain(StatusCode::NOT_FOUND, "not found"),
         },

@@ -7,10 +7,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use meshy_experiment::event::{Event, Kind, Note};
+use meshy_experiment::run::Run;
 use tokio::net::TcpStream;
 
 use super::*;
 use crate::control::{Acted, Command, NotDone, State};
+use crate::report::Report;
 
 /// Keeps the commands that it gets.
 #[derive(Default)]
@@ -26,6 +28,19 @@ impl Controls for Kept {
             Ok(())
         })
     }
+}
+
+fn reporter(run: &Run) -> Report {
+    Report {
+        summary: format!("<p>{} events</p>", run.events().len()),
+        pictures: "<svg></svg>".to_owned(),
+        ..Report::default()
+    }
+}
+
+fn note(text: &str) -> Event {
+    let kind = Kind::Note(Note { text: text.to_owned() });
+    Event::new("2026-01-02T03:04:05Z".parse().unwrap(), Duration::ZERO, None, kind)
 }
 
 struct Page {
@@ -45,9 +60,25 @@ impl Drop for Page {
 impl Page {
     async fn open() -> Self {
         let (hub, kept) = (Hub::live(&State::default()), Arc::new(Kept::default()));
-        let server = Server::bind(hub.clone(), Some(kept.clone())).await.unwrap();
+        let server = Server::bind(hub.clone(), Some(kept.clone()), reporter).await.unwrap();
         let (addr, url) = (server.addr(), server.url());
         Self { hub, kept, addr, url, task: tokio::spawn(server.serve()) }
+    }
+
+    /// The page of a recorded run.
+    async fn recorded() -> Self {
+        let hub = Hub::recorded(&Run::new(vec![note("past")]), &State::default());
+        let server = Server::bind(hub.clone(), None, reporter).await.unwrap();
+        let (addr, url) = (server.addr(), server.url());
+        Self { hub, kept: Arc::default(), addr, url, task: tokio::spawn(server.serve()) }
+    }
+
+    /// Reads a page that may be read.
+    async fn read(&self, path: &str) -> (StatusCode, String) {
+        let response = self.get(path, &[("cookie", &self.cookie().await)]).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
     /// Sends a request with the Host header of the page, unless `headers` has one.
@@ -123,12 +154,34 @@ async fn the_token_is_exchanged_for_a_cookie_in_any_number_of_browsers() {
 #[tokio::test]
 async fn a_token_for_once_opens_the_page_once() {
     let (hub, guard) = (Hub::live(&State::default()), Guard::new(1));
-    let server = Server::bind(hub, None).await.unwrap();
+    let server = Server::bind(hub, None, |_| Report::default()).await.unwrap();
     assert_ne!(server.url(), server.url_for_once());
     let query = format!("token={}", guard.token_for_once());
     assert!(guard.has_token(Some(&query)) && !guard.has_token(Some(&query)));
     let own = format!("token={}", guard.token());
     assert!(guard.has_token(Some(&own)) && guard.has_token(Some(&own)));
+}
+
+#[tokio::test]
+async fn a_recorded_run_is_served_with_its_report_and_saved_as_the_file_of_the_report() {
+    let page = Page::recorded().await;
+    let (status, served) = page.read("/").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(served.contains("<p>1 events</p>") && !served.contains("<noscript>"), "{served}");
+    let (_, saved) = page.read("/save").await;
+    assert_eq!(saved, save::page(&page.hub, reporter));
+    assert!(saved.contains("<p>1 events</p>") && saved.contains("<noscript>\n<svg>"));
+    let (_, live) = Page::open().await.read("/").await;
+    assert!(!live.contains("events</p>"), "a run that goes on has no report yet");
+}
+
+#[tokio::test]
+async fn a_recorded_run_has_no_speakers_page() {
+    let (status, text) = Page::recorded().await.read("/speaker").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(text.contains("a recorded run has no speaker's page") && text.contains("hint: "), "{text}");
+    let (status, text) = Page::open().await.read("/speaker").await;
+    assert!(status == StatusCode::OK && text.contains("speaker.js"));
 }
 
 #[tokio::test]
@@ -183,10 +236,6 @@ async fn read_until(response: &mut Response<Incoming>, text: &str) -> String {
 #[tokio::test]
 async fn several_viewers_get_the_past_and_what_follows() {
     let page = Page::open().await;
-    let note = |text: &str| {
-        let kind = Kind::Note(Note { text: text.to_owned() });
-        Event::new("2026-01-02T03:04:05Z".parse().unwrap(), Duration::ZERO, None, kind)
-    };
     page.hub.push(&note("past\nlines"));
     let cookie = page.cookie().await;
     let mut viewers = Vec::new();
