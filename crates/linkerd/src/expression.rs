@@ -9,7 +9,7 @@ use regex::{Regex, RegexBuilder};
 /// take all memory.
 pub(crate) const MOST_COMPILED: usize = 256 << 10;
 
-/// The most expressions that are kept. With [`MOST_COMPILED`] the cache is bounded to 64 MiB.
+/// The most expressions that are kept. With `MOST_COMPILED` the cache is bounded to 64 MiB.
 const MOST_KEPT: usize = 256;
 
 static KEPT: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
@@ -18,7 +18,7 @@ static KEPT: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::defa
 /// each change.
 ///
 /// # Errors
-/// Returns an error if the expression is invalid, or larger than [`MOST_COMPILED`] when compiled.
+/// Returns an error if the expression is invalid, or larger than `MOST_COMPILED` when compiled.
 pub fn compiled(text: &str) -> Result<Regex, regex::Error> {
     if let Some(found) = KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
         return Ok(found.clone());

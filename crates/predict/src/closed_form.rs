@@ -27,7 +27,7 @@ pub fn limit_attempts(p: f64, limit: u32) -> (f64, f64) {
 /// of `min` retries per second of all clients together. Right well above the budget, up to five points too high where the
 /// budget just begins to be exhausted.
 ///
-/// The retries made are r × successes + m, where m is the reserve over [`BUDGET_SPAN`] and r the ratio as tower rounds it.
+/// The retries made are r × successes + m, where m is the reserve over `BUDGET_SPAN` and r the ratio as tower rounds it.
 /// That results in (1-p)(R+m) / (R(1-r(1-p))).
 pub(crate) fn budget_success(p: f64, rate: f64, ratio: f64, min: f64) -> f64 {
     let (deposit, withdrawal) = amounts(ratio);
@@ -44,7 +44,7 @@ pub fn limit_amplification(limit: u32, hops: usize) -> Vec<f64> {
 }
 
 /// Returns the same with a budget on each edge, in the steady state: only the reserve allows retries, since a request that
-/// ends with a failure deposits nothing. 1 + k × m / rate at hop k, where m is the reserve `min` over [`BUDGET_SPAN`].
+/// ends with a failure adds nothing to the budget. 1 + k × m / rate at hop k, where m is the reserve `min` over `BUDGET_SPAN`.
 pub fn budget_amplification(rate: f64, min: f64, hops: usize) -> Vec<f64> {
     (1..=hops).map(|hop| 1.0 + hop as f64 * min / BUDGET_SPAN / rate).collect()
 }

@@ -46,7 +46,7 @@ impl Topology {
 }
 
 /// Reads a topology that is part of another document, for example of a recorded run. Its errors have no lines; a YAML text is better
-/// read as a [`Node`], then by [`Topology::from_node`].
+/// read as a [`Node`], then by `Topology::from_node`.
 impl<'de> Deserialize<'de> for Topology {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let node = Node::from(serde_json::Value::deserialize(deserializer)?);

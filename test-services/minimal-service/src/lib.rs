@@ -68,7 +68,7 @@ pub(crate) const CRASHED: u8 = 137;
 
 /// Serves until `shutdown` resolves and open requests are complete; returns the exit code of the container.
 ///
-/// The exit code is 0 after `shutdown`; 1 if the service cannot listen on a port (a log line names it); [`CRASHED`] after
+/// The exit code is 0 after `shutdown`; 1 if the service cannot listen on a port (a log line names it); `CRASHED` (137) after
 /// `GET /crash`, which closes all connections without a response. Dropping the future also closes them at once.
 pub async fn run(
     config: Config,

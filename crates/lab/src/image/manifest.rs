@@ -53,7 +53,7 @@ pub struct Platform {
 pub struct Manifest {
     /// Always 2.
     pub schema_version: u8,
-    /// [`MANIFEST`]; older files leave it out.
+    /// The media type of a manifest; older files leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The configuration.
