@@ -147,7 +147,7 @@ struct InboundHandler {
 
 impl Handler for InboundHandler {
     async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
-        // As at the outbound side: a span that nobody reads still costs each poll.
+        // As at the outbound side: a span that no log reads still costs each poll.
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return self.respond(request).await;
         }
