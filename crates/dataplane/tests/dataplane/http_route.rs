@@ -10,11 +10,21 @@ use meshy_dataplane::policy::{
 };
 
 use crate::counters::failing;
+use crate::measured::pods::{client, mesh, pod};
 use crate::policy::{retries, statuses, web};
-use crate::support::{Lab, WEB, endpoint, serve_http};
+use crate::support::{Client, Lab, Memory, Responder, Server, WEB, endpoint, serve_http};
 
 const POD: &str = "10.244.1.1:9090";
 const OTHER: &str = "10.244.1.2:9090";
+
+/// Returns a client of a meshed pod with a policy, as in the measured rows.
+fn meshed(policy: Policy, responder: Responder) -> (Arc<Client>, Server) {
+    let (lab, app) = (Lab::default(), Memory::default());
+    let server = serve_http(&app, POD.parse().unwrap(), responder);
+    mesh(&lab, &app, POD);
+    lab.service("web", WEB, &[pod(POD)]).policy(policy);
+    (client(&lab), server)
+}
 
 fn rule(path: &str) -> RouteRule {
     let path = Some(PathMatch::Prefix(path.into()));
@@ -29,7 +39,7 @@ fn routed(rules: Vec<RouteRule>) -> Policy {
 
 #[tokio::test]
 async fn a_request_that_matches_no_attached_route_is_a_404() {
-    let (client, server) = web(routed(vec![rule("/a")]), statuses(&[200]));
+    let (client, server) = meshed(routed(vec![rule("/a")]), statuses(&[200]));
     let reply = client.get("/b").await;
     let reason = &reply.headers["l5d-proxy-error"];
     assert_eq!((reply.status, reason), (404, &"logical service 10.96.0.1:9090: no route".parse().unwrap()));
@@ -37,6 +47,7 @@ async fn a_request_that_matches_no_attached_route_is_a_404() {
     let counted = ["route_request_statuses", "route_backend_requests"];
     assert_eq!(counted.map(|name| client.metric(&format!("outbound_http_{name}_total"), &[])), [0, 0]);
     assert_eq!(client.metric("outbound_http_errors_total", &[("error", "unexpected")]), 1);
+    client.has_the_keys_of(&["f04"]);
     assert_eq!((client.get("/a/b").await.status, server.count()), (200, 1));
     let labels =
         [("route_kind", "HTTPRoute"), ("route_name", "to-web"), ("route_group", "gateway.networking.k8s.io")];
@@ -84,7 +95,7 @@ async fn backends_share_the_requests_by_weight() {
 #[tokio::test]
 async fn a_backend_that_does_not_exist_is_a_500() {
     let rules = vec![RouteRule { backends: vec![backend("missing", 1)], ..rule("/") }];
-    let (client, _) = web(routed(rules), statuses(&[200]));
+    let (client, _) = meshed(routed(rules), statuses(&[200]));
     let reply = client.get("/").await;
     assert_eq!(
         (reply.status, &reply.headers["l5d-proxy-error"]),
@@ -94,6 +105,7 @@ async fn a_backend_that_does_not_exist_is_a_500() {
     let labels = [("backend_kind", "default"), ("backend_name", "fail"), ("http_status", "500")];
     assert_eq!(client.metric("outbound_http_route_backend_response_statuses_total", &labels), 1);
     assert_eq!(client.metric("outbound_http_route_request_statuses_total", &[("http_status", "500")]), 1);
+    client.has_the_keys_of(&["f07"]);
 }
 
 #[tokio::test]
@@ -110,7 +122,7 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
         RouteRule { filters, ..rule("/") },
         RouteRule { filters: vec![Filter::Redirect(redirect)], ..rule("/old") },
     ];
-    let (client, server) = web(
+    let (client, server) = meshed(
         routed(rules),
         Arc::new(|_, _| {
             Response::builder().header("x-gone", "1").header("x-both", "own").body(Bytes::new()).unwrap()
@@ -126,6 +138,7 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
     );
     assert!(!received.headers().contains_key("x-gone") && !reply.headers.contains_key("x-gone"));
     assert_eq!(reply.headers.get_all("x-both").iter().count(), 2);
+    client.has_the_keys_of(&["f05", "f08"]);
     let moved = client.get("/old").await;
     assert_eq!(
         (moved.status, &moved.headers["location"]),
@@ -138,10 +151,11 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
 async fn a_redirect_replaces_the_matched_prefix_and_keeps_the_rest() {
     let redirect = Redirect { path: Some(PathRewrite::Prefix("/new".into())), ..Redirect::default() };
     let rules = vec![RouteRule { filters: vec![Filter::Redirect(redirect)], ..rule("/old") }];
-    let (client, server) = web(routed(rules), statuses(&[200]));
+    let (client, server) = meshed(routed(rules), statuses(&[200]));
     let moved = client.get("/old/a?b=1").await;
     let (location, reason) = (&moved.headers["location"], &moved.headers["l5d-proxy-error"]);
     assert_eq!((moved.status, location), (302, &"http://web:9090/new/a?b=1".parse().unwrap()));
     assert_eq!((reason, server.count()), (&"redirected".parse().unwrap(), 0));
     assert_eq!(client.metric("outbound_http_errors_total", &[("error", "unexpected")]), 1);
+    client.has_the_keys_of(&["f06"]);
 }

@@ -8,6 +8,8 @@ mod endpoints;
 mod grpc;
 mod hops;
 pub(crate) mod inbound;
+mod keys;
+pub(crate) mod pods;
 mod retries;
 mod routes;
 mod rows;

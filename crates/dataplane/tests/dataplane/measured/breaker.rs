@@ -7,11 +7,12 @@ use meshy_dataplane::policy::{FailureAccrual, Policy, Retry, SuccessRate};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::pods::{client, pod, serve};
 use super::{
     BACKEND, BR, BS, ERRORS, POD, RLIM, ROUTE, RR, RS, Received, all_are, count, gets, load, moved,
-    own_headers, serve,
+    own_headers,
 };
-use crate::support::{Client, Lab, Server, WEB, endpoint};
+use crate::support::{Client, Lab, Server, WEB};
 
 const FIFTH: Duration = Duration::from_millis(200);
 const TENTH: Duration = Duration::from_millis(100);
@@ -35,9 +36,9 @@ fn web(policy: Policy, statuses: &[&'static [u16]]) -> (Arc<Client>, Vec<Server>
         serve(&lab, pod, move |n| (2, statuses[n % statuses.len()]))
     });
     let servers: Vec<_> = servers.collect();
-    let endpoints: Vec<_> = PODS[..statuses.len()].iter().map(|pod| endpoint(pod)).collect();
+    let endpoints: Vec<_> = PODS[..statuses.len()].iter().map(|addr| pod(addr)).collect();
     lab.service("web", WEB, &endpoints).policy(policy);
-    (Arc::new(lab.client()), servers)
+    (client(&lab), servers)
 }
 
 /// Asserts that each response is a 500 of the application, a fail-fast or a rejection.
@@ -89,12 +90,13 @@ async fn an_open_breaker_lets_requests_wait_once_and_then_rejects_them_until_a_p
 async fn a_healthy_pod_closes_the_breaker_at_the_next_probe() {
     let lab = Lab::default();
     let server = serve(&lab, POD, |n| (2, if n < 7 { 500 } else { 200 }));
-    lab.service("web", WEB, &[endpoint(POD)]).policy(breaker(7, 1_000));
-    let client = Arc::new(lab.client());
+    lab.service("web", WEB, &[pod(POD)]).policy(breaker(7, 1_000));
+    let client = client(&lab);
     load(&client, TENTH, gets(7)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     all_are(&load(&client, FIFTH, gets(60)).await, 200, "", false);
     assert_eq!(server.count(), 67);
+    client.has_the_keys_of(&["b03"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,6 +144,7 @@ async fn a_retry_of_a_fail_fast_meets_load_shedding() {
     let fail_fast = client.metric(BS, &[("error", "FAIL_FAST")]);
     assert_eq!(attempts, own + fail_fast);
     moved(&client, &[(RR, &[], attempts - 1), (RLIM, &[], 1), (RS, &[("error", "LOAD_SHED")], 59)]);
+    client.has_the_keys_of(&["w3"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,6 +152,7 @@ async fn a_404_resets_the_count_of_failures_and_closes_the_breaker() {
     let (client, _) = web(breaker(7, 1_000), &[&[500, 500, 500, 500, 500, 500, 404, 500]]);
     let received = load(&client, FIFTH, gets(80)).await;
     assert_eq!((count(&received, 404), count(&received, 500)), (10, 70));
+    client.has_the_keys_of(&["w4"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,8 +183,8 @@ fn forty_percent(policy: Policy, seed: u64) -> (Arc<Client>, Vec<Server>) {
         serve(&lab, pod, move |_| (2, if random.lock().unwrap().random_bool(0.4) { 500 } else { 200 }))
     };
     let servers = PODS.iter().map(server).collect();
-    lab.service("web", WEB, &PODS.map(endpoint)).policy(policy);
-    (Arc::new(lab.client()), servers)
+    lab.service("web", WEB, &PODS.map(pod)).policy(policy);
+    (client(&lab), servers)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,18 +1,19 @@
 //! Section g: requests to an address outside of the cluster.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Request;
 use meshy_dataplane::policy::{Egress, EgressNetwork};
 
+use super::pods::client;
 use super::{BR, BS, ERRORS, RS, moved, serve};
-use crate::mutual_tls::Authority;
-use crate::support::{Client, Lab, Memory, Server};
+use crate::support::{Client, Lab, Server};
 
 const OUTSIDE: &str = "198.51.100.7:19090";
-const ID: &str = "client.default.serviceaccount.identity.linkerd.cluster.local";
 
 /// Sends 25 requests; returns the client, the server and the response that all of them got.
-async fn send(network: Option<bool>) -> (Client, Server, u16, String) {
+async fn send(network: Option<bool>) -> (Arc<Client>, Server, u16, String) {
     let lab = Lab::default();
     let server = serve(&lab, OUTSIDE, |_| (0, 200));
     let of = |allow| {
@@ -20,8 +21,7 @@ async fn send(network: Option<bool>) -> (Client, Server, u16, String) {
         Egress::Network(EgressNetwork { namespace, name, port: 19_090, allow })
     };
     lab.outside(OUTSIDE, network.map_or(Egress::Fallback, of));
-    let identity = Authority::new().identity(ID).into_watch();
-    let client = Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity)));
+    let client = client(&lab);
     let mut all = Vec::new();
     for _ in 0..25 {
         let request = Request::get("/g").header("host", OUTSIDE).body(Bytes::new()).unwrap();
@@ -52,6 +52,7 @@ async fn without_an_egress_network_requests_to_the_outside_use_the_fallback() {
             ("request_total", &[("tls", "no_identity")], 25),
         ],
     );
+    client.has_the_keys_of(&["g00"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,8 +62,10 @@ async fn an_egress_network_allows_or_denies_requests() {
     assert_eq!((status, server.count()), (200, 25));
     let route = |name| [&parent[..], &[("route_kind", "default"), ("route_name", name)]].concat();
     moved(&client, &[(RS, &route("http-egress-allow"), 25), (BR, &[("backend_name", "unknown")], 25)]);
+    client.has_the_keys_of(&["g01"]);
     let (client, server, status, reason) = send(Some(false)).await;
     assert_eq!((status, &*reason, server.count()), (403, "traffic not allowed", 0));
     let denied = [&route("http-egress-deny")[..], &[("http_status", "403")]].concat();
     moved(&client, &[(RS, &denied, 25), (BR, &[], 0), (ERRORS, &[("error", "unexpected")], 25)]);
+    client.has_the_keys_of(&["g02"]);
 }

@@ -7,10 +7,11 @@ use meshy_dataplane::Proxy;
 use meshy_dataplane::policy::Policy;
 use tokio::io::AsyncReadExt;
 
-use super::{BACKEND, BR, BS, ERRORS, POD, ROUTE, RR, RS, all_are, gets, load, moved, serve};
+use super::pods::{client, mesh, pod, serve};
+use super::{BACKEND, BR, BS, ERRORS, POD, ROUTE, RR, RS, all_are, gets, load, moved};
 use crate::counters::retry_all;
 use crate::policy::retries;
-use crate::support::{Client, Lab, Memory, WEB, endpoint, scrape, serve_raw, sum};
+use crate::support::{Client, Lab, Memory, WEB, scrape, serve_raw, sum};
 
 const FIFTH: Duration = Duration::from_millis(200);
 
@@ -18,7 +19,7 @@ const FIFTH: Duration = Duration::from_millis(200);
 async fn without_endpoints_requests_wait_once_and_are_then_rejected_at_once() {
     let lab = Lab::default();
     let web = lab.service("web", WEB, &[]);
-    let client = Arc::new(lab.client());
+    let client = client(&lab);
     let at_once = load(&client, Duration::from_millis(1), gets(150)).await;
     all_are(&at_once, 504, &format!("{BACKEND}service in fail-fast"), true);
     let waited = |range: std::ops::Range<u64>| {
@@ -41,15 +42,16 @@ async fn without_endpoints_requests_wait_once_and_are_then_rejected_at_once() {
         ],
     );
     serve(&lab, POD, |_| (0, 200));
-    web.endpoints(&[endpoint(POD)]);
+    web.endpoints(&[pod(POD)]);
     all_are(&load(&client, FIFTH, gets(10)).await, 200, "", false);
+    client.has_the_keys_of(&["z1", "z2", "z4"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_endpoints_a_profile_counts_rejected_requests_as_attempts() {
     let lab = Lab::default();
     lab.service("web", WEB, &[]).profile(retry_all());
-    let client = Arc::new(lab.client());
+    let client = client(&lab);
     let logical = "logical service web.default.svc.cluster.local:9090: ";
     let at_once = load(&client, Duration::from_millis(1), gets(150)).await;
     all_are(&at_once, 504, &format!("{logical}Service.default.web:9090: service in fail-fast"), true);
@@ -67,6 +69,7 @@ async fn without_endpoints_a_profile_counts_rejected_requests_as_attempts() {
             (ERRORS, &[("error", "loadshed")], 40),
         ],
     );
+    client.has_the_keys_of(&["y1", "y2"]);
 }
 
 /// Returns a client of a meshed pod whose application does not listen, or closes each connection after the request, and the
@@ -78,10 +81,9 @@ fn broken(listens: bool, policy: Policy) -> (Proxy, Arc<Client>) {
             let _ = io.read(&mut [0; 4096]).await;
         });
     }
-    let proxy = lab.proxy(&app, |_| {});
-    lab.mesh(&proxy, POD.parse().unwrap());
-    lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
-    (proxy, Arc::new(lab.client()))
+    let proxy = mesh(&lab, &app, POD);
+    lab.service("web", WEB, &[pod(POD)]).policy(policy);
+    (proxy, client(&lab))
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,9 +91,11 @@ async fn a_refused_connection_behind_a_proxy_is_a_502_without_a_reason() {
     let (_proxy, client) = broken(false, Policy::default());
     all_are(&load(&client, FIFTH, gets(25)).await, 502, "", false);
     moved(&client, &[(BR, &[], 25), (RS, &[("http_status", "502"), ("error", "")], 25), (ERRORS, &[], 0)]);
+    client.has_the_keys_of(&["z5"]);
     let (_proxy, client) = broken(false, retries("5xx", 2));
     all_are(&load(&client, FIFTH, gets(25)).await, 502, "", false);
     moved(&client, &[(BR, &[], 75), (RR, &[], 50)]);
+    client.has_the_keys_of(&["z6"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +118,9 @@ async fn an_application_that_closes_without_a_response_is_a_500_without_a_reason
     assert_eq!(at_server("inbound_http_errors_total", &[("error", "unexpected")]), 24);
     assert_eq!(at_server("inbound_http_requests_total", &[]), 24);
     assert_eq!(at_server("inbound_http_statuses_total", &[("status", "")]), 24);
+    client.has_the_keys_of(&["z8"]);
     let (_proxy, client) = broken(true, retries("5xx", 2));
     all_are(&load(&client, FIFTH, gets(30)).await, 500, "", false);
     moved(&client, &[(BR, &[], 90), (BS, &[("http_status", "500")], 90)]);
+    client.has_the_keys_of(&["c15"]);
 }

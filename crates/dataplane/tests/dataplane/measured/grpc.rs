@@ -13,8 +13,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use meshy_dataplane::policy::{HttpRoute, PathMatch, Policy, Retry, RouteKind, RouteMatch, RouteRule};
 
+use super::pods::{client, mesh, pod};
 use super::{BR, POD, RR, RS, load, moved};
-use crate::support::{Client, Lab, Server, WEB, endpoint, serve_raw};
+use crate::support::{Client, Lab, Memory, Server, WEB, serve_raw};
 
 const FIFTH: Duration = Duration::from_millis(200);
 const UNAVAILABLE: &str = "14";
@@ -31,9 +32,10 @@ enum Place {
 
 /// Returns a client of a gRPC service whose responses have a status.
 fn web(policy: Policy, status: &'static str, place: Place) -> (Arc<Client>, Server) {
-    let (lab, server) = (Lab::default(), Server::default());
+    let (lab, app, server) = (Lab::default(), Memory::default(), Server::default());
     let counted = server.clone();
-    serve_raw(&lab.wire, POD.parse().unwrap(), move |io| {
+    mesh(&lab, &app, POD);
+    serve_raw(&app, POD.parse().unwrap(), move |io| {
         let counted = counted.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let counted = counted.clone();
@@ -58,8 +60,8 @@ fn web(policy: Policy, status: &'static str, place: Place) -> (Arc<Client>, Serv
             let _ = builder.serve_connection(TokioIo::new(io), service).await;
         }
     });
-    lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
-    (Arc::new(lab.client()), server)
+    lab.service("web", WEB, &[pod(POD)]).policy(policy);
+    (client(&lab), server)
 }
 
 fn calls(n: usize) -> Vec<Request<Bytes>> {
@@ -84,7 +86,7 @@ fn routed() -> Policy {
 #[tokio::test(start_paused = true)]
 async fn grpc_requests_without_a_grpc_route_are_http_requests_and_not_retried() {
     let on_service = Some(Retry { grpc: vec![14], limit: 2, ..Retry::default() });
-    for retry in [None, on_service] {
+    for (row, retry) in [("c10", None), ("c11", on_service)] {
         let (client, server) = web(Policy { retry, ..Policy::default() }, UNAVAILABLE, Place::Head);
         load(&client, FIFTH, calls(30)).await;
         assert_eq!(server.count(), 30);
@@ -94,6 +96,7 @@ async fn grpc_requests_without_a_grpc_route_are_http_requests_and_not_retried() 
             &[(BR, &[], 30), (RS, &[("http_status", "200")], 30), ("response_total", &failed, 30)],
         );
         moved(&client, &[(RR, &[], 0), ("outbound_grpc_route_backend_requests_total", &[], 0)]);
+        client.has_the_keys_of(&[row]);
     }
 }
 
@@ -118,6 +121,7 @@ async fn a_grpc_route_retries_the_listed_statuses() {
                 (BR, &[], 0),
             ],
         );
+        client.has_the_keys_of(&["c12"]);
     }
 }
 
@@ -136,7 +140,19 @@ async fn a_grpc_status_that_is_not_listed_is_not_retried() {
                 ("outbound_grpc_route_retry_requests_total", &[], 0),
             ],
         );
+        client.has_the_keys_of(&["c13"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn grpc_conditions_of_the_service_apply_to_grpc_routes_without_retries() {
+    let mut policy = routed();
+    let of_service = policy.routes[0].rules[0].retry.take();
+    policy.retry = Some(Retry { limit: 9, ..Retry::default() });
+    policy.grpc_retry = of_service;
+    let (client, server) = web(policy, UNAVAILABLE, Place::Trailers);
+    load(&client, FIFTH, calls(10)).await;
+    assert_eq!(server.count(), 30, "the limit of the Service's gRPC retries");
 }
 
 #[tokio::test(start_paused = true)]

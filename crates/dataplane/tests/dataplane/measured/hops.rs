@@ -12,10 +12,12 @@ use hyper_util::rt::TokioIo;
 use meshy_dataplane::policy::Policy;
 use meshy_dataplane::profile::{Profile, RetryBudget};
 
-use super::{BR, POD, RLIM, count, gets, load, moved, serve_on};
+use super::keys::has_the_keys_of;
+use super::pods::{client, mesh, pod, serve};
+use super::{BR, POD, RLIM, count, gets, load, moved};
 use crate::counters::retry_all;
 use crate::policy::retries;
-use crate::support::{Client, Lab, Memory, Server, WEB, endpoint, serve_raw};
+use crate::support::{Client, Lab, Memory, Server, WEB, serve_raw};
 
 const LAST: &str = "10.96.0.2:9090";
 const LAST_POD: &str = "10.244.1.2:9090";
@@ -39,8 +41,8 @@ struct Outcome {
 /// Sends `n` requests to `web`, a relay that passes the status of `last` on.
 async fn send(first: Hop, second: Hop, n: usize, status: fn(usize) -> u16) -> Outcome {
     let (lab, app) = (Lab::default(), Memory::default());
-    let last = serve_on(&lab.wire, LAST_POD, move |n| (1, status(n)));
-    let relay = Arc::new(lab.client());
+    let last = serve(&lab, LAST_POD, move |n| (1, status(n)));
+    let relay = client(&lab);
     let at_relay = Server::default();
     let (calls, counted) = (relay.clone(), at_relay.clone());
     serve_raw(&app, POD.parse().unwrap(), move |io| {
@@ -61,10 +63,10 @@ async fn send(first: Hop, second: Hop, n: usize, status: fn(usize) -> u16) -> Ou
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(io), service).await;
         }
     });
-    lab.mesh(&lab.proxy(&app, |_| {}), POD.parse().unwrap());
+    mesh(&lab, &app, POD);
     let services = [
-        (lab.service("web", WEB, &[endpoint(POD)]), first),
-        (lab.service("last", LAST, &[endpoint(LAST_POD)]), second),
+        (lab.service("web", WEB, &[pod(POD)]), first),
+        (lab.service("last", LAST, &[pod(LAST_POD)]), second),
     ];
     for (service, hop) in &services {
         match hop {
@@ -75,7 +77,7 @@ async fn send(first: Hop, second: Hop, n: usize, status: fn(usize) -> u16) -> Ou
             }
         }
     }
-    let client = Arc::new(lab.client());
+    let client = client(&lab);
     let received = load(&client, Duration::from_millis(500), gets(n)).await;
     let (succeeded, at_relay, at_last) = (count(&received, 200), at_relay.count(), last.count());
     Outcome { succeeded, at_relay, at_last, client, relay }
@@ -115,6 +117,11 @@ async fn retries_on_two_hops_multiply_to_sixteen_attempts() {
     assert_eq!((both.succeeded, both.at_relay, both.at_last), (0, 80, 320));
     moved(&both.client, &[(BR, &[], 80), (RLIM, &[], 20)]);
     moved(&both.relay, &[(BR, &[], 320), (RLIM, &[], 80)]);
+    let pods = both.relay.pods.lock().unwrap();
+    let [last, relay] = &pods[..] else { panic!("two pods") };
+    let sides: [(&str, &[_]); 3] =
+        [("client", &[&both.client.proxy]), ("relay", &[relay, &both.relay.proxy]), ("server", &[last])];
+    has_the_keys_of(&["h04"], &sides);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,16 +9,14 @@ use meshy_dataplane::policy::{
     Authorization, Identities, IdentityMatch, InboundPolicies, InboundPolicy, Network, ObjectRef, Policy,
     RateLimit, Retry,
 };
-use meshy_dataplane::{Endpoint, Probe, Proxy};
+use meshy_dataplane::{Probe, Proxy};
 use tokio::sync::watch;
 
+pub(crate) use super::pods::{CLIENT, CLIENT2};
+use super::pods::{SERVER, client_of, identity, pod};
 use super::{POD, Received, all_are, count, gets, load, moved, serve_on};
-use crate::mutual_tls::Authority;
-use crate::support::{Client, Lab, Memory, Server, Service, WEB, endpoint, scrape, sum};
+use crate::support::{Client, Lab, Memory, Server, Service, WEB, scrape, sum};
 
-const SERVER_ID: &str = "default.default.serviceaccount.identity.linkerd.cluster.local";
-pub(crate) const CLIENT: &str = "client.default.serviceaccount.identity.linkerd.cluster.local";
-pub(crate) const CLIENT2: &str = "client2.default.serviceaccount.identity.linkerd.cluster.local";
 const FIFTH: Duration = Duration::from_millis(200);
 
 /// One policy for every port.
@@ -42,21 +40,17 @@ pub(crate) struct Pair {
 }
 
 pub(crate) fn pair(policy: InboundPolicy) -> Pair {
-    let (authority, lab, app) = (Authority::new(), Lab::default(), Memory::default());
+    let (lab, app) = (Lab::default(), Memory::default());
     let server = serve_on(&app, POD, |_| (1, 200));
     let sender = watch::Sender::new(Arc::new(policy));
     let proxy = lab.proxy(&app, |config| {
-        config.identity = Some(authority.identity(SERVER_ID).into_watch());
+        config.identity = Some(identity(SERVER));
         config.probes = vec![Probe { port: 9090, path: "/health".into() }];
         config.inbound_policies = Some(Arc::new(EveryPort(sender.subscribe())));
     });
     lab.mesh(&proxy, POD.parse().unwrap());
-    let web = lab.service("web", WEB, &[Endpoint { identity: Some(SERVER_ID.into()), ..endpoint(POD) }]);
-    let client = |name: &str| {
-        let identity = authority.identity(name).into_watch();
-        Arc::new(Client::new(lab.proxy(&Memory::default(), |config| config.identity = Some(identity))))
-    };
-    let (client, client2) = (client(CLIENT), client(CLIENT2));
+    let web = lab.service("web", WEB, &[pod(POD)]);
+    let (client, client2) = (client_of(&lab, CLIENT), client_of(&lab, CLIENT2));
     Pair { policy: sender, client, client2, plain: Arc::new(lab.client()), server, proxy, web }
 }
 
@@ -108,15 +102,7 @@ async fn a_server_without_authorizations_denies_every_caller_with_a_403_and_keep
     }
     let success = [("status_code", "403"), ("classification", "success")];
     moved(&pair.client, &[("response_total", &success, 60), ("tcp_open_total", &[("peer", "src")], 1)]);
-    let text = scrape(&pair.proxy);
-    let keys = crate::support::label_names(&text, "inbound_http_authz_deny_total");
-    let expected = "target_addr,target_ip,target_port,srv_group,srv_kind,srv_name,srv_port,route_group,route_kind,route_name,tls";
-    for (keys, last) in keys.iter().zip(["no_tls_reason", "client_id"]) {
-        assert!(
-            keys.join(",") == format!("{expected},{last}") || keys.join(",").starts_with(expected),
-            "{keys:?}"
-        );
-    }
+    pair.client.has_the_keys_of(&["e01"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,6 +125,7 @@ async fn an_authorization_allows_its_identities_only() {
         pair.at_server("inbound_http_statuses_total", &[&parent[..], &[("status", "200")]].concat()),
         60
     );
+    pair.client.has_the_keys_of(&["e02"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,7 +133,13 @@ async fn an_access_policy_for_authenticated_callers_denies_the_others() {
     let object = ObjectRef::default_policy("cluster-authenticated");
     let authorizations =
         vec![Authorization { object, networks: Network::all(), identities: authenticated("*") }];
-    for server in [server("web-http"), ObjectRef::default_policy("cluster-authenticated")] {
+    for (rows, server) in [
+        (&["e04"][..], server("web-http")),
+        (
+            &["e05-cluster-authenticated", "e05-all-authenticated"][..],
+            ObjectRef::default_policy("cluster-authenticated"),
+        ),
+    ] {
         let pair = pair(InboundPolicy { server, authorizations: authorizations.clone(), ..denying() });
         all_are(&load(&pair.client, FIFTH, gets(30)).await, 200, "", false);
         all_are(&load(&pair.plain, FIFTH, gets(20)).await, 403, "", false);
@@ -154,6 +147,7 @@ async fn an_access_policy_for_authenticated_callers_denies_the_others() {
             pair.at_server("inbound_http_authz_allow_total", &[("authz_name", "cluster-authenticated")]),
             30
         );
+        pair.client.has_the_keys_of(rows);
     }
 }
 
@@ -166,6 +160,7 @@ async fn the_default_policy_deny_denies_meshed_and_unmeshed_callers() {
         pair.at_server("inbound_http_authz_deny_total", &[("srv_kind", "default"), ("srv_name", "deny")]),
         50
     );
+    pair.client.has_the_keys_of(&["e05-deny"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,6 +168,7 @@ async fn an_unauthenticated_policy_allows_every_caller() {
     let pair = pair(allowing(Identities::Unauthenticated));
     all_are(&load(&pair.client, FIFTH, gets(30)).await, 200, "", false);
     all_are(&load(&pair.plain, FIFTH, gets(20)).await, 200, "", false);
+    pair.client.has_the_keys_of(&["e05-cluster-unauthenticated", "e05-all-unauthenticated"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,8 +248,10 @@ async fn a_total_limit_rejects_with_a_429_and_also_throttles_probes() {
 async fn requests_below_the_limit_pass_and_of_a_burst_the_bucket_passes() {
     let below = pair(limited(Some(5), None));
     assert_eq!(passed(&load(&below.client, Duration::from_millis(250), gets(60)).await), 60);
+    below.client.has_the_keys_of(&["d02"]);
     let burst = pair(limited(Some(5), None));
     assert_eq!(passed(&load(&burst.client, Duration::from_millis(5), gets(50)).await), 6);
+    burst.client.has_the_keys_of(&["d03"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,17 +7,18 @@ use bytes::Bytes;
 use http::Request;
 use meshy_dataplane::policy::Policy;
 
-use super::{BR, BS, ERRORS, POD, RLIM, RR, RS, RSUC, count, gets, load, moved, serve};
+use super::pods::{client, pod, serve};
+use super::{BR, BS, ERRORS, POD, RLIM, RR, RS, RSUC, count, gets, load, moved};
 use crate::policy::retries;
-use crate::support::{Client, Lab, Server, WEB, endpoint};
+use crate::support::{Client, Lab, Server, WEB};
 
 const TENTH: Duration = Duration::from_millis(100);
 
 fn web(policy: Policy, status: impl Fn(usize) -> u16 + Send + Sync + 'static) -> (Arc<Client>, Server) {
     let lab = Lab::default();
     let server = serve(&lab, POD, move |n| (1, status(n)));
-    lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
-    (Arc::new(lab.client()), server)
+    lab.service("web", WEB, &[pod(POD)]).policy(policy);
+    (client(&lab), server)
 }
 
 /// Fails seven of ten attempts, in an order that looks random.
@@ -59,6 +60,7 @@ async fn a_limit_of_zero_retries_once() {
     // The body of a response that a retry replaces is dropped.
     let replaced = [("http_status", "500"), ("error", "UNKNOWN")];
     moved(&client, &[(BS, &replaced, 50), (BS, &[("http_status", "500")], 100)]);
+    client.has_the_keys_of(&["c06"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,6 +74,7 @@ async fn bodies_of_up_to_64_kib_are_retried() {
         assert_eq!(count(&load(&client, TENTH, (0..40).map(|_| post())).await, 500), 40);
         let (retried, limited) = if attempts == 3 { (80, 40) } else { (0, 0) };
         moved(&client, &[(BR, &[], 40 * attempts), (RR, &[], retried), (RLIM, &[], limited)]);
+        client.has_the_keys_of(&[&format!("c07-{length}")]);
     }
 }
 
@@ -111,6 +114,7 @@ async fn without_valid_conditions_no_status_is_retried() {
         let ended = [("http_status", &*text), ("error", "")];
         moved(&client, &[(BS, &ended, 10), (RS, &ended, 10)]);
     }
+    client.has_the_keys_of(&["c08-bogus"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,8 +126,8 @@ async fn the_backoff_doubles_from_25_ms_and_is_capped_at_250_ms_with_its_jitter(
         record.lock().unwrap().push(tokio::time::Instant::now());
         (0, 500)
     });
-    lab.service("web", WEB, &[endpoint(POD)]).policy(retries("5xx", 5));
-    let client = Arc::new(lab.client());
+    lab.service("web", WEB, &[pod(POD)]).policy(retries("5xx", 5));
+    let client = client(&lab);
     load(&client, Duration::from_secs(2), gets(30)).await;
     let times = times.lock().unwrap();
     assert_eq!(times.len(), 180);
@@ -146,12 +150,14 @@ async fn a_callers_own_settings_have_no_effect() {
     let (client, server) = web(Policy::default(), |_| 500);
     let received = load(&client, TENTH, (0..20).map(|_| with("l5d-retry-http", "5xx"))).await;
     assert_eq!((count(&received, 500), server.count()), (20, 20));
+    client.has_the_keys_of(&["w1"]);
     let lab = Lab::default();
     serve(&lab, POD, |_| (500, 200));
-    lab.service("web", WEB, &[endpoint(POD)]);
-    let client = Arc::new(lab.client());
+    lab.service("web", WEB, &[pod(POD)]);
+    let client = super::pods::client(&lab);
     let received = load(&client, TENTH, (0..20).map(|_| with("l5d-timeout", "100ms"))).await;
     assert_eq!(count(&received, 200), 20);
+    client.has_the_keys_of(&["w2"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,5 +181,6 @@ async fn chunked_bodies_of_up_to_64_kib_are_retried() {
         assert_eq!(server.count(), 40 * attempts);
         let (retried, limited) = if attempts == 3 { (80, 40) } else { (0, 0) };
         moved(&client, &[(BR, &[], 40 * attempts as u64), (RR, &[], retried), (RLIM, &[], limited)]);
+        client.has_the_keys_of(&[&format!("c07-chunked-{length}")]);
     }
 }

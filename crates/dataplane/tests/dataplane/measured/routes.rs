@@ -11,8 +11,9 @@ use meshy_dataplane::policy::{
     Timeouts, ValueMatch,
 };
 
-use super::{BACKEND, BR, BS, ERRORS, POD, RR, RS, all_are, gets, load, moved, serve};
-use crate::support::{Client, Lab, Server, WEB, endpoint};
+use super::pods::{client, pod, serve};
+use super::{BACKEND, BR, BS, ERRORS, POD, RR, RS, all_are, gets, load, moved};
+use crate::support::{Client, Lab, Server, WEB};
 
 const FIFTH: Duration = Duration::from_millis(200);
 const QUARTER: Duration = Duration::from_millis(250);
@@ -30,8 +31,8 @@ async fn with_timeout(request: Option<u64>, n: usize) -> Arc<Client> {
     let request = request.map(Duration::from_millis);
     let timeouts = request.map(|_| Timeouts { request, ..Timeouts::default() });
     let rule = RouteRule { timeouts, ..RouteRule::default() };
-    lab.service("web", WEB, &[endpoint(POD)]).policy(routed(vec![rule]));
-    let client = Arc::new(lab.client());
+    lab.service("web", WEB, &[pod(POD)]).policy(routed(vec![rule]));
+    let client = client(&lab);
     let received = load(&client, QUARTER, gets(n)).await;
     match request {
         None => all_are(&received, 200, "", false),
@@ -58,15 +59,17 @@ async fn a_backend_request_timeout_alone_has_no_effect() {
     let client = with_timeout(None, 60).await;
     let ended = [&ROUTE[..], &[("http_status", "200"), ("error", "")]].concat();
     moved(&client, &[(RS, &ended, 60), (BS, &ended, 60), (BR, &ROUTE, 60), (RR, &[], 0), (ERRORS, &[], 0)]);
+    client.has_the_keys_of(&["a14b"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_request_timeout_of_a_rule_or_of_the_annotation_ends_every_request() {
-    for (millis, n) in [(400, 60), (100, 40)] {
+    for (row, millis, n) in [("a14c", 400, 60), ("a17", 100, 40)] {
         let client = with_timeout(Some(millis), n).await;
         let (ended, n) = ([&ROUTE[..], &[("error", "REQUEST_TIMEOUT")]].concat(), n as u64);
         moved(&client, &[(RS, &ended, n), (BS, &ended, n), (BR, &ROUTE, n), (RR, &[], 0)]);
         moved(&client, &[(ERRORS, &[("error", "unexpected")], n)]);
+        client.has_the_keys_of(&[row]);
     }
 }
 
@@ -74,8 +77,8 @@ async fn the_request_timeout_of_a_rule_or_of_the_annotation_ends_every_request()
 fn canary() -> (Arc<Client>, [Server; 2]) {
     let lab = Lab::default();
     let servers = [POD, OTHER].map(|pod| serve(&lab, pod, |_| (1, 200)));
-    let web = lab.service("web", WEB, &[endpoint(POD)]);
-    lab.service("v2", "10.96.0.2:9090", &[endpoint(OTHER)]);
+    let web = lab.service("web", WEB, &[pod(POD)]);
+    lab.service("v2", "10.96.0.2:9090", &[pod(OTHER)]);
     let backend = |name: &str| Backend {
         kind: BackendKind::Service,
         authority: format!("{name}.default.svc.cluster.local:9090"),
@@ -96,7 +99,7 @@ fn canary() -> (Arc<Client>, [Server; 2]) {
         ..RouteRule::default()
     };
     web.policy(routed(vec![rule(by_header, "v2"), rule(by_path, "v2"), rule(RouteMatch::default(), "web")]));
-    (Arc::new(lab.client()), servers)
+    (client(&lab), servers)
 }
 
 /// Asserts that 20 requests were sent by the route to `v2`.
@@ -127,6 +130,7 @@ async fn requests_with_a_header_go_to_the_backend_of_its_match() {
     let requests = (0..20).map(|_| get().body(Bytes::new()).unwrap());
     all_are(&load(&client, FIFTH, requests).await, 200, "", false);
     at_v2(&client, &servers);
+    client.has_the_keys_of(&["f02"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,4 +140,5 @@ async fn requests_with_a_path_and_a_method_go_to_the_backend_of_their_match() {
     let requests = (0..20).map(|_| post().body(Bytes::from_static(b"0123456789")).unwrap());
     all_are(&load(&client, FIFTH, requests).await, 200, "", false);
     at_v2(&client, &servers);
+    client.has_the_keys_of(&["f03"]);
 }

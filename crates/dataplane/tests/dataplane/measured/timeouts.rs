@@ -8,11 +8,10 @@ use meshy_dataplane::profile::Profile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
-use super::{
-    BACKEND, BR, BS, ERRORS, POD, RLIM, RR, RS, RSUC, Received, all_are, count, gets, load, moved, serve,
-};
+use super::pods::{client, identity, mesh, pod, serve};
+use super::{BACKEND, BR, BS, ERRORS, POD, RLIM, RR, RS, RSUC, Received, all_are, count, gets, load, moved};
 use crate::counters::retry_all;
-use crate::support::{Client, Lab, Server, WEB, endpoint, serve_raw};
+use crate::support::{Client, Lab, Memory, Server, WEB, serve_raw};
 
 const QUARTER: Duration = Duration::from_millis(250);
 
@@ -28,8 +27,8 @@ fn retry(http: &str, limit: u16, timeout: Option<Duration>) -> Option<Retry> {
 fn web(policy: Policy, plan: impl Fn(usize) -> (u64, u16) + Send + Sync + 'static) -> (Arc<Client>, Server) {
     let lab = Lab::default();
     let server = serve(&lab, POD, plan);
-    lab.service("web", WEB, &[endpoint(POD)]).policy(policy);
-    (Arc::new(lab.client()), server)
+    lab.service("web", WEB, &[pod(POD)]).policy(policy);
+    (client(&lab), server)
 }
 
 #[track_caller]
@@ -41,7 +40,7 @@ fn took(received: &[Received], millis: u64) {
 }
 
 /// Sends 80 requests that all end in the same timeout after 200 ms.
-async fn times_out_after_200_ms(policy: Policy, reason: &str, label: &str, attempts: u64) {
+async fn times_out_after_200_ms(row: &str, policy: Policy, reason: &str, label: &str) {
     let (client, _) = web(policy, |_| (500, 200));
     let received = load(&client, QUARTER, gets(80)).await;
     all_are(&received, 504, &format!("{BACKEND}timed out waiting for response headers: {reason}"), false);
@@ -53,26 +52,28 @@ async fn times_out_after_200_ms(policy: Policy, reason: &str, label: &str, attem
             (BS, &[("error", label), ("http_status", "")], 80),
             (RS, &[("error", label), ("http_status", "")], 80),
             (ERRORS, &[("error", "unexpected")], 80),
-            (BR, &[], attempts),
+            (BR, &[], 80),
             ("response_total", &failed, 80),
             (RR, &[], 0),
         ],
     );
+    client.has_the_keys_of(&[row]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_timeout_is_a_504_that_names_the_stages() {
     let timeouts = Timeouts { request: ms(200), ..Timeouts::default() };
     let policy = Policy { timeouts, ..Policy::default() };
-    times_out_after_200_ms(policy, "request timeout: 200ms", "REQUEST_TIMEOUT", 80).await;
+    times_out_after_200_ms("a01", policy, "request timeout: 200ms", "REQUEST_TIMEOUT").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_response_timeout_is_a_504_and_never_retried() {
     let timeouts = Timeouts { response: ms(200), ..Timeouts::default() };
-    for retry in [None, retry("5xx", 3, None)] {
+    for (row, retry) in [("a02", None), ("a08", retry("5xx", 3, None))] {
         let policy = Policy { timeouts, retry, ..Policy::default() };
-        times_out_after_200_ms(policy, "response stream timeout: 200ms", "RESPONSE_STREAM_TIMEOUT", 80).await;
+        times_out_after_200_ms(row, policy, "response stream timeout: 200ms", "RESPONSE_STREAM_TIMEOUT")
+            .await;
     }
 }
 
@@ -83,25 +84,27 @@ async fn an_idle_timeout_does_not_act_before_the_headers() {
     let received = load(&client, QUARTER, gets(80)).await;
     all_are(&received, 200, "", false);
     took(&received, 500);
+    client.has_the_keys_of(&["a03"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_within_the_body_breaks_a_response_of_status_200() {
-    for (timeouts, label) in [
-        (Timeouts { idle: ms(200), ..Timeouts::default() }, "IDLE_TIMEOUT"),
-        (Timeouts { request: ms(200), ..Timeouts::default() }, "REQUEST_TIMEOUT"),
-        (Timeouts { response: ms(200), ..Timeouts::default() }, "RESPONSE_STREAM_TIMEOUT"),
+    for (row, timeouts, label) in [
+        ("a04", Timeouts { idle: ms(200), ..Timeouts::default() }, "IDLE_TIMEOUT"),
+        ("a05", Timeouts { request: ms(200), ..Timeouts::default() }, "REQUEST_TIMEOUT"),
+        ("a06", Timeouts { response: ms(200), ..Timeouts::default() }, "RESPONSE_STREAM_TIMEOUT"),
     ] {
-        let lab = Lab::default();
-        serve_raw(&lab.wire, POD.parse().unwrap(), |mut io| async move {
+        let (lab, app) = (Lab::default(), Memory::default());
+        mesh(&lab, &app, POD);
+        serve_raw(&app, POD.parse().unwrap(), |mut io| async move {
             while io.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
                 let _ = io.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nok").await;
                 sleep(Duration::from_secs(1)).await;
                 let _ = io.write_all(b"ok").await;
             }
         });
-        lab.service("web", WEB, &[endpoint(POD)]).policy(Policy { timeouts, ..Policy::default() });
-        let client = Arc::new(lab.client());
+        lab.service("web", WEB, &[pod(POD)]).policy(Policy { timeouts, ..Policy::default() });
+        let client = client(&lab);
         let received = load(&client, QUARTER, gets(80)).await;
         assert_eq!(count(&received, 0), 80, "every body breaks");
         took(&received, 200);
@@ -109,6 +112,7 @@ async fn a_timeout_within_the_body_breaks_a_response_of_status_200() {
         let ended = [("http_status", "200"), ("error", label)];
         let failed = [("status_code", "200"), ("classification", "failure")];
         moved(&client, &[(BS, &ended, 80), (RS, &ended, 80), ("response_total", &failed, 80)]);
+        client.has_the_keys_of(&[row]);
     }
 }
 
@@ -152,6 +156,7 @@ async fn a_retry_timeout_ends_all_attempts_but_the_last() {
             (RSUC, &[], 40),
         ],
     );
+    client.has_the_keys_of(&["a09"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,6 +180,7 @@ async fn a_request_timeout_ends_a_retry_after_a_retry_timeout() {
             (RR, &[], 80),
         ],
     );
+    client.has_the_keys_of(&["a10"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,6 +191,7 @@ async fn a_retry_timeout_alone_is_retried_once() {
     all_are(&received, 200, "", false);
     assert!(received.iter().all(|one| one.took >= Duration::from_millis(725)), "{received:?}");
     moved(&client, &[(BR, &[], 80), (RR, &[], 40), (RSUC, &[], 40)]);
+    client.has_the_keys_of(&["a11"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -214,6 +221,7 @@ async fn a_timeout_of_a_route_names_the_route() {
     all_are(&received, 504, &format!("{backend}{reason}"), false);
     let labels = [("route_kind", "HTTPRoute"), ("route_name", "web-route"), ("error", "REQUEST_TIMEOUT")];
     moved(&client, &[(RS, &labels, 60), (BS, &labels, 60)]);
+    client.has_the_keys_of(&["a14"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,19 +232,20 @@ async fn a_request_timeout_of_a_route_is_not_retried() {
     assert_eq!(count(&received, 504), 40);
     took(&received, 400);
     moved(&client, &[(BR, &[], 40), (RS, &[("error", "REQUEST_TIMEOUT")], 40)]);
+    client.has_the_keys_of(&["a15"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_a_profile_is_a_504_that_closes_the_connection() {
     let lab = Lab::default();
     serve(&lab, POD, |_| (500, 200));
-    let web = lab.service("web", WEB, &[endpoint(POD)]);
+    let web = lab.service("web", WEB, &[pod(POD)]);
     let mut profile = retry_all();
     let mut route = meshy_dataplane::profile::Route::clone(&profile.routes[0]);
     route.timeout = ms(200);
     profile.routes = vec![Arc::new(route)];
     web.profile(Profile { ..profile });
-    let client = Arc::new(lab.client());
+    let client = client(&lab);
     let received = load(&client, QUARTER, gets(60)).await;
     let reason = "logical service web.default.svc.cluster.local:9090: HTTP response timeout after 200ms";
     all_are(&received, 504, reason, true);
@@ -252,20 +261,22 @@ async fn a_timeout_of_a_profile_is_a_504_that_closes_the_connection() {
             ("response_total", &[], 0),
         ],
     );
+    client.has_the_keys_of(&["y3"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_linkerds_discovery_cache_annotations_next_to_a_profile_wait_for_five_idle_seconds() {
     let lab = Lab::default();
     let server = serve(&lab, POD, |_| (1, 500));
-    let service = lab.service("web", WEB, &[endpoint(POD)]);
+    let service = lab.service("web", WEB, &[pod(POD)]);
     service.profile(Profile {
         routes: vec![crate::support::route("other", http::Method::PUT, "/x", false)],
         ..Profile::default()
     });
-    let client = Arc::new(Client::new(
-        lab.proxy(&crate::support::Memory::default(), |config| config.linkerd_discovery_cache = true),
-    ));
+    let client = Arc::new(Client::new(lab.proxy(&Memory::default(), |config| {
+        config.identity = Some(identity(super::pods::CLIENT));
+        config.linkerd_discovery_cache = true;
+    })));
     load(&client, QUARTER, gets(8)).await;
     service.policy(Policy { retry: retry("5xx", 3, None), ..Policy::default() });
     service.change(&|target| target.profile = None);

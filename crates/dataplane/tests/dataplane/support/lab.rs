@@ -29,12 +29,14 @@ pub(crate) struct Lab {
     /// The network between pods.
     pub(crate) wire: Memory,
     targets: Arc<Mutex<HashMap<Destination, watch::Sender<Arc<Target>>>>>,
+    /// The proxies of its meshed pods.
+    pub(crate) pods: Arc<Mutex<Vec<Proxy>>>,
 }
 
 impl Default for Lab {
     fn default() -> Self {
         register_subscribers();
-        Self { wire: Memory::default(), targets: Arc::default() }
+        Self { wire: Memory::default(), targets: Arc::default(), pods: Arc::default() }
     }
 }
 
@@ -142,6 +144,7 @@ impl Lab {
 
     /// Redirects connections to a pod's address to its proxy.
     pub(crate) fn mesh(&self, proxy: &Proxy, addr: SocketAddr) {
+        self.pods.lock().unwrap().push(proxy.clone());
         let mut accepted = self.wire.listen_at(addr);
         let proxy = proxy.clone();
         tokio::spawn(async move {
@@ -175,6 +178,8 @@ pub(crate) fn route(name: &str, method: Method, path: &str, retryable: bool) -> 
 /// An application that sends requests through its proxy, those of HTTP/1 on one connection.
 pub(crate) struct Client {
     pub(crate) proxy: Proxy,
+    /// The proxies of the pods that it can reach, if the test compares their counters with a row's.
+    pub(crate) pods: Arc<Mutex<Vec<Proxy>>>,
     h1: Mutex<HashMap<SocketAddr, Vec<http1::SendRequest<Full<Bytes>>>>>,
 }
 
@@ -189,7 +194,7 @@ pub(crate) struct ClientResponse {
 
 impl Client {
     pub(crate) fn new(proxy: Proxy) -> Self {
-        Self { proxy, h1: Mutex::default() }
+        Self { proxy, pods: Arc::default(), h1: Mutex::default() }
     }
 
     /// Opens a connection to an address through the proxy.
