@@ -12,32 +12,6 @@ const STATUS: &str = "grpc-status";
 /// UNKNOWN, which a response without a status counts as.
 const UNKNOWN: u16 = 2;
 
-/// The names of the statuses, by their code.
-const NAMES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-/// Returns the name of a status.
-pub(crate) fn name(code: u16) -> &'static str {
-    NAMES.get(usize::from(code)).copied().unwrap_or_default()
-}
-
 /// Returns the frame of a message: a zero for "not compressed" and the length before it.
 pub(crate) fn frame(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
@@ -95,6 +69,5 @@ mod tests {
     fn a_message_follows_its_length() {
         assert_eq!(frame(b"\x0a\x02hi"), b"\0\0\0\0\x04\x0a\x02hi".as_slice());
         assert_eq!(frame(b""), b"\0\0\0\0\0".as_slice());
-        assert_eq!((name(14), name(16), name(17)), ("UNAVAILABLE", "UNAUTHENTICATED", ""));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::{HeaderMap, StatusCode};
+use meshy_net::grpc_status_name;
 use serde::{Deserialize, Serialize};
 
 use super::grpc;
@@ -51,7 +52,7 @@ impl fmt::Display for Outcome {
             Self::Carried(status) => {
                 write!(f, "200 OK carrying {status} {}", named(status).unwrap_or_default())
             }
-            Self::Grpc(code) => write!(f, "gRPC {code} {}", grpc::name(code)),
+            Self::Grpc(code) => write!(f, "gRPC {code} {}", grpc_status_name(code).unwrap_or_default()),
             Self::TimedOut => f.write_str("no response in time"),
             Self::Broken => f.write_str("connection refused or broken"),
             Self::NeverSent => f.write_str("never sent, no free connection"),

@@ -1,4 +1,5 @@
-//! Byte streams between addresses: [`Network`] resolves, connects and listens.
+//! Byte streams between addresses: [`Network`] resolves, connects and listens. [`grpc_status_name`] has the names that both
+//! ends of a stream give to the statuses of gRPC.
 //!
 //! The test service and the data plane use this trait. [`Tcp`] is the network of the machine; the embedded cluster has an
 //! implementation whose addresses (pods in 10.244.0.0/16, services in 10.96.0.0/16) exist only inside the process.
@@ -18,8 +19,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod grpc;
 mod tcp;
 
+pub use grpc::grpc_status_name;
 pub use tcp::Tcp;
 
 /// A byte stream in both directions.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use meshy_net::grpc_status_name;
+
 use super::Metrics;
 use super::histogram::{BACKEND_SECONDS, FRAME_BYTES, Histogram, REQUEST_SECONDS};
 use super::http::SmallMap;
 use super::labels::Labels;
-use super::policy::{PolicyFamilies, grpc_name};
+use super::policy::PolicyFamilies;
 use super::registry::{Counter, Family};
 
 /// How a request ended: its status, and the error that took the place of a response or broke it.
@@ -59,7 +61,9 @@ impl Ends {
             let families = self.protocol.families(&self.metrics);
             let status = match (self.protocol, end) {
                 (RouteProtocol::Http, End { status: Some(status), .. }) => status.to_string(),
-                (RouteProtocol::Grpc, End { grpc: Some(code), .. }) => grpc_name(code).to_owned(),
+                (RouteProtocol::Grpc, End { grpc: Some(code), .. }) => {
+                    grpc_status_name(code.into()).unwrap_or("UNKNOWN").to_owned()
+                }
                 _ => String::new(),
             };
             let labels = self.labels.with(families.status_label, status).with("error", end.error);
