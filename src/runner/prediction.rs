@@ -167,7 +167,7 @@ fn annotations(object: &Object, policy: &mut EdgePolicy) {
     let all: Annotations = object.metadata.annotations.clone().unwrap_or_default().into_iter().collect();
     // An invalid annotation is ignored by the policy controller, too.
     if let Ok(Some(retry)) = AnnotatedRetry::from_annotations(&all) {
-        policy.retry = Some(Retry { attempt_timeout: retry.timeout, ..Retry::limit(u32::from(retry.limit)) });
+        policy.retry = Some(Retry { retry_timeout: retry.timeout, ..Retry::limit(u32::from(retry.limit)) });
     }
     if let Ok(timeouts) = Timeouts::from_annotations(&all) {
         policy.timeout = timeouts.request.or(policy.timeout);

@@ -106,7 +106,7 @@ impl<'m> Engine<'m> {
                 Event::Served(job) => self.served(job),
                 Event::Slept(job) => self.step_done(job, true, 200),
                 Event::CallTimeout(call) => self.call_timeout(call),
-                Event::AttemptTimeout(job) => self.attempt_timeout(job),
+                Event::AttemptTimedOut(job) => self.attempt_timed_out(job),
                 Event::Backoff(call) => self.backoff_ended(call),
                 Event::Available(proxy) => self.admit_waiting(proxy as usize),
                 Event::FailFast { proxy, epoch } => self.enter_fail_fast(proxy as usize, epoch),

@@ -19,7 +19,7 @@ pub enum Parameter {
     /// The response timeout in seconds of each edge: of one attempt, which is not retried.
     ResponseTimeout,
     /// The retry timeout in seconds of each edge with retries.
-    AttemptTimeout,
+    RetryTimeout,
     /// The retry limit of each edge with a limit.
     Limit,
     /// The ratio of each edge with a retry budget.
@@ -91,7 +91,7 @@ pub fn with(model: &Model, parameter: Parameter, value: f64) -> Result<Model, Mo
         }
         let Some(retry) = &mut policy.retry else { continue };
         match (parameter, &mut retry.limit, &mut retry.budget) {
-            (Parameter::AttemptTimeout, _, _) => retry.attempt_timeout = Some(time),
+            (Parameter::RetryTimeout, _, _) => retry.retry_timeout = Some(time),
             (Parameter::Limit, Some(limit), _) => *limit = value.round() as u32,
             (Parameter::Ratio, _, Some(budget)) => budget.ratio = value,
             (Parameter::MinPerSecond, _, Some(budget)) => budget.min_per_second = value.round() as u32,

@@ -72,7 +72,7 @@ impl Rule {
 
 impl EdgePolicy {
     /// Returns when the first of a request's attempts ends at the latest.
-    fn attempt_timeout(&self) -> Option<Duration> {
+    fn attempt_bound(&self) -> Option<Duration> {
         [self.response_timeout, self.retry_timeout].into_iter().flatten().min()
     }
 
@@ -142,7 +142,7 @@ fn inner_timeouts(edges: &[PolicyEdge]) -> Vec<Finding> {
     let mut found = Vec::new();
     for outer in edges {
         // The timeout of an attempt ends it; without one, the request timeout ends the last.
-        let waits = outer.policy.attempt_timeout().or(outer.policy.request_timeout);
+        let waits = outer.policy.attempt_bound().or(outer.policy.request_timeout);
         let Some(waits) = waits else { continue };
         for inner in edges.iter().filter(|inner| inner.from == outer.to) {
             let Some((longest, formula)) = longest(&inner.policy).filter(|(longest, _)| *longest > waits)
@@ -170,7 +170,7 @@ fn inner_timeouts(edges: &[PolicyEdge]) -> Vec<Finding> {
 /// Returns how long all attempts of an edge may take, and how it is computed.
 fn longest(policy: &EdgePolicy) -> Option<(Duration, String)> {
     let attempts = policy.attempts().and_then(|attempts| u32::try_from(attempts).ok());
-    let by_attempts = policy.attempt_timeout().zip(attempts).and_then(|(timeout, attempts)| {
+    let by_attempts = policy.attempt_bound().zip(attempts).and_then(|(timeout, attempts)| {
         let formula = format!("{attempts} attempts × {}", format_duration(timeout));
         timeout.checked_mul(attempts).map(|longest| (longest, formula))
     });

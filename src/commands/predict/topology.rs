@@ -80,7 +80,7 @@ impl EdgeTimeouts {
         let retry = match (limit, budget) {
             (None, None) => None,
             (Some(limit), budget) => {
-                Some(Retry { budget, attempt_timeout: self.retry_timeout, ..Retry::limit(limit) })
+                Some(Retry { budget, retry_timeout: self.retry_timeout, ..Retry::limit(limit) })
             }
             (None, Some(budget)) => Some(Retry::budget(budget)),
         };

@@ -119,8 +119,8 @@ impl GraphArgs {
         let mut policy = self.timeouts.policy(flags, value == Value::RetryTimeout)?;
         match value {
             Value::Limit => {
-                let attempt_timeout = policy.retry.as_ref().and_then(|retry| retry.attempt_timeout);
-                policy.retry = Some(Retry { attempt_timeout, ..Retry::limit(1) });
+                let retry_timeout = policy.retry.as_ref().and_then(|retry| retry.retry_timeout);
+                policy.retry = Some(Retry { retry_timeout, ..Retry::limit(1) });
             }
             Value::Ratio | Value::Min | Value::Ttl => policy.retry = Some(Retry::budget(flags.budget())),
             _ => {}
@@ -187,7 +187,7 @@ fn parameter(value: Value) -> anyhow::Result<Parameter> {
         Value::Limit => Parameter::Limit,
         Value::RequestTimeout => Parameter::Timeout,
         Value::ResponseTimeout => Parameter::ResponseTimeout,
-        Value::RetryTimeout => Parameter::AttemptTimeout,
+        Value::RetryTimeout => Parameter::RetryTimeout,
         Value::Fail => {
             return Err(anyhow!("`fail` cannot be swept on a topology"))
                 .hint("a topology has the errors of each service in its file (`errors: 2%`)")

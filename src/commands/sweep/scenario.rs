@@ -92,7 +92,7 @@ fn object(name: &str, policy: &EdgePolicy, is_grpc: bool) -> anyhow::Result<Opti
             .exit(Exit::Usage);
     }
     if let Some(budget) = retry.and_then(|retry| retry.budget) {
-        let other = retry.is_some_and(|retry| retry.limit.is_some() || retry.attempt_timeout.is_some());
+        let other = retry.is_some_and(|retry| retry.limit.is_some() || retry.retry_timeout.is_some());
         if other || policy.response_timeout.is_some() {
             return Err(anyhow!("a retry budget cannot be measured together with a limit, a retry or response timeout"))
                 .hint("a ServiceProfile has a budget and a request timeout; the others are annotations, which it replaces")
@@ -104,7 +104,7 @@ fn object(name: &str, policy: &EdgePolicy, is_grpc: bool) -> anyhow::Result<Opti
     if let Some(retry) = retry {
         annotations.insert(names::RETRY_HTTP, "5xx".to_owned());
         annotations.extend(retry.limit.map(|limit| (names::RETRY_LIMIT, limit.to_string())));
-        annotations.extend(retry.attempt_timeout.map(|time| (names::RETRY_TIMEOUT, written(time))));
+        annotations.extend(retry.retry_timeout.map(|time| (names::RETRY_TIMEOUT, written(time))));
     }
     annotations.extend(policy.timeout.map(|time| (names::TIMEOUT_REQUEST, written(time))));
     annotations.extend(policy.response_timeout.map(|time| (names::TIMEOUT_RESPONSE, written(time))));
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn each_service_that_is_called_has_the_policy_of_its_edges() {
-        let retry = Retry { attempt_timeout: Some(Duration::from_millis(50)), ..Retry::limit(2) };
+        let retry = Retry { retry_timeout: Some(Duration::from_millis(50)), ..Retry::limit(2) };
         let policy = EdgePolicy {
             retry: Some(retry),
             timeout: Some(Duration::from_secs(1)),

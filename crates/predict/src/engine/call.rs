@@ -47,7 +47,7 @@ impl Engine<'_> {
         let retry = policy.retry.as_ref();
         // No decision follows the last attempt, so it has no timeout that causes a retry.
         let is_last = retry.and_then(|retry| retry.limit).is_some_and(|limit| call.retries >= limit);
-        let headers = retry.and_then(|retry| retry.attempt_timeout).filter(|_| !is_last);
+        let headers = retry.and_then(|retry| retry.retry_timeout).filter(|_| !is_last);
         let timeout = match (policy.response_timeout, headers) {
             (Some(response), Some(headers)) if response <= headers => Some((response, false)),
             (_, Some(headers)) => Some((headers, true)),
@@ -74,7 +74,7 @@ impl Engine<'_> {
         });
         call.attempt = Some(job);
         if let Some((timeout, _)) = timeout {
-            self.schedule(self.now + timeout, Event::AttemptTimeout(job));
+            self.schedule(self.now + timeout, Event::AttemptTimedOut(job));
         }
         match self.pick(proxy) {
             Pick::Endpoint { endpoint, probe } => self.dispatch(job, endpoint, probe),
@@ -142,7 +142,7 @@ impl Engine<'_> {
     }
 
     /// The time for one attempt has passed.
-    pub(super) fn attempt_timeout(&mut self, key: Key) {
+    pub(super) fn attempt_timed_out(&mut self, key: Key) {
         let Some(job) = self.jobs.get_mut(key) else { return };
         let Some(call) = job.call else { return };
         let outcome =

@@ -56,7 +56,7 @@ pub(super) struct Policy {
 pub(super) struct Retry {
     pub(super) statuses: RangeInclusive<u16>,
     pub(super) limit: Option<u32>,
-    pub(super) attempt_timeout: Option<Time>,
+    pub(super) retry_timeout: Option<Time>,
 }
 
 pub(super) fn compile(model: &Model, seed: u64) -> Compiled {
@@ -83,7 +83,7 @@ fn compile_policy(policy: &EdgePolicy, from: usize, to: usize, first_proxy: usiz
     let retry = policy.retry.as_ref().filter(|retry| retry.is_effective()).map(|retry| Retry {
         statuses: retry.statuses.clone(),
         limit: retry.limit,
-        attempt_timeout: retry.attempt_timeout.map(nanos),
+        retry_timeout: retry.retry_timeout.map(nanos),
     });
     let (timeout, response_timeout) = (policy.timeout.map(nanos), policy.response_timeout.map(nanos));
     Policy { to, from, first_proxy, timeout, response_timeout, retry }

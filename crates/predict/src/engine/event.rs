@@ -22,7 +22,7 @@ pub(super) enum Event {
     /// The time for all attempts of a call has passed.
     CallTimeout(Key),
     /// The time for one attempt has passed.
-    AttemptTimeout(Key),
+    AttemptTimedOut(Key),
     /// A call's backoff has ended.
     Backoff(Key),
     /// An endpoint of a proxy may be probed.

@@ -41,7 +41,7 @@ pub(super) struct Job {
     pub(super) endpoint: u32,
     /// Whether this attempt decides about an open breaker.
     pub(super) probe: bool,
-    /// Whether the per-attempt timeout that was set is one that is retried.
+    /// Whether the timeout that was set is one that is retried.
     pub(super) timeout_is_retryable: bool,
     pub(super) refused: bool,
     /// When the pod was chosen.

@@ -16,7 +16,7 @@ pub struct EdgePolicy {
     pub breaker: Option<Breaker>,
 }
 
-/// Retries of failed requests. With a limit they act as the annotations do (backoff, a time per attempt), without one as a
+/// Retries of failed requests. With a limit they act as the annotations do (backoff, a retry timeout), without one as a
 /// ServiceProfile does (at once, no limit per request). With both, a retry needs both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
@@ -28,18 +28,18 @@ pub struct Retry {
     pub budget: Option<RetryBudget>,
     /// How long an attempt may take before it is retried; not applied to the last attempt that the limit allows (rule 36 of
     /// `docs/dataplane-rules.md`).
-    pub attempt_timeout: Option<Duration>,
+    pub retry_timeout: Option<Duration>,
 }
 
 impl Retry {
     /// Returns retries of each 5xx, at most `limit` for each request.
     pub fn limit(limit: u32) -> Self {
-        Self { statuses: 500..=599, limit: Some(limit), budget: None, attempt_timeout: None }
+        Self { statuses: 500..=599, limit: Some(limit), budget: None, retry_timeout: None }
     }
 
     /// Returns retries of each 5xx, as many as the budget allows.
     pub fn budget(budget: RetryBudget) -> Self {
-        Self { statuses: 500..=599, limit: None, budget: Some(budget), attempt_timeout: None }
+        Self { statuses: 500..=599, limit: None, budget: Some(budget), retry_timeout: None }
     }
 
     /// Returns whether the proxy would send any retry at all: a profile's budget outside of Linkerd's bounds disables its

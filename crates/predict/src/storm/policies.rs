@@ -36,8 +36,8 @@ pub enum Timeouts {
 
 /// The timeout of the first edge.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The per-attempt timeout of the policies that have one.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
+/// The retry timeout of the policies that have one.
+const RETRY_TIMEOUT: Duration = Duration::from_millis(500);
 /// The retry limit.
 const LIMIT: u32 = 2;
 /// The budget: ratio 0.2, 1/s, 10 s.
@@ -65,15 +65,15 @@ pub fn policies() -> [StormPolicy; 5] {
     ]
 }
 
-/// Returns policies for comparison, whose verdicts do not ship: timeouts of 2 s on each edge with and without a time per attempt,
+/// Returns policies for comparison, whose verdicts do not ship: timeouts of 2 s on each edge with and without a retry timeout,
 /// a breaker, and a last service that stops work without a client.
 pub fn extras() -> [StormPolicy; 5] {
     let limit = Retry::limit(LIMIT);
-    let attempt = Retry { attempt_timeout: Some(ATTEMPT_TIMEOUT), ..limit.clone() };
-    let attempts = StormPolicy { timeouts: Timeouts::Equal, ..everywhere("attempt-timeouts", attempt) };
+    let attempt = Retry { retry_timeout: Some(RETRY_TIMEOUT), ..limit.clone() };
+    let attempts = StormPolicy { timeouts: Timeouts::Equal, ..everywhere("retry-timeouts", attempt) };
     [
-        StormPolicy { name: "attempt-timeouts-first-edge", others: None, ..attempts.clone() },
-        StormPolicy { name: "attempt-timeouts-cancel", cancel: true, ..attempts.clone() },
+        StormPolicy { name: "retry-timeouts-first-edge", others: None, ..attempts.clone() },
+        StormPolicy { name: "retry-timeouts-cancel", cancel: true, ..attempts.clone() },
         attempts,
         StormPolicy { timeouts: Timeouts::Equal, ..everywhere("equal-timeouts", limit.clone()) },
         StormPolicy { breaker: Some(Breaker::default()), replicas: 2, ..everywhere("breaker", limit) },

@@ -107,7 +107,7 @@ fn a_service_that_cancels_stops_its_calls_as_well() {
     model.edges[0].policy.timeout = Some(millis(100));
     model.services[1].capacity = Some(capacity(100, 0, millis(50)));
     model.services[2].script = vec![Step::Sleep(millis(200))];
-    let slow = Retry { attempt_timeout: Some(millis(20)), ..Retry::limit(10) };
+    let slow = Retry { retry_timeout: Some(millis(20)), ..Retry::limit(10) };
     model.edges[1].policy.retry = Some(slow);
     let continued = simulate(&model, 1).unwrap().edges[1].total.attempts;
     model.services[1].capacity.as_mut().unwrap().cancel = true;

@@ -70,7 +70,7 @@ fn a_sweep_has_a_row_for_each_value() {
     let mut retried = slow.clone();
     retried.edges[0].policy = retries(Retry::limit(2));
     let attempts = |seconds: f64| {
-        let rows = sweep(&retried, Parameter::AttemptTimeout, &[seconds], &Options::default()).unwrap();
+        let rows = sweep(&retried, Parameter::RetryTimeout, &[seconds], &Options::default()).unwrap();
         rows[0].prediction.edges[0].attempts_per_request.mean
     };
     assert_eq!([attempts(0.2), attempts(1.0)], [3.0, 1.0], "a slow attempt is repeated");

@@ -7,8 +7,8 @@ use crate::support::{capacity, millis, pair, retries, seconds};
 
 /// Rule 36, and rows a09 and a10 of the second set of measurements: 500 ms per response, 200 ms per attempt, limit 2.
 #[test]
-fn a_per_attempt_timeout_does_not_bound_the_last_attempt() {
-    let retry = Retry { attempt_timeout: Some(millis(200)), ..Retry::limit(2) };
+fn a_retry_timeout_does_not_bound_the_last_attempt() {
+    let retry = Retry { retry_timeout: Some(millis(200)), ..Retry::limit(2) };
     let mut model = pair(retries(retry), 2.0, seconds(20.0));
     model.services[1].script = vec![Step::Sleep(millis(500))];
     let run = simulate(&model, 1).unwrap();

@@ -24,7 +24,7 @@ pub(in crate::commands) fn policy(policy: &EdgePolicy) -> String {
     let timeouts = [
         ("request timeout", policy.timeout),
         ("response timeout", policy.response_timeout),
-        ("retry timeout", policy.retry.as_ref().and_then(|retry| retry.attempt_timeout)),
+        ("retry timeout", policy.retry.as_ref().and_then(|retry| retry.retry_timeout)),
     ];
     for (name, timeout) in timeouts {
         parts.extend(timeout.map(|timeout| format!("{name} {} s", timeout.as_secs_f64())));
