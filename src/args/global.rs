@@ -23,12 +23,29 @@ pub enum Output {
     Mermaid,
     /// A picture for web pages.
     Svg,
+    /// Annotations of files in GitHub Actions.
+    Github,
 }
 
 impl Output {
-    /// Returns a parser of the forms that every command has; the others are forms of a call graph.
+    /// Returns a parser of the forms that every command has.
     fn of_every_command() -> impl TypedValueParser<Value = Self> {
-        let all = [Self::Text, Self::Json].into_iter().filter_map(|form| form.to_possible_value());
+        Self::parser(&[])
+    }
+
+    /// Returns a parser of the forms of a call graph.
+    pub(crate) fn of_graphs() -> impl TypedValueParser<Value = Self> {
+        Self::parser(&[Self::Dot, Self::Mermaid, Self::Svg])
+    }
+
+    /// Returns a parser of the forms of findings.
+    pub(crate) fn of_findings() -> impl TypedValueParser<Value = Self> {
+        Self::parser(&[Self::Github])
+    }
+
+    fn parser(others: &[Self]) -> impl TypedValueParser<Value = Self> + use<> {
+        let all: Vec<_> =
+            [Self::Text, Self::Json].iter().chain(others).filter_map(Self::to_possible_value).collect();
         PossibleValuesParser::new(all).try_map(|name| Self::from_str(&name, false))
     }
 }

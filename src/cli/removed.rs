@@ -79,6 +79,18 @@ mod tests {
     }
 
     #[test]
+    fn findings_have_annotations_as_a_form_of_output() {
+        for line in ["meshy lint -o github", "meshy lint --output=github k8s"] {
+            let cli = parse(line.split(' ').map(OsString::from).collect()).unwrap();
+            assert_eq!(cli.global.output, Output::Github, "{line}");
+        }
+        assert!(refused("meshy lint -o svg").contains("possible values: text, json, github]"));
+        for line in ["meshy status -o github", "meshy graph -o github", "meshy lint --github"] {
+            refused(line);
+        }
+    }
+
+    #[test]
     fn a_graph_has_more_forms_of_output_at_each_place_of_the_flag() {
         let output = |line: &str| {
             let words = line.split(' ').map(OsString::from);

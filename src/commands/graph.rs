@@ -44,8 +44,8 @@ pub struct Args {
         short,
         alias = "format",
         short_alias = 'f',
-        value_enum,
-        default_value_t,
+        value_parser = Output::of_graphs(),
+        default_value = "text",
         value_name = "FORM"
     )]
     output: Output,
@@ -112,7 +112,7 @@ fn show(context: &Context, args: &Args, mut graph: CallGraph) -> anyhow::Result<
             .exit(Exit::Usage)?;
     }
     context.data(&graph, |graph| match args.output {
-        Output::Text | Output::Json => graph.to_text(crate::ui::table::width()),
+        Output::Text | Output::Json | Output::Github => graph.to_text(crate::ui::table::width()),
         Output::Dot => graph.to_dot(),
         Output::Mermaid => graph.to_mermaid(),
         Output::Svg => graph.to_svg(&args.title()),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::up::programs;
+use crate::args::Output;
 use crate::context::Context;
 use crate::mesh::{calls, survey};
 use meshy_base::bounded::{self, Links};
@@ -18,14 +19,15 @@ use meshy_topology::Topology;
 /// Flags of `meshy lint`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy lint                        the cluster\n  \
-                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint --github k8s/\n  meshy lint shop.yaml policies/     the calls of a topology too\n\nExit code 6: there are findings. Each id has a page in docs/lint.")]
+                        meshy lint linkerd/service-profiles/*.yaml\n  meshy lint -o github k8s/          annotations of the files in GitHub Actions\n  meshy lint shop.yaml policies/     the calls of a topology too\n\nExit code 6: there are findings. Each id has a page in docs/lint.")]
 pub struct Args {
     /// Files or folders of YAML, `-` for stdin; none: the cluster
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Print the findings as workflow commands of GitHub Actions, which annotate the files
-    #[arg(long)]
-    github: bool,
+    /// How findings are printed: text, JSON, or annotations of the files in GitHub Actions
+    // The global flag, which has only two forms elsewhere, as in `meshy graph`.
+    #[arg(long, short, value_parser = Output::of_findings(), default_value = "text", value_name = "FORM")]
+    output: Output,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,7 +51,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     } else {
         from_files(&args.files)?
     };
-    if args.github {
+    if args.output == Output::Github {
         crate::ui::data(&lint::github(&findings, line))?;
     } else {
         context.data(&Document { findings: &findings }, |d| survey::words(d.findings))?;
