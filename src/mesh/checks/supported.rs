@@ -155,9 +155,44 @@ mod tests {
             let date: jiff::civil::Date = row.read_on.parse().expect("a date");
             assert!(date.year() >= 2026 && !row.source.is_empty());
         }
+        let page = include_str!("../../../docs/install.md");
+        let rows = page.lines().skip_while(|line| !line.starts_with("| Linkerd | Kubernetes |")).skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), SUPPORTED.len(), "the table of docs/install.md");
+        for (line, row) in rows.iter().zip(SUPPORTED) {
+            let range = format!(
+                "| {}.{} to {}.{}",
+                row.kubernetes[0].0, row.kubernetes[0].1, row.kubernetes[1].0, row.kubernetes[1].1
+            );
+            assert!(line.contains(&range) && line.ends_with(&format!("| {} |", row.read_on)), "{line}");
+        }
         for kubernetes in ["1.20", "1.33", "1.40"] {
             let (_, saw, _) = evaluate(kubernetes, Some("edge-25.10.7"));
             assert!(saw.contains("2026-11-28"), "{saw}");
         }
+    }
+
+    /// The days after which the sources are read again before a release.
+    const FRESH: i32 = 120;
+
+    fn is_fresh(read_on: &str, on: jiff::civil::Date) -> bool {
+        let read: jiff::civil::Date = read_on.parse().expect("a date");
+        (on - read).get_days() <= FRESH
+    }
+
+    #[test]
+    fn the_sources_were_read_at_most_120_days_before_the_newest_measurement() {
+        // No test depends on today: a release comes with measurements, and their newest date stands for its own.
+        let words: Vec<&str> = include_str!("../../../docs/measurements.md").split_whitespace().collect();
+        let date = |three: &[&str]| {
+            let text = three.join(" ").trim_end_matches([',', '.', ':', ';', ')']).to_owned();
+            jiff::civil::Date::strptime("%d %B %Y", text.trim_start_matches('(')).ok()
+        };
+        let newest = words.windows(3).filter_map(date).max().expect("a date");
+        for row in SUPPORTED {
+            assert!(is_fresh(row.read_on, newest), "{}: read {} again", row.source, row.read_on);
+        }
+        let day = |text: &str| text.parse().expect("a date");
+        assert!(is_fresh("2026-11-28", day("2027-03-28")) && !is_fresh("2026-11-28", day("2027-03-29")));
     }
 }
