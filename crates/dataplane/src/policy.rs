@@ -21,6 +21,8 @@ pub use retry::{ParseRetryError, Retry};
 pub struct Policy {
     /// The service's retries, for its default route and for rules without retries.
     pub retry: Option<Retry>,
+    /// The service's retries for rules of GRPCRoutes without retries.
+    pub grpc_retry: Option<Retry>,
     /// The service's timeouts, for its default route and for rules without timeouts.
     pub timeouts: Timeouts,
     /// Circuit breaking.

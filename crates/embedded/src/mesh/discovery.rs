@@ -207,6 +207,7 @@ impl Mesh {
         let parent = ParentKey { kind: ParentKind::Service, namespace, name };
         Policy {
             retry: policy::retry(&annotations),
+            grpc_retry: policy::grpc_retry(&annotations),
             timeouts: policy::timeouts(&annotations),
             failure_accrual: policy::failure_accrual(&annotations),
             load_bias: policy::load_bias(&annotations),

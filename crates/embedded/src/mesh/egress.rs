@@ -142,6 +142,7 @@ impl Index {
             ParentKey { kind: ParentKind::EgressNetwork, namespace: namespace.clone(), name: name.clone() };
         let policy = Policy {
             retry: policy::retry(&found.annotations),
+            grpc_retry: policy::grpc_retry(&found.annotations),
             timeouts: policy::timeouts(&found.annotations),
             failure_accrual: policy::failure_accrual(&found.annotations),
             load_bias: None,

@@ -12,6 +12,11 @@ pub(super) fn retry(annotations: &Annotations) -> Option<Retry> {
     logged(annotation::Retry::from_annotations(annotations))?.map(translate_retry)
 }
 
+/// Returns the retries of a Service for its GRPCRoutes without their own; an invalid value disables them.
+pub(super) fn grpc_retry(annotations: &Annotations) -> Option<Retry> {
+    logged(retry_of_grpc_route(annotations))?
+}
+
 /// Returns the timeouts of a Service; an invalid value disables them.
 pub(super) fn timeouts(annotations: &Annotations) -> Timeouts {
     translate_timeouts(&logged(annotation::Timeouts::from_annotations(annotations)).unwrap_or_default())
@@ -102,6 +107,19 @@ mod tests {
             |http| retry(&annotations(&[("retry.linkerd.io/http", http), ("retry.linkerd.io/limit", "1")]));
         assert_eq!(of("bogus"), None);
         assert_eq!(of("503").map(|retry| retry.limit), Some(1));
+    }
+
+    #[test]
+    fn grpc_conditions_of_a_service_are_for_its_grpc_routes() {
+        let all = annotations(&[
+            ("retry.linkerd.io/http", "5xx"),
+            ("retry.linkerd.io/grpc", "unavailable"),
+            ("retry.linkerd.io/limit", "2"),
+        ]);
+        let (http, grpc) = (retry(&all).expect("retries"), grpc_retry(&all).expect("retries"));
+        assert_eq!((http.grpc.len(), http.statuses.len(), http.limit), (0, 1, 2));
+        assert_eq!((&*grpc.grpc, grpc.statuses.len(), grpc.limit), (&[14][..], 0, 2));
+        assert_eq!(grpc_retry(&annotations(&[("retry.linkerd.io/grpc", "14")])), None);
     }
 
     #[test]

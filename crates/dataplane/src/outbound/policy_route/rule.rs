@@ -88,7 +88,10 @@ impl Rule {
         };
         Self {
             // The retries of a rule replace all of the service's.
-            retry: rule.retry.clone().or_else(|| policy.retry.clone()),
+            retry: rule.retry.clone().or_else(|| match protocol {
+                RouteProtocol::Grpc => policy.grpc_retry.clone(),
+                RouteProtocol::Http => policy.retry.clone(),
+            }),
             timeouts: rule.timeouts.unwrap_or(policy.timeouts),
             filters: rule.filters.clone(),
             allowed: route.is_some() || !denies(target),

@@ -47,11 +47,11 @@ fn web(policy: Policy, status: &'static str, place: Place) -> (Arc<Client>, Serv
                     "grpc-status".parse().unwrap(),
                     HeaderValue::from_static(status),
                 )]);
-                let (response, trailers) = match place {
-                    Place::Head => (response.header("grpc-status", status), None),
-                    Place::Trailers => (response, Some(Ok(trailers))),
+                let empty = Full::<Bytes>::default();
+                let (response, body) = match place {
+                    Place::Head => (response.header("grpc-status", status), empty.boxed()),
+                    Place::Trailers => (response, empty.with_trailers(ready(Some(Ok(trailers)))).boxed()),
                 };
-                let body = Full::<Bytes>::default().with_trailers(ready(trailers));
                 Ok::<_, Infallible>(response.body(body).unwrap())
             }
         });

@@ -54,7 +54,7 @@ async fn send(first: Hop, second: Hop, n: usize, status: fn(usize) -> u16) -> Ou
                 let request = Request::get("/last").header("host", "last").body(Bytes::new()).unwrap();
                 let status = calls.send_to(LAST, request).await.map_or(502, |reply| reply.status);
                 Ok::<_, Infallible>(
-                    Response::builder().status(status).body(Full::<Bytes>::default()).unwrap(),
+                    Response::builder().status(status).body(Full::new(Bytes::from_static(b"body"))).unwrap(),
                 )
             }
         });
