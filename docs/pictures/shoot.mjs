@@ -42,11 +42,13 @@ const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimati
 
 const ends = (file) => readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line)).filter((event) => event.type === "step-ended");
 
-async function shoot(engine, url, target, { width, height, time, colorScheme = "light" }) {
+/** Takes a picture of a page down to the end of an element. */
+async function shoot(engine, url, target, { width, height, time, colorScheme = "light", last }) {
   const { page, context } = await open(engine, url, { viewport: { width, height }, colorScheme, reducedMotion: "reduce" });
   await seek(page, time);
   await drawn(page);
-  await page.screenshot({ path: target, fullPage: true });
+  const end = await page.locator(last).first().evaluate((part) => part.getBoundingClientRect().bottom + window.scrollY);
+  await page.screenshot({ path: target, fullPage: true, clip: { x: 0, y: 0, width, height: Math.ceil(end) + 14 } });
   await context.close();
 }
 
@@ -56,8 +58,8 @@ else {
   if (what === "page") {
     const [meshy, file, target] = args;
     const server = await served(["dashboard", "--replay", file, "--no-open"], meshy);
-    await shoot(engine, server.url, target, { width: 1280, height: 720, time: ends(file)[1].elapsed_ms, colorScheme: "dark" });
+    await shoot(engine, server.url, target, { width: 1280, height: 720, time: ends(file)[1].elapsed_ms, colorScheme: "dark", last: ".columns" });
     await server.end();
-  } else await shoot(engine, `file://${args[0]}`, args[1], { width: 1280, height: 720 });
+  } else await shoot(engine, `file://${args[0]}`, args[1], { width: 1280, height: 720, last: ".report article:nth-of-type(2)" });
   await engine.close();
 }

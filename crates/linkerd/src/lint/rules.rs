@@ -221,7 +221,7 @@ pub(crate) const CALL_RULES: &[Rule] = &[
 ];
 
 /// The rule about programs of this machine: the cluster reports what it replaced in their environment.
-pub const PROGRAM_RULE: Rule = rule_of(
+pub(crate) const PROGRAM_RULE: Rule = rule_of(
     "program-calls-unknown",
     Warning,
     "only calls through a replaced value pass the proxy of the pod; names in files and in code fail or bypass it",
