@@ -113,7 +113,7 @@ struct OutboundHandler {
 
 impl Handler for OutboundHandler {
     async fn call(&self, request: Box<Request<RequestBody>>) -> BoxResponse {
-        // A span that nobody reads still costs each poll of the request.
+        // A span that no log reads still costs each poll of the request.
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return self.respond(request).await;
         }
