@@ -25,6 +25,7 @@ mod delete;
 mod documents;
 mod duplicate_fields;
 mod get;
+mod in_memory;
 mod list;
 mod path;
 mod pod;
@@ -70,7 +71,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let state = self.state.clone();
-        Box::pin(async move { Ok(handle(state, request).await) })
+        Box::pin(async move {
+            if !in_memory::needs_connection(&request) {
+                return Ok(handle(state, request).await);
+            }
+            let response = in_memory::exchange(state, request).await;
+            Ok(response.unwrap_or_else(|error| response::error(&error)))
+        })
     }
 }
 

@@ -79,6 +79,27 @@ async fn logs_and_port_forward_work_over_https() {
 }
 
 #[tokio::test]
+async fn a_client_in_this_process_forwards_a_port_without_a_socket() {
+    let server = Server::new(Options { pods: Some(Arc::new(EchoPods)), ..Options::default() });
+    let pods: Api<Pod> = Api::default_namespaced(kube::Client::new(server.service(), "default"));
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).expect("a pod")).await.expect("creates");
+    let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
+    let mut stream = forwarder.take_stream(9090).expect("a stream");
+    // In several pieces, less than what stays in buffers while nobody reads.
+    let sent = vec![7; 8_000];
+    let (mut reader, mut writer) = tokio::io::split(&mut stream);
+    let mut received = vec![0; sent.len()];
+    let both = async { tokio::join!(writer.write_all(&sent), reader.read_exact(&mut received)) };
+    let (written, read) = tokio::time::timeout(TIMEOUT, both).await.expect("in time");
+    written.expect("writes");
+    read.expect("reads");
+    assert_eq!(received, sent);
+    let absent = pods.portforward("absent", &[9090]).await.err().expect("there is no such pod");
+    assert!(absent.to_string().contains("404") || absent.to_string().contains("not found"), "{absent}");
+}
+
+#[tokio::test]
 async fn scheduled_pod_gets_its_grace_period() {
     let local = Server::new(Options::default()).client();
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
