@@ -137,7 +137,7 @@ async fn show(
 ) -> anyhow::Result<Exit> {
     target::read(kinds.client(), wanted).await?;
     let mut about = About::read(kinds, wanted, from).await?;
-    about.read_inbound(kinds).await?;
+    about.read_rest(kinds).await?;
     let mut effective = about.effective();
     if about.has_breaker() {
         effective.endpoints = endpoints(context, kinds.client(), wanted).await?;

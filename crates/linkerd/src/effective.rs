@@ -15,7 +15,9 @@ use crate::profile::ServiceProfile;
 mod annotated;
 mod authorized;
 mod endpoints;
+mod grpc;
 mod inbound;
+mod inherit;
 mod profiled;
 mod request;
 mod servers;
@@ -39,6 +41,8 @@ pub struct Objects<'a> {
     pub profile: Option<&'a ServiceProfile>,
     /// The HTTPRoutes whose parent is the Service.
     pub routes: &'a [HttpRoute],
+    /// Its GRPCRoutes, as [`crate::grpc_route::from_value`] reads them. With one of them, clients use no HTTPRoute.
+    pub grpc_routes: &'a [HttpRoute],
     /// What decides who may call the Service's pods, and how often; `None` if it was not read.
     pub inbound: Option<&'a Inbound>,
 }
@@ -52,6 +56,8 @@ struct RateLimit {
     total: Option<u32>,
     /// The requests per second of each client identity.
     identity: Option<u32>,
+    /// The requests per second of some ServiceAccounts together, in place of `identity`, with their names.
+    overrides: Vec<(u32, Vec<String>)>,
 }
 
 /// What is in effect for the requests to a Service.
@@ -118,6 +124,8 @@ pub enum Source {
     Profile,
     /// The HTTPRoute of this name.
     Route(String),
+    /// The GRPCRoute of this name.
+    GrpcRoute(String),
     /// The annotations of the Service.
     Service,
     /// The HTTPLocalRateLimitPolicy of this name.
@@ -178,6 +186,7 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::Profile => f.write_str("ServiceProfile"),
             Self::Route(name) => write!(f, "HTTPRoute {name}"),
+            Self::GrpcRoute(name) => write!(f, "GRPCRoute {name}"),
             Self::Service => f.write_str("Service"),
             Self::RateLimit(name) => write!(f, "HTTPLocalRateLimitPolicy {name}"),
             Self::Server(name) => write!(f, "Server {name}"),

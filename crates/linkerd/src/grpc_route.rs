@@ -115,16 +115,18 @@ pub fn retry(annotations: &Annotations) -> Result<Option<(Vec<u8>, Retry)>, Poli
     Ok(Some((codes.unwrap_or_default(), others)))
 }
 
+/// The conditions of `retry.linkerd.io/grpc`, with the codes of their statuses.
+pub(crate) static CONDITIONS: [(&str, u8); 5] = [
+    ("cancelled", 1),
+    ("deadline-exceeded", 4),
+    ("resource-exhausted", 8),
+    ("internal", 13),
+    ("unavailable", 14),
+];
+
 fn codes(list: &str) -> Option<Vec<u8>> {
-    let code = |name: &str| match &*name.to_ascii_lowercase() {
-        "cancelled" => Some(1),
-        "deadline-exceeded" => Some(4),
-        "resource-exhausted" => Some(8),
-        "internal" => Some(13),
-        "unavailable" => Some(14),
-        _ => None,
-    };
-    list.split(',').map(code).collect()
+    let code = |name: &str| CONDITIONS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    list.split(',').map(|name| code(name).map(|(_, code)| *code)).collect()
 }
 
 #[cfg(test)]

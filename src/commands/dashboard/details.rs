@@ -113,7 +113,7 @@ impl Reader<'_> {
 
     async fn effective(&self, service: &Service) -> anyhow::Result<String> {
         let mut about = About::read(self.kinds, service, None).await?;
-        about.read_inbound(self.kinds).await?;
+        about.read_rest(self.kinds).await?;
         Ok(about.effective().to_string())
     }
 }

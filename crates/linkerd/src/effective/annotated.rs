@@ -1,9 +1,10 @@
-//! A Service without a profile in effect: HTTPRoutes and annotations.
+//! A Service without a profile in effect: routes and annotations.
 
-use super::{Effective, Field, Objects, Requests, Setting, Source, words};
+use super::inherit::{read, retry_source, timeouts_of};
+use super::{Effective, Field, Objects, Requests, Setting, Source, grpc, words};
 use crate::httproute::HttpRoute;
 use crate::lint::unsupported_filters;
-use crate::policy::{Annotations, Breaker, PolicyError, Retry, Timeouts};
+use crate::policy::{Annotations, Breaker, Retry, Timeouts};
 use crate::{duration, names};
 
 /// Adds the routes and the annotations of the Service, and reports what has no effect.
@@ -11,21 +12,22 @@ pub(super) fn add(objects: &Objects<'_>, found: &mut Effective) {
     let service_retry = read("Service", Retry::from_annotations(objects.annotations), found).flatten();
     let service_timeouts =
         read("Service", Timeouts::from_annotations(objects.annotations), found).unwrap_or_default();
-    let before = found.requests.len();
-    for route in objects.routes {
-        of_route(route, service_retry.as_ref(), service_timeouts, found);
-    }
-    let which =
-        if found.requests.len() == before { "all requests" } else { "requests that no route matches" };
-    if which == "all requests" {
-        let why = "no route of the Service sets it";
-        let settings = settings(service_retry.as_ref(), service_timeouts, &Source::Service, [why, why]);
+    if !grpc::add(objects, service_timeouts, found) {
+        for route in objects.routes {
+            of_route(route, service_retry.as_ref(), service_timeouts, found);
+        }
+        let (which, settings) = match found.requests.is_empty() {
+            true => {
+                let why = "no route of the Service sets it";
+                let source = Source::Service;
+                ("all requests", settings(service_retry.as_ref(), service_timeouts, &source, [why, why]))
+            }
+            false => ("requests that no route matches", vec![no_route()]),
+        };
         found.requests.push(Requests { which: which.to_owned(), settings });
-    } else {
-        found.requests.push(Requests { which: which.to_owned(), settings: vec![no_route()] });
-    }
-    if objects.annotations.contains_key(names::RETRY_GRPC) {
-        found.ignore("Service", names::RETRY_GRPC, "it needs a GRPCRoute");
+        if objects.annotations.contains_key(names::RETRY_GRPC) {
+            found.ignore("Service", names::RETRY_GRPC, "it needs a GRPCRoute");
+        }
     }
     let breaker = read("Service", Breaker::from_annotations(objects.annotations), found).flatten();
     found.shared.push(words::breaker(breaker.as_ref()));
@@ -63,28 +65,17 @@ fn of_route(
         let why = format!("{object} has retry annotations");
         found.ignore("Service", "retry.linkerd.io/*", why);
     }
+    if annotations.contains_key(names::RETRY_GRPC) {
+        found.ignore(&object, names::RETRY_GRPC, "an HTTPRoute retries by HTTP status");
+    }
     ignored_fields(route, annotations, &object, found);
     let field = route.spec.rules.iter().find_map(|rule| rule.timeouts.request.as_deref());
     let field = field.and_then(|text| duration::go(text).ok()).filter(|time| !time.is_zero());
     let timeouts = Timeouts { request: annotated.request.or(field), ..annotated };
-    let own_timeouts = timeouts != Timeouts::default();
-    if own_timeouts && service_timeouts != Timeouts::default() {
-        found.ignore("Service", "timeout.linkerd.io/*", format!("{object} has timeouts"));
-    }
     let of_route = Source::Route(name);
-    let (retry_source, why_retry) = match retry {
-        Some(_) => (of_route.clone(), "the route's retry annotations replace the Service's"),
-        None => (Source::Service, "the route has no retry annotation"),
-    };
-    let (time_source, why_time) = match own_timeouts {
-        true => (of_route, "the route's timeouts replace the Service's"),
-        false => (Source::Service, "the route has no timeout"),
-    };
-    let mut all =
-        settings(retry.as_ref().or(service_retry), Timeouts::default(), &retry_source, [why_retry, why_time]);
-    all.pop();
-    let timeouts = if own_timeouts { timeouts } else { service_timeouts };
-    all.push(words::timeouts(timeouts, &time_source, why_time));
+    let (source, why) = retry_source(retry.is_some(), &of_route);
+    let mut all = words::retries(retry.as_ref().or(service_retry), &source, why);
+    all.push(timeouts_of(timeouts, service_timeouts, of_route, found));
     found.requests.push(Requests { which: format!("requests of {object}"), settings: all });
 }
 
@@ -116,9 +107,4 @@ fn settings(
     let mut settings = words::retries(retry, source, why_retry);
     settings.push(words::timeouts(timeouts, source, why_time));
     settings
-}
-
-/// Returns the value of annotations; an invalid one is reported as without effect.
-fn read<T>(object: &str, value: Result<T, PolicyError>, found: &mut Effective) -> Option<T> {
-    value.map_err(|error| found.ignore(object, error.key, error.what)).ok()
 }

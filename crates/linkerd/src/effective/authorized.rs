@@ -140,7 +140,7 @@ fn namespace_of<'a>(reference: &'a Reference, own: &'a str) -> &'a str {
 }
 
 /// A ServiceAccount as `NAME.NAMESPACE`, a Namespace as `*.NAMESPACE`.
-fn account(reference: &Reference, own: &str) -> String {
+pub(super) fn account(reference: &Reference, own: &str) -> String {
     match &*reference.kind {
         "Namespace" => format!("*.{}", reference.name),
         _ => format!("{}.{}", reference.name, namespace_of(reference, own)),

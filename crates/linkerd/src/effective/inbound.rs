@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::servers::{Inbound, ServerPod};
 use super::{Effective, Field, RateLimit, Setting, Source, authorized, words};
-use crate::inbound::{DefaultPolicy, Port, RateLimitPolicy, Server};
+use crate::inbound::{DefaultPolicy, Override, Port, RateLimitPolicy, Server};
 
 /// What decides about the callers of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub(super) fn add(inbound: &Inbound, namespace: &str, found: &mut Effective) {
             _ => None,
         })
         .collect();
-    let limits: Vec<RateLimit> =
-        servers.iter().filter_map(|index| rate_limit(inbound, &inbound.servers[*index].0)).collect();
+    let of_server = |index: &usize| rate_limit(inbound, namespace, &inbound.servers[*index].0);
+    let limits: Vec<RateLimit> = servers.iter().filter_map(of_server).collect();
     found.shared.push(words::rate_limit(&limits));
     if inbound.pods.is_empty() {
         let why = "no pod of the Service runs";
@@ -141,12 +141,19 @@ fn setting(decides: &Decides, inbound: &Inbound, namespace: &str, found: &mut Ef
     }
 }
 
-fn rate_limit(inbound: &Inbound, server: &str) -> Option<RateLimit> {
+/// Returns the requests per second of an override, and its ServiceAccounts.
+fn overridden(one: &Override, namespace: &str) -> (u32, Vec<String>) {
+    let clients = one.clients.iter().map(|client| authorized::account(client, namespace));
+    (one.requests_per_second, clients.collect())
+}
+
+fn rate_limit(inbound: &Inbound, namespace: &str, server: &str) -> Option<RateLimit> {
     let concerns = |policy: &RateLimitPolicy| policy.target.kind == "Server" && policy.target.name == server;
     let (name, policy) = inbound.rate_limits.iter().find(|(_, policy)| concerns(policy))?;
     Some(RateLimit {
         name: name.clone(),
         total: policy.total.map(|limit| limit.requests_per_second),
         identity: policy.identity.map(|limit| limit.requests_per_second),
+        overrides: policy.overrides.iter().map(|one| overridden(one, namespace)).collect(),
     })
 }

@@ -33,12 +33,10 @@ pub(super) fn add(objects: &Objects<'_>, profile: &ServiceProfile, found: &mut E
             found.ignore("Service", format!("{group}/*"), "the ServiceProfile replaces it");
         }
     }
-    for route in objects.routes {
-        found.ignore(
-            format!("HTTPRoute {}", route.metadata.name),
-            "all fields",
-            "the ServiceProfile replaces it",
-        );
+    let routes = objects.routes.iter().map(|route| ("HTTPRoute", route));
+    for (kind, route) in routes.chain(objects.grpc_routes.iter().map(|route| ("GRPCRoute", route))) {
+        let object = format!("{kind} {}", route.metadata.name);
+        found.ignore(object, "all fields", "the ServiceProfile replaces it");
     }
     if profile.spec.retry_budget.is_some() && !profile.spec.routes.iter().any(|route| route.is_retryable) {
         found.ignore("ServiceProfile", "spec.retryBudget", "no route is retryable");

@@ -6,6 +6,7 @@ use super::*;
 use crate::inbound::{
     AuthorizationPolicy, MeshTlsAuthentication, NetworkAuthentication, Port, RateLimitPolicy, Server,
 };
+use crate::names;
 
 fn annotations() -> Annotations {
     let pairs = [
@@ -92,14 +93,34 @@ fn found(
     annotations: &Annotations,
     inbound: &Inbound,
 ) -> Effective {
+    with_grpc(profile, routes, &[], annotations, inbound)
+}
+
+fn with_grpc(
+    profile: Option<&ServiceProfile>,
+    routes: &[HttpRoute],
+    grpc_routes: &[HttpRoute],
+    annotations: &Annotations,
+    inbound: &Inbound,
+) -> Effective {
     effective(&Objects {
         namespace: "shop",
         name: "cart",
         annotations,
         profile,
         routes,
+        grpc_routes,
         inbound: Some(inbound),
     })
+}
+
+fn grpc_route(name: &str, annotations: Value) -> HttpRoute {
+    crate::grpc_route::from_value(&json!({
+        "metadata": {"name": name, "namespace": "shop", "annotations": annotations},
+        "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "cart"}],
+                 "rules": [{"matches": [{"method": {"service": "shop.Cart"}}]}]},
+    }))
+    .expect("a route")
 }
 
 fn shown(profile: Option<&ServiceProfile>, routes: &[HttpRoute], annotations: &Annotations) -> String {
@@ -172,6 +193,70 @@ rate limit       50/s per pod, probes included  [HTTPLocalRateLimitPolicy cart-l
 callers          web.shop, *.tests from 10.0.0.0/8 without 10.9.0.0/16 (AuthorizationPolicy web)  [Server cart-http: the oldest Server of the port]
 "
     );
+}
+
+#[test]
+fn grpc_routes_replace_the_http_routes_and_retry_by_grpc_status() {
+    let own = json!({"retry.linkerd.io/grpc": "unavailable,internal", "retry.linkerd.io/limit": "2",
+                     "timeout.linkerd.io/request": "1s"});
+    let mut annotations = annotations();
+    let text = |grpc: &[HttpRoute], annotations: &Annotations| {
+        with_grpc(None, &routes(), grpc, annotations, &Inbound::default()).to_string()
+    };
+    let all = [grpc_route("cart-grpc", own), grpc_route("plain", json!({}))];
+    assert_eq!(
+        text(&all, &annotations),
+        "policy of shop/cart
+requests of GRPCRoute cart-grpc
+  retries        gRPC unavailable, gRPC internal  [GRPCRoute cart-grpc: the route's retry annotations replace the Service's]
+  limit          2 retries per request, no budget  [GRPCRoute cart-grpc: the route's retry annotations replace the Service's]
+  timeouts       1s per request  [GRPCRoute cart-grpc: the route's timeouts replace the Service's]
+requests of GRPCRoute plain
+  retries        no status  [Service: the route has no retry annotation]
+  limit          3 retries per request, no budget  [Service: the route has no retry annotation]
+  timeouts       10s per request  [Service: the route has no timeout]
+requests that no route matches
+  retries        none: the proxy responds with the gRPC status NOT_FOUND  [default: a Service with routes has no default route]
+circuit breaker  7 failures in a row, penalty 1s to 60s  [Service: only the Service has a circuit breaker]
+rate limit       none  [default: no object sets it]
+callers          unknown  [default: no pod of the Service runs]
+without effect
+  Service: retry.linkerd.io/* (GRPCRoute cart-grpc has retry annotations)
+  Service: timeout.linkerd.io/* (GRPCRoute cart-grpc has timeouts)
+  HTTPRoute cart-retry: all fields (clients use the Service's GRPCRoutes)
+  Service: retry.linkerd.io/http (a GRPCRoute retries by gRPC status)
+"
+    );
+    // The Service's condition is for routes without their own, and has no effect without a GRPCRoute.
+    annotations.insert(names::RETRY_GRPC.to_owned(), "cancelled".to_owned());
+    let of_service = text(&all[1..], &annotations);
+    assert!(of_service.contains("retries        gRPC cancelled  [Service: the route has no"), "{of_service}");
+    assert!(!of_service.contains("retry.linkerd.io/grpc"), "{of_service}");
+    let invalid = [grpc_route("cart-grpc", json!({"retry.linkerd.io/grpc": "14"}))];
+    for grpc in [&invalid[..], &[]] {
+        let without = text(grpc, &annotations);
+        assert!(without.contains("requests of HTTPRoute cart-retry"), "{without}");
+        assert!(without.contains("Service: retry.linkerd.io/grpc (it needs a GRPCRoute)"), "{without}");
+    }
+    let replaced = with_grpc(Some(&profile()), &[], &all, &annotations, &Inbound::default()).to_string();
+    assert!(replaced.contains("GRPCRoute plain: all fields (the ServiceProfile replaces it)"), "{replaced}");
+}
+
+#[test]
+fn an_override_is_shown_beside_the_limit_of_an_identity() {
+    let mut inbound = inbound();
+    let account = |name: &str| json!({"kind": "ServiceAccount", "name": name});
+    let limit = json!({"spec": {
+        "targetRef": {"group": "policy.linkerd.io", "kind": "Server", "name": "cart-http"},
+        "total": {"requestsPerSecond": 50}, "identity": {"requestsPerSecond": 5},
+        "overrides": [{"requestsPerSecond": 20, "clientRefs": [account("web")]},
+                      {"requestsPerSecond": 9, "clientRefs": [account("a"), account("b"), account("c")]}],
+    }});
+    inbound.rate_limits[0].1 = RateLimitPolicy::from_value(&limit).expect("a limit");
+    let text = found(None, &[], &Annotations::new(), &inbound).to_string();
+    let shown = "rate limit       50/s per pod, probes included, 5/s per client identity, 20/s for web.shop, \
+                 9/s for a.shop and 2 others together  [HTTPLocalRateLimitPolicy cart-limit: ";
+    assert!(text.contains(shown), "{text}");
 }
 
 #[test]

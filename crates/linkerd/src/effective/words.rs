@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Field, RateLimit, Setting, Source};
+use crate::grpc_route;
 use crate::policy::{Breaker, Consecutive, Retry, Timeouts};
 
 const NOT_SET: &str = "no object sets it";
@@ -10,8 +11,23 @@ const NOT_SET: &str = "no object sets it";
 /// Returns the retries and their limit.
 pub(super) fn retries(retry: Option<&Retry>, source: &Source, why: &'static str) -> Vec<Setting> {
     let Some(retry) = retry else { return vec![not_set(Field::Retries)] };
+    by_conditions(retry.statuses.iter().map(|range| status(*range)).collect(), retry, source, why)
+}
+
+/// Returns the retries of a GRPCRoute, by the codes of gRPC statuses, and their limit.
+pub(super) fn grpc_retries(
+    retry: Option<(&[u8], &Retry)>,
+    source: &Source,
+    why: &'static str,
+) -> Vec<Setting> {
+    let Some((codes, retry)) = retry else { return vec![not_set(Field::Retries)] };
+    let name = |code: &u8| grpc_route::CONDITIONS.iter().find(|(_, of)| of == code).map(|(name, _)| name);
+    let statuses = codes.iter().filter_map(name).map(|name| format!("gRPC {name}")).collect();
+    by_conditions(statuses, retry, source, why)
+}
+
+fn by_conditions(statuses: Vec<String>, retry: &Retry, source: &Source, why: &'static str) -> Vec<Setting> {
     let setting = |field, value| Setting { field, value, source: source.clone(), why };
-    let statuses: Vec<String> = retry.statuses.iter().map(|range| status(*range)).collect();
     let slow = retry.timeout.map(|timeout| format!("no response headers after {timeout:?}"));
     let conditions: Vec<String> = statuses.into_iter().chain(slow).collect();
     let conditions = if conditions.is_empty() { "no status".to_owned() } else { conditions.join(", ") };
@@ -77,7 +93,12 @@ pub(super) fn rate_limit(limits: &[RateLimit]) -> Setting {
     let Some(limit) = lowest else { return not_set(Field::RateLimit) };
     let total = limit.total.map(|rate| format!("{rate}/s per pod, probes included"));
     let identity = limit.identity.map(|rate| format!("{rate}/s per client identity"));
-    let parts: Vec<String> = total.into_iter().chain(identity).collect();
+    let overrides = limit.overrides.iter().map(|(rate, clients)| match &clients[..] {
+        [] => format!("{rate}/s for no client"),
+        [one] => format!("{rate}/s for {one}"),
+        [first, others @ ..] => format!("{rate}/s for {first} and {} others together", others.len()),
+    });
+    let parts: Vec<String> = total.into_iter().chain(identity).chain(overrides).collect();
     Setting {
         field: Field::RateLimit,
         value: parts.join(", "),

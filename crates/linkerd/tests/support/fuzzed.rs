@@ -6,7 +6,7 @@ use meshy_linkerd::inject::{self, Done, Mode};
 use meshy_linkerd::lint::{Finding, World, github, line, lint};
 use meshy_linkerd::policy::Annotations;
 use meshy_linkerd::profile::ServiceProfile;
-use meshy_linkerd::{generate, migrate};
+use meshy_linkerd::{generate, grpc_route, migrate};
 use serde_json::Value;
 
 /// Checks the properties of lint, profiles and injection for one YAML stream. Ignores invalid UTF-8 and YAML.
@@ -53,6 +53,8 @@ fn openapi(document: &Value) {
 /// Checks the policy in effect and the translation of each profile, together with all routes and annotations of the input.
 fn policies(objects: &[Value]) {
     let routes: Vec<HttpRoute> = objects.iter().filter_map(|o| HttpRoute::from_value(o).ok()).collect();
+    let grpc_routes: Vec<HttpRoute> =
+        objects.iter().filter_map(|object| grpc_route::from_value(object).ok()).collect();
     let annotations: Annotations =
         routes.iter().flat_map(|route| route.metadata.annotations.clone()).collect();
     let profiles = objects.iter().filter_map(|object| ServiceProfile::read_leniently(object).ok());
@@ -63,6 +65,7 @@ fn policies(objects: &[Value]) {
             annotations: &annotations,
             profile: profile.as_ref(),
             routes: &routes,
+            grpc_routes: &grpc_routes,
             inbound: None,
         };
         effective(&objects);

@@ -6,9 +6,9 @@ use kube::ResourceExt as _;
 use kube::api::Api;
 use meshy_linkerd::effective::{self, Effective, EndpointBreakers, Inbound, Objects};
 use meshy_linkerd::httproute::HttpRoute;
-use meshy_linkerd::names;
 use meshy_linkerd::policy::{Annotations, Breaker};
 use meshy_linkerd::profile::ServiceProfile;
+use meshy_linkerd::{grpc_route, names};
 use serde_json::{Value, json};
 
 use meshy_kube::{Kinds, Object};
@@ -16,7 +16,7 @@ use meshy_metrics::endpoints::Endpoint;
 use meshy_metrics::routes::Service;
 
 use super::inbound;
-use super::list::{ROUTES, age, list_first};
+use super::list::{grpc_routes, http_routes};
 
 /// The objects about one Service, as one of its clients uses them.
 #[derive(Clone, Debug)]
@@ -29,14 +29,27 @@ pub struct About {
     pub profile: Option<ServiceProfile>,
     /// The HTTPRoutes whose parent is the Service, by age and name: the first of equally specific ones applies.
     pub routes: Vec<HttpRoute>,
+    /// Its GRPCRoutes, as HTTPRoutes, which only [`About::read_rest`] reads.
+    grpc_routes: Vec<HttpRoute>,
     inbound: Option<Inbound>,
     spec: Option<ServiceSpec>,
+    /// The namespaces whose routes clients use, the first one before the others, with their HTTPRoutes.
+    listed: Vec<(String, Vec<Value>)>,
 }
 
 impl About {
     /// Returns a Service with these annotations about which there is nothing else.
     pub fn of(wanted: Service, annotations: Annotations) -> Self {
-        Self { wanted, annotations, profile: None, routes: Vec::new(), inbound: None, spec: None }
+        Self {
+            wanted,
+            annotations,
+            profile: None,
+            routes: Vec::new(),
+            grpc_routes: Vec::new(),
+            inbound: None,
+            spec: None,
+            listed: Vec::new(),
+        }
     }
 
     /// Reads the objects. `from` is the namespace of the client; its own profile and routes go before those of the Service's
@@ -46,33 +59,50 @@ impl About {
     /// An object cannot be read or understood. A kind that the cluster does not serve has no objects.
     pub async fn read(kinds: &Kinds, wanted: &Service, from: Option<&str>) -> anyhow::Result<Self> {
         let services: Api<CoreService> = Api::namespaced(kinds.client().clone(), &wanted.namespace);
-        let service = services.get_opt(&wanted.name).await.context("cannot read services")?;
+        let service = async { services.get_opt(&wanted.name).await.context("cannot read services") };
+        let from = from.filter(|from| *from != wanted.namespace);
+        let namespaces = from.into_iter().chain([&*wanted.namespace]);
+        let of_namespaces = async {
+            let mut found = Vec::new();
+            for namespace in namespaces {
+                let (profile, listed) =
+                    tokio::try_join!(profile_in(kinds, wanted, namespace), http_routes(kinds, namespace))?;
+                found.push((profile, namespace.to_owned(), listed));
+            }
+            anyhow::Ok(found)
+        };
+        let (service, of_namespaces) = tokio::try_join!(service, of_namespaces)?;
         let annotations = service.as_ref().map(|service| service.annotations().clone()).unwrap_or_default();
-        let spec = service.and_then(|service| service.spec);
-        let mut namespaces = vec![wanted.namespace.as_str()];
-        if let Some(from) = from.filter(|from| *from != wanted.namespace) {
-            namespaces.insert(0, from);
-        }
-        let (mut profile, mut routes) = (None, Vec::new());
-        for namespace in namespaces {
-            if profile.is_none() {
-                profile = profile_in(kinds, wanted, namespace).await?;
-            }
+        let mut about = Self::of(wanted.clone(), annotations);
+        about.spec = service.and_then(|service| service.spec);
+        for (profile, namespace, listed) in of_namespaces {
+            about.profile = about.profile.or(profile);
             // Routes of the client's namespace take the place of those of the Service's (Gateway API, "consumer routes").
-            if routes.is_empty() {
-                routes = routes_in(kinds, wanted, namespace).await?;
+            if about.routes.is_empty() {
+                about.routes = of_service(&listed, wanted, "HTTPRoute", HttpRoute::from_value)?;
             }
+            about.listed.push((namespace, listed));
         }
-        Ok(Self { profile, routes, spec, ..Self::of(wanted.clone(), annotations) })
+        Ok(about)
     }
 
-    /// Reads who may call, and the rate limits, which only `meshy policy show` needs.
+    /// Reads the GRPCRoutes, who may call, and the rate limits, which only `meshy policy show` needs.
     ///
     /// # Errors
     /// As [`About::read`].
-    pub async fn read_inbound(&mut self, kinds: &Kinds) -> anyhow::Result<()> {
+    pub async fn read_rest(&mut self, kinds: &Kinds) -> anyhow::Result<()> {
+        let mut grpc = Vec::new();
+        for (namespace, _) in &self.listed {
+            grpc = grpc_routes(kinds, namespace).await?;
+            if self.grpc_routes.is_empty() {
+                self.grpc_routes = of_service(&grpc, &self.wanted, "GRPCRoute", grpc_route::from_value)?;
+            }
+        }
         if let Some(spec) = &self.spec {
-            self.inbound = Some(inbound::read(kinds, &self.wanted.namespace, spec).await?);
+            // Those of the Service's namespace, which is the last one.
+            let http = self.listed.last().into_iter().flat_map(|(_, listed)| listed);
+            let all: Vec<Value> = http.chain(&grpc).cloned().collect();
+            self.inbound = Some(inbound::read(kinds, &self.wanted.namespace, spec, &all).await?);
         }
         Ok(())
     }
@@ -91,6 +121,7 @@ impl About {
             annotations: &self.annotations,
             profile: self.profile.as_ref(),
             routes: &self.routes,
+            grpc_routes: &self.grpc_routes,
             inbound: self.inbound.as_ref(),
         })
     }
@@ -124,17 +155,17 @@ async fn profile_in(
     read.with_context(|| format!("cannot understand the serviceprofile `{name}`")).map(Some)
 }
 
-async fn routes_in(kinds: &Kinds, service: &Service, namespace: &str) -> anyhow::Result<Vec<HttpRoute>> {
-    let mut found = Vec::new();
-    for versions in ROUTES {
-        found.extend(list_first(kinds, versions, "HTTPRoute", namespace).await?);
-    }
-    found.sort_by_key(age);
-    let text = |route: &Value, key: &str| route["metadata"][key].as_str().unwrap_or_default().to_owned();
+/// Returns the routes of a kind whose parent is the Service.
+fn of_service(
+    listed: &[Value],
+    service: &Service,
+    kind: &str,
+    parse: impl Fn(&Value) -> Result<HttpRoute, serde_json::Error>,
+) -> anyhow::Result<Vec<HttpRoute>> {
     let mut routes = Vec::new();
-    for route in found {
-        let read = HttpRoute::from_value(&route);
-        let read = read.with_context(|| format!("cannot understand HTTPRoute `{}`", text(&route, "name")))?;
+    for route in listed {
+        let name = route["metadata"]["name"].as_str().unwrap_or_default();
+        let read = parse(route).with_context(|| format!("cannot understand {kind} `{name}`"))?;
         if read.services().any(|parent| parent == (service.name.as_str(), service.namespace.as_str())) {
             routes.push(read);
         }

@@ -15,45 +15,59 @@ use meshy_linkerd::inbound::{
 };
 use serde_json::Value;
 
-use super::list::{ROUTES, list, list_first};
+use super::list::list;
 
 const ALPHA: &str = "policy.linkerd.io/v1alpha1";
 /// The variable of the proxy with the policy of ports without a Server.
 const PROXY_DEFAULT: &str = "LINKERD2_PROXY_INBOUND_DEFAULT_POLICY";
 
-/// Reads the policies of a Service's pods.
+/// Reads the policies of a Service's pods. `routes` are the routes of its namespace, of every kind.
 ///
 /// # Errors
 /// Pods or objects cannot be listed. A kind that the cluster does not serve has no objects.
-pub(super) async fn read(kinds: &Kinds, namespace: &str, service: &ServiceSpec) -> anyhow::Result<Inbound> {
+pub(super) async fn read(
+    kinds: &Kinds,
+    namespace: &str,
+    service: &ServiceSpec,
+    routes: &[Value],
+) -> anyhow::Result<Inbound> {
+    let read = |api_version, kind| list(kinds, api_version, kind, namespace);
+    let (pods, of_namespace, servers, older, policies, limits) = tokio::try_join!(
+        pods(kinds, namespace, service),
+        of_namespace(kinds, namespace),
+        read("policy.linkerd.io/v1beta3", "Server"),
+        read("policy.linkerd.io/v1beta1", "ServerAuthorization"),
+        read(ALPHA, "AuthorizationPolicy"),
+        read(ALPHA, "HTTPLocalRateLimitPolicy"),
+    )?;
+    let mut invalid = Vec::new();
     let mut found = Inbound {
-        pods: pods(kinds, namespace, service).await?,
+        pods,
         ports: service.ports.iter().flatten().filter_map(port).collect(),
-        of_namespace: of_namespace(kinds, namespace).await?,
+        of_namespace,
+        servers: parsed(&servers, Server::from_value, &mut invalid),
+        server_authorizations: parsed(&older, ServerAuthorization::from_value, &mut invalid),
+        policies: parsed(&policies, AuthorizationPolicy::from_value, &mut invalid),
+        rate_limits: parsed(&limits, RateLimitPolicy::from_value, &mut invalid),
+        routes: of_servers(routes),
         ..Inbound::default()
     };
-    let invalid = &mut found.invalid;
-    let read = |api_version, kind| list(kinds, api_version, kind, namespace);
-    found.servers = parsed(&read("policy.linkerd.io/v1beta3", "Server").await?, Server::from_value, invalid);
-    let older = read("policy.linkerd.io/v1beta1", "ServerAuthorization").await?;
-    found.server_authorizations = parsed(&older, ServerAuthorization::from_value, invalid);
-    let policies = read(ALPHA, "AuthorizationPolicy").await?;
-    found.policies = parsed(&policies, AuthorizationPolicy::from_value, invalid);
-    let limits = read(ALPHA, "HTTPLocalRateLimitPolicy").await?;
-    found.rate_limits = parsed(&limits, RateLimitPolicy::from_value, invalid);
-    for of in authentication_namespaces(&found.policies, namespace) {
-        let mesh_tls = list(kinds, ALPHA, "MeshTLSAuthentication", &of).await?;
-        let named = parsed(&mesh_tls, MeshTlsAuthentication::from_value, &mut found.invalid);
+    // Nothing names an authentication where there is no policy.
+    let namespaces = match found.policies.is_empty() {
+        true => BTreeSet::new(),
+        false => authentication_namespaces(&found.policies, namespace),
+    };
+    for of in namespaces {
+        let (mesh_tls, networks) = tokio::try_join!(
+            list(kinds, ALPHA, "MeshTLSAuthentication", &of),
+            list(kinds, ALPHA, "NetworkAuthentication", &of),
+        )?;
+        let named = parsed(&mesh_tls, MeshTlsAuthentication::from_value, &mut invalid);
         found.mesh_tls.extend(named.into_iter().map(|(name, one)| ((of.clone(), name), one)));
-        let networks = list(kinds, ALPHA, "NetworkAuthentication", &of).await?;
-        let named = parsed(&networks, NetworkAuthentication::from_value, &mut found.invalid);
+        let named = parsed(&networks, NetworkAuthentication::from_value, &mut invalid);
         found.networks.extend(named.into_iter().map(|(name, one)| ((of.clone(), name), one)));
     }
-    for versions in ROUTES {
-        routes(&list_first(kinds, versions, "HTTPRoute", namespace).await?, &mut found.routes);
-    }
-    let grpc = list_first(kinds, &["gateway.networking.k8s.io/v1"], "GRPCRoute", namespace).await?;
-    routes(&grpc, &mut found.routes);
+    found.invalid = invalid;
     Ok(found)
 }
 
@@ -138,8 +152,9 @@ fn authentication_namespaces(policies: &[(String, AuthorizationPolicy)], own: &s
     references.filter_map(|one| one.namespace.clone()).chain([own.to_owned()]).collect()
 }
 
-/// Adds the routes whose parent is a Server.
-fn routes(objects: &[Value], found: &mut Vec<ServerRoute>) {
+/// Returns the routes whose parent is a Server.
+fn of_servers(objects: &[Value]) -> Vec<ServerRoute> {
+    let mut found = Vec::new();
     for object in objects {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let parents = object["spec"]["parentRefs"].as_array().into_iter().flatten();
@@ -154,4 +169,5 @@ fn routes(objects: &[Value], found: &mut Vec<ServerRoute>) {
             });
         }
     }
+    found
 }

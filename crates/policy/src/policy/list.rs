@@ -6,10 +6,24 @@ use meshy_kube::{Kinds, Object};
 use serde_json::{Value, json};
 
 /// The API versions of HTTPRoute that Linkerd reads; of each group the first that the cluster serves.
-pub(super) const ROUTES: [&[&str]; 2] = [
+const ROUTES: [&[&str]; 2] = [
     &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
     &["policy.linkerd.io/v1beta3", "policy.linkerd.io/v1beta2"],
 ];
+
+/// Lists the HTTPRoutes of a namespace, of both groups.
+pub(super) async fn http_routes(kinds: &Kinds, namespace: &str) -> anyhow::Result<Vec<Value>> {
+    let of = |versions| list_first(kinds, versions, "HTTPRoute", namespace);
+    let (mut gateway, linkerd) = tokio::try_join!(of(ROUTES[0]), of(ROUTES[1]))?;
+    gateway.extend(linkerd);
+    gateway.sort_by_key(age);
+    Ok(gateway)
+}
+
+/// Lists the GRPCRoutes of a namespace.
+pub(super) async fn grpc_routes(kinds: &Kinds, namespace: &str) -> anyhow::Result<Vec<Value>> {
+    list(kinds, "gateway.networking.k8s.io/v1", "GRPCRoute", namespace).await
+}
 
 /// Lists the objects of a kind in the first of several versions that the cluster serves.
 pub(super) async fn list_first(

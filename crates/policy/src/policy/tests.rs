@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use meshy_base::error::{exit_of, hints};
 use meshy_base::report::Memory;
+use meshy_kube::Kinds;
+use meshy_linkerd::names;
 use meshy_predict::edge::Policy;
 
 mod world;
@@ -76,6 +78,29 @@ async fn the_policy_that_is_predicted_is_the_one_that_wins() {
     let gone = PolicyChange::no_route("bounced-service-retry", "default");
     gone.apply(&world.kinds, &options(false)).await.unwrap();
     assert_eq!(world.policy().await, Policy::Limit { limit: 3 });
+}
+
+#[tokio::test]
+async fn what_is_in_effect_is_read_with_one_request_for_each_kind() {
+    let world = World::new().await;
+    let metadata = json!({"name": "grpc", "namespace": "default",
+                          "annotations": {names::RETRY_GRPC: "unavailable"}});
+    let parent = json!({"group": "core", "kind": "Service", "name": "bounced-service"});
+    let api_version = "gateway.networking.k8s.io/v1";
+    let spec = json!({"parentRefs": [parent], "rules": [{}]});
+    let route = json!({"apiVersion": api_version, "kind": "GRPCRoute", "metadata": metadata, "spec": spec});
+    world.applied("kubectl", route).await;
+    world.requests.lock().unwrap().clear();
+    let mut about = About::read(&Kinds::new(world.kinds.client().clone()), &service(), None).await.unwrap();
+    about.read_rest(&world.kinds).await.unwrap();
+    let text = about.effective().to_string();
+    assert!(text.contains("requests of GRPCRoute grpc\n  retries        gRPC unavailable"), "{text}");
+    let mut requests = world.requests.lock().unwrap().clone();
+    requests.retain(|path| path.contains("/namespaces"));
+    let all = requests.len();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(requests.len(), all, "{requests:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! An API server in this process, and what its users and other tools have put into it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::client::Body;
 use meshy_linkerd::names;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -13,14 +15,17 @@ use meshy_kube::{Apply, Kinds, Manager, manifest};
 use meshy_metrics::routes::Service;
 use meshy_predict::edge::Policy;
 
-const CRDS: [&str; 2] = [
+const CRDS: [&str; 3] = [
     include_str!("../../../../../linkerd/crds/service-profiles.yaml"),
     include_str!("../../../../../linkerd/gateway-api/http-route.yaml"),
+    include_str!("../../../../../linkerd/gateway-api/grpc-route.yaml"),
 ];
 pub(super) const PROFILE: &str = "bounced-service.default.svc.cluster.local";
 
 pub(super) struct World {
     pub(super) kinds: Kinds,
+    /// The paths of all requests.
+    pub(super) requests: Arc<Mutex<Vec<String>>>,
     pub(super) folder: tempfile::TempDir,
 }
 
@@ -49,12 +54,18 @@ pub(super) fn limit(limit: &str) -> BTreeMap<String, String> {
 impl World {
     pub(super) async fn new() -> Self {
         let server = meshy_apiserver::Server::new(meshy_apiserver::Options::default());
-        let kinds = Kinds::new(kube::Client::new(server.service(), "default"));
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let recorded = requests.clone();
+        let service = tower::util::MapRequest::new(server.service(), move |request: http::Request<Body>| {
+            recorded.lock().unwrap().push(request.uri().path().to_owned());
+            request
+        });
+        let kinds = Kinds::new(kube::Client::new(service, "default"));
         let crds: Vec<_> = CRDS.iter().flat_map(|text| manifest::parse(text).unwrap()).collect();
         for crd in crds {
             Apply::new(&kinds, Manager::Manifests, soon()).run(vec![crd]).await.unwrap();
         }
-        let world = Self { kinds, folder: tempfile::tempdir().unwrap() };
+        let world = Self { kinds, requests, folder: tempfile::tempdir().unwrap() };
         let ports = json!([{"port": 9090, "protocol": "TCP", "targetPort": 9090}]);
         let spec = json!({"ports": ports, "selector": {"app": "bounced-service"}});
         let metadata = json!({"name": "bounced-service", "namespace": "default"});
@@ -70,7 +81,7 @@ impl World {
     pub(super) fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version) = match kind {
             "ServiceProfile" => ("linkerd.io", "v1alpha2"),
-            "HTTPRoute" => ("gateway.networking.k8s.io", "v1"),
+            "HTTPRoute" | "GRPCRoute" => ("gateway.networking.k8s.io", "v1"),
             _ => ("", "v1"),
         };
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
@@ -78,7 +89,7 @@ impl World {
     }
 
     /// Server-side apply by another manager.
-    async fn applied(&self, manager: &str, object: Value) {
+    pub(super) async fn applied(&self, manager: &str, object: Value) {
         let api = self.api(object["kind"].as_str().unwrap());
         let params = PatchParams::apply(manager).force();
         api.patch(object["metadata"]["name"].as_str().unwrap(), &params, &Patch::Apply(&object))
