@@ -51,7 +51,7 @@ pub struct AddonArgs {
     /// A registry that has all images of the add-ons, instead of the default registries
     #[arg(long, value_name = "HOST:PORT")]
     image_registry: Option<String>,
-    /// The tag of Linkerd's images [default: the version that `meshy --version` prints]
+    /// The tag of Linkerd's images [default: the Linkerd tag that `meshy --version` prints]
     #[arg(long, value_name = "VERSION")]
     linkerd_version: Option<String>,
     /// Apply the output of `linkerd install` (a file, or `-`) instead of meshy's own manifests

@@ -26,7 +26,7 @@ pub struct Args {
     /// With --fast: run on the existing lab, and restore its policies and faults at the end
     #[arg(long, requires = "fast")]
     on_lab: bool,
-    /// Take over policy fields that other tools hold until the end
+    /// Take over policy fields of other tools, undone at the end
     #[arg(long)]
     force: bool,
     /// Allow its faults on a cluster that meshy did not create

@@ -19,7 +19,7 @@ use meshy_lab::overlay;
 pub struct Args {
     #[command(flatten)]
     what: What,
-    /// Take over fields that other tools hold
+    /// Take over fields that other tools own
     #[arg(long)]
     force: bool,
     /// The test service's image, instead of the one that was pushed

@@ -95,7 +95,7 @@ pub struct ApplyArgs {
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
-    /// Take over fields that other tools hold
+    /// Take over fields that other tools own
     #[arg(long)]
     force: bool,
 }

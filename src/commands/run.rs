@@ -76,7 +76,7 @@ pub struct Args {
     /// As --pause, with each step on an empty screen
     #[arg(long)]
     pub(super) present: bool,
-    /// Take over policy fields that other tools hold until the end
+    /// Take over policy fields of other tools, undone at the end
     #[arg(long)]
     pub(super) force: bool,
     /// Allow faults and storms on a cluster that meshy did not create

@@ -59,7 +59,7 @@ pub struct ApplyArgs {
     /// Restart the clients whose proxies keep what they discovered before
     #[arg(long)]
     restart_clients: bool,
-    /// Apply although lint finds an error, and take over fields that other tools hold
+    /// Apply although lint finds an error, and take over fields that other tools own
     #[arg(long)]
     force: bool,
     /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo

@@ -63,7 +63,7 @@ pub struct ApplyArgs {
     /// The other service's share in percent
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=100), value_name = "PERCENT")]
     weight: u32,
-    /// Take over fields that other tools hold
+    /// Take over fields that other tools own
     #[arg(long)]
     force: bool,
 }

@@ -93,7 +93,7 @@ pub struct Args {
     /// The image of the senders on a cluster without a lab
     #[arg(long, value_name = "IMAGE")]
     sender_image: Option<String>,
-    /// How requests reach a Service [default: senders on clusters that meshy created]
+    /// How requests reach a Service [default: senders on clusters that meshy created, else port-forward]
     #[arg(long, value_enum)]
     via: Option<Via>,
     /// Name the run, so that `report before after` finds it; may be repeated

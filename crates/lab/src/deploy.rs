@@ -24,7 +24,7 @@ pub struct Options {
     pub image: Option<String>,
     /// The ingress's port on this machine, for URLs.
     pub http_port: Option<u16>,
-    /// Take over fields that other tools hold.
+    /// Take over fields that other tools own.
     pub force: bool,
     /// Do not wait until all is ready.
     pub no_wait: bool,

@@ -28,7 +28,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "annotation-value",
         Error,
-        "the policy controller ignores all annotations of this group and writes a warning to its log only",
+        "the policy controller ignores all annotations of this group on a Service, or the whole HTTPRoute, and reports it only in its log",
     ),
     rule_of(
         "breaker-mode-absent",
@@ -123,7 +123,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "rate-limit-probes",
         Warning,
-        "the limit `total` counts the probes of the kubelet too: above the limit they fail and the pod becomes unready",
+        "the limit `total` counts the probes of the kubelet too: above the limit they fail and the pod is no longer ready",
     ),
     rule_of(
         "regex-glob",
