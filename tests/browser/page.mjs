@@ -118,6 +118,8 @@ test("the speaker sees notes, the next step and clocks", (engine) => live(async 
   await page.click("#scenario-start");
   await until(speaker, () => document.querySelector("#speaker-now").textContent.includes("Ask the audience"));
   assert.match(await speaker.textContent("#speaker-next"), /With a budget/);
+  await until(speaker, () => document.querySelector("#clock-step").textContent === "\u2013");
+  assert.equal(await speaker.isVisible("#results-title"), false, "there is no result before the first step");
   assert.ok(!(await page.textContent("body")).includes("Ask the audience"), "the audience does not see the notes");
   await speaker.click("#speaker-start");
   await until(speaker, () => document.querySelector("#speaker-results").textContent.includes("without"));
