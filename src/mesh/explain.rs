@@ -189,10 +189,10 @@ mod tests {
     fn each_reason_is_distinguished() {
         let around = || registered("2026-08-21T09:00:00Z");
         assert!(why(None, around()).starts_with("annotation missing"));
-        assert!(why(Some("disabled"), around()).starts_with("the pod says"));
+        assert!(why(Some("disabled"), around()).starts_with("the pod has"));
         assert!(why(Some("true"), around()).contains("none of enabled"));
         let disabled = PodContext { namespace_asks: Some("disabled".to_owned()), ..around() };
-        assert!(why(None, disabled).starts_with("the namespace says"));
+        assert!(why(None, disabled).starts_with("the namespace has"));
         let left_out = PodContext { namespace_left_out: true, ..around() };
         assert!(why(Some("enabled"), left_out).contains("leaves this namespace out"));
         assert!(why(Some("enabled"), registered("2026-08-21T11:00:00Z")).starts_with("created before"));

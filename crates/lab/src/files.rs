@@ -155,7 +155,7 @@ mod tests {
         std::fs::write(&mine, "mine").unwrap();
         let gone = folder.path().join("linkerd/namespace.yaml");
         std::fs::remove_file(&gone).unwrap();
-        assert!(export(folder.path()).unwrap_err().to_string().contains("kustomization.yaml is there"));
+        assert!(export(folder.path()).unwrap_err().to_string().contains("kustomization.yaml exists"));
         assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
         assert!(!gone.exists(), "something was written before the refusal");
     }

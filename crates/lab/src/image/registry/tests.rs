@@ -149,7 +149,7 @@ async fn a_refusal_has_the_registrys_own_words() {
     let act = format!("push {}", program.layers[0].digest);
     assert_eq!(
         error,
-        format!("{act}: the registry answered 405 Method Not Allowed: read-only (UNSUPPORTED)")
+        format!("{act}: the registry responded with 405 Method Not Allowed: read-only (UNSUPPORTED)")
     );
 }
 
@@ -171,7 +171,7 @@ async fn no_registry_and_no_tag_are_distinguished() {
     let (client, _fake) = fake().await;
     client.ping().await.unwrap();
     assert_eq!(client.digest("app", "v9").await.unwrap(), None);
-    assert!(client.prove("app", "v9").await.unwrap_err().to_string().contains("answered 404"));
+    assert!(client.prove("app", "v9").await.unwrap_err().to_string().contains("responded with 404"));
 
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = Client::new(free.to_string()).ping().await.unwrap_err().to_string();
