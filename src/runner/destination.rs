@@ -44,7 +44,7 @@ impl Destination {
         let grpc = found.is_some_and(|served| served.grpc);
         let entry = place.entries.iter().find(|entry| entry.service == name);
         // nginx accepts gRPC with TLS only.
-        let entry = entry.filter(|_| load.via != Some(Via::Direct) && !grpc);
+        let entry = entry.filter(|_| load.via != Some(Via::PortForward) && !grpc);
         if let (Some(entry), Some(ingress)) = (entry, run_cluster.ingress) {
             return Ok(Self {
                 target: complete(request(ingress, &entry.host, load)?, load)?,
@@ -54,7 +54,7 @@ impl Destination {
         if load.via == Some(Via::Ingress) {
             let why = if grpc { ", which uses gRPC" } else { "" };
             return Err(anyhow!("the ingress does not lead to service `{name}`{why}"))
-                .hint("`via: direct` sends the load by a port-forward, `senders: 1` from a pod")
+                .hint("`via: port-forward` sends the load by a port-forward, `senders: 1` from a pod")
                 .exit(Exit::Usage);
         }
         if grpc && run_cluster.is_own() {

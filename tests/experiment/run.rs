@@ -18,7 +18,7 @@ steps:
     faults: [{ service: bounced-service, errors: 50%, blocks: 10 }]
     load: &load
       target: minimal-service
-      via: direct
+      via: port-forward
       method: POST
       path: /bounce
       body: '{"rebound":"true","endpoint":"http://bounced-service.default.svc.cluster.local:9090"}'

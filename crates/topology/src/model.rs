@@ -47,7 +47,7 @@ pub enum Probes {
     /// The admin port, which no client calls.
     #[default]
     Admin,
-    /// The service's port: policies of that port apply to the probes, too. One failed probe makes the pod unready.
+    /// The service's port: policies of that port apply to the probes, too. After one failed probe the pod is not ready.
     Service,
 }
 

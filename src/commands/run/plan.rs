@@ -173,10 +173,11 @@ fn check_loads(scenario: &Scenario, file: &str, graph: &Graph) -> anyhow::Result
             return Err(anyhow!("{place}: senders in the cluster call services themselves"))
                 .hint("a load without `senders` is sent through the ingress");
         }
-        let reached = load.senders.is_some() || load.via == Some(Via::Direct) || load.target.contains("://");
+        let reached =
+            load.senders.is_some() || load.via == Some(Via::PortForward) || load.target.contains("://");
         if !reached && !is_entry(&load.target.value) {
             return Err(anyhow!("{place}: `{}` is not an entry point", load.target.value))
-                .hint("a load is sent to a service with `entrypoint: true`, or with `via: direct`");
+                .hint("a load is sent to a service with `entrypoint: true`, or with `via: port-forward`");
         }
     }
     Ok(())

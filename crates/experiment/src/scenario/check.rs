@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::fault::BLOCK;
 use super::{API_VERSION, Fault, Load, Scenario, Step};
 use crate::At;
 use crate::condition::{self, Condition};
@@ -158,11 +159,14 @@ fn check_fault(problems: &mut Problems<'_>, step: &Step, fault: &Fault) {
         problems.add(pods, "`pods` is 0, expected at least 1".to_owned(), None);
     }
     if let Some(blocks) = &fault.blocks {
-        let failing = fault.errors.map(|errors| errors.0 * f64::from(blocks.value));
-        let whole = failing.is_some_and(|failing| (failing - failing.round()).abs() < 1e-9);
-        if !whole || !(1..=1000).contains(&blocks.value) {
-            let text =
-                format!("`blocks: {}` needs `errors` that give a whole number of failures", blocks.value);
+        let failing = fault.errors.map(|errors| errors.0 * f64::from(BLOCK));
+        if blocks.value != BLOCK {
+            let text = format!("invalid `blocks: {}`, expected {BLOCK}", blocks.value);
+            let hint =
+                "the test service has one size of blocks; `sequence: [500, 200]` fails every second request";
+            problems.add(blocks, text, Some(hint.to_owned()));
+        } else if failing.is_none_or(|failing| (failing - failing.round()).abs() >= 1e-9) {
+            let text = format!("`blocks: {BLOCK}` needs `errors` that give a whole number of failures");
             problems.add(blocks, text, Some("for example errors: 70% with blocks: 10".to_owned()));
         }
     }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::At;
 use crate::units::{Expected, Factor, Length, Ratio, as_text};
 
+/// The number of requests in a block of errors: the test service has this size only.
+pub(super) const BLOCK: u32 = 10;
+
 /// What a service does wrong. At least one of `errors`, `sequence`, `delay`, `slow`, `down` and `reset` is given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
@@ -20,8 +23,9 @@ pub struct Fault {
     /// The share of requests answered with an error status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Ratio>,
-    /// With `errors`: each block of so many requests has exactly that share of errors, in random order.
+    /// With `errors`: each block of ten requests has exactly that share of errors, in random order. 10 is the only size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(any(test, feature = "schema"), schemars(extend("minimum" = BLOCK, "maximum" = BLOCK)))]
     pub blocks: Option<At<u32>>,
     /// Statuses returned in turn, repeated; 200 serves the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -57,8 +57,10 @@ pub struct Load {
 pub enum Via {
     /// Through the ingress, whose proxy is then the client.
     Ingress,
-    /// Straight to the service; from this machine by a port-forward, without a client's proxy.
-    Direct,
+    /// From this machine by a port-forward to the service, without a client's proxy.
+    // `direct` is the earlier name, in scenarios and in recorded runs.
+    #[serde(alias = "direct")]
+    PortForward,
 }
 
 /// Where the status that decides about success is.

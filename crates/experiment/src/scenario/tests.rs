@@ -136,10 +136,23 @@ fn all_problems_of_a_file_are_reported_at_once() {
 }
 
 #[test]
+fn blocks_have_the_one_size_of_the_test_service_and_a_whole_number_of_failures() {
+    let fault = "errors: \"${errors}\", at: 1s, for: 2s";
+    for size in ["0", "2", "20"] {
+        let error = broken(fault, &format!("errors: \"${{errors}}\", blocks: {size}"));
+        assert!(error.contains("s.yaml:17:"), "{error}");
+        assert!(error.contains(&format!("invalid `blocks: {size}`, expected 10")), "{error}");
+    }
+    let ten = SMALL.replacen(fault, "errors: \"${errors}\", blocks: 10", 1);
+    parse(&ten).unwrap();
+    let quarter = ten.replacen("default: 50%, choices: [50%, 100%]", "default: 25%", 1);
+    assert!(parse(&quarter).unwrap_err().contains("whole number of failures"));
+}
+
+#[test]
 fn faults_and_loads_that_make_no_sense_are_errors() {
     let fault = |text: &str| broken("errors: \"${errors}\", at: 1s, for: 2s", text);
     assert!(fault("blocks: 10, errors: \"${errors}\", sequence: [500]").contains("exclude each other"));
-    assert!(fault("errors: \"${errors}\", blocks: 3").contains("whole number of failures"));
     assert!(fault("errors: \"${errors}\", down: true").contains("cannot be combined"));
     let words = fault("sequence: [\"${errors}\"]");
     assert!(words.contains("s.yaml:17:"), "{words}");
