@@ -86,7 +86,7 @@ async fn a_client_in_this_process_forwards_a_port_without_a_socket() {
     pods.create(&PostParams::default(), &serde_json::from_value(pod).expect("a pod")).await.expect("creates");
     let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
     let mut stream = forwarder.take_stream(9090).expect("a stream");
-    // In several pieces, less than what stays in buffers while nobody reads.
+    // In several pieces, less than what stays in buffers while no client reads.
     let sent = vec![7; 8_000];
     let (mut reader, mut writer) = tokio::io::split(&mut stream);
     let mut received = vec![0; sent.len()];
