@@ -243,7 +243,7 @@ without effect
 }
 
 #[test]
-fn an_override_is_shown_beside_the_limit_of_an_identity() {
+fn an_override_is_shown_next_to_the_limit_of_an_identity() {
     let mut inbound = inbound();
     let account = |name: &str| json!({"kind": "ServiceAccount", "name": name});
     let limit = json!({"spec": {
