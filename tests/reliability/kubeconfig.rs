@@ -210,6 +210,9 @@ fn the_home_is_byte_identical_after_up_and_down() {
         let before = everything(home.path());
         home.good("up --provider embedded");
         assert!(read(&home).contains("embedded-meshy"));
+        let planned = home.run("down --dry-run");
+        let said = String::from_utf8_lossy(&planned.stderr);
+        assert!(said.contains("would remove context `embedded-meshy` of the kubeconfig"), "{said}");
         home.good("down --yes");
         assert_eq!(everything(home.path()), before, "{text:?}");
     }

@@ -162,7 +162,9 @@ impl Provider {
         match self {
             Self::Existing(existing) => existing.would_delete(env, record).await,
             Self::Kind(_) | Self::Embedded(_) => {
-                Ok(self.parts(record).await?.into_iter().map(|part| part.name).collect())
+                let context = format!("context `{}` of the kubeconfig", record.context);
+                let parts = self.parts(record).await?.into_iter().map(|part| part.name);
+                Ok(parts.chain([context]).collect())
             }
         }
     }
