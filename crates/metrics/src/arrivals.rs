@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::series::Series;
-use super::stat::arrives_at_application;
+use super::stat::{TEST_ADMIN_PORT, arrives_at_application};
 use super::window::Window;
-
-/// The port on which experiments control the test service; requests there are not those of a client.
-const TEST_ADMIN_PORT: &str = "9091";
 
 /// Attempts of one client that arrived at a workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

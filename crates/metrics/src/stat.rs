@@ -10,6 +10,9 @@ use super::ratio::share;
 use super::series::Series;
 use super::window::Window;
 
+/// The port on which experiments control the test service; requests there are not those of a client.
+pub(super) const TEST_ADMIN_PORT: &str = "9091";
+
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -150,9 +153,14 @@ fn finish(rows: BTreeMap<(String, String), Sums>, window: &Window) -> Vec<Row> {
 }
 
 /// Kubelet's probes count as traffic only on request; what arrives at the proxy's own admin port (probes of the proxy,
-/// these very scrapes) never is.
+/// these very scrapes) never is. Neither is what meshy itself asks of the test service while it measures: on a real Linkerd a
+/// port-forward passes the pod's proxy, as requests of a client without an identity.
 pub(super) fn arrives_at_application(series: &Series, with_probes: bool) -> bool {
-    !series.is("target_port", "4191") && (with_probes || !series.is("route_name", "probe"))
+    let is_probe = series.is("route_name", "probe");
+    let controls = series.is("target_port", TEST_ADMIN_PORT)
+        && !is_probe
+        && series.label("client_id").is_none_or(|client| client.is_empty());
+    !series.is("target_port", "4191") && !controls && (with_probes || !is_probe)
 }
 
 #[cfg(test)]
@@ -183,6 +191,20 @@ mod tests {
         assert_eq!((rows[0].meshed_count, rows[0].pods_count), (Some(1), Some(1)));
         assert_eq!((rows[1].meshed_count, rows[1].success_ratio), (Some(0), None));
         assert_eq!(table(&window(dump), &pods, by, true)[0].responses_count, 9651 + 380);
+    }
+
+    #[test]
+    fn what_meshy_asks_of_the_test_service_is_no_traffic() {
+        let line = |labels: &str| {
+            format!("response_total{{direction=\"inbound\",classification=\"success\",{labels}}} 7\n")
+        };
+        let dump = [
+            line(r#"target_port="9091",tls="no_identity""#),
+            line(r#"target_port="9091",tls="true",client_id="web.default""#),
+            line(r#"target_port="9090",tls="no_identity""#),
+        ];
+        let rows = table(&window(&dump.concat()), &[pod("a", true)], By::Pod, false);
+        assert_eq!(rows[0].responses_count, 14);
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub fn calls(id: &'static str, namespace: &str, service: &str, what: String) -> 
         "consecutive-retries" => "retry at one edge only, close to the client, or use a retry budget",
         "inner-timeout" => "let the inner timeout × attempts be shorter than the outer timeout",
         "retries-without-timeout" => {
-            "set `timeout.linkerd.io/request`; `retry.linkerd.io/timeout` does not bound the last attempt"
+            "set `timeout.linkerd.io/request` (with a ServiceProfile, `timeout` of its routes); `retry.linkerd.io/timeout` does not \
+             bound the last attempt"
         }
         _ => "use a ServiceProfile, whose retry budget bounds the retries of each client",
     };
