@@ -123,11 +123,28 @@ const EXPERIMENT: &[&str] = &[
     "inject deploy/minimal-service",
 ];
 
+/// Who may call. Without a Server it applies to nothing, but `policy show` reads the authentications that it names.
+const AUTHORIZATION: &str = "apiVersion: policy.linkerd.io/v1alpha1
+kind: MeshTLSAuthentication
+metadata: { name: anyone, namespace: default }
+spec: { identities: ['*'] }
+---
+apiVersion: policy.linkerd.io/v1alpha1
+kind: AuthorizationPolicy
+metadata: { name: anyone, namespace: default }
+spec:
+  targetRef: { kind: Namespace, name: default }
+  requiredAuthenticationRefs:
+    - { group: policy.linkerd.io, kind: MeshTLSAuthentication, name: anyone }
+";
+
 #[test]
 fn the_roles_grant_what_the_commands_need_and_nothing_more() {
     let home = Home::new();
     home.good("up --provider embedded");
     home.good("sp apply");
+    std::fs::write(home.path().join("authorization.yaml"), AUTHORIZATION).expect("a file");
+    home.good("deploy -f authorization.yaml");
     let of =
         |lines: &[&str]| -> BTreeSet<Right> { lines.iter().flat_map(|line| used(&home, line)).collect() };
     let (measure, experiment) = (granted("measure"), granted("experiment"));

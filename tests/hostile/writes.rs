@@ -22,8 +22,9 @@ const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitio
 const MOST_CPU: f64 = 10.0;
 
 /// What a request may add to the lab's memory while it runs, in bytes. A body has up to 3 MiB: some 100,000 values, of which a
-/// write holds several copies (what was sent, the object with its defaults, who manages which field).
-const MOST_MEMORY: u64 = 256_000_000;
+/// write holds several copies (what was sent, the object with its defaults, who manages which field). The lab returns free memory
+/// between requests, so a request also counts what an earlier one needed and gave back: up to 263 MB were measured.
+const MOST_MEMORY: u64 = 320_000_000;
 
 /// HTTP clients read a hundred header lines at most.
 const MOST_HEADERS: usize = 100;

@@ -6,7 +6,7 @@ use crate::labels::{count, factor, latency, percent, rate, shown};
 use crate::model::{CallEdge, CallGraph};
 
 /// The most columns of the lines that lead to a name; deeper levels are cut on the left.
-const MOST_LEAD: usize = 16;
+const MOST_LEAD: usize = 14;
 /// The fewest columns of the names.
 const LEAST_NAMES: usize = 20;
 

@@ -125,7 +125,7 @@ async fn filters_change_headers_of_requests_and_responses_and_redirect() {
     let (client, server) = meshed(
         routed(rules),
         Arc::new(|_, _| {
-            Response::builder().header("x-gone", "1").header("x-both", "own").body(Bytes::new()).unwrap()
+            Response::builder().header("x-gone", "1").header("x-both", "own").body("ok".into()).unwrap()
         }),
     );
     let request =
