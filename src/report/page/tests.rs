@@ -49,10 +49,26 @@ fn the_report_has_the_result_the_totals_of_each_step_and_each_expectation() {
         let requests = format!("<td>{}<td><b>", step.traffic.requests_count);
         assert!(details.contains(&requests), "{requests}");
     }
-    assert!(details.contains("succeeded on the first attempt") && details.contains("failed, retry budget"));
     for result in &run.condition_results {
         assert!(pictures.contains(&escape(&result.to_string())), "{result}");
     }
+}
+
+#[test]
+fn outcomes_are_rows_with_their_share_and_none_for_nothing() {
+    let known = Outcomes {
+        requests_count: 40,
+        first_attempt_count: Some(30),
+        after_retries_count: Some(0),
+        no_budget_count: 10,
+        ..Outcomes::default()
+    };
+    let mut page = String::new();
+    outcomes(&mut page, &known).expect("a text");
+    assert!(page.contains("succeeded on the first attempt<td>30<td>"), "{page}");
+    assert!(page.contains("failed, retry budget exhausted<td>10<td>25%"), "{page}");
+    assert!(!page.contains("after retries") && !page.contains("timed out"), "{page}");
+    assert!(page.contains("rejected by the circuit breaker<td>-<td>"), "what is not known has a row: {page}");
 }
 
 /// The policy of the page allows no style attributes, and only those style sheets whose hash it names.
