@@ -6,9 +6,9 @@ use crate::labels::{count, factor, latency, percent, rate, shown};
 use crate::model::{CallEdge, CallGraph};
 
 /// The most columns of the lines that lead to a name; deeper levels are cut on the left.
-const MOST_LEAD: usize = 14;
+const MOST_LEAD: usize = 12;
 /// The fewest columns of the names.
-const LEAST_NAMES: usize = 20;
+const LEAST_NAMES: usize = 19;
 
 /// Titles of the columns after the tree.
 const TITLES: [&str; 8] = ["REQUESTS", "RPS", "EFFECTIVE", "ACTUAL", "ATTEMPTS/REQ", "P50", "P99", "MTLS"];
