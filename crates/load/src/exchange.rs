@@ -34,7 +34,7 @@ pub(crate) async fn exchange(
 ///
 /// # Errors
 /// There is no connection, it ends before the response, or the body is larger than 1 MiB. A response that does not come in time is
-/// an [`Elapsed`].
+/// an `Elapsed`.
 pub async fn request_once(target: &Target, patience: Duration) -> anyhow::Result<Response<Bytes>> {
     let connector = Connector::new(Arc::new(Tcp), 1);
     let id = HeaderValue::from_static("0");
