@@ -188,7 +188,7 @@ async fn request(ingress: SocketAddr, probe: &Probe) -> anyhow::Result<Response>
     let response = sender.send_request(request).await?;
     let header =
         |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (status, error) = (response.status().as_u16(), header("l5d-proxy-error"));
+    let (status, error) = (response.status().as_u16(), header(names::PROXY_ERROR));
     let closes = header("l5d-proxy-connection").is_some();
     response.into_body().collect().await?;
     connection.abort();

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
+use meshy_linkerd::names;
 use meshy_load::{Target, request_once};
 use meshy_policy::policy::Pauses;
 use meshy_policy::policy::probe::until;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
-/// The header of responses that a Linkerd proxy makes itself.
-const PROXY_ERROR: &str = "l5d-proxy-error";
 /// The gRPC status of a service without an endpoint.
 const UNAVAILABLE: &str = "14";
 /// What ingress-nginx writes below its own error pages; a service's nginx has its version there by default.
@@ -35,7 +34,7 @@ async fn is_reached(target: &Target) -> bool {
 /// Whether a response says that nothing leads to the service yet. The service may respond with each of these statuses itself.
 fn is_of_proxy(response: &Response<impl AsRef<[u8]>>) -> bool {
     let status = response.status();
-    if response.headers().contains_key(PROXY_ERROR) {
+    if response.headers().contains_key(names::PROXY_ERROR) {
         // Others are decisions, such as a denied or limited request: the proxy is that of the service.
         let is_unavailable = response.headers().get("grpc-status").is_some_and(|code| code == UNAVAILABLE);
         return status.is_server_error() || status == StatusCode::NOT_FOUND || is_unavailable;

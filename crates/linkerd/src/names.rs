@@ -36,6 +36,9 @@ pub const PROXY_CONTAINER: &str = "linkerd-proxy";
 pub const INIT_CONTAINER: &str = "linkerd-init";
 /// The port of the proxy for metrics, liveness and readiness.
 pub const ADMIN_PORT: u16 = 4191;
+
+/// The header of responses that a proxy makes itself: why.
+pub const PROXY_ERROR: &str = "l5d-proxy-error";
 /// The port of the proxy that receives the inbound traffic of the pod.
 pub const INBOUND_PORT: u16 = 4143;
 /// The port of the proxy that receives the outbound traffic of the pod.

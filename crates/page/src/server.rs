@@ -51,7 +51,7 @@ impl Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let addr = listener.local_addr()?;
         // A run that goes on has no report yet.
-        let recorded = controls.is_none().then(|| save::served(&hub, reporter));
+        let recorded = controls.is_none().then(|| save::served(&hub, reporter).into());
         let site = Arc::new(Site { guard: Guard::new(addr.port()), hub, controls, reporter, recorded });
         Ok(Self { listener, addr, site })
     }

@@ -1,6 +1,7 @@
 //! The load that a topology can serve.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::model::{ServiceSpec, Step, Topology};
 
@@ -15,6 +16,14 @@ pub struct CapacityLimit {
     pub visits: f64,
     /// How long a request keeps a worker of the limiting service busy without load, in seconds.
     pub busy_seconds: f64,
+}
+
+impl fmt::Display for CapacityLimit {
+    /// What a load above it is compared with in a warning.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { service, requests_per_second, .. } = self;
+        write!(f, "the capacity of {requests_per_second:.1}/s: all workers of `{service}` are busy")
+    }
 }
 
 /// Returns how often each service is called for one request, which is spread evenly over the entry points. Optional calls count by

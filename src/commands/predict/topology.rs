@@ -176,10 +176,7 @@ pub(super) fn run(
         let entry = model.services[model.entry].name.clone();
         let limit = capacity_limit(&topology);
         if let Some(limit) = limit.as_ref().filter(|limit| limit.requests_per_second < rate) {
-            context.report.warn(format!(
-                "a load of {rate}/s at `{entry}` is above the capacity of {:.1}/s: all workers of `{}` are busy",
-                limit.requests_per_second, limit.service
-            ));
+            context.report.warn(format!("a load of {rate}/s at `{entry}` is above {limit}"));
         }
         entries.push(Entry {
             entry,

@@ -69,10 +69,7 @@ pub(super) fn overloads(plan: &Plan) -> Vec<String> {
     let loads = plan.scenario.steps.iter().filter_map(|step| Some((&step.name.value, step.load.as_ref()?)));
     let above = loads.filter(|(_, load)| load.rate.value.0 > limit.requests_per_second);
     let warning = |(step, load): (&String, &scenario::Load)| {
-        format!(
-            "step `{step}` sends {}/s, above the capacity of {:.1}/s: all workers of `{}` are busy",
-            load.rate.value.0, limit.requests_per_second, limit.service
-        )
+        format!("step `{step}` sends {}/s, above {limit}", load.rate.value.0)
     };
     above.map(warning).collect()
 }

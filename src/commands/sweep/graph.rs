@@ -216,10 +216,7 @@ fn check(topology: &Topology, model: &Model) -> anyhow::Result<()> {
 fn warn_of_overload(context: &Context, topology: &Topology, models: &[Model]) {
     let most = models.iter().map(|model| model.load.rate).fold(0.0, f64::max);
     if let Some(limit) = capacity_limit(topology).filter(|limit| limit.requests_per_second < most) {
-        context.report.warn(format!(
-            "a load of {most}/s is above the capacity of {:.1}/s: all workers of `{}` are busy",
-            limit.requests_per_second, limit.service
-        ));
+        context.report.warn(format!("a load of {most}/s is above {limit}"));
     }
 }
 

@@ -120,7 +120,7 @@ fn profile(name: &str, budget: &RetryBudget, timeout: Option<Duration>) -> Value
     json!({
         "apiVersion": names::PROFILE_API_VERSION,
         "kind": names::PROFILE_KIND,
-        "metadata": {"name": format!("{name}.${{namespace}}.svc.cluster.local")},
+        "metadata": {"name": names::service_fqdn(name, "${namespace}")},
         "spec": {
             "routes": [route],
             "retryBudget": {

@@ -105,10 +105,10 @@ impl PolicyPlan {
 
     /// Returns the rule of a request and the path prefix that it matched.
     fn rule(&self, request: &Request<RequestBody>) -> Option<(&Rule, Option<&str>)> {
-        if self.policy.routes.is_empty() {
-            return Some((self.default.as_ref()?, None));
-        }
-        match find_rule(&self.policy.routes, request, host(request)) {
+        let routes = &self.policy.routes;
+        // The host is read from the headers, which is not needed without a route.
+        let host = if routes.is_empty() { None } else { host(request) };
+        match find_rule(routes, request, host) {
             Some(found) => Some((self.rules.get(found.route)?.get(found.rule)?, found.prefix)),
             None => Some((self.default.as_ref()?, None)),
         }

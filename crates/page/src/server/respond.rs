@@ -24,7 +24,7 @@ pub(super) struct Site {
     pub(super) controls: Option<Arc<dyn Controls>>,
     pub(super) reporter: Reporter,
     /// The page of a recorded run.
-    pub(super) recorded: Option<String>,
+    pub(super) recorded: Option<Bytes>,
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -86,8 +86,7 @@ async fn route(site: &Site, request: Request<Incoming>) -> Response<Body> {
         (true, "/speaker") if site.controls.is_none() => plain(StatusCode::NOT_FOUND, NO_SPEAKER),
         (true, path) => match assets::find(path) {
             Some(asset) if path == "/" => {
-                let page =
-                    site.recorded.clone().map_or(Bytes::from_static(asset.content.as_bytes()), Bytes::from);
+                let page = site.recorded.clone().unwrap_or(Bytes::from_static(asset.content.as_bytes()));
                 text(StatusCode::OK, asset.media_type, page)
             }
             Some(asset) => text(StatusCode::OK, asset.media_type, asset.content),

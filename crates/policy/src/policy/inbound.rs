@@ -52,12 +52,7 @@ pub(super) async fn read(
         routes: of_servers(routes),
         ..Inbound::default()
     };
-    // Nothing names an authentication where there is no policy.
-    let namespaces = match found.policies.is_empty() {
-        true => BTreeSet::new(),
-        false => authentication_namespaces(&found.policies, namespace),
-    };
-    for of in namespaces {
+    for of in authentication_namespaces(&found.policies, namespace) {
         let (mesh_tls, networks) = tokio::try_join!(
             list(kinds, ALPHA, "MeshTLSAuthentication", &of),
             list(kinds, ALPHA, "NetworkAuthentication", &of),
@@ -146,10 +141,11 @@ fn parsed<T>(
     found
 }
 
-/// The namespaces of the authentications that policies name, and their own.
+/// The namespaces of the authentications that policies name, and their own; none without a policy.
 fn authentication_namespaces(policies: &[(String, AuthorizationPolicy)], own: &str) -> BTreeSet<String> {
     let references = policies.iter().flat_map(|(_, policy)| &policy.required_authentication_refs);
-    references.filter_map(|one| one.namespace.clone()).chain([own.to_owned()]).collect()
+    let own = (!policies.is_empty()).then(|| own.to_owned());
+    references.filter_map(|one| one.namespace.clone()).chain(own).collect()
 }
 
 /// Returns the routes whose parent is a Server.
