@@ -1,5 +1,5 @@
-//! Credential plugins: a program that a kubeconfig's user names (`exec`). It runs only for a context that the user named, its
-//! output is bounded, and it ends with the command that waits for it.
+//! Credential plugins: a program that a kubeconfig's user names (`exec`). It runs only for a context that the user
+//! named, in this command or in the `up` of the lab; its output is bounded, and it ends with the command that waits for it.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;

@@ -183,7 +183,7 @@ pub const RULES: &[Rule] = &[
         Error,
         "clients of a headless service connect to pod addresses, which have no profile",
     ),
-    rule_of("status-range", Warning, "a missing end counts as 0, so the range contains no status"),
+    rule_of("status-range", Warning, "a missing `max` counts as 0, so the range contains no status"),
     rule_of(
         "timeout-backend-request",
         Error,
