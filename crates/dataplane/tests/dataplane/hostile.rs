@@ -246,7 +246,7 @@ async fn a_request_with_two_framings_reaches_the_application_as_one_or_not_at_al
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_cannot_hide_headers_from_the_next_hop_by_naming_them_in_connection() {
+async fn headers_that_connection_names_are_not_passed_on() {
     let raw =
         b"GET / HTTP/1.1\r\nhost: web\r\nconnection: close, x-internal, l5d-client-id\r\nx-internal: 1\r\n\
         connection: x-other\r\nx-other: 2\r\n\r\n";
