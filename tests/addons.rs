@@ -119,7 +119,7 @@ async fn every_manifest_is_accepted_strictly_and_the_second_time_nothing_changes
     ] {
         applier.run(manifest::parse(text).unwrap()).await.unwrap();
     }
-    assert_eq!(gateway::find(kinds.client()).await.unwrap(), gateway::Definitions::Ours);
+    assert_eq!(gateway::find(kinds.client(), gateway::INSTALLED).await.unwrap(), gateway::Definitions::Ours);
     let found = existing::find(kinds.client()).await.unwrap();
     assert_eq!(found, existing::Found::Ours { version: "edge-26.6.3".to_owned() });
 }
@@ -195,7 +195,7 @@ async fn what_others_installed_is_taken_or_refused_and_never_replaced() {
     let annotations = definitions[0].metadata.annotations.as_mut().unwrap();
     annotations.insert("gateway.networking.k8s.io/bundle-version".to_owned(), "v1.9.0".to_owned());
     applier.run(definitions).await.unwrap();
-    let found = gateway::find(kinds.client()).await.unwrap();
+    let found = gateway::find(kinds.client(), gateway::INSTALLED).await.unwrap();
     let is_above =
         matches!(&found, gateway::Definitions::Foreign(version, gateway::Fit::Above) if version == "v1.9.0");
     assert!(is_above, "{found:?}");

@@ -65,6 +65,8 @@ struct Inputs {
     kinds: Kinds,
     /// Whether the control plane is part of the cluster, or why that is not known.
     built_in: Result<bool, SharedError>,
+    /// The version of Linkerd, if there is one whose settings can be read.
+    linkerd: Option<String>,
 }
 
 /// All checks in the order of the table. One that needs an earlier one reports that: nothing is left out silently.
@@ -93,7 +95,8 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let kinds = Kinds::new(client.clone());
     let found = existing::find(client).await;
     let built_in = built_in(client).await.map_err(SharedError::from);
-    let inputs = Inputs { client: client.clone(), kinds, built_in };
+    let linkerd = found.as_ref().ok().and_then(version_of).map(str::to_owned);
+    let inputs = Inputs { client: client.clone(), kinds, built_in, linkerd };
     let checks = CHECKS.iter().map(|(group, check, run)| {
         let inputs = &inputs;
         async move { outcome(group, check, run(inputs).await) }
@@ -222,7 +225,8 @@ async fn gateway_api(s: &Inputs) -> Finding {
         Ok(false) => {}
         Err(why) => return not_readable(why),
     }
-    match gateway::find(&s.client).await {
+    let tested = supported::gateway(s.linkerd.as_deref());
+    match gateway::find(&s.client, tested).await {
         Ok(gateway::Definitions::Absent) => (
             Verdict::Warning,
             "no HTTPRoute".to_owned(),
@@ -232,7 +236,7 @@ async fn gateway_api(s: &Inputs) -> Finding {
         Ok(gateway::Definitions::Foreign(version, gateway::Fit::Inside)) => (Verdict::Ok, version, None),
         Ok(gateway::Definitions::Foreign(version, gateway::Fit::Above)) => (
             Verdict::Warning,
-            gateway::above(&version),
+            tested.above(&version),
             Some("`meshy lint` reports routes with fields that Linkerd does not read"),
         ),
         Err(error) => {
@@ -358,10 +362,14 @@ async fn data_plane(s: &Inputs, evaluate: fn(&[Pod]) -> Finding) -> Finding {
     evaluate(&meshed)
 }
 
-fn version_check(info: &Info, found: &Found) -> Finding {
-    let linkerd = match found {
+fn version_of(found: &Found) -> Option<&str> {
+    match found {
         Found::Nothing => None,
-        Found::Ours { version } | Found::Foreign { version } => Some(version.as_str()),
-    };
-    supported::evaluate(&format!("{}.{}", info.major, info.minor.trim_end_matches('+')), linkerd)
+        Found::Ours { version } | Found::Foreign { version } => Some(version),
+    }
+}
+
+fn version_check(info: &Info, found: &Found) -> Finding {
+    let kubernetes = format!("{}.{}", info.major, info.minor.trim_end_matches('+'));
+    supported::evaluate(&kubernetes, version_of(found))
 }

@@ -12,7 +12,7 @@ use meshy_base::error::{Advise as _, Exit};
 const INJECT: &str = "linkerd.io/inject";
 
 /// The prefixes of annotations that configure a proxy.
-const CONFIG: [&str; 2] = ["config.linkerd.io/", "config.alpha.linkerd.io/"];
+const CONFIG: [&str; 3] = ["config.linkerd.io/", "config.alpha.linkerd.io/", "config.beta.linkerd.io/"];
 
 /// The identity of senders. Policies for the clients of a service apply to them as to a workload with this identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,7 @@ mod tests {
                     "annotations": {
                         "linkerd.io/inject": "enabled",
                         "config.linkerd.io/proxy-log-level": "warn",
+                        "config.beta.linkerd.io/proxy-enable-native-sidecar": "true",
                         "checksum/config": "1",
                     },
                 },
@@ -90,6 +91,11 @@ mod tests {
         let identity = Identity::of_deployment(&deployment);
         assert_eq!(identity.service_account.as_deref(), Some("web"));
         let names: Vec<&str> = identity.annotations.keys().map(String::as_str).collect();
-        assert_eq!(names, ["config.linkerd.io/proxy-log-level", "linkerd.io/inject"]);
+        let expected = [
+            "config.beta.linkerd.io/proxy-enable-native-sidecar",
+            "config.linkerd.io/proxy-log-level",
+            "linkerd.io/inject",
+        ];
+        assert_eq!(names, expected);
     }
 }

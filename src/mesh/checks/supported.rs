@@ -1,5 +1,7 @@
 //! Which versions go together: inside, above what was tried, or a failure that has a name.
 
+use meshy_lab::addons::linkerd::gateway::{self, Tested};
+
 use super::Verdict;
 
 /// What is known to go together.
@@ -8,6 +10,8 @@ struct Supported {
     linkerd: &'static [&'static str],
     /// Kubernetes, both ends included.
     kubernetes: [(u32, u32); 2],
+    /// Gateway API, both ends included (linkerd.io, features, "Gateway API support").
+    gateway: [gateway::Version; 2],
     /// What else belongs to it, for the eye.
     with: &'static str,
     /// The page or file that lists the versions.
@@ -27,8 +31,18 @@ const RELEASE: &str = "linkerd.io, release notes of the version";
 const SUPPORTED: &[Supported] = &[
     // Linkerd tests 1.36 from edge-26.8.2 on (linkerd2#15563).
     Supported {
-        linkerd: &["edge-26.8.", "edge-26.9.", "edge-26.10.", "edge-26.11.", "edge-26.12."],
+        linkerd: &[
+            "edge-26.8.2",
+            "edge-26.8.3",
+            "edge-26.8.4",
+            "edge-26.8.5",
+            "edge-26.9.",
+            "edge-26.10.",
+            "edge-26.11.",
+            "edge-26.12.",
+        ],
         kubernetes: [(1, 31), (1, 36)],
+        gateway: [(1, 2, 1), (1, 5, 1)],
         with: "Gateway API 1.2.1 to 1.5.1, ingress-nginx 1.15",
         source: "linkerd2, integration workflow (#15563)",
         read_on: "2026-11-28",
@@ -37,6 +51,7 @@ const SUPPORTED: &[Supported] = &[
     Supported {
         linkerd: &["edge-26.", "2.20", "enterprise-2.20"],
         kubernetes: [(1, 31), (1, 35)],
+        gateway: [(1, 2, 1), (1, 5, 1)],
         with: "Gateway API 1.2.1 to 1.5.1, ingress-nginx 1.15",
         source: VERSIONS,
         read_on: "2026-11-28",
@@ -47,6 +62,7 @@ const SUPPORTED: &[Supported] = &[
         // The release was made of edge-25.10.
         linkerd: &["edge-25.10.", "edge-25.11.", "edge-25.12.", "2.19", "enterprise-2.19"],
         kubernetes: [(1, 29), (1, 35)],
+        gateway: [(1, 1, 1), (1, 2, 1)],
         with: "Gateway API 1.1.1 to 1.2.1",
         source: RELEASE,
         read_on: "2026-11-28",
@@ -55,6 +71,7 @@ const SUPPORTED: &[Supported] = &[
     Supported {
         linkerd: &["edge-25.", "2.18", "enterprise-2.18"],
         kubernetes: [(1, 22), (1, 32)],
+        gateway: [(1, 1, 1), (1, 2, 1)],
         with: "Gateway API 1.1.1 to 1.2.1",
         source: VERSIONS,
         read_on: "2026-11-28",
@@ -63,6 +80,7 @@ const SUPPORTED: &[Supported] = &[
     Supported {
         linkerd: &["edge-24.12.", "2.17", "enterprise-2.17"],
         kubernetes: [(1, 22), (1, 31)],
+        gateway: [(0, 7, 0), (1, 1, 1)],
         with: "Gateway API 0.7 to 1.1.1",
         source: VERSIONS,
         read_on: "2026-11-28",
@@ -71,6 +89,7 @@ const SUPPORTED: &[Supported] = &[
     Supported {
         linkerd: &["edge-24.", "2.16", "enterprise-2.16"],
         kubernetes: [(1, 22), (1, 29)],
+        gateway: [(0, 7, 0), (1, 1, 1)],
         with: "Gateway API 0.7 to 1.1.1",
         source: VERSIONS,
         read_on: "2026-11-28",
@@ -85,6 +104,23 @@ const SIDECARS: (u32, u32) = (1, 29);
 /// The first rows, whose proxies are native sidecars.
 const NATIVE_SIDECARS: usize = 2;
 
+impl Supported {
+    /// Whether the row is that of a version of Linkerd; without Linkerd each is.
+    fn fits(&self, linkerd: Option<&str>) -> bool {
+        linkerd.is_none_or(|l| self.linkerd.iter().any(|p| l.trim_start_matches("stable-").starts_with(p)))
+    }
+}
+
+/// Returns the versions of Gateway API that a Linkerd is tested with: those of the Linkerd that meshy installs, if there is no
+/// Linkerd or its version is in no row.
+pub(super) fn gateway(linkerd: Option<&str>) -> Tested<'_> {
+    let row = SUPPORTED.iter().find(|row| linkerd.is_some() && row.fits(linkerd));
+    match (linkerd, row) {
+        (Some(linkerd), Some(row)) => Tested { linkerd, range: row.gateway },
+        _ => gateway::INSTALLED,
+    }
+}
+
 /// A verdict on a pair of versions; without Linkerd the newest row applies.
 pub(super) fn evaluate(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
     let mut numbers = kubernetes.split('.').filter_map(|n| n.parse::<u32>().ok());
@@ -92,12 +128,9 @@ pub(super) fn evaluate(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, Str
         return (Verdict::Warning, format!("Kubernetes {kubernetes} is of no known version"), None);
     };
     let version = (major, minor);
-    let fits = |c: &Supported| {
-        linkerd.is_none_or(|l| c.linkerd.iter().any(|p| l.trim_start_matches("stable-").starts_with(p)))
-    };
     let pair = linkerd
         .map_or(format!("Kubernetes {kubernetes}"), |l| format!("Kubernetes {kubernetes}, Linkerd {l}"));
-    let Some((row, supported)) = SUPPORTED.iter().enumerate().find(|(_, c)| fits(c)) else {
+    let Some((row, supported)) = SUPPORTED.iter().enumerate().find(|(_, c)| c.fits(linkerd)) else {
         return (Verdict::Warning, format!("{pair}: a Linkerd that was not tried"), None);
     };
     if row < NATIVE_SIDECARS && version < SIDECARS {
@@ -137,6 +170,7 @@ mod tests {
         assert_eq!(verdict("1.37", Some("edge-26.6.3")), Verdict::Warning);
         assert_eq!(verdict("1.30", Some("edge-26.6.3")), Verdict::Warning);
         assert_eq!(verdict("1.36", Some("edge-26.8.3")), Verdict::Ok);
+        assert!(evaluate("1.36", Some("edge-26.8.1")).1.contains("tested by meshy"), "the row before 26.8.2");
         assert_eq!(verdict("1.35", Some("edge-25.10.7")), Verdict::Ok);
         assert_eq!(verdict("1.36", Some("edge-25.10.7")), Verdict::Warning);
         assert_eq!(verdict("1.32", Some("stable-2.18.1")), Verdict::Ok);
@@ -147,6 +181,23 @@ mod tests {
         let (failed, why, hint) = evaluate("1.27", Some("edge-26.6.3"));
         assert_eq!(failed, Verdict::Failed);
         assert!(why.contains("native sidecars") && hint.is_some());
+    }
+
+    #[test]
+    fn the_range_of_gateway_api_is_that_of_the_linkerd_of_the_cluster() {
+        assert_eq!(gateway(None), gateway::INSTALLED);
+        assert_eq!(gateway(Some("of an unknown version")), gateway::INSTALLED);
+        assert_eq!(gateway(Some("edge-26.9.1")).range, gateway::INSTALLED.range);
+        assert_eq!(
+            gateway(Some("stable-2.18.1")),
+            Tested { linkerd: "stable-2.18.1", range: [(1, 1, 1), (1, 2, 1)] }
+        );
+        for row in SUPPORTED {
+            let [low, high] = row.gateway;
+            let named = row.with.contains(&format!("Gateway API {}.{}", low.0, low.1))
+                && row.with.contains(&format!(" to {}.{}.{}", high.0, high.1, high.2));
+            assert!(named, "{}", row.with);
+        }
     }
 
     #[test]

@@ -174,7 +174,7 @@ async fn install_quietly(
         proof::webhooks_respond(kinds, deadline, step).await?;
         return Ok(format!("{version}, taken as it is"));
     }
-    let gateway = gateway::find(kinds.client()).await?;
+    let gateway = gateway::find(kinds.client(), gateway::INSTALLED).await?;
     let mut manifests = match &options.linkerd_manifest {
         Some(given) => Manifests::part(given.clone()),
         None => {
@@ -184,7 +184,7 @@ async fn install_quietly(
     };
     if let gateway::Definitions::Foreign(version, fit) = gateway {
         if fit == gateway::Fit::Above {
-            report.warn(gateway::above(&version));
+            report.warn(gateway::INSTALLED.above(&version));
         }
         report.say(format!("Gateway API {version} is installed already; its CRDs stay unchanged"));
         manifests.base.retain(|object| !gateway::is_definition(object));
