@@ -126,6 +126,8 @@ pub struct Clients {
     callers: BTreeSet<(String, Workload)>,
     tracks: BTreeMap<Key, Track>,
     pauses: Pauses,
+    /// All proxies are scraped the next time: the last probe was counted by none of the known clients.
+    look_again: bool,
 }
 
 impl Clients {
@@ -161,8 +163,18 @@ impl Clients {
         let (callers, tracks) = Default::default();
         let (client, service) = (client.clone(), service.clone());
         let pauses = Pauses::Short;
-        let mut clients =
-            Self { client, service, addresses, pods, _watch: watch, only, callers, tracks, pauses };
+        let mut clients = Self {
+            client,
+            service,
+            addresses,
+            pods,
+            _watch: watch,
+            only,
+            callers,
+            tracks,
+            pauses,
+            look_again: false,
+        };
         clients.scrape().await;
         Ok(clients)
     }
@@ -203,6 +215,8 @@ impl Clients {
             probe().await?;
             self.scrape().await;
             let (uses, strays) = self.recent(evidence);
+            // The sender may be a proxy that had sent no request to the service when it was scraped.
+            self.look_again = uses + strays == 0.0;
             Ok(uses > 0.0 && strays == 0.0)
         };
         until(pauses, deadline, used).await
@@ -222,7 +236,7 @@ impl Clients {
         if self.only.is_empty() { self.callers.iter().any(is) } else { self.only.iter().any(is) }
     }
 
-    /// Scrapes the candidates, and proxies that were not scraped before.
+    /// Scrapes the candidates, and proxies of which it is not known whether they are clients.
     async fn scrape(&mut self) {
         let pods: Vec<Pod> = self.pods.state().iter().map(|pod| Pod::of(pod)).collect();
         // The proxies of the control plane call no service of an application.
@@ -231,8 +245,8 @@ impl Clients {
         };
         let pods: BTreeMap<Key, Pod> = pods.into_iter().filter(ours).map(|pod| (key(&pod), pod)).collect();
         self.tracks.retain(|key, _| pods.contains_key(key));
-        let first = |key: &Key| self.only.is_empty() && !self.tracks.contains_key(key);
-        let wanted = pods.into_iter().filter(|(key, pod)| self.is_candidate(pod) || first(key));
+        let unknown = |key: &Key| self.only.is_empty() && is_unknown(self.tracks.get(key), self.look_again);
+        let wanted = pods.into_iter().filter(|(key, pod)| self.is_candidate(pod) || unknown(key));
         let wanted: Vec<Pod> = wanted.map(|(_, pod)| pod).collect();
         let initial = self.tracks.is_empty();
         let scrapes = meshy_metrics::scrape_pods(&self.client, wanted, PER_PROXY).await;
@@ -304,6 +318,11 @@ impl Clients {
     }
 }
 
+/// Whether a proxy must be scraped to learn if it belongs to a client: it never responded, or all are looked at again.
+fn is_unknown(track: Option<&Track>, look_again: bool) -> bool {
+    look_again || track.is_none_or(|track| track.now.is_err())
+}
+
 fn key(pod: &Pod) -> Key {
     (pod.namespace.clone(), pod.name.clone())
 }
@@ -362,6 +381,19 @@ fn holds(scrape: Option<&Scrape>, addresses: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_is_scraped_until_it_responded_once_and_again_when_no_client_counted_a_probe() {
+        let pod = Pod::of(&CorePod::default());
+        let service = Service { namespace: "default".to_owned(), name: "cart".to_owned() };
+        let mut track = Track::new(pod, true);
+        assert!(is_unknown(None, false), "it was never scraped");
+        track.note(Err(anyhow!("its proxy does not respond").into()), &service);
+        assert!(is_unknown(Some(&track), false), "its first scrape failed");
+        track.note(Ok(meshy_metrics::text::parse("").unwrap()), &service);
+        assert!(!is_unknown(Some(&track), false), "it is no client");
+        assert!(is_unknown(Some(&track), true), "it may be one now");
+    }
 
     #[test]
     fn a_connection_to_the_services_own_address_counts() {
