@@ -1,26 +1,24 @@
 //! The clients of one service, and the one wait until they use a policy.
 //!
-//! Pods are watched; their proxies are scraped once, and from then on only those of candidates: pods of workloads whose
-//! proxies have counted a request to the service or hold a connection to it. A pod that sends its first request later
-//! discovers the service then, and so uses the present policy.
+//! Pods are watched; their proxies are scraped until each has responded once, and from then on only those of candidates: pods
+//! of workloads whose proxies have counted a request to the service or hold a connection to it. A pod that sends its first
+//! request later discovers the service then, and so uses the present policy. If no client counts a probe, all are scraped again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
-use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Pod as CorePod, Service as CoreService};
-use kube::api::Api;
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use anyhow::anyhow;
+use k8s_openapi::api::core::v1::Pod as CorePod;
+use kube::runtime::reflector::Store;
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
+mod watch;
+
+use self::watch::{addresses, watched};
 use super::evidence::{Behaviour, Counted, Evidence, State, decide};
 use super::probe::{DISCOVERY_IDLE, Pauses, until};
-use meshy_base::error::{Advise, Exit};
 use meshy_kube::failure::SharedError;
 use meshy_metrics::routes::Service;
 use meshy_metrics::{self, Pod, Scrape, Series, Workload};
@@ -325,46 +323,6 @@ fn is_unknown(track: Option<&Track>, look_again: bool) -> bool {
 
 fn key(pod: &Pod) -> Key {
     (pod.namespace.clone(), pod.name.clone())
-}
-
-/// A store of all pods, once it is complete.
-async fn watched(
-    client: &kube::Client,
-    deadline: Instant,
-) -> anyhow::Result<(Store<CorePod>, AbortOnDropHandle<()>)> {
-    let (store, writer) = reflector::store();
-    let stream = watcher(Api::<CorePod>::all(client.clone()), watcher::Config::default());
-    let stream = reflector::reflector(writer, stream).default_backoff();
-    let (errors, mut first) = mpsc::channel(1);
-    let task = tokio::spawn(async move {
-        let mut stream = std::pin::pin!(stream);
-        while let Some(event) = stream.next().await {
-            // Only the first error is of interest, before the store is complete; later ones are tried again.
-            if let Err(error) = event {
-                let _ = errors.try_send(error);
-            }
-        }
-    });
-    let task = AbortOnDropHandle::new(task);
-    let ready = async {
-        tokio::select! {
-            biased;
-            ready = store.wait_until_ready() => ready.map_err(anyhow::Error::from),
-            Some(error) = first.recv() => Err(error.into()),
-        }
-    };
-    let ready = timeout_at(deadline, ready).await;
-    let ready =
-        ready.map_err(|_| anyhow!("the API server did not list the pods in time")).exit(Exit::Timeout)?;
-    ready.context("cannot watch the pods")?;
-    Ok((store, task))
-}
-
-/// The service's own addresses, which clients connect to; a headless one has none.
-async fn addresses(client: &kube::Client, service: &Service) -> anyhow::Result<Vec<String>> {
-    let services: Api<CoreService> = Api::namespaced(client.clone(), &service.namespace);
-    let there = services.get_opt(&service.name).await.context("cannot read the service")?;
-    Ok(there.and_then(|s| s.spec).and_then(|s| s.cluster_ips).unwrap_or_default())
 }
 
 /// Whether a proxy's own pod has a connection to one of the addresses. An ingress connects to pods instead, where its
