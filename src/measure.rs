@@ -75,6 +75,7 @@ impl Snapshot {
     }
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
+    #[must_use]
     pub fn at_start(&self) -> Self {
         let scrapes = Scrapes { at: self.scrapes.at, pods: Vec::new() };
         let seen = self.watched.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
@@ -105,6 +106,7 @@ impl Watched {
     }
 
     /// Returns the same where blocks of failures have just been started again: the block of the only pod is then known.
+    #[must_use]
     pub fn at_new_block(self) -> Self {
         Self { starts_block: self.servers.len() == 1, ..self }
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 struct Lab {
     cluster: Cluster,
     kubeconfig: PathBuf,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 const SERVICES: &str = r#"
@@ -58,7 +58,7 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, cluster.kubeconfig()).unwrap();
-        let lab = Self { cluster, kubeconfig, _folder: folder };
+        let lab = Self { cluster, kubeconfig, folder };
         // The original demo's failing service: two of three attempts fail; the caller never does.
         for (name, sequence) in [("bounced-service", "500,500,200"), ("minimal-service", "200")] {
             lab.apply(&SERVICES.replace("NAME", name).replace("ANSWERS", sequence)).await;
@@ -82,7 +82,7 @@ impl Lab {
             .args(["--context", &self.cluster.context(), "--yes", "--timeout", "40s", "--kubeconfig"])
             .arg(&self.kubeconfig);
         // No lab of the user's must be seen.
-        command.args(line.split_whitespace()).env("XDG_STATE_HOME", self._folder.path()).kill_on_drop(true);
+        command.args(line.split_whitespace()).env("XDG_STATE_HOME", self.folder.path()).kill_on_drop(true);
         command.output().await.expect("meshy runs")
     }
 
@@ -330,7 +330,7 @@ spec: {trafficPolicy: Allow}
 async fn policies_of_every_kind_are_applied_verified_and_deleted() {
     let lab = Lab::start("policies", false).await;
     let traffic = lab.traffic();
-    let file = lab._folder.path().join("policies.yaml");
+    let file = lab.folder.path().join("policies.yaml");
     std::fs::write(&file, POLICIES).unwrap();
     let text = lab.expect(&format!("policy apply {}", file.display()), 0).await;
     for wanted in ["httproute `bounced-all`", "server `bounced`", "egressnetwork `outside`: not verified"] {
@@ -362,7 +362,7 @@ async fn policies_of_every_kind_are_applied_verified_and_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_with_a_mistake_is_refused_before_anything_is_written() {
     let lab = Lab::start("mistakes", false).await;
-    let file = lab._folder.path().join("policies.yaml");
+    let file = lab.folder.path().join("policies.yaml");
     let wrong = POLICIES.replace("retry.linkerd.io/limit: \"2\"", "retry.linkerd.io/limit: \"0\"");
     std::fs::write(&file, wrong).unwrap();
     let text = lab.expect(&format!("policy apply {}", file.display()), 6).await;
@@ -380,7 +380,7 @@ async fn a_generated_profile_is_applied_to_any_service() {
     assert!(text.contains("budget: 1 retry per 2 requests, plus 3 retries per second"), "{text}");
     let text = lab.expect("sp apply --service absent", 2).await;
     assert!(text.contains("no service `absent`"), "{text}");
-    let openapi = lab._folder.path().join("api.yaml");
+    let openapi = lab.folder.path().join("api.yaml");
     std::fs::write(&openapi, "openapi: 3.0.0\npaths: {\"/cart/{id}\": {get: {}, post: {}}}\n").unwrap();
     let line = format!("sp apply --service minimal-service --openapi {}", openapi.display());
     lab.expect(&line, 0).await;

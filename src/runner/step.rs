@@ -132,6 +132,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
     }
 
     /// Runs a step whose load comes from these senders, or from this machine.
+    #[expect(clippy::too_many_lines, reason = "the order of a step, read from top to bottom")]
     async fn measured(
         &self,
         step: &'a Step,

@@ -68,6 +68,7 @@ fn fields(names: Vec<String>, value: &str) -> Value {
     names.into_iter().map(|name| (name, json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn large(random: &mut StdRng) -> Vec<Write> {
     let mut some = |most: usize| random.random_range(most / 2..most);
     let container = |name: &str| json!({"name": name, "image": "busybox"});

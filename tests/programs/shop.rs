@@ -34,7 +34,7 @@ impl Shop {
     pub(crate) fn up() -> Self {
         let lab = Lab::new();
         let folder = installed(&lab);
-        let manifests = format!("{}/k8s", folder);
+        let manifests = format!("{folder}/k8s");
         let programs = [
             format!("registry.example/shop/web:1.4=node {folder}/web/server.js"),
             format!("registry.example/shop/cart={folder}/venv/bin/python {folder}/cart/cart.py"),

@@ -164,7 +164,7 @@ fn a_prometheus_has_the_counts_of_the_proxies() {
     sleep(Duration::from_secs(20));
     home.good("traffic 2s --rate 15");
     wait_for(&home, &since_start, 50);
-    let window = (first.elapsed() - Duration::from_secs(10)).as_secs();
+    let window = first.elapsed().saturating_sub(Duration::from_secs(10)).as_secs();
     assert_eq!(calls(&home, &format!("--prometheus {} --window {window}s", prometheus.url)), Some(30));
 
     // The same numbers as the proxies report themselves.

@@ -45,7 +45,7 @@ pub(crate) fn millis(text: &str) -> Option<i128> {
 }
 
 fn split(text: &str) -> Option<(&str, &str)> {
-    let signs = text.starts_with(['+', '-']) as usize;
+    let signs = usize::from(text.starts_with(['+', '-']));
     let digits =
         text[signs..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(text.len(), |at| at + signs);
     let number = &text[..digits];

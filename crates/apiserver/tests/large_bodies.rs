@@ -84,11 +84,12 @@ async fn send(server: &Server, method: &str, path: &str, content: &str, body: St
         status: head.status.as_u16(),
         warnings,
         size,
-        time: processor_time() - start,
+        time: processor_time().saturating_sub(start),
         memory: memory("VmHWM:").saturating_sub(before),
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn requests() -> Vec<(&'static str, u16, &'static str, String, &'static str, String)> {
     let labels = fill(|n| format!(r#""_{n}":"_bad""#));
     let finalizers = fill(|n| format!(r#""a.io/{n}""#));

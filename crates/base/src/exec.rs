@@ -165,6 +165,9 @@ pub fn find(name: &str) -> Option<std::path::PathBuf> {
 }
 
 /// The first line a program prints, for its version.
+///
+/// # Errors
+/// The program cannot be started, fails, or does not end in time.
 pub async fn first_line(name: &str, args: &[&str], patience: Duration) -> anyhow::Result<String> {
     let text = Program::new(name).args(args.iter().copied()).run(Instant::now() + patience).await?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())

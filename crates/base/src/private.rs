@@ -22,6 +22,9 @@ pub fn ensure_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// As [`ensure_folder`], for a caller that looks at the kind of error.
+///
+/// # Errors
+/// The file system's.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

@@ -211,6 +211,9 @@ impl Cluster {
 
 impl std::fmt::Debug for Cluster {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cluster").field("name", &self.options.name).field("ingress", &self.ingress).finish()
+        f.debug_struct("Cluster")
+            .field("name", &self.options.name)
+            .field("ingress", &self.ingress)
+            .finish_non_exhaustive()
     }
 }

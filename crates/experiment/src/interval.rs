@@ -53,6 +53,7 @@ impl Interval {
     }
 
     /// Returns the interval with each bound moved and scaled: `value × factor + offset`, for a factor above zero.
+    #[must_use]
     pub fn scaled(self, factor: f64, offset: f64) -> Self {
         let scale = |value: f64| value * factor + offset;
         Self { mean: scale(self.mean), low: scale(self.low), high: scale(self.high) }

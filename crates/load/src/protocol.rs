@@ -150,6 +150,7 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_errors_that_name_them() {
+        type Change = fn(&mut SenderPlan);
         let part = Part { after_ms: 0, duration_ms: 1_000, rate: 10.0 };
         let valid = SenderPlan {
             run: "1".to_owned(),
@@ -162,7 +163,6 @@ mod tests {
         };
         valid.check().unwrap();
         assert_eq!((valid.own_requests(), valid.length()), (3 + 1, Duration::from_millis(1_500)));
-        type Change = fn(&mut SenderPlan);
         let wrong: [(Change, &str); 6] = [
             (|plan| plan.share.of = 1, "share"),
             (|plan| plan.parts.clear(), "parts"),

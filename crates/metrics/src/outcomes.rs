@@ -154,9 +154,9 @@ impl Outcomes {
 
     /// The rows as words and counts; none where it is not known.
     pub fn rows(&self) -> Vec<(String, Option<u64>)> {
+        const APART: u32 = 4;
         let mut rows = vec![("succeeded on the first attempt".to_owned(), self.first_attempt_count)];
         rows.push(("succeeded after retries".to_owned(), self.after_retries_count));
-        const APART: u32 = 4;
         for (number, count) in self.after_retries_by_attempt_count.range(..=APART) {
             rows.push((format!("  on attempt {number}"), Some(*count)));
         }

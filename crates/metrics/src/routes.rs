@@ -201,6 +201,9 @@ pub(super) fn metric(protocol: &str, what: &str) -> String {
 }
 
 fn add_policy(route: &mut RouteCounts, change: &Scrape, protocol: &str, fits: &impl Fn(&Series) -> bool) {
+    const TIMEOUTS: [&str; 4] =
+        ["REQUEST_TIMEOUT", "RESPONSE_HEADERS_TIMEOUT", "RESPONSE_STREAM_TIMEOUT", "IDLE_TIMEOUT"];
+    const REJECTED: [&str; 2] = ["FAIL_FAST", "LOAD_SHED"];
     let sum =
         |metric: &str, also: &dyn Fn(&Series) -> bool| change.sum(metric, |s| fits(s) && also(s)) as u64;
     let errors = |s: &Series, wanted: &[&str]| s.label("error").is_some_and(|e| wanted.contains(&e.as_ref()));
@@ -214,15 +217,12 @@ fn add_policy(route: &mut RouteCounts, change: &Scrape, protocol: &str, fits: &i
         s.label(&label).is_none_or(|status| status.is_empty() || is_failure(&status))
             || s.label("error").is_some_and(|error| !error.is_empty() && error != "UNKNOWN")
     };
-    const TIMEOUTS: [&str; 4] =
-        ["REQUEST_TIMEOUT", "RESPONSE_HEADERS_TIMEOUT", "RESPONSE_STREAM_TIMEOUT", "IDLE_TIMEOUT"];
     let statuses = &metric(protocol, "request_statuses_total");
     let attempts = &metric(protocol, "backend_response_statuses_total");
     route.succeeded_count += sum(statuses, &|s| !bad(s));
     route.failed_count += sum(statuses, &bad);
     route.requests_count += sum(statuses, &|_| true);
     route.timed_out_count += sum(statuses, &|s| errors(s, &TIMEOUTS));
-    const REJECTED: [&str; 2] = ["FAIL_FAST", "LOAD_SHED"];
     route.refused_count += sum(statuses, &|s| errors(s, &REJECTED));
     route.attempts_succeeded_count += sum(attempts, &|s| !bad(s));
     route.attempts_failed_count += sum(attempts, &bad);

@@ -205,7 +205,11 @@ impl Simulated {
     fn end(&self, step: &str, why: &str) {
         let (load, edges, duration_ms) = {
             let inner = self.inner();
-            (inner.counts.clone(), inner.edges.clone(), millis(self.clock.elapsed() - inner.step_start))
+            (
+                inner.counts.clone(),
+                inner.edges.clone(),
+                millis(self.clock.elapsed().saturating_sub(inner.step_start)),
+            )
         };
         let latencies = Latencies::from_counts([(5000, load.requests)]);
         let totals = Totals { duration_ms, load, edges, latencies, ..Totals::default() };
@@ -217,7 +221,7 @@ impl Simulated {
         let tick = {
             let mut inner = self.inner();
             let Some(step) = inner.step.clone() else { return };
-            let at_ms = millis(self.clock.elapsed() - inner.step_start);
+            let at_ms = millis(self.clock.elapsed().saturating_sub(inner.step_start));
             let samples = inner.requests(at_ms);
             let now = Quantiles { p50_ms: 4.0, p95_ms: 12.0, p99_ms: 24.0, max_ms: 40.0 };
             Tick {

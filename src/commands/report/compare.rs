@@ -13,6 +13,7 @@ use meshy_base::error::{Advise, Exit};
 ///
 /// # Errors
 /// A run is not there, or they have no step in common.
+#[expect(clippy::unused_async, reason = "commands have one form")]
 pub(super) async fn run(context: &Context, first: &str, second: &str) -> anyhow::Result<Exit> {
     let (first, second) = (runs::load(first)?, runs::load(second)?);
     let differences: Vec<Difference> = match (&first.steps[..], &second.steps[..]) {

@@ -25,6 +25,7 @@ pub(in crate::commands) struct Row {
 ///
 /// # Errors
 /// The folder of runs cannot be read.
+#[expect(clippy::unused_async, reason = "commands have one form")]
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut rows = Vec::new();
     for id in runs::ids()? {

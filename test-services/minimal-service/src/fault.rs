@@ -150,6 +150,7 @@ macro_rules! keys {
 keys!(quota, reject, sequence, delay_max, errors, blocks, delay, slow, down);
 
 /// Distinguishes `null` from an absent key.
+#[expect(clippy::option_option, reason = "absent, null or a value")]
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

@@ -138,7 +138,7 @@ impl Ledger {
     pub(crate) fn sleep(&mut self, time: Duration) -> Duration {
         let correction = self.late.min(time);
         self.late -= correction;
-        time - correction
+        time.saturating_sub(correction)
     }
 
     /// Records by how much a sleep took too long.

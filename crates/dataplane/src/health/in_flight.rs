@@ -50,8 +50,8 @@ impl InFlight {
 
     /// Records how the attempt ended.
     pub(crate) fn finish(mut self, class: Class) {
-        self.classified = true;
         const RESOURCE_EXHAUSTED: u8 = 8;
+        self.classified = true;
         let signal = match class {
             _ if class.is_failure() => Signal::Failure,
             _ if self.rate_limited || class.grpc_status() == Some(RESOURCE_EXHAUSTED) => Signal::RateLimited,

@@ -181,12 +181,12 @@ const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::HEAD, Method::P
 /// The proxy reads responses with hyper's client and writes them with hyper's server: what a caller gets is what hyper's
 /// client alone would read.
 async fn matches_hyper(lab: &Lab, client: &Client, method: &Method) {
+    // A service without retries: bytes after a response would be the response to the retry.
+    const ONCE: &str = "10.96.0.3:9090";
     let request = || {
         let request = Request::builder().method(method).uri("/").header("host", "web");
         request.body(Bytes::from_static(if method == Method::GET { b"" } else { b"hello" })).unwrap()
     };
-    // A service without retries: bytes after a response would be the response to the retry.
-    const ONCE: &str = "10.96.0.3:9090";
     lab.service("once", ONCE, &[endpoint(POD)]);
     let direct = lab.wire.connect(POD.parse().unwrap()).await.unwrap();
     let (direct, proxied) = (by_hyper(direct, request()).await, client.send_to(ONCE, request()).await);

@@ -67,9 +67,8 @@ async fn wait_for(pods: &Api<Pod>, is_met: impl Fn(&ContainerStatus) -> bool) {
         let status = pod.and_then(|pod| pod.status.as_ref());
         status.and_then(|status| status.container_statuses.as_ref()).is_some_and(|all| is_met(&all[0]))
     };
-    if timeout(TIMEOUT, await_condition(pods.clone(), "test", container)).await.is_err() {
-        panic!("the container does not meet the condition: {:?}", pods.get("test").await);
-    }
+    let met = timeout(TIMEOUT, await_condition(pods.clone(), "test", container)).await;
+    assert!(met.is_ok(), "the container does not meet the condition: {:?}", pods.get("test").await);
 }
 
 fn is_running(status: &ContainerStatus) -> bool {

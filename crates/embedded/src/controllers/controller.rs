@@ -141,6 +141,7 @@ impl Timers {
 }
 
 /// Returns the key of the object itself.
+#[expect(clippy::unnecessary_wraps, reason = "a watch takes a function that may return no key")]
 pub(crate) fn own_key<K: Typed>(object: &K) -> Option<Key> {
     Some((object.namespace().to_owned(), object.name().to_owned()))
 }

@@ -1,6 +1,6 @@
 //! Rows of boxes, and lanes between the boxes for edges that cross a row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The rows of a graph and the way of each edge through them.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Rows {
             }
         }
         let mut lanes = HashMap::new();
-        let mut links = HashMap::new();
+        let mut links = HashSet::new();
         for (number, &(upper, lower)) in edges.iter().enumerate().filter(|(_, (upper, lower))| upper != lower)
         {
             let (begin, end) = (found.slot_of_node[upper], found.slot_of_node[lower]);
@@ -62,7 +62,9 @@ impl Rows {
             }
             way.push(end);
             for pair in way.windows(2) {
-                links.entry((pair[0], pair[1])).or_insert_with(|| found.links.push((pair[0], pair[1])));
+                if links.insert((pair[0], pair[1])) {
+                    found.links.push((pair[0], pair[1]));
+                }
             }
             found.ways[number] = way;
         }

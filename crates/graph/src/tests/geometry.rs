@@ -53,7 +53,7 @@ fn points(path: &str) -> Vec<Point> {
     while let Some(word) = words.next() {
         let mut next = || words.next().unwrap().parse::<f64>().unwrap();
         if word == "C" {
-            let [a, b, c] = [(next(), next()), (next(), next()), (next(), next())];
+            let [first, second, third] = [(next(), next()), (next(), next()), (next(), next())];
             let from = *found.last().unwrap();
             for sample in 1..=SAMPLES {
                 #[expect(clippy::cast_precision_loss, reason = "a small number")]

@@ -42,7 +42,7 @@ const LOG_TAIL: u64 = 64 << 10;
 pub struct Embedded;
 
 impl Embedded {
-    async fn spawn(&self, env: &Env, name: &LabName) -> anyhow::Result<Ready> {
+    async fn spawn(self, env: &Env, name: &LabName) -> anyhow::Result<Ready> {
         let log_file = lab::ensure_folder(name)?.join(files::EMBEDDED_LOG);
         let log = files::open(name, files::EMBEDDED_LOG, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
         let log = log.context("the lab's folder is gone")?;
@@ -106,11 +106,11 @@ fn last_line(log: &Path, before: u64) -> Option<String> {
 }
 
 impl Embedded {
-    pub(super) fn built_in(&self) -> BuiltIn {
+    pub(super) fn built_in(self) -> BuiltIn {
         BuiltIn { mesh: true, ingress: true, image: true }
     }
 
-    pub(super) fn plan(&self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
+    pub(super) fn plan(self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
         if let Some(mut known) = known {
             if spec.like_linkerd && !known.embedded()?.like_linkerd {
                 return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
@@ -131,7 +131,7 @@ impl Embedded {
         Ok(record)
     }
 
-    pub(super) async fn ensure(&self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
+    pub(super) async fn ensure(self, env: &Env, mut record: Record) -> anyhow::Result<Record> {
         let name = record.name.clone();
         let step = env.report.step("Creating", format!("cluster `{name}`"));
         let embedded = record.embedded()?;
@@ -174,23 +174,23 @@ impl Embedded {
         Ok(record)
     }
 
-    pub(super) fn parts(&self, record: &Record) -> anyhow::Result<Vec<Part>> {
+    pub(super) fn parts(self, record: &Record) -> anyhow::Result<Vec<Part>> {
         let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
         Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
     }
 
-    pub(super) fn stopped_process(&self, record: &Record) -> anyhow::Result<Option<String>> {
+    pub(super) fn stopped_process(self, record: &Record) -> anyhow::Result<Option<String>> {
         let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
         Ok((!well).then(|| format!("{CLUSTER} is {state}")))
     }
 
-    pub(super) async fn stop(&self, env: &Env, record: &Record) -> anyhow::Result<()> {
+    pub(super) async fn stop(self, env: &Env, record: &Record) -> anyhow::Result<()> {
         let step = env.report.step("Stopping", format!("cluster `{}`", record.name));
         step.done(if end(&record.name, KEEP).await? { "its objects are kept" } else { "it was not running" });
         Ok(())
     }
 
-    pub(super) async fn delete(&self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
+    pub(super) async fn delete(self, env: &Env, record: &Record) -> anyhow::Result<Vec<String>> {
         let name = &record.name;
         let mut removed = Vec::new();
         let authority = recorded::authority(record);

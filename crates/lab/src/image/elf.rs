@@ -66,8 +66,8 @@ impl Arch {
             return Err(ElfError::NoProgram);
         }
         for entry in 0..usize::from(entries) {
-            let at = table.checked_add(entry * usize::from(size)).ok_or(ElfError::NoProgram)?;
             const INTERPRETER: u32 = 3;
+            let at = table.checked_add(entry * usize::from(size)).ok_or(ElfError::NoProgram)?;
             if word(program, at)? == INTERPRETER {
                 return Err(ElfError::Dynamic);
             }

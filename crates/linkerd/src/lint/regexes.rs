@@ -15,7 +15,7 @@ pub(super) fn lint(sink: &mut Sink<'_>, text: &str, at: &str) {
     }
     let body = text.trim().trim_start_matches('^').trim_end_matches('$');
     if let Some(before) = body.split_once('?').map(|(before, _)| before)
-        && body.contains("?")
+        && body.contains('?')
         && has_query(body)
     {
         let todo = format!("remove the query: `{}`", before.trim_end_matches('\\'));

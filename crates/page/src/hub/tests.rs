@@ -33,7 +33,7 @@ fn run_started(title: &str) -> Event {
 }
 
 /// Reads everything that a viewer at a position gets without waiting.
-async fn drain(hub: &Hub, position: &mut Position) -> Vec<Value> {
+fn drain(hub: &Hub, position: &mut Position) -> Vec<Value> {
     let mut events = Vec::new();
     while let Some(Some(message)) = futures::FutureExt::now_or_never(hub.next(position)) {
         if let Message::Events(text) = message {
@@ -50,19 +50,19 @@ async fn a_new_viewer_gets_all_past_ticks_and_then_what_follows() {
     hub.push(&run_started("x"));
     (1..=1000).for_each(|number| hub.push(&tick(number)));
     let mut position = Position::default();
-    assert_eq!(drain(&hub, &mut position).await.len(), 1001);
+    assert_eq!(drain(&hub, &mut position).len(), 1001);
     hub.push(&tick(1001));
-    let next = drain(&hub, &mut position).await;
+    let next = drain(&hub, &mut position);
     assert_eq!(next[0]["load"]["requests"], 10_010);
     let mut reloaded = Position::default();
-    assert_eq!(drain(&hub, &mut reloaded).await.len(), 1002, "a reload loses nothing");
+    assert_eq!(drain(&hub, &mut reloaded).len(), 1002, "a reload loses nothing");
 }
 
 #[tokio::test]
 async fn sampled_requests_are_kept_for_the_last_ticks_of_a_live_run_only() {
     let hub = Hub::live(&State::default());
     (1..=1000).for_each(|number| hub.push(&tick(number)));
-    let events = drain(&hub, &mut Position::default()).await;
+    let events = drain(&hub, &mut Position::default());
     let sampled = events.iter().filter(|event| event.get("samples").is_some()).count();
     assert_eq!(sampled, SAMPLED_TICKS);
     assert!(events[999].get("samples").is_some() && events[0].get("samples").is_none());
@@ -74,9 +74,9 @@ async fn a_new_run_replaces_the_one_before() {
     hub.push(&run_started("first"));
     hub.push(&tick(1));
     let mut position = Position::default();
-    drain(&hub, &mut position).await;
+    drain(&hub, &mut position);
     hub.push(&run_started("second"));
-    let titles: Vec<Value> = drain(&hub, &mut position).await;
+    let titles: Vec<Value> = drain(&hub, &mut position);
     assert_eq!((titles.len(), &titles[0]["title"]), (1, &Value::from("second")));
 }
 
@@ -124,7 +124,7 @@ async fn a_viewer_that_does_not_read_delays_no_other() {
     recorder.record(Duration::from_secs(600), None, ended(5003).kind).unwrap();
     drop(recorder);
     following.await.unwrap();
-    let seen = drain(&hub, &mut slow).await;
+    let seen = drain(&hub, &mut slow);
     assert_eq!(seen.last().unwrap()["totals"]["load"]["requests"], 5003);
 }
 
@@ -146,6 +146,6 @@ async fn a_closed_hub_ends_its_streams() {
     hub.push(&run_started("x"));
     hub.close();
     let mut position = Position::default();
-    assert_eq!(drain(&hub, &mut position).await.len(), 1, "what came before is sent");
+    assert_eq!(drain(&hub, &mut position).len(), 1, "what came before is sent");
     assert_eq!(hub.next(&mut position).await, None);
 }

@@ -41,6 +41,9 @@ impl Pauses {
 }
 
 /// Repeats a probe until it returns true; returns false if none does in time.
+///
+/// # Errors
+/// The probe's.
 pub async fn until(
     pauses: Pauses,
     deadline: Instant,

@@ -29,7 +29,7 @@ pub(super) async fn revert(client: &kube::Client, captured: &Captured) -> anyhow
     }
     for _ in 0..ATTEMPTS {
         match attempt(client, captured).await {
-            Err(error) if is_conflict(&error) => continue,
+            Err(error) if is_conflict(&error) => {}
             other => return other,
         }
     }

@@ -46,7 +46,7 @@ async fn a_node_that_cancels_stops_work_when_its_client_disconnects() {
     assert_eq!((response.status.as_u16(), took.as_millis()), (200, 200), "the worker was free at once");
     let counts = lab.counts("a").await;
     assert_eq!((counts.responses, counts.disconnected, counts.wasted), ([(200, 1)].into(), 1, 1));
-    assert_eq!((counts.wasted_seconds, counts.service_seconds), (0.05, 0.15000000000000002));
+    assert_eq!((counts.wasted_seconds, counts.service_seconds), (0.05, 0.150_000_000_000_000_02));
     assert_eq!((counts.calls["b"].requests, counts.in_flight), (1, 0));
 }
 

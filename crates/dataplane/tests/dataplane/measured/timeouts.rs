@@ -15,10 +15,12 @@ use crate::support::{Client, Lab, Memory, Server, WEB, serve_raw};
 
 const QUARTER: Duration = Duration::from_millis(250);
 
+#[expect(clippy::unnecessary_wraps, reason = "policies have optional timeouts")]
 fn ms(millis: u64) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "policies have optional retries")]
 fn retry(http: &str, limit: u16, timeout: Option<Duration>) -> Option<Retry> {
     Some(Retry::parse(http, Some(limit), timeout).unwrap())
 }

@@ -266,12 +266,12 @@ impl Client {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(5), wait).await.is_err() {
-            panic!(
-                "{name} {labels:?} is {}, not {value}:\n{}",
-                self.metric(name, labels),
-                scrape(&self.proxy)
-            );
-        }
+        let has_value = tokio::time::timeout(Duration::from_secs(5), wait).await.is_ok();
+        assert!(
+            has_value,
+            "{name} {labels:?} is {}, not {value}:\n{}",
+            self.metric(name, labels),
+            scrape(&self.proxy)
+        );
     }
 }

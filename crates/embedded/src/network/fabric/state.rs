@@ -177,14 +177,10 @@ impl State {
         }
         match member.listeners.get(&to.port()) {
             // The proxy of a pod reaches ports that the application bound to loopback, as on a real node.
-            Some(bound) if !bound.loopback || own_application => listener(bound),
+            Some(bound) if !bound.loopback || own_application => Ok(Target::Listener(bound.queue.clone())),
             _ => Err(refused(to)),
         }
     }
-}
-
-fn listener(bound: &BoundListener) -> io::Result<Target> {
-    Ok(Target::Listener(bound.queue.clone()))
 }
 
 pub(super) fn refused(to: SocketAddr) -> io::Error {
