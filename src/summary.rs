@@ -267,7 +267,7 @@ pub fn explain(step: &Step) -> Vec<String> {
             sentences.push(format!("Changed meanwhile: {marks}. These figures cover all of it."));
         }
         Policy::None => {
-            sentences.push("No policy allows a retry, so each failure reached the client.".to_owned())
+            sentences.push("No policy allows a retry, so each failure reached the client.".to_owned());
         }
         Policy::Budget { .. } => {
             let wanted = clients.retryable_count as f64 / seconds;

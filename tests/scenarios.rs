@@ -66,7 +66,7 @@ fn every_shipped_scenario_is_run_by_a_test_and_meets_its_expectations() {
     assert!(names.contains(&"retries"), "{names:?}");
     for two in names.chunks(2) {
         thread::scope(|scope| {
-            two.iter().for_each(|name| drop(scope.spawn(move || meets_its_expectations(name))))
+            two.iter().for_each(|name| drop(scope.spawn(move || meets_its_expectations(name))));
         });
     }
 }

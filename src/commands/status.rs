@@ -182,7 +182,7 @@ async fn inside(client: &Client, record: &Record, status: &mut Status) -> anyhow
     match expiry::certificates(client).await {
         Ok(all) => status.warnings.extend(all.iter().filter_map(expiry::Certificate::warning)),
         Err(error) => {
-            status.warnings.push(format!("the certificates were not read: {}", failure::plain(&error)))
+            status.warnings.push(format!("the certificates were not read: {}", failure::plain(&error)));
         }
     }
     Ok(())

@@ -101,13 +101,16 @@ pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
     let own = pod.annotations().get(names::INJECT).map(String::as_str);
     match (own.or(around.namespace_asks.as_deref()), own) {
         (None, _) => {
-            why.push(format!("annotation missing: neither the pod nor its namespace has `{}`", names::INJECT))
+            why.push(format!(
+                "annotation missing: neither the pod nor its namespace has `{}`",
+                names::INJECT
+            ));
         }
         (Some(names::ENABLED | names::INGRESS), _) => {}
         (Some(names::DISABLED), Some(_)) => why.push(format!("the pod has `{}: disabled`", names::INJECT)),
         (Some(names::DISABLED), None) => why.push(format!("the namespace has `{}: disabled`", names::INJECT)),
         (Some(other), _) => {
-            why.push(format!("`{}: {other}` is none of enabled, ingress, disabled", names::INJECT))
+            why.push(format!("`{}: {other}` is none of enabled, ingress, disabled", names::INJECT));
         }
     }
     if pod.spec.as_ref().and_then(|s| s.host_network) == Some(true) {

@@ -55,8 +55,8 @@ pub(super) async fn all<'a, W: Write + Send>(
 
 /// Runs a step while the steps before end, whose requests may still be open. What is shown keeps the order of
 /// the steps: the heading comes after those endings, unless they take long.
-async fn with_endings<'a, T>(
-    endings: &mut FuturesOrdered<Ending<'a>>,
+async fn with_endings<T>(
+    endings: &mut FuturesOrdered<Ending<'_>>,
     heading: Option<impl Future<Output = anyhow::Result<()>>>,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {

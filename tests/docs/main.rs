@@ -71,7 +71,7 @@ fn every_block_that_no_test_runs_says_why() {
 
 #[test]
 fn every_error_with_an_id_has_a_page_and_every_page_its_error() {
-    let id = Regex::new(r#"(?s)\.id\(([^)]*)\)"#).expect("a pattern");
+    let id = Regex::new(r"(?s)\.id\(([^)]*)\)").expect("a pattern");
     let name = Regex::new(r#""([a-z-]+)""#).expect("a pattern");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut used = BTreeSet::new();

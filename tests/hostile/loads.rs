@@ -53,32 +53,36 @@ const SERVERS: &[(&str, Serve)] = &[
     ("two lengths", |s| once(s, b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab")),
     ("a chunk that is none", |s| once(s, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")),
     ("a chunk without an end", |s| {
-        forever(s, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffff\r\n", &[b'a'; 65536])
+        forever(
+            s,
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffff\r\n",
+            &[b'a'; 65536],
+        );
     }),
     ("small chunks without an end", |s| {
-        forever(s, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &b"1\r\na\r\n".repeat(4096))
+        forever(s, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &b"1\r\na\r\n".repeat(4096));
     }),
     ("a status that is none", |s| once(s, b"HTTP/1.1 999999 X\r\n\r\n")),
     ("status 101", |s| {
-        once(s, b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
+        once(s, b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
     }),
     ("a version that is none", |s| once(s, b"HTTP/9.9 200 OK\r\n\r\n")),
     ("escape sequences", |s| {
-        once(s, b"HTTP/1.1 500 \x1b[2J\x1b]0;x\x07\r\nx: \x1b[2J\r\ncontent-length: 4\r\n\r\n\x1b[2J")
+        once(s, b"HTTP/1.1 500 \x1b[2J\x1b]0;x\x07\r\nx: \x1b[2J\r\ncontent-length: 4\r\n\r\n\x1b[2J");
     }),
     ("HTTP/2", |s| once(s, b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00")),
     ("responses without a request", |s| forever(s, b"", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")),
     ("early hints without an end", |s| {
-        forever(s, b"", &b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(512))
+        forever(s, b"", &b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(512));
     }),
     ("continue without an end", |s| forever(s, b"", &b"HTTP/1.1 100 Continue\r\n\r\n".repeat(1024))),
     ("headers without an end", |s| {
-        forever(s, b"HTTP/1.1 200 OK\r\n", &b"x: yyyyyyyyyyyyyyy\r\n".repeat(1024))
+        forever(s, b"HTTP/1.1 200 OK\r\n", &b"x: yyyyyyyyyyyyyyy\r\n".repeat(1024));
     }),
     ("a header without an end", |s| forever(s, b"HTTP/1.1 200 OK\r\nx: ", &[b'y'; 65536])),
     ("a body without an end", |s| forever(s, b"HTTP/1.1 200 OK\r\n\r\n", &[b'a'; 65536])),
     ("a body longer than any", |s| {
-        forever(s, b"HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n", &[b'a'; 65536])
+        forever(s, b"HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n", &[b'a'; 65536]);
     }),
     ("a byte a second", slowly),
     ("nothing", mute),

@@ -69,7 +69,7 @@ fn a_stopped_process_is_ended_at_once_and_one_whose_number_is_lost_is_found() {
 }
 
 /// A pod that runs and is never ready: nothing listens where its probe connects.
-const NEVER_READY: &str = r#"
+const NEVER_READY: &str = r"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: never}
@@ -82,7 +82,7 @@ spec:
       - name: service
         image: localhost:5000/minimal-service:v1.0.0
         readinessProbe: {tcpSocket: {port: 1}}
-"#;
+";
 
 #[test]
 fn a_wait_on_a_cluster_whose_process_dies_ends_before_its_time_is_over() {

@@ -67,7 +67,7 @@ pub(crate) fn update(kind: &Kind, old: &Value, value: &Value, subresource: &str)
             }
         }
         "Secret" if old["type"] != value["type"] => {
-            found.push(invalid("type", &value["type"], "field is immutable"))
+            found.push(invalid("type", &value["type"], "field is immutable"));
         }
         _ => {}
     }

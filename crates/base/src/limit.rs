@@ -47,7 +47,7 @@ impl State {
 /// Sets when the program ends: `timeout` after `begun`. `given`: the user has requested it.
 pub fn set(begun: Instant, timeout: Duration, given: bool) {
     LIMIT.change(|state| {
-        (state.due, state.timeout, state.given) = (begun.checked_add(timeout), timeout, given)
+        (state.due, state.timeout, state.given) = (begun.checked_add(timeout), timeout, given);
     });
 }
 

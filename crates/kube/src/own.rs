@@ -56,7 +56,7 @@ pub async fn list(kinds: &Kinds) -> anyhow::Result<(Vec<Object>, Vec<String>)> {
         match of_kind {
             // What an object of ours owns (a Deployment's ReplicaSets carry its labels) goes with it.
             Marked::Objects(objects) => {
-                own.extend(objects.into_iter().filter(|o| o.owner_references().is_empty()))
+                own.extend(objects.into_iter().filter(|o| o.owner_references().is_empty()));
             }
             Marked::NotListed(why) => kept.push(why),
         }

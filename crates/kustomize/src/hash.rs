@@ -57,7 +57,7 @@ pub(crate) fn json(value: &Value, indented: bool) -> String {
     for c in text.unwrap_or_default().chars() {
         match c {
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(c)))
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => escaped.push(c),
         }

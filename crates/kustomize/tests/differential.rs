@@ -72,7 +72,7 @@ fn generated_trees_build_to_the_objects_that_kustomize_makes() {
             }
             (Err(_), Err(_)) => {}
             (Ok(_), Err(error)) => {
-                verdicts.check(false, || format!("seed {seed}: {}", shown(&error, dir.path())))
+                verdicts.check(false, || format!("seed {seed}: {}", shown(&error, dir.path())));
             }
             (Err(said), Ok(_)) => verdicts.check(false, || format!("seed {seed}: kustomize failed: {said}")),
         }

@@ -155,7 +155,7 @@ async fn cluster(context: &Context, client: &kube::Client, archive: &mut Archive
         };
         match timeout(patience(context), list).await {
             Ok(Ok(list)) => {
-                archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default())
+                archive.add(&name, &serde_json::to_string_pretty(&list.items).unwrap_or_default());
             }
             Ok(Err(error)) => {
                 archive.missing(&name, failure::words(&error));

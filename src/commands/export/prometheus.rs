@@ -81,7 +81,7 @@ fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 fn configuration(address: &str, pods: Option<&[Pod]>) -> String {
     let found = pods.map_or_else(|| discovered(address), |pods| listed(address, pods));
     format!(
-        r#"# `meshy export prometheus FOLDER` writes this file with {AUTHORITY} and {TOKEN}, which are the lab's credentials.
+        r"# `meshy export prometheus FOLDER` writes this file with {AUTHORITY} and {TOKEN}, which are the lab's credentials.
 global:
   scrape_interval: 5s
 scrape_configs:
@@ -89,7 +89,7 @@ scrape_configs:
     scheme: https
     authorization: {{ credentials_file: {TOKEN} }}
     tls_config: {{ ca_file: {AUTHORITY} }}
-{found}"#
+{found}"
     )
 }
 
@@ -114,7 +114,7 @@ fn listed(address: &str, pods: &[Pod]) -> String {
 /// The pods that run at the time of each scrape.
 fn discovered(address: &str) -> String {
     format!(
-        r#"    kubernetes_sd_configs:
+        r"    kubernetes_sd_configs:
       - role: pod
         api_server: https://{address}
         authorization: {{ credentials_file: {TOKEN} }}
@@ -135,7 +135,7 @@ fn discovered(address: &str) -> String {
         target_label: pod
       - source_labels: [__meta_kubernetes_pod_name]
         target_label: instance
-"#
+"
     )
 }
 

@@ -130,7 +130,7 @@ impl Config {
                         .map_err(|cause| error("DRAIN_SECONDS", value, cause))?;
                 }
                 "NODE" => {
-                    config.node = Some(Node::parse(value).map_err(|cause| error("NODE", value, cause))?)
+                    config.node = Some(Node::parse(value).map_err(|cause| error("NODE", value, cause))?);
                 }
                 "DEBUG" => config.debug = flag(value),
                 name if UNSUPPORTED.contains(&name) && flag(value) => {

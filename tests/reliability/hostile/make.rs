@@ -110,7 +110,7 @@ impl Bench {
             "record a FIFO" => replace(&|file| mkfifoat(CWD, file, Mode::RUSR | Mode::WUSR).expect("a FIFO")),
             "record a folder" => replace(&|file| fs::create_dir(file).expect("a folder")),
             "record a full folder" => {
-                replace(&|file| fs::create_dir_all(file.join("thesis")).expect("a folder"))
+                replace(&|file| fs::create_dir_all(file.join("thesis")).expect("a folder"));
             }
             "record a link" => replace(&|file| symlink("../victim/lab.json", file).expect("a link")),
             "record endless" => replace(&|file| symlink("/dev/zero", file).expect("a link")),
@@ -119,7 +119,7 @@ impl Bench {
             "process's lock a link" => link(&thesis, "embedded.lock"),
             "log a link" => link(&thesis, "embedded.log"),
             "log a FIFO" => {
-                mkfifoat(CWD, folder.join("embedded.log"), Mode::RUSR | Mode::WUSR).expect("a FIFO")
+                mkfifoat(CWD, folder.join("embedded.log"), Mode::RUSR | Mode::WUSR).expect("a FIFO");
             }
             "state a link" => link(&home.join("thesis"), "embedded"),
             "hosts a link" => link(&home.join("thesis"), "certs.d"),

@@ -21,7 +21,7 @@ items:
 - {apiVersion: v1, kind: ConfigMap, metadata: {name: b, labels: {set: list}}, data: {x: "1"}}
 "#;
 
-const UNKNOWN: &str = r#"
+const UNKNOWN: &str = r"
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: before, labels: {set: unknown}}
@@ -33,9 +33,9 @@ metadata: {name: nothing}
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: after, labels: {set: unknown}}
-"#;
+";
 
-const DEFINITION: &str = r#"
+const DEFINITION: &str = r"
 apiVersion: session.example.io/v1
 kind: Box
 metadata: {name: mine}
@@ -54,9 +54,9 @@ spec:
     storage: true
     deprecated: true
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
-"#;
+";
 
-const BUILT_IN: &str = r#"
+const BUILT_IN: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: deployments.apps}
@@ -65,9 +65,9 @@ spec:
   scope: Namespaced
   names: {plural: deployments, kind: Deployment}
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
-"#;
+";
 
-const UNAPPROVED: &str = r#"
+const UNAPPROVED: &str = r"
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: boxes.networking.k8s.io}
@@ -76,15 +76,15 @@ spec:
   scope: Namespaced
   names: {plural: boxes, kind: Box}
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
-"#;
+";
 
-const POD: &str = r#"
+const POD: &str = r"
 apiVersion: v1
 kind: Pod
 metadata: {name: evicted}
 spec:
   containers: [{name: c, image: i}]
-"#;
+";
 
 const EVICTION: &str = r#"
 {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "evicted"}, "deleteOptions": {"dryRun": ["All"]}}

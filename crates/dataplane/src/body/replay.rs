@@ -107,7 +107,7 @@ impl<B: Body<Data = Bytes, Error = BoxError> + Unpin> Replay<B> {
     pub(super) fn size_hint(&self) -> SizeHint {
         let Some(kept) = self.lock() else { return SizeHint::with_exact(0) };
         let repeated: usize = kept.chunks.iter().skip(self.next).map(Bytes::len).sum();
-        let mut hint = kept.source.as_ref().map(Body::size_hint).unwrap_or(SizeHint::with_exact(0));
+        let mut hint = kept.source.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + repeated as u64);
         }

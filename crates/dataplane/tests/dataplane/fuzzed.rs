@@ -192,7 +192,7 @@ async fn matches_hyper(lab: &Lab, client: &Client, method: &Method) {
     let (direct, proxied) = (by_hyper(direct, request()).await, client.send_to(ONCE, request()).await);
     match (direct, proxied) {
         (Err(_), Ok(reply)) => {
-            assert!([500, 502].contains(&reply.status), "hyper reads no response: {reply:?}")
+            assert!([500, 502].contains(&reply.status), "hyper reads no response: {reply:?}");
         }
         (Ok((_, Err(error))), Ok(reply)) => panic!("hyper reads a broken body, {error}: {reply:?}"),
         (Ok((head, Ok(body))), Ok(reply)) => {

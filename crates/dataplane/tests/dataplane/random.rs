@@ -66,7 +66,9 @@ fn mutated(random: &mut StdRng, messages: &[&[u8]]) -> Vec<u8> {
             2 => bytes.splice(at..at, bytes[at..until].to_vec()).for_each(drop),
             3 => bytes.truncate(until),
             4 => {
-                bytes.splice(at..at, messages[random.random_range(0..messages.len())].to_vec()).for_each(drop)
+                bytes
+                    .splice(at..at, messages[random.random_range(0..messages.len())].to_vec())
+                    .for_each(drop);
             }
             _ => bytes[at] ^= 1 << random.random_range(0..8),
         }

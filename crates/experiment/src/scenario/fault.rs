@@ -182,7 +182,7 @@ impl fmt::Display for Fault {
         let mut parts = Vec::new();
         match (&self.errors, &self.blocks) {
             (Some(errors), Some(blocks)) => {
-                parts.push(format!("{errors} errors in blocks of {}", blocks.value))
+                parts.push(format!("{errors} errors in blocks of {}", blocks.value));
             }
             (Some(errors), None) => parts.push(format!("{errors} errors")),
             (None, _) => {}

@@ -62,7 +62,8 @@ fn points(path: &str) -> Vec<Point> {
                     let u = 1.0 - t;
                     u * u * u * p + 3.0 * u * u * t * a + 3.0 * u * t * t * b + t * t * t * c
                 };
-                found.push((at(from.0, a.0, b.0, c.0), at(from.1, a.1, b.1, c.1)));
+                let [x, y] = [at(from.0, first.0, second.0, third.0), at(from.1, first.1, second.1, third.1)];
+                found.push((x, y));
             }
         } else {
             let to = (word.parse().unwrap(), next());

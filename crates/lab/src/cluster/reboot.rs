@@ -67,7 +67,7 @@ async fn pods(client: &Client, started: &BTreeMap<String, Timestamp>, step: &Ste
         }
         match old.values().next() {
             Some((node, pod)) => {
-                *why = format!("node `{node}` has not reported again how its pod `{pod}` is")
+                *why = format!("node `{node}` has not reported again how its pod `{pod}` is");
             }
             None if whole => return,
             None => {}

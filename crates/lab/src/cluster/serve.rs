@@ -105,7 +105,7 @@ async fn lock(name: &LabName) -> anyhow::Result<File> {
         match lock.try_lock() {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) if begun.elapsed() < INTERVAL => {
-                sleep(Duration::from_millis(2)).await
+                sleep(Duration::from_millis(2)).await;
             }
             Err(error) => return Err(error).with_context(|| format!("another process runs lab `{name}`")),
         }

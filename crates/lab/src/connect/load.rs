@@ -196,7 +196,7 @@ impl Loaded {
     }
 
     fn absent(&self, name: &str) -> anyhow::Error {
-        let contexts = self.documents.iter().flat_map(|(_, document)| document["contexts"].as_array());
+        let contexts = self.documents.iter().filter_map(|(_, document)| document["contexts"].as_array());
         let mut names: Vec<&str> =
             contexts.flatten().filter_map(|context| context["name"].as_str()).collect();
         names.sort_unstable();

@@ -50,7 +50,7 @@ impl Stub {
                 ("delay", _, Some(delay), _) => stub.delay = Some(delay),
                 ("port", .., Ok(port)) if port != 0 => stub.port = Some(port),
                 ("calls", ..) if !value.is_empty() => {
-                    stub.calls = value.split('+').map(str::to_owned).collect()
+                    stub.calls = value.split('+').map(str::to_owned).collect();
                 }
                 ("errors", ..) => {
                     return invalid(format!("invalid share `{value}`, expected for example 30%"));

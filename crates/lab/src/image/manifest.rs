@@ -87,10 +87,6 @@ pub struct Configuration {
     pub rootfs: RootFs,
 }
 
-/// An object without fields.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Empty {}
-
 /// What a container of the image runs.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -98,7 +94,7 @@ pub struct Runtime {
     /// User and group, as numbers: an image of nothing else has no names.
     pub user: &'static str,
     /// `9090/tcp` and so on.
-    pub exposed_ports: BTreeMap<&'static str, Empty>,
+    pub exposed_ports: BTreeMap<&'static str, BTreeMap<(), ()>>,
     /// Variables.
     pub env: Vec<&'static str>,
     /// The program.

@@ -41,7 +41,7 @@ impl Image {
             os: "linux",
             config: Runtime {
                 user: USER,
-                exposed_ports: ["9090/tcp", "9091/tcp"].map(|port| (port, Empty {})).into(),
+                exposed_ports: ["9090/tcp", "9091/tcp"].map(|port| (port, BTreeMap::new())).into(),
                 // Long enough for endpoints to be withdrawn from each node, so that a rolling update loses no request.
                 env: vec!["DRAIN_SECONDS=2"],
                 entrypoint: vec!["/minimal-service"],

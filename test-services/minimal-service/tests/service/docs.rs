@@ -45,7 +45,7 @@ async fn every_exchange_of_the_page_matches_the_service() {
         }
         match serde_json::from_str::<Value>(&exchange.response_body) {
             Ok(expected) => {
-                assert!(contains(&response.json(), &expected), "{}\ndoes not match\n{text}", response.body)
+                assert!(contains(&response.json(), &expected), "{}\ndoes not match\n{text}", response.body);
             }
             Err(_) => assert!(
                 matches(&response.body, &exchange.response_body),

@@ -45,7 +45,7 @@ impl Objects {
     pub(super) fn set(&mut self, kind: &Kind, key: Key, object: Option<&Value>) {
         match &*kind.resource {
             resource if resource == SERVERS.resource => {
-                set(&mut self.servers, key, object, Server::from_value)
+                set(&mut self.servers, key, object, Server::from_value);
             }
             resource if resource == SERVER_AUTHORIZATIONS.resource => {
                 set(&mut self.server_authorizations, key, object, ServerAuthorization::from_value);

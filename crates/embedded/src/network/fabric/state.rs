@@ -177,10 +177,15 @@ impl State {
         }
         match member.listeners.get(&to.port()) {
             // The proxy of a pod reaches ports that the application bound to loopback, as on a real node.
-            Some(bound) if !bound.loopback || own_application => Ok(Target::Listener(bound.queue.clone())),
+            Some(bound) if !bound.loopback || own_application => listener(bound),
             _ => Err(refused(to)),
         }
     }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the other outcome is an error")]
+fn listener(bound: &BoundListener) -> io::Result<Target> {
+    Ok(Target::Listener(bound.queue.clone()))
 }
 
 pub(super) fn refused(to: SocketAddr) -> io::Error {
