@@ -3,9 +3,11 @@
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { browser, layoutFaults, open, served } from "../../tests/browser/support.mjs";
 
-const [meshy, folder, ...runs] = process.argv.slice(2);
+const [meshy, place, ...runs] = process.argv.slice(2);
+const folder = resolve(place);
 const SIZES = [[1280, 720], [400, 800]];
 const LESSONS = ["lesson/retry-budget", "lesson/timeouts"];
 let faults = 0;
@@ -14,9 +16,9 @@ const drawn = (page) => page.evaluate(() => new Promise((done) => requestAnimati
 const until = (page, condition, argument) => page.waitForFunction(condition, argument, { timeout: 120000 });
 const ends = (file) => readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line)).filter((event) => event.type === "step-ended");
 
-/** Takes a screenshot of the page as it is, in full. */
+/** Takes a screenshot of the page as it is, in full, and checks its layout. */
 async function shot(page, name, fullPage = true) {
-  await drawn(page);
+  if (await page.evaluate(() => document.body.dataset.ready === "true")) await drawn(page);
   const width = page.viewportSize().width;
   await page.screenshot({ path: `${folder}/${name}-${width}.png`, fullPage });
   for (const fault of await layoutFaults(page)) {
@@ -40,6 +42,7 @@ async function recorded(engine, name, file) {
       if (colorScheme === "dark") await shot(page, `${name}-dark`);
       else {
         for (const [index, step] of ends(file).entries()) {
+          if (step.variant) await page.check(`#variants input[value="${step.variant}"]`);
           await page.$eval("#seek", (bar, at) => { bar.value = at; bar.dispatchEvent(new Event("input")); }, step.elapsed_ms);
           const variant = step.variant ? `-${step.variant}` : "";
           await shot(page, `${name}-${index + 1}-${step.step}${variant}`);
@@ -64,7 +67,7 @@ async function report(engine, name, file) {
     const plain = await engine.newContext({ viewport: { width, height }, javaScriptEnabled: false });
     const still = await plain.newPage();
     await still.goto(`file://${html}`);
-    await still.screenshot({ path: `${folder}/${name}-report-plain-${width}.png`, fullPage: true });
+    await shot(still, `${name}-report-plain`);
     await plain.close();
   }
 }

@@ -5,7 +5,10 @@ use plotters::prelude::*;
 use crate::steps::Step;
 use meshy_load::{Latency, Tick};
 
-const TALL: (u32, u32) = (860, 240);
+const TALL: (u32, u32) = (860, 260);
+
+/// The size of letters. A page of 400 pixels shows the picture 740 wide, and plotters writes 1/1.24 of the size: 11.1 pixels.
+const LETTERS: u32 = 16;
 
 // Stand-ins that the page's style sheet replaces, so that one picture serves light and dark.
 const INK: RGBColor = RGBColor(1, 2, 3);
@@ -14,13 +17,13 @@ const GOOD: RGBColor = RGBColor(3, 4, 5);
 const LOAD: RGBColor = RGBColor(4, 5, 6);
 const MARK: RGBColor = RGBColor(5, 6, 7);
 
-/// The median and the 99th percentile over time, in milliseconds.
-pub fn latency(steps: &[Step]) -> String {
+/// The median and the 99th percentile of named steps over time, in milliseconds.
+pub fn latency(title: &str, steps: &[(&str, &Step)]) -> String {
     let of = |value: fn(&Latency) -> f64| {
         series(steps, move |tick| (tick.requests_count > 0).then(|| value(&tick.latency)))
     };
     let (p50, p99) = (of(|latency| latency.p50_ms), of(|latency| latency.p99_ms));
-    draw("latency, ms", steps, 0.0..highest(&p99), &[(&p50, GOOD), (&p99, LOAD)])
+    draw(title, steps, 0.0..highest(&p99), &[(&p50, GOOD), (&p99, LOAD)])
 }
 
 fn highest(lines: &[Points]) -> f64 {
@@ -29,20 +32,26 @@ fn highest(lines: &[Points]) -> f64 {
 
 type Points = Vec<(f64, f64)>;
 
-fn series(steps: &[Step], value: impl Fn(&Tick) -> Option<f64>) -> Vec<Points> {
+fn series(steps: &[(&str, &Step)], value: impl Fn(&Tick) -> Option<f64>) -> Vec<Points> {
     let of = |step: &Step| {
         let begun = step.begun_seconds;
         let point = |tick: &Tick| Some((begun + tick.at_seconds + tick.length_seconds, value(tick)?));
         step.traffic.ticks.iter().filter_map(point).collect::<Points>()
     };
-    steps.iter().map(of).collect()
+    steps.iter().map(|(_, step)| of(step)).collect()
 }
 
 /// Steps beyond this many have no room for their names in the picture; their numbers have.
 pub(super) const MOST_NAMES: usize = 6;
 
-fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points], RGBColor)]) -> String {
-    let end = steps.iter().map(|step| step.begun_seconds + step.traffic.length_seconds).fold(1.0, f64::max);
+fn draw(
+    title: &str,
+    steps: &[(&str, &Step)],
+    y: std::ops::Range<f64>,
+    lines: &[(&[Points], RGBColor)],
+) -> String {
+    let end =
+        steps.iter().map(|(_, step)| step.begun_seconds + step.traffic.length_seconds).fold(1.0, f64::max);
     let mut svg = String::new();
     let paint = |svg: &mut String| -> Result<(), Box<dyn std::error::Error>> {
         let area = SVGBackend::with_string(svg, TALL).into_drawing_area();
@@ -51,9 +60,9 @@ fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
             .margin_top(4)
-            .caption(title, text(14))
-            .x_label_area_size(30)
-            .y_label_area_size(44)
+            .caption(title, text(LETTERS + 2))
+            .x_label_area_size(34)
+            .y_label_area_size(52)
             .build_cartesian_2d(0.0..end, y)?;
         chart
             .configure_mesh()
@@ -61,20 +70,24 @@ fn draw(title: &str, steps: &[Step], y: std::ops::Range<f64>, lines: &[(&[Points
             .bold_line_style(FAINT)
             .light_line_style(TRANSPARENT)
             .axis_style(FAINT)
-            .label_style(text(12))
+            .label_style(text(LETTERS))
             .x_label_formatter(&|seconds| format!("{seconds:.0} s"))
             .y_label_formatter(&|value| format!("{value:.0}"))
             .x_labels(10)
             .y_labels(5)
             .draw()?;
-        for (number, step) in steps.iter().enumerate() {
+        for (number, (name, step)) in steps.iter().enumerate() {
             let at = step.begun_seconds;
             chart.draw_series([PathElement::new([(at, 0.0), (at, top)], MARK.stroke_width(1))])?;
             if steps.len() > 1 {
                 let name =
-                    if steps.len() <= MOST_NAMES { step.name.clone() } else { (number + 1).to_string() };
+                    if steps.len() <= MOST_NAMES { (*name).to_owned() } else { (number + 1).to_string() };
                 let place = (at + end * 0.005, top * 0.99);
-                chart.draw_series([Text::new(name, place, ("sans-serif", 12).into_font().color(&MARK))])?;
+                chart.draw_series([Text::new(
+                    name,
+                    place,
+                    ("sans-serif", LETTERS).into_font().color(&MARK),
+                )])?;
             }
             for mark in &step.marks {
                 let at = at + mark.at_seconds;

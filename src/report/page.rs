@@ -70,9 +70,16 @@ fn write_pictures(page: &mut String, run: &Run, events: &Events) -> std::fmt::Re
     for variant in events.variants() {
         writeln!(page, "<figure>{}</figure>", svg(&Chart::new(events, variant.as_deref())))?;
     }
-    let key = "<figcaption><i class=\"key good\"></i> p50 <i class=\"key bad\"></i> p99</figcaption>";
-    writeln!(page, "<figure>{}{key}</figure>", chart::latency(&run.steps))?;
-    steps_key(page, &run.steps)?;
+    let key = "<figcaption><span><i class=\"key bad\"></i>p99</span> <span><i class=\"key good\"></i>p50</span></figcaption>";
+    // Variants run at the same time, so each has its picture.
+    for variant in events.variants() {
+        let prefix = variant.as_deref().map(|variant| format!("{variant}/")).unwrap_or_default();
+        let steps: Vec<_> =
+            run.steps.iter().filter_map(|step| Some((step.name.strip_prefix(&prefix)?, step))).collect();
+        let title = variant.map_or("latency, ms".to_owned(), |variant| format!("latency, ms: {variant}"));
+        writeln!(page, "<figure>{}{key}</figure>", chart::latency(&title, &steps))?;
+        steps_key(page, &steps)?;
+    }
     calls(page, &run.steps)?;
     if !run.condition_results.is_empty() {
         page.push_str("<ul class=\"conditions\">\n");
@@ -110,14 +117,14 @@ fn write_details(page: &mut String, run: &Run) -> std::fmt::Result {
 }
 
 /// The steps and the changes of policy, with the second at which each began.
-fn steps_key(page: &mut String, steps: &[Step]) -> std::fmt::Result {
+fn steps_key(page: &mut String, steps: &[(&str, &Step)]) -> std::fmt::Result {
     // Few steps have their names in the picture.
-    if steps.len() <= chart::MOST_NAMES && steps.iter().all(|step| step.marks.is_empty()) {
+    if steps.len() <= chart::MOST_NAMES && steps.iter().all(|(_, step)| step.marks.is_empty()) {
         return Ok(());
     }
     page.push_str("<ol class=\"steps-key\">\n");
-    for step in steps {
-        writeln!(page, "<li>{:.0} s: {}", step.begun_seconds, escape(&step.name))?;
+    for (name, step) in steps {
+        writeln!(page, "<li>{:.0} s: {}", step.begun_seconds, escape(name))?;
         for mark in &step.marks {
             let at = step.begun_seconds + mark.at_seconds;
             writeln!(page, "<br><span class=\"mark\">▲ {at:.0} s: {}</span>", escape(&mark.text))?;
@@ -182,9 +189,10 @@ fn storms(page: &mut String, steps: &[Step]) -> std::fmt::Result {
         "<h3>After the trigger</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Storms, scrolls\">\n\
          <table class=\"storms\">\n<thead><tr>",
     );
-    summary::STORM_HEAD
-        .iter()
-        .try_for_each(|name| write!(page, "<th scope=\"col\">{}", name.to_lowercase()))?;
+    for name in summary::STORM_HEAD {
+        let (first, rest) = name.split_at(1);
+        write!(page, "<th scope=\"col\">{first}{}", rest.to_lowercase())?;
+    }
     page.push_str("</tr></thead>\n<tbody>\n");
     for (step, storm) in storms {
         let [name, cells @ ..] = summary::storm_cells(step, storm);

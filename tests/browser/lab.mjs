@@ -209,7 +209,7 @@ test("a scenario runs step by step, by keyboard, also without a page", async (en
     await page.keyboard.press("Enter");
     await waits(page);
     assert.match(await page.textContent("#lesson"), /What share of the requests succeeds/);
-    assert.match(await speaker.textContent("#speaker-now"), /about 30 %/);
+    assert.match(await speaker.textContent("#speaker-now"), /about 30\u00a0%/);
     assert.ok(!(await page.textContent("body")).includes("The client sees what the service returns"), "the audience does not see the notes");
     assert.equal(await page.isDisabled("#load-toggle"), true, "the scenario has the controls");
     assert.deepEqual(await violations(page), []);

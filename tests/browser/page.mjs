@@ -74,13 +74,6 @@ test("runs a lesson step by step", (engine) => live(async (url) => {
   assert.deepEqual(errors, []);
 }));
 
-test("a long pause between two steps is short in the charts", async () => {
-  const { timeline, along } = await import("../../crates/page/assets/chart.js");
-  const knots = timeline([{ startMs: 2000, endMs: 10000 }, { startMs: 310000, endMs: 320000 }, { startMs: 320500, endMs: 321000 }]);
-  assert.deepEqual([2, 10, 310, 320, 321, 325].map((time) => along(knots, time)), [2, 10, 11.5, 21.5, 22.5, 26.5]);
-  for (const time of [1, 5, 160, 315, 400]) assert.ok(Math.abs(along(knots, along(knots, time), true) - time) < 1e-9, `${time}`);
-});
-
 test("the model shows steps that have begun, attempts per request of the same time, and marks of each variant", async () => {
   const { Model } = await import("../../crates/page/assets/model.js");
   const { recent } = await import("../../crates/page/assets/numbers.js");
@@ -205,6 +198,7 @@ test("the report can be read without scripts", async (engine) => {
     for (const part of [".result .verdict", "figure svg.mc", ".conditions", ".report table.overview", ".report article"]) {
       assert.ok(await page.locator(part).first().isVisible(), part);
     }
+    assert.deepEqual(await layoutFaults(page), []);
     for (const part of [".columns", "#replay", "#status"]) assert.ok(!(await page.locator(part).isVisible()), part);
     const wide = await page.locator("figure svg:not(.meshy-graph)").evaluateAll((pictures) => pictures.map((picture) => picture.getBoundingClientRect().width));
     assert.ok(wide.length >= 2 && wide.every((one) => one > 300), `${wide}`);
@@ -291,6 +285,35 @@ test("everything can be done with the keyboard", (engine) => replay(async (url) 
     }
   }
   for (const name of ["save", "play", "seek", "speed", "graph", "call", "node", "opened"]) assert.ok(reached.has(name), `${name} of ${[...reached]}`);
+}));
+
+test("load, a fault, a policy and a lesson are controlled with the keyboard alone", (engine) => live(async (url) => {
+  const { page, errors } = await open(engine, url);
+  /** Presses Tab until an element has the focus. */
+  const reach = async (id) => {
+    for (let presses = 0; presses < 60; presses += 1) {
+      if (await page.evaluate((wanted) => document.activeElement.id === wanted, id)) return;
+      await page.keyboard.press("Tab");
+    }
+    assert.fail(`Tab does not reach ${id}`);
+  };
+  await reach("load-toggle");
+  await page.keyboard.press("Enter");
+  await until(page, () => document.querySelector("#load-toggle").textContent === "Start load");
+  await page.keyboard.press("Space");
+  await until(page, () => document.querySelector("#load-toggle").textContent === "Stop load");
+  await reach("fault-0");
+  for (let presses = 0; presses < 5; presses += 1) await page.keyboard.press("ArrowRight");
+  await until(page, () => document.querySelector("#controls").textContent.includes("meshy fault 5 ") && document.querySelector("#marks").textContent.includes("5 %"));
+  await reach("policy-0");
+  await page.keyboard.press("Space");
+  await until(page, () => document.querySelector("#controls").textContent.includes("meshy sp delete"));
+  await reach("scenario-start");
+  await page.keyboard.press("Enter");
+  await until(page, () => document.activeElement.id === "next-step" && document.activeElement.getAttribute("aria-disabled") === "false");
+  await page.keyboard.press("Enter");
+  await until(page, () => document.querySelector('tr[data-step="without"]') !== null);
+  assert.deepEqual(errors, []);
 }));
 
 for (const colorScheme of ["light", "dark"]) {

@@ -15,8 +15,8 @@ export const RECORDED = `${root}tests/fixtures/retries.events.jsonl`;
 export const MESHY = process.env.MESHY ?? `${root}target/debug/meshy`;
 
 /** Starts chromium. In a container it has no rights for its sandbox; the pages are ours. */
-export function browser() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+export function browser(...more) {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu", ...more] });
 }
 
 /** Starts a program that prints the URL of a page; returns the URL and how to end it. */
@@ -94,7 +94,15 @@ export function layoutFaults(page) {
         return part;
       }).filter((box) => box.right - box.left > 0 && box.bottom - box.top > 0);
       if (!lines.length) continue;
-      const size = parseFloat(getComputedStyle(parent).fontSize);
+      // A word of usual length stands in one line; commands and long names may break anywhere.
+      for (const { 0: word, index } of parent.closest("pre, code") ? [] : node.textContent.matchAll(/(?<![\p{L}\p{N}])[\p{L}\p{N}%]{2,12}(?![\p{L}\p{N}])/gu)) {
+        range.setStart(node, index);
+        range.setEnd(node, index + word.length);
+        const tops = [...range.getClientRects()].map((box) => Math.round(box.top));
+        if (new Set(tops).size > 1) faults.push(`"${word}" of "${text}" is broken within the word`);
+      }
+      const scale = parent instanceof SVGGraphicsElement ? parent.getScreenCTM().d : 1;
+      const size = Math.round(parseFloat(getComputedStyle(parent).fontSize) * scale * 10) / 10;
       if (size < 11) faults.push(`"${text}" has ${size} px`);
       for (const box of lines) {
         if (box.right > width + 1 || box.left < -1) faults.push(`"${text}" is outside of the window`);

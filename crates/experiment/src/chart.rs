@@ -76,6 +76,21 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// Breaks a text that is wider than a line into two at its last space or point that leaves the second one shorter; what does not fit
+/// into two lines is cut.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    if width(text) <= columns {
+        return vec![text.to_owned()];
+    }
+    let fits = |end: usize| width(&text[..end]) <= columns;
+    let ends = text.char_indices().filter(|(at, c)| *at > 0 && (c.is_whitespace() || *c == '.'));
+    let end = ends.map(|(at, _)| at).take_while(|at| fits(*at)).last();
+    match end {
+        Some(end) => vec![text[..end].to_owned(), cut(text[end..].trim_start(), columns)],
+        None => vec![cut(text, columns)],
+    }
+}
+
 /// Cuts a text to a width in columns; wide characters count two.
 fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {

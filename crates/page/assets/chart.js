@@ -1,6 +1,7 @@
 // Three charts over the time of the run: success, rates, latency; with marks of changes and the predicted interval.
 
 import { byId, element, setAttribute, shorten } from "./dom.js";
+import { MOST_POINTS } from "./series.js";
 import { clock, millis, percent, rate } from "./format.js";
 
 /** @typedef {import("./types.js").Point} Point */
@@ -9,7 +10,7 @@ import { clock, millis, percent, rate } from "./format.js";
 
 const HEIGHT = 168;
 
-const ratio = (/** @type {?number} */ part, /** @type {?number} */ all) => (part === null || !all ? null : (part / all) * 100);
+const ratio = (/** @type {?number} */ part, /** @type {?number} */ all) => (part === null || !all ? null : Math.min(100, (part / all) * 100));
 const perSecond = (/** @type {?number} */ count, /** @type {number} */ length) => (count === null ? null : (count / length) * 1000);
 
 /** @type {ChartPlan[]} */
@@ -17,8 +18,9 @@ const PLANS = [
   {
     id: "chart-success",
     title: "Success",
-    range: [0, 100],
-    unit: (value) => `${value}%`,
+    // Above 100 % is room for the numbers of the marks.
+    range: [0, 114],
+    unit: (value) => (value > 100 ? "" : `${value}%`),
     series: [
       { name: "effective", colour: "--good", dash: [], pick: (point) => ratio(point.succeeded, point.requests) },
       { name: "actual", colour: "--bad", dash: [6, 4], pick: (point) => ratio(point.attemptsSucceeded, point.attempts) },
@@ -43,6 +45,62 @@ const PLANS = [
     ],
   },
 ];
+
+/** The distances of labels on the time axis, in seconds. */
+const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000];
+
+/** @param {import("./types.js").Mark} mark */
+function markColour(mark) {
+  return colour(mark.kind === "fault" ? "--bad" : mark.kind === "policy" ? "--retry" : "--muted");
+}
+
+/**
+ * Returns the numbers of marks at their places, those that would overlap as one text: `3–5`.
+ * @param {number[]} places in the order of the marks
+ * @param {(text: string) => number} wide the width of a text
+ */
+export function markNumbers(places, wide) {
+  /** @type {{text: string, first: number, place: number}[]} */
+  const shown = [];
+  places.forEach((place, index) => {
+    const last = shown.at(-1);
+    if (last && place < last.place + wide(last.text)) last.text = `${last.first + 1}\u2013${index + 1}`;
+    else shown.push({ text: String(index + 1), first: index, place });
+  });
+  return shown;
+}
+
+/** The points that there is room for at first: those of a step that lasts long, and gaps. */
+const FIRST_ROOM = MOST_POINTS + 2;
+
+/** Draws a line through the points of a series; NaN is a gap, and a point between two gaps is a dot. @param {any} plot @param {number} series @param {number} from @param {number} to */
+function line(plot, series, from, to) {
+  const stroke = new Path2D();
+  const [places, values] = [plot.data[0], plot.data[series]];
+  let isDrawing = false;
+  for (let index = from; index <= to; index += 1) {
+    if (!Number.isFinite(values[index])) {
+      isDrawing = false;
+      continue;
+    }
+    const [x, y] = [plot.valToPos(places[index], "x", true), plot.valToPos(values[index], "y", true)];
+    if (isDrawing) stroke.lineTo(x, y);
+    else if (index < to && Number.isFinite(values[index + 1])) stroke.moveTo(x, y);
+    else {
+      stroke.moveTo(x - 2, y);
+      stroke.lineTo(x + 2, y);
+    }
+    isDrawing = true;
+  }
+  return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 1 };
+}
+
+/** Returns the highest value of several series, of which NaN is none. @param {Float64Array[]} all */
+function highest(all) {
+  let most = 0;
+  for (const values of all) for (const value of values) if (value > most) most = value;
+  return most;
+}
 
 /** @param {string} name */
 function colour(name) {
@@ -91,6 +149,8 @@ export class ChartView {
     this.knots = [];
     /** The places that are shown, in seconds. @type {[number, number]} */
     this.range = [0, 1];
+    /** The places of the points, and gaps between steps. */
+    this.times = new Float64Array(FIRST_ROOM);
     this.charts = PLANS.map((plan) => this.make(plan));
     this.list = byId("marks");
     this.listed = "";
@@ -111,7 +171,7 @@ export class ChartView {
     const picture = element("div", { role: "img", "aria-label": plan.title, class: "plot" });
     place.replaceChildren(element("h3", {}, plan.title), element("ul", { class: "legend" }, ...legend), picture);
     const plot = new globalThis.uPlot(this.options(plan, picture), [[], ...plan.series.map(() => [])], picture);
-    return { plan, picture, plot };
+    return { plan, picture, plot, values: plan.series.map(() => new Float64Array(FIRST_ROOM)) };
   }
 
   /** @param {ChartPlan} plan @param {HTMLElement} picture */
@@ -123,15 +183,15 @@ export class ChartView {
       width: Math.max(200, picture.clientWidth),
       height: HEIGHT,
       legend: { show: false },
-      cursor: { drag: { x: false, y: false }, sync: { key: "run" }, points: { size: 7 } },
-      scales: { x: { time: false, range: () => this.range }, y: { range: plan.range ?? ((/** @type {any} */ _plot, /** @type {number} */ _low, /** @type {number} */ high) => [0, Math.max(high * 1.1, 1)]) } },
+      cursor: { hover: { skip: [NaN] }, drag: { x: false, y: false }, sync: { key: "run" }, points: { size: 7 } },
+      scales: { x: { time: false, range: () => this.range }, y: { range: plan.range ?? ((/** @type {any} */ chart) => [0, Math.max(1, 1.2 * highest(chart.data.slice(1)))]) } },
       axes: [
-        { ...axis, size: 26, space: 60, values: seconds },
-        { ...axis, size: 48, space: 34, values },
+        { ...axis, size: 26, space: 60, incrs: SECONDS, values: seconds },
+        { ...axis, size: 48, space: 34, values, ...(plan.range ? { splits: () => [0, 50, 100] } : {}) },
       ],
       series: [
         {},
-        ...plan.series.map((one) => ({ label: one.name, stroke: () => colour(one.colour), width: 2.5, dash: one.dash, points: { show: false }, spanGaps: false })),
+        ...plan.series.map((one) => ({ label: one.name, stroke: () => colour(one.colour), width: 2.5, dash: one.dash, points: { show: false }, paths: line })),
       ],
       hooks: { drawClear: [(/** @type {any} */ plot) => this.under(plot, plan)], draw: [(/** @type {any} */ plot) => this.over(plot)] },
     };
@@ -161,22 +221,22 @@ export class ChartView {
     context.font = `600 ${11 * scale}px system-ui, sans-serif`;
     context.textBaseline = "top";
     context.textAlign = "left";
-    let free = -Infinity;
+    const places = this.marks.map((mark) => plot.valToPos(along(this.knots, mark.at / 1000), "x", true));
     this.marks.forEach((mark, index) => {
-      const x = plot.valToPos(along(this.knots, mark.at / 1000), "x", true);
-      if (x < left || x > left + width) return;
-      context.strokeStyle = context.fillStyle = colour(mark.kind === "fault" ? "--bad" : mark.kind === "policy" ? "--retry" : "--muted");
+      if (places[index] < left || places[index] > left + width) return;
+      context.strokeStyle = markColour(mark);
       context.setLineDash(mark.kind === "step" ? [2 * scale, 3 * scale] : []);
       context.beginPath();
-      context.moveTo(x, top);
-      context.lineTo(x, top + height);
+      context.moveTo(places[index], top);
+      context.lineTo(places[index], top + height);
       context.stroke();
-      const text = String(index + 1);
-      if (x > free) {
-        context.fillText(text, x + 3 * scale, top + 2 * scale);
-        free = x + context.measureText(text).width + 8 * scale;
-      }
     });
+    // What was changed before the first step or after the last one has its number at the edge.
+    const within = places.map((place) => Math.min(left + width - 22 * scale, Math.max(left, place)));
+    for (const { text, first, place } of markNumbers(within, (words) => context.measureText(words).width + 6 * scale)) {
+      context.fillStyle = markColour(this.marks[first]);
+      context.fillText(text, Math.min(place + 3 * scale, left + width - context.measureText(text).width), top + 2 * scale);
+    }
     context.restore();
   }
 
@@ -185,7 +245,7 @@ export class ChartView {
     const steps = model.steps(variant);
     const drawn = JSON.stringify([
       variant, model.startedAt, model.marks.length, model.marks.at(-1)?.at,
-      steps.map((step) => [step.name, step.startMs, step.points.length, step.points.at(-1)?.at, step.prediction?.success, step.ended]),
+      steps.map((step) => [step.name, step.startMs, step.points.size, step.points.at(-1)?.at, step.prediction?.success, step.ended]),
     ]);
     // Four events a second come; a new point comes each second.
     if (drawn === this.drawn) return;
@@ -200,18 +260,37 @@ export class ChartView {
     const first = steps[0]?.startMs ?? 0;
     const start = along(this.knots, first / 1000);
     this.range = [start, Math.max(start + 1, ...steps.map((step) => along(this.knots, step.endMs / 1000)))];
-    /** @type {(Point|null)[]} */
-    const points = steps.flatMap((step) => [null, ...step.points, null]);
-    // A gap between two steps reaches from just after the last point of one to just before the first of the next.
-    const times = points.map((point, index) => {
-      const [before, after] = [points[index - 1], points[index + 1]];
-      return along(this.knots, (point ? point.at : before ? before.at + 1 : after ? after.at - 1 : first) / 1000);
-    });
-    for (const { plan, plot, picture } of this.charts) {
-      plot.setData([times, ...plan.series.map((one) => points.map((point) => (point ? one.pick(point) : null)))]);
-      setAttribute(picture, "aria-label", summary(plan, steps.at(-1)?.points.at(-1) ?? null));
+    const size = this.fill(steps);
+    const newest = steps.at(-1)?.points.at(-1) ?? null;
+    for (const { plan, plot, picture, values } of this.charts) {
+      plot.setData([this.times.subarray(0, size), ...values.map((one) => one.subarray(0, size))]);
+      setAttribute(picture, "aria-label", summary(plan, newest));
     }
     this.marked();
+  }
+
+  /** Writes the points of the steps where the charts read them, with a gap before and after each step; returns how many there are. @param {import("./model.js").StepRecord[]} steps */
+  fill(steps) {
+    const needed = steps.reduce((sum, step) => sum + step.points.size + 2, 0);
+    if (needed > this.times.length) {
+      this.times = new Float64Array(2 * needed);
+      for (const chart of this.charts) chart.values = chart.values.map(() => new Float64Array(2 * needed));
+    }
+    let next = 0;
+    const write = (/** @type {number} */ time, /** @type {?Point} */ point) => {
+      this.times[next] = along(this.knots, time / 1000);
+      for (const { plan, values } of this.charts) plan.series.forEach((one, index) => { values[index][next] = (point && one.pick(point)) ?? NaN; });
+      next += 1;
+    };
+    for (const { points } of steps) {
+      const [first, last] = [points.at(0), points.at(-1)];
+      if (!first || !last) continue;
+      // A gap between two steps reaches from just after the last point of one to just before the first of the next.
+      write(first.at - 1, null);
+      for (let index = 0; index < points.size; index += 1) write(points.columns.at[index], points.at(index));
+      write(last.at + 1, null);
+    }
+    return next;
   }
 
   marked() {

@@ -156,15 +156,17 @@ export class ControlsView {
     const choice = element("select", { id: "scenario" },
       group("Scenarios", state.scenarios.filter((one) => !isLesson(one))), group("Lessons", state.scenarios.filter(isLesson)));
     const short = element("input", { type: "checkbox", id: "scenario-short" });
-    const shortRow = element("div", { class: "switch" }, short, element("label", { for: "scenario-short" }, "Short form"));
+    const shortLabel = element("label", { for: "scenario-short" });
+    const shortRow = element("div", { class: "switch" }, short, shortLabel);
     const title = element("p", { class: "hint" });
     const command = element("div");
     const start = element("button", { type: "button", id: "scenario-start" }, "Run step by step");
     const shown = () => {
       const chosen = state.scenarios.find((one) => one.name === choice.value);
       shortRow.hidden = !chosen?.short;
+      setText(shortLabel, `Short form: ${Math.round(chosen?.short?.seconds ?? 0)}\u00a0s instead of ${Math.round(chosen?.seconds ?? 0)}\u00a0s`);
       const form = (short.checked && chosen?.short) || chosen;
-      setText(title, form ? `${shorten(chosen?.title ?? "", 160)} (${Math.round(form.seconds)} s)` : "");
+      setText(title, chosen ? `${shorten(chosen.title, 160)} (${Math.round(chosen.seconds)}\u00a0s)` : "");
       show(command, form?.command ?? "");
     };
     choice.addEventListener("change", shown);

@@ -16,6 +16,14 @@ export function clean(text) {
 }
 
 /**
+ * Returns a sentence: a number and its unit stay in one line.
+ * @param {unknown} text
+ */
+export function prose(text) {
+  return clean(text).replace(/(\d) (?=%|(?:ms|s|MB)\b)/g, "$1\u00a0");
+}
+
+/**
  * Returns at most `length` characters of a text.
  * @param {unknown} text
  * @param {number} length

@@ -28,7 +28,8 @@ export function whole(count) {
  */
 export function percent(part, all) {
   if (part === null || all === null || !all) return "\u2013";
-  return share(part / all);
+  // An attempt counts when it starts and its success when it ends, which can be in the next seconds.
+  return share(Math.min(1, part / all));
 }
 
 /** Returns a share of 0 to 1 as percent. It is 0 % or 100 % only if it is exact. @param {number} ratio */

@@ -64,10 +64,27 @@ function reverseOrder(starts, callees) {
 }
 
 /**
+ * Returns for each service with several callers its calls from layers before its own, in the order of `edges`.
+ * @param {string[]} names
+ * @param {{from: string, to: string}[]} edges
+ * @returns {{shared: Map<string, string[]>, layer: Map<string, number>}}
+ */
+export function sharedServices(names, edges) {
+  const layer = layers(names, edges);
+  /** @type {Map<string, string[]>} */
+  const shared = new Map();
+  for (const name of names) {
+    const callers = edges.filter(({ from, to }) => to === name && (layer.get(from) ?? 0) < (layer.get(name) ?? 0)).map(({ from }) => from);
+    if (callers.length > 1) shared.set(name, callers);
+  }
+  return { shared, layer };
+}
+
+/**
  * Returns the centre of each node and the size of the picture.
  * @param {string[]} names
  * @param {{from: string, to: string}[]} edges
- * @param {{along: number, across: number, margin: [number, number], vertical: boolean}} spacing
+ * @param {{along: number, across: number, margin: [number, number], vertical: boolean, extra?: Map<number, number>}} spacing `extra` is room before a layer
  */
 export function arrange(names, edges, spacing) {
   const layer = layers(names, edges);
@@ -91,14 +108,16 @@ export function arrange(names, edges, spacing) {
     });
     row.forEach((name, index) => across.set(name, index + (widest - row.length) / 2));
   }
+  const starts = [spacing.margin[0]];
+  for (let at = 1; at <= depth; at += 1) starts.push(starts[at - 1] + spacing.along + (spacing.extra?.get(at) ?? 0));
   /** @type {Map<string, Place>} */
   const places = new Map();
   for (const name of names) {
-    const a = spacing.margin[0] + (layer.get(name) ?? 0) * spacing.along;
+    const a = starts[layer.get(name) ?? 0];
     const c = spacing.margin[1] + (across.get(name) ?? 0) * spacing.across;
     places.set(name, spacing.vertical ? { name, x: c, y: a } : { name, x: a, y: c });
   }
-  const length = 2 * spacing.margin[0] + depth * spacing.along;
+  const length = starts[depth] + spacing.margin[0];
   const breadth = 2 * spacing.margin[1] + (widest - 1) * spacing.across;
   return { places, width: spacing.vertical ? breadth : length, height: spacing.vertical ? length : breadth };
 }

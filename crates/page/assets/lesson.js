@@ -1,6 +1,6 @@
 // The scenario that runs: its steps, the text of each, and what came out.
 
-import { byId, clean, commandLine, element, shorten } from "./dom.js";
+import { byId, clean, commandLine, element, prose, shorten } from "./dom.js";
 import { percent } from "./format.js";
 
 export class LessonView {
@@ -38,16 +38,16 @@ export class LessonView {
         const place = index < run.current ? "done" : index === run.current ? "current" : "open";
         const mark = { done: "\u2713 ", current: "\u25b8 ", open: "" }[place];
         return element("li", { class: place, "aria-current": place === "current" ? "step" : null }, mark, shorten(one.title || one.name, 80),
-          results[index] && element("span", { class: "result" }, ` ${results[index]}`));
+          results[index] && element("span", { class: "result" }, `: ${results[index]}`));
       })),
       ...(step && run.current < run.steps.length ? current(step, run.waiting) : []),
       ...explained(run, whys),
-      ...model.conditionResults.map((one) => element("p", { class: `condition-result ${one.verdict}` },
-        `${one.verdict === "met" ? "\u2713" : one.verdict === "not-met" ? "\u2715" : "?"} ${clean(one.condition)}: ${clean(one.measured)}`)),
       ...(state.run ? this.buttons(run, records.length > 0) : []),
+      ...model.conditionResults.map((one) => element("p", { class: `condition-result ${one.verdict}` },
+        `${one.verdict === "met" ? "\u2713" : one.verdict === "not-met" ? "\u2715" : "?"} ${clean(one.condition)}: ${prose(one.measured)}`)),
     );
-    if (focused) (document.getElementById(focused) ?? document.getElementById("stop-run"))?.focus();
-    else if (started && !this.started) document.getElementById("next-step")?.focus();
+    if (focused) (document.getElementById(focused) ?? document.getElementById("stop-run"))?.focus({ preventScroll: true });
+    else if (started && !this.started) document.getElementById("next-step")?.focus({ preventScroll: true });
     this.started = started;
   }
 
@@ -82,8 +82,8 @@ export function nextByKey(button) {
 function current(step, waiting) {
   return [
     element("h3", {}, shorten(step.title || step.name, 120)),
-    step.text && element("p", {}, clean(step.text)),
-    waiting && step.question && element("p", { class: "question" }, clean(step.question)),
+    step.text && element("p", {}, prose(step.text)),
+    waiting && step.question && element("p", { class: "question" }, prose(step.question)),
   ].filter((made) => made instanceof Node);
 }
 
@@ -91,7 +91,7 @@ function current(step, waiting) {
 function explained(run, whys) {
   const index = run.current - 1;
   const why = index >= 0 ? whys[index] : null;
-  return why ? [element("p", { class: "why" }, element("b", {}, `${shorten(run.steps[index].title || run.steps[index].name, 80)}: `), clean(why))] : [];
+  return why ? [element("p", { class: "why" }, element("b", {}, `${shorten(run.steps[index].title || run.steps[index].name, 80)}: `), prose(why))] : [];
 }
 
 /**

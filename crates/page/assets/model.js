@@ -1,34 +1,39 @@
 // What the events of a run say so far. All views read from here; counts are those of the events, unchanged.
 
+import { MOST_POINTS, Series } from "./series.js";
+
 /** @typedef {import("./types.js").RunEvent} RunEvent */
-/** @typedef {import("./types.js").Point} Point */
 /** @typedef {import("./types.js").Mark} Mark */
 /** @typedef {import("./types.js").Counts} Counts */
 /** @typedef {import("./types.js").EdgeCounts} EdgeCounts */
 /** @typedef {import("./types.js").Sample} Sample */
 
-/** Points in a series; above, neighbours are merged. */
-const MOST_POINTS = 1200;
 /** A point has at least this length, in milliseconds. */
 const POINT_MS = 900;
 /** Changes that are kept. */
 const MOST_MARKS = 200;
+/** Sampled requests that are kept until the page draws them, which a page in the background does not: more than the wall shows. */
+const MOST_SAMPLES = 4000;
 
 /** @returns {Counts} */
 function noCounts() {
   return { offered: 0, requests: 0, succeeded: 0, in_time: 0 };
 }
 
+/** Returns how many points a step of a length has, in milliseconds; of a step without a length, which can last hours, the most. @param {number} length */
+function pointsOf(length) {
+  return length ? Math.min(MOST_POINTS, 100 + Math.ceil(length / POINT_MS)) : MOST_POINTS;
+}
+
 /** What was measured in a step of a variant. */
 export class StepRecord {
-  /** @param {?string} variant @param {string} name */
-  constructor(variant, name) {
+  /** @param {?string} variant @param {string} name @param {import("./types.js").StepStarted} [started] */
+  constructor(variant, name, started = { step: name, offered_per_second: 0, duration_ms: 0 }) {
     this.variant = variant;
     this.name = name;
     this.startMs = 0;
     this.endMs = 0;
-    /** @type {import("./types.js").StepStarted} */
-    this.started = { step: name, offered_per_second: 0, duration_ms: 0 };
+    this.started = started;
     /** @type {?import("./types.js").Prediction} */
     this.prediction = null;
     this.load = noCounts();
@@ -45,8 +50,7 @@ export class StepRecord {
     this.ended = false;
     /** @type {?string} */
     this.why = null;
-    /** @type {Point[]} */
-    this.points = [];
+    this.points = new Series(pointsOf(started.duration_ms));
     /** The counts of the last point, and of the last one with edges. @type {{at: number, load: Counts, edges: ?EdgeCounts, edgesAt: number}} */
     this.base = { at: 0, load: noCounts(), edges: null, edgesAt: 0 };
     /** Edges at the last two scrapes, for rates. @type {{at: number, edges: EdgeCounts[]}[]} */
@@ -82,7 +86,6 @@ export class StepRecord {
       p99: now?.p99_ms ?? null,
     });
     this.base = { at, load, edges: watched ?? before, edgesAt: watched ? at : this.base.edgesAt };
-    if (this.points.length > MOST_POINTS) this.points = mergePoints(this.points);
   }
 
   /** @param {any} tick */
@@ -136,8 +139,8 @@ export class Model {
     this.ended = null;
     this.elapsed = 0;
     this.startedAt = "";
-    /** Sampled requests since they were taken last. @type {{variant: ?string, at: number, sample: Sample}[]} */
-    this.samples = [];
+    /** Sampled requests of each variant since they were taken last. @type {Map<?string, {at: number, sample: Sample}[]>} */
+    this.samples = new Map();
   }
 
   /** @param {?string} variant @param {string} step */
@@ -160,10 +163,9 @@ export class Model {
     switch (event.type) {
       case "step-started": {
         const known = this.record(variant, event.step);
-        const again = new StepRecord(variant, event.step);
+        const again = new StepRecord(variant, event.step, event);
         again.prediction = known.prediction;
         again.startMs = again.endMs = event.elapsed_ms;
-        again.started = event;
         again.begun = true;
         // A step that runs again moves to the end, as it is drawn there.
         const key = JSON.stringify([variant, event.step]);
@@ -178,7 +180,7 @@ export class Model {
       case "tick": {
         const record = this.record(variant, event.step);
         record.tick(event);
-        for (const sample of event.samples ?? []) this.samples.push({ variant, at: event.elapsed_ms, sample });
+        if (event.samples?.length) this.sampled(variant, event.elapsed_ms, event.samples);
         break;
       }
       case "step-ended":
@@ -201,6 +203,20 @@ export class Model {
         this.ended = event;
         break;
     }
+  }
+
+  /** @param {?string} variant @param {number} at @param {Sample[]} samples */
+  sampled(variant, at, samples) {
+    const kept = this.samples.get(variant) ?? [];
+    for (const sample of samples) kept.push({ at, sample });
+    this.samples.set(variant, kept.length > 2 * MOST_SAMPLES ? kept.slice(-MOST_SAMPLES) : kept);
+  }
+
+  /** Returns the sampled requests of a variant since they were taken last, and drops those of others. @param {?string} variant */
+  takeSamples(variant) {
+    const taken = this.samples.get(variant) ?? [];
+    this.samples.clear();
+    return taken;
   }
 
   /** @param {Mark} mark */
@@ -289,33 +305,6 @@ function sumEdges(edges) {
     sum.attempts_succeeded += edge.attempts_succeeded;
   }
   return sum;
-}
-
-/** Merges each two neighbours of the same step. @param {Point[]} points @returns {Point[]} */
-function mergePoints(points) {
-  /** @type {Point[]} */
-  const merged = [];
-  for (let index = 0; index < points.length; index += 2) {
-    const [first, second] = [points[index], points[index + 1]];
-    if (!second) {
-      merged.push(first);
-      continue;
-    }
-    const add = (/** @type {?number} */ a, /** @type {?number} */ b) => (a === null || b === null ? null : a + b);
-    merged.push({
-      at: second.at,
-      length: first.length + second.length,
-      requests: first.requests + second.requests,
-      succeeded: first.succeeded + second.succeeded,
-      called: add(first.called, second.called),
-      calledLength: add(first.calledLength, second.calledLength),
-      attempts: add(first.attempts, second.attempts),
-      attemptsSucceeded: add(first.attemptsSucceeded, second.attemptsSucceeded),
-      p50: second.p50,
-      p99: Math.max(first.p99 ?? 0, second.p99 ?? 0) || null,
-    });
-  }
-  return merged;
 }
 
 /** Returns quantiles of (microseconds, count) pairs, as crates/experiment/src/latency.rs does. @param {[number, number][]} counts */

@@ -94,9 +94,10 @@ export class NumbersView {
 
 /** Returns what about the last two seconds counted. @param {?import("./model.js").StepRecord} step */
 export function recent(step) {
-  const points = step?.points.slice(-2) ?? [];
+  const points = [step?.points.at(-2), step?.points.at(-1)];
   const sum = { requests: 0, succeeded: 0, called: 0, attempts: /** @type {?number} */ (null), attemptsSucceeded: /** @type {?number} */ (null), seconds: 0, p50: /** @type {?number} */ (null), p99: /** @type {?number} */ (null) };
   for (const point of points) {
+    if (!point) continue;
     sum.requests += point.requests;
     sum.succeeded += point.succeeded;
     sum.seconds += point.length / 1000;

@@ -33,8 +33,8 @@ let state = { mode: "live", title: "", allowed: false, reason: null, load: null,
 let details = { services: {}, edges: [] };
 /** @type {?string} */
 let variant = null;
-/** Whether the viewer chose the variant. */
-let chosenVariant = false;
+/** The variant that the viewer chose, in which run. @type {?{name: string, run: string}} */
+let chosen = null;
 let scheduled = false;
 /** When the last event came, for the age of cells. */
 let received = performance.now();
@@ -56,10 +56,7 @@ function add(events, fresh) {
     wall.clear();
   }
   for (const event of events) {
-    if (event.type === "run-started") {
-      wall.clear();
-      chosenVariant = false;
-    }
+    if (event.type === "run-started") wall.clear();
     model.apply(event);
   }
   received = performance.now();
@@ -72,11 +69,10 @@ function runTime() {
 }
 
 function render() {
-  if (!chosenVariant || !model.variants.includes(variant)) variant = model.variants[0] ?? null;
+  // Before its first step the chosen variant has nothing to show.
+  variant = chosen?.run === model.startedAt && model.variants.includes(chosen.name) ? chosen.name : model.variants[0] ?? null;
   tabs();
-  const samples = model.samples.filter((one) => one.variant === variant);
-  model.samples = [];
-  for (const one of samples.slice(-4000)) wall.add(one.sample, one.at);
+  for (const one of model.takeSamples(variant)) wall.add(one.sample, one.at);
   header();
   numbers.show(model, variant);
   graph.show(model.edges(variant), details);
@@ -97,7 +93,9 @@ function header() {
   const status = state.mode !== "live" ? "recorded" : model.ended ? `run ${model.ended.status}` : connected ? "live" : "disconnected";
   setText(byId("status"), status);
   byId("status").className = `status ${status.split(" ")[0]}`;
-  setText(byId("step"), step ? `${shorten(step.name, 40)} \u00b7 ${clock(model.elapsed / 1000)}` : state.run ? "before the first step" : "waiting for the first data");
+  // A page's own load has one step, which is called as the state is.
+  const name = step && step.name !== status ? `${shorten(step.name, 40)} \u00b7 ` : "";
+  setText(byId("step"), step ? name + clock(model.elapsed / 1000) : state.run ? "before the first step" : "waiting for the first data");
 }
 
 let connected = false;
@@ -115,9 +113,10 @@ function tabs() {
       const input = element("input", { type: "radio", name: "variant", id: `variant-${index}`, value: name });
       input.checked = name === variant;
       input.addEventListener("change", () => {
-        [variant, chosenVariant] = [name, true];
+        chosen = { name, run: model.startedAt };
         wall.clear();
-        schedule();
+        if (state.mode !== "live") player.again();
+        else schedule();
         requestAnimationFrame(() => document.getElementById(`variant-${index}`)?.focus());
       });
       return element("label", { for: `variant-${index}` }, input, element("span", {}, shorten(name, 40)));
@@ -165,7 +164,10 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   chart.recolour();
   schedule();
 });
-new ResizeObserver(schedule).observe(byId("graph"));
+new ResizeObserver(() => {
+  graph.measure();
+  schedule();
+}).observe(byId("graph"));
 // Cells fade between events too.
 setInterval(() => {
   if (!document.hidden && state.mode === "live" && !model.ended) wall.draw(runTime());

@@ -51,6 +51,12 @@ export class Player {
     this.show();
   }
 
+  /** Gives everything up to now again. */
+  again() {
+    this.next = 0;
+    this.go(this.now);
+  }
+
   play() {
     if (this.now >= this.length) this.go(0);
     this.playing = true;

@@ -7,8 +7,7 @@ const PITCH = 20;
 /** Cells fade to their end within this time. */
 const FADE_MS = 12000;
 /** @typedef {"good"|"client"|"bad"|"none"} CellKind */
-/** @typedef {{kind: CellKind, latency: number, attempts: number, at: number}} Cell */
-/** Cells that are kept: more than a large screen shows. */
+/** Requests that are kept, for a wall that becomes larger: more than a large screen shows. */
 const KEPT = 3000;
 /** @type {[CellKind, string][]} */
 const KINDS = [["good", "2xx"], ["client", "4xx"], ["bad", "5xx"], ["none", "no response"]];
@@ -24,11 +23,14 @@ export class WallView {
   constructor() {
     this.canvas = /** @type {HTMLCanvasElement} */ (byId("wall"));
     this.legend = byId("wall-legend");
-    /** @type {(Cell|null)[]} */
-    this.cells = [];
-    /** The last cells, for a wall that becomes larger. @type {Cell[]} */
-    this.recent = [];
-    this.next = 0;
+    /** The last requests, each in the place of its number: what is kept does not grow. */
+    this.kinds = new Uint8Array(KEPT);
+    this.latencies = new Float32Array(KEPT);
+    this.attempts = new Uint8Array(KEPT);
+    this.times = new Float64Array(KEPT);
+    /** Requests so far, and the number of the one that was in the first cell first. */
+    this.added = 0;
+    this.first = 0;
     this.columns = 0;
     this.rows = 0;
     /** @type {Map<CellKind, HTMLElement>} */
@@ -45,13 +47,7 @@ export class WallView {
   }
 
   clear() {
-    this.recent = [];
-    this.empty();
-  }
-
-  empty() {
-    this.cells = new Array(this.columns * this.rows).fill(null);
-    this.next = 0;
+    this.added = this.first = 0;
   }
 
   resize() {
@@ -62,23 +58,30 @@ export class WallView {
     const [columns, rows] = [Math.max(1, Math.floor(width / PITCH)), Math.max(1, Math.floor(height / PITCH))];
     if (columns !== this.columns || rows !== this.rows) {
       [this.columns, this.rows] = [columns, rows];
-      this.empty();
-      for (const cell of this.recent.slice(-columns * rows)) this.put(cell);
+      this.first = Math.max(0, this.added - this.size);
     }
   }
 
-  /** @param {Cell} cell */
-  put(cell) {
-    this.cells[this.next] = cell;
-    this.next = (this.next + 1) % this.cells.length;
+  /** The number of cells. */
+  get size() {
+    return Math.min(KEPT, this.columns * this.rows);
+  }
+
+  /** Returns the place of the newest request of a cell: each gets one after the other, from the first again after the last. @param {number} cell */
+  place(cell) {
+    const newest = this.added - 1 - this.first;
+    if (cell >= this.size || cell > newest) return null;
+    return (this.first + newest - ((newest - cell) % this.size)) % KEPT;
   }
 
   /** @param {import("./types.js").Sample} sample @param {number} at when its tick came, in milliseconds of the run */
   add(sample, at) {
-    const cell = { kind: kindOf(sample), latency: sample.latency_ms, attempts: sample.attempts ?? 0, at };
-    this.recent.push(cell);
-    if (this.recent.length > 2 * KEPT) this.recent = this.recent.slice(-KEPT);
-    this.put(cell);
+    const place = this.added % KEPT;
+    this.kinds[place] = KINDS.findIndex(([kind]) => kind === kindOf(sample));
+    this.latencies[place] = sample.latency_ms;
+    this.attempts[place] = Math.min(sample.attempts ?? 0, 9);
+    this.times[place] = at;
+    this.added += 1;
   }
 
   /** Draws all cells as they are at a time of the run. @param {number} now */
@@ -93,25 +96,27 @@ export class WallView {
     context.font = "600 11px system-ui, sans-serif";
     /** @type {Object<CellKind, number>} */
     const counts = { good: 0, client: 0, bad: 0, none: 0 };
-    this.cells.forEach((cell, index) => {
-      const x = (index % this.columns) * PITCH + PITCH / 2;
-      const y = Math.floor(index / this.columns) * PITCH + PITCH / 2;
-      if (!cell) {
+    for (let cell = 0; cell < this.columns * this.rows; cell += 1) {
+      const x = (cell % this.columns) * PITCH + PITCH / 2;
+      const y = Math.floor(cell / this.columns) * PITCH + PITCH / 2;
+      const place = this.place(cell);
+      if (place === null) {
         context.globalAlpha = 1;
         context.fillStyle = this.colours.line;
         context.fillRect(x - 1, y - 1, 2, 2);
-        return;
+        continue;
       }
-      counts[cell.kind] += 1;
-      context.globalAlpha = 0.35 + 0.65 * Math.max(0, 1 - Math.max(0, now - cell.at) / FADE_MS);
-      context.fillStyle = context.strokeStyle = this.colours[cell.kind];
-      const size = 8.5 - 4 * Math.min(1, Math.max(0, Math.log10(Math.max(1, cell.latency) / 5) / 2.3));
-      shape(context, cell.kind, x, y, size);
-      if (cell.attempts > 1 && size > 6.5) {
+      const [kind] = KINDS[this.kinds[place]];
+      counts[kind] += 1;
+      context.globalAlpha = 0.35 + 0.65 * Math.max(0, 1 - Math.max(0, now - this.times[place]) / FADE_MS);
+      context.fillStyle = context.strokeStyle = this.colours[kind];
+      const size = 8.5 - 4 * Math.min(1, Math.max(0, Math.log10(Math.max(1, this.latencies[place]) / 5) / 2.3));
+      shape(context, kind, x, y, size);
+      if (this.attempts[place] > 1 && size > 6.5) {
         context.fillStyle = this.colours.paper;
-        context.fillText(String(Math.min(cell.attempts, 9)), x, y + 0.5);
+        context.fillText(String(this.attempts[place]), x, y + 0.5);
       }
-    });
+    }
     context.globalAlpha = 1;
     for (const [kind, target] of this.counts) setText(target, whole(counts[kind]));
     const words = KINDS.map(([kind, text]) => `${counts[kind]} ${text}`).join(", ");

@@ -71,10 +71,11 @@ pub(crate) const CHARTS: Asset = asset!("vendor/uPlot.iife.min.js", SCRIPT);
 pub(crate) const STYLES: [Asset; 2] = [asset!("vendor/uPlot.min.css", STYLE), asset!("page.css", STYLE)];
 
 /// The modules of the page, each after those that it imports.
-pub(crate) const MODULES: [Asset; 15] = [
+pub(crate) const MODULES: [Asset; 16] = [
     asset!("types.js", SCRIPT),
     asset!("dom.js", SCRIPT),
     asset!("format.js", SCRIPT),
+    asset!("series.js", SCRIPT),
     asset!("model.js", SCRIPT),
     asset!("layout.js", SCRIPT),
     asset!("graph.js", SCRIPT),

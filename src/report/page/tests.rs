@@ -122,7 +122,7 @@ fn letters_of_all_pictures_can_be_read_on_a_page_of_400_pixels() {
     for figure in figures {
         let letters = smallest_letters(figure);
         assert!(
-            (8.0..20.0).contains(&letters),
+            (10.95..20.0).contains(&letters),
             "{letters:.1} pixels in {}",
             &figure[..figure.len().min(200)]
         );
@@ -130,6 +130,26 @@ fn letters_of_all_pictures_can_be_read_on_a_page_of_400_pixels() {
     let outside: String =
         pictures.split("<figure>").map(|part| part.rsplit("</figure>").next().unwrap_or_default()).collect();
     assert!(pictures.contains("<i class=\"key ") && !outside.contains("<i class=\"key "), "{outside}");
+}
+
+#[test]
+fn each_variant_has_its_own_picture_of_latencies() {
+    let recorded = recorded();
+    let of = |variant: &str| {
+        let events = recorded.events().iter().cloned();
+        events
+            .map(|event| Event { variant: Some(variant.to_owned()), ..event })
+            .filter(|event| !matches!(event.kind, Kind::RunStarted(_)))
+            .collect::<Vec<_>>()
+    };
+    let events = [recorded.events()[..1].to_vec(), of("one"), of("two")].concat();
+    let pictures = report(&Events::new(events)).pictures;
+    for variant in ["one", "two"] {
+        assert!(pictures.contains(&format!("latency, ms: {variant}")), "{variant}");
+        assert!(!pictures.contains(&format!("\n{variant}/no-retries\n")), "the title names the variant");
+    }
+    // Each picture has the name of the step once, at its own place.
+    assert_eq!(pictures.matches("\nno-retries\n").count(), 2, "{pictures}");
 }
 
 /// On a telephone the chart of a run keeps its letters (it is 480 wide), and what is wider moves within its own frame.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{cut, plain, width};
+use super::{cut, plain, width, wrap};
 use crate::gate::escaped;
 
 /// The width of the picture in its own units. At 400 px on a screen a text of 14 units is 11.7 px high.
@@ -10,6 +10,14 @@ pub(super) const WIDTH: f64 = 480.0;
 
 /// The size of usual texts.
 pub(super) const SIZE: f64 = 14.0;
+
+/// The height of a line of text.
+pub(super) const LINE: f64 = 20.0;
+
+/// The size of the texts of a class.
+fn size_of(class: &str) -> f64 {
+    if class == "mc-title" { 16.0 } else { SIZE }
+}
 
 /// Where a text starts at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +84,7 @@ impl Canvas {
             Anchor::Middle => ("middle", 2.0 * x.min(WIDTH - x)),
             Anchor::End => ("end", x),
         };
-        let size = if class == "mc-title" { 16.0 } else { SIZE };
-        let text = cut(&plain(text), columns(edge.min(room), size));
+        let text = cut(&plain(text), columns(edge.min(room), size_of(class)));
         if text.is_empty() {
             return;
         }
@@ -88,6 +95,16 @@ impl Canvas {
             "<text{class} x=\"{x}\" y=\"{y}\" text-anchor=\"{name}\">{}</text>",
             escaped(&text)
         );
+    }
+
+    /// A text from its place to the edge of the picture, in two lines if it is too long for one; returns the height of the last.
+    pub(super) fn lines(&mut self, class: &str, (x, y): (f64, f64), text: &str) -> f64 {
+        let parts = wrap(&plain(text), columns(WIDTH - x, size_of(class)));
+        let below = |line: usize| y + crate::interval::float(u64::try_from(line).unwrap_or(0)) * LINE;
+        for (line, part) in parts.iter().enumerate() {
+            self.text(class, (x, below(line)), Anchor::Start, WIDTH, part);
+        }
+        below(parts.len().saturating_sub(1))
     }
 
     /// Returns the whole SVG.

@@ -32,7 +32,7 @@ impl Panel {
 
     /// Draws the caption and horizontal lines with their values.
     pub(super) fn grid(&self, canvas: &mut Canvas, caption: &str, values: &[f64]) {
-        canvas.text("", (8.0, self.top - 8.0), Anchor::Start, WIDTH, caption);
+        canvas.text("", (8.0, self.top - 14.0), Anchor::Start, WIDTH, caption);
         for value in values {
             let y = self.y(*value);
             canvas.line("mc-grid", (LEFT, y), (RIGHT, y));

@@ -2,7 +2,7 @@
 
 /// Classes are prefixed, so that the sheet can stand inside a page.
 pub(super) const STYLE: &str = "\
-.mc{font-family:system-ui,sans-serif;max-width:45rem;height:auto;display:block;--mc-ink:#22272e;--mc-faint:#d4d7dc;\
+.mc{font-family:system-ui,sans-serif;max-width:35rem;height:auto;display:block;--mc-ink:#22272e;--mc-faint:#d4d7dc;\
 --mc-paper:#ffffff;--mc-effective:#0b6e4f;--mc-actual:#8a5a00;--mc-attempts:#4053b5;--mc-requests:#6b7280;--mc-fail:#c62828;\
 --mc-goodput:#00838f}\
 @media (prefers-color-scheme:dark){.mc{--mc-ink:#e3e6ea;--mc-faint:#3a4048;--mc-paper:#16191d;--mc-effective:#5fd39a;\

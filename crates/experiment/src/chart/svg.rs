@@ -1,24 +1,23 @@
 //! The chart as SVG: success above, rates below, steps and marks through both, their texts as a list under them.
 
-use super::draw::{Anchor, Canvas, SIZE, WIDTH, wide};
+use super::draw::{Anchor, Canvas, LINE, SIZE, WIDTH, wide};
 use super::panel::{LEFT, Panel, RIGHT, step, values};
 use super::{Chart, plain};
 use crate::run::{MarkKind, Point};
 
 /// Lines of the list under the chart beyond this are only counted.
 const MOST_LINES: usize = 12;
-const LINE: f64 = 20.0;
 
 /// Returns the chart as an SVG that takes the width of what surrounds it and needs nothing else.
 pub fn svg(chart: &Chart) -> String {
     let mut canvas = Canvas::default();
-    canvas.text("mc-title", (8.0, 22.0), Anchor::Start, WIDTH, &chart.title);
-    let top = legend(&mut canvas, chart, 44.0) + 26.0;
+    let title = canvas.lines("mc-title", (8.0, 22.0), &chart.title);
+    let top = legend(&mut canvas, chart, title + 22.0) + 38.0;
     let end = chart.end();
     let success = Panel { top, bottom: top + 150.0, highest: 100.0, end };
     let rates = values(chart.top_rate(), 4.0);
     let highest = rates.last().copied().unwrap_or(1.0);
-    let rate = Panel { top: success.bottom + 58.0, bottom: success.bottom + 148.0, highest, end };
+    let rate = Panel { top: success.bottom + 64.0, bottom: success.bottom + 154.0, highest, end };
     success.grid(&mut canvas, "success, % of requests and of attempts", &[0.0, 25.0, 50.0, 75.0, 100.0]);
     rate.grid(&mut canvas, &format!("per second, attempts at {}", plain(&chart.watched)), &rates);
     bands(&mut canvas, chart, &success);
@@ -115,7 +114,10 @@ fn steps(canvas: &mut Canvas, chart: &Chart, success: &Panel, rate: &Panel) {
     let mut free = 0.0;
     for (number, step) in (1..).zip(&chart.steps) {
         let x = success.x(step.start_seconds);
-        canvas.line("mc-step", (x, success.top), (x, rate.bottom));
+        // Not through the caption between the panels.
+        for panel in [success, rate] {
+            canvas.line("mc-step", (x, panel.top), (x, panel.bottom));
+        }
         let text = format!("{number}");
         if chart.steps.len() > 1 && x >= free && x + wide(&text) < RIGHT {
             canvas.text("", (x + 3.0, success.bottom + 24.0), Anchor::Start, WIDTH, &text);
@@ -186,8 +188,7 @@ fn list(canvas: &mut Canvas, chart: &Chart, top: f64) -> f64 {
             }
             None => 8.0,
         };
-        canvas.text("", (x, y), Anchor::Start, WIDTH, text);
-        y += LINE;
+        y = canvas.lines("", (x, y), text) + LINE;
     }
     if lines.is_empty() { top - SIZE } else { y - LINE + 10.0 }
 }

@@ -138,6 +138,24 @@ fn the_lines_of_the_svg_are_where_the_values_are() {
     assert!((heights[0] - heights[1] - 105.0).abs() < 0.01, "{heights:?}");
 }
 
+#[test]
+fn a_long_title_and_a_long_change_have_two_lines() {
+    let mut chart = chart();
+    chart.title = "A retry storm after its cause has ended: retries-everywhere".to_owned();
+    chart.marks[0].text = "serviceprofile `bounced-service.default.svc.cluster.local` applied".to_owned();
+    let svg = svg(&chart);
+    for part in [
+        ">A retry storm after its cause has ended:</text>",
+        ">retries-everywhere</text>",
+        ">5 s: serviceprofile `bounced-service.default.svc</text>",
+        ">.cluster.local` applied</text>",
+    ] {
+        assert!(svg.contains(part), "{part}\n{svg}");
+    }
+    assert_eq!(super::wrap(&"x".repeat(50), 20), [format!("{}…", "x".repeat(19))]);
+    assert_eq!(super::wrap("one two", 20), ["one two"]);
+}
+
 /// A chart of random, partly hostile content.
 fn random(random: &mut StdRng) -> Chart {
     let texts = [

@@ -173,11 +173,17 @@ pub(super) fn label(svg: &mut String, pair: &Pair<'_>, route: &Route) {
     if let [.., before, tip] = points.as_slice() {
         // On the curve, nearer to its end: edges that share a lane differ there.
         let (x, y) = (before.x + 0.784 * (tip.x - before.x), before.y + 0.658 * (tip.y - before.y));
+        let text = format!("×{}", factor(attempts));
+        #[expect(clippy::cast_precision_loss, reason = "at most 10")]
+        let width = text.chars().count() as f64 * SMALL_CHARACTER + 2.0;
+        // The line ends around the text: a point or a 1 would not hide it.
         let _ = writeln!(
             svg,
-            "<text class=\"label\" x=\"{x:.1}\" y=\"{:.1}\">×{}</text>",
-            y + 4.0,
-            factor(attempts)
+            "<path class=\"back\" d=\"M{:.1} {:.1} h{width:.1} v14 h-{width:.1} Z\"/>\
+             <text class=\"label\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>",
+            x - width / 2.0,
+            y - 7.0,
+            y + 4.0
         );
     }
 }
