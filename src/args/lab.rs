@@ -19,7 +19,7 @@ pub struct ClusterArgs {
     /// The image of a new lab's private registry [default: MESHY_REGISTRY_IMAGE, else registry:2]
     #[arg(long, value_name = "IMAGE")]
     pub(crate) registry_image: Option<String>,
-    /// Embedded only: clients use a new profile after their discovery was idle for 5 s, as on a real Linkerd
+    /// Embedded cluster only: clients use a new profile only after 5 s without requests, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     pub(crate) like_linkerd: bool,
 }
@@ -57,13 +57,13 @@ pub struct AddonArgs {
     /// Apply the output of `linkerd install` (a file, or `-`) instead of meshy's own manifests
     #[arg(long, value_name = "FILE")]
     linkerd_manifest: Option<PathBuf>,
-    /// Apply the output of `linkerd install --crds` before it
+    /// Apply the output of `linkerd install --crds` before the manifests of --linkerd-manifest
     #[arg(long, value_name = "FILE", requires = "linkerd_manifest")]
     linkerd_crds: Option<PathBuf>,
     /// Your own trust anchor (the root certificate that all proxies trust), PEM
     #[arg(long, value_name = "FILE", requires = "issuer", conflicts_with = "linkerd_manifest")]
     trust_anchor: Option<PathBuf>,
-    /// The issuer that it signed (the CA of the proxies' certificates): certificate and key in one file, PEM
+    /// The issuer that the trust anchor signed (the CA of the proxies' certificates): certificate and key in one file, PEM
     #[arg(long, value_name = "FILE", requires = "trust_anchor")]
     issuer: Option<PathBuf>,
 }

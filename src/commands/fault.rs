@@ -18,7 +18,7 @@ use meshy_policy::test_service::{self, Delay, Distribution, Fault, FaultChange};
                   meshy fault off bounced-service"
 )]
 pub struct Args {
-    /// A percentage, statuses in turn, `delay=100ms`, `slow=3x`, `down`, `off` or `reset`; without a value the faults are shown
+    /// A percentage, statuses in turn, `delay=100ms`, `slow=3x`, `down`, `off`, or `reset` (to the values of the manifest); without it the faults are shown
     #[arg(value_parser = change, value_name = "FAULT")]
     change: Option<FaultChange>,
     /// The service
@@ -27,10 +27,10 @@ pub struct Args {
     /// The service's namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// With a percentage: each ten requests have exactly that share
+    /// With a percentage: of each ten requests exactly that share fails
     #[arg(long, requires = "change")]
     blocks: bool,
-    /// Make the failures repeatable
+    /// The random seed, which makes the failures repeatable
     #[arg(long)]
     seed: Option<u64>,
 }

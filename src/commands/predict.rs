@@ -30,7 +30,7 @@ use meshy_predict::model::RetryBudget;
 pub struct Args {
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
-    /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
+    /// Read rate, failures and policy from the cluster, and compare the prediction with the requests of the next --duration
     #[arg(long)]
     from_cluster: bool,
     /// The service that --from-cluster reads
@@ -61,7 +61,7 @@ pub struct ScenarioArgs {
     /// Requests per second, of all clients together
     #[arg(long, alias = "rps", value_parser = rate, default_value = "10", value_name = "NUMBER")]
     pub(super) rate: f64,
-    /// For how long [default: 30s]
+    /// How long the load lasts [default: 30s]
     #[arg(long, alias = "over", value_parser = duration::more_than_zero, value_name = "DURATION")]
     pub(super) duration: Option<Duration>,
     /// Client proxies; each has a separate budget
@@ -76,7 +76,7 @@ pub struct ScenarioArgs {
     /// The budget's ttl [default: 10s]
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(super) ttl: Option<Duration>,
-    /// Retries per request by annotation instead of a budget
+    /// The retry limit: retries per request by annotations, instead of a budget
     #[arg(long, alias = "retries", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=65_535))]
     pub(super) limit: Option<u32>,
 }

@@ -22,7 +22,7 @@ pub struct Args {
     /// An image of the Docker engine by its name, or the file that `docker save` or another tool wrote
     #[arg(value_name = "IMAGE|FILE")]
     image: String,
-    /// Name and tag in the registry; the image's own without its host by default
+    /// Name and tag in the registry [default: those of the image, without its registry]
     // Not called `name`: clap knows flags by their fields, and the lab's own `--name` would be taken for this one.
     #[arg(long = "as", value_name = "NAME:TAG")]
     target: Option<String>,

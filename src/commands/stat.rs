@@ -18,12 +18,12 @@ use meshy_policy::services;
     after_help = "Examples:\n  meshy stat\n  meshy stat deploy/bounced-service --watch\n  meshy stat svc -A --window 0s"
 )]
 pub struct Args {
-    /// A kind (deploy, sts, ds, job, pod, ns, svc), or one workload: deploy/NAME
+    /// A kind (deploy, sts, ds, rs, job, pod, ns, svc), or one object: deploy/NAME
     #[arg(default_value = "deploy", value_name = "KIND[/NAME]")]
     target: String,
     #[command(flatten)]
     requests: WindowArgs,
-    /// Count kubelet's probes too
+    /// Count the kubelet's probes, too
     #[arg(long)]
     with_probes: bool,
 }
