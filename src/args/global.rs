@@ -76,7 +76,7 @@ impl Color {
 /// Where the cluster comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProviderChoice {
-    /// KinD when an engine, the docker program and kind answer, else embedded.
+    /// KinD if an engine, the docker program and kind respond, else embedded.
     #[default]
     Auto,
     /// Kubernetes in Docker.

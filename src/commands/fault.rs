@@ -93,16 +93,16 @@ pub(super) struct Document<'a> {
     replicas_count: usize,
     /// The share of requests that fail.
     fail_ratio: f64,
-    /// They fail with 500, not with an empty 200.
+    /// Whether these requests fail with 500; if not, they get an empty 200.
     rejects: bool,
-    /// Given in turn instead.
+    /// The statuses that are returned in turn, instead of a share of failures.
     statuses: &'a [u16],
     /// The mean delay of each response; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<f64>,
     /// Delays and service times are multiplied by this.
     slow_factor: f64,
-    /// Connections are refused.
+    /// Whether the service refuses connections.
     down: bool,
 }
 

@@ -199,9 +199,9 @@ fn filter(context: &Context, change: impl Fn(&mut Value) -> Vec<inject::Outcome>
                 Done::Removed => context.report.say(format!("{what}: annotation removed")),
                 Done::Already => context.report.say(format!("{what} unchanged")),
                 Done::HostNetwork => {
-                    context.report.warn(format!("{what} left alone: it uses the node's network"))
+                    context.report.warn(format!("{what} unchanged: it uses the node's network"))
                 }
-                Done::NotAWorkload => context.report.say(format!("{what} passed on: it makes no pods")),
+                Done::NotAWorkload => context.report.say(format!("{what} unchanged: it creates no pods")),
             }
         }
         out.push(serde_yaml::to_string(&document).context("cannot write YAML")?);

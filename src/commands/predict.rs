@@ -142,7 +142,7 @@ impl ScenarioArgs {
 
 /// Reads `70%`, `70` or `0.7` as a share; `1` is one percent, as a bare number above it would be.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {
-    let wrong = || format!("`{text}` is not a share; write for example 70% or 0.7");
+    let wrong = || format!("invalid share `{text}`, expected for example 70% or 0.7");
     let (number, percent) = match text.strip_suffix('%') {
         Some(number) => (number, true),
         None => (text, false),
@@ -154,7 +154,7 @@ pub(super) fn ratio(text: &str) -> Result<f64, String> {
 
 /// Reads a rate; a simulation or an open loop of more than a million a second is a mistype.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    let value: f64 = text.parse().map_err(|_| format!("invalid number `{text}`"))?;
     if value > 0.0 && value <= 1e6 {
         Ok(value)
     } else {
@@ -235,7 +235,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     context.data(&document, |_| {
         let place = match measured {
-            None => "no traffic was seen".to_owned(),
+            None => "no requests were counted".to_owned(),
             Some(ratio) if prediction.success_ratio.holds(ratio) => {
                 format!("{}, inside the predicted interval", percent(Some(ratio)))
             }

@@ -85,10 +85,10 @@ pub(super) fn evaluate(seen: &[Client]) -> anyhow::Result<Exit> {
     match seen.iter().find(|c| c.state == State::Stale) {
         None => Ok(Exit::Done),
         Some(stale) => Err(anyhow!("pod `{}` in `{}`: {}", stale.pod, stale.namespace, stale.words))
-            .hint("pause the traffic for 5 s, or run it again with `--restart-clients`")
+            .hint("pause the requests for 5 s, or run the command again with `--restart-clients`")
             .id("profile-stale")
             .exit(Exit::Failed)
-            .map_err(|e| e.context("a client does not follow the policy")),
+            .map_err(|e| e.context("a client does not use the policy")),
     }
 }
 

@@ -82,7 +82,7 @@ pub struct Args {
     /// Allow faults and storms on a cluster that meshy did not create
     #[arg(long)]
     pub(super) allow_storm: bool,
-    /// Stop if a service receives more attempts per second (docs/scenarios.md)
+    /// Stop if all edges together have more attempts per second (docs/scenarios.md)
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(super) max_attempts: Option<f64>,
     /// On a new embedded cluster: clients use a new profile only after 5 s without requests, as on a real Linkerd
@@ -240,6 +240,7 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("invalid setting `{text}`, expected NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -285,7 +285,7 @@ fn check(args: &Args, step: &Step, length: Duration) -> anyhow::Result<()> {
     }
     if length < args.planned() && !traffic.interrupted {
         return Err(anyhow!(
-            "the time was over before the load was: {length:.1?} of {:.1?} were sent",
+            "the time limit ended the load early: {length:.1?} of {:.1?} were sent",
             args.planned()
         ))
         .hint("`--timeout` sets how long a command may take; without it a load has the time that it needs")

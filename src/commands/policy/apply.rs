@@ -67,7 +67,7 @@ pub(super) async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<
     }
     if options.dry_run {
         for change in &changes {
-            context.report.say(format!("would apply the {}; the API server takes it", change.describe()));
+            context.report.say(format!("would apply the {}; the API server accepts it", change.describe()));
         }
         return Ok(Exit::Done);
     }

@@ -114,7 +114,7 @@ impl Embedded {
         if let Some(mut known) = known {
             if spec.like_linkerd && !known.embedded()?.like_linkerd {
                 return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
-                    .hint("`meshy down` takes it away; `--name` makes another one next to it")
+                    .hint("`meshy down` deletes it; `--name` creates another lab next to it")
                     .exit(Exit::Usage);
             }
             if spec.programs.is_some() {

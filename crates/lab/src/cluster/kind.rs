@@ -42,7 +42,7 @@ async fn programs() -> anyhow::Result<()> {
             "kind",
             "install kind (https://kind.sigs.k8s.io), or use `--provider embedded`, which needs nothing",
         ),
-        ("docker", "kind works through the docker program: install it, or use `--provider embedded`"),
+        ("docker", "kind uses the docker program: install it, or use `--provider embedded`"),
     ];
     for (program, hint) in hints {
         if find(program).is_none() {

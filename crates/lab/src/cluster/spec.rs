@@ -63,7 +63,7 @@ impl Spec {
         };
         Err(anyhow!("lab `{}` was made with {has} and keeps that", record.name))
             .hint(format!(
-                "`--name` makes another lab; `meshy down --name {}` takes this one away",
+                "`--name` creates another lab; `meshy down --name {}` deletes this one",
                 record.name
             ))
             .exit(Exit::Usage)
