@@ -24,7 +24,7 @@ use meshy_predict::edge::{EdgeLoad, Policy};
 pub struct Measured {
     /// Requests that ended.
     pub requests_count: u64,
-    /// The measured share of requests that succeeded, with its confidence interval.
+    /// The measured share of requests that succeeded, with its interval of three standard deviations.
     pub success_ratio: Interval,
     /// Attempts for each request, as the clients' proxies count.
     pub attempts_per_request: Option<f64>,

@@ -10,13 +10,13 @@ use meshy_lab::cluster::Spec;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Worker nodes of a new lab, in addition to the control-plane node [default: 2]
+    /// Worker nodes of a new KinD lab, in addition to the control-plane node [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u8>,
-    /// The image of a new lab's nodes [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
+    /// The image of the nodes of a new KinD lab [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
     #[arg(long, value_name = "IMAGE")]
     pub(crate) node_image: Option<String>,
-    /// The image of a new lab's private registry [default: MESHY_REGISTRY_IMAGE, else registry:2]
+    /// The image of the private registry of a new KinD lab [default: MESHY_REGISTRY_IMAGE, else registry:2]
     #[arg(long, value_name = "IMAGE")]
     pub(crate) registry_image: Option<String>,
     /// Embedded cluster only: clients use a new profile only after 5 s without requests, as on a real Linkerd
@@ -42,10 +42,10 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
 pub struct AddonArgs {
-    /// The ingress controller [default: nginx, or the lab's earlier choice]; the project ingress-nginx ended in March 2026
+    /// The ingress controller [default: the lab's earlier choice, else nginx]; the project ingress-nginx ended in March 2026
     #[arg(long, value_name = "INGRESS", value_parser = ingress())]
     ingress: Option<Ingress>,
-    /// The mesh [default: linkerd, or the lab's earlier choice]
+    /// The mesh [default: the lab's earlier choice, else linkerd]
     #[arg(long, value_name = "MESH", value_parser = mesh())]
     mesh: Option<Mesh>,
     /// A registry that has all images of the add-ons, instead of the default registries

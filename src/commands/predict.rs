@@ -30,7 +30,7 @@ use meshy_predict::model::RetryBudget;
 pub struct Args {
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
-    /// Read rate, failures and policy from the cluster, and compare the prediction with the requests of the next --duration
+    /// Read rate, failures and policy from the cluster, and compare the prediction with the requests during --duration
     #[arg(long)]
     from_cluster: bool,
     /// The service that --from-cluster reads

@@ -53,7 +53,7 @@ pub(super) async fn observe(
     let step = context.report.step("Verifying", format!("clients of `{}`", proof.service.name));
     let mut seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     if proof.restart && seen.iter().any(|c| c.state == State::Stale) {
-        step.waiting("restarting clients that keep what they discovered before");
+        step.waiting("restarting stale clients");
         restart(context, kinds, &seen).await?;
         seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     }

@@ -92,7 +92,7 @@ pub struct ApplyArgs {
     /// The retry timeout: after it an attempt is retried, except for the last one
     #[arg(long, alias = "attempt-timeout", value_name = "DURATION")]
     retry_timeout: Option<String>,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Take over fields that other tools own

@@ -56,13 +56,13 @@ pub struct ApplyArgs {
     /// A file, `-` for stdin, or the name of a profile that ships with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Apply although lint finds an error, and take over fields that other tools own
     #[arg(long)]
     force: bool,
-    /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo
+    /// Measure for this long before and after: with a load for the services of the original demo, else the requests of the clients
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]

@@ -25,13 +25,13 @@ pub(super) struct ApplyArgs {
     /// The namespace of objects that name none
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     namespace: String,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Apply although lint finds an error, and take over fields that other tools own
     #[arg(long)]
     force: bool,
-    /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo
+    /// Measure for this long before and after: with a load for the services of the original demo, else the requests of the clients
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     pub(super) measure: Option<Duration>,
     #[command(flatten)]

@@ -97,7 +97,7 @@ struct Predicted {
 struct Measured {
     /// Requests that ended.
     requests_count: u64,
-    /// The measured share of requests that succeeded, with its confidence interval.
+    /// The measured share of requests that succeeded, with its interval of three standard deviations.
     success_ratio: Interval,
     /// The 99th percentile of the latency.
     p99_ms: Option<f64>,
