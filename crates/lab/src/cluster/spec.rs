@@ -61,7 +61,7 @@ impl Spec {
         } else {
             return Ok(());
         };
-        Err(anyhow!("lab `{}` was created with {has} and keeps it", record.name))
+        Err(anyhow!("lab `{}` was created with {has}, which cannot be changed", record.name))
             .hint(format!(
                 "`--name` creates another lab; `meshy down --name {}` deletes this one",
                 record.name
