@@ -75,10 +75,7 @@ async fn read(image: &str) -> anyhow::Result<Image> {
         }
         let _reading = activity::reading(file);
         let archive = Archive::open(file).await.with_context(|| format!("cannot open {image}"))?;
-        return archive
-            .image(None, arch)
-            .await
-            .with_context(|| format!("cannot read an image from {image}"));
+        return archive.image(None, arch).await.with_context(|| format!("cannot read an image from {image}"));
     }
     let engine = engine::connect().await?;
     if !engine.has_image(image).await? {

@@ -315,7 +315,9 @@ fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
         1 => Ok(json!(objects.remove(0))),
         0 => Err(anyhow!("{name} contains no ServiceProfile")).exit(Exit::Usage),
         many => Err(anyhow!("{name} contains {many} ServiceProfiles"))
-            .hint("`meshy sp apply` applies one profile and verifies it; `meshy policy apply` applies several")
+            .hint(
+                "`meshy sp apply` applies one profile and verifies it; `meshy policy apply` applies several",
+            )
             .exit(Exit::Usage),
     }
 }

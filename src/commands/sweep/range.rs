@@ -39,8 +39,9 @@ impl Range {
 /// # Errors
 /// The text is something else, or has too many values.
 pub(super) fn range(text: &str) -> Result<Range, String> {
-    let wrong =
-        || format!("invalid values `{text}`, expected for example 5,10,20 or 0..5, or times such as 100ms,1s");
+    let wrong = || {
+        format!("invalid values `{text}`, expected for example 5,10,20 or 0..5, or times such as 100ms,1s")
+    };
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(wrong);
     let values: Vec<f64> = match text.split_once("..") {
         Some((from, to)) => {
@@ -77,9 +78,7 @@ pub(super) fn range(text: &str) -> Result<Range, String> {
 }
 
 fn too_many(text: &str, points: f64) -> String {
-    format!(
-        "`{text}` has {points:.0} points, expected at most {MOST_POINTS}, for example 5,10,20"
-    )
+    format!("`{text}` has {points:.0} points, expected at most {MOST_POINTS}, for example 5,10,20")
 }
 
 #[cfg(test)]

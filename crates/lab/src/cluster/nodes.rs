@@ -57,8 +57,8 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
 pub(super) async fn started(engine: &Engine, nodes: &[Node]) -> anyhow::Result<BTreeMap<String, Timestamp>> {
     let each = nodes.iter().map(|node| async move {
         let found = engine.docker.inspect_container(&node.name, None).await;
-        let found =
-            found.with_context(|| format!("cannot read from the engine when node `{}` was started", node.name))?;
+        let found = found
+            .with_context(|| format!("cannot read from the engine when node `{}` was started", node.name))?;
         let at = found.state.and_then(|state| state.started_at?.parse::<Timestamp>().ok());
         anyhow::Ok(at.filter(|at| *at <= Timestamp::now()).map(|at| (node.name.clone(), at)))
     });

@@ -87,7 +87,9 @@ pub async fn injector(kinds: &Kinds) -> anyhow::Result<WebhookResponse> {
     let answer = pods.create(&PostParams { dry_run: true, field_manager: None }, &pod).await;
     Ok(match answer {
         Ok(pod) if has_proxy(&pod) => WebhookResponse::Called,
-        Ok(_) => WebhookResponse::Silent("the API server returned an annotated pod without a proxy".to_owned()),
+        Ok(_) => {
+            WebhookResponse::Silent("the API server returned an annotated pod without a proxy".to_owned())
+        }
         // A pod security rule or a quota speaks of the proxy, so the injector did its part.
         Err(kube::Error::Api(status)) if status.message.contains(names::PROXY_CONTAINER) => {
             WebhookResponse::Called

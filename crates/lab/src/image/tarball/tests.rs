@@ -199,7 +199,10 @@ async fn what_is_no_image_is_refused_with_what_it_is() {
     assert!(of(b"").await.contains("neither of `docker save` nor an OCI layout"));
     assert!(of(&[b'x'; 2048]).await.starts_with("read the archive: "));
     let lacking = Draft::new().json("manifest.json", &json!([{"Config": "conf.json", "Layers": []}]));
-    assert_eq!(lacking.image(None).await.unwrap_err().to_string(), "the archive does not contain `conf.json`");
+    assert_eq!(
+        lacking.image(None).await.unwrap_err().to_string(),
+        "the archive does not contain `conf.json`"
+    );
 }
 
 #[tokio::test]
