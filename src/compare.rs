@@ -44,7 +44,7 @@ pub struct Difference {
     pub uncertainty_points: Option<f64>,
     /// Medians of both, in milliseconds: shown and not compared, since percentiles depend on the machine and its load.
     pub p50_ms: (f64, f64),
-    /// Likewise.
+    /// The 99th percentiles of both, in milliseconds: shown and not compared.
     pub p99_ms: (f64, f64),
     /// Attempts beyond the first per request, of both.
     pub added_attempts_per_request: (Option<f64>, Option<f64>),

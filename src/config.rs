@@ -101,7 +101,9 @@ fn up_flags(map: &mut Map<String, Value>) -> anyhow::Result<Vec<OsString>> {
             Some(Value::Object(items)) => items.iter().map(pair).collect(),
             Some(_) => None,
         };
-        flags.extend(items.with_context(|| format!("`{key}` is not a list of texts or a map of texts"))?);
+        flags.extend(
+            items.with_context(|| format!("invalid `{key}`, expected a list of texts or a map of texts"))?,
+        );
     }
     Ok(flags)
 }

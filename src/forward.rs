@@ -38,14 +38,14 @@ impl PodForward {
     ) -> anyhow::Result<(SocketAddr, impl Future<Output = anyhow::Result<()>>)> {
         find(&self.client, &self.namespace, &self.target, self.remote).await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen")?;
-        let address = listener.local_addr().context("cannot ask for the port")?;
+        let address = listener.local_addr().context("cannot read the local port")?;
         Ok((address, async move { self.serve(listener, &report).await }))
     }
 
     /// Carries the connections of a listener until an error.
     pub(crate) async fn serve(&self, listener: TcpListener, report: &Report) -> anyhow::Result<()> {
         loop {
-            let (socket, _) = listener.accept().await.context("cannot take a connection")?;
+            let (socket, _) = listener.accept().await.context("cannot accept a connection")?;
             let (forward, report) = (self.clone(), report.clone());
             tokio::spawn(async move {
                 if let Err(error) =
@@ -103,8 +103,8 @@ pub(crate) async fn find(
             (spec.selector, target)
         }
         _ => {
-            return Err(anyhow!("`{kind}` cannot be forwarded to"))
-                .hint("a pod, deploy/NAME or svc/NAME can")
+            return Err(anyhow!("cannot forward a port to `{kind}/{name}`"))
+                .hint("name a pod, deploy/NAME or svc/NAME")
                 .exit(Exit::Usage);
         }
     };

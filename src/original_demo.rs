@@ -69,7 +69,7 @@ pub(crate) async fn in_use(
         return Ok(());
     }
     Err(anyhow!("the clients of `{}` do not use the changed policy", service.name))
-        .hint("`meshy sp show` shows the state of each client; other traffic keeps a proxy from a new discovery")
+        .hint("`meshy sp show` shows the state of each client; a proxy with other requests to the service does not discover it again")
         .exit(Exit::Timeout)
 }
 

@@ -125,8 +125,8 @@ impl RunCluster {
     /// There is none that this machine reaches.
     pub fn ingress(&self) -> anyhow::Result<SocketAddr> {
         if let Some(context) = self.foreign.as_ref().filter(|_| self.ingress.is_none()) {
-            return Err(anyhow!("the way to the ingress of context `{context}` is not known"))
-                .hint("`meshy up --context CONTEXT` makes it a lab; without either, an embedded cluster is used")
+            return Err(anyhow!("the address of the ingress of context `{context}` is not known"))
+                .hint("`meshy up --context CONTEXT` makes the cluster a lab; without `--context` and a lab, an embedded cluster is used")
                 .exit(Exit::Prerequisite);
         }
         self.ingress

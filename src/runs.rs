@@ -45,7 +45,7 @@ pub struct Run {
     pub lab: String,
     /// Where its cluster comes from.
     pub provider: String,
-    /// Names that the user gave it.
+    /// The tags of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The scenario.
@@ -74,9 +74,9 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Verdict {
-    /// They are.
+    /// Whether all expectations are met.
     pub holds: bool,
-    /// In words.
+    /// The verdict in words.
     pub text: String,
 }
 

@@ -43,7 +43,7 @@ pub fn of_step(step: &Step) -> String {
         text.push_str(&of_mesh(mesh));
     }
     if !step.marks.is_empty() {
-        text.push_str("the policy or the fault changed meanwhile, so nothing was predicted\n");
+        text.push_str("the policy or the fault changed during the load, so nothing was predicted\n");
     }
     text
 }
@@ -100,7 +100,7 @@ pub fn of_mesh(mesh: &Mesh) -> String {
     if mesh.clients.requests_count == 0 {
         let text = format!(
             "no proxy counted a request to {}: its clients are not meshed, so nothing can retry for them; `meshy inject` \
-             meshes them, `meshy stat -A` shows who is",
+             meshes them, `meshy stat -A` shows the meshed workloads",
             mesh.service.name
         );
         return wrapped(&text, WIDTH).join("\n") + "\n";
@@ -264,7 +264,7 @@ pub fn explain(step: &Step) -> Vec<String> {
         _ if !step.marks.is_empty() => {
             let marks = step.marks.iter().map(|mark| format!("{} after {:.0} s", mark.text, mark.at_seconds));
             let marks = marks.collect::<Vec<_>>().join("; ");
-            sentences.push(format!("Changed meanwhile: {marks}. These figures cover all of it."));
+            sentences.push(format!("Changed during the load: {marks}. The numbers cover the whole load."));
         }
         Policy::None => {
             sentences.push("No policy allows a retry, so each failure reached the client.".to_owned());
@@ -281,8 +281,8 @@ pub fn explain(step: &Step) -> Vec<String> {
             ));
         }
         Policy::Limit { limit } => sentences.push(format!(
-            "{retries:.1} retries/s were made; {} requests failed with all {limit} used. A limit has no \
-             budget: when everything fails, the load grows to {} times.",
+            "{retries:.1} retries/s were made; {} requests failed, retry limit reached ({limit} retries). A limit has \
+             no budget: when every attempt fails, the service receives {} attempts per request.",
             clients.limit_count,
             limit + 1
         )),

@@ -24,11 +24,11 @@ use meshy_predict::edge::{EdgeLoad, Policy};
 pub struct Measured {
     /// Requests that ended.
     pub requests_count: u64,
-    /// What the user got, with what so many requests can tell.
+    /// The measured share of requests that succeeded, with its interval of three standard deviations.
     pub success_ratio: Interval,
     /// Attempts for each request, as the clients' proxies count.
     pub attempts_per_request: Option<f64>,
-    /// Whether it lies in the predicted interval.
+    /// Whether the measured success lies in the predicted interval.
     pub within_prediction: bool,
 }
 

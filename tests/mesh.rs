@@ -226,7 +226,7 @@ async fn annotations_of_other_tools_stay_and_are_named() {
     services.patch("bounced-service", &params, &kube::api::Patch::Merge(theirs)).await.unwrap();
     let text = lab.expect("retry apply --limit 3", 1).await;
     assert!(
-        text.contains("field `.metadata.annotations.retry.linkerd.io/limit` is held by `kubectl-annotate`"),
+        text.contains("field `.metadata.annotations.retry.linkerd.io/limit` is owned by `kubectl-annotate`"),
         "{text}"
     );
     lab.expect("retry apply --limit 9", 0).await;

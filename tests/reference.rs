@@ -67,7 +67,7 @@ fn the_reference_page_says_what_the_command_line_takes() {
     let mut cli = Cli::command();
     cli.build();
     let mut page = String::from(
-        "# Reference\n\nMade from the code by `tests/reference.rs`. The global flags can also be set in `meshy.yaml`, by their names; so can `program` and `stub` of `meshy up`.\n\n## Global flags\n",
+        "# Reference\n\nMade from the code by `tests/reference.rs`. The global flags except `--config` can also be set in `meshy.yaml`, by their names; so can `program` and `stub` of `meshy up`.\n\n## Global flags\n",
     );
     arguments(&mut page, cli.get_arguments());
     for sub in cli.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {

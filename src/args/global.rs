@@ -76,7 +76,7 @@ impl Color {
 /// Where the cluster comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ProviderChoice {
-    /// KinD when an engine, the docker program and kind answer, else embedded.
+    /// KinD if an engine, the docker program and kind respond, else embedded.
     #[default]
     Auto,
     /// Kubernetes in Docker.
@@ -106,19 +106,19 @@ pub struct Global {
     /// A meshy.yaml to read instead of the current folder's
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How long the whole command may take; by default 10m, and longer by the time for which load is sent or watched
+    /// The time limit of the whole command [default: 10m, plus the time for which the command sends load or watches requests]
     #[arg(long, global = true, value_parser = duration::parse, value_name = "DURATION")]
     pub timeout: Option<Duration>,
     /// How data is printed on stdout
     #[arg(long, short, global = true, value_parser = Output::of_every_command(), default_value = "text")]
     pub output: Output,
-    /// Write one JSON event a line to a file, or to stdout with `-`
+    /// Write events to a file, or to stdout with `-`: one JSON document per line
     #[arg(long, global = true, value_name = "FILE")]
     pub events: Option<PathBuf>,
     /// Answer yes to every question
     #[arg(long, global = true)]
     pub yes: bool,
-    /// Show more of what happens; twice for everything
+    /// Show more detail; twice for everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours

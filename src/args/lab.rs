@@ -10,16 +10,16 @@ use meshy_lab::cluster::Spec;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Worker nodes of a new lab, in addition to the control-plane node [default: 2]
+    /// Worker nodes of a new KinD lab, in addition to the control-plane node [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u8>,
-    /// The image of a new lab's nodes [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
+    /// The image of the nodes of a new KinD lab [default: MESHY_NODE_IMAGE, else kind's image of Kubernetes 1.35]
     #[arg(long, value_name = "IMAGE")]
     pub(crate) node_image: Option<String>,
-    /// The image of a new lab's private registry [default: MESHY_REGISTRY_IMAGE, else registry:2]
+    /// The image of the private registry of a new KinD lab [default: MESHY_REGISTRY_IMAGE, else registry:2]
     #[arg(long, value_name = "IMAGE")]
     pub(crate) registry_image: Option<String>,
-    /// Embedded only: clients use a new profile after their discovery was idle for 5 s, as on a real Linkerd
+    /// Embedded cluster only: clients use a new profile only after 5 s without requests, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     pub(crate) like_linkerd: bool,
 }
@@ -42,10 +42,10 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
 pub struct AddonArgs {
-    /// The ingress controller [default: nginx, or the lab's earlier choice]; the project ingress-nginx ended in March 2026
+    /// The ingress controller [default: the lab's earlier choice, else nginx]; the project ingress-nginx ended in March 2026
     #[arg(long, value_name = "INGRESS", value_parser = ingress())]
     ingress: Option<Ingress>,
-    /// The mesh [default: linkerd, or the lab's earlier choice]
+    /// The mesh [default: the lab's earlier choice, else linkerd]
     #[arg(long, value_name = "MESH", value_parser = mesh())]
     mesh: Option<Mesh>,
     /// A registry that has all images of the add-ons, instead of the default registries
@@ -57,13 +57,13 @@ pub struct AddonArgs {
     /// Apply the output of `linkerd install` (a file, or `-`) instead of meshy's own manifests
     #[arg(long, value_name = "FILE")]
     linkerd_manifest: Option<PathBuf>,
-    /// Apply the output of `linkerd install --crds` before it
+    /// Apply the output of `linkerd install --crds` before the manifests of --linkerd-manifest
     #[arg(long, value_name = "FILE", requires = "linkerd_manifest")]
     linkerd_crds: Option<PathBuf>,
     /// Your own trust anchor (the root certificate that all proxies trust), PEM
     #[arg(long, value_name = "FILE", requires = "issuer", conflicts_with = "linkerd_manifest")]
     trust_anchor: Option<PathBuf>,
-    /// The issuer that it signed (the CA of the proxies' certificates): certificate and key in one file, PEM
+    /// The issuer that the trust anchor signed (the CA of the proxies' certificates): certificate and key in one file, PEM
     #[arg(long, value_name = "FILE", requires = "trust_anchor")]
     issuer: Option<PathBuf>,
 }

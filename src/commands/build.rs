@@ -24,7 +24,7 @@ pub struct Args {
     /// The namespace of the topology's objects [default: default]
     #[arg(long, short, value_name = "NAMESPACE", requires = "topology")]
     namespace: Option<String>,
-    /// The image of the topology's pods [default: the test service in the registry that overlays name]
+    /// The image of the topology's pods [default: the test service's image, as the overlays name it]
     #[arg(long, value_name = "IMAGE", requires = "topology")]
     image: Option<String>,
 }

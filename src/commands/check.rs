@@ -20,7 +20,7 @@ use meshy_lab::cluster::reach;
 #[command(after_help = "Examples:\n  meshy check\n  meshy check --wait --timeout 2m -o json\n  \
                         meshy check --machine --provider kind\n  meshy check --bundle trouble.tar.gz")]
 pub struct Args {
-    /// Wait until no check fails, at most for `--timeout`
+    /// Wait until no check fails, at most until --timeout
     #[arg(long)]
     wait: bool,
     /// List the certificates and when they expire
@@ -29,7 +29,7 @@ pub struct Args {
     /// Check that this machine can run a KinD cluster
     #[arg(long, group = "what", conflicts_with = "wait")]
     machine: bool,
-    /// Write a redacted archive for bug reports; the file must not exist yet
+    /// Write a redacted archive for bug reports to a new file [without FILE: meshy-support.tar.gz]
     #[arg(long, group = "what", conflicts_with = "wait", value_name = "FILE", num_args = 0..=1,
           default_missing_value = "meshy-support.tar.gz")]
     bundle: Option<PathBuf>,

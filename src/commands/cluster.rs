@@ -21,7 +21,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let claim = cluster::claim(context, &args.spec.spec()).await?;
     let record = claim.record;
     if context.dry_run {
-        context.report.say(format!("would make cluster `{}`", record.name));
+        context.report.say(format!("would create cluster `{}`", record.name));
         return Ok(Exit::Done);
     }
     record.save()?;

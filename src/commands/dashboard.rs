@@ -36,7 +36,7 @@ use crate::{report, runs};
     after_help = "Examples:\n  meshy dashboard\n  meshy dashboard -n shop --no-open\n  meshy dashboard --replay last\n  meshy dashboard --replay last --save report.html"
 )]
 pub struct Args {
-    /// Show a recorded run: `last`, the first characters of its id, or its file of events
+    /// Show a recorded run: its id or first characters, a tag, a file of events, or `last`
     #[arg(long, value_name = "RUN")]
     replay: Option<String>,
     /// The namespace whose services are shown
@@ -45,10 +45,10 @@ pub struct Args {
     /// Allow the controls on a cluster that meshy did not create
     #[arg(long, conflicts_with = "replay")]
     allow_changes: bool,
-    /// Write the page and its run as one file, as `meshy report` does, and end
+    /// Write the page and its run as one file, as `meshy report` does, and serve nothing
     #[arg(long, value_name = "FILE", requires = "replay")]
     save: Option<PathBuf>,
-    /// Print the address only; open no browser
+    /// Print the address and open no browser
     #[arg(long)]
     no_open: bool,
 }

@@ -14,7 +14,7 @@ pub(crate) const LENGTH: Duration = Duration::from_secs(600);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  meshy demo\n  meshy demo --fast\n  meshy demo --present")]
 pub struct Args {
-    /// Run the short form (20 s) on a new cluster
+    /// Run the short form (20 s) on a new embedded cluster
     #[arg(long, conflicts_with = "keep")]
     fast: bool,
     /// Wait for a key before each step, on an empty screen
@@ -26,22 +26,22 @@ pub struct Args {
     /// With --fast: run on the existing lab, and restore its policies and faults at the end
     #[arg(long, requires = "fast")]
     on_lab: bool,
-    /// Take over policy fields of other tools, undone at the end
+    /// Take over policy fields that other tools own, and give them back at the end
     #[arg(long)]
     force: bool,
     /// Allow its faults on a cluster that meshy did not create
     #[arg(long)]
     allow_storm: bool,
-    /// Only restore what a killed run left on the lab
+    /// Only restore the policies and faults that a killed run changed
     #[arg(long, conflicts_with_all = ["fast", "present", "keep", "like_linkerd", "on_lab", "force"])]
     restore: bool,
-    /// Let clients follow a new profile as on a real Linkerd
+    /// On a new embedded cluster: clients use a new profile only after 5 s without requests, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     like_linkerd: bool,
     /// Conditions that must be met, else exit code 5 (docs/scenarios.md); may be repeated
     #[arg(long, value_name = "CONDITIONS")]
     expect: Vec<String>,
-    /// Append the result to a file as Markdown
+    /// Append the result to a file, as Markdown
     #[arg(long, env = "GITHUB_STEP_SUMMARY", hide_env = true, value_name = "FILE")]
     summary: Option<PathBuf>,
 }

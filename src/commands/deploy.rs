@@ -22,10 +22,10 @@ pub struct Args {
     /// Take over fields that other tools own
     #[arg(long)]
     force: bool,
-    /// The test service's image, instead of the one that was pushed
+    /// The test service's image, instead of the image in the private registry
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// Apply and do not wait until it is ready
+    /// Apply, and do not wait until everything is ready
     #[arg(long)]
     no_wait: bool,
     /// Delete the objects and wait until they are gone

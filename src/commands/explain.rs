@@ -20,7 +20,7 @@ const LAST: &str = "last";
     after_help = "Examples:\n  meshy explain\n  meshy explain 20261122\n  meshy explain budget-ttl\n  meshy explain retry budget"
 )]
 pub struct Args {
-    /// The id of an error or a lint finding, a term, or a run: its id or first characters, a file, `last`
+    /// The id of an error or a lint finding, a term, or a run: its id or first characters, a tag, a file of events, or `last`
     #[arg(default_value = LAST, value_name = "ID|TERM|RUN")]
     what: Vec<String>,
 }

@@ -23,7 +23,7 @@ enum What {
     /// Write the files that meshy ships below a folder
     #[command(after_help = "Examples:\n  meshy export files .\n  meshy export files --list -o json")]
     Files {
-        /// The folder; files in it that differ are never overwritten
+        /// The folder; files in it with other contents are never overwritten
         #[arg(required_unless_present = "list")]
         folder: Option<PathBuf>,
         /// List the files

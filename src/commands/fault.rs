@@ -18,7 +18,7 @@ use meshy_policy::test_service::{self, Delay, Distribution, Fault, FaultChange};
                   meshy fault off bounced-service"
 )]
 pub struct Args {
-    /// A percentage, statuses in turn, `delay=100ms`, `slow=3x`, `down`, `off` or `reset`; without a value the faults are shown
+    /// A percentage, statuses in turn, `delay=100ms`, `slow=3x`, `down`, `off`, or `reset` (to the values of the manifest); without it the faults are shown
     #[arg(value_parser = change, value_name = "FAULT")]
     change: Option<FaultChange>,
     /// The service
@@ -27,10 +27,10 @@ pub struct Args {
     /// The service's namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// With a percentage: each ten requests have exactly that share
+    /// With a percentage: of each ten requests exactly that share fails
     #[arg(long, requires = "change")]
     blocks: bool,
-    /// Make the failures repeatable
+    /// The random seed, which makes the failures repeatable
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -93,16 +93,16 @@ pub(super) struct Document<'a> {
     replicas_count: usize,
     /// The share of requests that fail.
     fail_ratio: f64,
-    /// They fail with 500, not with an empty 200.
+    /// Whether these requests fail with 500; if not, they get an empty 200.
     rejects: bool,
-    /// Given in turn instead.
+    /// The statuses that are returned in turn, instead of a share of failures.
     statuses: &'a [u16],
     /// The mean delay of each response; absent without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<f64>,
     /// Delays and service times are multiplied by this.
     slow_factor: f64,
-    /// Connections are refused.
+    /// Whether the service refuses connections.
     down: bool,
 }
 

@@ -54,13 +54,13 @@ pub struct Which {
 pub struct Args {
     #[command(flatten)]
     which: Which,
-    /// How the proxies route; the ingress controller's by default in ingress mode, all others' enabled
+    /// How the proxies route [default: ingress for the ingress controller, enabled for all others]
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeArg>,
-    /// Remove the proxies; where a namespace or manifest requests one, set the annotation to `disabled`
+    /// Remove the proxies; if a namespace or a manifest requests a proxy, set the annotation to `disabled`
     #[arg(long, conflicts_with_all = ["mode", "explain"])]
     remove: bool,
-    /// Show why this pod is not meshed, or what is missing in its proxy
+    /// Show why this pod is not meshed, or what is wrong with its proxy
     #[arg(long, value_name = "POD", conflicts_with_all = ["workloads", "all", "selector", "mode"])]
     explain: Option<String>,
 }
@@ -199,9 +199,9 @@ fn filter(context: &Context, change: impl Fn(&mut Value) -> Vec<inject::Outcome>
                 Done::Removed => context.report.say(format!("{what}: annotation removed")),
                 Done::Already => context.report.say(format!("{what} unchanged")),
                 Done::HostNetwork => {
-                    context.report.warn(format!("{what} left alone: it uses the node's network"));
+                    context.report.warn(format!("{what} unchanged: it uses the node's network"));
                 }
-                Done::NotAWorkload => context.report.say(format!("{what} passed on: it makes no pods")),
+                Done::NotAWorkload => context.report.say(format!("{what} unchanged: it creates no pods")),
             }
         }
         out.push(serde_yaml::to_string(&document).context("cannot write YAML")?);

@@ -53,7 +53,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let service = Service { namespace: args.namespace.clone(), name: args.service.clone() };
     let before = measure::snapshot(&client, &service).await?;
     if !before.meshed() {
-        context.report.warn("no pod has a proxy, so nothing is counted; `meshy inject` gives them one");
+        context
+            .report
+            .warn("no pod has a proxy, so nothing is counted; `meshy inject` adds proxies to workloads");
     }
     if args.time.watch {
         return watch(context, before, &args.time).await;

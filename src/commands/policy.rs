@@ -43,7 +43,7 @@ enum Act {
     Show {
         #[command(flatten)]
         which: Which,
-        /// The namespace of the client, whose own ServiceProfile and routes win; the service's by default
+        /// The client's namespace: its ServiceProfile and routes override those of the service's namespace [default: the service's]
         #[arg(long, value_name = "NAMESPACE")]
         from: Option<String>,
     },
@@ -69,10 +69,10 @@ enum Act {
     Migrate {
         #[command(flatten)]
         which: Which,
-        /// Retries per request that take the place of the retry budget
+        /// The retry limit that replaces the retry budget
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
         limit: u16,
-        /// Send the same requests under both, each on an embedded cluster, and compare the outcomes
+        /// Send the same requests under the profile and under the routes, each on an embedded cluster, and compare the outcomes
         #[arg(long)]
         prove: bool,
     },

@@ -50,7 +50,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .with_context(|| format!("cannot listen on port {local}"))
         .hint("`0:PORT` takes a free one")
         .exit(Exit::Prerequisite)?;
-    let address = listener.local_addr().context("cannot ask for the port")?;
+    let address = listener.local_addr().context("cannot read the local port")?;
     let forward = Forward { address, pod, port };
     context.data(&forward, |f| format!("{} → {} port {}", f.address, f.pod, f.port))?;
     limit::lift();
@@ -64,6 +64,6 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
 
 fn ports(text: &str) -> anyhow::Result<(u16, u16)> {
     let (local, remote) = text.split_once(':').unwrap_or((text, text));
-    let read = |t: &str| t.parse::<u16>().with_context(|| format!("`{t}` is not a port"));
+    let read = |t: &str| t.parse::<u16>().with_context(|| format!("invalid port `{t}`"));
     Ok((read(local)?, read(remote)?))
 }

@@ -30,7 +30,7 @@ use meshy_predict::model::RetryBudget;
 pub struct Args {
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
-    /// Read failure rate and policy from the cluster, and set the prediction next to its traffic of the next seconds
+    /// Read rate, failures and policy from the cluster, and compare the prediction with the requests during --duration
     #[arg(long)]
     from_cluster: bool,
     /// The service that --from-cluster reads
@@ -61,7 +61,7 @@ pub struct ScenarioArgs {
     /// Requests per second, of all clients together
     #[arg(long, alias = "rps", value_parser = rate, default_value = "10", value_name = "NUMBER")]
     pub(super) rate: f64,
-    /// For how long [default: 30s]
+    /// How long the load lasts [default: 30s]
     #[arg(long, alias = "over", value_parser = duration::more_than_zero, value_name = "DURATION")]
     pub(super) duration: Option<Duration>,
     /// Client proxies; each has a separate budget
@@ -76,7 +76,7 @@ pub struct ScenarioArgs {
     /// The budget's ttl [default: 10s]
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(super) ttl: Option<Duration>,
-    /// Retries per request by annotation instead of a budget
+    /// The retry limit: retries per request by annotations, instead of a budget
     #[arg(long, alias = "retries", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(0..=65_535))]
     pub(super) limit: Option<u32>,
 }
@@ -142,7 +142,7 @@ impl ScenarioArgs {
 
 /// Reads `70%`, `70` or `0.7` as a share; `1` is one percent, as a bare number above it would be.
 pub(super) fn ratio(text: &str) -> Result<f64, String> {
-    let wrong = || format!("`{text}` is not a share; write for example 70% or 0.7");
+    let wrong = || format!("invalid share `{text}`, expected for example 70% or 0.7");
     let (number, percent) = match text.strip_suffix('%') {
         Some(number) => (number, true),
         None => (text, false),
@@ -154,7 +154,7 @@ pub(super) fn ratio(text: &str) -> Result<f64, String> {
 
 /// Reads a rate; a simulation or an open loop of more than a million a second is a mistype.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    let value: f64 = text.parse().map_err(|_| format!("invalid number `{text}`"))?;
     if value > 0.0 && value <= 1e6 {
         Ok(value)
     } else {
@@ -235,7 +235,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     context.data(&document, |_| {
         let place = match measured {
-            None => "no traffic was seen".to_owned(),
+            None => "no requests were counted".to_owned(),
             Some(ratio) if prediction.success_ratio.holds(ratio) => {
                 format!("{}, inside the predicted interval", percent(Some(ratio)))
             }

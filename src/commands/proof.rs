@@ -53,7 +53,7 @@ pub(super) async fn observe(
     let step = context.report.step("Verifying", format!("clients of `{}`", proof.service.name));
     let mut seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     if proof.restart && seen.iter().any(|c| c.state == State::Stale) {
-        step.waiting("restarting clients that keep what they discovered before");
+        step.waiting("restarting stale clients");
         restart(context, kinds, &seen).await?;
         seen = clients.settled(&proof.evidence, pauses, context.deadline).await;
     }
@@ -85,10 +85,10 @@ pub(super) fn evaluate(seen: &[Client]) -> anyhow::Result<Exit> {
     match seen.iter().find(|c| c.state == State::Stale) {
         None => Ok(Exit::Done),
         Some(stale) => Err(anyhow!("pod `{}` in `{}`: {}", stale.pod, stale.namespace, stale.words))
-            .hint("pause the traffic for 5 s, or run it again with `--restart-clients`")
+            .hint("pause the requests for 5 s, or run the command again with `--restart-clients`")
             .id("profile-stale")
             .exit(Exit::Failed)
-            .map_err(|e| e.context("a client does not follow the policy")),
+            .map_err(|e| e.context("a client does not use the policy")),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Args {
     /// An image of the Docker engine by its name, or the file that `docker save` or another tool wrote
     #[arg(value_name = "IMAGE|FILE")]
     image: String,
-    /// Name and tag in the registry; the image's own without its host by default
+    /// Name and tag in the registry [default: those of the image, without its registry]
     // Not called `name`: clap knows flags by their fields, and the lab's own `--name` would be taken for this one.
     #[arg(long = "as", value_name = "NAME:TAG")]
     target: Option<String>,
@@ -52,7 +52,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let push = async {
         let image = read(&args.image).await?;
         let pushed = Client::new(format!("localhost:{port}")).push(&image, &name, &tag).await;
-        let pushed = pushed.hint("`meshy registry` makes the private registry, or starts it")?;
+        let pushed = pushed.hint("`meshy registry` creates the private registry, or starts it")?;
         let result = format!("{:.1} MiB sent", pushed.sent as f64 / f64::from(1 << 20));
         let image = format!("localhost:{port}/{name}:{tag}");
         Ok((Pushed { image, digest: pushed.digest.to_string(), sent: pushed.sent }, result))
@@ -75,10 +75,7 @@ async fn read(image: &str) -> anyhow::Result<Image> {
         }
         let _reading = activity::reading(file);
         let archive = Archive::open(file).await.with_context(|| format!("cannot open {image}"))?;
-        return archive
-            .image(None, arch)
-            .await
-            .with_context(|| format!("cannot take an image out of {image}"));
+        return archive.image(None, arch).await.with_context(|| format!("cannot read an image from {image}"));
     }
     let engine = engine::connect().await?;
     if !engine.has_image(image).await? {
@@ -88,7 +85,7 @@ async fn read(image: &str) -> anyhow::Result<Image> {
     }
     let stream = engine.docker.export_image(image).map_err(std::io::Error::other);
     let archive = Archive::from_stream(StreamReader::new(Box::pin(stream))).await;
-    let archive = archive.with_context(|| format!("cannot take image `{image}` from the engine"))?;
+    let archive = archive.with_context(|| format!("cannot read image `{image}` from the engine"))?;
     archive.image(Some(image), arch).await.with_context(|| format!("cannot understand image `{image}`"))
 }
 
@@ -108,7 +105,7 @@ fn split(reference: &str) -> anyhow::Result<(String, String)> {
     let (name, tag) = rest.rsplit_once(':').unwrap_or((rest, "latest"));
     let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c);
     if name.is_empty() || !name.chars().all(valid) {
-        return Err(anyhow!("`{name}` cannot be an image's name"))
+        return Err(anyhow!("invalid image name `{name}`"))
             .hint("`--as NAME:TAG` names it")
             .exit(Exit::Usage);
     }

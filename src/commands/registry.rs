@@ -21,7 +21,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let claim = cluster::claim(context, &args.spec.spec()).await?;
     let (provider, record) = (&claim.provider, &claim.record);
     if context.dry_run {
-        context.report.say(format!("would make the registry of lab `{}`", record.name));
+        context.report.say(format!("would create the registry of lab `{}`", record.name));
         return Ok(Exit::Done);
     }
     record.save()?;

@@ -26,13 +26,13 @@ const BROWSER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" 
     after_help = "Examples:\n  meshy report\n  meshy report last --out demo.html --expect 'success>=99%'\n  meshy report --list\n  meshy report before after"
 )]
 pub struct Args {
-    /// One run: write its page as one file. Two runs: compare them. A run is an id or its first characters, a tag, a file, or `last`
+    /// One run: write its page as one file. Two runs: compare them. A run is its id or first characters, a tag, a file of events, or `last`
     #[arg(value_name = "RUN", default_value = "last", num_args = 0..=2)]
     runs: Vec<String>,
     /// List the recorded runs
     #[arg(long, conflicts_with_all = ["runs", "out"])]
     list: bool,
-    /// The file to write
+    /// The file that the page is written to
     #[arg(long, default_value = "meshy-report.html", value_name = "FILE")]
     out: PathBuf,
     /// Open the report in the browser

@@ -83,16 +83,16 @@ pub struct ApplyArgs {
     /// The object that gets the annotations
     #[arg(long = "as", value_enum, default_value_t, value_name = "WHERE")]
     place: As,
-    /// What is retried: 5xx, gateway-error (502 to 504), codes and ranges, with commas
+    /// What is retried: 5xx, gateway-error (502 to 504), statuses and ranges of them, with commas between
     #[arg(long, default_value = "5xx", value_name = "STATUSES")]
     on: String,
-    /// How often a request is retried at most
+    /// The retry limit: how often a request is retried at most
     #[arg(long, default_value_t = 3, value_name = "N")]
     limit: u16,
-    /// The retry timeout: of each attempt but the last
+    /// The retry timeout: after it an attempt is retried, except for the last one
     #[arg(long, alias = "attempt-timeout", value_name = "DURATION")]
     retry_timeout: Option<String>,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Take over fields that other tools own

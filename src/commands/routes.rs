@@ -76,7 +76,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             && !window.pods.iter().any(|pod| sends(pod, Some(from)))
         {
             return Err(anyhow!("`{from}` is not a meshed client"))
-                .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows who is"))
+                .hint(format!("`meshy inject {from}` meshes it; `meshy stat -A` shows the meshed workloads"))
                 .id("client-unmeshed");
         }
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));

@@ -37,10 +37,10 @@ pub struct Args {
     /// List the scenarios that ship with meshy
     #[arg(long, conflicts_with = "scenario")]
     pub(super) list: bool,
-    /// Only restore what a killed run left on the lab
+    /// Only restore the policies and faults that a killed run changed
     #[arg(long, conflicts_with_all = ["scenario", "list"])]
     pub(super) restore: bool,
-    /// Run the short form of the scenario, on a new cluster
+    /// Run the short form of the scenario, on a new embedded cluster
     #[arg(long)]
     pub(super) fast: bool,
     /// With --fast: run on the existing lab, and restore its policies and faults at the end
@@ -49,7 +49,7 @@ pub struct Args {
     /// Run on a new embedded cluster although a lab is up
     #[arg(long, conflicts_with = "keep")]
     pub(super) fresh: bool,
-    /// Keep the namespaces of the run, and an embedded lab
+    /// Keep the namespaces of the run, and the embedded lab if the run creates one
     #[arg(long)]
     pub(super) keep: bool,
     /// Run only this step
@@ -67,7 +67,7 @@ pub struct Args {
     /// More conditions that must be met, else exit code 5 (docs/scenarios.md); may be repeated
     #[arg(long, value_name = "CONDITIONS")]
     pub(super) expect: Vec<String>,
-    /// Namespace of a scenario without a topology
+    /// The namespace of a scenario without a topology
     #[arg(long, short, value_name = "NAMESPACE")]
     pub(super) namespace: Option<String>,
     /// Wait for a key before each step
@@ -76,22 +76,22 @@ pub struct Args {
     /// As --pause, with each step on an empty screen
     #[arg(long)]
     pub(super) present: bool,
-    /// Take over policy fields of other tools, undone at the end
+    /// Take over policy fields that other tools own, and give them back at the end
     #[arg(long)]
     pub(super) force: bool,
     /// Allow faults and storms on a cluster that meshy did not create
     #[arg(long)]
     pub(super) allow_storm: bool,
-    /// Stop above this many attempts/s (docs/scenarios.md)
+    /// Stop if all edges together have more attempts per second (docs/scenarios.md)
     #[arg(long, value_name = "NUMBER", value_parser = positive)]
     pub(super) max_attempts: Option<f64>,
-    /// Let clients follow a new profile as on a real Linkerd
+    /// On a new embedded cluster: clients use a new profile only after 5 s without requests, as on a real Linkerd
     #[arg(long, env = "MESHY_LIKE_LINKERD", hide_env = true)]
     pub(super) like_linkerd: bool,
     /// Write the expectations as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
-    /// Append the result to a file as Markdown
+    /// Append the result to a file, as Markdown
     #[arg(long, env = "GITHUB_STEP_SUMMARY", hide_env = true, value_name = "FILE")]
     pub(super) summary: Option<PathBuf>,
     /// Write the chart as SVG; one file per variant
@@ -240,6 +240,7 @@ fn list(context: &Context) -> anyhow::Result<Exit> {
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    let (name, value) =
+        text.split_once('=').ok_or_else(|| format!("invalid setting `{text}`, expected NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -56,13 +56,13 @@ pub struct ApplyArgs {
     /// A file, `-` for stdin, or the name of a profile that ships with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Apply although lint finds an error, and take over fields that other tools own
     #[arg(long)]
     force: bool,
-    /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo
+    /// Measure for this long before and after: with a load for the services of the original demo, else the requests of the clients
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     measure: Option<Duration>,
     #[command(flatten)]
@@ -180,10 +180,10 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     }
     let mut world = survey::world(&client).await?;
     world.set_only_target(object.clone());
-    let refusal = "lint found what is wrong with the profile; it was not applied";
+    let refusal = "lint found errors in the profile; it was not applied";
     survey::evaluate(&context.report, &world, args.force, refusal)?;
     let profile =
-        ServiceProfile::from_value(&object).context("Linkerd would refuse this profile").exit(Exit::Usage)?;
+        ServiceProfile::from_value(&object).context("Linkerd would reject this profile").exit(Exit::Usage)?;
     let (name, own) =
         profile.service().ok_or_else(|| anyhow!("the profile names no service")).exit(Exit::Usage)?;
     let service = Service { name: name.to_owned(), namespace: own.to_owned() };
@@ -192,7 +192,7 @@ async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<Exit> {
     let change = PolicyChange::profile(object);
     if options.dry_run {
         change.apply(&kinds, &options).await?;
-        context.report.say(format!("would apply the profile of `{name}`; the API server takes it"));
+        context.report.say(format!("would apply the profile of `{name}`; the API server accepts it"));
         return Ok(Exit::Done);
     }
     policy::restore_left(&kinds, &context.report).await?;
@@ -261,7 +261,7 @@ async fn show(context: &Context, args: ShowArgs) -> anyhow::Result<Exit> {
     let there = api.get_opt(&name).await.context("cannot read the profile")?;
     let mut there = there
         .ok_or_else(|| anyhow!("service `{}` in `{namespace}` has no profile", args.service))
-        .hint("`meshy sp apply` applies the lesson's; `meshy retry show` shows the newer dialect")?;
+        .hint("`meshy sp apply` applies the profile of the original demo; `meshy retry show` shows retry annotations")?;
     there.metadata.managed_fields = None;
     let profile = ServiceProfile::read_leniently(&json!(there)).context("cannot understand the profile")?;
     let (service, own) = profile.service().unwrap_or((&args.service, &namespace));
@@ -313,9 +313,11 @@ fn read(file: &Path) -> anyhow::Result<serde_json::Value> {
     objects.retain(|o| manifest::kind(o) == names::PROFILE_KIND);
     match objects.len() {
         1 => Ok(json!(objects.remove(0))),
-        0 => Err(anyhow!("{name} holds no ServiceProfile")).exit(Exit::Usage),
-        many => Err(anyhow!("{name} holds {many} ServiceProfiles"))
-            .hint("`meshy sp` takes one at a time, to prove each")
+        0 => Err(anyhow!("{name} contains no ServiceProfile")).exit(Exit::Usage),
+        many => Err(anyhow!("{name} contains {many} ServiceProfiles"))
+            .hint(
+                "`meshy sp apply` applies one profile and verifies it; `meshy policy apply` applies several",
+            )
             .exit(Exit::Usage),
     }
 }

@@ -18,12 +18,12 @@ use meshy_policy::services;
     after_help = "Examples:\n  meshy stat\n  meshy stat deploy/bounced-service --watch\n  meshy stat svc -A --window 0s"
 )]
 pub struct Args {
-    /// A kind (deploy, sts, ds, job, pod, ns, svc), or one workload: deploy/NAME
+    /// A kind (deploy, sts, ds, rs, job, pod, ns, svc), or one object: deploy/NAME
     #[arg(default_value = "deploy", value_name = "KIND[/NAME]")]
     target: String,
     #[command(flatten)]
     requests: WindowArgs,
-    /// Count kubelet's probes too
+    /// Count the kubelet's probes, too
     #[arg(long)]
     with_probes: bool,
 }
@@ -44,7 +44,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         None => (args.target.as_str(), None),
     };
     let by = By::parse(kind).ok_or_else(|| anyhow!("`{kind}` is not a kind that `stat` supports"));
-    let by = by.hint("known are deploy, sts, ds, rs, job, pod, ns and svc").exit(Exit::Usage)?;
+    let by = by.hint("expected deploy, sts, ds, rs, job, pod, ns or svc").exit(Exit::Usage)?;
     let client = context.client().await?;
     let mut reader = Reader::new(&args.requests.time, &args.requests.history);
     loop {
@@ -82,7 +82,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         if rows.is_empty() {
             nothing(context, &client, &args, (kind, name), by).await?;
         } else if rows.iter().all(|row| row.meshed_count == Some(0)) {
-            context.report.warn("none of these pods has a proxy; `meshy inject` gives them one");
+            context.report.warn("none of these pods has a proxy; `meshy inject` adds proxies to workloads");
         }
         window.gaps.iter().for_each(|gap| context.report.warn(format!("not counted: {gap}")));
         window::clear(context, args.requests.time.watch);

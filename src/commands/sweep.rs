@@ -110,7 +110,7 @@ pub struct Args {
     /// Measure each point, too: on the lab that is up, else on a new embedded cluster
     #[arg(long, conflicts_with = "clients")]
     measured: bool,
-    /// With --measured: take over policy fields of other tools, undone at the end
+    /// With --measured: take over policy fields that other tools own, and give them back at the end
     #[arg(long, requires = "measured")]
     force: bool,
     /// Write the curve as an SVG picture

@@ -75,7 +75,7 @@ pub struct Args {
     /// Send HTTP/2; without TLS the connection begins with it, without an upgrade from HTTP/1.1
     #[arg(long)]
     http2: bool,
-    /// Trust the authorities in this PEM file for https URLs
+    /// Trust the certificate authorities in this PEM file for https URLs
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// Send from this many pods in the cluster
@@ -84,16 +84,16 @@ pub struct Args {
     /// Send from pods with the identity of a workload: deploy/NAME
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// The namespace of the senders, and of --outcomes [default: that of the Service]
+    /// The namespace of the --outcomes service [default: default] and of the senders [default: that of the service with the outcomes]
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
-    /// Show the outcomes at this service, which the called service calls [default: at the called one]
+    /// Show the outcomes at this service, which the target calls [default: the target, or the service that a bounce calls]
     #[arg(long, value_name = "SERVICE")]
     outcomes: Option<String>,
     /// The image of the senders on a cluster without a lab
     #[arg(long, value_name = "IMAGE")]
     sender_image: Option<String>,
-    /// How requests reach a Service [default: senders on clusters that meshy created, else port-forward]
+    /// How requests of --url and --targets reach a Service [default: senders on clusters that meshy created, else port-forward]
     #[arg(long, value_enum)]
     via: Option<Via>,
     /// Name the run, so that `report before after` finds it; may be repeated
@@ -102,7 +102,7 @@ pub struct Args {
     /// Only delete senders that a killed run left behind
     #[arg(long)]
     cleanup: bool,
-    /// How long the load lasts, as `--duration`
+    /// How long the load lasts, as --duration
     #[arg(value_name = "DURATION", value_parser = duration::more_than_zero, conflicts_with = "duration")]
     time: Option<Duration>,
     /// Requests per second
@@ -285,7 +285,7 @@ fn check(args: &Args, step: &Step, length: Duration) -> anyhow::Result<()> {
     }
     if length < args.planned() && !traffic.interrupted {
         return Err(anyhow!(
-            "the time was over before the load was: {length:.1?} of {:.1?} were sent",
+            "the time limit ended the load early: {length:.1?} of {:.1?} were sent",
             args.planned()
         ))
         .hint("`--timeout` sets how long a command may take; without it a load has the time that it needs")

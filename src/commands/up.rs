@@ -27,13 +27,13 @@ pub struct Args {
     spec: ClusterArgs,
     #[command(flatten)]
     addons: AddonArgs,
-    /// Write everything that the add-ons would apply to stdout, and touch nothing
+    /// Write to stdout all objects that the add-ons would apply, and change nothing
     #[arg(long)]
     print: bool,
     /// List the images that the add-ons need, and change nothing
     #[arg(long, conflicts_with = "print")]
     images: bool,
-    /// An overlay to deploy, may be repeated; without this the two services, or the lab's earlier choice
+    /// An overlay to deploy; may be repeated [default: the lab's earlier choice, else the two services of the original demo]
     #[arg(long = "overlay", value_name = "OVERLAY")]
     overlays: Vec<String>,
     /// A topology to deploy instead: a shipped name, or a file
@@ -47,7 +47,7 @@ pub struct Args {
     /// The test service's image, for a cluster that does not get it from a private registry
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// A static program for Linux to put into the test service's image instead of the one in meshy
+    /// A static Linux program for the test service's image, instead of the program in meshy
     #[arg(long, value_name = "FILE", conflicts_with = "image")]
     service_binary: Option<PathBuf>,
 }

@@ -50,7 +50,7 @@ pub(super) struct Time {
     /// Watch requests for this long; 0s: all since each proxy's start [default: 2s; without requests, the last recorded load]
     #[arg(long, value_parser = duration::parse, value_name = "DURATION")]
     pub(super) window: Option<Duration>,
-    /// Show the last seconds again each second, until ctrl-C [window: 10s]
+    /// Show the last seconds again each second, until ctrl-C [default window: 10s]
     #[arg(long, short)]
     pub(super) watch: bool,
 }

@@ -263,7 +263,9 @@ async fn webhooks(s: &Inputs) -> Finding {
         Ok(Some((service, why))) => (
             Verdict::Failed,
             format!("{service} is not called: {why}; {}", proof::diagnose(&s.kinds, service).await),
-            Some("pods start without a proxy until it is; look at its pod and at the API server's log"),
+            Some(
+                "until it is called, pods start without a proxy; check its pod and the log of the API server",
+            ),
         ),
         Err(error) => not_readable(failure::plain(&error)),
     }

@@ -110,17 +110,17 @@ pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
         (Some(names::DISABLED), Some(_)) => why.push(format!("the pod has `{}: disabled`", names::INJECT)),
         (Some(names::DISABLED), None) => why.push(format!("the namespace has `{}: disabled`", names::INJECT)),
         (Some(other), _) => {
-            why.push(format!("`{}: {other}` is none of enabled, ingress, disabled", names::INJECT));
+            why.push(format!("`{}: {other}` is not enabled, ingress or disabled", names::INJECT));
         }
     }
     if pod.spec.as_ref().and_then(|s| s.host_network) == Some(true) {
         why.push("host network: a proxy cannot redirect the node's traffic".to_owned());
     }
     if around.namespace_left_out {
-        why.push("the injector leaves this namespace out".to_owned());
+        why.push("the injector excludes this namespace".to_owned());
     }
     if pod.spec.as_ref().and_then(|s| s.automount_service_account_token) == Some(false) && why.is_empty() {
-        why.push("`automountServiceAccountToken: false`: older injectors leave such pods alone".to_owned());
+        why.push("`automountServiceAccountToken: false`: older injectors exclude such pods".to_owned());
     }
     if !why.is_empty() {
         return why;
@@ -129,7 +129,7 @@ pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
     match (around.injector, born) {
         (Injector::Absent, _) => why.push("there is no injector: `meshy up` installs Linkerd".to_owned()),
         (Injector::Forbidden, _) => why.push(
-            "it asked for a proxy and has none; whether the injector is registered cannot be seen: you may not read webhook \
+            "it requests a proxy and has none; whether the injector is registered is not known: you may not read webhook \
              configurations"
                 .to_owned(),
         ),
@@ -137,8 +137,8 @@ pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
             why.push("created before the injector: restart its workload with `meshy inject`".to_owned());
         }
         _ => why.push(
-            "webhook failing: it asked for a proxy and the injector was not called, or its answer was dropped (it fails \
-             open); `meshy check` attempts it"
+            "webhook failing: it requests a proxy, and the injector was not called, or its response was not used (the \
+             webhook fails open); `meshy check` calls it"
                 .to_owned(),
         ),
     }
@@ -193,11 +193,11 @@ mod tests {
         let around = || registered("2026-08-21T09:00:00Z");
         assert!(why(None, around()).starts_with("annotation missing"));
         assert!(why(Some("disabled"), around()).starts_with("the pod has"));
-        assert!(why(Some("true"), around()).contains("none of enabled"));
+        assert!(why(Some("true"), around()).contains("is not enabled, ingress or disabled"));
         let disabled = PodContext { namespace_asks: Some("disabled".to_owned()), ..around() };
         assert!(why(None, disabled).starts_with("the namespace has"));
         let left_out = PodContext { namespace_left_out: true, ..around() };
-        assert!(why(Some("enabled"), left_out).contains("leaves this namespace out"));
+        assert!(why(Some("enabled"), left_out).contains("excludes this namespace"));
         assert!(why(Some("enabled"), registered("2026-08-21T11:00:00Z")).starts_with("created before"));
         assert!(why(Some("enabled"), around()).starts_with("webhook failing"));
         let none = PodContext { injector: Injector::Absent, ..PodContext::default() };

@@ -293,7 +293,7 @@ pub fn evaluate(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let name = pod.map_or("?", |p| p.pod.as_str());
     let why = pod.and_then(|p| p.why_not.clone()).unwrap_or_else(|| "it is not ready".to_owned());
     Err(anyhow!("pod `{name}`: {why}"))
-        .context(format!("{} is not as asked ({})", outcome.workload, outcome.mode))
+        .context(format!("{} is not as requested ({})", outcome.workload, outcome.mode))
         .hint(format!("`meshy inject --explain {name} -n {}` shows the cause", outcome.namespace))
         .id("pod-unmeshed")
         .exit(Exit::Failed)

@@ -52,7 +52,7 @@ fn draw(
     let shade = PREDICTED.mix(0.2);
     chart
         .draw_series([Polygon::new(band, shade)])?
-        .label("range that chance allows")
+        .label("predicted interval")
         .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 16, y + 4)], shade.filled()));
     let line = points.iter().map(|(x, y, _)| (*x, percent(y.mean)));
     chart
@@ -69,7 +69,7 @@ fn draw(
         measured.iter().map(|(x, measured)| Circle::new((*x, percent(measured.mean)), 4, MEASURED.filled()));
     let dots = chart.draw_series(dots)?;
     if !measured.is_empty() {
-        dots.label("measured, with its confidence interval")
+        dots.label("measured, with its interval (99.7 %)")
             .legend(|(x, y)| Circle::new((x + 8, y), 4, MEASURED.filled()));
     }
     chart
@@ -106,7 +106,7 @@ mod tests {
             "70 % of the attempts fail",
             "limit",
             "success, %",
-            "range that chance allows",
+            "predicted interval",
             "predicted",
             "0",
             "1",
@@ -114,7 +114,7 @@ mod tests {
         ] {
             assert!(texts.contains(&text), "`{text}` is not in {texts:?}");
         }
-        assert!(texts.contains(&"measured, with its confidence interval"), "{texts:?}");
+        assert!(texts.contains(&"measured, with its interval (99.7 %)"), "{texts:?}");
         assert!(!texts.contains(&"0.5"), "{texts:?}");
         let svg = curve("", "ratio", &[(0.1, interval(0.3), None), (0.2, interval(0.5), None)]);
         let texts = self::texts(&svg);

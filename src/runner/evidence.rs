@@ -65,7 +65,7 @@ pub(super) async fn in_use(
         let probe = async || probe(&destination).await;
         if !clients.probed(&evidence, ground.run_cluster.pauses(), probe, deadline).await? {
             return Err(anyhow!("the clients of `{name}` do not use the changed policy"))
-                .hint("`meshy sp show` shows the state of each client; other traffic keeps a proxy from a new discovery")
+                .hint("`meshy sp show` shows the state of each client; a proxy with other requests to the service does not discover it again")
                 .exit(Exit::Timeout);
         }
     }

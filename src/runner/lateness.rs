@@ -62,7 +62,7 @@ impl Lateness {
         let share = self.late as f64 / self.due.max(1) as f64;
         (share > MOST_LATE).then(|| {
             format!(
-                "this machine did not keep up with step `{step}`: {:.0} % of its timers fired more than {} ms late, at most {} ms; \
+                "this machine did not keep up with step `{step}`: {:.0} % of its timers fired more than {} ms late, the latest {} ms late; \
                  latencies, timeouts and classes may be those of a busy machine, not of the policies",
                 share * 100.0,
                 LATE.as_millis(),
@@ -105,6 +105,6 @@ mod tests {
         assert!((0.1..0.2).contains(&share) && lateness.most >= Duration::from_millis(150), "{lateness:?}");
         let warning = lateness.warning("storm").unwrap();
         assert!(warning.starts_with("this machine did not keep up with step `storm`: 1"), "{warning}");
-        assert!(warning.contains("% of its timers fired more than 50 ms late, at most "), "{warning}");
+        assert!(warning.contains("% of its timers fired more than 50 ms late, the latest "), "{warning}");
     }
 }

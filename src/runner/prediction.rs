@@ -36,7 +36,7 @@ pub(super) fn step(topology: &Topology, step: &Step, objects: &InForce) -> Predi
     };
     let position = |name: &str| model.services.iter().position(|service| service.name == name);
     let Some(entry) = position(&load.target.value) else {
-        return unknown("the load has another way".to_owned());
+        return unknown("the target of the load is not a service of the topology".to_owned());
     };
     let errors: Vec<(usize, Errors)> = step
         .faults

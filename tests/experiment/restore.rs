@@ -171,7 +171,7 @@ fn a_demo_gives_policies_of_other_tools_and_the_users_faults_back() {
     let refused = lab.home.run("demo --fast --on-lab");
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     let text = said(&refused);
-    assert!(text.contains("field `.spec.routes` is held by `kubectl`"), "{text}");
+    assert!(text.contains("field `.spec.routes` is owned by `kubectl`"), "{text}");
     assert!(text.contains("gives them back at its end") && !text.contains("1 of 5"), "{text}");
     assert_eq!(lab.state(), before, "refused before anything was changed");
     let output = lab.home.run("demo --fast --on-lab --force");

@@ -62,7 +62,7 @@ fn programs_of_the_configuration_file_are_used_by_up_only() {
     assert_eq!(up["lab"]["programs"]["images"][0]["image"], "shop/cart:1");
     lab.0.good("status");
     lab.write("meshy.yaml", "program: 3\n");
-    fails(&lab.0.run("status"), 2, &["`program` is not a list of texts"]);
+    fails(&lab.0.run("status"), 2, &["invalid `program`, expected a list of texts"]);
     lab.write("meshy.yaml", "");
 }
 

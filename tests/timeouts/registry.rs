@@ -53,6 +53,6 @@ fn a_registry_that_never_responds_is_named_after_the_timeout() {
     evaluate_with_a_cluster(
         "silent registry, all commands",
         &ended,
-        &["timed out", "the time was over", "in time"],
+        &["timed out", "the time limit ended", "in time"],
     );
 }

@@ -93,8 +93,8 @@ fn lengths_and_ranges_that_make_no_sense_are_refused() {
         ("traffic 0s", "expected more than 0 s"),
         ("predict --over 0s", "expected more than 0 s"),
         ("traffic --rate 0", "expected more than 0 and at most 1000000"),
-        ("sweep limit 0..1000000", "has 1000001 points, at most 200"),
-        ("sweep limit 5..0", "is not a range"),
+        ("sweep limit 0..1000000", "has 1000001 points, expected at most 200"),
+        ("sweep limit 5..0", "invalid values"),
     ] {
         let refused = home.run(line);
         let text = String::from_utf8_lossy(&refused.stderr).into_owned();

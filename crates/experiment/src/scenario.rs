@@ -59,7 +59,7 @@ pub struct Scenario {
     pub fast: Option<Fast>,
 }
 
-/// The name of a scenario and what lists show of it.
+/// The name of a scenario and the texts that describe it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -93,7 +93,7 @@ pub struct Variant {
     /// One line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// In force during all steps, in addition to those of each step.
+    /// Policy files that are applied during all steps, in addition to those of each step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<At<String>>,
     /// Explains the result of this variant, shown with it.
@@ -111,10 +111,10 @@ pub struct Step {
     /// One line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Policy files in force during the step. Those of the step before that are not listed are removed.
+    /// Policy files that are applied during the step. Those of the previous step that are not listed here are deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<At<String>>,
-    /// Faults during the step. Those of the step before that are not listed end.
+    /// Faults during the step. Those of the previous step that are not listed here end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
     /// A disturbance that starts and ends within the step.
@@ -129,7 +129,7 @@ pub struct Step {
     /// Shown before the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// What a learner can answer before the step runs.
+    /// A question for a learner, shown before the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// What a speaker may add; never shown to the audience.

@@ -26,7 +26,7 @@ pub struct CallNode {
     /// Whether it is a client without a proxy.
     #[serde(default)]
     pub unmeshed: bool,
-    /// What else is known of it, one line, such as its capacity.
+    /// A description in one line, such as its capacity.
     #[serde(default)]
     pub detail: Option<String>,
 }

@@ -194,7 +194,7 @@ impl Apply {
                     for conflict in &ours {
                         anyhow::ensure!(
                             conflict::take_out(&mut value, &conflict.field),
-                            "cannot leave field `{}` out of {what}",
+                            "cannot remove field `{}` from {what}",
                             conflict.field
                         );
                     }
@@ -303,7 +303,7 @@ pub fn summary(applied: &[Applied]) -> String {
 /// What was left to other managers, a line each, which `deploy` and `up` print.
 pub fn left_out(applied: &[Applied]) -> Vec<String> {
     let each = applied.iter().flat_map(|a| a.left_out.iter().map(move |c| (a, c)));
-    each.map(|(a, c)| format!("{}: {c}; left as it is", manifest::describe(&a.object))).collect()
+    each.map(|(a, c)| format!("{}: {c}; not changed", manifest::describe(&a.object))).collect()
 }
 
 #[cfg(test)]

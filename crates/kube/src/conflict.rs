@@ -16,7 +16,7 @@ pub struct Conflict {
 
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "field `{}` is held by `{}`", self.field, self.manager)
+        write!(f, "field `{}` is owned by `{}`", self.field, self.manager)
     }
 }
 

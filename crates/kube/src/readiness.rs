@@ -16,7 +16,7 @@ pub(super) fn unmet_condition(kind: &str, object: &Value) -> Option<String> {
     let behind = || {
         let (seen, now) =
             (count("observedGeneration"), object["metadata"]["generation"].as_i64().unwrap_or(0));
-        (seen < now).then(|| "its controller has not seen the last change".to_owned())
+        (seen < now).then(|| "its controller has not processed the last change".to_owned())
     };
     let wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
     let of = |have: i64, all: i64, what: &str| (have < all).then(|| format!("{have} of {all} {what}"));
@@ -161,7 +161,7 @@ impl PodStates {
         let scheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
         if let Some(why) = scheduled.filter(|c| c.reason.as_deref() == Some("Unschedulable")) {
             let why = why.message.clone().unwrap_or_default();
-            return PodState::Unschedulable(format!("pod `{name}` fits on no node: {why}"));
+            return PodState::Unschedulable(format!("pod `{name}` cannot be scheduled on any node: {why}"));
         }
         let mut waiting = None;
         let all =

@@ -129,7 +129,7 @@ pub async fn until<K>(
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    let mut last = format!("nothing is known of `{name}`");
+    let mut last = format!("the state of `{name}` is not known");
     let watch = async {
         let mut changes = pin!(watcher::watch_object(api, name).default_backoff());
         while let Some(change) = changes.next().await {
@@ -220,9 +220,9 @@ impl Reasons<'_> {
             [] => anyhow!("{text}"),
             quotes => anyhow!("{}", quotes.join("; ")).context(text),
         };
-        let error = cause.context("not all was ready in time");
+        let error = cause.context("not everything was ready in time");
         let error =
-            error.hint("`--timeout 20m` gives the run longer; `meshy status` shows the state of each part");
+            error.hint("`--timeout 20m` allows more time; `meshy status` shows the state of each part");
         error.id("not-ready").exit(Exit::Timeout)
     }
 }
@@ -260,7 +260,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
         Some((News::Look, ()))
     });
     let mut news = pin!(stream::select(stream::select(changes, pod_changes), looks));
-    let (mut seen, mut missing, mut wanted) = (false, Some("nothing is known of it yet".to_owned()), None);
+    let (mut seen, mut missing, mut wanted) = (false, Some("its state is not known yet".to_owned()), None);
     while let Some(news) = news.next().await {
         match news {
             News::Object(Some(object)) => {
@@ -275,7 +275,7 @@ async fn one(kinds: &Kinds, object: &Object, reasons: &Reasons<'_>) -> anyhow::R
                 wanted = pods(&kind, &object).filter(|_| has_pods);
             }
             News::Object(None) if seen => {
-                return Err(anyhow!("someone deleted it during the wait")).context(format!("{what} is gone"));
+                return Err(anyhow!("it was deleted during the wait")).context(format!("{what} is gone"));
             }
             News::Object(None) => missing = Some("it is not there".to_owned()),
             News::Pod(event) => workload.note(*event),

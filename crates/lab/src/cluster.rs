@@ -128,7 +128,7 @@ fn keeps_its_kubeconfig(env: &Env, known: &Record) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(anyhow!("lab `{}` is in kubeconfig {} and not in {}", known.name, has.display(), asked.display()))
-        .hint("leave `--kubeconfig` out; `--name` makes another lab")
+        .hint("leave `--kubeconfig` out; `--name` creates another lab")
         .exit(Exit::Usage)
 }
 
@@ -152,7 +152,7 @@ async fn choose(env: &Env, known: Option<&Record>, spec: &Spec) -> anyhow::Resul
             let has = word(known.provider());
             return Err(anyhow!("lab `{}` is on provider `{has}` and stays there", known.name))
                 .hint(format!(
-                    "`--name` makes another lab; `meshy down --name {}` removes this one",
+                    "`--name` creates another lab; `meshy down --name {}` removes this one",
                     known.name
                 ))
                 .id("lab-provider")

@@ -13,13 +13,13 @@ use super::report::{Report, Second};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latency {
-    /// Half of the requests took at most this.
+    /// The median.
     pub p50_ms: f64,
-    /// Nineteen of twenty.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// Ninety-nine of a hundred.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The slowest.
+    /// The latency of the slowest request.
     pub max_ms: f64,
 }
 
@@ -35,7 +35,7 @@ pub struct Tick {
     pub requests_count: u64,
     /// Those that succeeded.
     pub succeeded_count: u64,
-    /// Of those that ended in it.
+    /// The latency of the requests that ended in it.
     pub latency: Latency,
 }
 
@@ -46,7 +46,7 @@ impl Tick {
     }
 }
 
-/// What a run gave.
+/// What was measured of a load.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
@@ -60,11 +60,11 @@ pub struct Summary {
     pub requests_count: u64,
     /// Those that succeeded.
     pub succeeded_count: u64,
-    /// The share of those; none without requests.
+    /// Succeeded requests divided by ended requests; null without requests.
     pub success_ratio: Option<f64>,
-    /// Latencies of all.
+    /// The latency of all requests.
     pub latency: Latency,
-    /// Requests by what came of them, in words.
+    /// Requests by their result in words.
     pub outcomes_count: BTreeMap<String, u64>,
     /// Requests by the number of attempts, where the service reports it.
     pub attempts_count: BTreeMap<u32, u64>,

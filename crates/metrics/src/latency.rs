@@ -11,15 +11,15 @@ pub struct Buckets {
     counts: Vec<(f64, f64)>,
 }
 
-/// Three percentiles in milliseconds; none where nothing was measured.
+/// Three percentiles of the latency in milliseconds; null where nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percentiles {
-    /// Median.
+    /// The median.
     pub p50_ms: Option<f64>,
-    /// Nineteen of twenty.
+    /// The 95th percentile.
     pub p95_ms: Option<f64>,
-    /// Ninety-nine of a hundred.
+    /// The 99th percentile.
     pub p99_ms: Option<f64>,
 }
 

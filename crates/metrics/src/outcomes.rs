@@ -6,38 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use super::routes::{Dialect, RouteCounts};
 
-/// The outcome of requests; what cannot be known is none.
+/// The outcomes of requests; a count that is not known is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcomes {
     /// Requests that were sent.
     pub requests_count: u64,
-    /// Answered well at the first attempt.
+    /// Succeeded on the first attempt.
     pub first_attempt_count: Option<u64>,
-    /// Saved by a retry.
+    /// Succeeded after retries.
     pub after_retries_count: Option<u64>,
-    /// Of these, by the number of the attempt that was good.
+    /// Of these, by the number of the attempt that succeeded.
     #[serde(deserialize_with = "by_number")]
     pub after_retries_by_attempt_count: BTreeMap<u32, u64>,
-    /// Failed: a retry was wanted, the budget had nothing left.
+    /// Failed, retry budget exhausted.
     pub no_budget_count: u64,
-    /// Failed: the limit's retries were used up.
+    /// Failed, retry limit reached.
     pub limit_count: u64,
-    /// Ended by the route's timeout.
+    /// Timed out.
     pub timed_out_count: u64,
-    /// Refused by the breaker or a full queue before they were sent. None where a profile's counters, which name no
-    /// such error, hold errors without a name.
+    /// Rejected by the circuit breaker or by load shedding before they were sent. Null if a profile's counters, which do not
+    /// name this error, have errors without a name.
     pub refused_count: Option<u64>,
-    /// Failed, and no policy allows a retry.
+    /// Failed, not retryable.
     pub not_retryable_count: u64,
-    /// Attempts that were sent for them.
+    /// Attempts that were sent for these requests.
     pub attempts_count: u64,
     /// Attempts beyond the first, per request.
     #[serde(alias = "added_load_ratio")]
     pub added_attempts_per_request: Option<f64>,
-    /// Median latency of saved requests beyond that of first attempts, in milliseconds.
+    /// The median latency of requests that succeeded after retries, minus that of requests that succeeded on the first attempt, in
+    /// milliseconds.
     pub added_latency_ms: Option<f64>,
-    /// Where two sources speak of the same and differ: by how much, and why that can be.
+    /// Where the counts of the proxies and of the service differ: by how much, and possible causes.
     pub remarks: Vec<String>,
 }
 

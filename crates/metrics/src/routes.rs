@@ -28,7 +28,7 @@ pub enum Dialect {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RouteCounts {
-    /// Where they come from.
+    /// Which policy the counters come from.
     pub dialect: Dialect,
     /// Requests sent.
     pub requests_count: u64,
@@ -38,9 +38,9 @@ pub struct RouteCounts {
     pub failed_count: u64,
     /// Of these, those ended by the route's timeout.
     pub timed_out_count: u64,
-    /// Of these, those the breaker or a full queue refused.
+    /// Of these, those that the circuit breaker or load shedding rejected.
     pub refused_count: u64,
-    /// Of these, those whose error the counters do not name: a profile's count a refusal among them.
+    /// Of these, those whose error the counters do not name. A profile's counters count rejections by the circuit breaker here.
     #[serde(default)]
     pub unnamed_error_count: u64,
     /// Attempts sent.
@@ -49,20 +49,20 @@ pub struct RouteCounts {
     pub attempts_succeeded_count: u64,
     /// Attempts that failed.
     pub attempts_failed_count: u64,
-    /// Failures that a retry was wanted for.
+    /// Retryable failures, with and without a retry.
     pub retryable_count: u64,
-    /// Of these, those for which the budget had nothing left.
+    /// Of these, those that the budget did not allow to retry.
     pub no_budget_count: u64,
-    /// Requests that failed with all retries of their limit used.
+    /// Requests that failed after all retries that the retry limit allows.
     pub limit_count: u64,
     /// Requests that succeeded after retries. A profile's counters do not have it.
     #[serde(skip)]
     pub saved_count: u64,
     /// Latency of requests, all attempts together.
     pub latency: Percentiles,
-    /// The mean, where the buckets are too coarse for percentiles, in milliseconds.
+    /// The mean latency in milliseconds, where the buckets are too coarse for percentiles.
     pub latency_mean_ms: Option<f64>,
-    /// The share that took less than 50 ms, likewise.
+    /// The share of requests that took less than 50 ms, where the buckets are too coarse for percentiles.
     pub below_50ms_ratio: Option<f64>,
 }
 

@@ -21,19 +21,19 @@ pub struct Row {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Pods with a proxy; none for services.
+    /// Pods with a proxy; null for services.
     pub meshed_count: Option<u64>,
-    /// Pods that have not failed or ended; none for services.
+    /// Pods that have not failed or ended; null for services.
     pub pods_count: Option<u64>,
-    /// Answers by classification; none without traffic.
+    /// The share of responses that count as a success; null without responses.
     pub success_ratio: Option<f64>,
-    /// Answers.
+    /// Responses.
     pub responses_count: u64,
-    /// Answers per second of the window; none without traffic.
+    /// Responses per second of the window; null without responses.
     pub requests_per_second: Option<f64>,
-    /// Of the responses.
+    /// The latency of the responses.
     pub latency: Percentiles,
-    /// Connections open now; none without a proxy.
+    /// Connections that are open now; null without a proxy.
     pub open_connections_count: Option<u64>,
 }
 

@@ -23,9 +23,9 @@ use crate::interval::Interval;
 pub enum Policy {
     /// Never.
     None,
-    /// As a ServiceProfile's budget allows; no limit for one request.
+    /// A retry budget, as of a ServiceProfile; no limit for one request.
     Budget {
-        /// Retries per request that did not need one: the profile's `retryRatio`. It may exceed 1 and so is not a ratio in the
+        /// Retries per request that does not fail: the profile's `retryRatio`. It may exceed 1 and so is not a ratio in the
         /// sense of the documents.
         #[serde(rename = "retries_per_request", alias = "retry_ratio")]
         retry_ratio: f64,
@@ -34,7 +34,7 @@ pub enum Policy {
         /// How long a request counts, in seconds.
         ttl_seconds: f64,
     },
-    /// At most so many retries of each request, as the retry annotations have it; no budget.
+    /// A retry limit, as of the retry annotations: at most so many retries of each request; no budget.
     Limit {
         /// Retries, not attempts.
         #[serde(rename = "limit_per_request", alias = "limit")]
@@ -81,7 +81,7 @@ pub struct EdgeLoad {
     pub fail_ratio: f64,
     /// Requests per second, of all clients together.
     pub requests_per_second: f64,
-    /// For how long, in seconds.
+    /// How long the load lasts, in seconds.
     pub over_seconds: f64,
     /// Proxies that send, each with a separate budget.
     #[serde(rename = "clients_count", alias = "clients")]
@@ -108,13 +108,13 @@ impl EdgeLoad {
     }
 }
 
-/// What is expected, with the interval that chance allows for so many requests.
+/// What is predicted, with the interval that holds 99.7 % of such runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EdgePrediction {
     /// What was requested.
     pub scenario: EdgeLoad,
-    /// Requests in the time.
+    /// Requests of the load.
     pub requests_count: u64,
     /// Share of requests that succeed, retries included.
     pub success_ratio: Interval,
@@ -124,7 +124,7 @@ pub struct EdgePrediction {
     /// Attempts after the first, per request: 1.5 is 150 % more load on the service.
     #[serde(alias = "added_tries_per_request", alias = "added_load_ratio")]
     pub added_attempts_per_request: Interval,
-    /// Retries per second that failures request.
+    /// Retries per second that are needed.
     pub retries_wanted_per_second: f64,
     /// Retries per second that are made.
     pub retries_made_per_second: f64,
@@ -132,7 +132,7 @@ pub struct EdgePrediction {
     pub closed_form_success_ratio: f64,
     /// How often the traffic was simulated; 0 where the formula is exact.
     pub simulations_count: u64,
-    /// What the user should know about this policy.
+    /// A warning about this policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
 }

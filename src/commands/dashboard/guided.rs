@@ -10,7 +10,7 @@ impl Page {
     /// Starts a scenario. The page's load ends first, and what it changed is restored.
     pub(super) async fn run_scenario(&mut self, name: &str, short: bool) -> anyhow::Result<()> {
         if self.running.is_some() {
-            return Err(anyhow!("a scenario runs already"));
+            return Err(anyhow!("a scenario is already running"));
         }
         let known = self.state.scenarios.iter().find(|known| known.name == name);
         let known = known.with_context(|| format!("there is no scenario `{name}`"))?;

@@ -22,7 +22,7 @@ const TOKEN: &str = "token";
 pub(super) struct Args {
     /// Write the configuration, the certificate authority and the token below this folder
     folder: Option<PathBuf>,
-    /// Let Prometheus find the pods; Debian's package cannot
+    /// Let Prometheus find the pods; Debian's package of Prometheus cannot do this
     #[arg(long)]
     discover: bool,
 }

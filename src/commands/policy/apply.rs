@@ -25,13 +25,13 @@ pub(super) struct ApplyArgs {
     /// The namespace of objects that name none
     #[arg(long, short, default_value = "default", value_name = "NAMESPACE")]
     namespace: String,
-    /// Restart the clients whose proxies keep what they discovered before
+    /// Restart stale clients, whose proxies still use the earlier policy
     #[arg(long)]
     restart_clients: bool,
     /// Apply although lint finds an error, and take over fields that other tools own
     #[arg(long)]
     force: bool,
-    /// Measure for this long before and after, and show the difference; a load is sent only to the services of the original demo
+    /// Measure for this long before and after: with a load for the services of the original demo, else the requests of the clients
     #[arg(long, value_parser = meshy_base::duration::parse, value_name = "DURATION")]
     pub(super) measure: Option<Duration>,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(super) struct ApplyArgs {
 /// The flags of `meshy policy delete`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeleteArgs {
-    /// A file, or KIND/NAME such as sp/cart, httproute/cart-retry, service/cart
+    /// A file, `-` for stdin, the name of a policy that ships with meshy, or KIND/NAME such as sp/cart, httproute/cart-retry, service/cart
     #[arg(value_name = "FILE|KIND/NAME")]
     what: String,
     /// The namespace of objects that name none
@@ -67,7 +67,7 @@ pub(super) async fn apply(context: &Context, args: ApplyArgs) -> anyhow::Result<
     }
     if options.dry_run {
         for change in &changes {
-            context.report.say(format!("would apply the {}; the API server takes it", change.describe()));
+            context.report.say(format!("would apply the {}; the API server accepts it", change.describe()));
         }
         return Ok(Exit::Done);
     }

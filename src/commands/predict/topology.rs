@@ -29,13 +29,13 @@ const LEAST_OBSERVED: u64 = 5;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Call graph")]
 pub(crate) struct GraphArgs {
-    /// Predict a topology (a shipped name, or a file) with --rate at its entry point. Each edge has --limit, --ratio, both or neither; the default duration is 60s, with a trigger until 45s after its end
+    /// Predict a topology (a shipped name, or a file) with --rate at its entry point. Each edge has the policy of --limit, of --ratio, both or none. Default duration: 60s; with a trigger, until 45s after its end
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
           conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,
     #[command(flatten)]
     timeouts: EdgeTimeouts,
-    /// A disturbance after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
+    /// A disturbance that starts after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
     #[arg(long, value_name = "TRIGGER", requires = "topology")]
     trigger: Option<Trigger>,
     /// The service of the trigger [default: the one that limits the capacity, else the last]
@@ -52,10 +52,10 @@ pub(in crate::commands) struct EdgeTimeouts {
     /// The request timeout on each edge: of all attempts together (timeout.linkerd.io/request)
     #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
     request_timeout: Option<Duration>,
-    /// The response timeout on each edge: of one attempt, which is not retried then (timeout.linkerd.io/response)
+    /// The response timeout on each edge: of one attempt, which is not retried after it (timeout.linkerd.io/response)
     #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
     response_timeout: Option<Duration>,
-    /// The retry timeout on each edge: of each attempt but the last, which is retried then (retry.linkerd.io/timeout)
+    /// The retry timeout on each edge: after it an attempt is retried, except for the last one (retry.linkerd.io/timeout)
     #[arg(long, value_name = "DURATION", value_parser = duration::more_than_zero, requires = "topology")]
     retry_timeout: Option<Duration>,
 }

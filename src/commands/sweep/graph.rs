@@ -85,7 +85,7 @@ struct Predicted {
     simulations_count: usize,
     /// Share of requests that succeed.
     success_ratio: Interval,
-    /// 99 of 100 requests are answered within this time.
+    /// The 99th percentile of the latency.
     p99_ms: Interval,
     /// Attempts at the service for each request of the load.
     attempts_per_request: Interval,
@@ -97,9 +97,9 @@ struct Predicted {
 struct Measured {
     /// Requests that ended.
     requests_count: u64,
-    /// Share of requests that succeed, with what so many requests can tell.
+    /// The measured share of requests that succeeded, with its interval of three standard deviations.
     success_ratio: Interval,
-    /// 99 of 100 requests were answered within this time.
+    /// The 99th percentile of the latency.
     p99_ms: Option<f64>,
     /// Attempts at the service for each request of the load, as the proxies of its clients count.
     attempts_per_request: Option<f64>,

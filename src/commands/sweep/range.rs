@@ -39,8 +39,9 @@ impl Range {
 /// # Errors
 /// The text is something else, or has too many values.
 pub(super) fn range(text: &str) -> Result<Range, String> {
-    let wrong =
-        || format!("`{text}` is not a range; write for example 5,10,20 or 0..5, or times such as 100ms,1s");
+    let wrong = || {
+        format!("invalid values `{text}`, expected for example 5,10,20 or 0..5, or times such as 100ms,1s")
+    };
     let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite()).ok_or_else(wrong);
     let values: Vec<f64> = match text.split_once("..") {
         Some((from, to)) => {
@@ -77,9 +78,7 @@ pub(super) fn range(text: &str) -> Result<Range, String> {
 }
 
 fn too_many(text: &str, points: f64) -> String {
-    format!(
-        "`{text}` has {points:.0} points, at most {MOST_POINTS} are calculated; write for example 5,10,20"
-    )
+    format!("`{text}` has {points:.0} points, expected at most {MOST_POINTS}, for example 5,10,20")
 }
 
 #[cfg(test)]
@@ -88,8 +87,8 @@ mod tests {
 
     #[test]
     fn a_range_with_too_many_points_is_refused_as_that() {
-        assert!(range("0..1000000").unwrap_err().contains("has 1000001 points, at most 200"));
-        assert!(range("5..0").unwrap_err().contains("is not a range"));
+        assert!(range("0..1000000").unwrap_err().contains("has 1000001 points, expected at most 200"));
+        assert!(range("5..0").unwrap_err().contains("invalid values"));
         assert!(range(&["1s"; 201].join(",")).unwrap_err().contains("has 201 points"));
     }
 

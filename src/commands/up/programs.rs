@@ -18,13 +18,13 @@ use meshy_linkerd::lint::{self, Finding};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Programs")]
 pub(super) struct ProgramArgs {
-    /// Run containers of an image as a program of this machine, on the embedded cluster; may be repeated
+    /// Run a program of this machine instead of an image, on the embedded cluster; may be repeated
     #[arg(long = "program", value_name = "IMAGE=COMMAND")]
     programs: Vec<String>,
-    /// Set HTTP_PROXY for programs whose calls are not named in their environment
+    /// Set HTTP_PROXY for programs that read the names of Services from files or code, not from their environment
     #[arg(long, requires = "programs")]
     http_proxy: bool,
-    /// Run the test service in place of a dependency, for example price=errors:30%,delay:200ms,calls:tax+stock
+    /// Run the test service in place of a Service, for example price=errors:30%,delay:200ms,calls:tax+stock; may be repeated
     #[arg(long = "stub", value_name = "NAME")]
     pub(super) stubs: Vec<String>,
 }

@@ -15,7 +15,7 @@ const LENGTH: Duration = Duration::from_secs(60);
 /// Where the counters of a window that has passed come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct PrometheusArgs {
-    /// Read the last window from a Prometheus that scrapes the proxies [window: 1m]
+    /// Read the last window from a Prometheus that scrapes the proxies [default window: 1m]
     #[arg(long, value_name = "URL", value_parser = prometheus::url, conflicts_with = "watch")]
     prometheus: Option<Uri>,
 }

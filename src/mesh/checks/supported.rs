@@ -125,13 +125,13 @@ pub(super) fn gateway(linkerd: Option<&str>) -> Tested<'_> {
 pub(super) fn evaluate(kubernetes: &str, linkerd: Option<&str>) -> (Verdict, String, Option<&'static str>) {
     let mut numbers = kubernetes.split('.').filter_map(|n| n.parse::<u32>().ok());
     let (Some(major), Some(minor)) = (numbers.next(), numbers.next()) else {
-        return (Verdict::Warning, format!("Kubernetes {kubernetes} is of no known version"), None);
+        return (Verdict::Warning, format!("unknown version of Kubernetes: {kubernetes}"), None);
     };
     let version = (major, minor);
     let pair = linkerd
         .map_or(format!("Kubernetes {kubernetes}"), |l| format!("Kubernetes {kubernetes}, Linkerd {l}"));
     let Some((row, supported)) = SUPPORTED.iter().enumerate().find(|(_, c)| c.fits(linkerd)) else {
-        return (Verdict::Warning, format!("{pair}: a Linkerd that was not tried"), None);
+        return (Verdict::Warning, format!("{pair}: a version of Linkerd that was not tested"), None);
     };
     if row < NATIVE_SIDECARS && version < SIDECARS {
         let why = format!("Kubernetes {kubernetes} does not start native sidecars, so no proxy would run");

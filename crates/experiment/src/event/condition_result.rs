@@ -17,16 +17,16 @@ pub enum Verdict {
     Undecided,
 }
 
-/// A condition and what came out.
+/// A condition and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct ConditionResult {
-    /// As it was written, in its usual form.
+    /// The condition, in its usual form.
     pub condition: String,
     /// The variant that it was checked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// What came out.
+    /// The result.
     pub verdict: Verdict,
     /// The measured numbers in words, or why there are none.
     pub measured: String,

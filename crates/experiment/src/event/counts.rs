@@ -31,7 +31,7 @@ pub struct Counts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct EdgeCounts {
-    /// The caller: a service, `ingress`, or `load` for the sender.
+    /// The client: a service, `ingress`, or `load` for the load generator or a sender.
     pub from: String,
     /// The service that is called.
     pub to: String,
@@ -82,7 +82,7 @@ pub struct ServiceCounts {
 pub struct ArrivalSecond {
     /// Requests that were to start in this second.
     pub offered: u64,
-    /// Of these, answered with success within the deadline.
+    /// Of these, those that succeeded within the deadline.
     pub in_time: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct Totals {
     pub duration_ms: u64,
     /// At the sender.
     pub load: Counts,
-    /// Requests by what came of them at the sender, in words.
+    /// Requests by their result at the sender, in words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, u64>,
     /// Requests by their number of attempts, where the service reports it to the sender.

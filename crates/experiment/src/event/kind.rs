@@ -46,7 +46,7 @@ pub struct RunStarted {
     /// The name of the scenario, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scenario: Option<String>,
-    /// Names that the user gave the run, for comparisons.
+    /// The tags of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// The title of the scenario, else what the run is.
@@ -72,7 +72,7 @@ pub struct RunStarted {
 pub struct StepPlan {
     /// The name of the step.
     pub step: String,
-    /// One line.
+    /// The title of the step, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// How long it takes, in milliseconds.
@@ -88,7 +88,7 @@ pub struct StepStarted {
     /// Shown before the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// What a learner can answer.
+    /// A question for a learner, shown before the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// The target of the load; none where the step only waits.
@@ -121,7 +121,7 @@ pub struct Prediction {
     /// `recovered` or `metastable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// How it was predicted, or why nothing was.
+    /// How it was predicted, or why nothing was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
@@ -223,7 +223,7 @@ pub struct StepEnded {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub struct RunEnded {
-    /// How.
+    /// How the run ended.
     pub status: RunStatus,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

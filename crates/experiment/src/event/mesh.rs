@@ -20,11 +20,11 @@ pub struct Mesh {
     pub fail_ratio: Option<f64>,
     /// All its routes together, as its clients count them.
     pub clients: RouteCounts,
-    /// As its own proxies count: attempts.
+    /// All its routes together, as its own proxies count them: attempts.
     pub servers: RouteCounts,
     /// The outcomes of the requests.
     pub outcomes: Outcomes,
-    /// What was to be expected of so many requests.
+    /// The prediction for the same number of requests.
     pub prediction: Option<EdgePrediction>,
     /// Why nothing was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,14 +13,14 @@ use crate::units::{Expected, Factor, Length, Ratio, as_text};
 /// The number of requests in a block of errors: the test service has this size only.
 pub(super) const BLOCK: u32 = 10;
 
-/// What a service does wrong. At least one of `errors`, `sequence`, `delay`, `slow`, `down` and `reset` is given.
+/// How a service fails on purpose. At least one of `errors`, `sequence`, `delay`, `slow`, `down` and `reset` is given.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// The service.
     pub service: At<String>,
-    /// The share of requests answered with an error status.
+    /// The share of requests that fail with an error status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<Ratio>,
     /// With `errors`: each block of ten requests has exactly that share of errors, in random order. 10 is the only size.
@@ -39,7 +39,7 @@ pub struct Fault {
     /// Connections are refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub down: bool,
-    /// Back to the values of the manifest.
+    /// Resets all faults to the values of the manifest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
     /// How many pods of the service have the fault; all unless given.

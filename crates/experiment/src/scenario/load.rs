@@ -27,7 +27,7 @@ pub struct Load {
     /// Whether the sending pods have a proxy; `true` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meshed: Option<bool>,
-    /// The most concurrent requests.
+    /// The largest number of open requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<At<u32>>,
     /// `GET` unless given.

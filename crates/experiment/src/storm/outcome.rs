@@ -18,7 +18,7 @@ pub struct StormOutcome {
     pub class: Class,
     /// The attempts that each service received, in the order of the calls.
     pub hops: Vec<Hop>,
-    /// The most attempts per second at the disturbed service.
+    /// The highest number of attempts per second at the disturbed service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_attempts_per_second: Option<f64>,
     /// The share of the disturbed service's finished work whose client had disconnected.

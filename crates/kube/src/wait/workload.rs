@@ -188,7 +188,8 @@ impl Workload {
                 error.hint(hint).id(super::IMAGE_UNAVAILABLE)
             }
             PodFailure::Restarts { container, why } => {
-                let mut error = anyhow!("pod `{name}`: container `{container}` keeps ending ({why})");
+                let mut error =
+                    anyhow!("pod `{name}`: container `{container}` exits again and again ({why})");
                 if let Some(log) = self.last_words(&name, container).await {
                     error = anyhow!("its log ends with: {log}").context(error.to_string());
                 }

@@ -60,8 +60,8 @@ impl Choice {
                 (before.ingress != Ingress::None && ingress == Ingress::None).then_some("ingress-nginx");
             let loses_mesh = (before.mesh != Mesh::None && mesh == Mesh::None).then_some("Linkerd");
             if let Some(thing) = loses_ingress.or(loses_mesh) {
-                return Err(anyhow!("the lab has {thing}, and `up` takes nothing away"))
-                    .hint("`--name` makes another lab next to it; `meshy down` takes this one away")
+                return Err(anyhow!("the lab has {thing}, and `up` removes nothing"))
+                    .hint("`--name` creates another lab next to it; `meshy down` deletes this one")
                     .exit(Exit::Usage);
             }
         }
@@ -73,7 +73,7 @@ impl Choice {
         let missing = linkerd_manifest.as_deref() == stdin || linkerd_crds.as_deref() == stdin;
         if missing && flags.linkerd_manifest.is_none() && mesh != Mesh::None {
             return Err(anyhow!("the lab's Linkerd came from stdin, which can be read only once"))
-                .hint("give it again with `--linkerd-manifest`")
+                .hint("pass it again with `--linkerd-manifest`")
                 .exit(Exit::Usage);
         }
         Ok(Self {

@@ -83,7 +83,7 @@ pub(crate) async fn preflight(report: &Report) -> anyhow::Result<()> {
 pub async fn checks(ports: &[u16]) -> Vec<Check> {
     let (engine, docker, kind) = tokio::join!(
         engine(),
-        program("docker", &["--version"], "kind works through it: install Docker's command line"),
+        program("docker", &["--version"], "kind uses it: install Docker's command line"),
         program("kind", &["version"], "install it from https://kind.sigs.k8s.io"),
     );
     let mut all = engine;
@@ -197,7 +197,7 @@ fn disk(root: &Path) -> Check {
     if free >= DISK {
         return Check::ok("disk", found);
     }
-    Check::new("disk", Verdict::Warning, found, "`docker system prune` gives some back; 6 GiB are needed")
+    Check::new("disk", Verdict::Warning, found, "`docker system prune` frees some; 6 GiB are needed")
 }
 
 fn proxy() -> Check {
@@ -211,7 +211,7 @@ fn proxy() -> Check {
     let direct = no_proxy.contains("localhost") || no_proxy.contains("127.0.0.1");
     let found = format!("{} set", set.join(", "));
     if direct {
-        return Check::ok("proxy", format!("{found}, localhost goes around"));
+        return Check::ok("proxy", format!("{found}, localhost is excluded"));
     }
     let todo =
         "kind hands them to the nodes: add localhost,127.0.0.1,.svc,10.96.0.0/16,10.244.0.0/16 to NO_PROXY";

@@ -113,8 +113,8 @@ impl Embedded {
     pub(super) fn plan(self, env: &Env, spec: &Spec, known: Option<Record>) -> anyhow::Result<Record> {
         if let Some(mut known) = known {
             if spec.like_linkerd && !known.embedded()?.like_linkerd {
-                return Err(anyhow!("lab `{}` was made without `--like-linkerd`", known.name))
-                    .hint("`meshy down` takes it away; `--name` makes another one next to it")
+                return Err(anyhow!("lab `{}` was created without `--like-linkerd`", known.name))
+                    .hint("`meshy down` deletes it; `--name` creates another lab next to it")
                     .exit(Exit::Usage);
             }
             if spec.programs.is_some() {

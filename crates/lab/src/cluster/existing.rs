@@ -17,7 +17,7 @@ impl Existing {
         if let Some(known) = known {
             if asked.is_some_and(|a| *a != known.context) {
                 return Err(anyhow!("lab `{}` is on context `{}`", known.name, known.context))
-                    .hint("`--name` makes another lab")
+                    .hint("`--name` creates another lab")
                     .exit(Exit::Usage);
             }
             return Ok(known);

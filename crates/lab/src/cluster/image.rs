@@ -65,7 +65,7 @@ fn read(file: Option<&Path>) -> anyhow::Result<Cow<'static, [u8]>> {
         return Ok(bytes.into());
     }
     let bytes = binary()
-        .map_err(|why| anyhow!("this meshy carries no test service: {why}"))
+        .map_err(|why| anyhow!("this meshy contains no test service: {why}"))
         .hint("`--service-binary FILE` takes a static program for Linux, `--image` an image that the cluster can pull")
         .id("test-service-missing")
         .exit(Exit::Prerequisite)?;

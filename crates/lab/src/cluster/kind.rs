@@ -42,7 +42,7 @@ async fn programs() -> anyhow::Result<()> {
             "kind",
             "install kind (https://kind.sigs.k8s.io), or use `--provider embedded`, which needs nothing",
         ),
-        ("docker", "kind works through the docker program: install it, or use `--provider embedded`"),
+        ("docker", "kind uses the docker program: install it, or use `--provider embedded`"),
     ];
     for (program, hint) in hints {
         if find(program).is_none() {
@@ -204,7 +204,7 @@ impl Kind {
             restart(engine, &record, &nodes, &step, env.deadline).await?
         } else {
             if !nodes.is_empty() {
-                step.waiting("removing what an earlier run left half made");
+                step.waiting("removing incomplete parts of an earlier run");
                 nodes::remove(engine, &nodes).await?;
             }
             let _ = std::fs::remove_file(lab::folder(&name)?.join(files::KUBECONFIG));
@@ -271,7 +271,7 @@ impl Kind {
         let mut parts: Vec<Part> = nodes.iter().map(|n| part(n, kind)).collect();
         let missing = (usize::from(kind.workers) + 1).saturating_sub(nodes.len());
         if missing > 0 {
-            let state = if record.made { "gone since it was made" } else { "not made yet" };
+            let state = if record.made { "deleted since it was created" } else { "not created yet" };
             parts.push(Part {
                 name: format!("{missing} nodes"),
                 well: false,

@@ -31,7 +31,7 @@ pub(crate) async fn remove(env: &Env, name: &LabName) -> anyhow::Result<Leftover
         let engine = engine::connect().await?;
         let record = Record::new(name, Provider::Kind, format!("kind-{name}"));
         leftovers.removed.extend(kind::remove_containers(&engine, &record).await?);
-        leftovers.unknown.push("whether the engine's network `kind` was made with this lab".to_owned());
+        leftovers.unknown.push("whether the engine's network `kind` was created with this lab".to_owned());
     }
     if end(name, DISCARD).await? {
         leftovers.removed.push("the embedded cluster's process".to_owned());

@@ -37,7 +37,7 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
     let filter = HashMap::from([("label".to_owned(), vec![format!("{KIND_CLUSTER}={name}")])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
     let containers = engine.docker.list_containers(Some(options)).await;
-    let containers = containers.context("cannot ask the engine for its containers")?;
+    let containers = containers.context("cannot list the containers of the engine")?;
     let mut nodes: Vec<Node> = containers
         .into_iter()
         .map(|c| Node {
@@ -57,8 +57,8 @@ pub(super) async fn list(engine: &Engine, name: &str, certs_d: &Path) -> anyhow:
 pub(super) async fn started(engine: &Engine, nodes: &[Node]) -> anyhow::Result<BTreeMap<String, Timestamp>> {
     let each = nodes.iter().map(|node| async move {
         let found = engine.docker.inspect_container(&node.name, None).await;
-        let found =
-            found.with_context(|| format!("cannot ask the engine when node `{}` was started", node.name))?;
+        let found = found
+            .with_context(|| format!("cannot read from the engine when node `{}` was started", node.name))?;
         let at = found.state.and_then(|state| state.started_at?.parse::<Timestamp>().ok());
         anyhow::Ok(at.filter(|at| *at <= Timestamp::now()).map(|at| (node.name.clone(), at)))
     });
@@ -89,7 +89,7 @@ pub(super) fn container_name(container: &ContainerSummary) -> String {
 /// Ports of this machine that containers map, whether they run or not; those of `but` are left out.
 pub(super) async fn mapped_ports(engine: &Engine, but: &str) -> anyhow::Result<HashSet<u16>> {
     let containers =
-        engine.docker.list_containers(None).await.context("cannot ask the engine for its containers")?;
+        engine.docker.list_containers(None).await.context("cannot list the containers of the engine")?;
     let others = containers.iter().filter(|c| container_name(c) != but);
     Ok(others.flat_map(|c| c.ports.iter().flatten().filter_map(|p| p.public_port)).collect())
 }

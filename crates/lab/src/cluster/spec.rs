@@ -61,9 +61,9 @@ impl Spec {
         } else {
             return Ok(());
         };
-        Err(anyhow!("lab `{}` was made with {has} and keeps that", record.name))
+        Err(anyhow!("lab `{}` was created with {has}, which cannot be changed", record.name))
             .hint(format!(
-                "`--name` makes another lab; `meshy down --name {}` takes this one away",
+                "`--name` creates another lab; `meshy down --name {}` deletes this one",
                 record.name
             ))
             .exit(Exit::Usage)

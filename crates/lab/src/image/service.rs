@@ -23,7 +23,7 @@ const EMBEDDED: Result<&[u8], &str> = Err(env!("MESHY_NO_SERVICE"));
 /// The static program of the test service that this binary carries.
 ///
 /// # Errors
-/// The reason, as an end to "this meshy carries no test service: ", when the build could not make one.
+/// The reason, as an end to "this meshy contains no test service: ", when the build could not make one.
 pub fn binary() -> Result<&'static [u8], &'static str> {
     EMBEDDED
 }

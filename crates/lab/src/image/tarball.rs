@@ -64,7 +64,7 @@ pub enum TarballError {
         there: Vec<String>,
     },
     /// A file that another one names is not there.
-    #[error("the archive lacks `{0}`")]
+    #[error("the archive does not contain `{0}`")]
     Lacks(String),
     /// A file does not follow the format.
     #[error("read `{path}` of the archive: {reason}")]

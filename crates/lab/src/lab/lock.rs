@@ -134,7 +134,7 @@ async fn wait(env: &Env, file: File) -> anyhow::Result<File> {
             file?.context("cannot lock the lab")
         }
         Err(_) => Err(anyhow!("{who} is still at work on lab `{}`", env.name))
-            .hint("wait for it or end it; `--name` makes another lab next to this one")
+            .hint("wait for it or end it; `--name` creates another lab next to this one")
             .id("lab-busy")
             .exit(Exit::Timeout),
     }

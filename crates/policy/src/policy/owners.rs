@@ -264,7 +264,7 @@ mod tests {
         let wanted = json!({"spec": {"routes": [], "retryBudget": {"ttl": "10s"}}});
         let found: Vec<String> =
             conflicts(Part::Whole, &managers, &before, &wanted).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["field `.spec.routes` is held by `kubectl`"]);
+        assert_eq!(found, ["field `.spec.routes` is owned by `kubectl`"]);
         assert!(
             conflicts(Part::Retries, &managers, &before, &wanted).is_empty(),
             "no annotation is concerned"

@@ -168,7 +168,7 @@ async fn fields_of_other_managers_are_refused_before_anything_changes() {
         let before = world.objects().await;
         let error = lesson().apply(&world.kinds, &options(false)).await.unwrap_err();
         let text = format!("{error:#}");
-        assert!(text.contains("field `.spec.routes` is held by `kubectl"), "{text}");
+        assert!(text.contains("field `.spec.routes` is owned by `kubectl"), "{text}");
         assert_eq!(hints(&error), ["`--force` takes the fields over"]);
         assert_eq!(world.objects().await, before, "{case}");
         let mut session = world.session(false);
@@ -186,7 +186,7 @@ async fn fields_of_other_managers_are_refused_before_anything_changes() {
         .await
         .unwrap_err();
     assert!(
-        format!("{error:#}").contains("retry.linkerd.io/limit` is held by `kubectl-annotate`"),
+        format!("{error:#}").contains("retry.linkerd.io/limit` is owned by `kubectl-annotate`"),
         "{error:#}"
     );
     assert_eq!(world.objects().await, before);

@@ -16,13 +16,13 @@ pub struct Prediction {
     pub seed: u64,
     /// Requests that the load sends.
     pub requests_count: Interval,
-    /// Share of requests that are answered with a 2xx.
+    /// The share of requests that get a 2xx.
     pub success_ratio: Interval,
-    /// Share of requests that are answered with a 2xx within the bound of goodput.
+    /// Goodput: the share of requests that get a 2xx within the deadline.
     pub goodput_ratio: Interval,
     /// How long the load waits for responses of any status.
     pub latency: PredictedLatency,
-    /// Share of the service time that is spent for clients that have disconnected.
+    /// The share of the service time that is spent on requests whose client has disconnected.
     pub wasted_ratio: Interval,
     /// By edge.
     pub edges: Vec<PredictedEdge>,
@@ -41,9 +41,9 @@ pub struct Prediction {
 pub struct PredictedLatency {
     /// Median.
     pub p50_ms: Interval,
-    /// 95 of 100.
+    /// The 95th percentile.
     pub p95_ms: Interval,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99_ms: Interval,
 }
 
@@ -51,19 +51,19 @@ pub struct PredictedLatency {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PredictedEdge {
-    /// The calling service.
+    /// The client: the service that calls.
     pub from: String,
     /// The service that is called.
     pub to: String,
     /// Share of requests that end with a status below 500, retries included (effective).
     pub effective_success_ratio: Interval,
-    /// Share of attempts that are answered with a status below 500 (actual).
+    /// The share of attempts that get a status below 500 (actual).
     pub actual_success_ratio: Interval,
     /// Attempts for each request on this edge.
     pub attempts_per_request: Interval,
     /// Attempts on this edge for each request of the load.
     pub amplification: Interval,
-    /// The most attempts in one second.
+    /// The highest number of attempts in one second.
     pub peak_attempts_per_second: Interval,
 }
 
@@ -87,13 +87,13 @@ pub struct PredictedSecond {
     pub second: usize,
     /// Requests sent, on average.
     pub offered_per_second: f64,
-    /// Share of these that are answered with a 2xx within the bound of goodput.
+    /// Goodput: the share of these that get a 2xx within the deadline.
     pub goodput_ratio: Interval,
-    /// Share of these that are answered with a 2xx.
+    /// The share of these that get a 2xx.
     pub success_ratio: Interval,
     /// Attempts by edge.
     pub attempts_per_second: Vec<Interval>,
-    /// Share of the attempts that are answered with a status below 500, by edge.
+    /// The share of the attempts that get a status below 500, by edge.
     pub actual_success_ratio: Vec<Interval>,
 }
 
@@ -101,9 +101,9 @@ pub struct PredictedSecond {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Classes {
-    /// Runs whose goodput came back.
+    /// Runs whose goodput recovered after the trigger.
     pub recovered_count: u64,
-    /// Runs whose goodput did not come back.
+    /// Runs whose goodput did not recover after the trigger.
     pub metastable_count: u64,
     /// Runs without a trigger whose goodput did not collapse.
     pub stable_count: u64,

@@ -35,7 +35,7 @@ impl Credentials {
         let there = identity_of(client).await?;
         let identity = match (there, &options.identity) {
             (Some(there), Some(given)) if there != *given => {
-                return Err(anyhow::anyhow!("the cluster has another trust anchor or issuer than the one given"))
+                return Err(anyhow::anyhow!("the cluster has another trust anchor or issuer than the flags name"))
                     .hint("certificates are exchanged step by step: https://linkerd.io/2/tasks/manually-rotating-control-plane-tls-credentials/")
                     .id("trust-anchor-differs")
                     .exit(Exit::Usage);

@@ -47,7 +47,7 @@ pub async fn webhooks_respond(kinds: &Kinds, deadline: Instant, step: &Step) -> 
             let reason = diagnose(kinds, service).await;
             return Err(anyhow!("{reason}"))
                 .context(format!("the API server does not call `{service}`: {why}"))
-                .hint("`meshy check` shows each part; the API server's log has its own words for it")
+                .hint("`meshy check` shows each part; the API server's log has its error")
                 .id("webhook-not-called")
                 .exit(Exit::Timeout);
         }
@@ -87,7 +87,9 @@ pub async fn injector(kinds: &Kinds) -> anyhow::Result<WebhookResponse> {
     let answer = pods.create(&PostParams { dry_run: true, field_manager: None }, &pod).await;
     Ok(match answer {
         Ok(pod) if has_proxy(&pod) => WebhookResponse::Called,
-        Ok(_) => WebhookResponse::Silent("an annotated pod came back without a proxy".to_owned()),
+        Ok(_) => {
+            WebhookResponse::Silent("the API server returned an annotated pod without a proxy".to_owned())
+        }
         // A pod security rule or a quota speaks of the proxy, so the injector did its part.
         Err(kube::Error::Api(status)) if status.message.contains(names::PROXY_CONTAINER) => {
             WebhookResponse::Called
@@ -108,7 +110,7 @@ async fn refused(kinds: &Kinds, object: Value, webhook: &str) -> anyhow::Result<
     let object: DynamicObject = serde_json::from_value(object)?;
     let api = kinds.api(&object, "default").await?;
     match api.create(&PostParams { dry_run: true, field_manager: None }, &object).await {
-        Ok(_) => Ok(WebhookResponse::Silent("a broken object was accepted".to_owned())),
+        Ok(_) => Ok(WebhookResponse::Silent("an invalid object was accepted".to_owned())),
         Err(kube::Error::Api(status)) if status.message.contains(webhook) => Ok(WebhookResponse::Called),
         Err(kube::Error::Api(status)) => Ok(WebhookResponse::Silent(status.message.clone())),
         Err(error) => Err(error).with_context(|| format!("cannot try {webhook}")),

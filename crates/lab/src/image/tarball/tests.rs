@@ -199,14 +199,17 @@ async fn what_is_no_image_is_refused_with_what_it_is() {
     assert!(of(b"").await.contains("neither of `docker save` nor an OCI layout"));
     assert!(of(&[b'x'; 2048]).await.starts_with("read the archive: "));
     let lacking = Draft::new().json("manifest.json", &json!([{"Config": "conf.json", "Layers": []}]));
-    assert_eq!(lacking.image(None).await.unwrap_err().to_string(), "the archive lacks `conf.json`");
+    assert_eq!(
+        lacking.image(None).await.unwrap_err().to_string(),
+        "the archive does not contain `conf.json`"
+    );
 }
 
 #[tokio::test]
 async fn links_in_a_circle_end() {
     let draft = Draft::new().link("a", "b").link("b", "a");
     let draft = draft.json("manifest.json", &json!([{"Config": "a", "Layers": []}]));
-    assert_eq!(draft.image(None).await.unwrap_err().to_string(), "the archive lacks `a`");
+    assert_eq!(draft.image(None).await.unwrap_err().to_string(), "the archive does not contain `a`");
 }
 
 #[tokio::test]
