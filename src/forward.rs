@@ -63,18 +63,10 @@ async fn carry(
     namespace: &str,
     target: &str,
     remote: u16,
-    mut socket: TcpStream,
+    socket: TcpStream,
 ) -> anyhow::Result<()> {
     let (pod, port) = find(client, namespace, target, remote).await?;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let mut forward =
-        pods.portforward(&pod, &[port]).await.with_context(|| format!("cannot reach pod `{pod}`"))?;
-    let mut stream = forward.take_stream(port).context("the forward has no stream")?;
-    // Either side may simply go away; that is how HTTP clients end.
-    let _ = tokio::io::copy_bidirectional(&mut socket, &mut stream).await;
-    drop(stream);
-    forward.abort();
-    Ok(())
+    meshy_kube::port_forward::carry(client, (namespace, &pod, port), socket).await
 }
 
 /// A ready pod of the target, and the pod's port.

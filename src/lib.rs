@@ -28,6 +28,7 @@ pub mod report;
 pub mod run_cluster;
 pub mod runner;
 pub mod runs;
+mod service_url;
 pub mod steps;
 pub mod summary;
 pub mod support;

@@ -5,6 +5,7 @@
 //! ground   the places of the variants in the cluster
 //! guard    consent, and a cap on attempts, on clusters that meshy did not create
 //! changes  policies and faults in the cluster, through a session that restores them
+//! called   whether the Services that senders call are there
 //! evidence whether clients use the policies of a step
 //! prediction the prediction of each step on a topology
 //! destination      the way to the target of a load
@@ -19,6 +20,7 @@
 //! ```
 
 mod arrived;
+mod called;
 mod changes;
 mod counts;
 mod destination;
@@ -175,6 +177,7 @@ async fn all<W: Write + Send>(
         let known = policies(plan, run_cluster, variants.chain(std::iter::once((None, "default"))))?;
         let objects = known.iter().flat_map(|one| one.steps.iter().map(|step| step.objects().collect()));
         guard::check(env, run_cluster, &plan.scenario, objects, &plan.limits)?;
+        called::check(plan, run_cluster, &env.report).await?;
         // What was deployed until then is in namespaces that the session deletes.
         step::stoppable(&stop, Ground::prepare(env, (&plan.scenario, &plan.graph), run_cluster, session))
             .await?
@@ -182,6 +185,7 @@ async fn all<W: Write + Send>(
     if ground.is_deployed() {
         let names: Vec<&str> = ground.places.iter().flat_map(Place::names).collect();
         plan.scenario.check_services(&plan.file, &names)?;
+        called::report_unready(plan, run_cluster, &env.report).await?;
     }
     let each = ground.places.iter().map(|place| (place.variant.as_ref(), place.namespace.as_str()));
     let policies = policies(plan, run_cluster, each)?;

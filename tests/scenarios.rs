@@ -182,6 +182,46 @@ fn calls_of_grpc_are_a_load_whose_retries_are_decided_by_the_grpc_status() {
     assert_eq!(edge["outcomes"], serde_json::json!({"limit-reached": 12}), "{edge}");
 }
 
+#[test]
+fn calls_of_grpc_reach_the_cluster_of_the_run_by_a_port_forward() {
+    let home = Home::new();
+    fs::write(home.path().join("calls.yaml"), CALLS_ROUTE).expect("a file");
+    fs::write(home.path().join("grpc.yaml"), CALLS.replace("senders: 1", "via: direct")).expect("a file");
+    let output = home.good("run ./grpc.yaml --only unretried -o json");
+    let document: Value = serde_json::from_str(&output).expect("one document");
+    assert_eq!(document["expectations"][0]["verdict"], "met", "{document}");
+    let events = events(&home);
+    let ended = of_type(&events, "step-ended");
+    let totals = &ended[0]["totals"];
+    assert_eq!(totals["results"], serde_json::json!({"gRPC 14 UNAVAILABLE": 12}), "{totals}");
+    assert_eq!(totals["services"][0]["received"], 12, "{totals}");
+}
+
+#[test]
+fn a_service_that_senders_call_and_that_is_not_there_is_an_error_before_anything_is_deployed() {
+    let home = Home::new();
+    for (url, reason, hint) in [
+        (
+            "http://cals.calls:8080/",
+            "there is no service `cals` in namespace `calls`",
+            "did you mean `calls`?",
+        ),
+        ("http://calls.calls/", "service `calls` in namespace `calls` has no port 80", "it has: 8080"),
+        ("http://web.shop/", "there is no service `web` in namespace `shop`", "there is no namespace `shop`"),
+    ] {
+        let scenario = CALLS.replace("target: calls,", &format!("target: '{url}',"));
+        fs::write(home.path().join("grpc.yaml"), scenario).expect("a file");
+        fs::write(home.path().join("calls.yaml"), CALLS_ROUTE).expect("a file");
+        let output = home.run("run ./grpc.yaml");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        for expected in ["grpc.yaml:13: step `unretried`", reason, hint] {
+            assert!(text.contains(expected), "`{expected}` is not in: {text}");
+        }
+        assert!(!text.contains("Deploying"), "{text}");
+    }
+}
+
 const CALLS: &str = "apiVersion: meshy/v1alpha1
 kind: Scenario
 metadata: { name: calls, title: Calls of gRPC }

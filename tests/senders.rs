@@ -123,6 +123,39 @@ fn on_a_foreign_cluster_senders_need_a_flag_an_image_and_consent() {
 }
 
 #[test]
+fn a_service_that_is_not_there_is_an_error_before_any_pod_is_made() {
+    let home = Home::new();
+    home.good("up --provider embedded");
+    let targets =
+        format!("targets:\n  - {{ url: '{URL}' }}\n  - {{ url: 'http://bounced-servce.default:9090/' }}\n");
+    std::fs::write(home.path().join("targets.yaml"), targets).expect("a file");
+    let no_shop = ["there is no service `web` in namespace `shop`", "there is no namespace `shop`"];
+    let no_minimal = ["there is no service `minimal-servce`", "did you mean `minimal-service`?"];
+    let no_bounced = ["there is no service `bounced-servce`", "did you mean `bounced-service`?"];
+    let no_port = ["service `minimal-service` in namespace `default` has no port 1", "it has: 9090"];
+    for (flags, reasons) in [
+        ("--url http://web.shop:8080/ --senders 2", no_shop),
+        ("--url http://web.shop.svc:8080/ --senders 2", no_shop),
+        ("--url http://minimal-servce.default:9090/", no_minimal),
+        ("--url http://minimal-servce.default:9090/ --from deploy/minimal-service", no_minimal),
+        ("--url http://minimal-servce.default:9090/ --via port-forward", no_minimal),
+        ("--url http://minimal-servce:9090/ --senders 1", no_minimal),
+        ("--targets targets.yaml --senders 1", no_bounced),
+        ("--url http://minimal-service.default:9090/ --outcomes bounced-servce", no_bounced),
+        ("--outcomes bounced-servce", no_bounced),
+        ("--url http://minimal-service.default:1/", no_port),
+    ] {
+        let output = home.run(&format!("traffic 1s --rate 5 {flags}"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flags}: {text}");
+        for reason in reasons {
+            assert!(text.contains(reason), "{flags}: `{reason}` is not in: {text}");
+        }
+        assert!(!text.contains("Starting"), "{flags}: {text}");
+    }
+}
+
+#[test]
 fn flags_that_cannot_be_followed_are_errors_before_anything_is_done() {
     let home = Home::new();
     for (line, reason) in [

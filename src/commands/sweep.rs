@@ -61,20 +61,6 @@ impl Value {
         matches!(self, Self::RequestTimeout | Self::ResponseTimeout | Self::RetryTimeout)
     }
 
-    /// Whether a part of a policy in words is this value.
-    fn is_named_by(self, part: &str) -> bool {
-        match self {
-            Self::Rate | Self::Fail => false,
-            Self::Limit => part.starts_with("at most") || part == "no retries",
-            Self::Ratio => part.starts_with("a budget of ratio"),
-            Self::Min => part.ends_with("retries/s"),
-            Self::Ttl => part.starts_with("ttl"),
-            Self::RequestTimeout => part.starts_with("request timeout"),
-            Self::ResponseTimeout => part.starts_with("response timeout"),
-            Self::RetryTimeout => part.starts_with("retry timeout"),
-        }
-    }
-
     /// Checks that the values have a unit where they need one.
     fn check(self, range: &Range) -> anyhow::Result<()> {
         match range {
@@ -213,7 +199,7 @@ async fn on_topology(context: &Context, args: &Args, topology: &str) -> anyhow::
     if let Some(file) = &args.svg {
         let unit = if args.value.is_timeout() || args.value == Value::Ttl { " in seconds" } else { "" };
         let axis = format!("{}{unit}", args.value.name());
-        write(file, &curve::curve(&graph::picture(&document, args), &axis, &points))?;
+        write(file, &curve::curve(&graph::picture(&document), &axis, &points))?;
     }
     context.data(&document, |document| graph::words(document, args))?;
     match ends.filter(Ends::ended) {

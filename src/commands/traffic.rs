@@ -174,6 +174,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.cleanup {
         return senders::clean(context, args.namespace.as_deref()).await;
     }
+    destination::check_observed(context, &args).await?;
     if args.url.is_none() && args.targets.is_none() {
         if args.senders.is_some() || args.from.is_some() || args.via.is_some() {
             return Err(anyhow!("the cases of the original demo are sent to the ingress from this machine"))
@@ -189,6 +190,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         let destination = destination::urls(context, &args, &specs, service.as_ref()).await?;
         return local(context, &args, destination).await;
     }
+    destination::check(context, &args, &specs).await?;
     let (count, case) = (args.senders.unwrap_or(1), destination::described(&specs));
     if context.dry_run {
         context.report.say(format!("would send to {case} from {count} pods, {} times a second", args.rate));

@@ -57,11 +57,6 @@ impl Destination {
                 .hint("`via: port-forward` sends the load by a port-forward, `senders: 1` from a pod")
                 .exit(Exit::Usage);
         }
-        if grpc && run_cluster.is_own() {
-            return Err(anyhow!("there is no way from this machine to service `{name}`, which uses gRPC"))
-                .hint("`senders: 1` sends the load from a pod")
-                .exit(Exit::Usage);
-        }
         let Served { port, .. } = found.with_context(|| format!("there is no service `{name}`"))?;
         let forward = PodForward {
             client: run_cluster.client.clone(),

@@ -101,9 +101,7 @@ impl<'a> Ground<'a> {
                     [] => vec![None],
                     all => all.iter().map(Some).collect(),
                 };
-                let name = &scenario.metadata.name.value;
-                let namespaces: Vec<String> =
-                    variants.iter().map(|variant| namespace_of(name, *variant)).collect();
+                let namespaces = namespaces(scenario);
                 for namespace in &namespaces {
                     match claim(&run_cluster.client, namespace).await? {
                         true => session.namespace(namespace)?,
@@ -120,6 +118,15 @@ impl<'a> Ground<'a> {
         let absent = if matches!(graph, Graph::Deployed(_)) { Absent::Restored } else { Absent::Removed };
         let any_image = matches!(graph, Graph::Overlays(_));
         Ok(Self { run_cluster, kinds, deadline: env.deadline, absent, any_image, existing, places })
+    }
+}
+
+/// Returns the namespaces of a scenario's topology, of its variants in their order.
+pub(super) fn namespaces(scenario: &Scenario) -> Vec<String> {
+    let name = &scenario.metadata.name.value;
+    match &scenario.variants[..] {
+        [] => vec![namespace_of(name, None)],
+        all => all.iter().map(|variant| namespace_of(name, Some(variant))).collect(),
     }
 }
 

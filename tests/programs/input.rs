@@ -41,7 +41,8 @@ fn the_output_of_a_program_that_exits_at_once_is_shown() {
     let lab = Lab::new();
     lab.write("cart.yaml", &deployment("cart", "shop/cart:1", "ports: [{ containerPort: 80 }]"));
     let program = "shop/cart:1=sh -c 'echo \"Traceback: no module cart\" >&2; exit 3'";
-    let output = lab.up("-f cart.yaml", &["--program", program]);
+    // Less than the back-off before a third start would take.
+    let output = lab.up("-f cart.yaml --timeout 30s", &["--program", program]);
     fails(
         &output,
         1,
@@ -49,7 +50,7 @@ fn the_output_of_a_program_that_exits_at_once_is_shown() {
     );
     // A program with a fixed port that another process has.
     let program = "shop/cart:1=sh -c 'echo \"listen tcp :8080: bind: address already in use\"; exit 1'";
-    let output = lab.up("-f cart.yaml", &["--program", program]);
+    let output = lab.up("-f cart.yaml --timeout 30s", &["--program", program]);
     fails(&output, 1, &["address already in use", "hint: the program listens on a fixed port"]);
 }
 

@@ -1,6 +1,7 @@
 //! Kubernetes as meshy uses it: manifests to objects, server-side apply in order, waits that know their reason.
 //!
 //! ```text
+//! port_forward  one port of a pod
 //! transport (checks each response) → kinds (discovery, kept) → apply (by rank, parallel within one) → wait (by watch)
 //! ```
 
@@ -14,6 +15,7 @@ pub mod failure;
 pub mod kinds;
 pub mod manifest;
 pub mod own;
+pub mod port_forward;
 mod rank;
 mod readiness;
 mod ready;

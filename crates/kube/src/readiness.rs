@@ -9,6 +9,16 @@ use serde_json::Value;
 const PULLS: u32 = 2;
 const RESTARTS: i32 = 3;
 
+/// The same for a container of the embedded cluster: the second start has failed. Its next start would follow after 10 s, later than
+/// many a user waits, and nothing of the cluster itself needs several starts there.
+const EMBEDDED_RESTARTS: i32 = 1;
+
+/// The reason of a container that waits for its next start.
+const CRASH_LOOP: &str = "CrashLoopBackOff";
+
+/// How the ids of containers of the embedded cluster begin, as those of others begin with `containerd://`.
+const EMBEDDED_RUNTIME: &str = "meshy://";
+
 /// The unmet condition of an object, in words; none when it is as ready as its kind can be.
 pub(super) fn unmet_condition(kind: &str, object: &Value) -> Option<String> {
     let status = &object["status"];
@@ -202,12 +212,13 @@ impl PodStates {
                     return PodState::Failed(PodFailure::Image { image: container.image.clone(), why });
                 }
             }
-            "CrashLoopBackOff" if container.restart_count >= RESTARTS => {
+            CRASH_LOOP if container.restart_count >= most_restarts(container) => {
                 let last = container.last_state.clone().unwrap_or_default().terminated;
-                let code = last.map(|t| t.exit_code);
-                let why = match code {
-                    Some(code) => format!("{} restarts, last ended with {code}", container.restart_count),
-                    None => format!("{} restarts", container.restart_count),
+                let plural = if container.restart_count == 1 { "" } else { "s" };
+                let restarts = format!("{} restart{plural}", container.restart_count);
+                let why = match last {
+                    Some(last) => format!("{restarts}, last ended with {}", last.exit_code),
+                    None => restarts,
                 };
                 return PodState::Failed(PodFailure::Restarts { container: container.name.clone(), why });
             }
@@ -216,6 +227,20 @@ impl PodStates {
         let reason = if reason.is_empty() { "waiting".to_owned() } else { reason };
         PodState::Waiting(format!("pod `{pod}`: container `{}` is in {reason}", container.name))
     }
+}
+
+/// Returns how many restarts of a container are waited for.
+fn most_restarts(container: &ContainerStatus) -> i32 {
+    let id = container.container_id.as_deref().unwrap_or_default();
+    if id.starts_with(EMBEDDED_RUNTIME) { EMBEDDED_RESTARTS } else { RESTARTS }
+}
+
+/// Whether a run of the container has failed and the next one has not begun.
+pub(super) fn has_failed(container: &ContainerStatus) -> bool {
+    container.state.as_ref().is_some_and(|state| {
+        let waits = state.waiting.as_ref().and_then(|waiting| waiting.reason.as_deref());
+        state.terminated.as_ref().is_some_and(|end| end.exit_code != 0) || waits == Some(CRASH_LOOP)
+    })
 }
 
 /// Whether the container runtime's words mean that the image is not to be had from there: absent, forbidden, or no such host.
@@ -277,6 +302,21 @@ mod tests {
             panic!("goes on")
         };
         assert_eq!(why, "3 restarts, last ended with 137");
+    }
+
+    #[test]
+    fn the_second_failed_start_ends_the_wait_on_the_embedded_cluster() {
+        let of = |restarts: i32, runtime: &str| {
+            let mut pod = pod(json!({"waiting": {"reason": "CrashLoopBackOff"}}));
+            let status = pod.status.as_mut().and_then(|status| status.container_statuses.as_mut()).unwrap();
+            status[0].restart_count = restarts;
+            status[0].container_id = Some(format!("{runtime}://0123"));
+            PodStates::default().of(&pod)
+        };
+        assert!(matches!(of(0, "meshy"), PodState::Waiting(_)));
+        assert!(matches!(of(1, "containerd"), PodState::Waiting(_)), "it may wait for another service");
+        let PodState::Failed(PodFailure::Restarts { why, .. }) = of(1, "meshy") else { panic!("goes on") };
+        assert_eq!(why, "1 restart, last ended with 137");
     }
 
     #[test]

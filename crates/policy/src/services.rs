@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::{Namespace, Pod as Object, Service};
 use kube::api::{Api, ListParams};
 use serde::Deserialize;
 
-use meshy_base::error::{self, Advise, AdviseError, Exit};
+use crate::service_check::{absent, selector};
+use meshy_base::error::{self, Advise, Exit};
 use meshy_metrics::{Pod, PodFailure, pod_request};
 
 /// The port that is in no Service.
@@ -96,9 +97,9 @@ impl ServiceIds {
 pub async fn pods(client: &kube::Client, namespace: &str, name: &str) -> anyhow::Result<Vec<Pod>> {
     let services: Api<Service> = Api::namespaced(client.clone(), namespace);
     let Some(service) = services.get_opt(name).await.context("cannot read the service")? else {
-        return Err(absent(&services, namespace, name).await);
+        return Err(absent(client, namespace, name).await);
     };
-    if selector(&service).is_none() {
+    if labels(&service).is_none() {
         return Err(anyhow!("service `{name}` selects no pods"));
     }
     let running = running(client, namespace, &service).await?;
@@ -117,7 +118,7 @@ pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result
     let list = services.list(&ListParams::default()).await.context("cannot list services")?;
     let mut found = Vec::new();
     for service in list.items {
-        let Some(name) = service.metadata.name.clone().filter(|_| selector(&service).is_some()) else {
+        let Some(name) = service.metadata.name.clone().filter(|_| labels(&service).is_some()) else {
             continue;
         };
         found.push((name, running(client, namespace, &service).await?));
@@ -142,33 +143,16 @@ pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> 
     }
 }
 
-/// The labels by which a service selects pods; none where it selects none.
-fn selector(service: &Service) -> Option<String> {
-    let labels = service.spec.as_ref()?.selector.as_ref().filter(|labels| !labels.is_empty())?;
-    let each: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    Some(each.join(","))
+fn labels(service: &Service) -> Option<String> {
+    selector(service.spec.as_ref()?)
 }
 
 async fn running(client: &kube::Client, namespace: &str, service: &Service) -> anyhow::Result<Vec<Pod>> {
-    let selector = selector(service).unwrap_or_default();
+    let selector = labels(service).unwrap_or_default();
     let api: Api<Object> = Api::namespaced(client.clone(), namespace);
     let list = api.list(&ListParams::default().labels(&selector)).await.context("cannot list pods")?;
     let pods = list.items.iter().map(Pod::of);
     Ok(pods.filter(|pod| pod.phase == "Running" && !pod.leaving).collect())
-}
-
-async fn absent(services: &Api<Service>, namespace: &str, name: &str) -> anyhow::Error {
-    // The names are for the hint; without them the error is as true.
-    let names = services.list(&ListParams::default()).await;
-    let names = names.map(|all| all.items.into_iter().filter_map(|s| s.metadata.name).collect::<Vec<_>>());
-    let elsewhere = "`-n NAMESPACE` selects another namespace";
-    let hint = match names {
-        Ok(names) if names.is_empty() => format!("namespace `{namespace}` has no services; {elsewhere}"),
-        Ok(names) => format!("there are: {}", names.join(", ")),
-        Err(_) => elsewhere.to_owned(),
-    };
-    let error = anyhow!("there is no service `{name}` in namespace `{namespace}`");
-    error.hint(hint).exit(Exit::Failed)
 }
 
 /// What the replicas have seen so far.

@@ -332,12 +332,34 @@ pub(super) fn words(document: &Document, args: &Args) -> String {
 }
 
 /// Returns the title of the picture: what is the same at each point.
-pub(super) fn picture(document: &Document, args: &Args) -> String {
-    let policy = document.points.first().map(|point| point.policy.clone()).unwrap_or_default();
-    let rate = (args.value != Value::Rate).then(|| format!(", {} requests/s", args.scenario.rate));
-    // The swept part of the policy differs from point to point.
-    let parts =
-        policy.split(", ").filter(|part| !args.value.is_named_by(part)).collect::<Vec<_>>().join(", ");
-    let policy = if parts.is_empty() { String::new() } else { format!(", {parts}") };
-    format!("topology {}{}{policy}", document.topology, rate.unwrap_or_default())
+pub(super) fn picture(document: &Document) -> String {
+    let policies: Vec<&str> = document.points.iter().map(|point| point.policy.as_str()).collect();
+    let rates: Vec<String> =
+        document.points.iter().map(|point| format!("{} requests/s", point.requests_per_second)).collect();
+    let rates: Vec<&str> = rates.iter().map(String::as_str).collect();
+    let topology = format!("topology {}", document.topology);
+    let parts = std::iter::once(topology.as_str()).chain(common(&rates)).chain(common(&policies));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the parts of lists in words that are in all of them.
+fn common<'a>(lists: &[&'a str]) -> Vec<&'a str> {
+    let parts = |list: &'a str| list.split(", ").filter(|part| !part.is_empty());
+    let Some((first, others)) = lists.split_first() else { return Vec::new() };
+    parts(first).filter(|part| others.iter().all(|other| parts(other).any(|one| one == *part))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_has_the_parts_of_the_policy_that_all_points_have() {
+        // Whatever words name the value that differs.
+        let policies = ["never retried, request timeout 1 s", "retried twice, request timeout 1 s"];
+        assert_eq!(common(&policies), ["request timeout 1 s"]);
+        assert_eq!(common(&["a, b", "a, b"]), ["a", "b"]);
+        assert_eq!(common(&["5 requests/s", "10 requests/s"]), Vec::<&str>::new());
+        assert_eq!(common(&["", ""]), Vec::<&str>::new());
+    }
 }

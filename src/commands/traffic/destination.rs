@@ -2,19 +2,25 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
+use k8s_openapi::api::core::v1::{Namespace, Service as CoreService};
+use kube::api::Api;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_kube::failure;
 use meshy_lab::{cluster, lab};
 use meshy_load::{Target, TargetSpec, Targets};
 use meshy_metrics::routes::Service;
-use meshy_policy::services;
+use meshy_policy::{check_service, services};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Args, targets};
 use crate::context::Context;
 use crate::forward::PodForward;
 use crate::original_demo::{self, cases};
+use crate::service_url::ServiceUrl;
+
+/// The hint for a URL that may mean a host outside of the cluster.
+const OTHER_DNS: &str = "a host outside of the cluster ends with a dot: http://example.com./";
 
 /// Where the requests of this machine go and what is looked at meanwhile.
 pub(super) struct Destination {
@@ -23,15 +29,6 @@ pub(super) struct Destination {
     pub(super) seen: Option<(kube::Client, Service)>,
     /// Port-forwards live as long as these.
     _forwards: Vec<AbortOnDropHandle<()>>,
-}
-
-/// A Service of the cluster and one of its ports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) service: Service,
-    pub(super) port: u16,
-    /// The host ends with `.svc` or `.svc.cluster.local`; without that it may be a host of another name.
-    sure: bool,
 }
 
 /// Aims at one of the original demo's cases.
@@ -53,14 +50,21 @@ pub(super) async fn urls(
     context: &Context,
     args: &Args,
     specs: &[TargetSpec],
-    service: Option<&Named>,
+    service: Option<&ServiceUrl>,
 ) -> anyhow::Result<Destination> {
     let (mut all, mut forwards, mut client) = (Vec::new(), Vec::new(), None);
     for spec in specs {
         let target = match named_in(context, &spec.url).await? {
             // Any other URL may lead anywhere: nothing is known of a mesh there.
-            None => targets::local(args, spec).await?,
-            Some(Named { service, port, .. }) => {
+            None => match targets::local(args, spec).await {
+                Err(error) if has_cluster(context)? => {
+                    // A host that no DNS has was meant as a Service.
+                    check(context, args, std::slice::from_ref(spec)).await?;
+                    return Err(error);
+                }
+                target => target?,
+            },
+            Some(ServiceUrl { service, port, .. }) => {
                 let api = context.client().await?;
                 services::pods(&api, &service.namespace, &service.name).await?;
                 let (address, task) = forward(context, &api, &service, port).await?;
@@ -94,9 +98,10 @@ pub(super) fn described(specs: &[TargetSpec]) -> String {
     }
 }
 
-/// The service of `--outcomes`: one behind the one that is called.
+/// The service of `--outcomes`: one behind the one that is called, in its namespace if none is given.
 pub(super) fn observed(args: &Args) -> Option<Service> {
-    let namespace = args.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let called = args.url.as_deref().and_then(ServiceUrl::of).map(|url| url.service.namespace);
+    let namespace = args.namespace.clone().or(called).unwrap_or_else(|| "default".to_owned());
     args.outcomes.clone().map(|name| Service { namespace, name })
 }
 
@@ -131,43 +136,73 @@ async fn forward(
 /// Returns the Service that a URL names. A host such as `cart.shop` is one only if there is a cluster with that Service.
 ///
 /// # Errors
-/// The cluster cannot be read.
-pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Option<Named>> {
-    let Some(named) = named(url) else { return Ok(None) };
+/// The cluster cannot be read, or has that namespace without that Service.
+pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Option<ServiceUrl>> {
+    let Some(named) = ServiceUrl::of(url) else { return Ok(None) };
     if named.sure {
         return Ok(Some(named));
     }
-    if context.context.is_none() && context.lab()?.is_none() {
+    if !has_cluster(context)? {
         return Ok(None);
     }
-    let api: kube::Api<k8s_openapi::api::core::v1::Service> =
-        kube::Api::namespaced(context.client().await?, &named.service.namespace);
+    let client = context.client().await?;
+    let Service { namespace, name } = &named.service;
+    let services: Api<CoreService> = Api::namespaced(client.clone(), namespace);
     // Who may not read Services there does not measure them either.
-    let found = api.get_opt(&named.service.name).await.ok().flatten();
-    Ok(found.map(|_| named))
+    if services.get_opt(name).await.ok().flatten().is_some() {
+        return Ok(Some(named));
+    }
+    if has_namespace(&client, namespace).await {
+        named.check(&client, url).await?;
+    }
+    Ok(None)
 }
 
-/// The Service and port that a URL means when its host is a name of the cluster's own DNS: `NAME.NAMESPACE`, with or without
-/// `.svc` or `.svc.cluster.local`.
-fn named(url: &str) -> Option<Named> {
-    let parsed: http::Uri = url.parse().ok()?;
-    let authority = parsed.authority().filter(|_| matches!(parsed.scheme_str(), Some("http" | "grpc")))?;
-    let host = authority.host().strip_suffix(".cluster.local").unwrap_or(authority.host());
-    let (host, sure) = host.strip_suffix(".svc").map_or((host, false), |host| (host, true));
-    let (name, namespace) = host.split_once('.')?;
-    let is_label = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_lowercase())
-            && text.chars().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit() || one == '-')
-    };
-    let service = Service { namespace: namespace.to_owned(), name: name.to_owned() };
-    let port = authority.port_u16().unwrap_or(80);
-    (is_label(name) && is_label(namespace)).then_some(Named { service, port, sure })
+fn has_cluster(context: &Context) -> anyhow::Result<bool> {
+    Ok(context.context.is_some() || context.lab()?.is_some())
+}
+
+async fn has_namespace(client: &kube::Client, name: &str) -> bool {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.get_metadata_opt(name).await.is_ok_and(|found| found.is_some())
+}
+
+/// Checks each Service that a load is for, as pods find it, before any pod is made.
+///
+/// # Errors
+/// There is no such Service or port; the cluster cannot be read.
+pub(super) async fn check(context: &Context, args: &Args, specs: &[TargetSpec]) -> anyhow::Result<()> {
+    let namespace = args.namespace.as_deref().unwrap_or("default");
+    for spec in specs {
+        let Some(named) = ServiceUrl::in_pod(&spec.url, namespace) else { continue };
+        let client = context.client().await?;
+        let checked = named.check(&client, &spec.url).await;
+        let is_unclear = checked.is_err() && !named.sure;
+        let is_unclear = is_unclear && !has_namespace(&client, &named.service.namespace).await;
+        report(context, if is_unclear { checked.hint(OTHER_DNS) } else { checked }?);
+    }
+    Ok(())
+}
+
+/// Checks that the service of `--outcomes` is there.
+///
+/// # Errors
+/// There is no such Service; the cluster cannot be read.
+pub(super) async fn check_observed(context: &Context, args: &Args) -> anyhow::Result<()> {
+    let Some(Service { namespace, name }) = observed(args) else { return Ok(()) };
+    let checked = check_service(&context.client().await?, (&namespace, &name), None).await;
+    report(context, checked.context("cannot read the counts of `--outcomes`")?);
+    Ok(())
+}
+
+fn report(context: &Context, note: Option<String>) {
+    note.iter().for_each(|note| context.report.warn(note));
 }
 
 /// The service that the body of a `/bounce` names.
 fn asked_by_bounce(body: &str) -> Option<Service> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
-    named(body["endpoint"].as_str()?).map(|named| named.service)
+    ServiceUrl::of(body["endpoint"].as_str()?).map(|named| named.service)
 }
 
 /// Where the lab's ingress listens.
@@ -189,23 +224,6 @@ pub(in crate::commands) fn ingress(context: &Context) -> anyhow::Result<SocketAd
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_of_the_cluster_is_a_service_and_a_port() {
-        let found = |url| {
-            named(url).map(|named| (named.service.name, named.service.namespace, named.port, named.sure))
-        };
-        let wanted = |port, sure| Some(("a".to_owned(), "b".to_owned(), port, sure));
-        assert_eq!(found("http://a.b.svc.cluster.local:9090/x"), wanted(9090, true));
-        assert_eq!(found("http://a.b.svc/"), wanted(80, true));
-        assert_eq!(found("http://a.b:8080/"), wanted(8080, false));
-        assert_eq!(found("grpc://a.b:8080/shop.Cart/Add"), wanted(8080, false));
-        for other in
-            ["http://127.0.0.1:80/", "https://a.b.svc/", "http://x.a.b.svc/", "a.b.svc", "http://localhost/"]
-        {
-            assert_eq!(found(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_bounce_is_about_the_service_that_it_names() {

@@ -142,7 +142,10 @@ fn each_variant_has_its_own_picture_of_latencies() {
             .filter(|event| !matches!(event.kind, Kind::RunStarted(_)))
             .collect::<Vec<_>>()
     };
-    let events = [recorded.events()[..1].to_vec(), of("one"), of("two")].concat();
+    let variants = vec!["one".to_owned(), "two".to_owned()];
+    let started = RunStarted { variants, ..recorded.started().expect("a start").clone() };
+    let start = Event { kind: Kind::RunStarted(started), ..recorded.events()[0].clone() };
+    let events = [vec![start], of("one"), of("two")].concat();
     let pictures = report(&Events::new(events)).pictures;
     for variant in ["one", "two"] {
         assert!(pictures.contains(&format!("latency, ms: {variant}")), "{variant}");

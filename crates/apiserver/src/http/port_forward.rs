@@ -4,8 +4,11 @@
 //! first message of each channel is the port number, two bytes in little endian.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use http::header::{
     CONNECTION, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -16,6 +19,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -31,10 +35,14 @@ use crate::pods::PodBackend;
 use crate::store::Key;
 
 const PROTOCOL: &str = "v4.channel.k8s.io";
+/// A client's message on this channel ends the channel whose number follows, as in `v5.channel.k8s.io`.
+const CLOSE: u8 = 255;
 /// Maximum bytes of a message.
 const CHUNK_SIZE: usize = 16 * 1024;
 /// Buffered messages for a slow client, before reading from the pods stops.
 const BUFFERED_MESSAGES: usize = 16;
+/// How long data of the client is still written after the pod has ended its streams.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Accepts the upgrade and forwards data until one side closes the connection.
 ///
@@ -91,8 +99,8 @@ pub(super) fn port_forward(request: ApiRequest, path: &ResourcePath) -> Result<R
 type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 async fn run(socket: Socket, pods: Arc<dyn PodBackend>, namespace: &str, pod: &str, ports: &[u16]) {
-    let (mut sink, mut source) = socket.split();
-    let (sender, mut messages) = mpsc::channel::<Vec<u8>>(BUFFERED_MESSAGES);
+    let (mut sink, source) = socket.split();
+    let (sender, messages) = mpsc::channel::<Vec<u8>>(BUFFERED_MESSAGES);
     let mut writers: HashMap<u8, WriteHalf<BoxIo>> = HashMap::new();
     let mut readers = tokio::task::JoinSet::new();
     for (index, port) in ports.iter().enumerate().take(127) {
@@ -117,32 +125,51 @@ async fn run(socket: Socket, pods: Arc<dyn PodBackend>, namespace: &str, pod: &s
         }
     }
     drop(sender);
-    loop {
-        tokio::select! {
-            message = source.next() => match message {
-                Some(Ok(Message::Binary(bytes))) => {
-                    let Some((channel, data)) = bytes.split_first() else { continue };
-                    if let Some(writer) = writers.get_mut(channel)
-                        && writer.write_all(data).await.is_err()
-                    {
-                        writers.remove(channel);
-                    }
-                }
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                Some(Ok(_)) => {}
-            },
-            message = messages.recv() => match message {
-                Some(message) => {
-                    if sink.send(Message::binary(message)).await.is_err() {
-                        break;
-                    }
-                }
-                // All streams of the pod have ended.
-                None => break,
-            },
+    let mut to_client = pin!(to_client(messages, sink));
+    let mut to_pod = pin!(to_pod(source, writers));
+    // Each direction goes on while the other one waits: a pod may write its response before it has read the whole request.
+    tokio::select! {
+        // What the client had sent until then still reaches the pod, which may read after its last byte.
+        () = &mut to_client => drop(timeout(LINGER, to_pod).await),
+        () = &mut to_pod => {}
+    }
+}
+
+/// Sends what the pod has written, and closes the WebSocket when all streams of the pod have ended.
+async fn to_client(mut messages: mpsc::Receiver<Vec<u8>>, mut sink: SplitSink<Socket, Message>) {
+    while let Some(message) = messages.recv().await {
+        if sink.send(Message::binary(message)).await.is_err() {
+            return;
         }
     }
     let _ = sink.close().await;
+}
+
+/// Writes what the client sends until it closes the WebSocket; then the pod reads the end of each stream.
+async fn to_pod(mut source: SplitStream<Socket>, mut writers: HashMap<u8, WriteHalf<BoxIo>>) {
+    while let Some(Ok(message)) = source.next().await {
+        match message {
+            Message::Binary(bytes) => {
+                let Some((channel, data)) = bytes.split_first() else { continue };
+                if let (CLOSE, [ended]) = (*channel, data) {
+                    if let Some(mut writer) = writers.remove(ended) {
+                        let _ = writer.shutdown().await;
+                    }
+                    continue;
+                }
+                if let Some(writer) = writers.get_mut(channel)
+                    && writer.write_all(data).await.is_err()
+                {
+                    writers.remove(channel);
+                }
+            }
+            Message::Close(_) => break,
+            _ => {}
+        }
+    }
+    for writer in writers.values_mut() {
+        let _ = writer.shutdown().await;
+    }
 }
 
 async fn read(mut reader: tokio::io::ReadHalf<BoxIo>, channel: u8, sender: mpsc::Sender<Vec<u8>>) {

@@ -99,6 +99,86 @@ async fn a_client_in_this_process_forwards_a_port_without_a_socket() {
     assert!(absent.to_string().contains("404") || absent.to_string().contains("not found"), "{absent}");
 }
 
+/// What each side of [`FullDuplexPods`] sends.
+const LARGE: usize = 8 << 20;
+
+/// Pods that write and read at the same time, each side without waiting for the other one; what they have read to its end goes to the sender.
+struct FullDuplexPods(tokio::sync::mpsc::UnboundedSender<Vec<u8>>);
+
+impl PodBackend for FullDuplexPods {
+    fn logs<'a>(
+        &'a self,
+        _: &'a str,
+        pod: &'a str,
+        _: LogOptions,
+    ) -> BoxFuture<
+        'a,
+        meshy_apiserver::Result<futures::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>>,
+    > {
+        Box::pin(async move { Err(meshy_apiserver::ApiError::not_found("pods", pod)) })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: u16,
+    ) -> BoxFuture<'a, meshy_apiserver::Result<BoxIo>> {
+        let received = self.0.clone();
+        Box::pin(async move {
+            let (near, far) = tokio::io::duplex(1024);
+            let (mut reader, mut writer) = tokio::io::split(far);
+            tokio::spawn(async move { writer.write_all(&pattern(3)).await });
+            tokio::spawn(async move {
+                let mut all = Vec::new();
+                let read = reader.read_to_end(&mut all).await;
+                received.send(read.map(|_| all).unwrap_or_default())
+            });
+            Ok(Box::new(near) as BoxIo)
+        })
+    }
+}
+
+/// Bytes that show where one is missing or in another place.
+fn pattern(seed: u32) -> Vec<u8> {
+    (0..LARGE as u32)
+        .map(|index| (index.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 24) as u8)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_port_forward_carries_much_data_in_both_directions_at_once() {
+    let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let pods = Some(Arc::new(FullDuplexPods(sender)) as Arc<dyn PodBackend>);
+    let server = Server::new(Options { pods, ..Options::default() });
+    let authority = CertificateAuthority::new().expect("an authority");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let running = server.serve(listener, &authority).expect("serves");
+    let document = kubeconfig("test", &running.url(), &authority, server.token());
+    let config = kube::config::Kubeconfig::from_yaml(&document.to_string()).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(config, &Default::default()).await.expect("a context");
+    let over_https = kube::Client::try_from(config).expect("a client");
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(exchange(&server, "POST", "/api/v1/namespaces/default/pods", "", &pod).await.0, 201);
+    for client in [over_https, kube::Client::new(server.service(), "default")] {
+        let pods: Api<Pod> = Api::default_namespaced(client);
+        let mut forwarder = pods.portforward("p", &[9090]).await.expect("forwards");
+        let stream = forwarder.take_stream(9090).expect("a stream");
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let (sent, mut response) = (pattern(7), vec![0; LARGE]);
+        let both = async {
+            let (written, read) = tokio::join!(writer.write_all(&sent), reader.read_exact(&mut response));
+            written.expect("writes");
+            read.expect("reads");
+            writer.shutdown().await.expect("ends what it sends");
+            received.recv().await.expect("the pod has read to the end")
+        };
+        let request = tokio::time::timeout(3 * TIMEOUT, both).await.expect("both directions go on");
+        assert!(request == sent, "the pod read other bytes");
+        assert!(response == pattern(3), "the client read other bytes");
+    }
+}
+
 #[tokio::test]
 async fn scheduled_pod_gets_its_grace_period() {
     let local = Server::new(Options::default()).client();

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::super::Object;
 use super::super::manifest::kind;
-use super::super::readiness::{PodFailure, PodState, PodStates};
+use super::super::readiness::{PodFailure, PodState, PodStates, has_failed};
 use meshy_base::error::AdviseError;
 
 /// How long no node may take a pod, all nodes being Ready, before that counts as final.
@@ -214,25 +214,39 @@ impl Workload {
         }
     }
 
-    /// What a pod of the object that is not ready reports: the latest warning about it (a failing probe, a volume
-    /// that does not come), else the end of its log.
+    /// What a pod of the object that is not ready reports: the end of the log of a container that has failed, else the latest
+    /// warning about it (a failing probe, a volume that does not come), else the end of its log.
     pub(super) async fn quote(&self, object: &Object) -> Option<String> {
         let labels = pods_of(object)?.label_selector?;
         let pods = self.pods().list(&ListParams::default().labels(&labels)).await.ok()?;
         let pod =
             pods.items.into_iter().find(|pod| !matches!(PodStates::default().of(pod), PodState::Done))?;
         let name = pod.name_any();
+        let quoted = |container: &str, log| {
+            format!("the log of pod `{name}`, container `{container}`, ends with: {log}")
+        };
+        let status = pod.status.iter();
+        let containers = status.clone().flat_map(|status| status.container_statuses.iter().flatten());
+        let init = status.flat_map(|status| status.init_container_statuses.iter().flatten());
+        if let Some(failed) = containers.clone().chain(init).find(|container| has_failed(container))
+            && let Some(log) = self.log(&name, &failed.name, false).await
+        {
+            return Some(quoted(&failed.name, log));
+        }
         if let Some(event) = self.last_warning(&pod).await {
             return Some(format!("pod `{name}`: {}", event.trim()));
         }
-        let statuses = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
-        let container = statuses.into_iter().find(|c| !c.ready).map(|c| c.name.clone())?;
-        let log = self.log(&name, &container, false).await?;
-        Some(format!("the log of pod `{name}`, container `{container}`, ends with: {log}"))
+        let container = containers.into_iter().find(|container| !container.ready)?.name.as_str();
+        Some(quoted(container, self.log(&name, container, false).await?))
     }
 
+    /// The end of the log of a container that waits for its next start.
     async fn last_words(&self, pod: &str, container: &str) -> Option<String> {
-        self.log(pod, container, true).await
+        match self.log(pod, container, false).await {
+            // It has started again and written nothing yet.
+            None => self.log(pod, container, true).await,
+            log => log,
+        }
     }
 
     async fn log(&self, pod: &str, container: &str, previous: bool) -> Option<String> {
