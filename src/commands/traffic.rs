@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 pub(super) use destination::ingress;
 
+use super::experiment::Ends;
 use super::gate::{self, Gate};
 use super::predict::positive;
 use crate::context::Context;
@@ -200,7 +201,9 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         .or_else(|| service.map(|named| destination::measured(&specs, &named.service)));
     let length = args.planned().min(context.remaining());
     let load = senders::Wanted { specs, case: &case, length };
-    let (recording, step, sent) = senders::step(context, &args, load, seen.as_ref()).await?;
+    let ends = Ends::listen(context)?;
+    let sent = senders::step(context, &args, load, seen.as_ref(), &ends).await?;
+    let Some((recording, step, sent)) = sent else { return ends.exit("traffic") };
     conclude(context, &args, (&recording, &step), (&case, length, Some(&sent)))
 }
 

@@ -3,6 +3,7 @@
 use meshy_experiment::scenario::{Load, StatusFrom};
 use meshy_load::protocol::Part as SenderPart;
 use meshy_load::{Report, TargetSpec};
+use meshy_policy::policy::Stopped;
 use meshy_senders::{Fleet, Identity, Placement, Planned, Sent};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -41,8 +42,12 @@ pub(super) fn count(load: &Load) -> Option<u32> {
 /// Starts the senders of a load.
 ///
 /// # Errors
-/// Returns the errors of [`Fleet::start`].
-pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet> {
+/// Returns the errors of [`Fleet::start`], or [`Stopped`] if the run is to end.
+pub(super) async fn start(
+    pods: &Pods<'_>,
+    load: &Load,
+    stop: &watch::Receiver<bool>,
+) -> anyhow::Result<Fleet> {
     let placement = Placement {
         namespace: pods.namespace.to_owned(),
         count: count(load).unwrap_or(1),
@@ -50,7 +55,8 @@ pub(super) async fn start(pods: &Pods<'_>, load: &Load) -> anyhow::Result<Fleet>
         identity: Identity::meshed(load.meshed.unwrap_or(true)),
         length: load.duration.0,
     };
-    Fleet::start(pods.client, &placement, &pods.run, pods.deadline).await
+    let fleet = Fleet::start(pods.client, &placement, &pods.run, pods.deadline, stop.clone()).await?;
+    fleet.ok_or_else(|| Stopped.into())
 }
 
 /// Returns the request of a load; a target without a scheme is a service of the namespace.

@@ -122,7 +122,7 @@ impl<'a, W: Write + Send> Run<'a, W> {
             deadline: self.ground.deadline,
             run: senders::run_of(self.id, &step.name.value),
         };
-        let fleet = senders::start(&pods, load).await?;
+        let fleet = senders::start(&pods, load, &self.stop).await?;
         let ran = self.measured(step, false, Some(&fleet)).await;
         // Deleted after the counts were read: those of the senders' own proxies are part of them.
         let deleted = fleet.end().await;

@@ -135,6 +135,9 @@ pub(super) fn failed(pod: &Value) -> Option<PodFailure> {
     let container = all.find(|container| code(container) != 0);
     // While a sidecar runs, the phase of a pod with a failed container is still Running.
     let is_final = pod["spec"]["restartPolicy"] == "Never" && container.is_some();
+    if status["phase"] == "Succeeded" {
+        return Some(PodFailure::Ended { container: String::new(), why: "it has completed".to_owned() });
+    }
     if status["phase"] != "Failed" && !is_final {
         return None;
     }
@@ -334,6 +337,7 @@ mod tests {
         assert_eq!(pod("Failed", ended(3)), of("c", "it exited with 3"));
         assert_eq!(pod("Failed", json!([])), of("", "Evicted"));
         assert_eq!(pod("Running", ended(3)), None);
+        assert_eq!(with("Never", "Succeeded", ended(0)), of("", "it has completed"));
         assert_eq!(with("Never", "Running", ended(3)), of("c", "it exited with 3"));
     }
 

@@ -212,7 +212,7 @@ export class Model {
     this.samples.set(variant, kept.length > 2 * MOST_SAMPLES ? kept.slice(-MOST_SAMPLES) : kept);
   }
 
-  /** Returns the sampled requests of a variant since they were taken last, and drops those of others. @param {?string} variant */
+  /** Returns the sampled requests of a variant since they were taken last, and drops those of other variants. @param {?string} variant */
   takeSamples(variant) {
     const taken = this.samples.get(variant) ?? [];
     this.samples.clear();

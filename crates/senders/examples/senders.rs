@@ -53,7 +53,9 @@ async fn send(client: &Client, count: u32, (rate, seconds): (f64, u64), kill: bo
         length: Duration::from_secs(seconds),
     };
     let run = format!("bench{count}{}", u8::from(kill));
-    let fleet = Fleet::start(client, &placement, &run, deadline()).await?;
+    let running = watch::channel(false).1;
+    let fleet = Fleet::start(client, &placement, &run, deadline(), running).await?;
+    let fleet = fleet.context("the senders were stopped")?;
     let load = Load {
         targets: vec![TargetSpec { url: "http://app.shop:8080/".to_owned(), ..TargetSpec::default() }],
         parts: vec![Part { after_ms: 0, duration_ms: seconds * 1000, rate: rate * f64::from(count) }],

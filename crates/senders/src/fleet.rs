@@ -31,6 +31,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Creates the pods of senders and waits until all are ready. `run` is a part of their names: lower-case letters and digits.
+    /// A `true` in `stop` ends the wait; the pods are deleted and nothing is returned.
     ///
     /// # Errors
     /// Returns an error if a pod cannot be created, cannot become ready (as with an image that no registry has), or is not ready
@@ -40,7 +41,8 @@ impl Fleet {
         placement: &Placement,
         run: &str,
         deadline: Instant,
-    ) -> anyhow::Result<Self> {
+        mut stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<Self>> {
         let control = |index| Control {
             client: client.clone(),
             namespace: placement.namespace.clone(),
@@ -48,9 +50,18 @@ impl Fleet {
         };
         let senders = (0..placement.count).map(|index| (control(index), String::new())).collect();
         let mut fleet = Self { run: run.to_owned(), senders };
-        match fleet.create(client, placement, deadline).await {
-            Ok(()) => Ok(fleet),
-            Err(error) => {
+        let created = tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => None,
+            created = fleet.create(client, placement, deadline) => Some(created),
+        };
+        match created {
+            Some(Ok(())) => Ok(Some(fleet)),
+            None => {
+                fleet.end().await?;
+                Ok(None)
+            }
+            Some(Err(error)) => {
                 // The first error counts.
                 let _ = fleet.end().await;
                 Err(error.context("the senders did not start"))

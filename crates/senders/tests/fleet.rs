@@ -37,6 +37,11 @@ fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(120)
 }
 
+/// A load that is not stopped.
+fn running() -> watch::Receiver<bool> {
+    watch::channel(false).1
+}
+
 fn placement(count: u32) -> Placement {
     Placement {
         namespace: "shop".to_owned(),
@@ -64,7 +69,8 @@ async fn pods(cluster: &Cluster) -> Vec<Pod> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn meshed_senders_send_each_scheduled_request_once_and_leave_nothing_behind() {
     let cluster = cluster().await;
-    let fleet = Fleet::start(&cluster.client(), &placement(4), "r1", deadline()).await.unwrap();
+    let fleet =
+        Fleet::start(&cluster.client(), &placement(4), "r1", deadline(), running()).await.unwrap().unwrap();
     for pod in pods(&cluster).await {
         let init = pod.spec.unwrap().init_containers.unwrap_or_default();
         assert!(init.iter().any(|container| container.name == "linkerd-proxy"), "a sender has no proxy");
@@ -85,7 +91,7 @@ async fn meshed_senders_send_each_scheduled_request_once_and_leave_nothing_behin
 async fn a_sender_that_dies_makes_the_result_incomplete_with_what_is_known() {
     let cluster = cluster().await;
     let client = cluster.client();
-    let fleet = Fleet::start(&client, &placement(2), "r2", deadline()).await.unwrap();
+    let fleet = Fleet::start(&client, &placement(2), "r2", deadline(), running()).await.unwrap().unwrap();
     let (_go, stop) = watch::channel(false);
     let (kill, killed) = watch::channel(false);
     let load = load(40.0, 8);
@@ -120,7 +126,8 @@ async fn senders_whose_proxy_is_an_ordinary_container_send_each_request_once() {
     let annotation = "config.beta.linkerd.io/proxy-enable-native-sidecar";
     identity.annotations.insert(annotation.to_owned(), "false".to_owned());
     let placement = Placement { identity, ..placement(2) };
-    let fleet = Fleet::start(&cluster.client(), &placement, "r4", deadline()).await.unwrap();
+    let fleet =
+        Fleet::start(&cluster.client(), &placement, "r4", deadline(), running()).await.unwrap().unwrap();
     for pod in pods(&cluster).await {
         let names: Vec<String> = pod.spec.unwrap().containers.into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["linkerd-proxy", "sender"]);
@@ -138,7 +145,7 @@ async fn senders_whose_proxy_is_an_ordinary_container_send_each_request_once() {
 async fn senders_whose_image_can_never_be_pulled_end_the_start_before_the_deadline() {
     let cluster = cluster().await;
     let placement = Placement { image: "localhost:5000/absent:v1".to_owned(), ..placement(2) };
-    let started = Fleet::start(&cluster.client(), &placement, "r3", deadline()).await;
+    let started = Fleet::start(&cluster.client(), &placement, "r3", deadline(), running()).await;
     let error = format!("{:#}", started.err().expect("no sender can start"));
     assert!(error.starts_with("the senders did not start: pod `meshy-sender-r3-"), "{error}");
     assert!(error.contains("cannot get image `localhost:5000/absent:v1`"), "{error}");
@@ -154,5 +161,25 @@ async fn the_identity_of_a_deployment_is_that_of_its_pods() {
     for wrong in ["deploy/other", "app", "job/app"] {
         assert!(Identity::of_workload(&cluster.client(), "shop", wrong).await.is_err(), "{wrong}");
     }
+    cluster.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn senders_that_are_stopped_while_they_start_are_deleted() {
+    let cluster = cluster().await;
+    let placement = Placement { image: "localhost:5000/absent:v1".to_owned(), ..placement(2) };
+    let (stop, stopped) = watch::channel(false);
+    let client = cluster.client();
+    let start = Fleet::start(&client, &placement, "r5", deadline(), stopped);
+    let stop_at_the_first_pod = async {
+        while pods(&cluster).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        stop.send_replace(true);
+    };
+    let (started, ()) = tokio::join!(start, stop_at_the_first_pod);
+    assert!(started.unwrap().is_none(), "the wait for senders that cannot become ready goes on");
+    let left = pods(&cluster).await;
+    assert!(left.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()), "{left:?}");
     cluster.stop().await.unwrap();
 }

@@ -40,7 +40,8 @@ pub(super) fn chosen(context: &Context, args: &Args, service: bool) -> anyhow::R
     Ok(wanted || service && context.used_lab()?.is_some_and(|lab| cluster::is_made_by_meshy(&lab)))
 }
 
-/// Sends the load from pods, records it and measures the mesh around it. The pods are deleted on every end but `kill -9`.
+/// Sends the load from pods, records it and measures the mesh around it; returns nothing if it is ended before the pods are
+/// ready. The pods are deleted on every end but `kill -9`.
 ///
 /// # Errors
 /// Returns an error if the user does not consent, a sender does not start, or the cluster cannot be read.
@@ -49,7 +50,8 @@ pub(super) async fn step(
     args: &Args,
     wanted: Wanted<'_>,
     seen: Option<&Service>,
-) -> anyhow::Result<(Recording, Step, Sent)> {
+    ends: &Ends,
+) -> anyhow::Result<Option<(Recording, Step, Sent)>> {
     let client = context.client_for_change("create pods that send load in").await?;
     let seen_namespace = seen.map(|service| service.namespace.clone());
     let namespace = args.namespace.clone().or(seen_namespace).unwrap_or_else(|| "default".to_owned());
@@ -71,13 +73,13 @@ pub(super) async fn step(
         connections: args.connections,
         timeout: args.client_timeout,
     };
-    let ends = Ends::listen(context)?;
     let noun = if count == 1 { "sender" } else { "senders" };
     let starting =
         context.report.step("Starting", format!("{count} {noun} in namespace `{}`", placement.namespace));
     let run = run_id();
-    let fleet = Fleet::start(&client, &placement, &run, context.deadline).await;
-    let fleet = starting.ended(fleet, |_| String::new())?;
+    let fleet = Fleet::start(&client, &placement, &run, context.deadline, ends.stop()).await;
+    let words = |fleet: &Option<Fleet>| fleet.as_ref().map_or("stopped", |_| "").to_owned();
+    let Some(fleet) = starting.ended(fleet, words)? else { return Ok(None) };
     let _sending = activity::begin(Kind::Work, format!("sending load to {case} from {count} pods"));
     let mut sent = None;
     let mesh = seen.map(|service| (&client, service));
@@ -106,7 +108,7 @@ pub(super) async fn step(
     let deleted = fleet.end().await;
     let (recording, step) = measured?;
     deleted?;
-    Ok((recording, step, sent.context("the senders did not report")?))
+    Ok(Some((recording, step, sent.context("the senders did not report")?)))
 }
 
 /// Returns the image of senders: the lab's, or the one of `--sender-image`.

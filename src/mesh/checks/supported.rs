@@ -111,8 +111,8 @@ impl Supported {
     }
 }
 
-/// Returns the versions of Gateway API that a Linkerd is tested with: those of the Linkerd that meshy installs, if there is no
-/// Linkerd or its version is in no row.
+/// Returns the versions of Gateway API that a Linkerd is tested with: those of the Linkerd that meshy installs, if the
+/// cluster has none, or one whose version is in no row.
 pub(super) fn gateway(linkerd: Option<&str>) -> Tested<'_> {
     let row = SUPPORTED.iter().find(|row| linkerd.is_some() && row.fits(linkerd));
     match (linkerd, row) {

@@ -197,7 +197,13 @@ impl Workload {
             }
             PodFailure::Ended { container, why } => {
                 let log = match container.as_str() {
-                    "" => return anyhow!("pod `{name}` does not start again: {why}"),
+                    "" => {
+                        let text = format!("pod `{name}` does not start again: {why}");
+                        return match self.last_warning(pod).await {
+                            Some(event) => anyhow!(event).context(text),
+                            None => anyhow!(text),
+                        };
+                    }
                     container => self.log(&name, container, false).await,
                 };
                 let text = format!("pod `{name}`: container `{container}` does not start again: {why}");

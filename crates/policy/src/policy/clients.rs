@@ -349,7 +349,7 @@ mod tests {
         track.note(Err(anyhow!("its proxy does not respond").into()), &service);
         assert!(is_unknown(Some(&track), false), "its first scrape failed");
         track.note(Ok(meshy_metrics::text::parse("").unwrap()), &service);
-        assert!(!is_unknown(Some(&track), false), "it is no client");
+        assert!(!is_unknown(Some(&track), false), "it is not a client");
         assert!(is_unknown(Some(&track), true), "it may be one now");
     }
 
