@@ -10,7 +10,7 @@ use crate::ui::spark::{Second, Spark};
 use crate::{steps, summary};
 use meshy_base::Report;
 use meshy_experiment::condition::{Condition, evaluate};
-use meshy_experiment::event::{Change, Event, Kind, Recorder, Subscriber, Tick};
+use meshy_experiment::event::{Change, Event, Kind, Recorder, Subscriber, Tick, Verdict};
 use meshy_experiment::run::Run;
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
@@ -139,7 +139,7 @@ impl Shown {
     /// Says what a step showed: both views where retries were made, what was predicted, the conditions that it decides, and why.
     fn explanation(&self, name: &str) {
         let Some(conditions) = &self.explained else { return };
-        let Some(step) = steps::of(&self.run).into_iter().find(|step| step.name == name) else { return };
+        let Some(mut step) = steps::of(&self.run).into_iter().find(|step| step.name == name) else { return };
         let results = self.run.results();
         let ended = self.run.events().iter().filter_map(|event| match &event.kind {
             Kind::StepEnded(ended) => Some(ended.step.as_str()),
@@ -147,9 +147,12 @@ impl Shown {
         });
         let ended: Vec<&str> = ended.collect();
         let decided = conditions.iter().filter(|condition| is_decided(condition, name, &ended));
-        let condition_results = decided.flat_map(|condition| evaluate(condition, &results));
-        let condition_results = condition_results.map(|condition_result| condition_result.to_string());
-        let paragraphs = summary::result(&step).into_iter().chain(condition_results).chain(step.why);
+        let condition_results: Vec<_> = decided.flat_map(|condition| evaluate(condition, &results)).collect();
+        // The text explains the expected result, and would contradict another one.
+        let is_expected = condition_results.iter().all(|result| result.verdict != Verdict::NotMet);
+        let why = step.why.take_if(|_| is_expected);
+        let condition_results = condition_results.into_iter().map(|result| result.to_string());
+        let paragraphs = summary::result(&step).into_iter().chain(condition_results).chain(why);
         for line in paragraphs.flat_map(|text| summary::wrapped(&text, summary::WIDTH)) {
             self.say(line);
         }

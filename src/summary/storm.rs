@@ -30,7 +30,10 @@ pub fn of_storms(steps: &[Step]) -> String {
         text.push_str(&format!("  {:<widest$}  {}\n", variant(step), bars(&storm.goodput_ratios)));
     }
     for (step, storm) in &storms {
-        let why = step.why.as_deref().unwrap_or_default();
+        // The text explains the predicted class, and would contradict another one.
+        let is_predicted =
+            step.predicted_class.as_deref().is_none_or(|predicted| predicted == class(&storm.class));
+        let why = step.why.as_deref().filter(|_| is_predicted).unwrap_or_default();
         let paragraph = format!("{}: {} {why}", variant(step), sentences(step, storm));
         text.push_str(&format!("\n{}\n", wrapped(paragraph.trim_end(), WIDTH).join("\n")));
     }
@@ -156,6 +159,12 @@ mod tests {
             assert!(text.contains(words), "`{words}` is missing:\n{text}");
         }
         assert_eq!(of_storms(&[Step::default()]), "");
+    }
+
+    #[test]
+    fn the_text_that_explains_the_predicted_class_is_not_shown_with_another_one() {
+        let text = of_storms(&[step(Class::Recovered { after_seconds: 5 }, None)]);
+        assert!(text.contains("which was not predicted") && !text.contains("Each edge repeats."), "{text}");
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn targets_that_are_not_there_are_reported_with_those_that_are(lab: &Lab) {
         let text = lab.refused(line);
         assert!(text.contains("there are: ") && text.contains("bounced-service"), "`{line}`: {text}");
     }
-    assert!(lab.refused("stat cheese").contains("known are deploy"));
+    assert!(lab.refused("stat cheese").contains("expected deploy, sts"));
     assert!(lab.refused("stat deploy/no --window 0s").contains("meshy stat deploy"));
     assert!(lab.refused("routes --from deploy/no --window 0s").contains("meshy inject"));
     assert!(lab.refused("traffic --url http://no.default.svc:9090/").contains("bounced-service"));

@@ -16,8 +16,10 @@ use crate::api::{Api, apply_changes, typed};
 use crate::events::{Component, EventRecorder, EventType};
 use crate::object::{ObjectExt, set_annotation};
 
-/// The annotations that decide whether the proxy is a native sidecar.
-const NATIVE_SIDECAR: [&str; 2] = [
+/// The annotations that decide whether the proxy is a native sidecar; the first one that a pod has counts, as in linkerd2
+/// edge-26.6.3 (`pkg/inject/inject.go`).
+const NATIVE_SIDECAR: [&str; 3] = [
+    "config.linkerd.io/proxy-enable-native-sidecar",
     "config.beta.linkerd.io/proxy-enable-native-sidecar",
     "config.alpha.linkerd.io/proxy-enable-native-sidecar",
 ];
@@ -80,7 +82,7 @@ fn injection_mode(api: &Api, namespace: &str, pod: &Pod) -> Option<String> {
 
 /// Whether the proxy becomes a native sidecar, which is the default; otherwise it is the first of the pod's containers.
 fn is_native(pod: &Pod) -> bool {
-    NATIVE_SIDECAR.iter().all(|annotation| pod.annotation(annotation) != Some("false"))
+    NATIVE_SIDECAR.iter().find_map(|annotation| pod.annotation(annotation)) != Some("false")
 }
 
 fn inject(pod: &mut Pod, namespace: &str, mode: &str, deployment: Option<&str>, authority: &Authority) {
@@ -110,4 +112,27 @@ fn inject(pod: &mut Pod, namespace: &str, mode: &str, deployment: Option<&str>, 
         spec.containers.insert(0, Container { restart_policy: None, startup_probe: None, ..proxy });
     }
     spec.volumes.get_or_insert_default().extend(containers::volumes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_annotation_of_the_stable_group_decides_before_those_of_beta_and_alpha() {
+        let native = |annotations: &[(&str, &str)]| {
+            let mut pod = Pod::default();
+            for (group, value) in annotations {
+                let key = format!("config.{group}linkerd.io/proxy-enable-native-sidecar");
+                set_annotation(&mut pod.metadata, &key, value);
+            }
+            is_native(&pod)
+        };
+        assert!(native(&[]));
+        for group in ["", "beta.", "alpha."] {
+            assert!(!native(&[(group, "false")]), "{group}");
+        }
+        assert!(native(&[("", "true"), ("beta.", "false")]));
+        assert!(!native(&[("beta.", "false"), ("alpha.", "true")]));
+    }
 }
