@@ -12,7 +12,7 @@ use meshy_kube::failure::SharedError;
 use meshy_metrics::edges::{Edge, edges};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
 use meshy_metrics::{Outcomes, Pod, PodWindow, Scrapes, Window, callers};
-use meshy_policy::services::{self, NotTestService, ServiceIds};
+use meshy_policy::services::{self, NoPods, NotTestService, ServiceIds};
 use meshy_policy::test_service::{self, Fault};
 use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
@@ -92,15 +92,24 @@ impl Snapshot {
 }
 
 impl Watched {
-    /// Reads the policy, the faults and the own counts of a service.
+    /// Reads the policy, the faults and the own counts of a service. Without a running pod only its clients' proxies count.
     ///
     /// # Errors
     /// The service is not there, or the API fails.
     pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
-        let servers = services::pods(client, &service.namespace, &service.name).await?;
+        let servers = match services::pods(client, &service.namespace, &service.name).await {
+            Err(error) if error::cause::<NoPods>(&error).is_some() => Err(SharedError::from(error)),
+            servers => Ok(servers?),
+        };
         let policy = meshy_policy::policy::of(client, service).await?;
-        let seen = known(services::seen(client, &servers).await);
-        let fault = test_service::fault(client, &servers).await.map_err(SharedError::from);
+        let (seen, fault, servers) = match servers {
+            Err(why) => (Err(why.clone()), Err(why), Vec::new()),
+            Ok(servers) => {
+                let seen = known(services::seen(client, &servers).await);
+                let fault = test_service::fault(client, &servers).await.map_err(SharedError::from);
+                (seen, fault, servers)
+            }
+        };
         let (client, service) = (client.clone(), service.clone());
         Ok(Self { client, service, servers, seen, policy, fault, starts_block: false })
     }
@@ -113,6 +122,9 @@ impl Watched {
 
     /// Returns the faults and the own counts of the same pods now.
     async fn again(&self) -> Self {
+        if self.servers.is_empty() {
+            return self.clone();
+        }
         let seen = match &self.seen {
             Ok(Some(_)) => known(services::seen(&self.client, &self.servers).await),
             Ok(None) => Ok(None),

@@ -72,7 +72,7 @@ fn several_targets_get_requests_by_their_weights_with_the_body_of_a_file() {
     let after = ["bounced-service", "minimal-service"].map(|name| responses(&home, name));
     assert_eq!([after[0] - before[0], after[1] - before[1]], [90 + 10, 10]);
     let text = home.good("traffic 1s --targets load/targets.yaml --rate 10 --via port-forward");
-    assert!(text.contains("10 requests in 1.0 s") && text.contains(" up to "), "{text}");
+    assert!(text.contains("10 requests in ") && text.contains(" up to "), "{text}");
 }
 
 #[test]
@@ -153,6 +153,19 @@ fn a_service_that_is_not_there_is_an_error_before_any_pod_is_made() {
         }
         assert!(!text.contains("Starting"), "{flags}: {text}");
     }
+}
+
+#[test]
+fn a_service_without_a_ready_endpoint_is_a_note() {
+    let home = Home::new();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: empty }\nspec:\n  selector: { app: empty }\n  \
+                   ports: [{ port: 8080 }]\n";
+    std::fs::write(home.path().join("empty.yaml"), service).expect("a file");
+    home.good("up --provider embedded -f empty.yaml");
+    let output = home.run("traffic 1s --rate 5 --url http://empty.default:8080/ --senders 1");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("service `empty` in namespace `default` has no ready endpoint"), "{text}");
 }
 
 #[test]

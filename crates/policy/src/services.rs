@@ -38,6 +38,11 @@ pub struct NotTestService {
     pub why: String,
 }
 
+/// A service is there, and none of its pods runs.
+#[derive(Debug, thiserror::Error)]
+#[error("no pod of service `{0}` runs")]
+pub struct NoPods(pub String);
+
 /// What the replicas of a test service saw so far, to be compared with a later look.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceIds {
@@ -104,7 +109,7 @@ pub async fn pods(client: &kube::Client, namespace: &str, name: &str) -> anyhow:
     }
     let running = running(client, namespace, &service).await?;
     if running.is_empty() {
-        return Err(anyhow!("no pod of service `{name}` runs")).hint("`meshy status` shows what is missing");
+        return Err(NoPods(name.to_owned())).hint("`meshy status` shows what is missing");
     }
     Ok(running)
 }
