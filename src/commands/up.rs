@@ -27,7 +27,7 @@ pub struct Args {
     spec: ClusterArgs,
     #[command(flatten)]
     addons: AddonArgs,
-    /// Write to stdout all objects that the add-ons would apply, and change nothing
+    /// Write to stdout the objects that the add-ons would apply, without those that contain new certificates, and change nothing
     #[arg(long)]
     print: bool,
     /// List the images that the add-ons need, and change nothing

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use super::fault::BLOCK;
 use super::{API_VERSION, Fault, Load, Scenario, Step};
 use crate::At;
-use crate::condition::{self, Condition};
+use crate::condition::{self, Condition, Metric};
 use crate::error::{Invalid, Problem, instead_of};
+use crate::event::Outcome;
 
 /// Collects problems of one file.
 struct Problems<'a> {
@@ -202,6 +203,16 @@ fn check_condition(problems: &mut Problems<'_>, scenario: &Scenario, text: &At<S
                 problems.add(text, format!("`{}` names no step", text.value), hint);
             }
             None => {}
+        }
+        if let Metric::Outcome(outcome) = operand.metric {
+            let metric = operand.metric;
+            if matches!(outcome, Outcome::FirstAttempt | Outcome::AfterRetries) {
+                let hint = "`success` and `amplification` show what retries did";
+                problems.add(text, format!("`{metric}` is not counted in a run"), Some(hint.to_owned()));
+            } else if operand.place.is_none() {
+                // The sender knows statuses only; the outcome is what proxies count.
+                problems.add(text, format!("`{metric}` needs a place, write `{metric}@SERVICE`"), None);
+            }
         }
     }
 }

@@ -99,6 +99,18 @@ fn an_error_has_file_line_and_the_nearest_valid_name() {
             "s.yaml:22:27",
             "unknown metric `sucess`; did you mean `success`?",
         ),
+        (
+            "> faulty.success",
+            "> faulty.success\n  - calm.outcomes.denied == 0",
+            "s.yaml:23:5",
+            "`outcomes.denied` needs a place, write `outcomes.denied@SERVICE`",
+        ),
+        (
+            "> faulty.success",
+            "> faulty.success\n  - calm.outcomes.after-retries@cart > 1%",
+            "s.yaml:23:5",
+            "`outcomes.after-retries` is not counted in a run",
+        ),
         ("budget/faulty", "buget/faulty", "s.yaml:23:5", "unknown variant `buget`; did you mean `budget`?"),
         ("front->cart", "front->card", "s.yaml:23:", "unknown service `card`"),
         ("[calm, faulty]", "[calm, fault]", "s.yaml:28:", "unknown step `fault`; did you mean `faulty`?"),
