@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 mod budget;
@@ -79,8 +79,9 @@ pub struct Route {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestMatch {
-    /// The HTTP method in upper case.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The HTTP method. It is read in upper case, as Linkerd's destination controller does (linkerd2 edge-26.6.3,
+    /// `pkg/util/http.go`, `ParseMethod`).
+    #[serde(default, deserialize_with = "upper_case", skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// A regular expression that must match the whole path, without the query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,6 +219,15 @@ impl Route {
     }
 }
 
+/// The methods of HTTP that routes can name.
+pub(crate) const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// Reads a text in upper case.
+fn upper_case<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(|text| text.to_uppercase()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +241,12 @@ mod tests {
                 "retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": 10, "ttl": "10s"},
             },
         })
+    }
+
+    #[test]
+    fn a_method_in_lower_case_is_that_in_upper_case() {
+        let condition: RequestMatch = serde_json::from_value(json!({"method": "get"})).unwrap();
+        assert_eq!(condition.method.as_deref(), Some("GET"));
     }
 
     #[test]

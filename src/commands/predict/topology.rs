@@ -29,7 +29,7 @@ const LEAST_OBSERVED: u64 = 5;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Call graph")]
 pub(crate) struct GraphArgs {
-    /// Predict a topology (a shipped name, or a file) with --rate at its entry point. Each edge has the policy of --limit, of --ratio, both or none. Default duration: 60s; with a trigger, until 45s after its end
+    /// Predict a topology (a shipped name, or a file) with --rate at its entry point. Each edge has the policy of --limit or of --ratio, or none. Default duration: 60s; with a trigger, until 45s after its end
     #[arg(long, value_name = "TOPOLOGY", requires = "rate",
           conflicts_with_all = ["fail", "from_cluster", "service", "namespace"])]
     topology: Option<String>,

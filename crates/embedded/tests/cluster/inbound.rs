@@ -165,11 +165,14 @@ async fn an_egress_network_denies_requests_to_the_outside() {
     wait_until(async || reached("/open").await).await;
     assert!(outside("/a").await.contains("403"), "the network still denies the rest");
     let pod = lab.pods("minimal-service").await[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    let metrics = lab.metrics("default", &pod).await;
     let parent = r#"parent_kind="EgressNetwork""#;
     let denied = [parent, r#"route_name="http-egress-deny""#, r#"http_status="403""#];
     let allowed = [parent, r#"route_name="open""#, r#"http_status="200""#];
-    for labels in [&denied, &allowed] {
-        assert!(counter(&metrics, "outbound_http_route_request_statuses_total", labels) >= 1.0, "{metrics}");
-    }
+    // A request is counted when its response has ended, which may be after the client has read it.
+    wait_until(async || {
+        let metrics = lab.metrics("default", &pod).await;
+        let counted = |labels| counter(&metrics, "outbound_http_route_request_statuses_total", labels) >= 1.0;
+        [&denied, &allowed].into_iter().all(|labels| counted(labels))
+    })
+    .await;
 }

@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(has(&record), (1, Some("n:1".to_owned())));
         assert!(Spec::default().fits(&record).is_ok() && one.fits(&record).is_ok());
         let other = Spec { workers: Some(3), ..Spec::default() };
-        assert!(other.fits(&record).unwrap_err().to_string().contains("made with 1 workers"));
+        assert!(other.fits(&record).unwrap_err().to_string().contains("created with 1 workers"));
         other.note(record.kind_mut().unwrap(), true);
         assert_eq!(has(&record).0, 3);
     }

@@ -33,7 +33,7 @@ fn all_mistakes_of_a_profile_are_reported_in_one_pass() {
         metadata: {name: bounced-service}
         spec:
           routes:
-            - {name: a, condition: {method: get, pathRegex: /.*}, isRetriable: true, timeout: 500}
+            - {name: a, condition: {method: gte, pathRegex: /.*}, isRetriable: true, timeout: 500}
             - {condition: {pathRegex: "/(b"}}
             - {name: c, condition: [], isRetryable: true}
             - {name: d, condition: {method: GET, pathRegex: "/d/*"}, timeout: 5}

@@ -175,7 +175,7 @@ spec:
         method: GET
         pathRegex: /a
     - name: b
-      condition: {method: get, pathRegex: "/(b"}
+      condition: {method: gte, pathRegex: "/(b"}
   retryBudget:
     retryRatio: 0.2
     minRetriesPerSecond: 10
@@ -200,7 +200,7 @@ spec:
             starts,
             [
                 "::error file=a%2Cb/cart.yaml,line=9,title=profile-name",
-                "::error file=a%2Cb/cart.yaml,line=19,title=method-unknown",
+                "::warning file=a%2Cb/cart.yaml,line=19,title=method-unknown",
                 "::error file=a%2Cb/cart.yaml,line=19,title=regex-invalid",
                 "::error file=a%2Cb/cart.yaml,line=23,title=budget-ttl",
                 "::warning file=a%2Cb/cart.yaml,line=20,title=budget-unused",

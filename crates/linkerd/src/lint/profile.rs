@@ -6,7 +6,7 @@ use super::shape::{self, Mistake};
 use super::{Sink, World, regexes, retries, shadow, shapes};
 use crate::names;
 use crate::policy::Annotations;
-use crate::profile::{Budget, BudgetError, RequestMatch, ResponseMatch, ServiceProfile};
+use crate::profile::{Budget, BudgetError, METHODS, RequestMatch, ResponseMatch, ServiceProfile};
 
 pub(super) fn lint(world: &World, sink: &mut Sink<'_>) {
     let (object, mistakes) = repaired(sink.object());
@@ -210,14 +210,13 @@ fn budget(sink: &mut Sink<'_>, budget: &Budget) {
 fn condition(sink: &mut Sink<'_>, condition: &RequestMatch, at: &str) {
     if let Some(method) = &condition.method
         && !method.is_empty()
-        && method.chars().any(|c| !c.is_ascii_uppercase() && c != '-')
+        && !METHODS.contains(&method.as_str())
     {
-        let todo = format!("write `{}`", method.to_uppercase());
         sink.add(
             "method-unknown",
             format!("{at}.method"),
-            format!("method `{method}` is not in upper case"),
-            todo,
+            format!("HTTP has no method `{method}`"),
+            format!("write one of {}", METHODS.join(", ")),
         );
     }
     if let Some(regex) = &condition.path_regex {

@@ -37,7 +37,11 @@ pub const RULES: &[Rule] = &[
     ),
     rule_of("breaker-mode-other", Error, "the circuit breaker `consecutive` does not use a success rate"),
     rule_of("breaker-off", Error, "a circuit breaker without a limit never opens"),
-    rule_of("breaker-on-route", Error, "Linkerd reads the circuit breaker from Services only"),
+    rule_of(
+        "breaker-on-route",
+        Error,
+        "Linkerd reads the circuit breaker from Services and EgressNetworks, not from routes",
+    ),
     rule_of(
         "budget-ratio",
         Error,
@@ -87,8 +91,8 @@ pub const RULES: &[Rule] = &[
     ),
     rule_of(
         "method-unknown",
-        Error,
-        "methods are case-sensitive and clients send them in upper case, so this one matches no request",
+        Warning,
+        "clients send the methods of HTTP, so a route for another one probably matches no request",
     ),
     rule_of(
         "parent-kind",

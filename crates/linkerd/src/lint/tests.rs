@@ -116,8 +116,10 @@ fn a_path_expression_with_an_unintended_meaning_is_reported() {
 }
 
 #[test]
-fn a_method_in_lower_case_is_reported() {
-    assert_eq!(with(ROUTE, json!({"all": [{"method": "get"}, {"pathRegex": "/.*"}]})), ["method-unknown"]);
+fn a_method_that_http_does_not_have_is_reported() {
+    let condition = |method: &str| with(ROUTE, json!({"all": [{"method": method}, {"pathRegex": "/.*"}]}));
+    assert_eq!(condition("GTE"), ["method-unknown"]);
+    assert_eq!(condition("get"), [""; 0], "Linkerd reads it in upper case");
 }
 
 #[test]

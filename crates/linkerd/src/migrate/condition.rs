@@ -3,10 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Kind, Migration, is_valid};
-use crate::profile::{RequestMatch, Route};
-
-/// The methods of an HTTPRoute.
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+use crate::profile::{METHODS, RequestMatch, Route};
 
 /// The most matches of one rule, from the CRD.
 const MOST: usize = 64;
