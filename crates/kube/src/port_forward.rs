@@ -27,8 +27,8 @@ const CHUNK_SIZE: usize = 16 * 1024;
 /// in v4, a kubelet ignores it.
 const CLOSE: u8 = 255;
 
-/// How long a connection whose client has ended its side stays open after the last byte of the pod: a pod that was not told of the
-/// end would never close an idle one.
+/// How long a connection whose client has ended its side stays open after the last byte of the pod: a pod that does not learn
+/// of the end would never close an idle one.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Carries a connection to a port of a pod until one side ends it, which is how HTTP clients end.
@@ -219,12 +219,12 @@ mod tests {
         let (mut stream, carried) = forward(waits, 9090).await;
         stream.shutdown().await.unwrap();
         stream.read_exact(&mut [0; 3]).await.unwrap();
-        assert!(begun.elapsed() < LINGER, "the pod was told after {:?}", begun.elapsed());
+        assert!(begun.elapsed() < LINGER, "the pod learned of the end after {:?}", begun.elapsed());
         carried.await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn the_error_of_a_port_that_nobody_listens_on_is_reported() {
+    async fn the_error_of_a_port_without_a_listener_is_reported() {
         let (_stream, carried) = forward(echo, 1).await;
         let error = carried.await.unwrap().unwrap_err();
         assert!(error.to_string().contains("not found"), "{error:#}");

@@ -16,7 +16,7 @@ const EMBEDDED_RESTARTS: i32 = 1;
 /// The reason of a container that waits for its next start.
 const CRASH_LOOP: &str = "CrashLoopBackOff";
 
-/// How the ids of containers of the embedded cluster begin, as those of others begin with `containerd://`.
+/// How the ids of containers of the embedded cluster begin; those of containerd begin with `containerd://`.
 const EMBEDDED_RUNTIME: &str = "meshy://";
 
 /// The unmet condition of an object, in words; none when it is as ready as its kind can be.

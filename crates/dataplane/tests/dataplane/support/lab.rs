@@ -136,8 +136,10 @@ impl Lab {
 
     /// Returns the proxy of a pod whose application is on `app`.
     pub(crate) fn proxy(&self, app: &Memory, change: impl FnOnce(&mut ProxyConfig)) -> Proxy {
+        // Without the proxies of pods, which would own themselves otherwise.
+        let services = Self { pods: Arc::default(), ..self.clone() };
         let mut config =
-            ProxyConfig::new(Arc::new(self.wire.clone()), Arc::new(app.clone()), Arc::new(self.clone()));
+            ProxyConfig::new(Arc::new(self.wire.clone()), Arc::new(app.clone()), Arc::new(services));
         change(&mut config);
         Proxy::new(config)
     }
