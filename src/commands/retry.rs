@@ -49,7 +49,7 @@ pub enum Command {
         after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --retry-timeout 500ms"
     )]
     Apply(ApplyArgs),
-    /// Delete the retry annotations
+    /// Delete the retries that `meshy retry apply` created
     #[command(
         after_help = "Examples:\n  meshy retry delete\n  meshy retry delete bounced-service --as route"
     )]
@@ -64,7 +64,7 @@ pub enum Command {
 pub struct PlacedArgs {
     #[command(flatten)]
     target: Target,
-    /// Only the annotations on this object [default: both]
+    /// Only the annotations of the Service, or only the HTTPRoute SERVICE-retry [default: both]
     #[arg(long = "as", value_enum, value_name = "WHERE")]
     place: Option<As>,
 }
@@ -80,7 +80,7 @@ impl PlacedArgs {
 pub struct ApplyArgs {
     #[command(flatten)]
     target: Target,
-    /// The object that gets the annotations
+    /// Where the annotations are written: in the Service, or in an HTTPRoute SERVICE-retry, which meshy creates
     #[arg(long = "as", value_enum, default_value_t, value_name = "WHERE")]
     place: As,
     /// What is retried: 5xx, gateway-error (502 to 504), statuses and ranges of them, with commas between

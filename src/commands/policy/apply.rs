@@ -41,7 +41,7 @@ pub(super) struct ApplyArgs {
 /// The flags of `meshy policy delete`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DeleteArgs {
-    /// A file, `-` for stdin, the name of a policy that ships with meshy, or KIND/NAME such as sp/cart, httproute/cart-retry, service/cart; of a Service only the annotations of policies are removed
+    /// A file, `-` for stdin, the name of a policy that ships with meshy, or KIND/NAME such as sp/cart, httproute/cart-retry, service/cart; of a Service only the annotations of policies that meshy applied are removed
     #[arg(value_name = "FILE|KIND/NAME")]
     what: String,
     /// The namespace of objects that name none
