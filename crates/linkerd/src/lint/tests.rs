@@ -83,7 +83,9 @@ fn a_headless_service_is_reported() {
 fn a_service_without_meshed_clients_is_reported() {
     let mut world = World::new();
     world.mark_complete();
-    for pod in [pod("bounced-service", true), pod("minimal-service", false)] {
+    let mut deleted = pod("minimal-service", true);
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z");
+    for pod in [pod("bounced-service", true), pod("minimal-service", false), deleted] {
         world.add_reference(pod);
     }
     world.add_reference(service());

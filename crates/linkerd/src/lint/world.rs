@@ -136,8 +136,10 @@ impl World {
             let is_server = selector
                 .is_some_and(|s| !s.is_empty() && s.iter().all(|(k, v)| label(k) == Some(v)))
                 && pod.namespace_or_default() == service.namespace_or_default();
-            // The pods of the control plane have a proxy, but are not clients of the service.
-            label(names::CONTROL_PLANE_NS_LABEL).is_some()
+            // Pods that are being deleted will send no requests. Those of the control plane have a proxy, but are not clients of
+            // the service.
+            pod.object.pointer("/metadata/deletionTimestamp").is_none()
+                && label(names::CONTROL_PLANE_NS_LABEL).is_some()
                 && label(names::COMPONENT_LABEL).is_none()
                 && !is_server
         })
