@@ -13,8 +13,10 @@ use super::authenticate::authenticate;
 use super::connections::Connection;
 use crate::server::Server;
 
-/// Timeout for receiving the headers of a request over HTTP/1.1.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout over HTTP/1.1 from the end of a response to the complete headers of the next request: hyper has one time for the
+/// pause and the headers. It is longer than clients keep an idle connection (90 s in client-go and in hyper's client): a server
+/// that closes first can close while a request is on its way. Clients that do not authenticate have shorter limits (`connections`).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Interval of the pings on a connection over HTTP/2, as in kube-apiserver (`http2.Server` of Go, which client-go expects
 /// to be at most 30 s).
 const PING_INTERVAL: Duration = Duration::from_secs(30);

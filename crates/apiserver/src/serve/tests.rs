@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
-use http_body_util::Empty;
-use hyper::client::conn::http2;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -22,7 +22,7 @@ use crate::state::Options;
 use crate::tls::CertificateAuthority;
 
 /// Longer than each limit; a connection that is still open after this time has no limit.
-const STUCK: Duration = Duration::from_secs(120);
+const STUCK: Duration = Duration::from_secs(180);
 const TOKEN: &str = "secret";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
 
@@ -142,6 +142,31 @@ async fn idle_connection_is_closed_after_60_seconds_unless_its_client_authentica
         ended = connection => panic!("the connection ended: {ended:?}"),
         () = sleep(Duration::from_secs(24 * 3600)) => {}
     }
+}
+
+/// client-go and hyper's client keep an idle connection for 90 s. If the server closed first, a request that is just being sent would be
+/// lost: `cannot list pods` after a load of 10 s, when the server closed after 10 s.
+#[tokio::test(start_paused = true)]
+async fn idle_http1_connection_is_kept_longer_than_clients_keep_theirs() {
+    let server = InMemory::new();
+    let stream = TokioIo::new(server.open_tls().await);
+    let (mut sender, connection) = http1::handshake(stream).await.expect("an HTTP/1.1 connection");
+    let connection = tokio::spawn(connection);
+    for pause in [0, 10, 60, 90] {
+        sleep(Duration::from_secs(pause)).await;
+        let request = Request::get("/version")
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(Empty::<Bytes>::new())
+            .expect("a request");
+        let response =
+            sender.send_request(request).await.unwrap_or_else(|error| panic!("after {pause} s: {error}"));
+        assert_eq!(response.status(), 200, "after {pause} s");
+        response.into_body().collect().await.expect("a body");
+    }
+    let begun = Instant::now();
+    let _ = timeout(STUCK, connection).await;
+    assert_limit(begun.elapsed(), Duration::from_secs(120), "without a further request");
 }
 
 #[tokio::test(start_paused = true)]
