@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use kube::api::{Api, Patch, PatchParams};
 use meshy_embedded::{Cluster, Options};
 use meshy_kube::{Apply, Kinds, Manager, manifest, wait};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -218,20 +219,23 @@ async fn only_proxies_of_clients_are_scraped_again_and_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn annotations_of_other_tools_stay_and_are_named() {
     let lab = Lab::start("others", false).await;
-    let services: kube::Api<k8s_openapi::api::core::v1::Service> =
-        kube::Api::namespaced(lab.cluster.client(), "default");
+    let services: Api<k8s_openapi::api::core::v1::Service> = Api::namespaced(lab.cluster.client(), "default");
     let theirs = serde_json::json!({"metadata": {"annotations": {"retry.linkerd.io/limit": "9"}}});
-    let params =
-        kube::api::PatchParams { field_manager: Some("kubectl-annotate".to_owned()), ..Default::default() };
-    services.patch("bounced-service", &params, &kube::api::Patch::Merge(theirs)).await.unwrap();
+    let params = PatchParams { field_manager: Some("kubectl-annotate".to_owned()), ..Default::default() };
+    services.patch("bounced-service", &params, &Patch::Merge(theirs)).await.unwrap();
     let text = lab.expect("retry apply --limit 3", 1).await;
-    assert!(
-        text.contains("field `.metadata.annotations.retry.linkerd.io/limit` is owned by `kubectl-annotate`"),
-        "{text}"
-    );
+    let owned = "field `.metadata.annotations.retry.linkerd.io/limit` is owned by `kubectl-annotate`";
+    assert!(text.contains(owned), "{text}");
     lab.expect("retry apply --limit 9", 0).await;
+    lab.apply(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: bounced-service-retry}\n\
+         spec: {parentRefs: [{group: core, kind: Service, name: bounced-service, port: 9090}]}\n",
+    )
+    .await;
     let text = lab.expect("retry delete", 0).await;
     assert!(text.contains("other tools wrote retry.linkerd.io/limit, which stays"), "{text}");
+    assert!(text.contains("kept the httproute `bounced-service-retry`, which"), "{text}");
+    lab.expect("policy delete httproute/bounced-service-retry", 0).await;
     lab.expect("retry apply --limit 3 --force", 0).await;
     let text = lab.expect("retry show", 0).await;
     assert!(text.contains("at most 3 times"), "{text}");

@@ -27,7 +27,7 @@ pub struct Args {
     /// The service's namespace
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// With a percentage: of each ten requests exactly that share fails
+    /// With a percentage: make the share exact by blocks of ten requests
     #[arg(long, requires = "change")]
     blocks: bool,
     /// The random seed, which makes the failures repeatable

@@ -205,8 +205,8 @@ async fn delete(context: &Context, args: PlacedArgs) -> anyhow::Result<Exit> {
         removed |= change.apply(&kinds, &options).await?.outcome == Outcome::Changed;
     }
     if on_route {
-        let change = PolicyChange::no_route(&objects::retry_route(name), namespace);
-        removed |= change.apply(&kinds, &options).await?.outcome == Outcome::Deleted;
+        let route = objects::retry_route(name);
+        removed |= target::delete_route(context, &kinds, (&route, namespace)).await?;
     }
     context.report.say(match removed {
         true => format!("retries of `{name}` removed"),

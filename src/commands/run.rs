@@ -122,6 +122,11 @@ impl Args {
     fn choice(&self, context: &Context, graph: &Graph) -> anyhow::Result<Choice> {
         let own = Choice::Own { like_linkerd: self.like_linkerd };
         let is_deployed = matches!(graph, Graph::Deployed(_));
+        if is_deployed && self.fresh {
+            return Err(anyhow!("a new cluster does not have the services of a scenario without a topology"))
+                .hint("without `--fresh` the scenario runs on the lab or on the cluster of `--context`")
+                .exit(Exit::Usage);
+        }
         if !is_deployed && (self.fresh || self.fast && !self.on_lab && context.context.is_none()) {
             return Ok(own);
         }

@@ -11,7 +11,7 @@ use crate::original_demo;
 use meshy_base::error::{Advise, Exit};
 use meshy_kube::{Kinds, Object};
 use meshy_metrics::routes::Service;
-use meshy_policy::policy::{self, Clients, Options, Outcome, PolicyChange, objects};
+use meshy_policy::policy::{self, Clients, Options, PolicyChange, objects};
 
 /// Flags of `meshy split`.
 #[derive(Debug, clap::Args)]
@@ -89,11 +89,12 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
             // A server that is not a Kubernetes API server must not look like a cluster without HTTPRoutes.
             kinds.resource("v1", "Service").await?;
             policy::restore_left(&kinds, &context.report).await?;
-            let options = Options { force: false, dry_run: false, deadline: context.deadline };
-            let change = PolicyChange::no_route(&objects::split_route(&name), &namespace);
-            let was = change.apply(&kinds, &options).await?.outcome == Outcome::Deleted;
-            let word = if was { "removed" } else { "not there" };
-            context.report.say(format!("split of `{name}` {word}"));
+            let route = objects::split_route(&name);
+            let was = target::delete_route(context, &kinds, (&route, &namespace)).await?;
+            context.report.say(match was {
+                true => format!("split of `{name}` removed"),
+                false => format!("`{name}` had no split that meshy created"),
+            });
             Ok(Exit::Done)
         }
         Command::Show(target) => show(context, &kinds, &target.or(original_demo::CALLER)).await,

@@ -5,8 +5,11 @@ use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::ResourceExt as _;
 use kube::api::Api;
 
+use crate::context::Context;
 use meshy_base::error::{Advise, Exit};
+use meshy_kube::Kinds;
 use meshy_metrics::routes::Service;
+use meshy_policy::policy::{Options, Outcome, PolicyChange};
 
 /// The service that is meant.
 #[derive(Debug, clap::Args)]
@@ -42,4 +45,24 @@ pub(super) fn port(service: &CoreService) -> anyhow::Result<u16> {
     let ports = service.spec.as_ref().and_then(|s| s.ports.as_ref());
     let first = ports.and_then(|p| p.first()).map(|p| p.port).and_then(|p| u16::try_from(p).ok());
     first.with_context(|| format!("service `{}` has no port", service.name_any()))
+}
+
+/// Deletes the HTTPRoute that a short form creates; one that another tool created is kept, with a warning. Returns whether
+/// it was deleted.
+///
+/// # Errors
+/// The API server does not respond or refuses.
+pub(super) async fn delete_route(
+    context: &Context,
+    kinds: &Kinds,
+    (name, namespace): (&str, &str),
+) -> anyhow::Result<bool> {
+    let change = PolicyChange::no_route(name, namespace);
+    if change.is_of_another_tool(kinds).await? {
+        let delete = format!("`meshy policy delete httproute/{name} -n {namespace}` deletes it");
+        context.report.warn(format!("kept the {}, which meshy did not create; {delete}", change.describe()));
+        return Ok(false);
+    }
+    let options = Options { force: false, dry_run: false, deadline: context.deadline };
+    Ok(change.apply(kinds, &options).await?.outcome == Outcome::Deleted)
 }

@@ -68,6 +68,9 @@ fn a_scenario_on_the_users_services_changes_them_for_its_steps_only() {
     write(&lab);
     lab.home.good("fault 500,200 bounced-service");
     let before = lab.state();
+    let output = lab.home.run("run ./own.yaml --fresh");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("a new cluster does not have the services"), "{}", said(&output));
     let output = lab.home.run("run ./own.yaml -o json");
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let run = document("run", &String::from_utf8_lossy(&output.stdout));

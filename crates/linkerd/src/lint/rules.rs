@@ -163,7 +163,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "retry-protocol",
         Error,
-        "`retry.linkerd.io/grpc` works with a GRPCRoute only, and `retry.linkerd.io/http` without one",
+        "`retry.linkerd.io/grpc` has an effect only on requests that follow a GRPCRoute, and `retry.linkerd.io/http` not on a GRPCRoute",
     ),
     rule_of(
         "route-field-unknown",

@@ -171,6 +171,14 @@ impl PolicyChange {
         self.place.describe()
     }
 
+    /// Returns whether the object exists and meshy did not create it.
+    ///
+    /// # Errors
+    /// The API server does not respond or refuses.
+    pub async fn is_of_another_tool(&self, kinds: &Kinds) -> anyhow::Result<bool> {
+        Ok(self.place.read(kinds.client()).await?.is_some_and(|there| !is_own(&there)))
+    }
+
     /// Makes the change, and captures the state before it. An object that meshy creates gets the label by which `down`
     /// finds it; one that was there stays whose it is.
     ///
@@ -283,8 +291,7 @@ impl PolicyChange {
         if captured.before.is_none() && self.place.part != Part::Whole {
             return Err(anyhow!("there is no {}", self.place.describe()));
         }
-        let own =
-            captured.before.as_ref().is_none_or(|b| b.labels().get(MANAGED_BY).is_some_and(|v| v == MESHY));
+        let own = captured.before.as_ref().is_none_or(is_own);
         let apply = Apply::new(kinds, Manager::Policy, options.deadline);
         let apply =
             apply.force(options.force).dry_run(options.dry_run).mark(own && self.place.part == Part::Whole);
@@ -332,6 +339,11 @@ impl PolicyChange {
         let gone = delete(kinds.client(), &self.place, &there, lifetime == Temporary).await?;
         Ok((if gone { Outcome::Deleted } else { Outcome::Absent }, Value::Null))
     }
+}
+
+/// Whether meshy created an object.
+fn is_own(object: &Object) -> bool {
+    object.labels().get(MANAGED_BY).is_some_and(|value| value == MESHY)
 }
 
 /// A key as a part of a JSON pointer.

@@ -76,6 +76,7 @@ async fn the_policy_that_is_predicted_is_the_one_that_wins() {
     assert_eq!(world.policy().await, Policy::DEFAULT_BUDGET);
     PolicyChange::no_profile(PROFILE, "default").apply(&world.kinds, &options(false)).await.unwrap();
     let gone = PolicyChange::no_route("bounced-service-retry", "default");
+    assert!(!gone.is_of_another_tool(&world.kinds).await.unwrap(), "meshy created the route");
     gone.apply(&world.kinds, &options(false)).await.unwrap();
     assert_eq!(world.policy().await, Policy::Limit { limit: 3 });
 }
@@ -89,7 +90,9 @@ async fn what_is_in_effect_is_read_with_one_request_for_each_kind() {
     let api_version = "gateway.networking.k8s.io/v1";
     let spec = json!({"parentRefs": [parent], "rules": [{}]});
     let route = json!({"apiVersion": api_version, "kind": "GRPCRoute", "metadata": metadata, "spec": spec});
-    world.applied("kubectl", route).await;
+    world.applied("kubectl", route.clone()).await;
+    let deletion = PolicyChange::no_object(&serde_json::from_value(route).unwrap());
+    assert!(deletion.is_of_another_tool(&world.kinds).await.unwrap(), "kubectl created the route");
     world.requests.lock().unwrap().clear();
     let mut about = About::read(&Kinds::new(world.kinds.client().clone()), &service(), None).await.unwrap();
     about.read_rest(&world.kinds).await.unwrap();
