@@ -17,7 +17,7 @@ use fake_api::{CONTEXT, FakeApi, Mode};
 use home::Home;
 
 /// Commands that read a cluster.
-const READ: [&str; 20] = [
+const READ: [&str; 21] = [
     "check --certs",
     "check",
     "outcomes --window 0s",
@@ -34,6 +34,7 @@ const READ: [&str; 20] = [
     "stat --window 0s",
     "stat svc --window 0s",
     "traffic --duration 1s --url http://web.default.svc:80/",
+    "traffic --duration 1s --url http://web.default:80/",
     "graph --window 0s",
     "policy breakers web",
     "policy migrate web",

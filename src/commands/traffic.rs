@@ -85,7 +85,7 @@ pub struct Args {
     /// Send from pods with the identity of a workload: deploy/NAME
     #[arg(long, value_name = "WORKLOAD")]
     from: Option<String>,
-    /// The namespace of the senders and the workload of --from [default: that of the service with the outcomes]; also of the service of --outcomes [default: that of --url, else default]
+    /// The namespace of the senders, of the workload of --from, and of the service of --outcomes [default: that of the Service in --url, else default]
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// Show the outcomes at this service, which the target calls [default: the target, or the service that a bounce calls]

@@ -148,11 +148,17 @@ pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Opt
     let client = context.client().await?;
     let Service { namespace, name } = &named.service;
     let services: Api<CoreService> = Api::namespaced(client.clone(), namespace);
-    // Who may not read Services there does not measure them either.
-    if services.get_opt(name).await.ok().flatten().is_some() {
-        return Ok(Some(named));
+    match services.get_opt(name).await {
+        Ok(Some(_)) => return Ok(Some(named)),
+        Ok(None) => {}
+        // A user without the right to read Services there cannot measure them either.
+        Err(error) if failure::is_forbidden(&error) => return Ok(None),
+        Err(error) => {
+            let asked = format!("cannot find out whether `{url}` names a service of the cluster");
+            return Err(error).context(asked).hint(OTHER_DNS);
+        }
     }
-    if has_namespace(&client, namespace).await {
+    if has_namespace(&client, namespace).await? {
         named.check(&client, url).await?;
     }
     Ok(None)
@@ -162,9 +168,14 @@ fn has_cluster(context: &Context) -> anyhow::Result<bool> {
     Ok(context.context.is_some() || context.lab()?.is_some())
 }
 
-async fn has_namespace(client: &kube::Client, name: &str) -> bool {
+/// Whether there is this namespace; false if the user has no right to read it.
+async fn has_namespace(client: &kube::Client, name: &str) -> anyhow::Result<bool> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    namespaces.get_metadata_opt(name).await.is_ok_and(|found| found.is_some())
+    match namespaces.get_metadata_opt(name).await {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) if failure::is_forbidden(&error) => Ok(false),
+        Err(error) => Err(error).context("cannot read the namespace"),
+    }
 }
 
 /// Checks each Service that a load is for, as pods find it, before any pod is made.
@@ -178,7 +189,7 @@ pub(super) async fn check(context: &Context, args: &Args, specs: &[TargetSpec]) 
         let client = context.client().await?;
         let checked = named.check(&client, &spec.url).await;
         let is_unclear = checked.is_err() && !named.sure;
-        let is_unclear = is_unclear && !has_namespace(&client, &named.service.namespace).await;
+        let is_unclear = is_unclear && !has_namespace(&client, &named.service.namespace).await?;
         report(context, if is_unclear { checked.hint(OTHER_DNS) } else { checked }?);
     }
     Ok(())
