@@ -20,7 +20,7 @@ pub struct Args {
     /// Wait for a key before each step, on an empty screen
     #[arg(long)]
     present: bool,
-    /// Keep the embedded lab that the demo creates
+    /// Without a lab, first create an embedded lab and keep it
     #[arg(long)]
     keep: bool,
     /// With --fast: run on the existing lab, and restore its policies and faults at the end

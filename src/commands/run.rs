@@ -49,7 +49,7 @@ pub struct Args {
     /// Run on a new embedded cluster although a lab is up
     #[arg(long, conflicts_with = "keep")]
     pub(super) fresh: bool,
-    /// Keep the namespaces of the run, and the embedded lab if the run creates one; with --fast a new cluster ends with the run
+    /// Keep the namespaces of the run. Without a lab, first create an embedded lab and keep it (not with --fast)
     #[arg(long)]
     pub(super) keep: bool,
     /// Run only this step

@@ -38,7 +38,7 @@ pub(crate) struct GraphArgs {
     /// A disturbance that starts after 10s: down=8s, slow=3x:30s or load=2x:20s; the result is whether goodput recovers
     #[arg(long, value_name = "TRIGGER", requires = "topology")]
     trigger: Option<Trigger>,
-    /// The service of the trigger [default: the one that limits the capacity, else the last]
+    /// The service of the trigger [default: the first to have no free worker as the load grows; without `capacity`, the last in the file]
     #[arg(long, value_name = "SERVICE", requires = "trigger")]
     at: Option<String>,
     /// How often the graph is simulated

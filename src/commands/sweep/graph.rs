@@ -33,7 +33,7 @@ pub(super) struct GraphArgs {
     topology: Option<String>,
     #[command(flatten)]
     timeouts: EdgeTimeouts,
-    /// The service whose attempts are shown [default: the one that limits the capacity, else the last]
+    /// The service whose attempts are shown [default: the first to have no free worker as the load grows; without `capacity`, the last in the file]
     #[arg(long, value_name = "SERVICE", requires = "topology")]
     at: Option<String>,
     /// How often each point is simulated
