@@ -137,13 +137,23 @@ pub async fn with_pods(client: &kube::Client, namespace: &str) -> anyhow::Result
 /// # Errors
 /// It is not there; the API fails.
 pub async fn namespace(client: &kube::Client, name: &str) -> anyhow::Result<()> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.get_metadata_opt(name).await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(anyhow!("there is no namespace `{name}`"))
+    match has_namespace(client, name).await? {
+        Some(false) => Err(anyhow!("there is no namespace `{name}`"))
             .hint("`meshy stat ns` lists those with pods")
             .exit(Exit::Usage),
-        Err(error) if failure::is_forbidden(&error) => Ok(()),
+        Some(true) | None => Ok(()),
+    }
+}
+
+/// Returns whether a namespace is there; none for a user without the right to read it.
+///
+/// # Errors
+/// The API fails.
+pub async fn has_namespace(client: &kube::Client, name: &str) -> anyhow::Result<Option<bool>> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    match namespaces.get_metadata_opt(name).await {
+        Ok(found) => Ok(Some(found.is_some())),
+        Err(error) if failure::is_forbidden(&error) => Ok(None),
         Err(error) => Err(error).context("cannot read the namespace"),
     }
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, anyhow};
-use k8s_openapi::api::core::v1::{Namespace, Service as CoreService};
+use k8s_openapi::api::core::v1::Service as CoreService;
 use kube::api::Api;
 use meshy_base::error::{Advise as _, Exit};
 use meshy_kube::failure;
@@ -158,7 +158,7 @@ pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Opt
             return Err(error).context(asked).hint(OTHER_DNS);
         }
     }
-    if has_namespace(&client, namespace).await? {
+    if services::has_namespace(&client, namespace).await? == Some(true) {
         named.check(&client, url).await?;
     }
     Ok(None)
@@ -166,16 +166,6 @@ pub(super) async fn named_in(context: &Context, url: &str) -> anyhow::Result<Opt
 
 fn has_cluster(context: &Context) -> anyhow::Result<bool> {
     Ok(context.context.is_some() || context.lab()?.is_some())
-}
-
-/// Whether there is this namespace; false if the user has no right to read it.
-async fn has_namespace(client: &kube::Client, name: &str) -> anyhow::Result<bool> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    match namespaces.get_metadata_opt(name).await {
-        Ok(found) => Ok(found.is_some()),
-        Err(error) if failure::is_forbidden(&error) => Ok(false),
-        Err(error) => Err(error).context("cannot read the namespace"),
-    }
 }
 
 /// Checks each Service that a load is for, as pods find it, before any pod is made.
@@ -189,7 +179,8 @@ pub(super) async fn check(context: &Context, args: &Args, specs: &[TargetSpec]) 
         let client = context.client().await?;
         let checked = named.check(&client, &spec.url).await;
         let is_unclear = checked.is_err() && !named.sure;
-        let is_unclear = is_unclear && !has_namespace(&client, &named.service.namespace).await?;
+        let is_unclear =
+            is_unclear && services::has_namespace(&client, &named.service.namespace).await? != Some(true);
         report(context, if is_unclear { checked.hint(OTHER_DNS) } else { checked }?);
     }
     Ok(())
