@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use super::explain;
-use meshy_kube::{MANAGED_BY, MESHY};
+use meshy_kube::is_from_meshy;
 
 /// The embedded cluster's mark on what only shows as an object.
 pub(super) const BUILT_IN: &str = "meshy.dev/built-in";
@@ -30,7 +30,7 @@ impl Readiness {
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let counted = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
         let built_in = deployment.annotations().contains_key(BUILT_IN);
-        let is_ours = built_in || deployment.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY);
+        let is_ours = built_in || is_from_meshy(deployment);
         if built_in {
             // It has no pods.
             return Self { ready: counted, wanted, why: None, is_ours };
@@ -63,6 +63,7 @@ fn is_ready(pod: &Pod) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use meshy_kube::{MANAGED_BY, MESHY};
     use serde_json::{Value, json};
 
     use super::*;

@@ -3,11 +3,10 @@
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::{Namespace, Service as CoreService, ServicePort};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use meshy_base::error::{Advise as _, Exit};
 use meshy_experiment::scenario::{Scenario, Variant};
-use meshy_kube::{Kinds, MANAGED_BY, MESHY};
+use meshy_kube::{Kinds, is_from_meshy};
 use meshy_lab::deploy::{self, Bundle, topology};
 use meshy_lab::{Env, addons::ingress_nginx};
 use meshy_policy::policy::Session;
@@ -140,7 +139,7 @@ async fn claim(client: &kube::Client, name: &str) -> anyhow::Result<bool> {
     let api: Api<Namespace> = Api::all(client.clone());
     let found = api.get_opt(name).await.with_context(|| format!("cannot read namespace `{name}`"))?;
     let Some(found) = found else { return Ok(true) };
-    if found.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY) {
+    if is_from_meshy(&found) {
         return Ok(false);
     }
     Err(anyhow!("the scenario needs namespace `{name}`, which exists and was not created by meshy"))

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 pub use super::conflict::Conflict;
 use super::rank::{self, Rank};
-use super::{Kinds, MANAGED_BY, MESHY, Object, conflict, manifest, wait};
+use super::{Kinds, MANAGED_BY, MESHY, Object, conflict, is_from_meshy, manifest, wait};
 use crate::failure::{self, words_of};
 use meshy_base::error::{Advise, Exit};
 
@@ -213,7 +213,7 @@ impl Apply {
         let name = object.name_any();
         let there = api.get_metadata_opt(&name).await;
         let there = there.with_context(|| format!("cannot look at {}", manifest::describe(object)))?;
-        Ok(there.is_some_and(|o| o.labels().get(MANAGED_BY).map(String::as_str) != Some(MESHY)))
+        Ok(there.is_some_and(|there| !is_from_meshy(&there)))
     }
 
     /// Sends one apply. Asks for the metadata alone in return: the rest would only be read to be thrown away.

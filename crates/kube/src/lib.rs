@@ -36,3 +36,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// The value of [`MANAGED_BY`] and the field manager of manifests.
 pub const MESHY: &str = "meshy";
+
+/// Returns whether meshy created an object: its label [`MANAGED_BY`] names meshy.
+pub fn is_from_meshy(object: &impl kube::ResourceExt) -> bool {
+    object.labels().get(MANAGED_BY).is_some_and(|by| by == MESHY)
+}

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use meshy_base::error::Exit;
-use meshy_kube::{Kinds, MANAGED_BY, MESHY, Object, delete, manifest};
+use meshy_kube::{Kinds, Object, delete, is_from_meshy, manifest};
 use meshy_lab::deploy::Bundle;
 use meshy_lab::lab;
 
@@ -55,7 +55,7 @@ async fn kept(client: &kube::Client, name: &str) -> anyhow::Result<Option<&'stat
     let Some(namespace) = namespaces.get_opt(name).await.context("cannot read namespaces")? else {
         return Ok(None);
     };
-    if namespace.labels().get(MANAGED_BY).map(String::as_str) != Some(MESHY) {
+    if !is_from_meshy(&namespace) {
         return Ok(Some("meshy did not create it"));
     }
     let any = ListParams::default().limit(1);

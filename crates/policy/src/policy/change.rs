@@ -14,7 +14,7 @@ use super::owners::{self, Part};
 use super::revert::{self, Reverted};
 use super::write::{delete, patch};
 use meshy_base::error::Advise as _;
-use meshy_kube::{Apply, Kinds, MANAGED_BY, MESHY, Manager, Object, manifest};
+use meshy_kube::{Apply, Kinds, Manager, Object, is_from_meshy, manifest};
 use meshy_metrics::routes::Service;
 
 /// The API version of HTTPRoutes that meshy writes.
@@ -176,7 +176,7 @@ impl PolicyChange {
     /// # Errors
     /// The API server does not respond or refuses.
     pub async fn is_of_another_tool(&self, kinds: &Kinds) -> anyhow::Result<bool> {
-        Ok(self.place.read(kinds.client()).await?.is_some_and(|there| !is_own(&there)))
+        Ok(self.place.read(kinds.client()).await?.is_some_and(|there| !is_from_meshy(&there)))
     }
 
     /// Makes the change, and captures the state before it. An object that meshy creates gets the label by which `down`
@@ -291,7 +291,7 @@ impl PolicyChange {
         if captured.before.is_none() && self.place.part != Part::Whole {
             return Err(anyhow!("there is no {}", self.place.describe()));
         }
-        let own = captured.before.as_ref().is_none_or(is_own);
+        let own = captured.before.as_ref().is_none_or(is_from_meshy);
         let apply = Apply::new(kinds, Manager::Policy, options.deadline);
         let apply =
             apply.force(options.force).dry_run(options.dry_run).mark(own && self.place.part == Part::Whole);
@@ -339,11 +339,6 @@ impl PolicyChange {
         let gone = delete(kinds.client(), &self.place, &there, lifetime == Temporary).await?;
         Ok((if gone { Outcome::Deleted } else { Outcome::Absent }, Value::Null))
     }
-}
-
-/// Whether meshy created an object.
-fn is_own(object: &Object) -> bool {
-    object.labels().get(MANAGED_BY).is_some_and(|value| value == MESHY)
 }
 
 /// A key as a part of a JSON pointer.

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::ResourceExt as _;
 use kube::api::{Api, DeleteParams};
 use tokio::time::{Instant, sleep};
 
 use meshy_base::error::Advise as _;
-use meshy_kube::{MANAGED_BY, MESHY};
+use meshy_kube::is_from_meshy;
 
 /// How long a deletion may take; the cluster completes a longer one by itself. A namespace of four meshed services took 11 s on a
 /// busy KinD, and more than 40 s when other programs needed the machine.
@@ -20,7 +19,7 @@ pub(super) async fn delete(client: &kube::Client, name: &str) -> anyhow::Result<
     let api: Api<Namespace> = Api::all(client.clone());
     let found = api.get_opt(name).await.with_context(|| format!("cannot read namespace `{name}`"))?;
     let Some(found) = found else { return Ok(false) };
-    if found.labels().get(MANAGED_BY).is_none_or(|by| by != MESHY) {
+    if !is_from_meshy(&found) {
         return Err(anyhow!("namespace `{name}` was not created by meshy and is left as it is"));
     }
     let deleted = api.delete(name, &DeleteParams::default()).await;

@@ -2,12 +2,12 @@
 
 use anyhow::{Context as _, anyhow};
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
 use kube::api::Api;
-use kube::{Client, ResourceExt as _};
 
 use super::NAMESPACE;
 use meshy_base::error::{Advise, Exit};
-use meshy_kube::{MANAGED_BY, MESHY};
+use meshy_kube::is_from_meshy;
 
 /// What is found in the control plane's namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub async fn find(client: &Client) -> anyhow::Result<Found> {
     let settings: serde_json::Value =
         settings.and_then(|text| serde_yaml::from_str(text).ok()).unwrap_or_default();
     let version = settings["linkerdVersion"].as_str().unwrap_or("of an unknown version").to_owned();
-    let ours = map.labels().get(MANAGED_BY).map(String::as_str) == Some(MESHY);
+    let ours = is_from_meshy(&map);
     Ok(if ours { Found::Ours { version } } else { Found::Foreign { version } })
 }
 

@@ -6,7 +6,7 @@ use kube::api::Api;
 use kube::{Client, ResourceExt as _};
 
 use meshy_base::error::{Advise, Exit};
-use meshy_kube::{MANAGED_BY, MESHY, Object, manifest};
+use meshy_kube::{Object, is_from_meshy, manifest};
 
 /// What is applied to a cluster without them.
 pub(super) const DEFINITIONS: &[&str] = &[
@@ -61,7 +61,7 @@ pub async fn find(client: &Client, tested: Tested<'_>) -> anyhow::Result<Definit
     let there =
         definitions.get_opt(HTTP_ROUTES).await.context("cannot look for Gateway API's definitions")?;
     let Some(there) = there else { return Ok(Definitions::Absent) };
-    if there.labels().get(MANAGED_BY).map(String::as_str) == Some(MESHY) {
+    if is_from_meshy(&there) {
         return Ok(Definitions::Ours);
     }
     let version = there.annotations().get(BUNDLE_VERSION).map_or("without a version", String::as_str);
