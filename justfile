@@ -19,7 +19,7 @@ ci:
 
 # One static binary for this machine's architecture, in target/*-linux-musl/dist or, with glibc, target/*-linux-gnu/dist.
 dist:
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --target "$(rustc -vV | sed -n 's/^host: //p')"
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --no-default-features --profile dist --target "$(rustc -vV | sed -n 's/^host: //p')"
 
 # Advisories, licences and sources of the dependencies (needs cargo-deny).
 deny:

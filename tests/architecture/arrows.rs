@@ -19,6 +19,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meshy-graph", &["meshy-topology"]),
     ("meshy-apiserver", &["meshy-net"]),
     ("meshy-dataplane", &["meshy-net"]),
+    ("dataplane-bench", &["meshy-dataplane", "meshy-net"]),
+    ("dataplane-tests", &[]),
     (
         "meshy-embedded",
         &["meshy-apiserver", "meshy-dataplane", "meshy-linkerd", "meshy-net", "minimal-service"],

@@ -30,6 +30,7 @@ mod pods;
 mod program;
 mod programs;
 mod service_table;
+mod task;
 
 /// The Kubernetes version that the API and the node report.
 pub(crate) const KUBERNETES_VERSION: &str = "1.35";

@@ -9,6 +9,8 @@ use meshy_apiserver::LocalClient;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::task;
+
 /// How often the process is measured.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Maximum processor time of an idle process between two measurements. A lab with a viewer needs 5 % of a core.
@@ -71,7 +73,7 @@ impl Peaks {
 
 /// Starts the task that gives memory back. Elsewhere than on Linux it ends at once.
 pub(crate) fn start(api: LocalClient, tasks: &mut JoinSet<()>) {
-    tasks.spawn(async move {
+    task::start(tasks, async move {
         let Some(mut peaks) = usage().map(Peaks::starting_at) else { return };
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -36,6 +36,7 @@ use crate::events::{Component, EventType};
 use crate::network::PodNetwork;
 use crate::object::ObjectExt;
 use crate::pods::{is_bound, is_finished};
+use crate::task;
 use object::MAX_PODS;
 
 /// Namespace and name of a pod.
@@ -86,7 +87,7 @@ impl Kubelet {
     /// Runs the pods of the API until the set is dropped.
     pub(crate) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         let (kubelet, mut changes) = (self.clone(), self.context.api.watch::<Pod>());
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             // The tasks of all pods end with this one.
             let mut workers = JoinSet::new();
             while let Some(change) = changes.next().await {
@@ -134,7 +135,7 @@ impl Kubelet {
         match pod::admit(&self.context, pod) {
             Ok((worker, context)) => {
                 self.pods().insert(key, worker.clone());
-                workers.spawn(pod::run(worker, context));
+                task::start(workers, pod::run(worker, context));
             }
             Err(error) => tracing::error!(pod = key.1, %error, "cannot admit the pod"),
         }

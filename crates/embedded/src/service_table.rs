@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::api::{Api, Change};
 use crate::network::{Fabric, ServiceEntry};
 use crate::object::ObjectExt;
+use crate::task;
 use state::State;
 pub(crate) use state::{ReadyEndpoint, ReadyEndpoints};
 
@@ -35,7 +36,7 @@ impl ServiceTable {
     pub(crate) fn start(self: &Arc<Self>, api: &Api, tasks: &mut JoinSet<()>) {
         let (table, mut services, mut slices) =
             (self.clone(), api.watch::<Service>(), api.watch::<EndpointSlice>());
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             loop {
                 tokio::select! {
                     Some(change) = services.next() => table.apply_service(&change),

@@ -19,9 +19,9 @@ pub(crate) fn sources(folder: &Path, text: &mut String) {
 #[test]
 fn every_rule_names_an_existing_test_or_is_listed_as_a_difference() {
     let mut code = String::new();
-    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in ["src", "tests", "../embedded/src", "../embedded/tests", "../linkerd/src"] {
-        sources(&crate_folder.join(folder), &mut code);
+    let folder_of_tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["dataplane", "../src", "../../embedded/src", "../../embedded/tests", "../../linkerd/src"] {
+        sources(&folder_of_tests.join(folder), &mut code);
     }
     let (rules, differences) = RULES.split_once("## Differences").expect("the rules and the differences");
     let (mut numbers, mut with_tests) = (0, 0);

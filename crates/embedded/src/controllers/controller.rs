@@ -12,6 +12,7 @@ use super::queue::{Key, Queue};
 use crate::api::{Api, ApiError, Typed};
 use crate::events::EventRecorder;
 use crate::object::ObjectExt;
+use crate::task;
 
 /// The longest delay before a failed reconciliation is repeated.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ impl<'a> Controller<'a> {
     /// Watches a kind; `key_of` returns the object to reconcile after a change, if any.
     pub(crate) fn watch<K: Typed>(self, key_of: fn(&K) -> Option<Key>) -> Self {
         let (queue, mut changes) = (self.queue.clone(), self.context.api.watch::<K>());
-        self.tasks.spawn(async move {
+        task::start(self.tasks, async move {
             while let Some(change) = changes.next().await {
                 if let Some(key) = key_of(change.object()) {
                     queue.push(key);
@@ -78,7 +79,7 @@ impl<'a> Controller<'a> {
     {
         let Self { name, context, tasks, queue } = self;
         let handle = QueueHandle(queue.clone());
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             let mut failures: HashMap<Key, u32> = HashMap::new();
             let mut timers = Timers::default();
             loop {
@@ -132,7 +133,7 @@ impl Timers {
 
     fn push_later(&mut self, queue: &Arc<Queue>, key: Key, delay: Duration) {
         let (queue, later) = (queue.clone(), key.clone());
-        let timer = self.tasks.spawn(async move {
+        let timer = task::start(&mut self.tasks, async move {
             sleep(delay).await;
             queue.push(later);
         });

@@ -15,6 +15,7 @@ use super::queue::Key;
 use crate::api::{Api, ApiError, Deletion};
 use crate::object::{ObjectExt, controller_reference, selects, short_hash, string_map};
 use crate::pods;
+use crate::task;
 
 /// The label of an EndpointSlice with the name of its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -28,7 +29,7 @@ pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
         .start(|context, key| async move { reconcile(&context.api, &key).await });
     // A pod concerns each Service that selects it.
     let (mut pods, api) = (context.api.watch::<Pod>(), context.api.clone());
-    tasks.spawn(async move {
+    task::start(tasks, async move {
         while let Some(change) = pods.next().await {
             let pod = change.object();
             for service in api.list::<Service>(Some(pod.namespace())) {

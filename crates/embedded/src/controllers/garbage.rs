@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::api::{Api, ApiError, Change, Deletion, Kind, PartialObject};
 use crate::object::ObjectExt;
+use crate::task;
 
 const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 const ORPHAN_FINALIZER: &str = "orphan";
@@ -45,7 +46,7 @@ struct DependencyGraph {
 
 pub(super) fn start(api: &Api, tasks: &mut JoinSet<()>) {
     let (mut changes, api) = (api.watch_all(), api.clone());
-    tasks.spawn(async move {
+    task::start(tasks, async move {
         let mut graph = DependencyGraph::default();
         while let Some(change) = changes.next().await {
             let result = match change {

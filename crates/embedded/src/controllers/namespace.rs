@@ -7,6 +7,7 @@ use super::controller::{Action, Context, Controller};
 use super::queue::Key;
 use crate::api::{Api, ApiError, Change, Deletion, EVENTS};
 use crate::object::ObjectExt;
+use crate::task;
 
 /// The entry of `spec.finalizers` that this controller removes.
 const FINALIZER: &str = "kubernetes";
@@ -17,7 +18,7 @@ pub(super) fn start(context: &Context, tasks: &mut JoinSet<()>) {
         .start(|context, key| async move { reconcile(&context.api, &key).await });
     // The deletion of the last object in a namespace triggers the next reconciliation.
     let (mut changes, api) = (context.api.watch_all(), context.api.clone());
-    tasks.spawn(async move {
+    task::start(tasks, async move {
         while let Some(change) = changes.next().await {
             let Change::Deleted(object) = change else { continue };
             let namespace = object.namespace();

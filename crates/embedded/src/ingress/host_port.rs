@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::names::{CONTROLLER, NAMESPACE};
 use crate::network::{Fabric, PodNetwork, host};
 use crate::service_table::ServiceTable;
+use crate::task;
 
 /// How long a connection waits for a ready ingress pod, which may be restarting.
 const READY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +28,7 @@ pub(crate) fn start(
     services: Arc<ServiceTable>,
     tasks: &mut JoinSet<()>,
 ) {
-    tasks.spawn(async move {
+    task::start(tasks, async move {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {

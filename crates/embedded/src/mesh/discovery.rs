@@ -30,6 +30,7 @@ use crate::network::{Fabric, service_candidates};
 use crate::object::ObjectExt;
 use crate::pods;
 use crate::service_table::ServiceTable;
+use crate::task;
 
 /// Profiles by namespace and name; `None` for a profile that has been invalid since it was created.
 type Profiles = HashMap<(String, String), Option<Arc<Profile>>>;
@@ -87,16 +88,16 @@ impl Mesh {
     /// Follows profiles, routes and Services until the set is dropped.
     pub(crate) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         let authority = self.authority.clone();
-        tasks.spawn(async move { authority.rotate().await });
+        task::start(tasks, async move { authority.rotate().await });
         let (mesh, mut changes) = (self.clone(), self.api.watch_json(SERVICE_PROFILES));
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             while let Some(change) = changes.next().await {
                 mesh.apply_profile(&change);
             }
         });
         for (resource, kind, translate) in ROUTES {
             let (mesh, mut changes) = (self.clone(), self.api.watch_json(resource));
-            tasks.spawn(async move {
+            task::start(tasks, async move {
                 while let Some(change) = changes.next().await {
                     mesh.apply_route(kind, &change, translate);
                 }
@@ -106,10 +107,10 @@ impl Mesh {
         self.egress.start(tasks);
         for routes in route_status::kinds() {
             let api = self.api.clone();
-            tasks.spawn(async move { route_status::follow(&api, &routes).await });
+            task::start(tasks, async move { route_status::follow(&api, &routes).await });
         }
         let (mesh, mut changes) = (self.clone(), self.api.watch::<Service>());
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             while let Some(change) = changes.next().await {
                 let service = change.object();
                 mesh.refresh(&(service.namespace().to_owned(), service.name().to_owned()));

@@ -19,6 +19,7 @@ use super::routes::{ParentKey, ParentKind};
 use super::shared::{key, lock};
 use crate::api::{Api, Change, EGRESS_NETWORKS};
 use crate::network::is_cluster_address;
+use crate::task;
 
 /// The namespace whose EgressNetworks apply to all namespaces.
 const GLOBAL_NAMESPACE: &str = "linkerd-egress";
@@ -57,7 +58,7 @@ impl Egress {
     /// Follows the EgressNetworks.
     pub(super) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         let (egress, mut changes) = (self.clone(), self.api.watch_json(EGRESS_NETWORKS));
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             while let Some(change) = changes.next().await {
                 let key = key(change.object());
                 let parsed = match &change {

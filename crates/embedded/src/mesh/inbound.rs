@@ -24,6 +24,7 @@ use super::routes::{ParentKey, ParentKind};
 use super::shared::{key, lock};
 use crate::api::{Api, Change};
 use crate::object::ObjectExt;
+use crate::task;
 use authorize::{by_default, by_policies, by_route_policies, by_server_authorizations, identity};
 use objects::KINDS;
 
@@ -104,7 +105,7 @@ impl Inbound {
     pub(super) fn start(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
         for kind in KINDS {
             let (inbound, mut changes) = (self.clone(), self.api.watch_json(kind.clone()));
-            tasks.spawn(async move {
+            task::start(tasks, async move {
                 while let Some(change) = changes.next().await {
                     let object = match &change {
                         Change::Applied(object) => Some(object.value()),
@@ -116,7 +117,7 @@ impl Inbound {
             });
         }
         let (inbound, mut changes) = (self.clone(), self.api.watch::<Namespace>());
-        tasks.spawn(async move {
+        task::start(tasks, async move {
             while changes.next().await.is_some() {
                 inbound.refresh();
             }

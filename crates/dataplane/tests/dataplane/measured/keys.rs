@@ -15,7 +15,7 @@ static MEASURED: LazyLock<String> = LazyLock::new(|| table("linkerd-row-keys.txt
 static DIFFERENT: LazyLock<String> = LazyLock::new(|| table("linkerd-row-keys-different.txt"));
 
 fn table(name: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dataplane");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dataplane");
     fs::read_to_string(folder.join(name)).expect("a table")
 }
 
