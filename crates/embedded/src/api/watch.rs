@@ -32,10 +32,13 @@ impl<T> Change<T> {
 /// A stream of changes.
 pub(crate) struct Changes<T> {
     receiver: mpsc::Receiver<Stored>,
-    convert: Box<dyn Fn(&Kind, &StoredObject) -> Option<T> + Send + Sync>,
+    convert: Box<Convert<T>>,
     /// The tasks that feed the stream end with it.
     _tasks: JoinSet<()>,
 }
+
+/// Makes the object of a stream from a stored one, or skips it.
+type Convert<T> = dyn Fn(&Kind, &StoredObject) -> Option<T> + Send + Sync;
 
 /// A change of a stored object of a kind.
 type Stored = (Arc<Kind>, Change<StoredObject>);
