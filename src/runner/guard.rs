@@ -85,7 +85,7 @@ fn attempts(object: &Object) -> f64 {
             let ratio = object.data["spec"]["retryBudget"]["retryRatio"].as_f64().unwrap_or(0.2);
             if retries { 1.0 + ratio } else { 1.0 }
         }
-        _ if annotation(names::RETRY_HTTP).is_some() => {
+        _ if annotation(names::RETRY_HTTP).or(annotation(names::RETRY_GRPC)).is_some() => {
             1.0 + annotation(names::RETRY_LIMIT).and_then(|limit| limit.parse().ok()).unwrap_or(1.0)
         }
         _ => 1.0,
@@ -109,6 +109,9 @@ mod tests {
             "retryBudget": {"retryRatio": 0.5}}}));
         let (a, b) = (annotated("a"), annotated("b"));
         assert_eq!(worst_amplification(&[&a, &b, &profile]), 13.5);
+        let grpc = object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "d", "annotations":
+            {"retry.linkerd.io/grpc": "unavailable", "retry.linkerd.io/limit": "3"}}}));
+        assert_eq!(worst_amplification(&[&grpc]), 4.0);
         assert_eq!(worst_amplification(&[]), 1.0);
     }
 }

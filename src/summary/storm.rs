@@ -23,7 +23,7 @@ pub fn of_storms(steps: &[Step]) -> String {
     let mut text = rows.render();
     text.push_str(
         "\nPEAK: attempts at the disturbed service. WASTED: its work whose client had disconnected.\n\n\
-         Goodput by the second of arrival, from none to all (▁ to █):\n",
+         Goodput by the second in which requests were to start, from none to all (▁ to █):\n",
     );
     let widest = storms.iter().map(|(step, _)| variant(step).chars().count()).max().unwrap_or(0);
     for (step, storm) in &storms {

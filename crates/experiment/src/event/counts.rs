@@ -115,7 +115,7 @@ pub struct Totals {
     /// At the services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceCounts>,
-    /// Goodput by second of arrival, from the start of the step.
+    /// Goodput of the requests that were to start in each second, from the start of the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<ArrivalSecond>,
     /// Why requests are missing at the sender: a line per sender that died.

@@ -14,12 +14,13 @@ static ROUTES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../linkerd/routes"
 static PROFILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../linkerd/service-profiles");
 
 /// The kinds that a policy file may contain. Of a Service only the annotations are applied.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "ServiceProfile",
     "HTTPRoute",
     "GRPCRoute",
     "Server",
     "AuthorizationPolicy",
+    "ServerAuthorization",
     "MeshTLSAuthentication",
     "NetworkAuthentication",
     "HTTPLocalRateLimitPolicy",
