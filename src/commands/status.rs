@@ -110,7 +110,7 @@ async fn status(context: &Context, record: &Record) -> Status {
         miss(failure::plain(&error));
         Vec::new()
     });
-    parts.iter().filter(|p| !p.well).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
+    parts.iter().filter(|p| !p.ready).for_each(|p| miss(format!("{} is {}", p.name, p.state)));
     let mut status = Status {
         name: record.name.to_string(),
         provider: cluster::word(record.provider()),
@@ -201,7 +201,7 @@ fn text(status: &Status) -> String {
     let mut rows: Vec<[String; 3]> = Vec::new();
     for part in &status.parts {
         let state = part.address.as_ref().map_or(part.state.clone(), |a| format!("{}, {a}", part.state));
-        rows.push([part.name.clone(), mark(part.well), state]);
+        rows.push([part.name.clone(), mark(part.ready), state]);
     }
     for node in &status.nodes {
         let state = if node.ready { "Ready" } else { "not Ready" };
@@ -238,6 +238,6 @@ fn text(status: &Status) -> String {
     text
 }
 
-fn mark(well: bool) -> String {
-    if well { "ok" } else { "not ready" }.to_owned()
+fn mark(ready: bool) -> String {
+    if ready { "ok" } else { "not ready" }.to_owned()
 }

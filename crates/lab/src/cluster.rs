@@ -57,8 +57,8 @@ pub struct BuiltIn {
 pub struct Part {
     /// What it is, for example ``node `meshy-worker` ``.
     pub name: String,
-    /// Whether it is as it should be.
-    pub well: bool,
+    /// Whether it runs as it should.
+    pub ready: bool,
     /// Its state in words.
     pub state: String,
     /// Where it is reached, where that is of interest.

@@ -175,13 +175,13 @@ impl Embedded {
     }
 
     pub(super) fn parts(self, record: &Record) -> anyhow::Result<Vec<Part>> {
-        let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
-        Ok(vec![Part { name: CLUSTER.to_owned(), well, state, address: None }])
+        let (ready, state) = condition(running(&record.name)?.map(|process| process.pid));
+        Ok(vec![Part { name: CLUSTER.to_owned(), ready, state, address: None }])
     }
 
     pub(super) fn stopped_process(self, record: &Record) -> anyhow::Result<Option<String>> {
-        let (well, state) = condition(running(&record.name)?.map(|process| process.pid));
-        Ok((!well).then(|| format!("{CLUSTER} is {state}")))
+        let (ready, state) = condition(running(&record.name)?.map(|process| process.pid));
+        Ok((!ready).then(|| format!("{CLUSTER} is {state}")))
     }
 
     pub(super) async fn stop(self, env: &Env, record: &Record) -> anyhow::Result<()> {

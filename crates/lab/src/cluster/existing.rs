@@ -48,7 +48,7 @@ impl Existing {
 
     pub(super) fn parts(self, record: &Record) -> Vec<Part> {
         let name = format!("context `{}`", record.context);
-        vec![Part { name, well: true, state: "not created by meshy".to_owned(), address: None }]
+        vec![Part { name, ready: true, state: "not created by meshy".to_owned(), address: None }]
     }
 
     /// Returns the error of an act that only the cluster's owner can do.

@@ -274,16 +274,16 @@ impl Kind {
             let state = if record.made { "deleted since it was created" } else { "not created yet" };
             parts.push(Part {
                 name: format!("{missing} nodes"),
-                well: false,
+                ready: false,
                 state: state.into(),
                 address: None,
             });
         }
         let registry = registry::state(engine, &record.name).await?;
-        let (well, state) = registry.unwrap_or((false, "not there".to_owned()));
+        let (ready, state) = registry.unwrap_or((false, "not there".to_owned()));
         parts.push(Part {
             name: format!("registry `{}`", registry::name(&record.name)),
-            well,
+            ready,
             state,
             address: kind.registry_port.map(|p| format!("localhost:{p}")),
         });

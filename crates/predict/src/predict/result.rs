@@ -119,7 +119,7 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Returns the share of runs that did not end well: metastable or collapsed.
+    /// Returns the share of runs that ended metastable or collapsed.
     pub fn bad_ratio(&self) -> f64 {
         let bad = self.metastable_count + self.collapsed_count;
         ratio(bad, bad + self.recovered_count + self.stable_count)

@@ -58,7 +58,7 @@ pub(super) fn part(node: &Node, kind: &KindState) -> Part {
     };
     Part {
         name: format!("node `{}`", node.name),
-        well: node.running && moved.is_none(),
+        ready: node.running && moved.is_none(),
         state,
         address: node.address.clone(),
     }
