@@ -159,6 +159,15 @@ fn a_planted_arrow_is_found() {
     assert_eq!(violations(&found), ["meshy-apiserver → meshy-linkerd"]);
 }
 
+#[test]
+fn an_arrow_is_found_after_the_declaration_of_a_file_of_tests() {
+    let used = |path: &str, text: &str| used(&Source { path: path.to_owned(), text: text.to_owned() });
+    let declared = "#[cfg(test)]\nmod tests;\n\nuse meshy_linkerd::names;\n";
+    assert_eq!(used("crates/apiserver/src/serve.rs", declared), BTreeSet::from(["meshy-linkerd".to_owned()]));
+    let in_tests = "#[cfg(test)]\nmod tests {\n    use meshy_linkerd::names;\n}\n";
+    assert_eq!(used("crates/apiserver/src/serve.rs", in_tests), BTreeSet::new());
+}
+
 fn violations(found: &Arrows) -> Vec<String> {
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
     let mut wrong = Vec::new();
@@ -175,10 +184,8 @@ fn violations(found: &Arrows) -> Vec<String> {
 /// The crates of this workspace that a source names outside its tests.
 fn used(source: &Source) -> BTreeSet<String> {
     let name = Regex::new(r"\b(meshy_[a-z]+|minimal_service)::").expect("a pattern");
-    let text = source.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let is_test = source.path.ends_with("/tests.rs") || source.path.contains("/tests/");
-    let text = if is_test { "" } else { text };
-    name.captures_iter(text).map(|found| found[1].replace('_', "-")).filter(|name| is_member(name)).collect()
+    let text = sources::program(source);
+    name.captures_iter(&text).map(|found| found[1].replace('_', "-")).filter(|name| is_member(name)).collect()
 }
 
 fn is_member(name: &str) -> bool {

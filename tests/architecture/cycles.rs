@@ -43,6 +43,20 @@ fn a_planted_cycle_is_found() {
 }
 
 #[test]
+fn a_cycle_is_found_after_the_declaration_of_a_file_of_tests() {
+    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let planted = [
+        source("x/src/lib.rs", "mod a;\nmod b;\n"),
+        source("x/src/a.rs", "#[cfg(test)]\nmod tests;\n\nuse crate::b::B;\n"),
+        source("x/src/b.rs", "use crate::a::A;\n"),
+    ];
+    assert_eq!(circles(&siblings("x/", &planted)), ["a, b"]);
+    let in_tests = source("x/src/b.rs", "#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}\n");
+    let [parent, a, _] = planted;
+    assert_eq!(circles(&siblings("x/", &[parent, a, in_tests])), Vec::<String>::new());
+}
+
+#[test]
 fn a_cycle_through_an_item_that_the_parent_imports_is_found() {
     let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
     let planted = [
@@ -65,14 +79,14 @@ fn siblings(folder: &str, sources: &[Source]) -> Siblings {
     let modules: BTreeSet<Module> = sources.iter().map(|source| module(folder, &source.path)).collect();
     let imports = |source: &Source| {
         let from = module(folder, &source.path);
-        let found = local_imports(&from, program(source), &modules);
+        let found = local_imports(&from, &sources::program(source), &modules);
         (from, found)
     };
     let reexports: Reexports = sources.iter().map(imports).collect();
     let mut found = Siblings::new();
     for source in sources {
         let from = module(folder, &source.path);
-        for path in used(&from, program(source)) {
+        for path in used(&from, &sources::program(source)) {
             let to = defined_in(&path, &modules, &reexports);
             let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
             let (Some(a), Some(b)) = (from.get(common), to.get(common)) else { continue };
@@ -92,14 +106,6 @@ fn module(folder: &str, path: &str) -> Module {
     } else {
         path.split('/').filter(|part| *part != "mod").map(str::to_owned).collect()
     }
-}
-
-/// A file's text without its tests, which may use anything.
-fn program(source: &Source) -> &str {
-    if source.path.ends_with("tests.rs") || source.path.contains("/tests/") {
-        return "";
-    }
-    source.text.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
 }
 
 /// Returns the module that defines the item of a path: the deepest module in the path, or the module below it from which

@@ -1,18 +1,18 @@
 //! Promises of docs/architecture.md that the compiler does not hold: read from the sources.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::sources::{self, Source};
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of sources") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+/// The files that distinguish providers: `cluster`, and the definition of the lab's record, which has a state for each provider.
+const OWN: [&str; 4] = [
+    "crates/lab/src/cluster/",
+    "crates/lab/src/cluster.rs",
+    "crates/lab/src/lab/cluster_state.rs",
+    "crates/lab/src/lab/stored.rs",
+];
+
+/// What a line contains that distinguishes providers.
+const BRANCHES: [&str; 5] =
+    ["Provider::Embedded", "Provider::Kind", "Provider::Existing", "provider == \"", "\"embedded\" =>"];
 
 /// A lab that is made without a known provider names one; that is not a branch.
 fn only_names_it(line: &str) -> bool {
@@ -23,34 +23,35 @@ fn only_names_it(line: &str) -> bool {
 
 #[test]
 fn nothing_outside_cluster_asks_which_provider_it_is() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let src = root.join("crates/lab/src");
-    let mut all = Vec::new();
-    sources(&root.join("src"), &mut all);
-    sources(&src, &mut all);
-    assert!(all.len() > 100, "only {} files were read", all.len());
-    // The lab's record has a state for each provider: these files define it, and how it is stored.
-    let states = [src.join("lab/cluster_state.rs"), src.join("lab/stored.rs")];
-    let own = |path: &PathBuf| {
-        path.starts_with(src.join("cluster")) || *path == src.join("cluster.rs") || states.contains(path)
-    };
-    let mut found = Vec::new();
-    for path in all.iter().filter(|path| !own(path)) {
-        let text = fs::read_to_string(path).expect("a source");
-        // The tests at a file's end make records of any kind.
-        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (number, line) in text.lines().enumerate() {
-            let asks = [
-                "Provider::Embedded",
-                "Provider::Kind",
-                "Provider::Existing",
-                "provider == \"",
-                "\"embedded\" =>",
-            ];
-            if asks.iter().any(|word| line.contains(word)) && !only_names_it(line) {
-                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
-            }
-        }
-    }
+    let sources = sources::with_extension(&["rs"]);
+    let is_read = |path: &str| path.starts_with("src/") || path.starts_with("crates/lab/src/");
+    let read: Vec<&Source> = sources.iter().filter(|source| is_read(&source.path)).collect();
+    assert!(read.len() > 100, "only {} files were read", read.len());
+    let found: Vec<String> = read.into_iter().flat_map(branches).collect();
     assert!(found.is_empty(), "ask `cluster::Provider` instead:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_planted_branch_is_found() {
+    let found = |path: &str, text: &str| branches(&Source { path: path.to_owned(), text: text.to_owned() });
+    let branch = "if provider == Provider::Kind {\n";
+    assert_eq!(found("src/a.rs", branch), ["src/a.rs:1: if provider == Provider::Kind {"]);
+    let declared = format!("#[cfg(test)]\nmod tests;\n{branch}");
+    assert_eq!(found("src/a.rs", &declared), ["src/a.rs:3: if provider == Provider::Kind {"]);
+    assert_eq!(found("src/a.rs", &format!("#[cfg(test)]\nmod tests {{\n{branch}")), [""; 0]);
+    assert_eq!(found("crates/lab/src/cluster/kind.rs", branch), [""; 0]);
+    assert_eq!(found("src/a.rs", "Record::new(Provider::Kind)\n"), [""; 0]);
+}
+
+/// The lines of a program outside `cluster` that distinguish providers.
+fn branches(source: &Source) -> Vec<String> {
+    if OWN.iter().any(|own| source.path.starts_with(own)) {
+        return Vec::new();
+    }
+    let program = sources::program(source);
+    let lines = program.lines().enumerate();
+    lines
+        .filter(|(_, line)| BRANCHES.iter().any(|branch| line.contains(branch)) && !only_names_it(line))
+        .map(|(number, line)| format!("{}:{}: {}", source.path, number + 1, line.trim()))
+        .collect()
 }

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// A text file of the project.
 pub(crate) struct Source {
@@ -22,6 +25,40 @@ pub(crate) fn with_extension(extensions: &[&str]) -> Vec<Source> {
     collect(root(), extensions, &mut found);
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found
+}
+
+/// Returns a file's text without its tests, which may use anything: empty for a file of tests, without the line that declares
+/// such a file (`mod tests;`), and up to the module of tests at its end (`mod tests {`). The lines keep their numbers.
+pub(crate) fn program(source: &Source) -> String {
+    let path = &source.path;
+    if path.ends_with("tests.rs") || path.starts_with("tests/") || path.contains("/tests/") {
+        return String::new();
+    }
+    let text = DECLARED.replace_all(&source.text, "\n\n");
+    let end = AT_THE_END.find(&text).map_or(text.len(), |found| found.start());
+    text[..end].to_owned()
+}
+
+/// The declaration of a file of tests.
+static DECLARED: LazyLock<Regex> = LazyLock::new(|| pattern(r"\w+;\n"));
+
+/// The beginning of a module of tests in its file.
+static AT_THE_END: LazyLock<Regex> = LazyLock::new(|| pattern(r"\w+ \{"));
+
+fn pattern(module: &str) -> Regex {
+    Regex::new(&format!(r"(?m)^#\[cfg\(test\)\]\n(?:pub(?:\([a-z]+\))? )?mod {module}")).expect("a pattern")
+}
+
+#[test]
+fn only_tests_are_cut_from_a_program() {
+    let cut = |path: &str, text: &str| program(&Source { path: path.to_owned(), text: text.to_owned() });
+    let declared = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\npub(crate) mod more;\nfn f() {}\n";
+    assert_eq!(cut("src/a.rs", declared), "mod a;\n\n\n\n\nfn f() {}\n");
+    let both = "#[cfg(test)]\nmod file_tests;\nfn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() {}\n}\n";
+    assert_eq!(cut("src/a.rs", both), "\n\nfn f() {}\n");
+    let function = "#[cfg(test)]\nfn f() {}\nfn g() {}\n";
+    assert_eq!(cut("src/a.rs", function), function);
+    assert_eq!(cut("src/a/tests.rs", "fn f() {}\n"), "");
 }
 
 fn collect(folder: &Path, extensions: &[&str], found: &mut Vec<Source>) {
