@@ -35,7 +35,7 @@ pub struct RunCluster {
     /// The lab's name, else the context.
     pub lab: String,
     /// Whether its mesh is the built-in one of the embedded cluster.
-    pub stand_in: bool,
+    pub is_embedded: bool,
     /// Whether a client's proxy follows a new profile at once, and not only after five idle seconds.
     pub at_once: bool,
     /// Where its cluster comes from.
@@ -172,7 +172,7 @@ impl RunCluster {
                 client,
                 ingress: None,
                 lab: context.clone(),
-                stand_in: false,
+                is_embedded: false,
                 at_once: false,
                 provider: cluster::word(Provider::Existing),
                 deploy: deploy::Options::default(),
@@ -180,13 +180,13 @@ impl RunCluster {
                 own: None,
             });
         };
-        let stand_in = cluster::provider(lab.provider()).built_in().mesh;
+        let is_embedded = cluster::provider(lab.provider()).built_in().mesh;
         Ok(Self {
             client,
             ingress: cluster::ingress_port(&lab).map(|port| (Ipv4Addr::LOCALHOST, port).into()),
             provider: cluster::word(lab.provider()),
-            stand_in,
-            at_once: stand_in && !lab.like_linkerd(),
+            is_embedded,
+            at_once: is_embedded && !lab.like_linkerd(),
             deploy: deploy::Options::of(&lab),
             foreign: lab.is_foreign().then(|| lab.context.clone()),
             lab: lab.name.to_string(),
@@ -204,7 +204,7 @@ impl RunCluster {
             client: cluster.client(),
             ingress: Some(cluster.ingress_addr()),
             lab: own_name(&env.name),
-            stand_in: true,
+            is_embedded: true,
             at_once: !like_linkerd,
             provider: cluster::word(Provider::Embedded),
             deploy: deploy::Options::default(),

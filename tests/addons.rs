@@ -214,7 +214,7 @@ async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
     let silent = proof::first_silent(&kinds).await.unwrap();
     assert_eq!(silent.map(|(service, _)| service), Some("linkerd-proxy-injector"));
 
-    let (url, authority) = stand_in().await;
+    let (url, authority) = fake_webhooks().await;
     let bundle = base64::engine::general_purpose::STANDARD.encode(authority);
     let redirected = webhooks.into_iter().map(|hook| {
         let mut hook = json!(hook);
@@ -227,7 +227,7 @@ async fn the_proof_distinguishes_called_webhooks_from_silent_ones() {
 }
 
 /// A server that answers as Linkerd's webhooks would; gives its address and its authority.
-async fn stand_in() -> (String, String) {
+async fn fake_webhooks() -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate =
         rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();

@@ -72,7 +72,7 @@ async function report(engine, name, file) {
   }
 }
 
-/** The page of a lab, and a lesson on it: at each step what is asked, and at the end the result; the speaker's page beside it. */
+/** The page of a lab, and a lesson on it: at each step what is asked, and at the end the result; the speaker's page next to it. */
 async function live(engine, lesson) {
   const server = await served(["dashboard", "--no-open"], meshy);
   const pages = [];

@@ -52,7 +52,7 @@ fn write_summary(page: &mut String, run: &Run) -> std::fmt::Result {
         version("Kubernetes", &run.kubernetes),
         version("Linkerd", &run.linkerd)
     )?;
-    if cluster::is_stand_in(&run.provider) {
+    if cluster::is_embedded(&run.provider) {
         page.push_str(
             "<p class=\"about\">The embedded cluster stands in for Kubernetes and Linkerd. Counts and percentages \
              follow Linkerd's rules; its latencies are its own.</p>\n",

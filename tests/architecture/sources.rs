@@ -19,7 +19,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the files below the project's folder whose name ends in one of `extensions`, by path.
+/// Folders that contain no text of this project: build output, packages of other projects, inputs that a fuzzer found.
+const FOREIGN: [&str; 5] = ["target", "out", "node_modules", "vendor", "corpus"];
+
+/// Returns the files below the project's folder whose name ends in one of `extensions`, by path; the extension `` is that of a
+/// name without a dot (`justfile`).
 pub(crate) fn with_extension(extensions: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     collect(root(), extensions, &mut found);
@@ -65,20 +69,24 @@ fn collect(folder: &Path, extensions: &[&str], found: &mut Vec<Source>) {
     let entries = fs::read_dir(folder).expect("a folder of the project").flatten();
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_symlink() || name.starts_with('.') || matches!(name, "target" | "out" | "node_modules") {
+        let hidden = name.starts_with('.') && name != ".ci";
+        if path.is_symlink() || hidden || FOREIGN.contains(&name) {
             continue;
         }
         if path.is_dir() {
             collect(&path, extensions, found);
-        } else if extension(&path).is_some_and(|e| extensions.contains(&e)) {
-            let text = fs::read_to_string(&path).expect("a text file");
-            found.push(Source { path: relative(&path), text });
+        } else if extensions.contains(&extension(&path)) {
+            match fs::read_to_string(&path) {
+                Ok(text) => found.push(Source { path: relative(&path), text }),
+                // A program that a developer built has no extension either.
+                Err(error) => assert!(extension(&path).is_empty(), "{}: {error}", path.display()),
+            }
         }
     }
 }
 
-fn extension(path: &Path) -> Option<&str> {
-    path.extension()?.to_str()
+fn extension(path: &Path) -> &str {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default()
 }
 
 fn relative(path: &Path) -> String {

@@ -224,7 +224,7 @@ test("a scenario runs step by step, by keyboard, also without a page", async (en
     errors.length = 0;
     await page.keyboard.press("Enter");
     await until(page, () => document.querySelector('tr[data-step="no-retries"]') !== null);
-    // Nobody looks while the first step ends.
+    // The first step ends while no page is open.
     await page.close();
     await until(speaker, () => document.querySelector("#speaker-results").textContent.includes("no-retries"));
     const again = await open(engine, url);

@@ -206,7 +206,7 @@ pub fn word(provider: lab::Provider) -> &'static str {
 }
 
 /// Whether clusters of the provider that has this name simulate Kubernetes and Linkerd, which a report has to state.
-pub fn is_stand_in(word: &str) -> bool {
+pub fn is_embedded(word: &str) -> bool {
     word == self::word(lab::Provider::Embedded)
 }
 

@@ -269,7 +269,7 @@ pub(super) fn next(run_cluster: &RunCluster) -> String {
         ("meshy run --list", "the other scenarios"),
         ("meshy predict --rate 20", "what the same budget does at more load"),
     ];
-    match run_cluster.stand_in {
+    match run_cluster.is_embedded {
         true => lines.push(("meshy up --provider kind", "a lab with a real Linkerd; then the same command")),
         false => lines.push(("meshy down", "deletes the lab")),
     }
