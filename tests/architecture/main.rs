@@ -4,6 +4,7 @@
 
 mod arrows;
 mod bench;
+mod ci;
 mod cycles;
 mod errors;
 mod features;

@@ -1,17 +1,25 @@
-//! The report in a real browser without a screen, where there is one.
+//! The report in a real browser without a screen.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Renders the page light, dark and for print; skipped on stderr without Chromium.
-pub(crate) fn open(page: &Path) {
+use crate::home::Home;
+
+#[test]
+#[ignore = "needs chromium: tests/browser/run report"]
+fn the_report_of_a_demo_is_drawn_light_dark_and_for_print() {
+    let home = Home::new();
+    home.good("demo --fast");
+    home.good("report --out demo.html");
+    draw(&home.path().join("demo.html"));
+}
+
+/// Draws the page light, dark and for print, and checks what it contains.
+fn draw(page: &Path) {
     let found = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     });
-    let Some(browser) = found else {
-        crate::skip::skipped("no Chromium, so the report was not looked at");
-        return;
-    };
+    let browser = found.expect("Chromium is installed");
     let folder = tempfile::tempdir().expect("a folder");
     let run = |flags: &[&str]| {
         let mut command = Command::new(browser);

@@ -57,6 +57,5 @@ fn the_fast_demo_meets_its_expectations_and_leaves_a_run_and_no_process() {
     assert!(story.contains("expectations met"), "{story}");
     document("explain", &home.good("explain -o json"));
     document("report", &home.good("report --out demo.html -o json"));
-    crate::browser::open(&home.path().join("demo.html"));
     assert!(home.processes().is_empty(), "{:?}", home.processes());
 }

@@ -12,6 +12,4 @@ mod lab;
 mod restore;
 mod run;
 mod server;
-#[path = "../support/skip.rs"]
-mod skip;
 mod traffic;

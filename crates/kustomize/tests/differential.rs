@@ -1,7 +1,7 @@
 //! The same trees, and as many generated ones, built by kustomize itself: object by object the same.
 //!
-//! Needs the testbed: `MESHY_TESTBED=/path/to/testbed cargo test -p meshy-kustomize --test differential`. With
-//! `MESHY_RECORD=1` kustomize's verdicts on the trees are recorded again.
+//! Needs the testbed: `MESHY_TESTBED=/path/to/testbed cargo test -p meshy-kustomize --test differential -- --ignored`, as
+//! `tests/testbed.sh` does. With `MESHY_RECORD=1` kustomize's verdicts on the trees are recorded again.
 
 #[path = "support/corpus.rs"]
 mod corpus;
@@ -21,8 +21,9 @@ use serde_json::Value;
 const GENERATED: u64 = 60;
 
 #[test]
+#[ignore = "needs kustomize: tests/testbed.sh"]
 fn kustomize_still_gives_the_recorded_verdicts() {
-    let Some(kustomize) = kustomize() else { return };
+    let kustomize = kustomize();
     let mut verdicts = Verdicts::default();
     for tree in trees() {
         let verdict = run(&kustomize, &tree.start());
@@ -50,8 +51,9 @@ fn kustomize_still_gives_the_recorded_verdicts() {
 }
 
 #[test]
+#[ignore = "needs kustomize: tests/testbed.sh"]
 fn generated_trees_build_to_the_objects_that_kustomize_makes() {
-    let Some(kustomize) = kustomize() else { return };
+    let kustomize = kustomize();
     let mut verdicts = Verdicts::default();
     let mut built = 0;
     let generated = generated();
@@ -82,8 +84,9 @@ fn generated_trees_build_to_the_objects_that_kustomize_makes() {
 }
 
 #[test]
+#[ignore = "needs kustomize: tests/testbed.sh"]
 fn generated_patches_of_lists_merge_as_kustomize_merges_them() {
-    let Some(kustomize) = kustomize() else { return };
+    let kustomize = kustomize();
     let mut verdicts = Verdicts::default();
     let generated = generated();
     for seed in 0..generated {
@@ -102,16 +105,13 @@ fn generated() -> u64 {
     std::env::var("MESHY_GENERATED").map_or(GENERATED, |count| count.parse().expect("a number"))
 }
 
-/// Returns the testbed's kustomize; without a testbed the tests report that they are skipped.
-fn kustomize() -> Option<PathBuf> {
-    let Some(testbed) = std::env::var_os("MESHY_TESTBED") else {
-        eprintln!("skipped: no testbed (MESHY_TESTBED is not set)");
-        return None;
-    };
+/// Returns the testbed's kustomize.
+fn kustomize() -> PathBuf {
+    let testbed = std::env::var_os("MESHY_TESTBED").expect("MESHY_TESTBED is the testbed's folder");
     let unpacked = Command::new(Path::new(&testbed).join("unpack")).output().expect("the testbed unpacks");
     assert!(unpacked.status.success(), "{}", String::from_utf8_lossy(&unpacked.stderr));
     let folder = String::from_utf8(unpacked.stdout).expect("a path");
-    Some(Path::new(folder.lines().last().unwrap_or_default().trim()).join("kustomize"))
+    Path::new(folder.lines().last().unwrap_or_default().trim()).join("kustomize")
 }
 
 /// Returns the output of kustomize, or its error.

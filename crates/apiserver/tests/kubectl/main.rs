@@ -1,16 +1,13 @@
 //! Runs kubectl, helm and client-go against this server and against kube-apiserver, and compares exit code and output.
 //!
-//! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm and Go are not part of the testbed;
-//! their sessions are skipped with a message if they are not installed.
+//! `tests/testbed.sh` sets `MESHY_TESTBED_KUBECONFIG` and puts kubectl into `PATH`. helm and Go are not part of the testbed:
+//! if one is missing, `tests/testbed.sh` prints that it skips its tests.
 
 mod client_go;
 mod sessions;
-#[path = "../../../../tests/support/skip.rs"]
-mod skip;
 mod target;
 
 use sessions::{SESSIONS, Session};
-use skip::skipped;
 use target::Target;
 
 fn testbed() -> Target {
@@ -44,10 +41,6 @@ fn kubectl_behaves_as_with_kube_apiserver() {
 #[test]
 #[ignore = "needs helm and kube-apiserver: tests/testbed.sh"]
 fn helm_behaves_as_with_kube_apiserver() {
-    if !target::is_installed("helm") {
-        skipped("helm is not installed");
-        return;
-    }
     let (actual, expected) = (Target::embedded(), testbed());
     let mut found = Vec::new();
     for session in SESSIONS.iter().filter(|session| session.program == "helm") {
@@ -59,14 +52,8 @@ fn helm_behaves_as_with_kube_apiserver() {
 #[test]
 #[ignore = "needs Go, its modules and kube-apiserver: tests/testbed.sh"]
 fn client_go_behaves_as_with_kube_apiserver() {
-    let program = match client_go::build() {
-        Ok(program) => program,
-        Err(reason) => {
-            skipped(&reason);
-            return;
-        }
-    };
-    let found = differences(&client_go::session(program), &Target::embedded(), &testbed());
+    let session = client_go::session(client_go::build());
+    let found = differences(&session, &Target::embedded(), &testbed());
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n\n"));
 }
 
@@ -74,13 +61,6 @@ fn client_go_behaves_as_with_kube_apiserver() {
 #[test]
 #[ignore = "needs Go and its modules: tests/testbed.sh"]
 fn client_go_succeeds() {
-    let program = match client_go::build() {
-        Ok(program) => program,
-        Err(reason) => {
-            skipped(&reason);
-            return;
-        }
-    };
-    let output = Target::embedded().run(&client_go::session(program));
+    let output = Target::embedded().run(&client_go::session(client_go::build()));
     assert!(output.iter().all(|text| text.starts_with("exit status: 0\n")), "{output:#?}");
 }

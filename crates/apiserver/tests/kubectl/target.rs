@@ -16,11 +16,6 @@ pub(crate) struct Target {
     _server: Option<(tokio::runtime::Runtime, RunningServer)>,
 }
 
-/// Returns whether a program is in `PATH`.
-pub(crate) fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-}
-
 impl Target {
     /// Starts a server of this crate.
     pub(crate) fn embedded() -> Self {
