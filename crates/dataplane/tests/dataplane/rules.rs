@@ -33,7 +33,7 @@ fn every_rule_names_an_existing_test_or_is_listed_as_a_difference() {
         assert_eq!(number, numbers.to_string(), "rules are numbered in order");
         let tests: Vec<_> =
             rule.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2).collect();
-        let named = tests.iter().all(|name| code.contains(&format!("fn {name}(")));
+        let named = tests.iter().all(|name| is_test(&code, name));
         let is_difference = rule.ends_with("(differs)") && differences.contains(&format!("({number})"));
         let has_test = named && !tests.is_empty();
         with_tests += usize::from(has_test);
@@ -41,4 +41,32 @@ fn every_rule_names_an_existing_test_or_is_listed_as_a_difference() {
     }
     eprintln!("{numbers} rules, {with_tests} with tests");
     assert!(with_tests > 100, "{with_tests} rules with tests");
+}
+
+/// Whether a source defines a test of this name: a function below an attribute that makes it a test, and below no `#[ignore]`.
+fn is_test(code: &str, name: &str) -> bool {
+    let definition = format!("fn {name}(");
+    let ends = code.match_indices(&definition).map(|(at, _)| at);
+    let attributes = |end| {
+        let above = code[..end].rsplit('\n').skip(1).map(str::trim);
+        above.take_while(|line| line.starts_with("#[") || line.starts_with("//")).collect::<Vec<_>>()
+    };
+    ends.map(attributes).any(|lines| {
+        let starts =
+            |begins: &[&str]| lines.iter().any(|line| begins.iter().any(|begin| line.starts_with(begin)));
+        starts(&["#[test]", "#[tokio::test]", "#[tokio::test("]) && !starts(&["#[ignore"])
+    })
+}
+
+#[test]
+fn a_function_is_the_test_of_a_rule_only_with_a_test_attribute() {
+    assert!(is_test("#[test]\nfn it_works() {}\n", "it_works"));
+    assert!(is_test(
+        "    #[tokio::test(start_paused = true)]\n    // why\n    async fn it_works() {}\n",
+        "it_works"
+    ));
+    assert!(is_test("fn it_works() {}\n#[test]\nfn it_works() {}\n", "it_works"));
+    assert!(!is_test("#[test]\nfn first() {}\n\nfn it_works() {}\n", "it_works"));
+    assert!(!is_test("#[test]\n#[ignore = \"slow\"]\nfn it_works() {}\n", "it_works"));
+    assert!(!is_test("#[allow(dead_code)]\nfn it_works() {}\n", "it_works"));
 }
