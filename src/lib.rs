@@ -1,12 +1,12 @@
 //! meshy: a resilience lab for service meshes.
 //!
 //! ```text
-//! main → cli → commands ─┬→ ui
-//!                        ├→ cluster   where the cluster comes from: kind, existing, embedded
-//!                        ├→ addons    what is applied to it: ingress-nginx, Linkerd
-//!                        ├→ k8s       manifests, server-side apply, waits
-//!                        ├→ image     the test service's image and the registry's API
-//!                        └→ traffic, metrics, predict, report: the experiment
+//! main → cli → commands ─┬→ ui           terminal, tables, errors
+//!                        ├→ mesh         checks of a mesh, injection into workloads
+//!                        ├→ runner       scenarios: cluster, changes, load, counts, events
+//!                        ├→ measure      one measured load and the counts of the mesh
+//!                        ├→ report       a recorded run as one HTML file
+//!                        └→ the crates   labs, policies, metrics, load, predictions: docs/architecture.md
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]

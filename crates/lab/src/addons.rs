@@ -6,8 +6,8 @@
 //! template     YAML + values → objects       certificates   rcgen, read back from the cluster the second time
 //! ```
 //!
-//! Both are rendered by pure functions from the YAML under `manifests/ingress-nginx` and `linkerd`, so that a golden file
-//! can hold what comes out, and installed at the same time.
+//! Both are rendered by pure functions from the YAML under `manifests/ingress-nginx` and `linkerd`, so that tests
+//! check the objects without a cluster, and installed at the same time.
 
 use anyhow::Context as _;
 use kube::Client;

@@ -1,4 +1,4 @@
-//! The rendered manifests: held by golden files, and held to what each program needs.
+//! The rendered manifests have what each program needs.
 
 use std::collections::BTreeSet;
 
