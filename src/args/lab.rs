@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use meshy_embedded::parse_log_level;
 use meshy_lab::addons::{Ingress, Mesh, Request};
 use meshy_lab::cluster::Spec;
 
@@ -54,6 +55,9 @@ pub struct AddonArgs {
     /// The tag of Linkerd's images [default: the Linkerd tag that `meshy --version` prints]
     #[arg(long, value_name = "VERSION")]
     linkerd_version: Option<String>,
+    /// Log level of the proxies: error, warn, info, debug, trace, off, or such as warn,linkerd=debug; a pod's annotation overrides it [default: the lab's earlier choice, else info]
+    #[arg(long, value_name = "LEVEL", value_parser = proxy_log(), conflicts_with = "linkerd_manifest")]
+    proxy_log: Option<String>,
     /// Apply the output of `linkerd install` (a file, or `-`) instead of meshy's own manifests
     #[arg(long, value_name = "FILE")]
     linkerd_manifest: Option<PathBuf>,
@@ -76,6 +80,7 @@ impl AddonArgs {
             mesh: self.mesh,
             image_registry: self.image_registry,
             linkerd_version: self.linkerd_version,
+            proxy_log: self.proxy_log,
             linkerd_manifest: self.linkerd_manifest,
             linkerd_crds: self.linkerd_crds,
             identity: self.trust_anchor.zip(self.issuer),
@@ -99,6 +104,11 @@ pub fn mesh() -> impl TypedValueParser<Value = Mesh> {
     PossibleValuesParser::new(values).map(|value| if value == "none" { Mesh::None } else { Mesh::Linkerd })
 }
 
+/// Returns the parser of `--proxy-log`.
+fn proxy_log() -> impl TypedValueParser<Value = String> {
+    NonEmptyStringValueParser::new().try_map(|level| parse_log_level(&level).map(|_| level))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -120,5 +130,16 @@ mod tests {
         let none =
             Line::try_parse_from(["up", "--mesh", "none", "--ingress", "nginx"]).unwrap().flags.request();
         assert_eq!((none.mesh, none.ingress), (Some(Mesh::None), Some(Ingress::Nginx)));
+    }
+
+    #[test]
+    fn a_log_level_is_a_level_or_levels_of_targets() {
+        for level in ["warn", "warn,linkerd=info,hickory=error", "info,[{headers}]=off"] {
+            let line = Line::try_parse_from(["up", "--proxy-log", level]).unwrap();
+            assert_eq!(line.flags.request().proxy_log.as_deref(), Some(level));
+        }
+        for level in ["", "verbose", "warn,linkerd=loud"] {
+            assert!(Line::try_parse_from(["up", "--proxy-log", level]).is_err(), "{level}");
+        }
     }
 }

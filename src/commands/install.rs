@@ -57,6 +57,11 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         Addon::IngressNginx => built_in.ingress,
         Addon::Linkerd => built_in.mesh,
     }) {
+        if request.proxy_log.is_some() {
+            return Err(anyhow::anyhow!("the embedded cluster has its mesh built in"))
+                .hint("`meshy up --proxy-log LEVEL` sets the log level of its proxies")
+                .exit(Exit::Usage);
+        }
         context.report.say("unchanged: the embedded cluster has it built in");
         return Ok(Exit::Done);
     }

@@ -6,6 +6,7 @@ mod deploys;
 mod home;
 mod labs;
 mod loads;
+mod proxy_log;
 mod tables;
 #[cfg(target_os = "linux")]
 mod talk;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use meshy_apiserver::{RunningServer, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tracing::level_filters::LevelFilter;
 
 use crate::api::Api;
 use crate::backend::KubeletBackend;
@@ -45,6 +46,8 @@ pub struct Options {
     pub ingress_ports: Vec<u16>,
     /// Whether a client uses a new profile only after it has not used the Service for 5 s, as with Linkerd.
     pub linkerd_discovery_cache: bool,
+    /// The level of the proxies' logs, for pods without the annotation `config.linkerd.io/proxy-log-level`.
+    pub proxy_log: LevelFilter,
     /// Programs of this machine that containers run, by image. They take precedence over the programs of each cluster.
     pub programs: Vec<LocalProgram>,
     /// How their processes are started.
@@ -60,6 +63,7 @@ impl Options {
             api_addr: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
             ingress_ports: vec![0],
             linkerd_discovery_cache: false,
+            proxy_log: LevelFilter::INFO,
             programs: Vec::new(),
             supervisor: Supervisor::default(),
         }
@@ -118,6 +122,7 @@ impl Cluster {
             services.clone(),
             authority,
             options.linkerd_discovery_cache,
+            options.proxy_log,
         );
         let processes = ProcessContext {
             services: services.clone(),

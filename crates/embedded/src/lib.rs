@@ -36,5 +36,6 @@ mod task;
 pub(crate) const KUBERNETES_VERSION: &str = "1.35";
 
 pub use cluster::{Cluster, Error, Options};
+pub use meshy_dataplane::{ParseLogLevelError, parse_log_level};
 pub use network::{Fabric, PodNetwork};
 pub use programs::{LocalProgram, NO_SERVICE_REWRITTEN, PROGRAM_EVENTS, Supervisor, has_program};

@@ -13,6 +13,7 @@ use meshy_net::BoxFuture;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::level_filters::LevelFilter;
 
 use super::egress::Egress;
 use super::endpoints;
@@ -48,6 +49,7 @@ const ROUTES: [(Kind, RouteKind, Translate); 3] = [
 pub(crate) struct Mesh {
     pub(super) authority: Arc<Authority>,
     pub(super) linkerd_discovery_cache: bool,
+    pub(super) proxy_log: LevelFilter,
     pub(super) inbound: Arc<Inbound>,
     egress: Arc<Egress>,
     api: Api,
@@ -66,6 +68,7 @@ impl Mesh {
         services: Arc<ServiceTable>,
         authority: Arc<Authority>,
         linkerd_discovery_cache: bool,
+        proxy_log: LevelFilter,
     ) -> Arc<Self> {
         let (targets, profiles) = Default::default();
         let routes = SharedRoutes::default();
@@ -74,6 +77,7 @@ impl Mesh {
         Arc::new(Self {
             authority,
             linkerd_discovery_cache,
+            proxy_log,
             inbound,
             egress,
             api,

@@ -19,7 +19,7 @@ use crate::network::{RedirectHandler, RedirectedStream};
 use crate::object::ObjectExt;
 use crate::program::{Execution, ExitCode, Program};
 
-/// The level of the proxy's log; `INFO` without the annotation, as in Linkerd.
+/// The level of the proxy's log; that of the cluster without the annotation.
 const LOG_LEVEL: &str = "config.linkerd.io/proxy-log-level";
 
 /// How long open connections can continue after the proxy was stopped.
@@ -33,7 +33,7 @@ pub(crate) struct ProxyProgram {
 impl Program for ProxyProgram {
     fn run(&self, execution: Execution) -> BoxFuture<'static, ExitCode> {
         let mut config = config(&self.mesh, &execution);
-        config.log = Some(proxy_log(&execution));
+        config.log = Some(proxy_log(&execution, self.mesh.proxy_log));
         Box::pin(run(Proxy::new(config), execution))
     }
 }
@@ -114,15 +114,15 @@ fn config(mesh: &Arc<Mesh>, execution: &Execution) -> ProxyConfig {
     config
 }
 
-/// Returns the log of a proxy at the level of its annotation.
-fn proxy_log(execution: &Execution) -> ProxyLog {
+/// Returns the log of a proxy at the level of its annotation, else at the default level.
+fn proxy_log(execution: &Execution, default: LevelFilter) -> ProxyLog {
     let level = execution.pod.annotation(LOG_LEVEL).map(parse_log_level).transpose();
     let level = level.unwrap_or_else(|error| {
         execution.log.write(format!("WARN cannot read annotation {LOG_LEVEL}: {error}"));
         None
     });
     let sink = execution.log.clone();
-    ProxyLog::new(level.unwrap_or(LevelFilter::INFO), Arc::new(move |line| sink.write(line.to_owned())))
+    ProxyLog::new(level.unwrap_or(default), Arc::new(move |line| sink.write(line.to_owned())))
 }
 
 /// Returns the HTTP probes of the pod's containers.

@@ -21,6 +21,9 @@ pub struct Choice {
     pub image_registry: Option<String>,
     /// The tag of Linkerd's images.
     pub linkerd_version: String,
+    /// The log level of the proxies; none is the mesh's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_log: Option<String>,
     /// The official manifest that is applied instead of meshy's own; `-` is one that came from stdin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub linkerd_manifest: Option<PathBuf>,
@@ -39,6 +42,7 @@ impl Default for Choice {
             mesh: Mesh::default(),
             image_registry: None,
             linkerd_version: images::LINKERD_VERSION.to_owned(),
+            proxy_log: None,
             linkerd_manifest: None,
             linkerd_crds: None,
             installed: false,
@@ -50,7 +54,8 @@ impl Choice {
     /// What the flags choose, and without flags the lab's earlier choice.
     ///
     /// # Errors
-    /// The flags would take away what is installed, or the lab needs a file again that came from stdin.
+    /// The flags would take away what is installed, the lab needs a file again that came from stdin, or a level is given for the
+    /// proxies of a manifest that meshy does not change.
     pub(super) fn of(flags: &Request, known: Option<&Self>) -> anyhow::Result<Self> {
         let before = known.cloned().unwrap_or_default();
         let ingress = flags.ingress.unwrap_or(before.ingress);
@@ -76,11 +81,17 @@ impl Choice {
                 .hint("pass it again with `--linkerd-manifest`")
                 .exit(Exit::Usage);
         }
+        if flags.proxy_log.is_some() && linkerd_manifest.is_some() {
+            return Err(anyhow!("`--proxy-log` has no effect on the manifest of `--linkerd-manifest`"))
+                .hint("pass the level to `linkerd install`: `--set proxy.logLevel=LEVEL`")
+                .exit(Exit::Usage);
+        }
         Ok(Self {
             ingress,
             mesh,
             image_registry: flags.image_registry.clone().or(before.image_registry),
             linkerd_version: flags.linkerd_version.clone().unwrap_or(before.linkerd_version),
+            proxy_log: flags.proxy_log.clone().or(before.proxy_log),
             linkerd_manifest,
             linkerd_crds,
             installed: before.installed,
@@ -135,6 +146,18 @@ mod tests {
         assert!(
             choice(Request { ingress: Some(Ingress::None), ..Request::default() }, Some(&there)).is_err()
         );
+    }
+
+    #[test]
+    fn a_later_up_repeats_the_log_level_of_the_proxies() {
+        let level = |level: &str| Request { proxy_log: Some(level.to_owned()), ..Request::default() };
+        let first = choice(level("debug"), None).unwrap();
+        let again = choice(Request::default(), Some(&first)).unwrap();
+        assert_eq!(again.proxy_log.as_deref(), Some("debug"));
+        assert_eq!(choice(level("warn"), Some(&again)).unwrap().proxy_log.as_deref(), Some("warn"));
+        let given = choice(manifest("l.yaml"), None).unwrap();
+        let error = choice(level("debug"), Some(&given)).unwrap_err().to_string();
+        assert!(error.contains("`--linkerd-manifest`"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,9 @@ mod proxy;
 /// The control plane's namespace; its programs' certificates name it.
 pub const NAMESPACE: &str = meshy_linkerd::names::CONTROL_PLANE_NAMESPACE;
 
+/// The log level of the proxies where no other one is chosen: Linkerd's own default.
+pub const PROXY_LOG: &str = "warn,linkerd=info,hickory=error";
+
 /// The Services that the API server calls, with the name that their certificates' values have in the manifests.
 pub const WEBHOOKS: &[(&str, &str)] = &[
     ("proxy_injector", "linkerd-proxy-injector"),
@@ -34,6 +37,8 @@ pub const WEBHOOKS: &[(&str, &str)] = &[
 pub struct Settings {
     /// The tag of its images.
     pub version: String,
+    /// The log level of the proxies without an annotation.
+    pub proxy_log: String,
     /// The suffix of every identity.
     pub trust_domain: String,
     /// Networks that belong to the cluster, comma-separated.
@@ -46,6 +51,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             version: images::LINKERD_VERSION.to_owned(),
+            proxy_log: PROXY_LOG.to_owned(),
             trust_domain: meshy_linkerd::names::CLUSTER_DOMAIN.to_owned(),
             // The private networks: pods and services of every usual cluster are among them.
             cluster_networks: "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8".to_owned(),
@@ -92,11 +98,12 @@ pub fn render(options: &Options, credentials: &Credentials) -> anyhow::Result<Ma
 }
 
 fn values(options: &Options, credentials: &Credentials) -> anyhow::Result<Values> {
-    let Settings { version, trust_domain, cluster_networks, created_by } = &options.linkerd;
+    let Settings { version, proxy_log, trust_domain, cluster_networks, created_by } = &options.linkerd;
     let on = |repository| images::on_registry(repository, options.image_registry.as_deref());
     let identity = &credentials.identity;
     let mut values = Values::from([
         ("version", version.clone()),
+        ("proxy_log", proxy_log.clone()),
         ("created_by", created_by.clone()),
         ("trust_domain", trust_domain.clone()),
         ("cluster_networks", cluster_networks.clone()),
@@ -171,6 +178,11 @@ async fn install_quietly(
         report.say(format!(
             "Linkerd {version} is installed already and was not created by meshy; it is used unchanged"
         ));
+        if options.linkerd.proxy_log != PROXY_LOG {
+            report.warn(
+                "`--proxy-log` has no effect on it; set the annotation `config.linkerd.io/proxy-log-level`",
+            );
+        }
         proof::webhooks_respond(kinds, deadline, step).await?;
         return Ok(format!("{version}, taken as it is"));
     }

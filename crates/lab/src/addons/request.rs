@@ -15,6 +15,8 @@ pub struct Request {
     pub image_registry: Option<String>,
     /// The tag of Linkerd's images.
     pub linkerd_version: Option<String>,
+    /// The log level of the proxies, as `config.linkerd.io/proxy-log-level` spells it.
+    pub proxy_log: Option<String>,
     /// The output of `linkerd install` (a file, or `-`), to apply instead of meshy's own manifests.
     pub linkerd_manifest: Option<PathBuf>,
     /// The output of `linkerd install --crds`, to apply before it.

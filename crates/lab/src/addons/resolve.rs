@@ -52,6 +52,7 @@ impl Request {
             image_registry: choice.image_registry.clone(),
             linkerd: linkerd::Settings {
                 version: choice.linkerd_version.clone(),
+                proxy_log: choice.proxy_log.clone().unwrap_or_else(|| linkerd::PROXY_LOG.to_owned()),
                 ..linkerd::Settings::default()
             },
             linkerd_manifest: given,

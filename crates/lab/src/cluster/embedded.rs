@@ -136,9 +136,11 @@ impl Embedded {
         let step = env.report.step("Creating", format!("cluster `{name}`"));
         let embedded = record.embedded()?;
         let has_its_programs = embedded.programs == embedded.served_programs;
+        let has_its_level = record.proxy_log() == embedded.served_proxy_log.as_deref();
         if let Some(pid) = running(&name)?.map(|process| process.pid)
             && record.made
             && has_its_programs
+            && has_its_level
             && kubeconfig::has(record.kubeconfig.as_deref(), &lab::folder(&name)?, &record.context)
         {
             let resumed = suspended::resume(pid).context("cannot resume its process")?;
@@ -160,16 +162,20 @@ impl Embedded {
         if merged.previous.is_some() {
             record.previous_context = merged.previous;
         }
+        let proxy_log = record.proxy_log().map(str::to_owned);
         let embedded = record.embedded_mut()?;
+        embedded.served_proxy_log = proxy_log;
         embedded.http_port = Some(ready.ingress_port);
         embedded.served_programs.clone_from(&embedded.programs);
-        let restarted = again && !has_its_programs;
         record.made = true;
         record.save()?;
-        step.done(match (restarted, again) {
-            (true, _) => "embedded, its process was started again with other programs",
-            (_, true) => "embedded, its process was started again",
-            _ => "embedded",
+        step.done(match (again, has_its_programs, has_its_level) {
+            (false, ..) => "embedded",
+            (true, true, true) => "embedded, its process was started again",
+            (true, false, _) => "embedded, its process was started again with other programs",
+            (true, true, false) => {
+                "embedded, its process was started again with another log level of the proxies"
+            }
         });
         Ok(record)
     }

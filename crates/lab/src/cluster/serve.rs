@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use meshy_embedded::{Cluster, Error, Options, Supervisor};
+use meshy_embedded::{Cluster, Error, Options, Supervisor, parse_log_level};
 use rustix::fs::OFlags;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
@@ -64,6 +64,7 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     let lock = lock(name).await?;
     let known = lab::Record::load(name)?;
     let like_linkerd = known.as_ref().is_some_and(lab::Record::like_linkerd);
+    let proxy_log = known.as_ref().and_then(lab::Record::proxy_log).map(parse_log_level).transpose()?;
     let programs = known.as_ref().and_then(lab::Record::programs);
     let programs = programs.map(lab::Programs::local).unwrap_or_default();
     let program = std::env::current_exe().context("cannot find this program")?;
@@ -76,7 +77,7 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
     // A lab keeps its ports over a restart: URLs in a terminal's history should go on working.
     let ingress_ports =
         known.as_ref().and_then(lab::Record::http_port).map_or_else(Vec::new, |port| vec![port, 80, 8080, 0]);
-    let options = Options {
+    let mut options = Options {
         state_dir: Some(state(&folder)?),
         ingress_ports,
         linkerd_discovery_cache: like_linkerd,
@@ -84,6 +85,9 @@ async fn start(name: &LabName) -> anyhow::Result<(Cluster, File)> {
         supervisor,
         ..Options::ephemeral(&**name)
     };
+    if let Some(level) = proxy_log {
+        options.proxy_log = level;
+    }
     let cluster = Cluster::start(options).await;
     let unreadable = matches!(cluster, Err(Error::Snapshot { .. } | Error::State { action: "read", .. }));
     let cluster = cluster.context("cannot start the cluster");

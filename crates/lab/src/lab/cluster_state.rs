@@ -51,6 +51,8 @@ pub(crate) struct EmbeddedState {
     pub(crate) programs: Option<Programs>,
     /// The programs that the cluster's process was started with.
     pub(crate) served_programs: Option<Programs>,
+    /// The log level of the proxies that the cluster's process was started with.
+    pub(crate) served_proxy_log: Option<String>,
 }
 
 impl ClusterState {
@@ -96,6 +98,11 @@ impl Record {
     /// Whether clients use a new profile only after their discovery was idle for 5 s, on a cluster where that is a choice.
     pub fn like_linkerd(&self) -> bool {
         self.embedded().is_ok_and(|embedded| embedded.like_linkerd)
+    }
+
+    /// Returns the log level of the proxies, if one was chosen.
+    pub(crate) fn proxy_log(&self) -> Option<&str> {
+        self.addons.as_ref()?.proxy_log.as_deref()
     }
 
     /// Returns the programs of this machine that containers run, on a cluster that runs programs.

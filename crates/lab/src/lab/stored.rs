@@ -57,6 +57,8 @@ pub(super) struct Stored {
     programs: Option<Programs>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     served_programs: Option<Programs>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    served_proxy_log: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     addresses: BTreeMap<String, String>,
 }
@@ -81,6 +83,7 @@ impl From<Stored> for Record {
                 like_linkerd: stored.like_linkerd,
                 programs: stored.programs,
                 served_programs: stored.served_programs,
+                served_proxy_log: stored.served_proxy_log,
             }),
         };
         Self {
@@ -132,6 +135,7 @@ impl From<Record> for Stored {
             stubs: record.stubs,
             programs: embedded.programs,
             served_programs: embedded.served_programs,
+            served_proxy_log: embedded.served_proxy_log,
             addresses: kind.addresses,
         }
     }
@@ -149,7 +153,7 @@ mod tests {
     }"#;
     const EMBEDDED: &str = r#"{
       "name": "a", "provider": "embedded", "context": "embedded-a", "http_port": 80, "workers": 0, "made_network": false, "made": true,
-      "like_linkerd": true, "stubs": ["s"], "programs": {"images": [], "http_proxy": true}
+      "like_linkerd": true, "stubs": ["s"], "programs": {"images": [], "http_proxy": true}, "served_proxy_log": "debug"
     }"#;
     const EXISTING: &str = r#"{
       "name": "a", "provider": "existing", "context": "prod", "kubeconfig": "/k", "image": "i:1", "workers": 0, "made_network": false,

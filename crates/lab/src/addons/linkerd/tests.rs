@@ -316,5 +316,20 @@ fn the_settings_are_yaml_that_the_injector_can_read() {
     assert_eq!(settings["proxy"]["image"]["name"], "cr.l5d.io/linkerd/proxy");
     assert_eq!(settings["proxy"]["ports"]["admin"], 4191);
     assert_eq!(settings["disableHeartBeat"], true);
+    assert_eq!(settings["proxy"]["logLevel"], PROXY_LOG);
     assert_eq!(settings["proxy"]["logHTTPHeaders"], "off", "a word, not a YAML 1.1 boolean");
+}
+
+#[test]
+fn a_chosen_log_level_is_that_of_injected_proxies_and_of_the_control_planes() {
+    let mut options = options_of_a_lab();
+    options.linkerd.proxy_log = "warn,linkerd=debug".to_owned();
+    let objects = addons::rendered(&options).unwrap();
+    let config = find(&objects, "ConfigMap", "linkerd-config");
+    let settings: Value = serde_yaml::from_str(config["data"]["values"].as_str().unwrap()).unwrap();
+    assert_eq!(settings["proxy"]["logLevel"], "warn,linkerd=debug");
+    let destination = find(&objects, "Deployment", "linkerd-destination");
+    let proxy = containers(&destination).into_iter().find(|c| c["name"] == "linkerd-proxy").unwrap();
+    let level = proxy["env"].as_array().unwrap().iter().find(|env| env["name"] == "LINKERD2_PROXY_LOG");
+    assert_eq!(level.unwrap()["value"], "warn,linkerd=debug,[{headers}]=off,[{request}]=off");
 }
