@@ -74,8 +74,10 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client_for_change("install into").await?;
     let _lock = if context.context.is_none() { Some(lab::lock(context).await?) } else { None };
     let installed = addons::install_all(&client, &options, &context.report, context.deadline).await?;
-    if let Some(mut record) = record.filter(|_| context.context.is_none()) {
-        record.addons.get_or_insert(choice);
+    if record.is_some() && context.context.is_none() {
+        // Another command may have changed the record before this one had the lock.
+        let mut record = cluster::lab(context)?;
+        record.add_installed(choice, &installed);
         record.save()?;
     }
     context.data(&installed, |installed| {

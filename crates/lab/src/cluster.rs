@@ -214,3 +214,28 @@ pub fn is_embedded(word: &str) -> bool {
 pub(crate) fn port_taken(port: u16) -> bool {
     ports::taken(port)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addons::{Installed, Request};
+
+    #[test]
+    fn the_ingress_that_install_adds_to_a_lab_without_one_has_the_port_of_the_lab() {
+        const STORED: &str = r#"{
+          "name": "a", "provider": "kind", "context": "kind-a", "http_port": 8080, "made": true,
+          "addons": {"ingress": "none", "mesh": "linkerd", "linkerd_version": "v1", "installed": true}
+        }"#;
+        let mut record: Record = serde_json::from_str(STORED).unwrap();
+        assert_eq!(ingress_port(&record), None);
+        let chosen = Request::default().choice(record.addons.as_ref()).unwrap();
+        let installed = Installed { ingress: Some("8 created".to_owned()), mesh: None };
+        record.add_installed(chosen, &installed);
+        assert_eq!(ingress_port(&record), Some(8080));
+        let stored = serde_json::to_value(&record).unwrap();
+        assert_eq!(
+            (&stored["addons"]["ingress"], &stored["addons"]["mesh"]),
+            (&"nginx".into(), &"linkerd".into())
+        );
+    }
+}

@@ -107,6 +107,11 @@ impl Record {
         }
     }
 
+    /// Records that an add-on was installed with these settings.
+    pub fn add_installed(&mut self, settings: addons::Choice, installed: &addons::Installed) {
+        self.addons = Some(settings.after_install(self.addons.as_ref(), installed));
+    }
+
     /// Whether meshy did not create the cluster.
     pub fn is_foreign(&self) -> bool {
         self.provider().own_context(&self.name).is_none()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 
-use super::{Ingress, Mesh, Request, images};
+use super::{Ingress, Installed, Mesh, Request, images};
 use meshy_base::error::{Advise, Exit};
 
 /// The choice.
@@ -97,6 +97,23 @@ impl Choice {
             installed: before.installed,
         })
     }
+
+    /// Returns the choice of a lab whose earlier choice was `known`, after an add-on was installed with these settings. The other
+    /// add-on stays as the lab has it; a lab without an earlier choice does not have it.
+    #[must_use]
+    pub fn after_install(self, known: Option<&Self>, installed: &Installed) -> Self {
+        let none = || Self { ingress: Ingress::None, mesh: Mesh::None, ..Self::default() };
+        let before = known.cloned().unwrap_or_else(none);
+        let (ingress, mesh) = (installed.ingress.is_some(), installed.mesh.is_some());
+        // What an `up` has chosen and not installed yet may still be given up.
+        let all = (ingress || before.ingress == Ingress::None) && (mesh || before.mesh == Mesh::None);
+        Self {
+            ingress: if ingress { Ingress::Nginx } else { before.ingress },
+            mesh: if mesh { Mesh::Linkerd } else { before.mesh },
+            installed: before.installed || all,
+            ..if mesh { self } else { Self { image_registry: self.image_registry, ..before } }
+        }
+    }
 }
 
 fn absolute(file: &Path) -> anyhow::Result<PathBuf> {
@@ -158,6 +175,53 @@ mod tests {
         let given = choice(manifest("l.yaml"), None).unwrap();
         let error = choice(level("debug"), Some(&given)).unwrap_err().to_string();
         assert!(error.contains("`--linkerd-manifest`"), "{error}");
+    }
+
+    fn ingress() -> Installed {
+        Installed { ingress: Some("8 created".to_owned()), mesh: None }
+    }
+
+    fn linkerd() -> Installed {
+        Installed { ingress: None, mesh: Some("40 created".to_owned()) }
+    }
+
+    #[test]
+    fn an_installed_ingress_controller_is_recorded_and_the_mesh_stays_as_it_is() {
+        let known = |ingress, mesh, installed| {
+            Some(Choice { ingress, mesh, installed, linkerd_version: "v1".to_owned(), ..Choice::default() })
+        };
+        let registry = Request {
+            image_registry: Some("localhost:5001".to_owned()),
+            linkerd_version: Some("v2".to_owned()),
+            ..Request::default()
+        };
+        for (known, mesh, installed) in [
+            (None, Mesh::None, true),
+            (known(Ingress::None, Mesh::None, true), Mesh::None, true),
+            (known(Ingress::None, Mesh::Linkerd, true), Mesh::Linkerd, true),
+            // An `up` that did not get to its end.
+            (known(Ingress::None, Mesh::Linkerd, false), Mesh::Linkerd, false),
+        ] {
+            let chosen = choice(registry.clone(), known.as_ref()).unwrap();
+            let after = chosen.after_install(known.as_ref(), &ingress());
+            assert_eq!((after.ingress, after.mesh), (Ingress::Nginx, mesh), "{known:?}");
+            assert_eq!(after.installed, installed, "{known:?}");
+            assert_eq!(after.image_registry.as_deref(), Some("localhost:5001"), "{known:?}");
+            assert_ne!(after.linkerd_version, "v2", "Linkerd is not installed");
+            assert_eq!(choice(Request::default(), Some(&after)).unwrap(), after, "a later `up` repeats it");
+        }
+    }
+
+    #[test]
+    fn an_installed_linkerd_is_recorded_with_its_settings_and_the_ingress_controller_stays_as_it_is() {
+        let version = Request { linkerd_version: Some("v2".to_owned()), ..Request::default() };
+        for (kept, installed) in [(Ingress::Nginx, ingress()), (Ingress::None, Installed::default())] {
+            let before = Choice::default().after_install(None, &installed);
+            let chosen = choice(version.clone(), Some(&before)).unwrap();
+            let after = chosen.after_install(Some(&before), &linkerd());
+            assert_eq!((after.ingress, after.mesh), (kept, Mesh::Linkerd));
+            assert_eq!((after.linkerd_version.as_str(), after.installed), ("v2", true));
+        }
     }
 
     #[test]
