@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use meshy_base::bounded::{self, Links};
 use meshy_base::error::{Advise, AdviseError, Exit};
-use meshy_lab::lab::LabName;
+use meshy_lab::lab::{self, LabName};
 
 /// The file that is read when it is in the current folder.
 const FILE: &str = "meshy.yaml";
@@ -155,7 +155,12 @@ fn valid_name(value: &Value) -> anyhow::Result<()> {
         // Refused as a value of any flag.
         other => return Err(anyhow!("`name` cannot be `{other}`")),
     };
-    text.parse::<LabName>().map(drop).with_context(|| format!("invalid lab name `{text}`"))
+    let Err(error) = text.parse::<LabName>() else { return Ok(()) };
+    let error = Err(error).with_context(|| format!("invalid lab name `{text}`"));
+    match lab::advice_on_invalid_name(&text) {
+        Some(advice) => error.hint(advice),
+        None => error,
+    }
 }
 
 fn given(args: &[OsString], arg: &clap::Arg) -> bool {

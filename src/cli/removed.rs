@@ -1,9 +1,11 @@
-//! Reads the command line; names that commands had before lead to where their work is done now.
+//! Reads the command line; names that commands and labs had before lead to what is done now.
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
+
+use meshy_lab::lab;
 
 use super::{Cli, command};
 
@@ -27,7 +29,7 @@ const REMOVED: [(&str, &str); 11] = [
 /// # Errors
 /// They are not valid; or they ask for help or the version, which is printed as clap prints it.
 pub fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
-    let matches = command().try_get_matches_from(args).map_err(with_new_place)?;
+    let matches = command().try_get_matches_from(args).map_err(with_new_place).map_err(with_old_lab)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command()))
 }
 
@@ -38,6 +40,22 @@ fn with_new_place(mut error: clap::Error) -> clap::Error {
         let tip = format!("use `meshy {now}`");
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::None);
+    }
+    error
+}
+
+/// Adds the tip to the error about a lab's name that only earlier versions accepted.
+fn with_old_lab(mut error: clap::Error) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    let is_name = text(ContextKind::InvalidArg).split(' ').next() == Some("--name");
+    if error.kind() == ErrorKind::ValueValidation
+        && is_name
+        && let Some(tip) = lab::advice_on_invalid_name(text(ContextKind::InvalidValue))
+    {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     }
     error
 }

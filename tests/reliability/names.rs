@@ -64,6 +64,37 @@ fn a_bad_name_in_the_environment_or_in_a_file_is_refused_as_well() {
     assert!(output.status.code() == Some(2) && talk.contains("found a FIFO"), "{talk}");
 }
 
+/// Earlier versions accepted such names. No command of this version removes such a lab, so the error says what to remove by hand.
+#[test]
+fn the_error_about_a_name_of_an_earlier_version_names_the_folder_of_its_lab() {
+    let home = Home::new();
+    let old = home.lab("Bad Name");
+    fs::create_dir_all(&old).expect("a folder");
+    let record = include_str!("../fixtures/lab-c3662c0.json").replace("\"meshy\"", "\"Bad Name\"");
+    fs::write(old.join("lab.json"), record).expect("a file");
+    let advice = format!("{} is the folder of a lab of an earlier version", old.display());
+    let file = home.path().join("meshy.yaml");
+    let down = |name: &str| home.command("down").arg(format!("--name={name}")).output().expect("it starts");
+    let advised = |what: &str, run: &dyn Fn() -> Output| {
+        refused(&home, what, run);
+        let talk = String::from_utf8_lossy(&run().stderr).into_owned();
+        assert!(talk.contains(&advice) && talk.contains("delete the lab's cluster"), "{what}: {talk}");
+    };
+    advised("the flag", &|| down("Bad Name"));
+    advised("the variable", &|| {
+        home.command("down").env("MESHY_NAME", "Bad Name").output().expect("it starts")
+    });
+    fs::write(&file, "name: Bad Name\n").expect("a file");
+    advised("the file", &|| home.run("down"));
+    fs::remove_file(&file).expect("it is there");
+
+    fs::write(home.lab("A file"), "").expect("a file");
+    for other in ["bad name", "Bad Name ", "Bad Name/", "A file", "..", "."] {
+        let talk = String::from_utf8_lossy(&down(other).stderr).into_owned();
+        assert!(!talk.contains("an earlier version"), "{other}: {talk}");
+    }
+}
+
 #[test]
 fn commands_on_a_lab_that_is_not_there_leave_nothing() {
     for line in ["start", "stop", "down", "deploy", "deploy --delete", "status"] {

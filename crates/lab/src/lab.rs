@@ -23,7 +23,7 @@ pub(crate) use cluster_state::EmbeddedState;
 pub(crate) use cluster_state::{ClusterState, KindState};
 pub use env::{Ask, Env};
 pub(crate) use files::RECORD;
-pub use folder::{absent, exists, names, unnamed};
+pub use folder::{absent, advice_on_invalid_name, exists, names, unnamed};
 pub(crate) use folder::{ensure_folder, remove_empty};
 pub use folder::{folder, labs_folder};
 pub use lock::{Lock, lock};

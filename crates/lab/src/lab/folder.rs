@@ -11,7 +11,7 @@ use super::LabName;
 use super::layout::{LOCK, RECORD};
 use meshy_base::bounded;
 use meshy_base::error::{Advise, AdviseError, Exit};
-use meshy_base::private;
+use meshy_base::{private, text};
 
 /// The folder that holds a folder for each lab: `$XDG_STATE_HOME/meshy/labs`.
 ///
@@ -88,6 +88,18 @@ pub fn names() -> anyhow::Result<Vec<LabName>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Returns what to do about a name that is not a lab's if there is a folder of exactly this name: earlier versions accepted it.
+pub fn advice_on_invalid_name(name: &str) -> Option<String> {
+    // Compared with the entries and not made a path, which the name could lead out of the folder.
+    let entry = fs::read_dir(labs_folder().ok()?).ok()?.flatten().find(|entry| entry.file_name() == name)?;
+    entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| {
+        format!(
+            "{} is the folder of a lab of an earlier version, which accepted this name; delete the lab's cluster, then the folder by hand",
+            text::printable(&entry.path().display().to_string())
+        )
+    })
 }
 
 /// Returns the lab that a command means without a name: the default one, or the only one there is. `creates`: the command creates
