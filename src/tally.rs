@@ -1,14 +1,16 @@
 //! What was counted at the sender of a load since the start of a step.
 
+mod samples;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use meshy_experiment::event::{
-    ArrivalSecond, AttemptCounts, ByAttempts, Counts, MOST_SAMPLES, Sample, Tick, Totals,
-};
+use meshy_experiment::event::{ArrivalSecond, AttemptCounts, ByAttempts, Counts, Sample, Tick, Totals};
 use meshy_experiment::latency::{Latencies, Quantiles};
 use meshy_load::{Ended, Outcome, Report};
+
+use samples::Samples;
 
 /// A response after this time does not count as goodput.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(2);
@@ -35,7 +37,7 @@ struct Counted {
     arrivals: Vec<ArrivalSecond>,
     latencies: BTreeMap<u64, u64>,
     latencies_now: BTreeMap<u64, u64>,
-    samples: Vec<Sample>,
+    samples: Samples,
 }
 
 impl Tally {
@@ -78,15 +80,13 @@ impl Tally {
         counted.report.record(intended + ended.latency, ended.outcome, ended.attempts, micros);
         *counted.latencies.entry(rounded(micros)).or_default() += 1;
         *counted.latencies_now.entry(rounded(micros)).or_default() += 1;
-        if counted.samples.len() < MOST_SAMPLES {
-            counted.samples.push(Sample {
-                start_ms: intended.as_secs_f64() * 1000.0,
-                latency_ms: ended.latency.as_secs_f64() * 1000.0,
-                status,
-                succeeded,
-                attempts: ended.attempts,
-            });
-        }
+        counted.samples.add(Sample {
+            start_ms: intended.as_secs_f64() * 1000.0,
+            latency_ms: ended.latency.as_secs_f64() * 1000.0,
+            status,
+            succeeded,
+            attempts: ended.attempts,
+        });
     }
 
     /// Takes the counts of the merged report of senders in the cluster. It has no single requests: goodput is counted in the second
@@ -125,7 +125,7 @@ impl Tally {
     pub(crate) fn take_now(&self) -> (Option<Quantiles>, Vec<Sample>) {
         let mut counted = self.lock();
         let now = Latencies::from_counts(std::mem::take(&mut counted.latencies_now)).quantiles();
-        (now, std::mem::take(&mut counted.samples))
+        (now, counted.samples.take())
     }
 
     /// Returns all latencies.
@@ -269,6 +269,8 @@ fn rounded(micros: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use meshy_experiment::event::MOST_SAMPLES;
+
     use super::*;
 
     #[test]
@@ -313,6 +315,24 @@ mod tests {
         assert_eq!(counts.statuses, BTreeMap::from([("200".to_owned(), 3), ("503".to_owned(), 1)]));
         assert_eq!(tally.take_now().1.len(), 4);
         assert!(tally.take_now().1.is_empty());
+    }
+
+    #[test]
+    fn a_tick_of_many_requests_has_samples_of_its_whole_time() {
+        let tally = Tally::default();
+        for number in 0..2_000 {
+            let ended = Ended {
+                intended: Duration::from_micros(number * 500),
+                outcome: Outcome::Answer(200),
+                attempts: None,
+                latency: Duration::from_millis(1),
+            };
+            tally.ended(&ended, Duration::ZERO, DEADLINE);
+        }
+        let samples = tally.tick("a", Duration::from_secs(1)).samples;
+        assert_eq!(samples.len(), MOST_SAMPLES);
+        let last = samples.iter().filter(|sample| sample.start_ms >= 750.0).count();
+        assert!((100..=150).contains(&last), "{last} samples in the last quarter");
     }
 
     #[test]
