@@ -11,6 +11,7 @@ use meshy_experiment::event::{Event, Kind, Mesh, Recorder, RunEnded, RunStarted,
 use meshy_lab::lab::LabName;
 use meshy_metrics::Window;
 use meshy_page::Hub;
+use serde_json::json;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -151,6 +152,8 @@ impl Recording<Arc<Hub>> {
     /// Records what happens now.
     pub(crate) fn record(&self, kind: Kind) {
         if let Some(event) = self.write(kind) {
+            // As the view of the terminal does for a scenario.
+            self.report.event(json!(event.as_ref()));
             self.view.push(&event);
         }
     }

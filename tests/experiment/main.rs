@@ -6,6 +6,7 @@
 mod home;
 
 mod browser;
+mod dashboard;
 mod demo;
 mod documents;
 mod lab;
