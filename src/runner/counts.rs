@@ -7,7 +7,7 @@ use meshy_experiment::event::{EdgeCounts, Mesh, Outcome, SENDER, ServiceCounts};
 use meshy_experiment::scenario::{Fault, Step};
 use meshy_metrics::arrivals::probes;
 use meshy_metrics::routes::{RouteCounts, Service, client_view};
-use meshy_metrics::{Pod, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
+use meshy_metrics::{Pod, Rotation, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_policy::services::{self, NotTestService};
 use meshy_policy::test_service;
 use meshy_predict::edge::EdgePrediction;
@@ -17,7 +17,7 @@ use super::arrived;
 use super::ground::{Ground, INGRESS, Place};
 use crate::measure::Watched;
 
-/// Scraping more proxies than this in each second would disturb what is measured: then edges are counted at the end only.
+/// Scraping more proxies than this in each second would disturb what is measured: the others are scraped in rotation.
 const MOST_PROXIES: usize = 20;
 
 /// How long open requests may take after the load, until the counts are final.
@@ -93,19 +93,32 @@ impl Since {
 }
 
 impl Start {
-    /// Whether the proxies are few enough to read them each second.
-    pub(super) fn is_small(&self) -> bool {
-        self.scrapes.pods.len() <= MOST_PROXIES
+    /// Returns the sampler of the proxies while the load runs.
+    pub(super) fn sampler(&self) -> Rotation {
+        Rotation::new(&self.scrapes, MOST_PROXIES)
     }
 
-    /// Returns the counts since the start.
-    pub(super) async fn since(&self, ground: &Ground<'_>, place: &Place) -> anyhow::Result<Since> {
-        let now = scrape_pods(ground.kinds.client(), proxies(ground, place).await?, POD_DEADLINE).await;
-        Ok(self.counted(ground, place, &now).await)
+    /// Returns the counts since the start: those of the latest scrape of each proxy, or those of now where `exact`. Services are
+    /// counted where each second reaches all proxies.
+    pub(super) async fn since(
+        &self,
+        ground: &Ground<'_>,
+        place: &Place,
+        (sampler, exact): (&mut Rotation, bool),
+    ) -> anyhow::Result<Since> {
+        let (client, proxies) = (ground.kinds.client(), proxies(ground, place).await?);
+        let now = match exact {
+            true => sampler.scrape_all(client, proxies, POD_DEADLINE).await,
+            false => sampler.scrape(client, proxies, POD_DEADLINE).await,
+        };
+        Ok(match sampler.turns() {
+            1 => self.counted(ground, place, &now).await,
+            _ => Self::edges(place, &Window::between(&self.scrapes, &now)),
+        })
     }
 
-    /// As [`Start::since`] at the end of a step, with what the mesh counted at the watched service. `sent` is the rate and the
-    /// time in seconds of a load that can be predicted. With the mesh comes the window that it was counted in.
+    /// As [`Start::since`] at the end of a step, with the counts of now and what the mesh counted at the watched service. `sent` is
+    /// the rate and the time in seconds of a load that can be predicted. With the mesh comes the window that it was counted in.
     pub(super) async fn totals(
         self,
         ground: &Ground<'_>,
@@ -132,9 +145,8 @@ impl Start {
         self.watched.as_ref().is_some_and(Watched::is_replicated)
     }
 
-    async fn counted(&self, ground: &Ground<'_>, place: &Place, now: &Scrapes) -> Since {
-        let client = ground.kinds.client();
-        let window = Window::between(&self.scrapes, now);
+    /// Returns the counts of the proxies in a window.
+    fn edges(place: &Place, window: &Window) -> Since {
         let mut since = Since { gaps: window.gaps.clone(), ..Since::default() };
         for pod in &window.pods {
             for service in place.names() {
@@ -147,7 +159,14 @@ impl Start {
                 }
             }
         }
-        arrived::complete(&mut since.edges, &window, place);
+        arrived::complete(&mut since.edges, window, place);
+        since
+    }
+
+    async fn counted(&self, ground: &Ground<'_>, place: &Place, now: &Scrapes) -> Since {
+        let client = ground.kinds.client();
+        let window = Window::between(&self.scrapes, now);
+        let mut since = Self::edges(place, &window);
         for (service, pods, before) in &self.services {
             match test_service::counts(client, pods).await {
                 Ok(after) => since.services.push(ServiceCounts {

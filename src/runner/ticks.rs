@@ -1,10 +1,12 @@
 //! The counts of a step, about once a second.
 
+use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use meshy_base::error::Advise as _;
+use meshy_experiment::condition::Condition;
 use meshy_experiment::event::{Kind, Tick};
 use meshy_experiment::scenario::Step;
 use tokio::sync::watch;
@@ -25,20 +27,35 @@ impl<W: Write + Send> Run<'_, W> {
         start: &counts::Start,
         mut ended: watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        let mut before = (at, 0);
+        let mut sampler = start.sampler();
+        let mut before = VecDeque::from([(at, 0)]);
         loop {
             tokio::select! {
                 () = seconds.next() => {}
                 _ = ended.wait_for(|ended| *ended) => break,
             }
-            let reads = self.cap.is_some() || start.is_small();
-            let since = if reads { start.since(self.ground, self.place).await.ok() } else { None };
-            let now = (Instant::now(), since.as_ref().map_or(before.1, Since::attempts));
-            self.record(Kind::Tick(counted(step, at.elapsed(), tally, since)))?;
-            self.check_cap(step, before, now)?;
-            before = now;
+            let exact = is_bound(&self.plan.scenario.conditions(), &step.name.value, at.elapsed());
+            let since = start.since(self.ground, self.place, (&mut sampler, exact)).await.ok();
+            let last = before.back().map_or(0, |(_, attempts)| *attempts);
+            let now = (Instant::now(), since.as_ref().map_or(last, Since::attempts));
+            let is_stale = !sampler.is_current();
+            self.record(Kind::Tick(Tick { is_stale, ..counted(step, at.elapsed(), tally, since) }))?;
+            if exact && sampler.turns() > 1 {
+                // What it adds to the count of each proxy is that of different times.
+                before.clear();
+            }
+            before.push_back(now);
+            // Over a whole round, the attempts of each proxy are those of the same time.
+            while before.len() > sampler.turns() + 1 {
+                before.pop_front();
+            }
+            if before.len() > 1 {
+                self.check_cap(step, before[0], now)?;
+            }
         }
-        self.record(Kind::Tick(counted(step, at.elapsed(), tally, None)))
+        // The end of the step counts the edges.
+        let is_stale = sampler.turns() > 1;
+        self.record(Kind::Tick(Tick { is_stale, ..counted(step, at.elapsed(), tally, None) }))
     }
 
     fn check_cap(&self, step: &Step, before: (Instant, u64), now: (Instant, u64)) -> anyhow::Result<()> {
@@ -55,7 +72,36 @@ impl<W: Write + Send> Run<'_, W> {
     }
 }
 
+/// Whether a time, of about a whole second, is the start or the end of a window of a condition: its counts must be exact.
+fn is_bound(conditions: &[Condition], step: &str, at: Duration) -> bool {
+    let mut operands = conditions.iter().flat_map(Condition::operands);
+    operands.any(|operand| {
+        let is_here = operand.step.as_ref().is_none_or(|name| name == step);
+        let is_near = |bound: Duration| bound.abs_diff(at) < Duration::from_millis(500);
+        is_here && operand.window.is_some_and(|(from, to)| is_near(from) || is_near(to))
+    })
+}
+
 fn counted(step: &Step, at: Duration, tally: &Tally, since: Option<Since>) -> Tick {
     let since = since.unwrap_or_default();
     Tick { edges: since.edges, services: since.services, ..tally.tick(&step.name.value, at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_of_a_window_of_a_condition_are_exact() {
+        let conditions = [
+            "storm[2s..5s].amplification@stock <= 1.5".parse().unwrap(),
+            "other[3s..4s].success > 50%".parse().unwrap(),
+            "storm.success > 50%".parse().unwrap(),
+        ];
+        let exact = (1..=6).filter(|second| {
+            // A second is recorded some milliseconds late.
+            is_bound(&conditions, "storm", Duration::from_millis(second * 1000 + 30))
+        });
+        assert_eq!(exact.collect::<Vec<u64>>(), [2, 5]);
+    }
 }

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::documents::document;
+use crate::home::Home;
 use crate::restore::{Lab, said};
 
 /// A scenario on the user's services: errors and a policy in its second step.
@@ -51,6 +52,28 @@ topology: chain-2
 steps:
   - name: load
     load: { target: front, rate: 5/s, duration: 60s }
+";
+
+/// 25 proxies besides the ingress: more than are scraped in a second.
+const MANY: &str = "apiVersion: meshy/v1alpha1
+kind: Topology
+metadata: { name: many }
+services:
+  - { name: front, entrypoint: true, calls: [cart] }
+  - { name: cart, replicas: 24 }
+";
+
+const ON_MANY: &str = "apiVersion: meshy/v1alpha1
+kind: Scenario
+metadata: { name: on-many }
+topology: ./many.yaml
+steps:
+  - name: load
+    load: { target: front, rate: 20/s, duration: 6s }
+expect:
+  - load[1s..4s].actual-rate@cart > 17/s
+  - load[1s..4s].actual-rate@cart < 23/s
+  - load.amplification@cart == 1
 ";
 
 fn write(lab: &Lab) {
@@ -105,6 +128,30 @@ fn a_topology_on_a_lab_is_deployed_into_a_namespace_that_ends_with_the_run_or_by
     lab.home.good("run ./short.yaml --keep");
     lab.home.good("run ./short.yaml");
     assert!(lab.namespaces().contains(&"long".to_owned()), "{:?}", lab.namespaces());
+}
+
+#[test]
+fn many_proxies_are_scraped_in_rotation_and_all_of_them_where_a_condition_needs_their_counts() {
+    let home = Home::new();
+    fs::write(home.path().join("many.yaml"), MANY).expect("a file");
+    fs::write(home.path().join("on-many.yaml"), ON_MANY).expect("a file");
+    let output = home.run("run ./on-many.yaml --fresh -o json");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let run = document("run", &String::from_utf8_lossy(&output.stdout));
+    let file = fs::read_to_string(run["events"].as_str().expect("a file")).expect("the run");
+    let events: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    let calls = |event: &Value, requests: &str| {
+        let edges = event["edges"].as_array().into_iter().flatten();
+        edges.filter(|edge| edge["to"] == "cart").map(|edge| edge[requests].as_u64()).next().flatten()
+    };
+    let ticks = events.iter().filter(|event| event["type"] == "tick" && event["edges"].is_array());
+    let ticks: Vec<(bool, Option<u64>)> =
+        ticks.map(|tick| (tick["stale"] == true, calls(tick, "attempts"))).collect();
+    let stale: Vec<bool> = ticks.iter().map(|(stale, _)| *stale).collect();
+    assert!(stale.starts_with(&[false, true, true, false, true]), "{ticks:?}");
+    assert!(ticks.is_sorted_by_key(|(_, attempts)| *attempts), "cumulative: {ticks:?}");
+    let ended = events.iter().find(|event| event["type"] == "step-ended").expect("the end");
+    assert_eq!(calls(&ended["totals"], "attempts"), Some(120), "the totals are those of all proxies");
 }
 
 #[test]

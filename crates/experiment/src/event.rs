@@ -28,6 +28,7 @@ pub use kind::{
 pub use mesh::{AttemptCounts, ByAttempts, Mesh};
 pub use outcome::Outcome;
 pub use recorder::Recorder;
+pub(crate) use results::Second;
 pub use results::{Results, StepResult};
 pub use subscriber::Subscriber;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshy_experiment::event::EdgeCounts;
 use meshy_kube::Kinds;
 use meshy_metrics::edges::{Edge, edges, unmeshed};
-use meshy_metrics::{Pod, Rolling, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
+use meshy_metrics::{Pod, Rolling, Rotation, Scrapes, Window, pods, scrape::POD_DEADLINE, scrape_pods};
 use meshy_page::Hub;
 use meshy_page::control::EdgeDetails;
 use tokio::sync::{Mutex, watch};
@@ -19,6 +19,9 @@ use crate::runner::edge_counts;
 
 /// How often counts are read.
 const SCRAPE: Duration = Duration::from_millis(500);
+
+/// How many proxies each read scrapes, the others in rotation: 20 in a second.
+const MOST_PROXIES: usize = 10;
 
 /// How often they are read while a scenario counts itself.
 const SELDOM: Duration = Duration::from_secs(2);
@@ -45,6 +48,7 @@ pub(super) struct Proxies {
     namespace: String,
     pods: Vec<Pod>,
     names: Names,
+    sampler: Rotation,
     recent: Rolling<Scrapes>,
     /// The services that viewers selected.
     pub(super) requested: Vec<RequestedDetails>,
@@ -82,12 +86,14 @@ impl Counting {
         let names = Names::read(client, &pods, Some(namespace)).await?;
         let start = scrape_pods(client, pods.clone(), POD_DEADLINE).await;
         let (sender, counted) = watch::channel(Counted::default());
+        let sampler = Rotation::new(&start, MOST_PROXIES);
         let proxies = Proxies {
             kinds: kinds.clone(),
             namespace: namespace.to_owned(),
             pods,
             names,
-            recent: Rolling::new(RECENT),
+            recent: recent(&sampler),
+            sampler,
             requested: Vec::new(),
             every: SCRAPE,
             start,
@@ -110,7 +116,7 @@ impl Counting {
                 if proxies.scraped.elapsed() + SCRAPE / 2 < proxies.every {
                     continue;
                 }
-                proxies.read().await;
+                proxies.read(false).await;
                 if proxies.refreshed.is_none_or(|at| at.elapsed() >= REFRESH) {
                     proxies.refresh(&hub).await;
                 }
@@ -130,7 +136,7 @@ impl Counting {
         for _ in 0..SETTLES {
             // A proxy counts a response after its last byte.
             tokio::time::sleep(SETTLE).await;
-            proxies.read().await;
+            proxies.read(true).await;
             let now = self.edges();
             if now == before {
                 break;
@@ -150,9 +156,16 @@ impl Counting {
         proxies.refreshed = None;
         proxies.read_pods().await;
         proxies.start = proxies.scrape().await;
-        proxies.recent = Rolling::new(RECENT);
+        proxies.sampler = Rotation::new(&proxies.start, MOST_PROXIES);
+        proxies.recent = recent(&proxies.sampler);
         proxies.counted.send_replace(Counted::default());
     }
+}
+
+/// Returns the window that states of endpoints are evaluated by, in which each proxy is scraped once at least.
+fn recent(sampler: &Rotation) -> Rolling<Scrapes> {
+    let turns = u32::try_from(sampler.turns()).unwrap_or(u32::MAX);
+    Rolling::new(RECENT.max(SCRAPE.saturating_mul(turns)))
 }
 
 impl Proxies {
@@ -182,9 +195,13 @@ impl Proxies {
         scrape_pods(self.kinds.client(), self.pods.clone(), POD_DEADLINE).await
     }
 
-    /// Reads the counts.
-    async fn read(&mut self) {
-        let now = self.scrape().await;
+    /// Reads the counts: of all proxies where `all`, else of those whose turn it is.
+    async fn read(&mut self, all: bool) {
+        let (client, pods) = (self.kinds.client(), self.pods.clone());
+        let now = match all {
+            true => self.sampler.scrape_all(client, pods, POD_DEADLINE).await,
+            false => self.sampler.scrape(client, pods, POD_DEADLINE).await,
+        };
         let counted = self.since_start(&now);
         self.recent.push(now);
         self.scraped = Instant::now();

@@ -133,7 +133,7 @@ fn step<'a>(
 fn load(step: &StepResult, operand: &Operand) -> Counts {
     match operand.window {
         None => step.totals.load.clone(),
-        Some((from, to)) => minus(&step.at(to).1, &step.at(from).1),
+        Some((from, to)) => minus(&step.at(to).load, &step.at(from).load),
     }
 }
 
@@ -180,14 +180,19 @@ fn windowed(
     to: Duration,
 ) -> Result<(Counts, Option<EdgeCounts>, u64), NotMeasured> {
     let (start, end) = (step.at(from), step.at(to));
-    if u128::from(end.0) + 1000 < to.as_millis() || end.0 <= start.0 {
-        return Err(NotMeasured::TooShort(float(end.0) / 1000.0));
+    if u128::from(end.at_ms) + 1000 < to.as_millis() || end.at_ms <= start.at_ms {
+        return Err(NotMeasured::TooShort(float(end.at_ms) / 1000.0));
     }
-    let edge = at(&end.2, operand, step).map(|edge| match at(&start.2, operand, step) {
+    let (load, millis) = (minus(&end.load, &start.load), end.at_ms - start.at_ms);
+    // Counts of different times have no difference.
+    if start.is_stale || end.is_stale {
+        return if operand.place.is_some() { Err(NotMeasured::Stale) } else { Ok((load, None, millis)) };
+    }
+    let edge = at(&end.edges, operand, step).map(|edge| match at(&start.edges, operand, step) {
         Some(before) => edge_minus(&edge, &before),
         None => edge,
     });
-    Ok((minus(&end.1, &start.1), edge, end.0 - start.0))
+    Ok((load, edge, millis))
 }
 
 /// The sum of the edges of the operand's place; without one, of those into the watched service.

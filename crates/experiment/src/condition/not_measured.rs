@@ -10,6 +10,8 @@ pub(super) enum NotMeasured {
     None(&'static str),
     #[error("no proxy counted attempts")]
     NoAttempts,
+    #[error("not all proxies were scraped at the start and at the end of the window")]
+    Stale,
     #[error("no source counted attempts")]
     NoSource,
     #[error("the proxies do not report TLS here")]

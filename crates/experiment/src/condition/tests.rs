@@ -239,14 +239,13 @@ fn what_was_not_measured_is_undecided_with_the_reason() {
     }
 }
 
-#[test]
-fn a_window_counts_what_happened_within_it() {
+/// Ten seconds with 10 requests each; from second 5 on each has 3 attempts, the last two fail. The ticks of these seconds have stale counts.
+fn ten_seconds(stale: &[u64]) -> Results {
     let mut results = Results::default();
     let started =
         StepStarted { step: "a".to_owned(), watched: Some("x".to_owned()), ..StepStarted::default() };
     add(&mut results, None, Kind::StepStarted(started));
     for second in 1..=10_u64 {
-        // 10 requests a second; from second 5 on each has 3 attempts, the last two fail.
         let late = second.saturating_sub(5);
         let edge = EdgeCounts {
             to: "x".to_owned(),
@@ -262,15 +261,37 @@ fn a_window_counts_what_happened_within_it() {
             at_ms: second * 1000 + 20,
             load,
             edges: vec![edge],
+            is_stale: stale.contains(&second),
             ..Tick::default()
         };
         add(&mut results, None, Kind::Tick(tick));
     }
+    results
+}
+
+#[test]
+fn a_window_counts_what_happened_within_it() {
+    let results = ten_seconds(&[]);
     for (text, expected) in [
         ("a[0s..5s].amplification == 1", Verdict::Met),
         ("a[5s..10s].amplification@x == 3", Verdict::Met),
         ("a[5s..10s].actual-success < 50%", Verdict::Met),
         ("a[2s..4s].rate >= 10/s", Verdict::Met),
+    ] {
+        let condition_result = evaluate(&parse(text), &results).remove(0);
+        assert_eq!(condition_result.verdict, expected, "{condition_result}");
+    }
+}
+
+#[test]
+fn a_window_is_not_measured_by_stale_counts_of_proxies() {
+    let results = ten_seconds(&[1, 3, 4, 6, 7]);
+    for (text, expected) in [
+        ("a[2s..5s].amplification@x == 1", Verdict::Met),
+        ("a[2s..4s].amplification@x == 1", Verdict::Undecided),
+        ("a[3s..5s].amplification == 1", Verdict::Undecided),
+        ("a[3s..5s].share@x >= 0%", Verdict::Undecided),
+        ("a[3s..4s].rate >= 9/s", Verdict::Met),
     ] {
         let condition_result = evaluate(&parse(text), &results).remove(0);
         assert_eq!(condition_result.verdict, expected, "{condition_result}");

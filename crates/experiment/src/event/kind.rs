@@ -145,6 +145,9 @@ pub struct Tick {
     /// At the edges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<EdgeCounts>,
+    /// Whether the counts at the edges are older for some proxies: of more than 20, 20 are scraped each second, in rotation.
+    #[serde(default, rename = "stale", skip_serializing_if = "std::ops::Not::not")]
+    pub is_stale: bool,
     /// At the services.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceCounts>,

@@ -26,8 +26,21 @@ pub struct StepResult {
     pub totals: Totals,
     /// Whether the step ended.
     pub ended: bool,
-    /// Cumulative counts at about each second: milliseconds, sender, edges.
-    pub(crate) seconds: Vec<(u64, Counts, Vec<EdgeCounts>)>,
+    /// Cumulative counts at about each second.
+    pub(crate) seconds: Vec<Second>,
+}
+
+/// Cumulative counts at a moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Second {
+    /// Milliseconds since the start of the step.
+    pub(crate) at_ms: u64,
+    /// At the sender.
+    pub(crate) load: Counts,
+    /// At the edges.
+    pub(crate) edges: Vec<EdgeCounts>,
+    /// Whether some counts at the edges are older.
+    pub(crate) is_stale: bool,
 }
 
 impl Results {
@@ -50,7 +63,7 @@ impl Results {
                 step.totals = ended.totals.clone();
                 step.ended = true;
                 let (load, edges) = (ended.totals.load.clone(), ended.totals.edges.clone());
-                step.second(ended.totals.duration_ms, load, edges);
+                step.second(Second { at_ms: ended.totals.duration_ms, load, edges, is_stale: false });
             }
             _ => {}
         }
@@ -92,26 +105,35 @@ impl StepResult {
         if !tick.services.is_empty() {
             self.totals.services.clone_from(&tick.services);
         }
-        self.second(tick.at_ms, tick.load.clone(), tick.edges.clone());
+        let (load, edges) = (tick.load.clone(), tick.edges.clone());
+        self.second(Second { at_ms: tick.at_ms, load, edges, is_stale: tick.is_stale });
     }
 
-    /// Keeps one record for each second: the last within it.
-    fn second(&mut self, at_ms: u64, load: Counts, edges: Vec<EdgeCounts>) {
+    /// Keeps one record for each second: the last within it. A record that is not stale is not replaced by one that is.
+    fn second(&mut self, second: Second) {
         // A tick for the end of a second arrives up to a tenth of a second late.
         let number = |at_ms: u64| at_ms.saturating_sub(100).div_ceil(1000);
-        if self.seconds.last().is_some_and(|(last, ..)| number(*last) == number(at_ms)) {
+        let is_replaced =
+            |last: &Second| number(last.at_ms) == number(second.at_ms) && (last.is_stale || !second.is_stale);
+        if self.seconds.last().is_some_and(is_replaced) {
             self.seconds.pop();
         } else if self.seconds.len() >= MOST_SECONDS {
             return;
         }
-        self.seconds.push((at_ms, load, edges));
+        self.seconds.push(second);
     }
 
-    /// Returns the counts at the last record up to a time after the start of the step; zero before the first.
-    pub(crate) fn at(&self, time: Duration) -> (u64, Counts, Vec<EdgeCounts>) {
+    /// Returns the counts at the last record up to a time after the start of the step; zero before the first. Where that one is stale,
+    /// the scrape of all proxies that was made for this time may have ended a little later.
+    pub(crate) fn at(&self, time: Duration) -> Second {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let known = self.seconds.partition_point(|(at, ..)| *at <= millis.saturating_add(100));
-        known.checked_sub(1).map(|last| self.seconds[last].clone()).unwrap_or_default()
+        let known = self.seconds.partition_point(|second| second.at_ms <= millis.saturating_add(100));
+        let last = known.checked_sub(1).map(|last| self.seconds[last].clone()).unwrap_or_default();
+        let next = self.seconds.get(known).filter(|next| next.at_ms <= millis.saturating_add(500));
+        match next {
+            Some(next) if last.is_stale && !next.is_stale => next.clone(),
+            _ => last,
+        }
     }
 }
 

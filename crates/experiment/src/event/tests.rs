@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{
-    Change, Counts, Event, Kind, Note, Recorder, RunEnded, RunStatus, Sample, StepEnded, StepStarted, Tick,
-    Totals,
+    Change, Counts, Event, Kind, Note, Recorder, Results, RunEnded, RunStatus, Sample, StepEnded,
+    StepStarted, Tick, Totals,
 };
 use crate::run::Run;
 
@@ -163,4 +163,16 @@ fn a_failing_writer_is_an_error_and_views_get_the_event_anyway() {
     let view = recorder.subscribe(1);
     assert!(recorder.record(Duration::ZERO, None, tick(1)).is_err());
     assert!(view.try_next().is_some());
+}
+
+#[test]
+fn a_scrape_of_all_proxies_that_took_long_is_the_record_of_its_second() {
+    let mut results = Results::default();
+    for (at_ms, is_stale) in [(1_020, true), (2_250, false), (3_020, true), (4_050, false)] {
+        let tick = Tick { step: "a".to_owned(), at_ms, is_stale, ..Tick::default() };
+        results.apply(&Event::new(jiff::Timestamp::UNIX_EPOCH, Duration::ZERO, None, Kind::Tick(tick)));
+    }
+    let step = results.step(None, "a").expect("the step");
+    let found = [1, 2, 3, 4].map(|second| step.at(Duration::from_secs(second))).map(|found| found.at_ms);
+    assert_eq!(found, [1_020, 2_250, 3_020, 4_050]);
 }

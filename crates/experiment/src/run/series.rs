@@ -1,7 +1,7 @@
 //! Series over time, one point a second, and the marks of changes: what charts draw.
 
 use super::{Run, StepResult};
-use crate::event::{Change, Kind, Prediction, sum};
+use crate::event::{Change, Kind, Prediction, Second, sum};
 use crate::interval::float;
 
 /// What happened within about a second.
@@ -151,7 +151,7 @@ impl Run {
 fn points(result: &StepResult, start: f64) -> Vec<Point> {
     let watched = result.started.watched.as_deref().or(result.started.target.as_deref());
     let (mut points, mut last): (Vec<Point>, _) = (Vec::new(), (0_u64, Point::default()));
-    for (at_ms, load, edges) in &result.seconds {
+    for Second { at_ms, load, edges, .. } in &result.seconds {
         let watched = sum(edges.iter().filter(|edge| watched.is_some_and(|watched| edge.to == watched)));
         let now = Point {
             requests: load.requests,
