@@ -19,7 +19,7 @@ pub enum Kind {
     StepStarted(StepStarted),
     /// What is predicted for the step that follows or runs.
     Prediction(Prediction),
-    /// Counts at a moment; each second, or every 250 ms while a live view is attached.
+    /// Counts at a moment; each second, or every 250 ms for the load that the dashboard sends itself.
     Tick(Tick),
     /// A policy was applied or removed.
     PolicyChanged(Change),

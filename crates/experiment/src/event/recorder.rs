@@ -74,7 +74,7 @@ impl<W: Write> Recorder<W> {
         subscriber
     }
 
-    /// Returns whether a view is attached: then ticks are worth sending every 250 ms.
+    /// Returns whether a view is attached.
     #[cfg(test)]
     pub(crate) fn is_watched(&self) -> bool {
         !self.inner().feeds.is_empty()
