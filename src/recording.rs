@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use meshy_base::{Report, private};
 use meshy_experiment::event::{Event, Kind, Mesh, Recorder, RunEnded, RunStarted, RunStatus};
 use meshy_lab::lab::LabName;
@@ -23,10 +23,13 @@ use crate::view::View;
 /// The writer of a run's events.
 pub type Events = Recorder<Kept>;
 
-/// The file of a run. A failure to write is reported once: what is measured is worth more than the file.
+/// The file of a run. A failure to write is reported at once and does not end the run: what is measured is worth more than the file.
+/// [`Recording::written`] is the error that the command ends with.
 pub struct Kept {
     path: PathBuf,
     state: State,
+    /// Why the file does not have all events.
+    failure: Arc<OnceLock<String>>,
     report: Report,
 }
 
@@ -50,6 +53,8 @@ pub struct Recording<V = View> {
     /// The file of the events.
     pub file: PathBuf,
     begun: Instant,
+    /// Why the file does not have all events.
+    failure: Arc<OnceLock<String>>,
     /// What the last step with counts has counted.
     last: Mutex<Option<LastLoad>>,
     report: Report,
@@ -58,31 +63,36 @@ pub struct Recording<V = View> {
 
 impl Kept {
     fn new(path: &Path, report: &Report) -> Self {
-        Self { path: path.to_owned(), state: State::Absent, report: report.clone() }
+        let failure = Arc::default();
+        Self { path: path.to_owned(), state: State::Absent, failure, report: report.clone() }
     }
 
     fn open(&self) -> anyhow::Result<File> {
         private::ensure_folder(self.path.parent().context("the file has no folder")?)?;
         let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
-        private::open(&self.path, flags).with_context(|| format!("cannot write {}", self.path.display()))
+        Ok(private::open(&self.path, flags)?)
     }
 
     /// Does something with the file, which is created first if it is absent.
     fn keep(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         if matches!(self.state, State::Absent) {
-            self.state = match self.open() {
-                Ok(file) => State::Open(BufWriter::new(file)),
-                Err(error) => {
-                    self.report.warn(format!("the run is not recorded: {error:#}"));
-                    State::Failed
-                }
-            };
+            match self.open() {
+                Ok(file) => self.state = State::Open(BufWriter::new(file)),
+                Err(error) => self.fail("the run is not recorded", &error),
+            }
         }
         let State::Open(file) = &mut self.state else { return };
         if let Err(error) = write(file) {
-            self.report.warn(format!("the run is not recorded any more: {error}"));
-            self.state = State::Failed;
+            self.fail("the run is not recorded any more", &error.into());
         }
+    }
+
+    fn fail(&mut self, what: &str, error: &anyhow::Error) {
+        let why = format!("cannot write {}: {error:#}", self.path.display());
+        self.report.warn(format!("{what}: {why}"));
+        // The first failure is the one that counts.
+        let _ = self.failure.set(why);
+        self.state = State::Failed;
     }
 }
 
@@ -107,11 +117,13 @@ impl<V> Recording<V> {
         let started = jiff::Timestamp::now();
         let id = started.strftime("%Y%m%d-%H%M%S-%3f").to_string();
         let file = runs::file(&id)?;
-        let events = Recorder::new(Kept::new(&file, report), started);
+        let kept = Kept::new(&file, report);
+        let failure = kept.failure.clone();
+        let events = Recorder::new(kept, started);
         let (view, showing) = view(&events);
         runs::drop_oldest(report);
         let (begun, last, report) = (Instant::now(), Mutex::default(), report.clone());
-        Ok(Self { id, events, view, file, begun, last, report, _showing: showing })
+        Ok(Self { id, events, view, file, begun, failure, last, report, _showing: showing })
     }
 
     /// Writes what happens now.
@@ -119,6 +131,17 @@ impl<V> Recording<V> {
         // The writer reports its failures itself, so only an event that cannot be written as JSON could fail here.
         let event = self.events.record(self.begun.elapsed(), None, kind);
         event.inspect_err(|error| tracing::warn!("an event was not recorded: {error}")).ok()
+    }
+
+    /// Checks that the file has all events until now.
+    ///
+    /// # Errors
+    /// The file could not be written; the error names it.
+    pub fn written(&self) -> anyhow::Result<()> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(why) => Err(anyhow!("the run is not recorded to its end: {why}")),
+        }
     }
 
     /// Notes what a step that ends now has counted at the proxies and at the watched service.

@@ -100,7 +100,8 @@ async fn live(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let ended = page.pause().await;
     hub.close();
     ended?;
-    shown.map(|()| Exit::Done)
+    shown?;
+    page.written.map(|()| Exit::Done)
 }
 
 /// Does what viewers request, until a signal; a scenario that runs is ended and restored first.

@@ -190,7 +190,7 @@ pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     }
     context.report.say(format!("\nnext:\n{next}"));
     match show::gate(&plan, &finished).failure() {
-        None => Ok(Exit::Done),
+        None => recording.written().map(|()| Exit::Done),
         Some(failure) => Err(anyhow!("{failure}")).exit(Exit::Expectation),
     }
 }

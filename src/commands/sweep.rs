@@ -147,7 +147,7 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     };
     let mut points: Vec<Point> = args.values.values().iter().map(point).collect();
     let name = args.value.name().to_uppercase();
-    let ends = match args.measured {
+    let ended = match args.measured {
         true => Some(measure(context, &name.to_lowercase(), args.force, &mut points).await?),
         false => None,
     };
@@ -187,25 +187,19 @@ pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
         }
         table.render()
     })?;
-    match ends.filter(Ends::ended) {
-        Some(ends) => ends.exit("sweep"),
-        None => Ok(Exit::Done),
-    }
+    ended.map_or(Ok(Exit::Done), Ended::exit)
 }
 
 /// Predicts each point on a topology, and measures it if that is requested.
 async fn on_topology(context: &Context, args: &Args, topology: &str) -> anyhow::Result<Exit> {
-    let (document, points, ends) = graph::run(context, args, topology).await?;
+    let (document, points, ended) = graph::run(context, args, topology).await?;
     if let Some(file) = &args.svg {
         let unit = if args.value.is_timeout() || args.value == Value::Ttl { " in seconds" } else { "" };
         let axis = format!("{}{unit}", args.value.name());
         write(file, &curve::curve(&graph::picture(&document), &axis, &points))?;
     }
     context.data(&document, |document| graph::words(document, args))?;
-    match ends.filter(Ends::ended) {
-        Some(ends) => ends.exit("sweep"),
-        None => Ok(Exit::Done),
-    }
+    ended.map_or(Ok(Exit::Done), Ended::exit)
 }
 
 fn write(file: &Path, svg: &str) -> anyhow::Result<()> {
@@ -213,9 +207,29 @@ fn write(file: &Path, svg: &str) -> anyhow::Result<()> {
     std::fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))
 }
 
+/// How the measurements ended.
+struct Ended {
+    ends: Ends,
+    /// Whether the file of the run has all events.
+    written: anyhow::Result<()>,
+}
+
+impl Ended {
+    /// How the command ends.
+    ///
+    /// # Errors
+    /// Time ran out, or the file of the run could not be written.
+    fn exit(self) -> anyhow::Result<Exit> {
+        if self.ends.ended() {
+            return self.ends.exit("sweep");
+        }
+        self.written.map(|()| Exit::Done)
+    }
+}
+
 /// Measures the points in their order; those that ctrl-C leaves out stay predictions. The run is recorded, and the lab's
 /// policies and faults are restored.
-async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ends> {
+async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point]) -> anyhow::Result<Ended> {
     let run_cluster = original_demo::open(context, false).await?;
     let names = ("sweep", run_cluster.lab.as_str(), run_cluster.provider);
     let recording = Recording::begin(&context.report, names, &[], Some(&run_cluster.client)).await?;
@@ -230,7 +244,7 @@ async fn measure(context: &Context, name: &str, force: bool, points: &mut [Point
     experiment::on(context, run_cluster, ("sweep", force), &ends, measured).await?;
     recording.end(RunStatus::of(ends.ended()));
     context.report.say("");
-    Ok(ends)
+    Ok(Ended { ends, written: recording.written() })
 }
 
 async fn measure_on(

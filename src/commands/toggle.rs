@@ -161,6 +161,10 @@ impl Toggle {
             }
             text
         })?;
-        Ok(if after.traffic.interrupted { Exit::Interrupted } else { Exit::Done })
+        if after.traffic.interrupted {
+            return Ok(Exit::Interrupted);
+        }
+        self.recording.written()?;
+        Ok(Exit::Done)
     }
 }

@@ -275,10 +275,12 @@ fn conclude(
         text
     })?;
     check(args, step, length)?;
-    Ok(match interrupted {
-        true => Exit::Interrupted,
-        false => gate::exit(&evaluated)?,
-    })
+    if interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    let exit = gate::exit(&evaluated)?;
+    recording.written()?;
+    Ok(exit)
 }
 
 /// Checks that the load was sent as it was planned.

@@ -164,6 +164,20 @@ fn a_demo_leaves_a_lab_without_policies_as_it_found_it() {
 }
 
 #[test]
+fn a_run_whose_file_cannot_be_written_to_its_end_restores_the_lab_and_fails() {
+    let lab = Lab::up();
+    let before = lab.state();
+    let line = "demo --fast --on-lab";
+    let output = lab.home.through_shell("trap '' XFSZ; ulimit -f 32", line).output().expect("a shell");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let folder = lab.home.path().join(".local/state/meshy/runs");
+    let error = format!("error: the run is not recorded to its end: cannot write {}", folder.display());
+    assert!(said(&output).lines().any(|line| line.starts_with(&error)), "{}", said(&output));
+    assert!(said(&output).contains("Restoring"), "{}", said(&output));
+    assert_eq!(lab.state(), before);
+}
+
+#[test]
 fn a_demo_gives_policies_of_other_tools_and_the_users_faults_back() {
     let lab = Lab::up();
     lab.users();

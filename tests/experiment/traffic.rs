@@ -66,6 +66,20 @@ fn ctrl_c_keeps_what_was_counted() {
 }
 
 #[test]
+fn a_run_whose_file_cannot_be_written_to_its_end_fails_and_names_the_file() {
+    let (home, server) = (Home::new(), Server::start(&[200]));
+    let load = format!("traffic --url {} --rps 40 --duration 2s -o json", server.url());
+    // Ignored, the signal of the limit becomes an error of the write, as on a full disk.
+    let output = home.through_shell("trap '' XFSZ; ulimit -f 4", &load).output().expect("a shell");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let run = document("traffic", &String::from_utf8(output.stdout.clone()).expect("text"));
+    assert_eq!(run["traffic"]["requests_count"], 80, "what was measured is shown");
+    let file = home.path().join(".local/state/meshy/runs").join(run["run"].as_str().expect("an id"));
+    let error = format!("error: the run is not recorded to its end: cannot write {}", file.display());
+    assert!(said(&output).lines().any(|line| line.starts_with(&error)), "{}", said(&output));
+}
+
+#[test]
 fn a_target_that_dies_on_the_way_is_counted_and_reported() {
     let (home, server) = (Home::new(), Server::living(&[200], 20));
     let load = format!("traffic --url {} --rps 40 --duration 1s -o json", server.url());

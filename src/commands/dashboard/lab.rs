@@ -110,6 +110,7 @@ pub(super) async fn open(
         stop,
         session: None,
         live: Some(live),
+        written: Ok(()),
         orders,
         running: None,
     })

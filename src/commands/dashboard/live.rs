@@ -48,6 +48,8 @@ pub(super) struct Page {
     pub(super) session: Option<Session>,
     /// The run that is recorded; none while a scenario is shown.
     pub(super) live: Option<Live>,
+    /// Whether the file of each run that has ended has all events.
+    pub(super) written: anyhow::Result<()>,
     /// Where scenarios are run.
     pub(super) orders: mpsc::Sender<Order>,
     /// The scenario that runs.
@@ -139,6 +141,7 @@ impl Page {
         }
         if let Some(mut live) = self.live.take() {
             live.end(&self.counting).await;
+            self.written = std::mem::replace(&mut self.written, Ok(())).and(live.written());
         }
         match self.session.take() {
             Some(session) => session.restore(&self.report).await,

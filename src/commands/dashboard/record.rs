@@ -88,6 +88,14 @@ impl Live {
         self.recording.record(kind);
     }
 
+    /// Checks that the file of the run has all events until now.
+    ///
+    /// # Errors
+    /// The file could not be written.
+    pub(super) fn written(&self) -> anyhow::Result<()> {
+        self.recording.written()
+    }
+
     /// Records a change of the load or of a fault.
     pub(super) fn change(&self, subject: &str, text: String, ends: bool) {
         self.record(Kind::FaultChanged(Change { subject: subject.to_owned(), text, ends, command: None }));

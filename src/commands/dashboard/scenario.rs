@@ -169,9 +169,11 @@ async fn one(
             let _ = news.send(News::Waits(number));
             next.recv().await.context("the page has ended")
         };
-        let finished = run::perform(&context, (&args, &plan), run_cluster, (&recording, &ends), before).await;
+        let finished =
+            run::perform(&context, (&args, &plan), run_cluster, (&recording, &ends), before).await?;
+        recording.written()?;
         // The recording ends here, and with it its events.
-        finished.map(|finished| finished.interrupted)
+        Ok(finished.interrupted)
     };
     tokio::join!(hub.follow(events), run).1
 }

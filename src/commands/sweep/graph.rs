@@ -16,7 +16,7 @@ use super::super::experiment::Ends;
 use super::super::predict::ScenarioArgs;
 use super::super::predict::topology::{EdgeTimeouts, model, place, text};
 use super::super::run;
-use super::{Args, Range, Value, scenario};
+use super::{Args, Ended, Range, Value, scenario};
 use crate::context::Context;
 use crate::recording::Recording;
 use crate::report::curve::CurvePoint;
@@ -137,7 +137,7 @@ pub(super) async fn run(
     context: &Context,
     args: &Args,
     name: &str,
-) -> anyhow::Result<(Document, Vec<CurvePoint>, Option<Ends>)> {
+) -> anyhow::Result<(Document, Vec<CurvePoint>, Option<Ended>)> {
     let parameter = parameter(args.value)?;
     let loaded = topology::load(name)?;
     topology::warnings(name, &loaded).iter().for_each(|warning| context.report.warn(warning));
@@ -166,7 +166,7 @@ pub(super) async fn run(
         over_seconds: duration.as_secs_f64(),
         points: predicted.collect::<anyhow::Result<_>>()?,
     };
-    let ends = match plan {
+    let ended = match plan {
         None => None,
         Some(plan) => Some(measure(context, args.force, &plan, &mut document).await?),
     };
@@ -174,7 +174,7 @@ pub(super) async fn run(
         (point.value, point.predicted.success_ratio, point.measured.as_ref().map(|one| one.success_ratio))
     });
     let curve = curve.collect();
-    Ok((document, curve, ends))
+    Ok((document, curve, ended))
 }
 
 /// Returns the parameter of the simulation that a value is.
@@ -262,7 +262,7 @@ async fn measure(
     force: bool,
     plan: &crate::runner::Plan,
     document: &mut Document,
-) -> anyhow::Result<Ends> {
+) -> anyhow::Result<Ended> {
     let run_cluster = RunCluster::find(context, RunCluster::lab_else_own(context, false)?).await?;
     let recording = Recording::open(&context.report)?;
     let ends = Ends::listen(context)?;
@@ -279,7 +279,7 @@ async fn measure(
         point.measured = result.map(|result| measured(result, &point.predicted, &document.service));
     }
     context.report.say("");
-    Ok(ends)
+    Ok(Ended { ends, written: recording.written() })
 }
 
 fn measured(result: &StepResult, predicted: &Predicted, at: &str) -> Measured {
