@@ -3,5 +3,5 @@
 mod global;
 mod lab;
 
-pub use global::{Color, Global, Output, ProviderChoice};
-pub use lab::{AddonArgs, ClusterArgs, ingress, mesh};
+pub(crate) use global::{Color, Global, Output, ProviderChoice};
+pub(crate) use lab::{AddonArgs, ClusterArgs};

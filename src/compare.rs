@@ -8,7 +8,7 @@ use crate::steps::Step;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The second is better.
     Better,
     /// The second is worse.
@@ -19,7 +19,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// In words.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Better => "better",
             Self::Worse => "worse",
@@ -31,7 +31,7 @@ impl Verdict {
 /// Success of two steps of the same name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Difference {
+pub(crate) struct Difference {
     /// The step.
     pub step: String,
     /// Success in the first run.
@@ -53,7 +53,7 @@ pub struct Difference {
 }
 
 /// Compares.
-pub fn steps(first: &Step, second: &Step) -> Difference {
+pub(crate) fn steps(first: &Step, second: &Step) -> Difference {
     let (a, b) = (&first.traffic, &second.traffic);
     let difference = a.success_ratio.zip(b.success_ratio).map(|(a, b)| b - a);
     // Shares of none or all have a deviation of 0; one request more or less on each side gives them one.

@@ -11,28 +11,28 @@
 
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::disallowed_methods, clippy::unwrap_used))]
 
-pub mod args;
+mod args;
 pub mod cli;
-pub mod commands;
-pub mod compare;
+mod commands;
+mod compare;
 pub mod config;
 pub mod context;
-pub mod forward;
+mod forward;
 mod last_load;
-pub mod measure;
-pub mod mesh;
-pub mod original_demo;
-pub mod prove;
-pub mod recording;
-pub mod report;
-pub mod run_cluster;
-pub mod runner;
-pub mod runs;
+mod measure;
+mod mesh;
+mod original_demo;
+mod prove;
+mod recording;
+mod report;
+mod run_cluster;
+mod runner;
+mod runs;
 mod service_url;
-pub mod steps;
-pub mod summary;
-pub mod support;
-pub mod sweep;
+mod steps;
+mod summary;
+mod support;
+mod sweep;
 mod tally;
 pub mod ui;
-pub mod view;
+mod view;

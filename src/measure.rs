@@ -2,12 +2,12 @@
 
 mod faults;
 mod load;
-pub mod marks;
+pub(crate) mod marks;
 
-pub use load::{Counted, observed, step, step_by};
+pub(crate) use load::{Counted, observed, step, step_by};
 pub(crate) use load::{added_latency, predicted};
 use meshy_base::error;
-pub use meshy_experiment::event::Mesh;
+pub(crate) use meshy_experiment::event::Mesh;
 use meshy_kube::failure::SharedError;
 use meshy_metrics::edges::{Edge, edges};
 use meshy_metrics::routes::{Dialect, RouteCounts, Service, client_view, server_view};
@@ -18,7 +18,7 @@ use meshy_predict::edge::{EdgeLoad, EdgePrediction, Policy, predict_edge};
 
 /// The policy, the faults and the own counts of a service at a moment.
 #[derive(Clone)]
-pub struct Watched {
+pub(crate) struct Watched {
     client: kube::Client,
     service: Service,
     servers: Vec<Pod>,
@@ -32,7 +32,7 @@ pub struct Watched {
 
 /// The mesh at one moment, as far as one service is concerned. Two of them make a [`Mesh`].
 #[derive(Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     watched: Watched,
     scrapes: Scrapes,
 }
@@ -41,7 +41,7 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// The service is not there, or the API fails.
-pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
+pub(crate) async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Result<Snapshot> {
     let watched = Watched::of(client, service).await?;
     let scrapes = callers::candidates(client).await?;
     Ok(Snapshot { watched, scrapes })
@@ -49,17 +49,17 @@ pub async fn snapshot(client: &kube::Client, service: &Service) -> anyhow::Resul
 
 impl Snapshot {
     /// Whether any pod has a proxy.
-    pub fn meshed(&self) -> bool {
+    pub(crate) fn meshed(&self) -> bool {
         !self.scrapes.pods.is_empty()
     }
 
     /// Returns the service.
-    pub fn service(&self) -> &Service {
+    pub(crate) fn service(&self) -> &Service {
         &self.watched.service
     }
 
     /// Returns all pods that were scraped.
-    pub fn pods(&self) -> Vec<Pod> {
+    pub(crate) fn pods(&self) -> Vec<Pod> {
         self.scrapes.pods.iter().map(|scraped| scraped.pod.clone()).collect()
     }
 
@@ -68,7 +68,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The API fails.
-    pub async fn again(&self) -> anyhow::Result<Self> {
+    pub(crate) async fn again(&self) -> anyhow::Result<Self> {
         let watched = self.watched.again().await;
         let scrapes = callers::again(&watched.client, &self.scrapes, self.service()).await?;
         Ok(Self { watched, scrapes })
@@ -76,7 +76,7 @@ impl Snapshot {
 
     /// Returns what would have been read before the proxies and the service started: everything is counted from zero.
     #[must_use]
-    pub fn at_start(&self) -> Self {
+    pub(crate) fn at_start(&self) -> Self {
         let scrapes = Scrapes { at: self.scrapes.at, pods: Vec::new() };
         let seen = self.watched.seen.clone().map(|seen| seen.map(|seen| seen.nothing()));
         Self { scrapes, watched: Watched { seen, ..self.watched.clone() } }
@@ -84,7 +84,7 @@ impl Snapshot {
 
     /// Returns the difference to a later snapshot, and the window that it was counted in; `sent` is the rate and the time in
     /// seconds of the load, to predict it. A fault that changed meanwhile cannot be the base of a prediction.
-    pub fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
+    pub(crate) fn until(&self, now: &Self, sent: Option<(f64, f64)>) -> (Mesh, Window) {
         let mut window = callers::between(&self.scrapes, &now.scrapes, self.service());
         let mesh = self.watched.until(&now.watched, &mut window, sent);
         (mesh, window)
@@ -96,7 +96,7 @@ impl Watched {
     ///
     /// # Errors
     /// The service is not there, or the API fails.
-    pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
+    pub(crate) async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
         let servers = match services::pods(client, &service.namespace, &service.name).await {
             Err(error) if error::cause::<NoPods>(&error).is_some() => Err(SharedError::from(error)),
             servers => Ok(servers?),
@@ -116,7 +116,7 @@ impl Watched {
 
     /// Returns the same where blocks of failures have just been started again: the block of the only pod is then known.
     #[must_use]
-    pub fn at_new_block(self) -> Self {
+    pub(crate) fn at_new_block(self) -> Self {
         Self { starts_block: self.servers.len() == 1, ..self }
     }
 
@@ -136,7 +136,7 @@ impl Watched {
 
     /// Predicts a load of so many requests per second over so many seconds, from one client; `None` where the share of
     /// failures is not known.
-    pub fn predict(&self, sent: (f64, f64)) -> Option<EdgePrediction> {
+    pub(crate) fn predict(&self, sent: (f64, f64)) -> Option<EdgePrediction> {
         Some(self.predicted(self.fault.as_ref().ok()?, sent, 1))
     }
 
@@ -153,7 +153,11 @@ impl Watched {
 
     /// Returns what was counted between two scrapes, the first of which was made with this, and the window; `sent` as for
     /// [`Snapshot::until`].
-    pub async fn since(&self, (then, now): (&Scrapes, &Scrapes), sent: Option<(f64, f64)>) -> (Mesh, Window) {
+    pub(crate) async fn since(
+        &self,
+        (then, now): (&Scrapes, &Scrapes),
+        sent: Option<(f64, f64)>,
+    ) -> (Mesh, Window) {
         let later = self.again().await;
         let mut window = Window::between(then, now);
         (self.until(&later, &mut window, sent), window)
@@ -222,7 +226,7 @@ impl Watched {
     }
 
     /// Whether several replicas each know a part of a request's attempts only.
-    pub fn is_replicated(&self) -> bool {
+    pub(crate) fn is_replicated(&self) -> bool {
         self.servers.len() > 1
     }
 }

@@ -8,10 +8,10 @@
 //! readiness  how many pods of a Deployment are ready now
 //! ```
 
-pub mod calls;
-pub mod checks;
-pub mod explain;
-pub mod injection;
-pub mod readiness;
-pub mod survey;
-pub mod workloads;
+pub(crate) mod calls;
+pub(crate) mod checks;
+pub(crate) mod explain;
+pub(crate) mod injection;
+pub(crate) mod readiness;
+pub(crate) mod survey;
+pub(crate) mod workloads;

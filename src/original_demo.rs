@@ -17,16 +17,16 @@ use tokio::time::Instant;
 use crate::run_cluster::RunCluster;
 
 /// The service that fails.
-pub const CALLED: &str = "bounced-service";
+pub(crate) const CALLED: &str = "bounced-service";
 
 /// The service that calls it.
-pub const CALLER: &str = "minimal-service";
+pub(crate) const CALLER: &str = "minimal-service";
 
 /// How long the clients may take to use a policy.
 const IN_USE: Duration = Duration::from_secs(45);
 
 /// Returns the service that fails.
-pub fn bounced() -> Service {
+pub(crate) fn bounced() -> Service {
     Service { namespace: "default".to_owned(), name: CALLED.to_owned() }
 }
 
@@ -34,7 +34,7 @@ pub fn bounced() -> Service {
 ///
 /// # Errors
 /// The cluster has no ingress.
-pub fn target(run_cluster: &RunCluster) -> anyhow::Result<Target> {
+pub(crate) fn target(run_cluster: &RunCluster) -> anyhow::Result<Target> {
     cases::target(cases::DEFAULT, run_cluster.ingress()?)
 }
 
@@ -42,7 +42,7 @@ pub fn target(run_cluster: &RunCluster) -> anyhow::Result<Target> {
 ///
 /// # Errors
 /// As [`RunCluster::open`].
-pub async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<RunCluster> {
+pub(crate) async fn open(env: &Env, like_linkerd: bool) -> anyhow::Result<RunCluster> {
     RunCluster::open(env, false, like_linkerd).await
 }
 
@@ -93,7 +93,7 @@ async fn probe(run_cluster: &RunCluster) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The clients do not use the profile before the deadline, or the API fails.
-pub async fn warm_up(
+pub(crate) async fn warm_up(
     run_cluster: &RunCluster,
     session: &mut Session,
     deadline: Instant,

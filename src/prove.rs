@@ -7,9 +7,9 @@
 //! compare  outcomes under both → differences, and which of the named ones they show
 //! ```
 
-pub mod compare;
+pub(crate) mod compare;
 mod ground;
-pub mod probes;
+pub(crate) mod probes;
 
 use anyhow::Context as _;
 use meshy_base::Report;
@@ -29,7 +29,7 @@ const PORT: u16 = 9090;
 ///
 /// # Errors
 /// Returns an error if a cluster does not start, the profile names no service, or a request cannot be sent.
-pub async fn prove(
+pub(crate) async fn prove(
     report: &Report,
     deadline: Instant,
     profile: &ServiceProfile,

@@ -21,11 +21,11 @@ use crate::steps::{self, Step};
 use crate::view::View;
 
 /// The writer of a run's events.
-pub type Events = Recorder<Kept>;
+pub(crate) type Events = Recorder<Kept>;
 
 /// The file of a run. A failure to write is reported at once and does not end the run: what is measured is worth more than the file.
 /// [`Recording::written`] is the error that the command ends with.
-pub struct Kept {
+pub(crate) struct Kept {
     path: PathBuf,
     state: State,
     /// Why the file does not have all events.
@@ -43,7 +43,7 @@ enum State {
 }
 
 /// A run while it is recorded. `V` is the view of its events.
-pub struct Recording<V = View> {
+pub(crate) struct Recording<V = View> {
     /// The id of the run.
     pub id: String,
     /// The events.
@@ -137,7 +137,7 @@ impl<V> Recording<V> {
     ///
     /// # Errors
     /// The file could not be written; the error names it.
-    pub fn written(&self) -> anyhow::Result<()> {
+    pub(crate) fn written(&self) -> anyhow::Result<()> {
         match self.failure.get() {
             None => Ok(()),
             Some(why) => Err(anyhow!("the run is not recorded to its end: {why}")),
@@ -187,7 +187,7 @@ impl Recording {
     ///
     /// # Errors
     /// No home folder is known.
-    pub fn open(report: &Report) -> anyhow::Result<Self> {
+    pub(crate) fn open(report: &Report) -> anyhow::Result<Self> {
         Self::with(report, |events| {
             let view = View::of(events, report);
             let showing = view.start();
@@ -199,7 +199,7 @@ impl Recording {
     ///
     /// # Errors
     /// As there; the cluster's versions cannot be read.
-    pub async fn begin(
+    pub(crate) async fn begin(
         report: &Report,
         (command, lab, provider): (&str, &str, &str),
         tags: &[String],
@@ -224,12 +224,12 @@ impl Recording {
     }
 
     /// Records what happens now.
-    pub fn record(&self, kind: Kind) {
+    pub(crate) fn record(&self, kind: Kind) {
         self.write(kind);
     }
 
     /// Records the end.
-    pub fn end(&self, status: RunStatus) {
+    pub(crate) fn end(&self, status: RunStatus) {
         self.record(Kind::RunEnded(RunEnded { status, reason: None }));
         self.view.show();
         self.keep_last_load();
@@ -242,12 +242,12 @@ impl Recording {
     }
 
     /// Returns a step that was recorded.
-    pub fn step(&self, name: &str) -> Option<Step> {
+    pub(crate) fn step(&self, name: &str) -> Option<Step> {
         steps::of(&self.view.run()).into_iter().find(|step| step.name == name)
     }
 
     /// Returns the run so far.
-    pub fn run(&self) -> Run {
+    pub(crate) fn run(&self) -> Run {
         Run::of(&self.view.run())
     }
 }

@@ -16,7 +16,7 @@ use meshy_policy::policy::{Pauses, Session};
 
 /// Which cluster an experiment uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(crate) enum Choice {
     /// A new embedded cluster; `like_linkerd` keeps Linkerd's rule for discoveries.
     Own {
         /// A new profile is unseen by a client until its discovery was idle for 5 s.
@@ -27,7 +27,7 @@ pub enum Choice {
 }
 
 /// The cluster of an experiment.
-pub struct RunCluster {
+pub(crate) struct RunCluster {
     /// How to talk to it.
     pub client: kube::Client,
     /// Where its ingress listens, if it has one that this machine reaches.
@@ -52,7 +52,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// A lab's record cannot be read.
-    pub fn lab_else_own(env: &Env, like_linkerd: bool) -> anyhow::Result<Choice> {
+    pub(crate) fn lab_else_own(env: &Env, like_linkerd: bool) -> anyhow::Result<Choice> {
         let is_there = env.context.is_some() || env.lab()?.is_some();
         Ok(if is_there { Choice::Deployed } else { Choice::Own { like_linkerd } })
     }
@@ -61,7 +61,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// A lab's record cannot be read.
-    pub fn pauses_of(env: &Env) -> anyhow::Result<Pauses> {
+    pub(crate) fn pauses_of(env: &Env) -> anyhow::Result<Pauses> {
         let lab = Self::record(env)?;
         let at_once =
             lab.is_some_and(|lab| cluster::provider(lab.provider()).built_in().mesh && !lab.like_linkerd());
@@ -79,7 +79,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// There is no such cluster, or it does not respond; the embedded cluster does not start.
-    pub async fn find(env: &Env, choice: Choice) -> anyhow::Result<Self> {
+    pub(crate) async fn find(env: &Env, choice: Choice) -> anyhow::Result<Self> {
         match choice {
             Choice::Own { like_linkerd } => Self::own(env, like_linkerd).await,
             Choice::Deployed => Self::deployed(env).await,
@@ -90,7 +90,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// The lab has no ingress or no services; the embedded cluster does not start.
-    pub async fn open(env: &Env, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn open(env: &Env, fresh: bool, like_linkerd: bool) -> anyhow::Result<Self> {
         let own = Choice::Own { like_linkerd };
         let choice = if fresh { own } else { Self::lab_else_own(env, like_linkerd)? };
         let run_cluster = Self::find(env, choice).await?;
@@ -115,7 +115,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// There is no ingress controller, or it does not become ready.
-    pub async fn mesh_ingress(&self, env: &Env) -> anyhow::Result<()> {
+    pub(crate) async fn mesh_ingress(&self, env: &Env) -> anyhow::Result<()> {
         injection::mesh_ingress(&Kinds::new(self.client.clone()), &env.report, env.deadline).await
     }
 
@@ -123,7 +123,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// There is none that this machine reaches.
-    pub fn ingress(&self) -> anyhow::Result<SocketAddr> {
+    pub(crate) fn ingress(&self) -> anyhow::Result<SocketAddr> {
         if let Some(context) = self.foreign.as_ref().filter(|_| self.ingress.is_none()) {
             return Err(anyhow!("the address of the ingress of context `{context}` is not known"))
                 .hint("`meshy up --context CONTEXT` makes the cluster a lab; without `--context` and a lab, an embedded cluster is used")
@@ -136,12 +136,12 @@ impl RunCluster {
     }
 
     /// Whether the cluster lives in this process and ends with the experiment.
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()
     }
 
     /// How long to wait between two probes of a policy.
-    pub fn pauses(&self) -> Pauses {
+    pub(crate) fn pauses(&self) -> Pauses {
         if self.at_once { Pauses::Short } else { Pauses::LikeLinkerd }
     }
 
@@ -149,7 +149,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// As [`Session::begin`].
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         env: &Env,
         command: &str,
@@ -217,7 +217,7 @@ impl RunCluster {
     ///
     /// # Errors
     /// The embedded cluster does not stop in good order.
-    pub async fn close(self) -> anyhow::Result<()> {
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
         match self.own {
             Some(cluster) => cluster.stop().await.context("cannot stop the embedded cluster"),
             None => Ok(()),

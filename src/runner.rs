@@ -60,14 +60,14 @@ use crate::run_cluster::RunCluster;
 use crate::runs;
 use changes::InForce;
 pub(crate) use counts::edge as edge_counts;
-pub use ground::Graph;
+pub(crate) use ground::Graph;
 use ground::{Ground, Place};
-pub use guard::Limits;
+pub(crate) use guard::Limits;
 use step::{Last, Run};
 
 /// A scenario with everything that it names, read and checked.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The scenario.
     pub scenario: Scenario,
     /// The file, for errors.
@@ -85,7 +85,7 @@ pub struct Plan {
 }
 
 /// What a run resulted in.
-pub struct Finished {
+pub(crate) struct Finished {
     /// The expectations of the scenario, in order.
     pub condition_results: Vec<ConditionResult>,
     /// How long it took.
@@ -113,7 +113,7 @@ struct Policies {
 /// # Errors
 /// Returns an error if a change is rejected, the user does not allow the run, or the recorder cannot write. What was recorded
 /// until then stays.
-pub async fn run<W: Write + Send>(
+pub(crate) async fn run<W: Write + Send>(
     env: &Env,
     plan: &Plan,
     (run_cluster, session): (&RunCluster, &mut Session),
@@ -331,7 +331,7 @@ impl<W: Write + Send> Run<'_, W> {
 }
 
 /// The title of a scenario, else its name.
-pub fn title(scenario: &Scenario) -> String {
+pub(crate) fn title(scenario: &Scenario) -> String {
     scenario.metadata.title.clone().unwrap_or_else(|| scenario.metadata.name.value.clone())
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct NoSuchRun(String);
 /// A recorded run, as reports and comparisons need it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Run {
+pub(crate) struct Run {
     /// The id: when it began.
     pub id: String,
     /// When it began, in UTC.
@@ -73,7 +73,7 @@ pub struct Run {
 /// Whether all expectations are met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Whether all expectations are met.
     pub holds: bool,
     /// The verdict in words.
@@ -82,7 +82,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Returns the verdict of a run; none without expectations.
-    pub fn of(condition_results: &[ConditionResult]) -> Option<Self> {
+    pub(crate) fn of(condition_results: &[ConditionResult]) -> Option<Self> {
         let all = condition_results.len();
         let gate = meshy_experiment::gate::Gate {
             condition_results: condition_results.to_vec(),
@@ -96,7 +96,7 @@ impl Verdict {
 
 impl Run {
     /// Builds the run from its events.
-    pub fn of(run: &meshy_experiment::run::Run) -> Self {
+    pub(crate) fn of(run: &meshy_experiment::run::Run) -> Self {
         let started = run.started().cloned().unwrap_or_default();
         let version = |name: &str| started.versions.get(name).cloned();
         let condition_results: Vec<ConditionResult> = run
@@ -137,7 +137,7 @@ fn note(event: &Event) -> Option<String> {
 }
 
 /// Returns the version of this program, by its name.
-pub fn own_version() -> BTreeMap<String, String> {
+pub(crate) fn own_version() -> BTreeMap<String, String> {
     BTreeMap::from([("meshy".to_owned(), env!("CARGO_PKG_VERSION").to_owned())])
 }
 
@@ -146,7 +146,7 @@ pub fn own_version() -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// The API server does not respond as it should.
-pub async fn versions(client: &kube::Client) -> anyhow::Result<BTreeMap<String, String>> {
+pub(crate) async fn versions(client: &kube::Client) -> anyhow::Result<BTreeMap<String, String>> {
     let mut versions = own_version();
     match client.apiserver_version().await {
         Ok(version) => drop(versions.insert("kubernetes".to_owned(), version.git_version)),
@@ -168,7 +168,7 @@ pub async fn versions(client: &kube::Client) -> anyhow::Result<BTreeMap<String, 
 ///
 /// # Errors
 /// No home folder is known.
-pub fn folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn folder() -> anyhow::Result<PathBuf> {
     let labs = lab::labs_folder()?;
     Ok(labs.parent().context("the state folder has no parent")?.join("runs"))
 }
@@ -177,7 +177,7 @@ pub fn folder() -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// No home folder is known.
-pub fn file(id: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn file(id: &str) -> anyhow::Result<PathBuf> {
     Ok(folder()?.join(format!("{id}{SUFFIX}")))
 }
 
@@ -185,7 +185,7 @@ pub fn file(id: &str) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn ids() -> anyhow::Result<Vec<String>> {
+pub(crate) fn ids() -> anyhow::Result<Vec<String>> {
     ids_in(&folder()?)
 }
 
@@ -222,7 +222,7 @@ fn drop_oldest_in(folder: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// There is none, or more than one; it cannot be read; another version of meshy wrote it.
-pub fn load(name: &str) -> anyhow::Result<Run> {
+pub(crate) fn load(name: &str) -> anyhow::Result<Run> {
     events(name).map(|run| Run::of(&run))
 }
 
@@ -230,7 +230,7 @@ pub fn load(name: &str) -> anyhow::Result<Run> {
 ///
 /// # Errors
 /// As there.
-pub fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
+pub(crate) fn events(name: &str) -> anyhow::Result<meshy_experiment::run::Run> {
     read(&find(name)?)
 }
 
@@ -254,7 +254,7 @@ pub(crate) fn tag(text: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// There is none, or more than one; the folder cannot be read.
-pub fn find(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn find(name: &str) -> anyhow::Result<PathBuf> {
     if name.contains('/') || name.ends_with(".jsonl") || name.ends_with(".json") {
         return Ok(PathBuf::from(name));
     }
@@ -291,7 +291,7 @@ fn with_tag<'a>(folder: &Path, ids: &'a [String], name: &str) -> Option<&'a Stri
 ///
 /// # Errors
 /// The file cannot be read, or another version of meshy wrote it.
-pub fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
+pub(crate) fn read(file: &Path) -> anyhow::Result<meshy_experiment::run::Run> {
     let text = input::any(file).with_context(|| format!("cannot read {}", file.display()))?;
     let run = meshy_experiment::run::Run::read(&text[..]);
     run.with_context(|| format!("{} is not a recorded run that this meshy reads", file.display()))

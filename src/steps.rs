@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A measured step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Step {
+pub(crate) struct Step {
     /// The name, with that of the variant where there are some.
     pub name: String,
     /// The target of the load.
@@ -54,7 +54,7 @@ pub struct Step {
 /// A change during a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Since the start of the step.
     pub at_seconds: f64,
     /// What changed.
@@ -62,7 +62,7 @@ pub struct Mark {
 }
 
 /// Returns the steps of a run in the order of time, those without an end as far as they came.
-pub fn of(run: &Run) -> Vec<Step> {
+pub(crate) fn of(run: &Run) -> Vec<Step> {
     let results = run.results();
     let mut steps: Vec<Step> = Vec::new();
     for event in run.events() {

@@ -9,10 +9,10 @@ use meshy_load::Bucket;
 use meshy_metrics::Outcomes;
 use meshy_predict::edge::Policy;
 
-pub use storm::{HEAD as STORM_HEAD, cells as storm_cells, of_storms};
+pub(crate) use storm::{HEAD as STORM_HEAD, cells as storm_cells, of_storms};
 
 /// A measured step: what the user saw, what it cost, where the requests went.
-pub fn of_step(step: &Step) -> String {
+pub(crate) fn of_step(step: &Step) -> String {
     let traffic = &step.traffic;
     let mut text = format!(
         "{} in {:.1} s ({:.2}/s, planned {}/s){}\n",
@@ -61,12 +61,12 @@ fn histogram(buckets: &[Bucket]) -> String {
 }
 
 /// The share of good attempts as a cell.
-pub fn actual(mesh: &Mesh) -> String {
+pub(crate) fn actual(mesh: &Mesh) -> String {
     table::share(mesh.clients.actual_success(), mesh.clients.attempts_count)
 }
 
 /// Steps under each other, both views and what was predicted.
-pub fn of_steps(steps: &[Step]) -> String {
+pub(crate) fn of_steps(steps: &[Step]) -> String {
     let mut rows = Table::new(1, &["STEP", "SUCCESS", "ACTUAL", "ATTEMPTS/REQ", "P50", "P99", "PREDICTED"]);
     for step in steps {
         let traffic = &step.traffic;
@@ -96,7 +96,7 @@ pub fn of_steps(steps: &[Step]) -> String {
 }
 
 /// What the mesh counted.
-pub fn of_mesh(mesh: &Mesh) -> String {
+pub(crate) fn of_mesh(mesh: &Mesh) -> String {
     if mesh.clients.requests_count == 0 {
         let text = format!(
             "no proxy counted a request to {}: its clients are not meshed, so nothing can retry for them; `meshy inject` \
@@ -133,12 +133,12 @@ pub fn of_mesh(mesh: &Mesh) -> String {
 }
 
 /// The outcomes as a table with what they cost, whole.
-pub fn of_outcomes(outcomes: &Outcomes) -> String {
+pub(crate) fn of_outcomes(outcomes: &Outcomes) -> String {
     outcomes_table(outcomes, |_| true)
 }
 
 /// The same without the outcomes that happened to no request.
-pub fn of_counted_outcomes(outcomes: &Outcomes) -> String {
+pub(crate) fn of_counted_outcomes(outcomes: &Outcomes) -> String {
     outcomes_table(outcomes, |count| count != Some(0))
 }
 
@@ -152,10 +152,10 @@ fn capitalized(sentence: &str) -> String {
 }
 
 /// Fits the narrowest terminal that is common.
-pub const WIDTH: usize = 79;
+pub(crate) const WIDTH: usize = 79;
 
 /// Text in lines of at most so many characters.
-pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let last = lines.last_mut().expect("never empty");
@@ -206,7 +206,7 @@ fn outcomes_table(outcomes: &Outcomes, shown: impl Fn(Option<u64>) -> bool) -> S
 }
 
 /// The result of a step in sentences: what clients saw, what the service returned where retries were made, and what was predicted.
-pub fn result(step: &Step) -> Vec<String> {
+pub(crate) fn result(step: &Step) -> Vec<String> {
     let mesh = step.mesh.as_ref();
     let retried = mesh.is_some_and(|mesh| mesh.clients.retries() > 0);
     let mut sentences = explain(step);
@@ -228,7 +228,7 @@ pub fn result(step: &Step) -> Vec<String> {
 }
 
 /// A step in sentences: what was requested, what the policy allowed, and the result.
-pub fn explain(step: &Step) -> Vec<String> {
+pub(crate) fn explain(step: &Step) -> Vec<String> {
     let traffic = &step.traffic;
     let Some(success) = traffic.success_ratio else {
         return vec![format!("{}: no request ended.", step.name)];

@@ -25,25 +25,25 @@ static SECRETS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// A text without keys, tokens and passwords.
-pub fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     SECRETS.iter().fold(text.to_owned(), |text, (rule, with)| rule.replace_all(&text, *with).into_owned())
 }
 
 /// A bundle in the making.
 #[derive(Debug, Default)]
-pub struct Archive {
+pub(crate) struct Archive {
     entries: Vec<(String, String)>,
     left_out: Vec<String>,
 }
 
 impl Archive {
     /// Adds a text, redacted.
-    pub fn add(&mut self, name: &str, text: &str) {
+    pub(crate) fn add(&mut self, name: &str, text: &str) {
         self.entries.push((name.to_owned(), redact(text)));
     }
 
     /// Notes what could not be had and why.
-    pub fn missing(&mut self, name: &str, why: String) {
+    pub(crate) fn missing(&mut self, name: &str, why: String) {
         self.left_out.push(format!("{name}: {}", redact(&why)));
     }
 
@@ -51,7 +51,7 @@ impl Archive {
     ///
     /// # Errors
     /// None in memory but what the archive's format refuses (a path that is too long).
-    pub fn finish(mut self) -> std::io::Result<(Vec<u8>, Vec<String>, Vec<String>)> {
+    pub(crate) fn finish(mut self) -> std::io::Result<(Vec<u8>, Vec<String>, Vec<String>)> {
         self.entries.push(("left-out.txt".to_owned(), self.left_out.join("\n")));
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
         for (name, text) in &self.entries {

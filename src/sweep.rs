@@ -21,7 +21,7 @@ use meshy_predict::edge::{EdgeLoad, Policy};
 /// What a point gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Requests that ended.
     pub requests_count: u64,
     /// The measured share of requests that succeeded, with its interval of three standard deviations.
@@ -34,7 +34,7 @@ pub struct Measured {
 
 impl Measured {
     /// The result of a measured step.
-    pub fn of(step: &Step) -> Self {
+    pub(crate) fn of(step: &Step) -> Self {
         let traffic = &step.traffic;
         let mesh = step.mesh.as_ref();
         let predicted = mesh.and_then(|mesh| mesh.prediction.as_ref());
@@ -52,7 +52,7 @@ impl Measured {
 }
 
 /// A cluster on which policies are tried; the session restores it.
-pub struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     run_cluster: &'a RunCluster,
     session: &'a mut Session,
     deadline: Instant,
@@ -63,7 +63,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The API's; another field manager holds the policies; the service does not run the test service.
-    pub async fn enter(
+    pub(crate) async fn enter(
         run_cluster: &'a RunCluster,
         session: &'a mut Session,
         points: &[EdgeLoad],
@@ -87,7 +87,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The API's; the client's proxy does not use the policy in time.
-    pub async fn set(&mut self, scenario: &EdgeLoad) -> anyhow::Result<()> {
+    pub(crate) async fn set(&mut self, scenario: &EdgeLoad) -> anyhow::Result<()> {
         // While every attempt fails, one request shows whether there are retries.
         self.fails(100).await?;
         self.session.without_retries(&original_demo::bounced()).await?;
@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The API's.
-    pub async fn measure(
+    pub(crate) async fn measure(
         &self,
         recording: &Recording,
         name: &str,

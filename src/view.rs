@@ -23,7 +23,7 @@ const WAITING: usize = 100_000;
 
 /// Shows the events of a run and keeps them. Clones show the same run.
 #[derive(Clone)]
-pub struct View(Arc<Mutex<Shown>>);
+pub(crate) struct View(Arc<Mutex<Shown>>);
 
 struct Shown {
     report: Report,
@@ -39,7 +39,7 @@ struct Shown {
 
 impl View {
     /// Subscribes to a run.
-    pub fn of<W: Write>(recorder: &Recorder<W>, report: &Report) -> Self {
+    pub(crate) fn of<W: Write>(recorder: &Recorder<W>, report: &Report) -> Self {
         Self(Arc::new(Mutex::new(Shown {
             report: report.clone(),
             events: recorder.subscribe(WAITING),
@@ -52,7 +52,7 @@ impl View {
     }
 
     /// Shows events as they come, for as long as the handle lives.
-    pub fn start(&self) -> AbortOnDropHandle<()> {
+    pub(crate) fn start(&self) -> AbortOnDropHandle<()> {
         let view = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
@@ -63,7 +63,7 @@ impl View {
     }
 
     /// Shows the events that wait, in front of what the caller prints next.
-    pub fn show(&self) {
+    pub(crate) fn show(&self) {
         let mut shown = self.lock();
         while let Some(event) = shown.events.try_next() {
             let mut kept = event.as_ref().clone();
@@ -77,12 +77,12 @@ impl View {
     }
 
     /// Explains each step of a run without variants after its end, with those of these conditions that it decides.
-    pub fn explain(&self, conditions: Vec<Condition>) {
+    pub(crate) fn explain(&self, conditions: Vec<Condition>) {
         self.lock().explained = Some(conditions);
     }
 
     /// Returns all events so far.
-    pub fn run(&self) -> Run {
+    pub(crate) fn run(&self) -> Run {
         self.show();
         self.lock().run.clone()
     }

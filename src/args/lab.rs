@@ -10,7 +10,7 @@ use meshy_lab::cluster::Spec;
 /// The cluster of a new lab. An existing lab keeps what it was created with.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Cluster")]
-pub struct ClusterArgs {
+pub(crate) struct ClusterArgs {
     /// Worker nodes of a new KinD lab, in addition to the control-plane node [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<u8>,
@@ -27,7 +27,7 @@ pub struct ClusterArgs {
 
 impl ClusterArgs {
     /// Returns the cluster that the flags describe.
-    pub fn spec(self) -> Spec {
+    pub(crate) fn spec(self) -> Spec {
         Spec {
             workers: self.workers,
             node_image: self.node_image,
@@ -42,7 +42,7 @@ impl ClusterArgs {
 /// What is installed in addition to the test services.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Add-ons")]
-pub struct AddonArgs {
+pub(crate) struct AddonArgs {
     /// The ingress controller [default: the lab's earlier choice, else nginx]; the project ingress-nginx ended in March 2026
     #[arg(long, value_name = "INGRESS", value_parser = ingress())]
     ingress: Option<Ingress>,
@@ -74,7 +74,7 @@ pub struct AddonArgs {
 
 impl AddonArgs {
     /// Returns what the flags request.
-    pub fn request(self) -> Request {
+    pub(crate) fn request(self) -> Request {
         Request {
             ingress: self.ingress,
             mesh: self.mesh,
@@ -89,7 +89,7 @@ impl AddonArgs {
 }
 
 /// Returns the parser of `--ingress`.
-pub fn ingress() -> impl TypedValueParser<Value = Ingress> {
+pub(crate) fn ingress() -> impl TypedValueParser<Value = Ingress> {
     let values = [
         PossibleValue::new("nginx").help("ingress-nginx 1.15.1"),
         PossibleValue::new("none").help("No ingress controller"),
@@ -99,7 +99,7 @@ pub fn ingress() -> impl TypedValueParser<Value = Ingress> {
 }
 
 /// Returns the parser of `--mesh`.
-pub fn mesh() -> impl TypedValueParser<Value = Mesh> {
+pub(crate) fn mesh() -> impl TypedValueParser<Value = Mesh> {
     let values = [PossibleValue::new("linkerd").help("Linkerd"), PossibleValue::new("none").help("No mesh")];
     PossibleValuesParser::new(values).map(|value| if value == "none" { Mesh::None } else { Mesh::Linkerd })
 }

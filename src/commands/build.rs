@@ -40,7 +40,7 @@ struct Built {
 /// # Errors
 /// Returns an error if the overlay does not build, or the topology is not valid.
 #[allow(clippy::unused_async, reason = "every command is asked the same way")]
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let built = match (&args.topology, &args.overlay) {
         (Some(name), _) => of_topology(context, name, &args)?,
         (None, overlay) => of_overlay(context, overlay.as_deref().unwrap_or_default())?,

@@ -53,7 +53,7 @@ struct Document {
 /// # Errors
 /// There is no such lab or context, or the API server does not respond as it should. What the checks find is not an error: it is
 /// the status.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.certs {
         return certs::run(context).await;
     }

@@ -17,7 +17,7 @@ pub struct Args {
 ///
 /// # Errors
 /// As `meshy up`'s first step.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let claim = cluster::claim(context, &args.spec.spec()).await?;
     let record = claim.record;
     if context.dry_run {

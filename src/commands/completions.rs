@@ -22,7 +22,7 @@ pub struct Args {
 /// # Errors
 /// Stdout cannot be written.
 #[allow(clippy::unused_async, reason = "every command is asked the same way")]
-pub async fn run(_context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(_context: &Context, args: Args) -> anyhow::Result<Exit> {
     // The script asks the program itself at each key press, so that it knows labs, overlays and targets.
     let shells = Shells::builtins();
     let shell = args.shell.to_string();

@@ -64,7 +64,7 @@ pub(super) struct Document {
 ///
 /// # Errors
 /// There is no such run, or it cannot be read; there is no lab, or its API fails; no port is free.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let Some(name) = &args.replay else {
         return live(context, &args).await;
     };

@@ -50,7 +50,7 @@ pub struct Args {
 ///
 /// # Errors
 /// As [`run::run`].
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let args = run::Args {
         scenario: Some("retries".to_owned()),
         fast: args.fast,

@@ -69,7 +69,7 @@ impl What {
 ///
 /// # Errors
 /// What the flags name is not valid, a conflict, something does not become ready.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     // Before anything else, so that a wrong file or name costs nothing.
     let bundles = args.what.bundles()?;
     if args.delete {

@@ -18,7 +18,7 @@ pub struct Args {}
 ///
 /// # Errors
 /// Returns an error if something cannot be removed.
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     if let Some(down) = meshy_lab::down::down(context).await? {
         context.data(&down, text)?;
     }

@@ -49,7 +49,7 @@ pub(super) struct Page<'a> {
 /// # Errors
 /// There is no page, term or run of that name.
 #[expect(clippy::unused_async, reason = "commands have one form")]
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let what = args.what.join(" ");
     if let Some(page) = files::page(&what).or_else(|| files::term(&what)) {
         context.data(&Page { id: &what, page }, |_| plain::text(page, WIDTH))?;

@@ -44,7 +44,7 @@ impl Args {
 ///
 /// # Errors
 /// A file would be overwritten or cannot be written; there is no lab to scrape.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.what {
         What::Files { folder, .. } => shipped(context, folder),
         What::Prometheus(args) => prometheus::run(context, args).await,

@@ -110,7 +110,7 @@ pub(super) struct Document<'a> {
 ///
 /// # Errors
 /// The service is not there, or does not run the test service.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.blocks && args.change.as_ref().is_some_and(|change| change.quota.is_none()) {
         return Err(anyhow!("`--blocks` is for a percentage of requests that fail")).exit(Exit::Usage);
     }

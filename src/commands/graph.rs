@@ -77,7 +77,7 @@ impl Args {
 ///
 /// # Errors
 /// The topology is not valid, nothing is meshed, there is no such service, the Prometheus is not usable, or the API fails.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if let Some(name) = &args.topology {
         let loaded = topology::load(name)?;
         topology::warnings(name, &loaded).iter().for_each(|warning| context.report.warn(warning));

@@ -20,7 +20,7 @@ use meshy_lab::addons::ingress_nginx;
 
 /// How a proxy routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ModeArg {
+pub(crate) enum ModeArg {
     /// By the original destination.
     Enabled,
     /// By the header `l5d-dst-override`, for ingress controllers.
@@ -29,7 +29,7 @@ pub enum ModeArg {
 
 /// Which workloads: shared by `inject` and `uninject`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Which {
+pub(crate) struct Which {
     /// Workloads as deploy/NAME, sts/NAME or ds/NAME; `-` filters YAML from stdin; none: the ingress controller
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
@@ -75,7 +75,7 @@ pub(super) struct Document {
 ///
 /// # Errors
 /// No such workload or pod, a refusal of the API server, or a pod without a ready proxy afterwards.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.remove {
         return remove(context, &args.which).await;
     }

@@ -34,7 +34,7 @@ enum Addon {
 ///
 /// # Errors
 /// Returns an error if there is no such cluster, a flag contradicts the add-on, or the add-on does not become ready.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let request = args.flags.request();
     let contradicts = match args.addon {
         Addon::IngressNginx => request.ingress == Some(Ingress::None),

@@ -12,7 +12,7 @@ pub struct Args {}
 ///
 /// # Errors
 /// As [`serve::serve`].
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     serve::serve(&context.name).await?;
     Ok(Exit::Done)
 }

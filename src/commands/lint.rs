@@ -39,7 +39,7 @@ struct Document<'a> {
 ///
 /// # Errors
 /// A file cannot be read, or the cluster cannot be read.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let findings = if args.files.is_empty() {
         let client = context.client().await?;
         let mut findings = lint::lint(&survey::world(&client).await?);

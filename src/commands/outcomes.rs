@@ -48,7 +48,7 @@ pub(super) struct Document<'a> {
 ///
 /// # Errors
 /// The service is unknown, or the API fails.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let service = Service { namespace: args.namespace.clone(), name: args.service.clone() };
     let before = measure::snapshot(&client, &service).await?;

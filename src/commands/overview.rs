@@ -19,7 +19,7 @@ struct Overview {
 /// # Errors
 /// The state folder cannot be read.
 #[allow(clippy::unused_async, reason = "every command is asked the same way")]
-pub async fn run(context: &Context) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let labs = Record::all()?;
     let next = match &labs[..] {
         [] => vec![

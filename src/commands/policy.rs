@@ -113,7 +113,7 @@ impl Which {
 ///
 /// # Errors
 /// Returns an error if there is no such service, an object cannot be read, or there is no profile to translate.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.act {
         Act::Apply(args) => apply::apply(context, args).await,
         Act::Delete(args) => apply::delete(context, args).await,

@@ -41,7 +41,7 @@ struct Forward {
 ///
 /// # Errors
 /// There is no such target, no ready pod, or the local port is taken.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let (local, remote) = ports(&args.ports).exit(Exit::Usage)?;
     let client = context.client().await?;
     let (pod, port) = find(&client, &args.namespace, &args.target, remote).await?;

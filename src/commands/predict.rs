@@ -54,7 +54,7 @@ impl Args {
 
 /// The scenario's flags, shared with `sweep`.
 #[derive(Clone, Debug, clap::Args)]
-pub struct ScenarioArgs {
+pub(crate) struct ScenarioArgs {
     /// The chance that one attempt fails
     #[arg(long, value_parser = ratio, default_value = "70%", value_name = "PERCENT")]
     pub(super) fail: f64,
@@ -182,7 +182,7 @@ pub(super) struct Document<'a> {
 ///
 /// # Errors
 /// With `--from-cluster`, what cannot be read there.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.graph.is_requested() {
         return topology::run(context, &args.graph, &args.scenario, args.seed);
     }

@@ -39,7 +39,7 @@ struct Pushed {
 ///
 /// # Errors
 /// There is no such image or file; the lab has no registry; the registry refuses.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let record = cluster::lab(context)?;
     let port =
         record.registry_port().with_context(|| format!("lab `{}` has no private registry", record.name));

@@ -61,7 +61,7 @@ fn open(file: &Path) -> std::io::Result<()> {
 ///
 /// # Errors
 /// There is no such run; the file cannot be written.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.list {
         return list::run(context).await;
     }

@@ -22,7 +22,7 @@ use meshy_policy::policy::{self, About, Clients, Options, Outcome, PolicyChange}
 
 /// Where the annotations stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum As {
+pub(crate) enum As {
     /// On the Service.
     #[default]
     Service,
@@ -43,7 +43,7 @@ pub struct Args {
 
 /// What to do with retries.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Set retry annotations and verify that clients use them
     #[command(
         after_help = "Examples:\n  meshy retry apply --as service --limit 3\n  meshy retry apply bounced-service --as route --on 5xx --retry-timeout 500ms"
@@ -61,7 +61,7 @@ pub enum Command {
 
 /// Flags of `meshy retry delete` and `show`.
 #[derive(Debug, clap::Args)]
-pub struct PlacedArgs {
+pub(crate) struct PlacedArgs {
     #[command(flatten)]
     target: Target,
     /// Only the annotations of the Service, or only the HTTPRoute SERVICE-retry [default: both]
@@ -77,7 +77,7 @@ impl PlacedArgs {
 
 /// Flags of `meshy retry apply`.
 #[derive(Debug, clap::Args)]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     #[command(flatten)]
     target: Target,
     /// Where the annotations are written: in the Service, or in an HTTPRoute SERVICE-retry, which meshy creates
@@ -107,7 +107,7 @@ const CLIENTS_ABSENT: &str = "clients-absent";
 ///
 /// # Errors
 /// No such service, a value that Linkerd does not read, or clients that do not follow.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Apply(args) => apply(context, args).await,
         Command::Delete(args) => delete(context, args).await,

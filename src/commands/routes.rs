@@ -57,7 +57,7 @@ pub(super) struct Row {
 ///
 /// # Errors
 /// The service or the source is unknown, the Prometheus is not usable, or the API fails.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = context.client().await?;
     let kinds = Kinds::new(client.clone());
     let mut reader = Reader::new(&args.requests.time, &args.requests.history);

@@ -141,7 +141,7 @@ impl Args {
 ///
 /// # Errors
 /// Returns an error if the scenario is not valid, which is found before anything is started, or if the run fails.
-pub async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, mut args: Args) -> anyhow::Result<Exit> {
     if args.list {
         return list(context);
     }

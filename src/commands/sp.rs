@@ -36,7 +36,7 @@ pub struct Args {
 
 /// What to do with a profile.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Apply a profile and verify that clients use it
     #[command(
         after_help = "Examples:\n  meshy sp apply\n  meshy sp apply my-profile.yaml --restart-clients\n  meshy sp apply --service cart -n shop --openapi cart.yaml"
@@ -52,7 +52,7 @@ pub enum Command {
 
 /// Flags of `meshy sp apply`.
 #[derive(Debug, clap::Args)]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     /// A file, `-` for stdin, or the name of a profile that ships with meshy
     #[arg(value_name = "FILE|NAME", default_value = "bounced-service-sp.yaml")]
     profile: PathBuf,
@@ -123,7 +123,7 @@ impl Generate {
 
 /// Flags of `meshy sp delete`.
 #[derive(Debug, clap::Args)]
-pub struct DeleteArgs {
+pub(crate) struct DeleteArgs {
     /// The service, a profile's full name, or a file
     #[arg(value_name = "SERVICE|NAME|FILE", default_value = "bounced-service")]
     profile: String,
@@ -134,7 +134,7 @@ pub struct DeleteArgs {
 
 /// Flags of `meshy sp show`.
 #[derive(Debug, clap::Args)]
-pub struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The service
     #[arg(value_name = "SERVICE", default_value = "bounced-service")]
     service: String,
@@ -157,7 +157,7 @@ impl Args {
 ///
 /// # Errors
 /// A profile that lint or the API server refuses, or clients that do not follow.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     match args.command {
         Command::Apply(args) => apply(context, args).await,
         Command::Delete(args) => delete(context, args).await,

@@ -26,7 +26,7 @@ pub struct Args {
 
 /// What to do with a split.
 #[derive(Debug, clap::Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Send a share of the clients' requests to another service
     #[command(
         after_help = "Examples:\n  meshy split apply\n  meshy split apply minimal-service --to minimal-service-v2 --weight 50",
@@ -54,7 +54,7 @@ fn of_the_demo(service: clap::Arg) -> clap::Arg {
 
 /// Flags of `meshy split apply`.
 #[derive(Debug, clap::Args)]
-pub struct ApplyArgs {
+pub(crate) struct ApplyArgs {
     #[command(flatten)]
     target: Target,
     /// The other service [default: SERVICE-v2]
@@ -72,7 +72,7 @@ pub struct ApplyArgs {
 ///
 /// # Errors
 /// No such service, or clients that do not follow.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let client = match &args.command {
         Command::Show(_) => context.client().await?,
         Command::Apply(_) | Command::Delete(_) => context.client_for_change("change a policy in").await?,

@@ -17,7 +17,7 @@ pub struct Args {}
 ///
 /// # Errors
 /// There is no such lab, or something does not start or become ready in time.
-pub async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, _args: Args) -> anyhow::Result<Exit> {
     // First without the lock, which would make the folder of a lab that is not there.
     cluster::lab(context)?;
     let _lock = lab::lock(context).await?;

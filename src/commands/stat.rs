@@ -38,7 +38,7 @@ impl Args {
 ///
 /// # Errors
 /// The target is unknown, nothing is meshed, the Prometheus is not usable, or the API fails.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let (kind, name) = match args.target.split_once('/') {
         Some((kind, name)) => (kind, Some(name)),
         None => (args.target.as_str(), None),

@@ -80,7 +80,7 @@ struct Missing {
 ///
 /// # Errors
 /// There is no such lab ([`Exit::Prerequisite`]).
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     let mut next = None;
     loop {
         if args.watch {

@@ -29,7 +29,7 @@ use range::Range;
 
 /// What is swept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Value {
+pub(crate) enum Value {
     /// Requests per second.
     #[value(alias = "rps")]
     Rate,
@@ -130,7 +130,7 @@ pub(super) struct Point {
 ///
 /// # Errors
 /// The picture cannot be written.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     args.value.check(&args.values)?;
     if let Some(topology) = args.graph.topology() {
         return on_topology(context, &args, topology).await;

@@ -13,7 +13,7 @@ use meshy_policy::policy::{Options, Outcome, PolicyChange};
 
 /// The service that is meant.
 #[derive(Debug, clap::Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// The service [default: bounced-service]
     #[arg(value_name = "SERVICE")]
     service: Option<String>,

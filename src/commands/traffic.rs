@@ -34,7 +34,7 @@ use meshy_senders::Sent;
 
 /// How requests reach a Service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Via {
+pub(crate) enum Via {
     /// From pods in the cluster, so that the policies of clients apply.
     Senders,
     /// From this machine, past the proxies of clients.
@@ -171,7 +171,7 @@ impl<'a> Senders<'a> {
 ///
 /// # Errors
 /// The target cannot be found, the cluster cannot be read, or the result is not complete.
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.cleanup {
         return senders::clean(context, args.namespace.as_deref()).await;
     }

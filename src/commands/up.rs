@@ -87,7 +87,7 @@ struct Document {
 ///
 /// # Errors
 /// As [`up::up`].
-pub async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(context: &Context, args: Args) -> anyhow::Result<Exit> {
     if args.images {
         let request = args.addons.request();
         return images::run(context, &request.options(&request.choice(None)?, false, false)?);

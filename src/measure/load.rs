@@ -23,7 +23,7 @@ use crate::steps::Step;
 use crate::tally::{DEADLINE, Part, Tally};
 
 /// What a load counted that was sent in a step.
-pub struct Counted {
+pub(crate) struct Counted {
     /// What was counted at the sender.
     pub totals: Totals,
     /// Whether the load ended before its time.
@@ -35,7 +35,7 @@ pub struct Counted {
 ///
 /// # Errors
 /// The service is not there, or the API fails.
-pub async fn step(
+pub(crate) async fn step(
     recording: &Recording,
     (name, case): (&str, &str),
     mesh: Option<(&kube::Client, &Service)>,
@@ -66,7 +66,7 @@ pub async fn step(
 ///
 /// # Errors
 /// Those of [`step`], and those of `send`.
-pub async fn step_by(
+pub(crate) async fn step_by(
     recording: &Recording,
     (name, case): (&str, &str),
     mesh: Option<(&kube::Client, &Service)>,
@@ -106,7 +106,7 @@ pub async fn step_by(
 ///
 /// # Errors
 /// The service is not there, or the API fails.
-pub async fn observed(
+pub(crate) async fn observed(
     recording: &Recording,
     client: &kube::Client,
     (name, service): (&str, &Service),

@@ -27,7 +27,7 @@ const ROUTES: [&str; 3] =
     ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1", "policy.linkerd.io/v1beta3"];
 
 /// A watch of one service's policy; it ends with this value.
-pub struct Marks {
+pub(crate) struct Marks {
     changes: mpsc::Receiver<String>,
     /// The watches that do not work at the moment, and why.
     broken: Arc<Mutex<BTreeMap<usize, String>>>,
@@ -45,7 +45,7 @@ impl Marks {
     ///
     /// # Errors
     /// The kinds cannot be looked up.
-    pub async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
+    pub(crate) async fn of(client: &kube::Client, service: &Service) -> anyhow::Result<Self> {
         // More changes than this in a second are no experiment; the rest then waits for its turn.
         let (tell, changes) = mpsc::channel(64);
         let mut events = events(client, service).await?;
@@ -79,13 +79,13 @@ impl Marks {
     }
 
     /// Why changes of policy may be missing, for each watch that does not work.
-    pub fn broken(&self) -> Vec<String> {
+    pub(crate) fn broken(&self) -> Vec<String> {
         let broken = self.broken.lock().expect("no panic while held");
         broken.values().map(|why| format!("changes of the policy: {why}")).collect()
     }
 
     /// Returns what changed since the last call.
-    pub fn take(&mut self) -> Vec<String> {
+    pub(crate) fn take(&mut self) -> Vec<String> {
         let mut changes = Vec::new();
         while let Ok(text) = self.changes.try_recv() {
             changes.push(text);
@@ -269,7 +269,7 @@ fn words(what: What, policy: &Value) -> String {
 }
 
 /// Short enough for a line of a terminal.
-pub fn brief(policy: &Policy) -> String {
+pub(crate) fn brief(policy: &Policy) -> String {
     match policy {
         Policy::Budget { retry_ratio, min_retries_per_second, ttl_seconds } => {
             format!("budget {:.0} % + {min_retries_per_second}/s over {ttl_seconds} s", retry_ratio * 100.0)

@@ -26,7 +26,7 @@ type Call = (Service, Service);
 ///
 /// # Errors
 /// The pods or the objects about a service cannot be read. A proxy that does not respond has no calls.
-pub async fn of_cluster(client: &kube::Client) -> anyhow::Result<Vec<Finding>> {
+pub(crate) async fn of_cluster(client: &kube::Client) -> anyhow::Result<Vec<Finding>> {
     let mut pods = meshy_metrics::pods::list(client, None).await?;
     pods.retain(|pod| pod.scrapable() && !pod.is_control_plane());
     let now = scrape_pods(client, pods, PER_PROXY).await;
@@ -47,7 +47,7 @@ pub async fn of_cluster(client: &kube::Client) -> anyhow::Result<Vec<Finding>> {
 }
 
 /// Checks the calls of a topology with the policies of other objects, by the names of the Services.
-pub fn of_topology(topology: &Topology, objects: &[Value]) -> Vec<Finding> {
+pub(crate) fn of_topology(topology: &Topology, objects: &[Value]) -> Vec<Finding> {
     let service = |name: &str| Service { namespace: String::new(), name: name.to_owned() };
     let calls: Vec<Call> =
         topology.edges().into_iter().map(|(from, to)| (service(from), service(to))).collect();

@@ -20,14 +20,14 @@ use meshy_kube::Kinds;
 use meshy_kube::failure::{self, SharedError};
 
 mod pods;
-pub mod supported;
+pub(crate) mod supported;
 
 use super::readiness::{BUILT_IN, Readiness};
 
 /// How one check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// As it should be.
     Ok,
     /// It works, and something is worth knowing.
@@ -40,7 +40,7 @@ pub enum Verdict {
 
 /// The result of one check.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What part of the whole: `cluster`, `certificates`.
     pub group: &'static str,
     /// What was looked at.
@@ -88,7 +88,7 @@ const CHECKS: &[(&str, &str, Check)] = &[
 ///
 /// # Errors
 /// The API server does not respond as it should, so that nothing can be checked.
-pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
     let info = client.apiserver_version().await.context("cannot read the API server's version")?;
     let answers = (Verdict::Ok, format!("responds, {}", info.git_version), None);
     let mut all = vec![outcome("cluster", "API server", answers)];
@@ -111,7 +111,7 @@ pub async fn run(client: &Client) -> anyhow::Result<Vec<Outcome>> {
 }
 
 /// The table's row when nothing can be checked.
-pub fn unread_api(error: &anyhow::Error) -> Outcome {
+pub(crate) fn unread_api(error: &anyhow::Error) -> Outcome {
     outcome("cluster", "API server", (Verdict::Failed, failure::plain(error), None))
 }
 
@@ -119,7 +119,7 @@ pub fn unread_api(error: &anyhow::Error) -> Outcome {
 ///
 /// # Errors
 /// The API server does not respond as it should, or forbids to look.
-pub async fn built_in(client: &Client) -> anyhow::Result<bool> {
+pub(crate) async fn built_in(client: &Client) -> anyhow::Result<bool> {
     let deployments: Api<Deployment> = Api::namespaced(client.clone(), NAMESPACE);
     let injector = deployments.get_opt("linkerd-proxy-injector").await;
     let injector = injector.context("cannot look for the control plane")?;
@@ -329,7 +329,7 @@ async fn secret(s: &Inputs, name: &str, key: &str) -> Result<Option<String>, kub
 }
 
 /// A verdict on certificates by what is left of them; the one that ends first counts.
-pub fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
+pub(crate) fn expiry(pem: &str) -> (Verdict, String, Option<&'static str>) {
     let now = SystemTime::now();
     let all = match certificates::describe_all(pem) {
         Ok(all) => all,

@@ -12,7 +12,7 @@ use meshy_lab::addons::linkerd::proof::has_proxy;
 
 /// How the injector is registered with the API server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Injector {
+pub(crate) enum Injector {
     /// The cluster has one built in.
     #[default]
     BuiltIn,
@@ -26,7 +26,7 @@ pub enum Injector {
 
 /// What is known of a pod's namespace and injector.
 #[derive(Clone, Debug, Default)]
-pub struct PodContext {
+pub(crate) struct PodContext {
     /// The value of the namespace's annotation.
     pub namespace_asks: Option<String>,
     /// Whether the namespace is left out by the webhook's selector.
@@ -41,7 +41,7 @@ pub struct PodContext {
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn pod(client: &Client, pod: &Pod) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn pod(client: &Client, pod: &Pod) -> anyhow::Result<Vec<String>> {
     Ok(reasons(pod, &read(client, pod).await?))
 }
 
@@ -88,7 +88,7 @@ async fn injector(client: &Client) -> anyhow::Result<Injector> {
 }
 
 /// The decision, apart from the asking.
-pub fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
+pub(crate) fn reasons(pod: &Pod, around: &PodContext) -> Vec<String> {
     let mut why = Vec::new();
     if has_proxy(pod) {
         why.extend(waiting(pod));

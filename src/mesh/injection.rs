@@ -27,7 +27,7 @@ const PER_PROXY: Duration = Duration::from_secs(3);
 
 /// What was found out about one pod.
 #[derive(Clone, Debug, Serialize)]
-pub struct PodProof {
+pub(crate) struct PodProof {
     /// Its name.
     pub pod: String,
     /// `sidecar`, `container` or none.
@@ -44,7 +44,7 @@ pub struct PodProof {
 
 /// What became of one workload.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// `deployment/NAME`.
     pub workload: String,
     /// Its namespace.
@@ -59,7 +59,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Whether all pods have what was requested.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         let meshed = self.mode != names::DISABLED;
         self.pods.iter().all(|p| p.ready && p.proxy.is_some() == meshed)
     }
@@ -69,7 +69,7 @@ impl Outcome {
 ///
 /// # Errors
 /// The API server refuses, or the new pods are not ready in time.
-pub async fn set(
+pub(crate) async fn set(
     kinds: &Kinds,
     workload: &Object,
     mode: Option<Mode>,
@@ -127,7 +127,7 @@ async fn set_quietly(
 ///
 /// # Errors
 /// The API server refuses.
-pub async fn restart(
+pub(crate) async fn restart(
     kinds: &Kinds,
     workload: &Object,
     mode: Option<Mode>,
@@ -153,7 +153,11 @@ pub async fn restart(
 ///
 /// # Errors
 /// The API server refuses, or its pods are not ready in time.
-pub async fn restart_as_it_is(kinds: &Kinds, workload: &Object, deadline: Instant) -> anyhow::Result<()> {
+pub(crate) async fn restart_as_it_is(
+    kinds: &Kinds,
+    workload: &Object,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     let now = again(kinds, workload).await?;
     let ours = owned_mode(&now);
     restart(kinds, workload, ours, deadline).await?;
@@ -192,7 +196,7 @@ async fn asked_for(client: &Client, workload: &Object) -> anyhow::Result<String>
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod>> {
+pub(crate) async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<Pod>> {
     let selector = workload.data.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let labels: Vec<String> = selector
         .into_iter()
@@ -214,7 +218,7 @@ pub async fn pods_of(client: &Client, workload: &Object) -> anyhow::Result<Vec<P
 ///
 /// # Errors
 /// The cluster cannot be read.
-pub async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
+pub(crate) async fn prove(client: &Client, workload: &Object) -> anyhow::Result<Vec<PodProof>> {
     let pods = pods_of(client, workload).await?;
     let scrapes =
         meshy_metrics::scrape_pods(client, pods.iter().map(meshy_metrics::Pod::of).collect(), PER_PROXY)
@@ -271,7 +275,7 @@ fn summary(outcome: &Outcome) -> String {
 }
 
 /// `deployment/NAME`.
-pub fn title(workload: &Object) -> String {
+pub(crate) fn title(workload: &Object) -> String {
     format!("{}/{}", manifest::kind(workload).to_lowercase(), workload.name_any())
 }
 
@@ -285,7 +289,7 @@ fn stamp() -> String {
 ///
 /// # Errors
 /// Always, when one outcome does not hold.
-pub fn evaluate(outcomes: &[Outcome]) -> anyhow::Result<()> {
+pub(crate) fn evaluate(outcomes: &[Outcome]) -> anyhow::Result<()> {
     let failing = outcomes.iter().find(|o| !o.holds());
     let Some(outcome) = failing else { return Ok(()) };
     let pod =
@@ -303,7 +307,7 @@ pub fn evaluate(outcomes: &[Outcome]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// There is no ingress controller; as [`set`].
-pub async fn mesh_ingress(kinds: &Kinds, report: &Report, deadline: Instant) -> anyhow::Result<()> {
+pub(crate) async fn mesh_ingress(kinds: &Kinds, report: &Report, deadline: Instant) -> anyhow::Result<()> {
     let selection = Selection {
         names: vec![format!("deploy/{}", ingress_nginx::CONTROLLER)],
         namespace: ingress_nginx::NAMESPACE.to_owned(),

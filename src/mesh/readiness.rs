@@ -13,7 +13,7 @@ pub(super) const BUILT_IN: &str = "meshy.dev/built-in";
 
 /// The readiness of a Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Pods that are ready now.
     pub ready: i32,
     /// Pods that there should be.
@@ -26,7 +26,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Reads the readiness of a Deployment; `pods` are all pods of its namespace or more.
-    pub fn of(deployment: &Deployment, pods: &[Pod]) -> Self {
+    pub(crate) fn of(deployment: &Deployment, pods: &[Pod]) -> Self {
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let counted = deployment.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or(0);
         let built_in = deployment.annotations().contains_key(BUILT_IN);
@@ -51,7 +51,7 @@ impl Readiness {
     }
 
     /// Returns whether all pods are ready.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.ready >= self.wanted
     }
 }

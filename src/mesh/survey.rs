@@ -34,7 +34,7 @@ const LEFT_OUT: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "lo
 ///
 /// # Errors
 /// The API server does not respond as it should. A kind that it does not serve has no objects.
-pub async fn world(client: &Client) -> anyhow::Result<World> {
+pub(crate) async fn world(client: &Client) -> anyhow::Result<World> {
     let kinds = Kinds::new(client.clone());
     let all = JUDGED.iter().map(|kind| (kind, true)).chain(KNOWN.iter().map(|kind| (kind, false)));
     let lists = all.map(|((version, kind), evaluated)| {
@@ -86,7 +86,7 @@ pub(crate) fn evaluate(report: &Report, world: &World, force: bool, refusal: &st
 }
 
 /// Findings as text for people: where, what, why, what to do.
-pub fn words(findings: &[Finding]) -> String {
+pub(crate) fn words(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
         let place = &finding.place;

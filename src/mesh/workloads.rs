@@ -18,11 +18,11 @@ const KINDS: &[(&str, &str, &[&str])] = &[
 /// There is no such workload.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NoWorkload(String);
+pub(crate) struct NoWorkload(String);
 
 /// Which workloads are meant.
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// `KIND/NAME`, or a bare name of a Deployment.
     pub names: Vec<String>,
     /// The namespace.
@@ -37,7 +37,7 @@ pub struct Selection {
 ///
 /// # Errors
 /// A name is none of the namespace's (with the nearest one), a kind is unknown, or nothing is there.
-pub async fn find(client: &Client, selection: &Selection) -> anyhow::Result<Vec<Object>> {
+pub(crate) async fn find(client: &Client, selection: &Selection) -> anyhow::Result<Vec<Object>> {
     if selection.all || selection.selector.is_some() {
         let found = list(client, &selection.namespace, selection.selector.as_deref()).await?;
         if found.is_empty() {

@@ -76,7 +76,7 @@ impl Outcomes {
 
 /// A row of the comparison.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// How the service behaved.
     pub mode: String,
     /// The request.
@@ -96,7 +96,7 @@ pub struct Row {
 /// Something that is different in outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum What {
+pub(crate) enum What {
     /// The statuses.
     Statuses,
     /// The attempts per request.
@@ -111,7 +111,7 @@ pub enum What {
 
 /// A named difference, and the first row that shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// The difference.
     pub difference: Difference,
     /// Mode and request; none if the load does not show it.
@@ -120,7 +120,7 @@ pub struct Shown {
 
 /// The result of a proof.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Proof {
+pub(crate) struct Proof {
     /// The outcomes next to each other.
     pub rows: Vec<Row>,
     /// The named differences.
@@ -143,12 +143,12 @@ impl Proof {
     }
 
     /// Returns whether all outcomes are equal.
-    pub fn is_equal(&self) -> bool {
+    pub(crate) fn is_equal(&self) -> bool {
         self.rows.iter().all(|row| row.different.is_empty())
     }
 
     /// Returns the rows that are different although no difference was named.
-    pub fn unnamed(&self) -> Vec<&Row> {
+    pub(crate) fn unnamed(&self) -> Vec<&Row> {
         if self.differences.is_empty() {
             self.rows.iter().filter(|row| !row.different.is_empty()).collect()
         } else {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The method.
     pub method: String,
     /// The path.
@@ -19,7 +19,7 @@ pub struct Probe {
 
 /// How the service behaves, and how many requests of each probe are sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// The name of the mode in outputs.
     pub name: String,
     /// The change of the service's faults.
@@ -32,7 +32,7 @@ pub struct Mode {
 
 /// What is sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The requests.
     pub probes: Vec<Probe>,
     /// The behaviours, in this order.
@@ -49,7 +49,7 @@ const FEW: usize = 10;
 const UNMATCHED: &str = "/meshy/no-route";
 
 /// Returns what is sent for a profile whose budget becomes a limit of so many retries.
-pub fn plan(profile: &ServiceProfile, limit: u16) -> Plan {
+pub(crate) fn plan(profile: &ServiceProfile, limit: u16) -> Plan {
     let mode = |name: String, fault: FaultChange, count| Mode { name, fault, count, in_turn: false };
     let good = FaultChange { reset: true, ..FaultChange::default() };
     let in_turn = |statuses: &[u16]| FaultChange { sequence: Some(statuses.to_vec()), ..good.clone() };

@@ -18,7 +18,7 @@ const LOAD: RGBColor = RGBColor(4, 5, 6);
 const MARK: RGBColor = RGBColor(5, 6, 7);
 
 /// The median and the 99th percentile of named steps over time, in milliseconds.
-pub fn latency(title: &str, steps: &[(&str, &Step)]) -> String {
+pub(crate) fn latency(title: &str, steps: &[(&str, &Step)]) -> String {
     let of = |value: fn(&Latency) -> f64| {
         series(steps, move |tick| (tick.requests_count > 0).then(|| value(&tick.latency)))
     };

@@ -9,11 +9,11 @@ const PREDICTED: RGBColor = RGBColor(46, 125, 90);
 const MEASURED: RGBColor = RGBColor(179, 84, 30);
 
 /// A swept value, the predicted success and the measured one.
-pub type CurvePoint = (f64, Interval, Option<Interval>);
+pub(crate) type CurvePoint = (f64, Interval, Option<Interval>);
 
 /// Returns an SVG picture: predicted success as a line with the band that chance allows, measured success as points with what so
 /// many requests can tell. `scenario` is its title, `axis` what is swept.
-pub fn curve(scenario: &str, axis: &str, points: &[CurvePoint]) -> String {
+pub(crate) fn curve(scenario: &str, axis: &str, points: &[CurvePoint]) -> String {
     let mut svg = String::new();
     draw(&mut svg, scenario, axis, points).expect("drawing into memory does not fail");
     svg

@@ -20,7 +20,7 @@ use meshy_page::Report;
 use meshy_predict::Interval;
 
 /// Returns the report of a run: the parts of its page that come from its end.
-pub fn report(events: &Events) -> Report {
+pub(crate) fn report(events: &Events) -> Report {
     let run = Run::of(events);
     let title = events.started().map(|started| started.title.clone()).unwrap_or_default();
     let (mut summary, mut details, mut pictures) = (String::new(), String::new(), String::new());

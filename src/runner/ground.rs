@@ -18,7 +18,7 @@ use crate::run_cluster::RunCluster;
 
 /// What a scenario is run on.
 #[derive(Debug)]
-pub enum Graph {
+pub(crate) enum Graph {
     /// Kustomize overlays in the namespace `default`.
     Overlays(Vec<String>),
     /// A topology, once per variant.

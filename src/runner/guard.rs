@@ -17,7 +17,7 @@ const MOST_AMPLIFICATION: f64 = 3.0;
 
 /// What the user allows.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Faults and retry storms on a cluster that meshy did not create.
     pub allow_storm: bool,
     /// The cap on attempts per second.
@@ -109,7 +109,8 @@ mod tests {
             "retryBudget": {"retryRatio": 0.5}}}));
         let (a, b) = (annotated("a"), annotated("b"));
         assert_eq!(worst_amplification(&[&a, &b, &profile]), 13.5);
-        let grpc = object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "d", "annotations":
+        let grpc =
+            object(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "d", "annotations":
             {"retry.linkerd.io/grpc": "unavailable", "retry.linkerd.io/limit": "3"}}}));
         assert_eq!(worst_amplification(&[&grpc]), 4.0);
         assert_eq!(worst_amplification(&[]), 1.0);

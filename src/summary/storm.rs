@@ -10,7 +10,7 @@ use crate::ui::table::{self, Table};
 const MOST_SECONDS: usize = 56;
 
 /// Steps with a trigger: a table, goodput over time, and a paragraph for each. Empty without such a step.
-pub fn of_storms(steps: &[Step]) -> String {
+pub(crate) fn of_storms(steps: &[Step]) -> String {
     let storms: Vec<(&Step, &StormOutcome)> =
         steps.iter().filter_map(|step| Some((step, step.storm.as_ref()?))).collect();
     if storms.is_empty() {
@@ -41,11 +41,11 @@ pub fn of_storms(steps: &[Step]) -> String {
 }
 
 /// The columns of a table of storms.
-pub const HEAD: [&str; 7] =
+pub(crate) const HEAD: [&str; 7] =
     ["STORM", "CLASS", "PREDICTED", "RECOVERY", "PEAK", "WASTED", "ATTEMPTS/REQ AT EACH HOP"];
 
 /// A storm's row under [`HEAD`].
-pub fn cells(step: &Step, storm: &StormOutcome) -> [String; 7] {
+pub(crate) fn cells(step: &Step, storm: &StormOutcome) -> [String; 7] {
     let hops = storm.hops.iter().map(|hop| format!("{} {:.1}", hop.service, hop.attempts_per_request));
     [
         variant(step).to_owned(),
