@@ -33,7 +33,7 @@ fi
 
 # With the test service in it, as a release has it.
 export MESHY_EMBED_SERVICE=1
-suite 20 kustomize -p meshy-kustomize -- --include-ignored
+suite 21 kustomize -p meshy-kustomize -- --include-ignored
 real=$(mktemp -d)
 if [ -x "$folder/apiserver" ]; then
   # A process group, killed as one: after SIGTERM kube-apiserver may take a minute to end.
