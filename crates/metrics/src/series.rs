@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::families::{self, Kind};
 
@@ -89,16 +90,16 @@ fn unescape(value: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// The series of one proxy with their values.
+/// The series of one proxy with their values. A clone shares them: a sampler returns the latest scrape of each proxy in each turn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scrape {
-    values: HashMap<Series, f64>,
+    values: Arc<HashMap<Series, f64>>,
 }
 
 impl Scrape {
     /// Keeps a value; a series that comes twice keeps the last.
     pub fn insert(&mut self, series: Series, value: f64) {
-        self.values.insert(series, value);
+        Arc::make_mut(&mut self.values).insert(series, value);
     }
 
     /// The series of one name with their values.
@@ -150,7 +151,7 @@ impl Scrape {
             let value = if is_state || *now < then { *now } else { *now - then };
             (series.clone(), value)
         };
-        Self { values: self.values.iter().map(change).collect() }
+        Self { values: Arc::new(self.values.iter().map(change).collect()) }
     }
 
     /// When the proxy started, in seconds since 1970; none if that is not reported.
