@@ -127,7 +127,7 @@ fn the_terminal_is_used_in_ui_only() {
 
 #[test]
 fn a_planted_use_of_the_terminal_is_found() {
-    let planted = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let planted = Source::planted;
     let sources = [
         planted("src/view.rs", "use console::Term;\n"),
         planted("src/run.rs", "fn f() { indicatif::ProgressBar::new(1); }\n"),
@@ -161,7 +161,7 @@ fn a_planted_arrow_is_found() {
 
 #[test]
 fn an_arrow_is_found_after_the_declaration_of_a_file_of_tests() {
-    let used = |path: &str, text: &str| used(&Source { path: path.to_owned(), text: text.to_owned() });
+    let used = |path: &str, text: &str| used(&Source::planted(path, text));
     let declared = "#[cfg(test)]\nmod tests;\n\nuse meshy_linkerd::names;\n";
     assert_eq!(used("crates/apiserver/src/serve.rs", declared), BTreeSet::from(["meshy-linkerd".to_owned()]));
     let in_tests = "#[cfg(test)]\nmod tests {\n    use meshy_linkerd::names;\n}\n";

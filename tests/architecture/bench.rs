@@ -4,9 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use crate::sources::root;
 
 /// The scripts: what can be run in `bench`.
 fn scripts() -> Vec<PathBuf> {
@@ -39,12 +37,17 @@ fn find(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("this test needs `{name}`"))
 }
 
+/// Makes links to these programs in a folder, which can then be a PATH.
+pub(crate) fn link(programs: &[&str], folder: &Path) {
+    for name in programs {
+        std::os::unix::fs::symlink(find(name), folder.join(name)).expect("a link");
+    }
+}
+
 /// Runs a program with a PATH that has these programs and no others.
 fn run(program: &str, arguments: &[&str], programs: &[&str]) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
-    for name in programs {
-        std::os::unix::fs::symlink(find(name), folder.path().join(name)).expect("a link");
-    }
+    link(programs, folder.path());
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", folder.path()).env("MESHY_TESTBED", folder.path());
     command.current_dir(root()).output().expect("it starts")

@@ -1,10 +1,11 @@
 //! What continuous integration runs, with a cargo that only prints: too few tests and too much time fail.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::bench;
 use crate::sources::root;
 
 /// A cargo that lists `$TESTS` tests, and prints its arguments and that `$TESTS` tests passed.
@@ -26,12 +27,7 @@ fn script(file: &Path, text: &str) {
 /// A PATH with this cargo and these programs, and no others.
 fn path_with(folder: &Path, programs: &[&str]) {
     script(&folder.join("cargo"), CARGO);
-    let path = std::env::var_os("PATH").expect("a PATH");
-    for name in programs {
-        let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
-        let found = found.unwrap_or_else(|| panic!("this test needs `{name}`"));
-        symlink(found, folder.join(name)).expect("a link");
-    }
+    bench::link(programs, folder);
 }
 
 /// Runs tests/testbed.sh with a kube-apiserver, and without Docker, helm and Go.

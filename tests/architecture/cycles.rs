@@ -30,7 +30,7 @@ fn modules_do_not_use_each_other_in_a_circle() {
 
 #[test]
 fn a_planted_cycle_is_found() {
-    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let source = Source::planted;
     let planted = [
         source("x/src/lib.rs", "mod a;\nmod b;\nmod c;\n"),
         source("x/src/a.rs", "use crate::b::inner::B;\n"),
@@ -44,7 +44,7 @@ fn a_planted_cycle_is_found() {
 
 #[test]
 fn a_cycle_is_found_after_the_declaration_of_a_file_of_tests() {
-    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let source = Source::planted;
     let planted = [
         source("x/src/lib.rs", "mod a;\nmod b;\n"),
         source("x/src/a.rs", "#[cfg(test)]\nmod tests;\n\nuse crate::b::B;\n"),
@@ -58,7 +58,7 @@ fn a_cycle_is_found_after_the_declaration_of_a_file_of_tests() {
 
 #[test]
 fn a_cycle_through_an_item_that_the_parent_imports_is_found() {
-    let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let source = Source::planted;
     let planted = [
         source("x/src/http.rs", "mod a;\nmod b;\npub use a::{Item, inner::Other};\n"),
         source("x/src/http/a.rs", "use super::b::f;\n"),

@@ -33,7 +33,7 @@ fn nothing_outside_cluster_asks_which_provider_it_is() {
 
 #[test]
 fn a_planted_branch_is_found() {
-    let found = |path: &str, text: &str| branches(&Source { path: path.to_owned(), text: text.to_owned() });
+    let found = |path: &str, text: &str| branches(&Source::planted(path, text));
     let branch = "if provider == Provider::Kind {\n";
     assert_eq!(found("src/a.rs", branch), ["src/a.rs:1: if provider == Provider::Kind {"]);
     let declared = format!("#[cfg(test)]\nmod tests;\n{branch}");

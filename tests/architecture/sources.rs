@@ -14,6 +14,13 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
+impl Source {
+    /// Returns a file with this text that is not read: one that a test plants.
+    pub(crate) fn planted(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+}
+
 /// The project's folder.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,7 +62,7 @@ fn pattern(module: &str) -> Regex {
 
 #[test]
 fn only_tests_are_cut_from_a_program() {
-    let cut = |path: &str, text: &str| program(&Source { path: path.to_owned(), text: text.to_owned() });
+    let cut = |path: &str, text: &str| program(&Source::planted(path, text));
     let declared = "mod a;\n#[cfg(test)]\nmod tests;\n#[cfg(test)]\npub(crate) mod more;\nfn f() {}\n";
     assert_eq!(cut("src/a.rs", declared), "mod a;\n\n\n\n\nfn f() {}\n");
     let both = "#[cfg(test)]\nmod file_tests;\nfn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() {}\n}\n";

@@ -14,6 +14,15 @@ fn parse(text: &str) -> Condition {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// Asserts the verdict on each of these conditions.
+#[track_caller]
+fn assert_verdicts(results: &Results, expected: &[(&str, Verdict)]) {
+    for (text, expected) in expected {
+        let condition_result = evaluate(&parse(text), results).remove(0);
+        assert_eq!(condition_result.verdict, *expected, "{condition_result}");
+    }
+}
+
 #[test]
 fn conditions_are_printed_in_their_usual_form() {
     for (text, usual) in [
@@ -272,30 +281,30 @@ fn ten_seconds(stale: &[u64]) -> Results {
 #[test]
 fn a_window_counts_what_happened_within_it() {
     let results = ten_seconds(&[]);
-    for (text, expected) in [
-        ("a[0s..5s].amplification == 1", Verdict::Met),
-        ("a[5s..10s].amplification@x == 3", Verdict::Met),
-        ("a[5s..10s].actual-success < 50%", Verdict::Met),
-        ("a[2s..4s].rate >= 10/s", Verdict::Met),
-    ] {
-        let condition_result = evaluate(&parse(text), &results).remove(0);
-        assert_eq!(condition_result.verdict, expected, "{condition_result}");
-    }
+    assert_verdicts(
+        &results,
+        &[
+            ("a[0s..5s].amplification == 1", Verdict::Met),
+            ("a[5s..10s].amplification@x == 3", Verdict::Met),
+            ("a[5s..10s].actual-success < 50%", Verdict::Met),
+            ("a[2s..4s].rate >= 10/s", Verdict::Met),
+        ],
+    );
 }
 
 #[test]
 fn a_window_is_not_measured_by_stale_counts_of_proxies() {
     let results = ten_seconds(&[1, 3, 4, 6, 7]);
-    for (text, expected) in [
-        ("a[2s..5s].amplification@x == 1", Verdict::Met),
-        ("a[2s..4s].amplification@x == 1", Verdict::Undecided),
-        ("a[3s..5s].amplification == 1", Verdict::Undecided),
-        ("a[3s..5s].share@x >= 0%", Verdict::Undecided),
-        ("a[3s..4s].rate >= 9/s", Verdict::Met),
-    ] {
-        let condition_result = evaluate(&parse(text), &results).remove(0);
-        assert_eq!(condition_result.verdict, expected, "{condition_result}");
-    }
+    assert_verdicts(
+        &results,
+        &[
+            ("a[2s..5s].amplification@x == 1", Verdict::Met),
+            ("a[2s..4s].amplification@x == 1", Verdict::Undecided),
+            ("a[3s..5s].amplification == 1", Verdict::Undecided),
+            ("a[3s..5s].share@x >= 0%", Verdict::Undecided),
+            ("a[3s..4s].rate >= 9/s", Verdict::Met),
+        ],
+    );
 }
 
 #[test]
@@ -315,15 +324,15 @@ fn a_condition_without_a_variant_is_checked_for_each_one() {
 fn a_share_is_near_a_predicted_one_if_chance_explains_the_difference() {
     let mut results = Results::default();
     step(&mut results, None, "a", totals(90, 100));
-    for (text, expected) in [
-        ("a.success ~ 90%", Verdict::Met),
-        ("a.success ~ 80%", Verdict::Met),
-        ("a.success ~ 70%", Verdict::NotMet),
-        ("a.success ~ 100%", Verdict::NotMet),
-    ] {
-        let condition_result = evaluate(&parse(text), &results).remove(0);
-        assert_eq!(condition_result.verdict, expected, "{condition_result}");
-    }
+    assert_verdicts(
+        &results,
+        &[
+            ("a.success ~ 90%", Verdict::Met),
+            ("a.success ~ 80%", Verdict::Met),
+            ("a.success ~ 70%", Verdict::NotMet),
+            ("a.success ~ 100%", Verdict::NotMet),
+        ],
+    );
     let condition_result = evaluate(&parse("a.success ~ 80%"), &results).remove(0);
     assert!(
         condition_result.measured.ends_with("90 of 100), predicted 80 % (64 % to 96 %)"),
@@ -352,16 +361,16 @@ fn the_class_and_the_recovery_come_from_goodput_after_the_trigger() {
             Kind::StepEnded(StepEnded { step: name.to_owned(), totals, ..StepEnded::default() }),
         );
     }
-    for (text, expected) in [
-        ("fast.class == recovered", Verdict::Met),
-        ("fast.recovery <= 1s", Verdict::Met),
-        ("never.class == recovered", Verdict::NotMet),
-        ("never.class != recovered", Verdict::Met),
-        ("never.recovery < 1h", Verdict::NotMet),
-    ] {
-        let condition_result = evaluate(&parse(text), &results).remove(0);
-        assert_eq!(condition_result.verdict, expected, "{condition_result}");
-    }
+    assert_verdicts(
+        &results,
+        &[
+            ("fast.class == recovered", Verdict::Met),
+            ("fast.recovery <= 1s", Verdict::Met),
+            ("never.class == recovered", Verdict::NotMet),
+            ("never.class != recovered", Verdict::Met),
+            ("never.recovery < 1h", Verdict::NotMet),
+        ],
+    );
 }
 
 #[test]
